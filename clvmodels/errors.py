@@ -1,0 +1,27 @@
+"""Errors of clvmodels: every message says what was found and what to do."""
+
+from __future__ import annotations
+
+
+class ClvError(Exception):
+    """Base of every error that clvmodels raises on purpose."""
+
+
+class SchemaError(ClvError, ValueError):
+    """A frame, file or column is not of the form that was asked for."""
+
+
+class TimeUnitError(ClvError, ValueError):
+    """A time unit, horizon or table does not go with the posterior's time unit."""
+
+
+class DomainError(ClvError, ValueError):
+    """A number lies outside the domain in which a formula or model has a meaning."""
+
+
+class ConvergenceError(ClvError, RuntimeError):
+    """A fit did not converge; its draws are not handed on in silence."""
+
+
+class PosteriorFileError(ClvError, OSError):
+    """A posterior file is truncated, foreign, or of a newer format."""

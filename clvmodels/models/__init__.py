@@ -1,0 +1,1 @@
+"""Model specifications: priors, PyMC models and fits."""

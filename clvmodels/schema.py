@@ -1,0 +1,169 @@
+"""Column names, time units, horizons and rates: the one place that knows them.
+
+A week is 7 days, a month 30.4375 and a year 365.25 days. An effective annual
+discount rate d is, per day, delta = ln(1 + d) / 365.25.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+
+CUSTOMER_ID: Final = "customer_id"
+FREQUENCY: Final = "frequency"
+RECENCY: Final = "recency"
+T: Final = "T"
+MONETARY_VALUE: Final = "monetary_value"
+FIRST_VALUE: Final = "first_value"
+
+DAYS_PER_WEEK: Final = 7.0
+DAYS_PER_MONTH: Final = 30.4375
+DAYS_PER_YEAR: Final = 365.25
+
+TimeUnit = Literal["h", "D", "W", "M"]
+Discounting = Literal["continuous", "monthly"]
+
+_DAYS_PER_UNIT: Final[dict[str, float]] = {
+    "h": 1.0 / 24.0,
+    "D": 1.0,
+    "W": DAYS_PER_WEEK,
+    "M": DAYS_PER_MONTH,
+    "Y": DAYS_PER_YEAR,
+}
+_HORIZON = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([hHDWMY])\s*")
+
+Horizon = str | float | int | None
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeScale:
+    """The unit in which recency and T are counted.
+
+    One unit of a table is ``time_scaler`` periods of ``time_unit``: weeks in the
+    papers' sense are ``TimeScale("D", 7)``, whole calendar weeks ``TimeScale("W")``.
+
+    Parameters
+    ----------
+    time_unit : {"h", "D", "W", "M"}
+        The calendar period that purchases are merged in ("H" is read as "h").
+    time_scaler : float
+        Periods per unit of recency and T.
+
+    Raises
+    ------
+    TimeUnitError
+        The unit is unknown, or the scaler is not a positive number.
+    """
+
+    time_unit: TimeUnit = "D"
+    time_scaler: float = 1.0
+
+    def __post_init__(self) -> None:
+        unit = "h" if self.time_unit == "H" else self.time_unit  # type: ignore[comparison-overlap]
+        if unit not in get_args(TimeUnit):
+            raise TimeUnitError(
+                f"time_unit={self.time_unit!r} is unknown: use one of 'h', 'D', 'W', 'M'."
+            )
+        scaler = float(self.time_scaler)
+        if not (math.isfinite(scaler) and scaler > 0):
+            raise TimeUnitError(f"time_scaler={self.time_scaler!r} must be a positive number.")
+        object.__setattr__(self, "time_unit", unit)
+        object.__setattr__(self, "time_scaler", scaler)
+
+    @property
+    def days(self) -> float:
+        """Length of one unit of recency and T, in days."""
+        return _DAYS_PER_UNIT[self.time_unit] * self.time_scaler
+
+    def __str__(self) -> str:
+        if self.time_scaler == 1.0:
+            return self.time_unit
+        return f"{self.time_scaler:g} x {self.time_unit}"
+
+    def horizon(self, horizon: Horizon) -> float:
+        """Turn "365D", "52W", "12M", "2Y", a number in this unit or None into units.
+
+        Parameters
+        ----------
+        horizon : str, float or None
+            None is the whole remaining life.
+
+        Returns
+        -------
+        float
+            Length in units of recency and T; ``inf`` for the whole life.
+
+        Raises
+        ------
+        TimeUnitError
+            The text is no length of time.
+        DomainError
+            The length is negative or not a number.
+        """
+        if horizon is None:
+            return math.inf
+        if isinstance(horizon, str):
+            match = _HORIZON.fullmatch(horizon)
+            if match is None:
+                raise TimeUnitError(
+                    f"horizon={horizon!r} is no length of time: write '365D', '52W', '12M', "
+                    "'2Y', a number in the table's own unit, or None for the whole life."
+                )
+            unit = "h" if match[2] == "H" else match[2]
+            return float(match[1]) * _DAYS_PER_UNIT[unit] / self.days
+        length = float(horizon)
+        if math.isnan(length) or length < 0:
+            raise DomainError(f"horizon={horizon!r} must be a number >= 0.")
+        return length
+
+    def delta(self, discount_rate: float) -> float:
+        """Continuous discount rate per unit, from an effective annual rate."""
+        return annual_rate_to_delta(discount_rate) * self.days
+
+    @property
+    def month(self) -> float:
+        """A month of 30.4375 days in units of recency and T."""
+        return DAYS_PER_MONTH / self.days
+
+
+def annual_rate_to_delta(discount_rate: float) -> float:
+    """Continuous rate per day of an effective annual rate d: ln(1 + d) / 365.25.
+
+    Raises
+    ------
+    DomainError
+        The rate is negative or not finite.
+    """
+    rate = float(discount_rate)
+    if not (math.isfinite(rate) and rate >= 0):
+        raise DomainError(
+            f"discount_rate={discount_rate!r} must be an effective annual rate >= 0, "
+            "such as 0.10 for ten percent a year."
+        )
+    return math.log1p(rate) / DAYS_PER_YEAR
+
+
+def check_margin(margin: float) -> float:
+    """Return the margin as a float, a share of revenue in (0, 1]."""
+    value = float(margin)
+    if not (math.isfinite(value) and 0 < value <= 1):
+        raise DomainError(
+            f"margin={margin!r} must be a share of revenue in (0, 1], such as 0.3 for 30 %."
+        )
+    return value
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return the value if it is one of the choices, else say which there are."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise SchemaError(f"{name}={value!r} is unknown: use one of {listed}.")
+    return value
