@@ -1,0 +1,50 @@
+# `make demo` and `make test` are all that a fresh machine needs: both make the
+# environment first. PYTHON=/path/to/python3.13 chooses the interpreter.
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+OUT ?= demo-output
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-quick lint format wheel constraints clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: ## make or refresh the environment in .venv
+	@VENV="$(VENV)" scripts/bootstrap
+
+demo: env ## the main job on the embedded CDNOW log, results in demo-output/
+	@$(BIN)/clvmodels demo --out "$(OUT)"
+
+test: env ## every test, slow ones included
+	$(PYTEST)
+
+test-quick: env ## the tests of a few seconds and less
+	$(PYTEST) -m "not slow"
+
+lint: env ## ruff and mypy, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: env ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: env ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist
+
+# Needs uv. Versions only: registries and machine paths stay out of the file.
+constraints: ## pin the newest versions that fit pyproject.toml
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.12 --upgrade \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	    --quiet --output-file constraints.txt
+
+clean: ## remove what tests, builds and the demo left behind
+	rm -rf build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find clvmodels tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and the environment too
+	rm -rf "$(VENV)"

@@ -1,0 +1,53 @@
+"""Settings shared by every test: threads, hypothesis, seeds, and no skips in CI."""
+
+from __future__ import annotations
+
+import os
+import zlib
+
+# Set before NumPy loads. Two workers share the machine's cores, so that threads inside
+# BLAS would only take turns; numba keeps two, for the tests that compare thread counts.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import hypothesis
+import numpy as np
+import pytest
+
+IN_CI = bool(os.environ.get("CI"))
+
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if IN_CI else "local")
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Return a generator seeded by the test's own name: the same in every run and order."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+def _skipped(config: pytest.Config) -> list[str]:
+    """Names and reasons of skipped tests, known to the process that reports."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not IN_CI or reporter is None or hasattr(config, "workerinput"):
+        return []
+    reports = reporter.stats.get("skipped", [])
+    return [f"{report.nodeid}: {report.longrepr[-1]}" for report in reports]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure: nothing there may be missing."""
+    if _skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name the skipped tests that made a CI run fail."""
+    for line in _skipped(config):
+        terminalreporter.write_line(f"SKIPPED, which CI does not allow: {line}", red=True)
