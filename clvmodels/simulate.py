@@ -1,0 +1,286 @@
+"""Seeded customers, transaction logs and RFM tables from known parameters.
+
+The BG/NBD story, simulated as it is told (Fader, Hardie & Lee 2005, section 3): a
+customer whose rate is lambda ~ Gamma(r, alpha) buys in a Poisson process and leaves
+after each repeat purchase with probability p ~ Beta(a, b). In the MBG/NBD (Batislam,
+Denizel & Filiztekin 2007) the first purchase can be the last one too. Spend is the
+Gamma-Gamma's (Fader & Hardie 2013): nu ~ Gamma(q, v), amounts ~ Gamma(p, nu).
+
+Each function simulates block by block: memory beyond the result does not grow with n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvmodels import schema
+from clvmodels._simulated import (
+    AMOUNTS,
+    Block,
+    Customers,
+    Exposure,
+    IntArray,
+    ObservationTime,
+    Population,
+    PurchaseModel,
+    Spend,
+)
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit
+
+__all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]
+
+DATE: Final = "date"
+AMOUNT: Final = "amount"
+
+
+def simulate_customers(
+    n: int,
+    *,
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    seed: int,
+    model: PurchaseModel = "bgnbd",
+) -> Customers:
+    """Draw purchase rates and dropout probabilities.
+
+    They are those behind ``simulate_rfm`` and ``simulate_log`` with the same n, seed
+    and parameters.
+
+    Parameters
+    ----------
+    n : int
+        Number of customers.
+    r, alpha : float
+        Shape and rate of the gamma distribution of purchase rates; alpha is in the
+        unit of time.
+    a, b : float
+        Shapes of the beta distribution of dropout probabilities.
+    seed : int
+        Seed of all random streams.
+    model : {"bgnbd", "mbgnbd"}
+        Both mix customers alike; here for symmetry with the other functions.
+
+    Returns
+    -------
+    Customers
+        Two arrays of shape (n,), ``purchase_rate`` and ``dropout``.
+
+    Raises
+    ------
+    DomainError
+        A parameter is not positive and finite, or n is negative.
+    """
+    population = Population(n=n, r=r, alpha=alpha, a=a, b=b, seed=seed, model=model)
+    blocks = [population.customers(block) for block in population.blocks()]
+    if not blocks:
+        return Customers(np.empty(0), np.empty(0))
+    return Customers(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+
+def simulate_rfm(
+    n: int,
+    *,
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    T: ObservationTime,
+    p: float | None = None,
+    q: float | None = None,
+    v: float | None = None,
+    seed: int,
+    period: float | None = 1.0,
+    cents: bool = False,
+    time_unit: TimeUnit = "D",
+    model: PurchaseModel = "bgnbd",
+) -> pd.DataFrame:
+    """Simulate one row per customer, as a log of whole days would be summed up.
+
+    With ``period`` the clock starts at the end of the first purchase's period, and the
+    repeat purchases of one period count as one: T periods of exposure, purchases in
+    distinct periods 1, ..., T. Merging loses purchases where lambda * period is not
+    small; ``period=None`` leaves time continuous, and the models hold exactly.
+
+    Parameters
+    ----------
+    n, r, alpha, a, b, seed, model
+        As in ``simulate_customers``.
+    T : float, (low, high), or array of shape (n,)
+        Time from first purchase to the end of observation, in the unit of time, whole
+        periods. A tuple means uniform from low to high, both included.
+    p, q, v : float, optional
+        Gamma-Gamma parameters, all three or none; one amount per purchase. q > 1 for a
+        finite population mean p v / (q - 1).
+    period : float or None
+        Length of the periods in which purchases are merged, in the unit of time.
+    cents : bool
+        Round amounts to whole cents, one at least.
+    time_unit : {"h", "D", "W", "M"}
+        The unit of time of alpha, T and period; kept in the frame's ``attrs``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        customer_id (0 to n - 1), frequency, recency, T and, where there are amounts,
+        monetary_value: the mean total of the repeat periods, 0 where there is none.
+
+    Raises
+    ------
+    DomainError
+        A parameter is not positive and finite, p, q, v are incomplete, or T is
+        negative, of another length, or not whole periods.
+    """
+    population = Population(n=n, r=r, alpha=alpha, a=a, b=b, seed=seed, model=model)
+    spend = Spend.of(p, q, v, cents=cents)
+    exposure = Exposure.of(T, n=population.n, period=period)
+    scale = TimeScale(time_unit)
+
+    columns = _empty_columns(population.n, with_spend=spend is not None)
+    for block in population.blocks():
+        for name, values in _summarise(population, exposure, spend, block).items():
+            columns[name][block.rows] = values
+    frame = pd.DataFrame({schema.CUSTOMER_ID: np.arange(population.n), **columns})
+    frame.attrs["time_unit"] = str(scale)
+    return frame
+
+
+def simulate_log(
+    n: int,
+    *,
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    T: ObservationTime,
+    p: float | None = None,
+    q: float | None = None,
+    v: float | None = None,
+    seed: int,
+    period: float | None = 1.0,
+    cents: bool = False,
+    time_unit: TimeUnit = "D",
+    model: PurchaseModel = "bgnbd",
+    observation_end: str | pd.Timestamp = "2025-12-31",
+) -> pd.DataFrame:
+    """Simulate the transactions, one row per purchase, behind ``simulate_rfm``.
+
+    The same arguments and seed give the same customers: the log's summary at
+    ``observation_end`` is what ``simulate_rfm`` returns.
+
+    Parameters
+    ----------
+    n, r, alpha, a, b, T, p, q, v, seed, period, cents, time_unit, model
+        As in ``simulate_rfm``.
+    observation_end : str or Timestamp
+        Everyone is observed until then, and first bought T earlier.
+
+    Returns
+    -------
+    pandas.DataFrame
+        customer_id, date (to the microsecond) and, where there are amounts, amount;
+        ordered by customer, then by time.
+
+    Raises
+    ------
+    DomainError
+        As ``simulate_rfm``.
+    """
+    population = Population(n=n, r=r, alpha=alpha, a=a, b=b, seed=seed, model=model)
+    spend = Spend.of(p, q, v, cents=cents)
+    exposure = Exposure.of(T, n=population.n, period=period)
+    scale = TimeScale(time_unit)
+    end = np.datetime64(pd.Timestamp(observation_end), "us")
+
+    parts = [
+        _transactions(population, exposure, spend, block, scale=scale, end=end)
+        for block in population.blocks()
+    ]
+    if not parts:
+        return _transactions(
+            population, exposure, spend, Block(seed=0, number=0, n=0), scale=scale, end=end
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summarise(
+    population: Population, exposure: Exposure, spend: Spend | None, block: Block
+) -> dict[str, npt.NDArray[Any]]:
+    """Frequency, recency, T and mean spend of a block, each of shape (block.size,)."""
+    observed = exposure.draw(block)
+    frequency = np.zeros(block.size, dtype=np.int64)
+    recency, total = np.zeros(block.size), np.zeros(block.size)
+    for who, when, amount in _purchases(population, exposure, spend, block, observed):
+        frequency[who] += when > recency[who]
+        recency[who] = when
+        if amount is not None:
+            total[who] += amount
+    columns: dict[str, npt.NDArray[Any]] = {
+        schema.FREQUENCY: frequency,
+        schema.RECENCY: recency * exposure.unit,
+        schema.T: observed * exposure.unit,
+    }
+    if spend is not None:
+        columns[schema.MONETARY_VALUE] = total / spend.unit / np.maximum(frequency, 1)
+    return columns
+
+
+def _purchases(
+    population: Population,
+    exposure: Exposure,
+    spend: Spend | None,
+    block: Block,
+    observed: FloatArray,
+    *,
+    first: bool = False,
+) -> Iterator[tuple[IntArray, FloatArray, FloatArray | None]]:
+    """Yield rounds of purchases: who, when (as ``draw`` counts) and how much."""
+    rng = block.rng(AMOUNTS)
+    level = None if spend is None else spend.levels(block)
+
+    def amounts(who: IntArray) -> FloatArray | None:
+        return None if spend is None or level is None else spend.amounts(level[who], rng)
+
+    everyone = np.arange(block.size)
+    opening = amounts(everyone)  # drawn in any case, so that log and summary agree
+    if first:
+        yield everyone, np.zeros(block.size), opening
+    for who, when in population.repeat_purchases(block, observed * exposure.unit):
+        yield who, exposure.merge(when / exposure.unit, observed[who]), amounts(who)
+
+
+def _transactions(
+    population: Population,
+    exposure: Exposure,
+    spend: Spend | None,
+    block: Block,
+    *,
+    scale: TimeScale,
+    end: np.datetime64,
+) -> pd.DataFrame:
+    """Return a block's log, ordered by customer and time."""
+    observed = exposure.draw(block)
+    rounds = list(_purchases(population, exposure, spend, block, observed, first=True))
+    who = np.concatenate([each[0] for each in rounds])
+    order = np.argsort(who, kind="stable")  # rounds are in order of time already
+    who, when = who[order], np.concatenate([each[1] for each in rounds])[order]
+    microseconds = 86_400e6 * scale.days * exposure.unit * (observed[who] - when)
+    log = {
+        schema.CUSTOMER_ID: block.start + who,
+        DATE: end - np.rint(microseconds).astype("timedelta64[us]"),
+    }
+    if spend is not None:
+        amounts = [each[2] for each in rounds if each[2] is not None]
+        log[AMOUNT] = np.concatenate(amounts)[order] / spend.unit
+    return pd.DataFrame(log)
+
+
+def _empty_columns(n: int, *, with_spend: bool) -> dict[str, npt.NDArray[Any]]:
+    floats = [schema.RECENCY, schema.T, *([schema.MONETARY_VALUE] if with_spend else [])]
+    return {schema.FREQUENCY: np.empty(n, dtype=np.int64)} | {name: np.empty(n) for name in floats}
