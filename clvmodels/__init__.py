@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clvmodels import datasets, simulate
+    from clvmodels.audit import Audit
     from clvmodels.errors import (
         ClvError,
         ConvergenceError,
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
         load_posterior,
     )
     from clvmodels.rfm import RfmTable, rfm_summary, rfm_train_test_split
-    from clvmodels.transactions import Audit
 
 __version__ = "0.1.0"
 
 # Public name -> the module that defines it; a module stands for itself.
 _HOME = {
-    "Audit": "transactions",
+    "Audit": "audit",
     "BetaGeoModel": "models",
     "BetaGeoPosterior": "posterior",
     "CLVModel": "models",

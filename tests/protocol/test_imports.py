@@ -18,7 +18,7 @@ PACKAGE = Path(clvmodels.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors"},
     {"schema"},
-    {"formulas", "_simulated"},
+    {"formulas", "audit", "cores", "verdict", "_simulated"},
     {"transactions", "simulate"},
     {"rfm"},
     {"histories", "datasets"},
