@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"schema"},
     {"formulas", "audit", "cores", "verdict", "_simulated"},
     {"transactions", "simulate"},
+    {"ledger"},
     {"rfm"},
     {"histories", "datasets"},
     {"predict"},
