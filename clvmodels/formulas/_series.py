@@ -1,0 +1,236 @@
+"""Purchases if alive by a power series under Gauss-Legendre nodes: the fast rule.
+
+In u = ln(1 + s/A) the purchase rate of a living customer is m(s) ds = R e^u F du with
+
+    F = 2F1(R+1, a; a+B; -s/A) = e^(-a u) 2F1(a, d; c; v),   v = 1 - e^-u,
+
+c = a + B, d = c - R - 1 (Pfaff). For BG/NBD d = a + b - r - 1 does not depend on x, so
+the coefficients are small, mostly of one sign, and serve every T of one x and draw.
+What the rule cannot do to full accuracy it marks NaN, for _robust.py to fill.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from clvmodels.formulas._jit import compiled
+from clvmodels.schema import FloatArray
+
+_X16, _W16 = np.polynomial.legendre.leggauss(16)
+_LEGENDRE = np.polynomial.legendre.legvander(_X16, 15) * (np.arange(16) + 0.5)
+_TERMS = 2048
+_PLACES = 512
+_PANEL = 2.0  # in u
+_MONTHLY_PANEL = 1.0
+_MAX_A = 12.0  # of a and |d|
+_MAX_A_MONTHLY = 5.0
+_MAX_W = 1e4  # of horizon / A: at most 10 panels
+_MAX_DISCOUNT = 10.0  # of delta times horizon
+_MAX_MONTHS = 4096.0
+_TOLERANCE = 1e-14
+_MAX_CANCELLATION = 1e3
+
+
+@compiled
+def _count_terms(
+    a: float, d: float, c: float, v: float, coefficients: FloatArray, filled: int
+) -> tuple[int, int]:
+    """Terms of 2F1(a, d; c; v) until the rest is negligible; -1 where there is no end.
+
+    The ratio of later terms is at most v max(1, (a+k)/(1+k)) as |d| <= c, which bounds
+    the rest by a geometric series.
+    """
+    term, power, value, largest = 1.0, 1.0, 0.0, 0.0
+    for k in range(_TERMS - 1):
+        if k >= filled:
+            coefficients[k] = (
+                coefficients[k - 1] * (a + k - 1.0) * (d + k - 1.0) / ((c + k - 1.0) * k)
+            )
+            filled = k + 1
+        term = coefficients[k] * power
+        value += term
+        size = abs(term)
+        largest = max(largest, size)
+        ratio = v * max(1.0, (a + k) / (1.0 + k))
+        if size * ratio <= _TOLERANCE * min(1.0, value) * (1.0 - ratio):
+            return (k + 1 if largest <= _MAX_CANCELLATION * value else -1), filled
+        power *= v
+    return -1, filled
+
+
+@compiled
+def _monthly_weights(
+    A: float, lo: float, hi: float, delta: float, month: float, weight: FloatArray
+) -> None:
+    """Weights that stand for the discount factor at the 16 nodes of a panel in u.
+
+    The factor e^(-delta k month) is a step function of u. The integrand's Legendre series
+    over the panel is integrated exactly from month's end to month's end.
+    """
+    moment, before = np.zeros(16), np.zeros(16)
+    before[0] = -1.0
+    legendre = np.empty(17)
+    legendre[0] = 1.0
+    stop = A * math.expm1(hi)
+    k = np.floor(A * math.expm1(lo) / month) + 1.0
+    while True:
+        last = k * month >= stop
+        t = 1.0 if last else 2.0 * (math.log1p(k * month / A) - lo) / (hi - lo) - 1.0
+        legendre[1] = t
+        for m in range(1, 16):
+            legendre[m + 1] = ((2.0 * m + 1.0) * t * legendre[m] - m * legendre[m - 1]) / (m + 1.0)
+        factor = math.exp(-delta * k * month)
+        for m in range(16):  # the integral of P_m is (P_m+1 - P_m-1) / (2m + 1)
+            integral = (legendre[m + 1] - legendre[m - 1]) / (2.0 * m + 1.0) if m > 0 else t
+            moment[m] += factor * (integral - before[m])
+            before[m] = integral
+        if last:
+            break
+        k += 1.0
+    for i in range(16):
+        weight[i] = 0.0
+        for m in range(16):
+            weight[i] += _LEGENDRE[i, m] * moment[m]
+
+
+@compiled
+def _place_nodes(
+    A: float,
+    horizon: float,
+    delta: float,
+    month: float,
+    u: FloatArray,
+    du: FloatArray,
+    discount: FloatArray,
+) -> int:
+    """Fill nodes and weights in u = ln(1 + s/A) with their discounts; return their number."""
+    end = math.log1p(horizon / A)
+    panels = math.ceil(end / (_PANEL if month == 0.0 else _MONTHLY_PANEL))
+    for k in range(panels):
+        lo, hi, n = end * k / panels, end * (k + 1) / panels, 16 * k
+        for i in range(16):
+            u[n + i] = lo + 0.5 * (hi - lo) * (1.0 + _X16[i])
+            du[n + i] = 0.5 * (hi - lo) * _W16[i]
+            discount[n + i] = math.exp(-delta * A * math.expm1(u[n + i]))
+        if month > 0.0:
+            _monthly_weights(A, lo, hi, delta, month, discount[n : n + 16])
+    return 16 * panels
+
+
+@compiled
+def _in_reach(
+    R: float, A: float, a: float, c: float, horizon: float, delta: float, month: float
+) -> bool:
+    """Whether the rule is good to 1e-11, by limits found in a scan against _robust.py."""
+    d = abs(c - R - 1.0)
+    if math.isinf(horizon) or d > c or delta * horizon > _MAX_DISCOUNT:
+        return False
+    if horizon > A * _MAX_W:
+        return False
+    if month == 0.0:
+        return a <= _MAX_A and d <= _MAX_A
+    return a <= _MAX_A_MONTHLY and d <= _MAX_A_MONTHLY and horizon <= _MAX_MONTHS * month
+
+
+@compiled
+def _pair(
+    R: float,
+    A: float,
+    a: float,
+    B: float,
+    horizon: float,
+    delta: float,
+    month: float,
+    coefficients: FloatArray,
+    filled: int,
+    work: FloatArray,
+) -> tuple[float, float, int]:
+    """Undiscounted and discounted purchases, and how many coefficients are known."""
+    if horizon == 0.0:
+        return 0.0, 0.0, filled
+    c = a + B
+    d = c - R - 1.0
+    if not _in_reach(R, A, a, c, horizon, delta, month):
+        return math.nan, math.nan, filled
+    u, du, discount, v, series = work[0], work[1], work[2], work[3], work[4]
+    n = _place_nodes(A, horizon, delta, month, u, du, discount)
+    for i in range(n):
+        v[i] = -math.expm1(-u[i])
+    total, discounted = 0.0, 0.0
+    for lo in range(0, n, 16):
+        hi = min(lo + 16, n)
+        terms, filled = _count_terms(a, d, c, v[hi - 1], coefficients, filled)
+        if terms < 0:
+            return math.nan, math.nan, filled
+        series[lo:hi] = coefficients[terms - 1]
+        for k in range(terms - 2, -1, -1):
+            for i in range(lo, hi):
+                series[i] = series[i] * v[i] + coefficients[k]
+        for i in range(lo, hi):
+            rate = du[i] * math.exp((1.0 - a) * u[i]) * series[i]
+            total += rate
+            discounted += rate * discount[i]
+    return R * total, R * discounted, filled
+
+
+@compiled
+def series_loop(
+    R: FloatArray,
+    A: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    horizon: FloatArray,
+    delta: FloatArray,
+    month: float,
+    purchases: FloatArray,
+    discounted: FloatArray,
+) -> None:
+    """Both values element by element; the coefficients are kept while R, a, B stay."""
+    coefficients, work = np.empty(_TERMS), np.empty((5, _PLACES))
+    coefficients[0] = 1.0
+    filled = 1
+    for i in range(R.size):
+        if i > 0 and (R[i] != R[i - 1] or a[i] != a[i - 1] or B[i] != B[i - 1]):
+            filled = 1
+        purchases[i], discounted[i], filled = _pair(
+            R[i], A[i], a[i], B[i], horizon[i], delta[i], month, coefficients, filled, work
+        )
+
+
+@compiled
+def series_block(
+    r: FloatArray,
+    alpha: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+    x: FloatArray,
+    T: FloatArray,
+    stays: FloatArray,
+    horizon: float,
+    delta: float,
+    month: float,
+    purchases: FloatArray,
+    discounted: FloatArray,
+) -> None:
+    """Both values for every draw and every (x, T); sort by x to share coefficients."""
+    coefficients, work = np.empty(_TERMS), np.empty((5, _PLACES))
+    coefficients[0] = 1.0
+    for i in range(r.size):
+        filled = 1
+        for j in range(x.size):
+            if j > 0 and x[j] != x[j - 1]:
+                filled = 1
+            purchases[i, j], discounted[i, j], filled = _pair(
+                r[i] + x[j],
+                alpha[i] + T[j],
+                a[i],
+                b[i] + stays[j],
+                horizon,
+                delta,
+                month,
+                coefficients,
+                filled,
+                work,
+            )

@@ -1,0 +1,81 @@
+"""Present value of a flow that dies out: the kernel of every discounted formula.
+
+Rates here are continuous, per the unit of time in which horizon and month are
+given; :class:`clvmodels.schema.TimeScale` turns annual rates into these.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.formulas._domain import check_discounting
+from clvmodels.formulas._jit import compiled
+from clvmodels.schema import FloatArray
+
+
+@compiled
+def _flow_value(theta: float, horizon: float, delta: float, month: float) -> float:
+    """Value of one flow; ``month == 0`` discounts continuously."""
+    if month == 0.0:
+        rate = theta + delta
+        if rate == 0.0:
+            return horizon
+        return -math.expm1(-rate * horizon) / rate
+    if horizon == 0.0:
+        return 0.0
+    # Month k yields e^(-theta (k-1) month) first, discounted by e^(-delta k month):
+    # a geometric series over the full months, then what is left of the last one.
+    first = month if theta == 0.0 else -math.expm1(-theta * month) / theta
+    months = np.floor(horizon / month)
+    step = (theta + delta) * month
+    if step == 0.0:
+        return horizon
+    value = first * math.exp(-delta * month) / -math.expm1(-step)
+    if not math.isfinite(months):
+        return value
+    value *= -math.expm1(-step * months)
+    rest = max(horizon - months * month, 0.0)
+    last = rest if theta == 0.0 else -math.expm1(-theta * rest) / theta
+    return value + last * math.exp(-step * months - delta * month)
+
+
+_flow_value_ufunc = np.frompyfunc(_flow_value, 4, 1)
+
+
+def flow_value(
+    decay: npt.ArrayLike,
+    horizon: npt.ArrayLike,
+    delta: npt.ArrayLike,
+    *,
+    month: float | None = None,
+) -> FloatArray:
+    """Present value of the flow e^(-decay s), s from 0 to the horizon.
+
+    Parameters
+    ----------
+    decay : array_like
+        Rate at which the flow dies out, >= 0 per unit of time; 0 is an annuity.
+    horizon : array_like
+        Length of time, >= 0, may be infinite.
+    delta : array_like
+        Continuous discount rate per unit of time, >= 0.
+    month : float, optional
+        Length of a month. If given, what flows in month k is discounted at the
+        month's end by e^(-delta k month), in the last, partial month too.
+
+    Returns
+    -------
+    ndarray of float64
+        Broadcast over the inputs; infinite if nothing decays over an infinite horizon.
+
+    Raises
+    ------
+    DomainError
+        A rate or length is negative, NaN, or infinite (the horizon alone may be).
+    """
+    length, rate, month_length = check_discounting(horizon, delta, month)
+    theta, _ = np.broadcast_arrays(check_discounting(decay, 0.0, None)[0], length)
+    return np.asarray(_flow_value_ufunc(theta, length, rate, month_length), dtype=np.float64)

@@ -1,0 +1,321 @@
+"""What every purchase model can compute, and the beta-geometric family that does.
+
+A customer buys at rate lambda ~ Gamma(r, alpha) while alive, and drops out with
+probability p ~ Beta(a, b) whenever the question is put. BG/NBD puts it after every
+repeat purchase; MBG/NBD after the first purchase of all too. That is one more question
+survived by everybody who is alive: ``extra_stays``, the only difference between them.
+
+In all functions x is the number of repeat purchases, t_x the time of the last one and T
+the customer's age, both counted from the first purchase, in the unit of alpha.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypedDict, Unpack
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc, betaln, expit, gammaln
+
+from clvmodels.formulas._domain import check_counts, check_histories, check_horizon, check_positive
+from clvmodels.formulas.residual import (
+    ResidualPurchases,
+    discounted_if_alive,
+    purchases_if_alive,
+    residual_block,
+)
+from clvmodels.schema import FloatArray
+
+Numbers = npt.ArrayLike
+
+
+class Parameters(TypedDict):
+    """The keyword arguments that every formula takes: scalars or arrays, > 0."""
+
+    r: Numbers
+    alpha: Numbers
+    a: Numbers
+    b: Numbers
+
+
+class PurchaseFormulas(Protocol):
+    """The formulas of a purchase model; :class:`BetaGeometric` documents each."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+
+    def log_likelihood(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Log-likelihood of each history."""
+
+    def p_alive(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Probability of being alive at T."""
+
+    def p_purchase(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Probability of at least one purchase in (T, T + horizon]."""
+
+    def expected_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Purchases expected in (T, T + horizon]."""
+
+    def discounted_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Discounted purchases expected in (T, T + horizon]."""
+
+    def if_alive_block(
+        self,
+        x: Numbers,
+        T: Numbers,
+        horizon: float,
+        delta: float,
+        *,
+        month: float | None = None,
+        **parameters: Unpack[Parameters],
+    ) -> ResidualPurchases:
+        """Purchases of living customers for draws (rows) by histories (columns)."""
+
+    def expected_purchases_new(self, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
+        """Repeat purchases expected of a new customer in (0, t]."""
+
+    def discounted_purchases_new(
+        self,
+        t: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Discounted repeat purchases expected of a new customer in (0, t]."""
+
+    def pmf_new(self, n: Numbers, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
+        """Probability that a new customer makes n repeat purchases in (0, t]."""
+
+
+def _check(
+    *, r: Numbers, alpha: Numbers, a: Numbers, b: Numbers
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    r, alpha, a, b = check_positive(r=r, alpha=alpha, a=a, b=b)
+    return r, alpha, a, b
+
+
+def _times(probability: FloatArray, value: FloatArray) -> FloatArray:
+    """Product in which infinity wins: a probability is never exactly 0 here."""
+    endless = np.isinf(value)
+    return np.where(endless, np.inf, probability * np.where(endless, 0.0, value))
+
+
+@dataclass(frozen=True, slots=True)
+class BetaGeometric:
+    """Formulas of the beta-geometric / negative binomial models.
+
+    Parameters
+    ----------
+    name : str
+        What the model is called.
+    extra_stays : {0, 1}
+        Questions survived by a living customer beyond one per repeat purchase.
+
+    Notes
+    -----
+    All methods take scalars or arrays, broadcast them and return float64 arrays; r,
+    alpha, a and b are keyword arguments. They raise
+    :class:`~clvmodels.errors.DomainError` where x is no whole number >= 0, not
+    0 <= t_x <= T, t_x > 0 at x = 0, a horizon is negative, or a parameter is not finite
+    and > 0.
+
+    Equation numbers are those of Fader, Hardie & Lee (2005), "Counting your customers"
+    the easy way, Marketing Science 24(2), for BG/NBD. The same derivations with one more
+    stay give MBG/NBD (Batislam, Denizel & Filiztekin 2007; Wagner & Hoppe 2008).
+    """
+
+    name: str
+    extra_stays: int
+
+    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
+        """Second shape B of the dropout probability of a customer alive after x repeats."""
+        (shape,) = check_positive(b=b)
+        return shape + check_counts("x", x) + self.extra_stays
+
+    def log_odds_dropped(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Log odds z of having dropped out by T, right after the last purchase.
+
+        z = ln a - ln(B - 1) + (r + x) ln((alpha + T) / (alpha + t_x)), from eq. 6; -inf
+        for customers to whom the question was never put (x = 0 in BG/NBD).
+        """
+        x, t_x, T = check_histories(x, t_x, T)
+        r, alpha, a, b = _check(**parameters)
+        asked = x + self.extra_stays
+        stayed = b + np.maximum(asked - 1.0, 0.0)
+        z = np.log(a) - np.log(stayed) + (r + x) * np.log1p((T - t_x) / (alpha + t_x))
+        return np.where(asked > 0, z, -np.inf)
+
+    def log_likelihood(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Log-likelihood of each history, eq. 6.
+
+        ln G(r+x) - ln G(r) + r ln alpha - (r+x) ln(alpha+T) + ln B(a, B) - ln B(a, b)
+        + softplus(z), z being :meth:`log_odds_dropped`.
+        """
+        z = self.log_odds_dropped(x, t_x, T, **parameters)
+        x, _, T = check_histories(x, t_x, T)
+        r, alpha, a, b = _check(**parameters)
+        rate = gammaln(r + x) - gammaln(r) - r * np.log1p(T / alpha) - x * np.log(alpha + T)
+        stays = betaln(a, self.stay_shape(x, b=b)) - betaln(a, b)
+        return np.asarray(rate + stays + np.logaddexp(0.0, z))
+
+    def p_alive(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Probability of being alive at T, 1 / (1 + e^z)."""
+        return np.asarray(expit(-self.log_odds_dropped(x, t_x, T, **parameters)))
+
+    def p_purchase(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Probability of at least one purchase in (T, T + horizon].
+
+        P(alive) (1 - (A / (A + horizon))^R) with R = r + x, A = alpha + T: the question
+        is put only after a purchase, so the next one of a living customer comes first.
+        """
+        alive = self.p_alive(x, t_x, T, **parameters)
+        R, A, _, _ = self._if_alive(x, T, **parameters)
+        return np.asarray(alive * -np.expm1(-R * np.log1p(check_horizon(horizon) / A)))
+
+    def expected_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Purchases expected in (T, T + horizon], eq. 10.
+
+        P(alive) times :func:`~clvmodels.formulas.residual.purchases_if_alive`; infinite
+        at an infinite horizon where a <= 1.
+        """
+        alive = self.p_alive(x, t_x, T, **parameters)
+        return _times(alive, purchases_if_alive(*self._if_alive(x, T, **parameters), horizon))
+
+    def discounted_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Discounted purchases expected in (T, T + horizon], of present value at T.
+
+        P(alive) times :func:`~clvmodels.formulas.residual.discounted_if_alive`, which
+        documents delta and month.
+        """
+        alive = self.p_alive(x, t_x, T, **parameters)
+        living = self._if_alive(x, T, **parameters)
+        return _times(alive, discounted_if_alive(*living, horizon, delta, month=month))
+
+    def if_alive_block(
+        self,
+        x: Numbers,
+        T: Numbers,
+        horizon: float,
+        delta: float,
+        *,
+        month: float | None = None,
+        **parameters: Unpack[Parameters],
+    ) -> ResidualPurchases:
+        """Purchases of living customers for draws (rows) by histories (columns).
+
+        See :func:`~clvmodels.formulas.residual.residual_block`; multiply by
+        :meth:`p_alive` of each t_x.
+        """
+        return residual_block(
+            x, T, horizon, delta, extra_stays=self.extra_stays, month=month, **parameters
+        )
+
+    def expected_purchases_new(self, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
+        """Repeat purchases expected of a new customer in (0, t], eq. 9."""
+        alive = self.p_alive(0, 0, 0, **parameters)
+        return _times(alive, purchases_if_alive(*self._if_alive(0, 0, **parameters), t))
+
+    def discounted_purchases_new(
+        self,
+        t: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Discounted repeat purchases expected of a new customer in (0, t].
+
+        The first purchase, at time 0, is not among them.
+        """
+        alive = self.p_alive(0, 0, 0, **parameters)
+        living = self._if_alive(0, 0, **parameters)
+        return _times(alive, discounted_if_alive(*living, t, delta, month=month))
+
+    def pmf_new(self, n: Numbers, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
+        """Probability that a new customer makes n repeat purchases in (0, t], eq. 8.
+
+        Either n purchases fell in (0, t] and all questions were survived, or the
+        customer dropped out at the last of the n, and n or more would have fallen in.
+        """
+        n, t = check_counts("n", n), check_horizon(t)
+        r, alpha, a, b = _check(**parameters)
+        log_none = -np.log1p(t / alpha)  # of alpha / (alpha + t)
+        some = -np.expm1(log_none)
+        with np.errstate(divide="ignore"):  # t = 0: no purchase, log 0
+            log_some = np.where(n > 0, n * np.log(some), 0.0) if n.any() else 0.0
+        log_n = gammaln(r + n) - gammaln(r) - gammaln(n + 1.0) + r * log_none + log_some
+        asked = n + self.extra_stays
+        stays = np.exp(betaln(a, b + asked) - betaln(a, b) + log_n)
+        last = np.maximum(asked - 1.0, 0.0)
+        at_least = np.where(n > 0, betainc(np.maximum(n, 1.0), r, some), 1.0)
+        drops = np.exp(betaln(a + 1.0, b + last) - betaln(a, b)) * at_least
+        return np.asarray(stays + np.where(asked > 0, drops, 0.0))
+
+    def _if_alive(
+        self, x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """R, A, a and B of a customer alive at T after x repeat purchases."""
+        r, alpha, a, b = _check(**parameters)
+        x, T = np.asarray(x, dtype=np.float64), np.asarray(T, dtype=np.float64)
+        return r + x, alpha + T, a, self.stay_shape(x, b=b)
