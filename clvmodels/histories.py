@@ -1,0 +1,341 @@
+"""Distinct purchase histories with counts: what the likelihoods need of a base.
+
+Two customers with the same (frequency, recency, T) contribute the same term to the
+likelihood, so a base enters a fit as its distinct histories and the number of
+customers who share each. This is exact algebra, not an approximation, and it makes
+every answer independent of the order of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels import schema
+from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+# Total spend x * m_bar is recovered from a mean; at 12 significant digits the same
+# cents give the same number whatever the rounding of the division was.
+_SPEND_DIGITS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseHistories:
+    """Distinct (x, t_x, T) with counts, sorted by x, T, t_x.
+
+    Attributes
+    ----------
+    x, t_x, T : ndarray, shape (H,)
+        Repeat purchases, time of the last one, and length of observation, both times
+        counted from the first purchase in units of the table.
+    count : ndarray, shape (H,)
+        Customers who share the history.
+    """
+
+    x: FloatArray
+    t_x: FloatArray
+    T: FloatArray
+    count: FloatArray
+
+    @property
+    def customers(self) -> int:
+        """Number of customers in the base."""
+        return int(self.count.sum())
+
+    @property
+    def mean_T(self) -> float:
+        """Mean length of observation over customers, in units of the table."""
+        return float(np.dot(self.count, self.T) / self.count.sum())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the histories; the same for any order of the same rows."""
+        return _digest(self.x, self.t_x, self.T, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendHistories:
+    """Distinct (x, total repeat spend) with counts, of customers with repeat spend > 0.
+
+    Attributes
+    ----------
+    x, total : ndarray, shape (H,)
+        Repeat purchase periods and their total spend S = x * m_bar.
+    count : ndarray, shape (H,)
+        Customers who share the pair.
+    without_repeat : int
+        Customers without a repeat purchase, who say nothing about spend here.
+    zero_spend : int
+        Repeat customers whose mean spend is exactly 0: outside the model's support,
+        left out of the fit and counted.
+    """
+
+    x: FloatArray
+    total: FloatArray
+    count: FloatArray
+    without_repeat: int
+    zero_spend: int
+
+    @property
+    def customers(self) -> int:
+        """Number of customers who enter the spend likelihood."""
+        return int(self.count.sum())
+
+    @property
+    def typical_amount(self) -> float:
+        """Geometric mean over customers of the mean spend per purchase."""
+        log_mean = np.log(self.total / self.x)
+        return math.exp(float(np.dot(self.count, log_mean) / self.count.sum()))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the histories; the same for any order of the same rows."""
+        return _digest(self.x, self.total, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class RfmColumns:
+    """Checked columns of an RFM frame, in the frame's own order.
+
+    Attributes
+    ----------
+    customer_id : ndarray of object or number, shape (N,)
+    x, t_x, T : ndarray of float, shape (N,)
+    m_bar : ndarray of float or None, shape (N,)
+        Mean spend of repeat purchases; 0 where there is none. None without money.
+    first_value : ndarray of float or None, shape (N,)
+        Spend of the first purchase, where the table knows it.
+    margin : float
+        Share of revenue that values are made of.
+    scale : TimeScale or None
+        The table's unit; None for a plain frame.
+    """
+
+    customer_id: npt.NDArray[np.generic]
+    x: FloatArray
+    t_x: FloatArray
+    T: FloatArray
+    m_bar: FloatArray | None
+    first_value: FloatArray | None
+    margin: float
+    scale: schema.TimeScale | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def rfm_columns(
+    data: RfmTable | pd.DataFrame, *, scale: schema.TimeScale | None = None, money: bool = False
+) -> RfmColumns:
+    """Check an RFM table or frame and take its columns.
+
+    Parameters
+    ----------
+    data : RfmTable or DataFrame
+        With customer_id, frequency, recency, T and, for spend, monetary_value.
+    scale : TimeScale, optional
+        The unit that is expected; an RfmTable in another one is refused, a plain
+        frame is taken to be in it.
+    money : bool
+        Whether monetary_value must be there.
+
+    Raises
+    ------
+    SchemaError
+        A column is missing, or rows contradict themselves.
+    TimeUnitError
+        The table's unit is another one than expected.
+    """
+    frame, margin, own = _frame_of(data)
+    if scale is not None and own is not None and not math.isclose(scale.days, own.days):
+        raise TimeUnitError(
+            f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
+            f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
+        )
+    _require(frame, money=money)
+    x = _floats(frame, schema.FREQUENCY)
+    t_x = _floats(frame, schema.RECENCY)
+    T = _floats(frame, schema.T)
+    check_rows(x, t_x, T)
+    has_money = schema.MONETARY_VALUE in frame
+    m_bar = _mean_spend(_floats(frame, schema.MONETARY_VALUE), x) if has_money else None
+    first = _floats(frame, schema.FIRST_VALUE) if schema.FIRST_VALUE in frame else None
+    ids = frame[schema.CUSTOMER_ID].to_numpy()
+    return RfmColumns(ids, x, t_x, T, m_bar, first, margin, own)
+
+
+def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
+    """Refuse rows that no purchase history can have, naming how many and the first."""
+    _refuse(~(np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T)), "missing or non-finite values")
+    _refuse((x < 0) | (x != np.floor(x)), "a frequency that is no whole number >= 0")
+    _refuse((t_x < 0) | (t_x > T), "recency outside 0..T")
+    _refuse((x == 0) & (t_x > 0), "recency > 0 at frequency 0")
+
+
+def distinct_rows(*columns: FloatArray) -> tuple[IntArray, IntArray]:
+    """Find the distinct rows of some columns.
+
+    Returns
+    -------
+    first : ndarray, shape (H,)
+        Position of one row of each kind, ordered by the columns in turn.
+    inverse : ndarray, shape (N,)
+        For each row, which kind it is.
+    """
+    import pandas as pd
+
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        level, values = pd.factorize(column + 0.0)  # + 0.0: one zero, not two
+        code, _ = pd.factorize(code * (len(values) + 1) + level)
+    kinds = int(code.max()) + 1 if len(code) else 0
+    first = np.zeros(kinds, dtype=np.int64)
+    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
+    order = np.lexsort([column[first] for column in reversed(columns)])
+    rank = np.empty(kinds, dtype=np.int64)
+    rank[order] = np.arange(kinds)
+    return first[order], rank[code]
+
+
+def purchase_histories(data: RfmTable | pd.DataFrame | RfmColumns) -> PurchaseHistories:
+    """Distinct (frequency, recency, T) of a base, with counts.
+
+    Raises
+    ------
+    SchemaError
+        The table is empty or not an RFM table.
+    """
+    columns = data if isinstance(data, RfmColumns) else rfm_columns(data)
+    if not len(columns):
+        raise SchemaError("The RFM table has no rows: there is nothing to fit.")
+    first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
+    count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
+    return PurchaseHistories(columns.x[first], columns.t_x[first], columns.T[first], count)
+
+
+def spend_histories(data: RfmTable | pd.DataFrame | RfmColumns) -> SpendHistories:
+    """Distinct (frequency, total repeat spend) of the repeat customers, with counts.
+
+    Raises
+    ------
+    SchemaError
+        monetary_value is missing.
+    DomainError
+        Nobody has a repeat purchase of positive value, or a repeat customer's mean
+        spend is negative or missing.
+    """
+    columns = data if isinstance(data, RfmColumns) else rfm_columns(data, money=True)
+    if columns.m_bar is None:
+        raise SchemaError(_missing_message([schema.MONETARY_VALUE], ()))
+    repeat = columns.x > 0
+    bad = repeat & ~(np.isfinite(columns.m_bar) & (columns.m_bar >= 0))
+    if bad.any():
+        raise DomainError(
+            f"{bad.sum():,} repeat customers have a negative or missing monetary_value: "
+            "summarise the log with refunds='drop' or 'net', or leave these rows out."
+        )
+    used = repeat & (columns.m_bar > 0)
+    if not used.any():
+        raise DomainError(
+            "No customer has a repeat purchase of positive value, so there is nothing that the "
+            "spend model could learn from: use a longer log, or fit the purchase model alone."
+        )
+    x = columns.x[used]
+    total = significant(x * columns.m_bar[used], _SPEND_DIGITS)
+    first, inverse = distinct_rows(x, total)
+    count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
+    return SpendHistories(
+        x[first], total[first], count, int((~repeat).sum()), int((repeat & ~used).sum())
+    )
+
+
+def significant(values: FloatArray, digits: int) -> FloatArray:
+    """Round positive numbers to some significant digits."""
+    exponent = digits - 1 - np.floor(np.log10(values))
+    power = 10.0 ** np.abs(exponent)
+    up = np.round(values * power) / power
+    return np.where(exponent >= 0, up, np.round(values / power) * power)
+
+
+def _frame_of(
+    data: RfmTable | pd.DataFrame,
+) -> tuple[pd.DataFrame, float, schema.TimeScale | None]:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+    if isinstance(data, RfmTable):
+        return data.to_pandas(), data.margin, data.scale
+    if isinstance(data, pd.DataFrame):
+        return data, 1.0, None
+    raise SchemaError(
+        f"Expected an RfmTable or a pandas DataFrame, found {type(data).__name__}: "
+        "make one with rfm_summary(...) or RfmTable.from_pandas(...)."
+    )
+
+
+def _require(frame: pd.DataFrame, *, money: bool) -> None:
+    needed = [schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T]
+    if money:
+        needed.append(schema.MONETARY_VALUE)
+    missing = [name for name in needed if name not in frame]
+    if missing:
+        raise SchemaError(_missing_message(missing, tuple(map(str, frame.columns))))
+
+
+def _missing_message(missing: list[str], found: tuple[str, ...]) -> str:
+    there = f"; found {', '.join(found)}" if found else ""
+    hint = " Give rfm_summary a monetary_value_col." if schema.MONETARY_VALUE in missing else ""
+    return f"The RFM table lacks {', '.join(missing)}{there}.{hint}"
+
+
+def _floats(frame: pd.DataFrame, name: str) -> FloatArray:
+    try:
+        return np.asarray(frame[name].to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            f"Column {name!r} must hold numbers, found {frame[name].dtype}: {error}"
+        ) from error
+
+
+def _mean_spend(values: FloatArray, x: FloatArray) -> FloatArray:
+    # Without a repeat purchase there is no mean; tables carry 0 or nothing there.
+    return np.where(x == 0, 0.0, values)
+
+
+def _refuse(bad: npt.NDArray[np.bool_], what: str) -> None:
+    if bad.any():
+        raise SchemaError(
+            f"{int(bad.sum()):,} rows have {what}; the first is row {int(np.argmax(bad))}. "
+            "frequency must be whole and >= 0, and 0 <= recency <= T."
+        )
+
+
+def _digest(*columns: FloatArray) -> str:
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update(np.ascontiguousarray(column + 0.0).tobytes())
+    return digest.hexdigest()
+
+
+def base_description(histories: PurchaseHistories) -> Mapping[str, float]:
+    """Counts that a posterior keeps of the base it was fitted to."""
+    repeat = histories.x > 0
+    return {
+        "customers": histories.customers,
+        "histories": len(histories.x),
+        "repeat_customers": int(histories.count[repeat].sum()),
+        "max_T": float(histories.T.max()),
+    }

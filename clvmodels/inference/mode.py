@@ -1,0 +1,108 @@
+"""The mode of a density, its Hessian, and the whitening that they give."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from clvmodels.inference.density import Density
+
+FloatArray = npt.NDArray[np.float64]
+
+# Step of the central differences of the gradient, in unconstrained (logarithmic) space.
+_STEP: Final = 1e-4
+_NEWTON_STEPS: Final = 20
+_DECREMENT: Final = 1e-9
+# Where the posterior is all but flat the whitened scale stays finite: no direction is
+# taken to be wider than this many units of logarithm.
+_WIDEST: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A mode and the Gaussian that touches the density there.
+
+    Attributes
+    ----------
+    location : ndarray, shape (dim,)
+        Where the density is highest.
+    value : float
+        Log density there.
+    scale : ndarray, shape (dim, dim)
+        Lower-triangular or symmetric square root of the inverse negative Hessian.
+    decrement : float
+        Newton's decrement: the distance left to the mode, in posterior standard
+        deviations.
+    curved : bool
+        Whether the Hessian was negative definite without help.
+    """
+
+    location: FloatArray
+    value: float
+    scale: FloatArray
+    decrement: float
+    curved: bool
+
+
+def find_mode(density: Density) -> Mode:
+    """Climb by L-BFGS, then polish by damped Newton steps."""
+    theta = _climb(density)
+    value, gradient = density(theta)
+    for _ in range(_NEWTON_STEPS):
+        scale, curved = _whiten(hessian(density, theta))
+        step = scale @ (scale.T @ gradient)
+        decrement = math.sqrt(max(float(gradient @ step), 0.0))
+        moved, improved = _line_search(density, theta, value, step)
+        if decrement < _DECREMENT or improved <= value:
+            break
+        theta, (value, gradient) = moved, density(moved)
+    return Mode(theta, value, scale, decrement, curved)
+
+
+def hessian(density: Density, theta: FloatArray) -> FloatArray:
+    """Second derivatives by central differences of the exact gradient."""
+    rows = []
+    for step in np.eye(density.dim) * _STEP:
+        rows.append((density(theta + step)[1] - density(theta - step)[1]) / (2.0 * _STEP))
+    matrix = np.array(rows)
+    return (matrix + matrix.T) / 2.0
+
+
+def _climb(density: Density) -> FloatArray:
+    start = density.start
+    size = max(abs(density(start)[0]), 1.0)
+
+    def downhill(theta: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = density(theta)
+        return -value / size if np.isfinite(value) else 1e10, -gradient / size
+
+    bounds = [(middle - 30.0, middle + 30.0) for middle in start]
+    found = optimize.minimize(
+        downhill, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14}
+    )
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def _whiten(matrix: FloatArray) -> tuple[FloatArray, bool]:
+    """Square root of the inverse of -matrix, eigenvalues kept away from zero."""
+    eigenvalues, vectors = np.linalg.eigh(-matrix)
+    floor = 1.0 / _WIDEST**2
+    curved = bool(eigenvalues[0] > 0)
+    scale = vectors / np.sqrt(np.maximum(eigenvalues, floor))
+    return scale @ vectors.T, curved
+
+
+def _line_search(
+    density: Density, theta: FloatArray, value: float, step: FloatArray
+) -> tuple[FloatArray, float]:
+    for halvings in range(12):
+        moved = theta + step * 0.5**halvings
+        reached = density(moved)[0]
+        if reached > value:
+            return moved, reached
+    return theta, value

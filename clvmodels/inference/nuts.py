@@ -1,0 +1,125 @@
+"""NUTS from the mode, in coordinates whitened by the Hessian there."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.cores import available_cores
+from clvmodels.inference.density import Density
+from clvmodels.inference.mode import Mode
+
+FloatArray = npt.NDArray[np.float64]
+
+# Chains start this many posterior standard deviations apart: R-hat can only find a
+# disagreement between chains that began in different places.
+_SPREAD = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NutsDraws:
+    """Draws of all chains and the sampler's statistics.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (chains, draws, dim)
+        Draws in unconstrained space.
+    stats : mapping of str to ndarray, shape (chains, draws)
+        diverging, energy, lp, tree_depth, n_steps, step_size, acceptance_rate.
+    """
+
+    theta: FloatArray
+    stats: dict[str, npt.NDArray[Any]]
+
+
+_STATS = {
+    "diverging": "diverging",
+    "energy": "energy",
+    "logp": "lp",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "n_steps": "n_steps",
+    "step_size": "step_size",
+    "mean_tree_accept": "acceptance_rate",
+}
+
+
+def sample_nuts(
+    density: Density,
+    mode: Mode,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+    progressbar: bool,
+) -> NutsDraws:
+    """Run nutpie's NUTS over z, where theta = mode + scale z.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Passed on after the chains were stopped; no partial result is returned.
+    """
+    import nutpie
+
+    sampler = nutpie.sample(
+        _whitened_model(density, mode),
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=min(chains, available_cores()),
+        seed=seed,
+        save_warmup=False,
+        progress_bar=progressbar,
+        blocking=False,
+    )
+    try:
+        tree = sampler.wait()
+    except BaseException:
+        with contextlib.suppress(RuntimeError):
+            sampler.cancel()
+        raise
+    z = tree["posterior"]["z"].to_numpy()
+    stats = tree["sample_stats"]
+    return NutsDraws(
+        mode.location + z @ mode.scale.T,
+        {new: stats[old].to_numpy() for old, new in _STATS.items() if old in stats},
+    )
+
+
+def _whitened_model(density: Density, mode: Mode) -> Any:
+    import nutpie
+
+    call, data = density.without_gil(), density.data
+    location, scale = mode.location, np.ascontiguousarray(mode.scale)
+    call(np.zeros(density.dim), location, scale, *data)
+
+    def log_density() -> Any:
+        def evaluate(z: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = call(np.ascontiguousarray(z), location, scale, *data)
+            if not (np.isfinite(value) and np.isfinite(gradient).all()):
+                return -np.inf, np.zeros_like(gradient)
+            return value, gradient
+
+        return evaluate
+
+    def expand(seed1: int, seed2: int, chain: int) -> Any:
+        return lambda z: {"z": np.array(z)}
+
+    def start(seed: int) -> FloatArray:
+        return np.random.default_rng(seed).normal(size=density.dim) * _SPREAD
+
+    return nutpie.compiled_pyfunc.from_pyfunc(
+        density.dim,
+        log_density,
+        expand,
+        [np.dtype(np.float64)],
+        [(density.dim,)],
+        ["z"],
+        make_initial_point_fn=start,
+    )

@@ -1,0 +1,226 @@
+"""One entry for all methods: pm.Model in, a DataTree with a verdict out."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from clvmodels.errors import ConvergenceError, DomainError
+from clvmodels.inference.density import Density, compile_density
+from clvmodels.inference.laplace import sample_laplace
+from clvmodels.inference.mode import Mode, find_mode
+from clvmodels.inference.nuts import sample_nuts
+from clvmodels.schema import check_choice
+from clvmodels.verdict import (
+    Verdict,
+    explain_failure,
+    laplace_verdict,
+    map_verdict,
+    nuts_verdict,
+)
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+FloatArray = npt.NDArray[np.float64]
+Method = Literal["auto", "nuts", "laplace", "map"]
+OnFailure = Literal["nuts", "raise", "warn"]
+
+DEFAULT_TUNE: Final = 400
+DEFAULT_IMPORTANCE_DRAWS: Final = 1000
+# The mode is known to this share of a posterior standard deviation.
+_MODE_TOLERANCE: Final = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to fit.
+
+    Attributes
+    ----------
+    method : {"auto", "nuts", "laplace", "map"}
+        "auto" takes the Laplace approximation where its weights show it to be good
+        (k-hat below 0.7 and enough effective draws), and NUTS elsewhere.
+    draws, tune, chains : int
+        Kept draws a chain, warm-up draws a chain, chains.
+    importance_draws : int
+        Points of the Laplace route.
+    random_seed : int or None
+        None draws one from the system; it is stored with the posterior.
+    progressbar : bool
+        Whether to show the sampler's progress.
+    on_failure : {"nuts", "raise", "warn"}
+        What a failed verdict does: go on to NUTS (Laplace only), raise
+        ConvergenceError, or warn and hand on the draws.
+    """
+
+    method: Method = "auto"
+    draws: int = 1000
+    tune: int | None = None
+    chains: int = 4
+    importance_draws: int = DEFAULT_IMPORTANCE_DRAWS
+    random_seed: int | None = None
+    progressbar: bool = True
+    on_failure: OnFailure = "nuts"
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, ("auto", "nuts", "laplace", "map"))
+        check_choice("on_failure", self.on_failure, ("nuts", "raise", "warn"))
+        for name in ("draws", "chains", "importance_draws"):
+            if getattr(self, name) < 1:
+                raise DomainError(f"{name}={getattr(self, name)!r} must be a whole number >= 1.")
+        if self.tune is not None and self.tune < 0:
+            raise DomainError(f"tune={self.tune!r} must be a whole number >= 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Draws, their verdict, and how they were made.
+
+    Attributes
+    ----------
+    tree : DataTree
+        Groups posterior and sample_stats.
+    verdict : Verdict
+        Of the method whose draws these are.
+    method : str
+        "nuts", "laplace" or "map": what was done in the end.
+    seed : int
+        The seed that was used.
+    notes : tuple of str
+        What a reader of the fit should know, such as a Laplace fit that was given up.
+    """
+
+    tree: xr.DataTree
+    verdict: Verdict
+    method: str
+    seed: int
+    notes: tuple[str, ...]
+
+
+def infer(model: pm.Model, settings: Settings) -> Result:
+    """Fit a model by the method that the settings name.
+
+    Raises
+    ------
+    ConvergenceError
+        The verdict failed and ``on_failure`` does not say otherwise.
+    """
+    started = time.perf_counter()
+    seed = _seed(settings.random_seed)
+    if settings.method == "map":
+        result = _map(model, seed)
+    else:
+        result = _sample(model, settings, seed)
+    result.tree["posterior"].attrs["sampling_time"] = time.perf_counter() - started
+    if not result.verdict.ok:
+        _fail(result.verdict, settings.on_failure)
+    return result
+
+
+def _sample(model: pm.Model, settings: Settings, seed: int) -> Result:
+    density = compile_density(model)
+    mode = find_mode(density)
+    notes: tuple[str, ...] = ()
+    if settings.method in ("laplace", "auto"):
+        result = _laplace(density, mode, settings, seed)
+        if result.verdict.ok:
+            return result
+        if settings.method == "laplace" and settings.on_failure != "nuts":
+            return result
+        notes = (f"{explain_failure(result.verdict)} Went on to NUTS.",)
+        if settings.method == "laplace":
+            warnings.warn(notes[0], UserWarning, stacklevel=5)
+    return _nuts(density, mode, settings, seed, notes)
+
+
+def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Result:
+    found = sample_laplace(
+        density,
+        mode,
+        draws=settings.draws,
+        chains=settings.chains,
+        importance_draws=settings.importance_draws,
+        seed=seed,
+    )
+    stats: dict[str, npt.NDArray[Any]] = {"lp": found.logp}
+    tree = _tree(density, found.theta, stats, "laplace", seed)
+    tree["sample_stats"].attrs.update(
+        khat=found.khat,
+        importance_ess=found.importance_ess,
+        importance_draws=settings.importance_draws,
+    )
+    return Result(tree, laplace_verdict(found.khat, found.importance_ess), "laplace", seed, ())
+
+
+def _nuts(
+    density: Density, mode: Mode, settings: Settings, seed: int, notes: tuple[str, ...]
+) -> Result:
+    found = sample_nuts(
+        density,
+        mode,
+        draws=settings.draws,
+        tune=DEFAULT_TUNE if settings.tune is None else settings.tune,
+        chains=settings.chains,
+        seed=seed,
+        progressbar=settings.progressbar,
+    )
+    tree = _tree(density, found.theta, found.stats, "nuts", seed)
+    group = tree["posterior"].to_dataset()
+    draws = {str(name): values.to_numpy() for name, values in group.data_vars.items()}
+    verdict = nuts_verdict(draws, found.stats.get("diverging"))
+    return Result(tree, verdict, "nuts", seed, notes)
+
+
+def _map(model: pm.Model, seed: int) -> Result:
+    density = compile_density(model, jacobian=False)
+    mode = find_mode(density)
+    point = mode.location.reshape(1, 1, -1)
+    stats: dict[str, npt.NDArray[Any]] = {"lp": np.array([[mode.value]])}
+    tree = _tree(density, point, stats, "map", seed)
+    decrement = mode.decrement if mode.curved else np.nan
+    return Result(tree, map_verdict(decrement, _MODE_TOLERANCE), "map", seed, ())
+
+
+def _tree(
+    density: Density,
+    theta: FloatArray,
+    stats: dict[str, npt.NDArray[Any]],
+    method: str,
+    seed: int,
+) -> xr.DataTree:
+    chains, draws, dim = theta.shape
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    flat = density.constrain(theta.reshape(-1, dim))
+    posterior = xr.Dataset(
+        {
+            name: (("chain", "draw"), np.asarray(values).reshape(chains, draws))
+            for name, values in flat.items()
+        },
+        coords=coords,
+    )
+    statistics = xr.Dataset(
+        {name: (("chain", "draw"), np.asarray(v)) for name, v in stats.items()}, coords=coords
+    )
+    posterior.attrs.update(method=method, seed=seed, inference_library="clvmodels")
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
+
+
+def _seed(random_seed: int | None) -> int:
+    if random_seed is not None:
+        return int(random_seed)
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+def _fail(verdict: Verdict, on_failure: OnFailure) -> None:
+    message = explain_failure(verdict)
+    if on_failure == "warn":
+        warnings.warn(message, UserWarning, stacklevel=4)
+        return
+    raise ConvergenceError(f"{message} on_failure='warn' hands on the draws all the same.")

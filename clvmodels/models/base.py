@@ -1,0 +1,211 @@
+"""What every model specification shares: priors, build, fit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+
+import pandas as pd
+
+from clvmodels import __version__
+from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.inference import Method, OnFailure, Result, Settings, infer
+from clvmodels.models.priors import (
+    PYMC_MARKETING,
+    Default,
+    as_dict,
+    check_names,
+    check_scale,
+    resolve,
+)
+from clvmodels.posterior import Metadata
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import TimeScale, check_choice
+
+if TYPE_CHECKING:
+    import pymc as pm
+    from pymc_extras.prior import Prior
+
+Priors = Literal["default", "pymc-marketing"] | Mapping[str, Any]
+
+_VERSIONED: Final = ("pymc", "pytensor", "nutpie", "numba", "numpy")
+
+
+@dataclass(frozen=True)
+class Specification(ABC):
+    """A frozen model specification; fitting it returns a posterior.
+
+    Subclasses say which parameters there are, what their defaults are, and how the
+    likelihood of a base is written down in PyMC.
+    """
+
+    priors: Priors = "default"
+
+    defaults: ClassVar[Mapping[str, Default]]
+    name: ClassVar[str]
+    # Parameters that may be given a prior in place of some of the defaults.
+    alternatives: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.priors, str):
+            check_choice("priors", self.priors, ("default", PYMC_MARKETING))
+        else:
+            check_names(self.priors, (*self.defaults, *self.alternatives))
+
+    def build(self, rfm: RfmTable | pd.DataFrame) -> pm.Model:
+        """Write the model down in PyMC, for this base.
+
+        Parameters
+        ----------
+        rfm : RfmTable or DataFrame
+            The base; a plain frame counts as days.
+
+        Returns
+        -------
+        pm.Model
+            An ordinary model: open it, draw it, sample it.
+        """
+        return self._build(*self._prepare(rfm_columns(rfm)))
+
+    def fit(
+        self,
+        rfm: RfmTable | pd.DataFrame,
+        *,
+        method: Method = "auto",
+        draws: int = 1000,
+        tune: int | None = None,
+        chains: int = 4,
+        importance_draws: int = 1000,
+        random_seed: int | None = None,
+        progressbar: bool = True,
+        on_failure: OnFailure = "nuts",
+    ) -> Any:
+        """Fit the model to a base.
+
+        Parameters
+        ----------
+        rfm : RfmTable or DataFrame
+            The base; a plain frame counts as days.
+        method : {"auto", "nuts", "laplace", "map"}
+            "laplace" is the importance-weighted Gaussian at the mode, "nuts" Markov
+            chains from there, "auto" the first where its verdict passes and the second
+            elsewhere, "map" the mode alone, without uncertainty.
+        draws, tune, chains : int
+            Kept and warm-up draws a chain, and chains.
+        importance_draws : int
+            Points at which the Laplace route evaluates the density.
+        random_seed : int, optional
+            The same seed gives the same draws on the same machine.
+        progressbar : bool
+            Show the sampler's progress.
+        on_failure : {"nuts", "raise", "warn"}
+            What a failed verdict does. "nuts" goes on from a failed Laplace fit to
+            NUTS and says so; a NUTS fit that fails raises unless "warn".
+
+        Returns
+        -------
+        posterior
+            Draws, sample statistics, verdict and metadata.
+
+        Raises
+        ------
+        ConvergenceError
+            The fit did not converge.
+        DomainError
+            The base holds nothing that the model could learn from.
+        """
+        settings = Settings(
+            method=method,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            importance_draws=importance_draws,
+            random_seed=random_seed,
+            progressbar=progressbar,
+            on_failure=on_failure,
+        )
+        columns = rfm_columns(rfm)
+        statistics, scale = self._prepare(columns)
+        result = infer(self._build(statistics, scale), settings)
+        return self._posterior(result, self._metadata(rfm, columns, statistics, scale, result))
+
+    def resolved_priors(self, scale: float) -> dict[str, Prior]:
+        """The priors in the units of the data, the way that they enter the model."""
+        if self.priors == PYMC_MARKETING:
+            return self._peer_priors()
+        own = {} if isinstance(self.priors, str) else dict(self.priors)
+        return self._merge(resolve(self.defaults, scale), own)
+
+    def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:
+        return {**base, **own}
+
+    @abstractmethod
+    def _peer_priors(self) -> dict[str, Prior]: ...
+
+    @abstractmethod
+    def _prepare(self, columns: RfmColumns) -> tuple[Any, float]:
+        """The sufficient statistics of a base, and the scale of its unit-bearing prior."""
+
+    @abstractmethod
+    def _build(self, statistics: Any, scale: float) -> pm.Model: ...
+
+    @abstractmethod
+    def _posterior(self, result: Result, metadata: Metadata) -> Any: ...
+
+    @abstractmethod
+    def _base(self, statistics: Any) -> Mapping[str, float]: ...
+
+    @abstractmethod
+    def _scale_name(self) -> str: ...
+
+    def _metadata(
+        self,
+        rfm: RfmTable | pd.DataFrame,
+        columns: RfmColumns,
+        statistics: Any,
+        scale: float,
+        result: Result,
+    ) -> Metadata:
+        return Metadata(
+            model=self.name,
+            method=result.method,
+            scale=columns.scale or TimeScale(),
+            observation_end=_observation_end(rfm),
+            verdict=result.verdict,
+            priors=as_dict(self.resolved_priors(scale)),
+            prior_scales={self._scale_name(): scale},
+            seed=result.seed,
+            notes=result.notes,
+            base=self._base(statistics),
+            fingerprint=statistics.fingerprint(),
+            versions=_versions(),
+        )
+
+    def _given_scale(self, given: float | None, from_data: float) -> float:
+        return from_data if given is None else check_scale(self._scale_name(), given)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        from dataclasses import replace
+
+        return replace(self, **changes)
+
+
+def _observation_end(rfm: RfmTable | pd.DataFrame) -> str | None:
+    if not isinstance(rfm, RfmTable) or rfm.observation_end is None:
+        return None
+    start = rfm.observation_end.start_time
+    return str(start.date() if start == start.normalize() else start)
+
+
+def _versions() -> dict[str, str]:
+    found = {"clvmodels": __version__}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,29 @@
+"""The BG/NBD model of repeat purchases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from clvmodels.models.purchases import PurchaseSpecification
+from clvmodels.posterior import BetaGeoPosterior, PurchasePosterior
+
+
+@dataclass(frozen=True)
+class BetaGeoModel(PurchaseSpecification):
+    """BG/NBD: purchases at a Gamma rate, dropout after a purchase with Beta probability.
+
+    Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", eq. 6.
+    Parameters are those of :class:`PurchaseSpecification`.
+
+    Examples
+    --------
+    >>> from clvmodels import BetaGeoModel
+    >>> BetaGeoModel().priors
+    'default'
+    """
+
+    name: ClassVar[str] = "bgnbd"
+    posterior_class: ClassVar[type[PurchasePosterior]] = BetaGeoPosterior
+    extra: ClassVar[float] = 0.0
+    zero_has_term: ClassVar[bool] = False

@@ -1,0 +1,53 @@
+"""Purchases and spend together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from clvmodels.models.bgnbd import BetaGeoModel
+from clvmodels.models.gamma_gamma import GammaGammaModel
+from clvmodels.models.purchases import PurchaseSpecification
+from clvmodels.posterior import CLVPosterior
+from clvmodels.rfm import RfmTable
+
+
+@dataclass(frozen=True)
+class CLVModel:
+    """A purchase model and a spend model, fitted to the same base.
+
+    Parameters
+    ----------
+    purchases : BetaGeoModel or ModifiedBetaGeoModel
+        How often customers come back, and whether they still do.
+    spend : GammaGammaModel
+        What they spend when they do.
+
+    Examples
+    --------
+    >>> from clvmodels import CLVModel, ModifiedBetaGeoModel
+    >>> CLVModel(purchases=ModifiedBetaGeoModel()).purchases.name
+    'mbgnbd'
+    """
+
+    purchases: PurchaseSpecification = field(default_factory=BetaGeoModel)
+    spend: GammaGammaModel = field(default_factory=GammaGammaModel)
+
+    def fit(self, rfm: RfmTable | pd.DataFrame, **options: Any) -> CLVPosterior:
+        """Fit both models; options are those of :meth:`BetaGeoModel.fit`.
+
+        Returns
+        -------
+        CLVPosterior
+            Both posteriors.
+
+        Raises
+        ------
+        ConvergenceError
+            One of the fits did not converge.
+        DomainError
+            The base holds nothing that a model could learn from.
+        """
+        return CLVPosterior(self.purchases.fit(rfm, **options), self.spend.fit(rfm, **options))

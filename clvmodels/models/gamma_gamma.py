@@ -1,0 +1,80 @@
+"""The Gamma-Gamma model of spend per purchase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from clvmodels.histories import RfmColumns, SpendHistories, spend_histories
+from clvmodels.inference import Result
+from clvmodels.models.base import Specification
+from clvmodels.models.priors import SPEND_DEFAULTS, Default, pymc_marketing_spend_priors
+from clvmodels.posterior import GammaGammaPosterior, Metadata
+
+if TYPE_CHECKING:
+    import pymc as pm
+    from pymc_extras.prior import Prior
+
+
+@dataclass(frozen=True)
+class GammaGammaModel(Specification):
+    """Gamma-Gamma: Gamma amounts whose rate is Gamma over customers.
+
+    Fader & Hardie, "The Gamma-Gamma model of monetary value" (note 25), eq. 1a.
+
+    Parameters
+    ----------
+    priors : "default", "pymc-marketing" or mapping of str to Prior
+        By parameter: p, q, v. What is not named keeps its default; a prior of v is
+        taken to be in the table's unit of money.
+    v_scale : float, optional
+        What v's default prior is multiplied by, in the table's unit of money; by
+        default the geometric mean of monetary_value over repeat customers.
+
+    Examples
+    --------
+    >>> from clvmodels import GammaGammaModel
+    >>> GammaGammaModel(v_scale=30.0).v_scale
+    30.0
+    """
+
+    v_scale: float | None = None
+
+    defaults: ClassVar[Mapping[str, Default]] = SPEND_DEFAULTS
+    name: ClassVar[str] = "gamma_gamma"
+
+    def _peer_priors(self) -> dict[str, Prior]:
+        return pymc_marketing_spend_priors()
+
+    def _scale_name(self) -> str:
+        return "v_scale"
+
+    def _prepare(self, columns: RfmColumns) -> tuple[SpendHistories, float]:
+        histories = spend_histories(columns)
+        return histories, self._given_scale(self.v_scale, histories.typical_amount)
+
+    def _base(self, statistics: SpendHistories) -> Mapping[str, float]:
+        return {
+            "customers": statistics.customers,
+            "histories": len(statistics.x),
+            "without_repeat": statistics.without_repeat,
+            "zero_spend": statistics.zero_spend,
+        }
+
+    def _build(self, statistics: SpendHistories, scale: float) -> pm.Model:
+        import pymc as pm
+
+        from clvmodels.models.loglikelihood import SpendLogLikelihood, SpendStatistics
+
+        priors = self.resolved_priors(scale)
+        tables = SpendStatistics.of(statistics)
+        with pm.Model() as model:
+            p, q, v = (priors[name].create_variable(name) for name in ("p", "q", "v"))
+            data = [pm.Data(f"data_{name}", array) for name, array in tables.arrays().items()]
+            value_and_gradient = SpendLogLikelihood()(p, q, v, *data)
+            pm.Potential("log_likelihood", value_and_gradient[0])
+        return model
+
+    def _posterior(self, result: Result, metadata: Metadata) -> GammaGammaPosterior:
+        return GammaGammaPosterior(result.tree, metadata)

@@ -1,0 +1,360 @@
+"""Fused log-likelihoods: value and gradient of a whole base from one compiled loop.
+
+The algebra is that of DESIGN's numerics. For BG/NBD (Fader, Hardie & Lee 2005, eq. 6,
+in the form of Hardie's note 27) with B = b + x + extra, extra = 0, and for MBG/NBD
+(Batislam et al. 2007, eq. 3) with extra = 1,
+
+    ln L = lnG(r+x) - lnG(r) + r ln alpha - (r+x) ln(alpha+T)
+           + lnG(a+b) - lnG(b) + lnG(B) - lnG(a+B) + softplus(z),
+    z    = ln a - ln(B-1) + (r+x) (ln(alpha+T) - ln(alpha+t_x)),
+
+where BG/NBD leaves out softplus(z) at x = 0. The gamma functions need only the count
+of customers per distinct x, the logarithms one value per distinct time; per distinct
+history there remain one exp and one log1p.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pytensor
+import pytensor.tensor as pt
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
+
+from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.special import digamma
+from clvmodels.histories import PurchaseHistories, SpendHistories
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseStatistics:
+    """A base as the purchase kernel wants it: tables of distinct values, and indices.
+
+    Attributes
+    ----------
+    x, x_count : ndarray, shape (X,)
+        Distinct frequencies and their customers.
+    time : ndarray, shape (S,)
+        Distinct times among T and t_x.
+    T_count, T_purchases : ndarray, shape (S,)
+        Customers with T = time, and their repeat purchases.
+    x_index, tx_index, T_index : ndarray of int32, shape (H,)
+        Positions in these tables, per history that has a softplus term.
+    count : ndarray, shape (H,)
+        Customers who share the history.
+    """
+
+    x: FloatArray
+    x_count: FloatArray
+    time: FloatArray
+    T_count: FloatArray
+    T_purchases: FloatArray
+    x_index: IntArray
+    tx_index: IntArray
+    T_index: IntArray
+    count: FloatArray
+
+    @classmethod
+    def of(cls, histories: PurchaseHistories, *, zero_has_term: bool) -> PurchaseStatistics:
+        """Tables of a base; ``zero_has_term`` says whether x = 0 has a softplus term."""
+        x, x_index = np.unique(histories.x, return_inverse=True)
+        time, position = np.unique(
+            np.concatenate([histories.t_x, histories.T]), return_inverse=True
+        )
+        tx_index, T_index = np.split(position, 2)
+        purchases = histories.count * histories.x
+        used = slice(None) if zero_has_term else histories.x > 0
+        return cls(
+            x=x,
+            x_count=_sums(x_index, histories.count, len(x)),
+            time=time,
+            T_count=_sums(T_index, histories.count, len(time)),
+            T_purchases=_sums(T_index, purchases, len(time)),
+            x_index=x_index[used].astype(np.int32),
+            tx_index=tx_index[used].astype(np.int32),
+            T_index=T_index[used].astype(np.int32),
+            count=histories.count[used],
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The tables by name, in the order of the kernel's arguments."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class SpendStatistics:
+    """A base as the spend kernel wants it.
+
+    Attributes
+    ----------
+    x, x_count : ndarray, shape (X,)
+        Distinct frequencies and their customers.
+    total, total_count, total_purchases : ndarray, shape (S,)
+        Distinct total spends, their customers, and these customers' purchases.
+    constants : ndarray, shape (2,)
+        Sum over customers of x ln S, and of ln(S / x).
+    """
+
+    x: FloatArray
+    x_count: FloatArray
+    total: FloatArray
+    total_count: FloatArray
+    total_purchases: FloatArray
+    constants: FloatArray
+
+    @classmethod
+    def of(cls, histories: SpendHistories) -> SpendStatistics:
+        """Tables of a base."""
+        x, x_index = np.unique(histories.x, return_inverse=True)
+        total, total_index = np.unique(histories.total, return_inverse=True)
+        purchases = histories.count * histories.x
+        constants = np.array(
+            [
+                np.dot(purchases, np.log(histories.total)),
+                np.dot(histories.count, np.log(histories.total / histories.x)),
+            ]
+        )
+        return cls(
+            x=x,
+            x_count=_sums(x_index, histories.count, len(x)),
+            total=total,
+            total_count=_sums(total_index, histories.count, len(total)),
+            total_purchases=_sums(total_index, purchases, len(total)),
+            constants=constants,
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The tables by name, in the order of the kernel's arguments."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _sums(index: npt.NDArray[np.intp], weights: FloatArray, size: int) -> FloatArray:
+    return np.bincount(index, weights, size).astype(np.float64)
+
+
+@compiled
+def _gamma_terms(r, alpha, a, b, extra, x, x_count, out):  # type: ignore[no-untyped-def]
+    """Add the terms that depend on x alone, with their gradient."""
+    n = 0.0
+    lg_r, lg_b, lg_ab = math.lgamma(r), math.lgamma(b), math.lgamma(a + b)
+    psi_r, psi_b, psi_ab = digamma(r), digamma(b), digamma(a + b)
+    for i in range(x.size):
+        w, B = x_count[i], b + x[i] + extra
+        n += w
+        psi_aB = digamma(a + B)
+        out[0] += w * (
+            math.lgamma(r + x[i]) - lg_r + (lg_ab - math.lgamma(a + B)) + (math.lgamma(B) - lg_b)
+        )
+        out[1] += w * (digamma(r + x[i]) - psi_r)
+        out[3] += w * (psi_ab - psi_aB)
+        out[4] += w * (psi_ab - psi_aB + digamma(B) - psi_b)
+    out[0] += n * r * math.log(alpha)
+    out[1] += n * math.log(alpha)
+    out[2] += n * r / alpha
+
+
+@compiled
+def _survival_terms(r, alpha, log_time, inv_time, T_count, T_purchases, out):  # type: ignore[no-untyped-def]
+    """Add -(r+x) ln(alpha+T) with its gradient."""
+    for i in range(T_count.size):
+        weight = r * T_count[i] + T_purchases[i]
+        out[0] -= weight * log_time[i]
+        out[1] -= T_count[i] * log_time[i]
+        out[2] -= weight * inv_time[i]
+
+
+@compiled
+def purchase_kernel(  # type: ignore[no-untyped-def]
+    r, alpha, a, b, extra,
+    x, x_count, time, T_count, T_purchases, x_index, tx_index, T_index, count,
+):  # fmt: skip
+    """Log-likelihood of a base and its gradient by r, alpha, a, b.
+
+    Returns
+    -------
+    ndarray, shape (5,)
+        Value, then the four derivatives; value -inf outside the parameters' domain.
+    """
+    out = np.zeros(5)
+    if not (r > 0.0 and alpha > 0.0 and a > 0.0 and b > 0.0):
+        out[0] = -np.inf
+        return out
+    log_time = np.log(alpha + time)
+    inv_time = 1.0 / (alpha + time)
+    _gamma_terms(r, alpha, a, b, extra, x, x_count, out)
+    _survival_terms(r, alpha, log_time, inv_time, T_count, T_purchases, out)
+    stay = b + x + (extra - 1.0)
+    log_odds = math.log(a) - np.log(stay)
+    value = by_r = by_alpha = by_a = by_b = 0.0
+    for i in range(count.size):
+        k, j, m = x_index[i], tx_index[i], T_index[i]
+        rate = r + x[k]
+        gap = log_time[m] - log_time[j]
+        z = log_odds[k] + rate * gap
+        e = math.exp(-abs(z))
+        value += count[i] * (max(z, 0.0) + math.log1p(e))
+        weight = count[i] * ((1.0 if z > 0.0 else e) / (1.0 + e))
+        by_r += weight * gap
+        by_alpha += weight * rate * (inv_time[m] - inv_time[j])
+        by_a += weight
+        by_b -= weight / stay[k]
+    out[0] += value
+    out[1] += by_r
+    out[2] += by_alpha
+    out[3] += by_a / a
+    out[4] += by_b
+    return out
+
+
+@compiled
+def spend_kernel(  # type: ignore[no-untyped-def]
+    p, q, v, x, x_count, total, total_count, total_purchases, constants
+):
+    """Gamma-Gamma log-likelihood of a base and its gradient by p, q, v.
+
+    Fader & Hardie, "The Gamma-Gamma model of monetary value" (note 25), eq. 1a.
+
+    Returns
+    -------
+    ndarray, shape (4,)
+        Value, then the three derivatives; value -inf outside the parameters' domain.
+    """
+    out = np.zeros(4)
+    if not (p > 0.0 and q > 0.0 and v > 0.0):
+        out[0] = -np.inf
+        return out
+    n = 0.0
+    for i in range(x.size):
+        w, px = x_count[i], p * x[i]
+        n += w
+        psi = digamma(px + q)
+        out[0] += w * (math.lgamma(px + q) - math.lgamma(px))
+        out[1] += w * x[i] * (psi - digamma(px))
+        out[2] += w * psi
+    for i in range(total.size):
+        level = math.log(total[i] + v)
+        weight = p * total_purchases[i] + q * total_count[i]
+        out[0] -= weight * level
+        out[1] -= total_purchases[i] * level
+        out[2] -= total_count[i] * level
+        out[3] -= weight / (total[i] + v)
+    out[0] += n * (q * math.log(v) - math.lgamma(q)) + p * constants[0] - constants[1]
+    out[1] += constants[0]
+    out[2] += n * (math.log(v) - digamma(q))
+    out[3] += n * q / v
+    return out
+
+
+class _FusedLogLikelihood(Op):  # type: ignore[misc]
+    """Value and gradient in one vector; the gradient of the value is the rest of it."""
+
+    n_parameters: int
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Take scalar parameters, then the arrays of the base."""
+        variables = [pt.as_tensor_variable(one) for one in inputs]
+        for number in range(self.n_parameters):
+            variables[number] = variables[number].astype("float64")
+        return Apply(self, variables, [pt.vector(shape=(self.n_parameters + 1,), dtype="float64")])
+
+    def perform(
+        self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[list[Any]]
+    ) -> None:
+        """Evaluate outside compiled graphs, for PyMC's own samplers and find_MAP."""
+        parameters = [float(one) for one in inputs[: self.n_parameters]]
+        output_storage[0][0] = self.evaluate(*parameters, *inputs[self.n_parameters :])
+
+    def evaluate(self, *arguments: Any) -> FloatArray:
+        """Run the kernel."""
+        raise NotImplementedError
+
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> list[tuple[Variable, ...]]:
+        """One value and one derivative for each parameter."""
+        return [(pt.constant(self.n_parameters + 1),)]
+
+    def pullback(
+        self,
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        cotangents: Sequence[Variable],
+    ) -> list[Variable]:
+        """Gradient of the value; the derivatives themselves are not differentiated."""
+        upstream = cotangents[0][0]
+        by_parameter = [upstream * outputs[0][k + 1] for k in range(self.n_parameters)]
+        rest = [
+            pytensor.gradient.disconnected_type() for _ in range(len(inputs) - self.n_parameters)
+        ]
+        return by_parameter + rest
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only the parameters are connected; the data are given."""
+        return [[number < self.n_parameters] for number in range(len(node.inputs))]
+
+
+class PurchaseLogLikelihood(_FusedLogLikelihood):
+    """Fused BG/NBD (extra = 0) or MBG/NBD (extra = 1) log-likelihood of a base.
+
+    Inputs are r, alpha, a, b and the arrays of :class:`PurchaseStatistics`; the output
+    is a vector of the value and its four derivatives.
+    """
+
+    __props__ = ("extra",)
+    n_parameters = 4
+
+    def __init__(self, extra: float) -> None:
+        self.extra = float(extra)
+
+    def evaluate(self, *arguments: Any) -> FloatArray:
+        """Run the kernel on r, alpha, a, b and the arrays."""
+        result: FloatArray = purchase_kernel(*arguments[:4], self.extra, *arguments[4:])
+        return result
+
+
+class SpendLogLikelihood(_FusedLogLikelihood):
+    """Fused Gamma-Gamma log-likelihood of a base.
+
+    Inputs are p, q, v and the arrays of :class:`SpendStatistics`; the output is a
+    vector of the value and its three derivatives.
+    """
+
+    __props__ = ()
+    n_parameters = 3
+
+    def evaluate(self, *arguments: Any) -> FloatArray:
+        """Run the kernel on p, q, v and the arrays."""
+        result: FloatArray = spend_kernel(*arguments)
+        return result
+
+
+# The number returned with each function marks the kernel's version in PyTensor's cache.
+@register_funcify_default_op_cache_key(PurchaseLogLikelihood)  # type: ignore[untyped-decorator]
+def _numba_purchase(op: PurchaseLogLikelihood, **kwargs: Any) -> Any:
+    extra = op.extra
+
+    @numba.njit
+    def purchase(r, alpha, a, b, x, xc, time, Tc, Tp, xi, ti, Ti, w):  # type: ignore[no-untyped-def]
+        return purchase_kernel(
+            r.item(), alpha.item(), a.item(), b.item(), extra, x, xc, time, Tc, Tp, xi, ti, Ti, w
+        )
+
+    return purchase, 1
+
+
+@register_funcify_default_op_cache_key(SpendLogLikelihood)  # type: ignore[untyped-decorator]
+def _numba_spend(op: SpendLogLikelihood, **kwargs: Any) -> Any:
+    @numba.njit
+    def spend(p, q, v, x, xc, total, tc, tp, constants):  # type: ignore[no-untyped-def]
+        return spend_kernel(p.item(), q.item(), v.item(), x, xc, total, tc, tp, constants)
+
+    return spend, 1

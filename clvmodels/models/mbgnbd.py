@@ -1,0 +1,29 @@
+"""The MBG/NBD model of repeat purchases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from clvmodels.models.purchases import PurchaseSpecification
+from clvmodels.posterior import ModifiedBetaGeoPosterior, PurchasePosterior
+
+
+@dataclass(frozen=True)
+class ModifiedBetaGeoModel(PurchaseSpecification):
+    """MBG/NBD: as BG/NBD, but customers may drop out after the first purchase too.
+
+    Batislam, Denizel & Filiztekin (2007), eq. 3; Wagner & Hoppe (2008).
+    Parameters are those of :class:`PurchaseSpecification`.
+
+    Examples
+    --------
+    >>> from clvmodels import ModifiedBetaGeoModel
+    >>> ModifiedBetaGeoModel(alpha_scale=30.0).alpha_scale
+    30.0
+    """
+
+    name: ClassVar[str] = "mbgnbd"
+    posterior_class: ClassVar[type[PurchasePosterior]] = ModifiedBetaGeoPosterior
+    extra: ClassVar[float] = 1.0
+    zero_has_term: ClassVar[bool] = True

@@ -1,0 +1,21 @@
+"""Posteriors: draws with metadata, labelled predictions, saving and loading."""
+
+from clvmodels.posterior.clv import CLVPosterior
+from clvmodels.posterior.metadata import Metadata
+from clvmodels.posterior.purchases import (
+    BetaGeoPosterior,
+    ModifiedBetaGeoPosterior,
+    PurchasePosterior,
+)
+from clvmodels.posterior.spend import GammaGammaPosterior
+from clvmodels.posterior.storage import load_posterior
+
+__all__ = [
+    "BetaGeoPosterior",
+    "CLVPosterior",
+    "GammaGammaPosterior",
+    "Metadata",
+    "ModifiedBetaGeoPosterior",
+    "PurchasePosterior",
+    "load_posterior",
+]

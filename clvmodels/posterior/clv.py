@@ -1,0 +1,302 @@
+"""Purchases and spend together: value per customer, with its uncertainty."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clvmodels import schema
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.formulas import gamma_gamma
+from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.posterior.purchases import PurchasePosterior
+from clvmodels.posterior.spend import GammaGammaPosterior
+from clvmodels.predict import Draws, Future, pair, predict_rows, share, tail_probabilities
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
+from clvmodels.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+_POINTS: Final = (
+    "p_alive",
+    "p_purchase",
+    "expected_purchases",
+    "discounted_purchases",
+    "expected_spend",
+    "clv",
+)
+_UNCERTAIN: Final = (
+    "clv_sd",
+    "clv_lower",
+    "clv_upper",
+    "p_alive_lower",
+    "p_alive_upper",
+    "expected_purchases_lower",
+    "expected_purchases_upper",
+    "expected_spend_lower",
+    "expected_spend_upper",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCustomerValue:
+    """What a customer not yet acquired is worth, first purchase included.
+
+    Attributes
+    ----------
+    mean, sd, lower, upper : float
+        Of the expected value; sd and interval are NaN where there is no uncertainty.
+    interval : float
+        Probability of the equal-tailed interval.
+    """
+
+    mean: float
+    sd: float
+    lower: float
+    upper: float
+    interval: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CLVPosterior:
+    """Posteriors of purchases and of spend, fitted to the same base.
+
+    Attributes
+    ----------
+    purchases : BetaGeoPosterior or ModifiedBetaGeoPosterior
+    spend : GammaGammaPosterior
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
+    >>> posterior = CLVPosterior(
+    ...     BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=0.793, b=2.426),
+    ...     GammaGammaPosterior.from_draws(p=6.25, q=3.74, v=15.44),
+    ... )
+    >>> rfm = pd.DataFrame({"customer_id": [1], "frequency": [2], "recency": [213.0],
+    ...                     "T": [272.0], "monetary_value": [22.35]})
+    >>> posterior.predict(rfm, horizon="365D")["clv"].round(1).tolist()
+    [36.7]
+    """
+
+    purchases: PurchasePosterior
+    spend: GammaGammaPosterior
+
+    @property
+    def scale(self) -> TimeScale:
+        """The unit of time."""
+        return self.purchases.scale
+
+    @property
+    def certain(self) -> bool:
+        """Whether one of the posteriors is a single point."""
+        return self.purchases.certain or self.spend.certain
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict of each fit."""
+        return {one.metadata.model: one.verdict for one in (self.purchases, self.spend)}
+
+    def summary(self) -> pd.DataFrame:
+        """ArviZ's summary of all parameters."""
+        import pandas as pd
+
+        return pd.concat([self.purchases.summary(), self.spend.summary()])
+
+    def fingerprint(self) -> str:
+        """Digest of all that predictions depend on."""
+        return f"{self.purchases.fingerprint()[:32]}{self.spend.fingerprint()[:32]}"
+
+    def save(self, path: str | Path) -> Path:
+        """Write both posteriors to one NetCDF file; read it by load_posterior."""
+        from clvmodels.posterior.storage import save_groups
+
+        return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
+
+    def predict(
+        self,
+        rfm: RfmTable | pd.DataFrame,
+        *,
+        horizon: Horizon = "365D",
+        discount_rate: float = 0.10,
+        discounting: Discounting = "continuous",
+        interval: float = 0.9,
+        draws: int = 500,
+    ) -> pd.DataFrame:
+        """Predict every customer's future purchases and their discounted value.
+
+        Parameters
+        ----------
+        rfm : RfmTable or DataFrame
+            Customers, in this posterior's unit of time, with monetary_value.
+        horizon : str, float or None
+            "365D", "52W", "12M", a number in the table's unit, or None for the whole
+            remaining life.
+        discount_rate : float
+            Effective annual rate.
+        discounting : {"continuous", "monthly"}
+            "monthly" discounts each 30.4375-day month's purchases at the month's end.
+        interval : float
+            Probability of the equal-tailed intervals.
+        draws : int
+            Posterior draws to use, evenly spaced over all.
+
+        Returns
+        -------
+        DataFrame
+            One row per input row, in input order: customer_id, frequency, recency, T,
+            monetary_value, p_alive, p_purchase, expected_purchases,
+            discounted_purchases, expected_spend, clv, clv_sd, clv_lower, clv_upper, and
+            ``_lower``/``_upper`` of p_alive, expected_purchases and expected_spend;
+            historical_value and total_value where the table knows the first purchase.
+            All intervals are of the *expected* value: they show how well the parameters
+            are known, not what one customer will happen to do. With one draw (a mode)
+            sd and interval columns are empty. clv is margin x spend x discounted
+            purchases. For the whole life p_purchase is p_alive, and expected_purchases
+            is empty unless every draw has a > 1.
+
+        Raises
+        ------
+        SchemaError, TimeUnitError
+            The table is not of the right form or unit.
+        DomainError
+            Draws whose expected spend, or undiscounted whole-life purchases, are
+            infinite.
+        """
+        columns = rfm_columns(rfm, scale=self.scale, money=True)
+        m_bar = _checked_spend(columns)
+        future = self._future(horizon, discount_rate, discounting, interval, columns.margin)
+        paired = self._paired(draws)
+        self._check_spend(paired, float(columns.x.min(initial=math.inf)))
+        self._check_life(paired, future)
+        rows = predict_rows(paired, columns.x, columns.t_x, columns.T, m_bar, future)
+        return self._frame(columns, m_bar, rows)
+
+    def new_customer_value(
+        self,
+        horizon: Horizon = "365D",
+        discount_rate: float = 0.10,
+        *,
+        discounting: Discounting = "continuous",
+        interval: float = 0.9,
+        draws: int = 500,
+        margin: float = 1.0,
+    ) -> NewCustomerValue:
+        """Expected value of a customer not yet acquired, first purchase included.
+
+        It is the most that acquiring a customer may cost. The first purchase counts at
+        the average customer's expected spend, now, without discount.
+
+        Parameters
+        ----------
+        horizon, discount_rate, discounting, interval, draws
+            As in :meth:`predict`.
+        margin : float
+            Share of revenue that values are made of.
+
+        Raises
+        ------
+        DomainError
+            Draws with q <= 1 have an infinite mean spend.
+        """
+        margin = schema.check_margin(margin)
+        future = self._future(horizon, discount_rate, discounting, interval, margin)
+        paired = self._paired(draws)
+        self._check_spend(paired, 0.0)
+        self._check_life(paired, future)
+        repeats = paired.formulas.discounted_purchases_new(
+            future.horizon, future.delta, **paired.purchases, month=future.month
+        )
+        spend = gamma_gamma.population_mean(**paired.spend)
+        value = margin * (1.0 + repeats) * spend
+        mean = margin * float(np.mean(1.0 + repeats) * np.mean(spend))
+        if self.certain:
+            return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval)
+        lower, upper = np.quantile(value, tail_probabilities(interval))
+        return NewCustomerValue(mean, float(value.std()), float(lower), float(upper), interval)
+
+    def _future(
+        self,
+        horizon: Horizon,
+        discount_rate: float,
+        discounting: Discounting,
+        interval: float,
+        margin: float,
+    ) -> Future:
+        schema.check_choice("discounting", discounting, ("continuous", "monthly"))
+        if not 0 < interval < 1:
+            raise DomainError(f"interval={interval!r} must lie between 0 and 1, such as 0.9.")
+        month = self.scale.month if discounting == "monthly" else None
+        delta = self.scale.delta(discount_rate)
+        return Future(self.scale.horizon(horizon), delta, month, interval, margin)
+
+    def _paired(self, draws: int) -> Draws:
+        count = min(draws, self.purchases.draws_total, self.spend.draws_total)
+        return pair(self.purchases.draws(count), self.spend.draws(count), self.purchases.formulas)
+
+    @staticmethod
+    def _check_spend(paired: Draws, least_x: float) -> None:
+        if math.isinf(least_x):
+            return
+        infinite = share(paired.spend["p"] * least_x + paired.spend["q"] <= 1)
+        if infinite > 0:
+            raise DomainError(
+                f"{infinite:.1%} of the draws have p x + q <= 1 at frequency x = {least_x:g}, "
+                "where expected spend is infinite. Give q a prior with its mass above 1, fit to a longer "
+                "log, or predict repeat customers only."
+            )
+
+    @staticmethod
+    def _check_life(paired: Draws, future: Future) -> None:
+        if math.isinf(future.horizon) and future.delta == 0:
+            endless = share(paired.purchases["a"] <= 1)
+            if endless > 0:
+                raise DomainError(
+                    f"{endless:.1%} of the draws have a <= 1, where the undiscounted purchases of "
+                    "a whole life are infinite: use a discount rate above 0, or a finite horizon."
+                )
+
+    def _frame(self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        if self.certain:
+            rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
+        frame = {
+            schema.CUSTOMER_ID: columns.customer_id,
+            schema.FREQUENCY: columns.x.astype(np.int64),
+            schema.RECENCY: columns.t_x,
+            schema.T: columns.T,
+            schema.MONETARY_VALUE: m_bar,
+        }
+        frame |= {name: rows[name] for name in (*_POINTS, *_UNCERTAIN)}
+        if columns.first_value is not None:
+            past = columns.margin * (columns.first_value + columns.x * m_bar)
+            frame |= {"historical_value": past, "total_value": past + rows["clv"]}
+        return pd.DataFrame(frame)
+
+    def __repr__(self) -> str:
+        return f"<CLVPosterior of {self.purchases!r} and {self.spend!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.purchases._repr_html_() + self.spend._repr_html_()
+
+
+def _checked_spend(columns: RfmColumns) -> FloatArray:
+    m_bar = columns.m_bar
+    if m_bar is None:
+        raise SchemaError("The RFM table lacks monetary_value.")
+    bad = ~(np.isfinite(m_bar) & (m_bar >= 0))
+    if bad.any():
+        raise SchemaError(
+            f"{int(bad.sum()):,} repeat customers have a negative or missing monetary_value; the "
+            f"first is row {int(np.argmax(bad))}. Leave them out, or summarise the log again."
+        )
+    return m_bar

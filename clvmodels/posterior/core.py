@@ -1,0 +1,186 @@
+"""What every posterior of one model shares."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from clvmodels.errors import DomainError
+from clvmodels.histories import RfmColumns
+from clvmodels.posterior.metadata import Metadata
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit
+from clvmodels.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CELLS: Final = 2e8
+SAMPLE_DIMS: Final = ("chain", "draw")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Posterior:
+    """Draws of a model's parameters, with where they come from.
+
+    Attributes
+    ----------
+    tree : DataTree
+        ArviZ's form: groups posterior and, for sampled ones, sample_stats, with
+        dimensions chain and draw.
+    metadata : Metadata
+        Method, verdict, priors, units, versions.
+    """
+
+    tree: xr.DataTree
+    metadata: Metadata
+
+    parameters: ClassVar[tuple[str, ...]]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether these draws may be used."""
+        return self.metadata.verdict
+
+    @property
+    def scale(self) -> TimeScale:
+        """The unit of time."""
+        return self.metadata.scale
+
+    @property
+    def draws_total(self) -> int:
+        """Number of draws over all chains."""
+        sizes = self.tree["posterior"].sizes
+        return int(sizes["chain"] * sizes["draw"])
+
+    @property
+    def certain(self) -> bool:
+        """Whether there is only one point, and so no uncertainty to speak of."""
+        return self.metadata.method == "map" or self.draws_total == 1
+
+    def draws(self, count: int | None = None) -> dict[str, FloatArray]:
+        """Draws by parameter, all chains in one row.
+
+        Parameters
+        ----------
+        count : int, optional
+            Take this many, evenly spaced over all draws; at most all of them.
+
+        Returns
+        -------
+        mapping of str to ndarray, shape (count,)
+        """
+        chosen = evenly_spaced(self.draws_total, count)
+        group = self.tree["posterior"]
+        return {
+            name: np.asarray(group[name].to_numpy(), dtype=np.float64).reshape(-1)[chosen]
+            for name in self.parameters
+        }
+
+    def summary(self) -> pd.DataFrame:
+        """ArviZ's table of means, sds, intervals, ESS and R-hat, by parameter."""
+        from arviz_stats import summary
+
+        if self.certain:
+            table = {name: values[:1] for name, values in self.draws().items()}
+            import pandas as pd
+
+            return pd.DataFrame({"mode": {name: value[0] for name, value in table.items()}})
+        frame: pd.DataFrame = summary(
+            self.tree, var_names=list(self.parameters), round_to="none", ci_kind="eti"
+        )
+        return frame
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the draws and their unit: what predictions depend on."""
+        digest = hashlib.sha256(f"{self.metadata.model}|{self.scale.days!r}".encode())
+        for name, values in self.draws().items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path) -> Path:
+        """Write one NetCDF file; see :func:`clvmodels.load_posterior`."""
+        from clvmodels.posterior.storage import save_groups
+
+        return save_groups(path, {self.metadata.model: self})
+
+    @classmethod
+    def _from_draws(
+        cls,
+        model: str,
+        draws: Mapping[str, npt.ArrayLike],
+        time_unit: TimeUnit,
+        time_scaler: float,
+    ) -> Self:
+        arrays = {name: _draw_vector(name, values) for name, values in draws.items()}
+        count = max(len(values) for values in arrays.values())
+        for name, values in arrays.items():
+            if len(values) not in (1, count):
+                raise DomainError(f"{name} has {len(values)} draws, another parameter {count}.")
+        data = xr.Dataset(
+            {n: (SAMPLE_DIMS, np.broadcast_to(v, count)[None, :]) for n, v in arrays.items()},
+            coords={"chain": np.arange(1), "draw": np.arange(count)},
+        )
+        return cls(
+            xr.DataTree.from_dict({"posterior": data}),
+            Metadata(model=model, scale=TimeScale(time_unit, time_scaler)),
+        )
+
+    def _labelled(self, values: FloatArray, columns: RfmColumns, name: str) -> xr.DataArray:
+        """(draws, customers) -> (chain, draw, customer_id)."""
+        group = self.tree["posterior"]
+        shape = (group.sizes["chain"], group.sizes["draw"], len(columns))
+        return xr.DataArray(
+            values.reshape(shape),
+            dims=(*SAMPLE_DIMS, "customer_id"),
+            coords={
+                "chain": group["chain"].to_numpy(),
+                "draw": group["draw"].to_numpy(),
+                "customer_id": columns.customer_id,
+            },
+            name=name,
+        )
+
+    def _check_cells(self, customers: int) -> None:
+        cells = self.draws_total * customers
+        if cells > MAX_CELLS:
+            raise DomainError(
+                f"{self.draws_total:,} draws x {customers:,} customers are {cells:.1e} cells, more "
+                f"than {MAX_CELLS:.0e}: CLVPosterior.predict and score give one row per customer."
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.draws_total:,} draws by {self.metadata.method}, "
+            f"time in {self.scale}, verdict {self.verdict.status}>"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.summary().round(4).to_html(border=0)
+        return f"<div><p>{html.escape(repr(self))}</p>{table}</div>"
+
+
+def evenly_spaced(total: int, count: int | None) -> npt.NDArray[np.int64]:
+    """Positions of ``count`` evenly spaced draws out of ``total``."""
+    if count is None or count >= total:
+        return np.arange(total)
+    if count < 1:
+        raise DomainError(f"draws={count!r} must be a whole number >= 1.")
+    return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
+
+
+def _draw_vector(name: str, values: npt.ArrayLike) -> FloatArray:
+    vector = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if vector.ndim != 1 or not len(vector):
+        raise DomainError(f"Draws of {name} must be a number or a 1-D array, not empty.")
+    if not (np.isfinite(vector) & (vector > 0)).all():
+        raise DomainError(f"Draws of {name} must be positive and finite.")
+    return vector

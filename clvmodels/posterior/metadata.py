@@ -1,0 +1,98 @@
+"""What a posterior knows of itself besides its draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clvmodels.schema import TimeScale
+from clvmodels.verdict import Verdict, given_verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Where a posterior comes from and what its numbers mean.
+
+    Attributes
+    ----------
+    model : str
+        "bgnbd", "mbgnbd" or "gamma_gamma".
+    method : str
+        "nuts", "laplace", "map", or "given" for draws from elsewhere.
+    scale : TimeScale
+        The unit of time of alpha, recency and T.
+    observation_end : str or None
+        ISO date at which the base was looked at.
+    verdict : Verdict
+        Whether the draws may be used.
+    priors : mapping
+        By parameter, as pymc-extras writes them, in the units of the data.
+    prior_scales : mapping of str to float
+        What unit-bearing default priors were multiplied by.
+    seed : int or None
+        Of the fit.
+    notes : tuple of str
+        What a reader should know, such as a method that was given up.
+    base : mapping of str to float
+        Counts of the base that was fitted.
+    fingerprint : str or None
+        SHA-256 of the sufficient statistics of the base.
+    versions : mapping of str to str
+        Of this package and those that the fit ran on.
+    """
+
+    model: str
+    method: str = "given"
+    scale: TimeScale = field(default_factory=TimeScale)
+    observation_end: str | None = None
+    verdict: Verdict = field(default_factory=given_verdict)
+    priors: Mapping[str, Any] = field(default_factory=dict)
+    prior_scales: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
+    base: Mapping[str, float] = field(default_factory=dict)
+    fingerprint: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "model": self.model,
+            "method": self.method,
+            "time_unit": self.scale.time_unit,
+            "time_scaler": self.scale.time_scaler,
+            "observation_end": self.observation_end,
+            "verdict": self.verdict.to_dict(),
+            "priors": dict(self.priors),
+            "prior_scales": dict(self.prior_scales),
+            "seed": self.seed,
+            "notes": list(self.notes),
+            "base": dict(self.base),
+            "fingerprint": self.fingerprint,
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Metadata:
+        """Rebuild from :meth:`to_dict`."""
+        fields = {
+            name: record[name]
+            for name in (
+                "model",
+                "method",
+                "observation_end",
+                "priors",
+                "prior_scales",
+                "seed",
+                "base",
+                "fingerprint",
+                "versions",
+            )
+        }
+        return cls(
+            **fields,
+            scale=TimeScale(record["time_unit"], record["time_scaler"]),
+            verdict=Verdict.from_dict(record["verdict"]),
+            notes=tuple(record["notes"]),
+        )

@@ -1,0 +1,195 @@
+"""Posteriors of the purchase models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from clvmodels.formulas import bgnbd, mbgnbd
+from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
+from clvmodels.posterior.core import Posterior
+from clvmodels.schema import FloatArray, Horizon, TimeUnit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+
+class PurchasePosterior(Posterior):
+    """Draws of r, alpha, a, b, and what they say of customers.
+
+    The ``expected_*`` methods return one value per draw and customer; they refuse more
+    than 2e8 cells. ``CLVPosterior.predict`` gives one row per customer.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
+    formulas: ClassVar[PurchaseFormulas]
+    model: ClassVar[str]
+
+    @classmethod
+    def from_draws(
+        cls,
+        *,
+        r: npt.ArrayLike,
+        alpha: npt.ArrayLike,
+        a: npt.ArrayLike,
+        b: npt.ArrayLike,
+        time_unit: TimeUnit = "D",
+        time_scaler: float = 1.0,
+    ) -> Self:
+        """Make a posterior from draws that come from elsewhere.
+
+        Parameters
+        ----------
+        r, alpha, a, b : array_like, shape (draws,) or scalar
+            Draws; alpha in units of ``time_scaler`` periods of ``time_unit``.
+        time_unit, time_scaler
+            The unit of time, as in :func:`clvmodels.rfm_summary`.
+
+        Raises
+        ------
+        DomainError
+            A draw is not positive and finite, or lengths differ.
+        """
+        draws = {"r": r, "alpha": alpha, "a": a, "b": b}
+        return cls._from_draws(cls.model, draws, time_unit, time_scaler)
+
+    def expected_probability_alive(self, data: RfmTable | pd.DataFrame) -> xr.DataArray:
+        """Probability of still being active at the end of observation.
+
+        BG/NBD says 1, for ever, of a customer who bought once: look at
+        :meth:`probability_of_purchase` for those.
+
+        Parameters
+        ----------
+        data : RfmTable or DataFrame
+            Customers, in this posterior's unit of time.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, customer_id)
+        """
+        columns, kinds, inverse = self._distinct(data)
+        values = self.formulas.p_alive(*kinds, **self._columns_of_draws())
+        return self._labelled(values[:, inverse], columns, "probability_alive")
+
+    def probability_of_purchase(
+        self, data: RfmTable | pd.DataFrame, *, future_t: Horizon
+    ) -> xr.DataArray:
+        """Probability of at least one purchase within the horizon.
+
+        Parameters
+        ----------
+        data : RfmTable or DataFrame
+            Customers, in this posterior's unit of time.
+        future_t : str, float or None
+            Horizon: "365D", a number in the posterior's unit, or None for ever.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, customer_id)
+        """
+        columns, kinds, inverse = self._distinct(data)
+        horizon = self.scale.horizon(future_t)
+        values = self.formulas.p_purchase(*kinds, horizon, **self._columns_of_draws())
+        return self._labelled(values[:, inverse], columns, "probability_of_purchase")
+
+    def expected_purchases(
+        self, data: RfmTable | pd.DataFrame, *, future_t: Horizon
+    ) -> xr.DataArray:
+        """Expected number of purchases within the horizon.
+
+        Parameters
+        ----------
+        data : RfmTable or DataFrame
+            Customers, in this posterior's unit of time.
+        future_t : str, float or None
+            Horizon; for the whole life infinite in draws with a <= 1.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, customer_id)
+        """
+        columns, kinds, inverse = self._distinct(data)
+        horizon = self.scale.horizon(future_t)
+        values = self.formulas.expected_purchases(*kinds, horizon, **self._columns_of_draws())
+        return self._labelled(values[:, inverse], columns, "expected_purchases")
+
+    def expected_purchases_new_customer(self, *, t: Horizon | npt.ArrayLike = None) -> xr.DataArray:
+        """Expected number of repeat purchases of a new customer within t.
+
+        Parameters
+        ----------
+        t : horizon or array_like of numbers
+            Time since the first purchase.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw) or (chain, draw, t)
+        """
+        scalar = t is None or isinstance(t, str) or np.ndim(t) == 0
+        lengths = (
+            np.array([self.scale.horizon(t)])  # type: ignore[arg-type]
+            if scalar
+            else np.asarray(t, dtype=np.float64)
+        )
+        values = self.formulas.expected_purchases_new(lengths, **self._columns_of_draws())
+        group = self.tree["posterior"]
+        result = xr.DataArray(
+            values.reshape(group.sizes["chain"], group.sizes["draw"], len(lengths)),
+            dims=("chain", "draw", "t"),
+            coords={
+                "chain": group["chain"].to_numpy(),
+                "draw": group["draw"].to_numpy(),
+                "t": lengths,
+            },
+            name="expected_purchases_new_customer",
+        )
+        return result.isel(t=0, drop=True) if scalar else result
+
+    def _columns_of_draws(self) -> dict[str, FloatArray]:
+        return {name: values[:, None] for name, values in self.draws().items()}
+
+    def _distinct(
+        self, data: RfmTable | pd.DataFrame
+    ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
+        columns = rfm_columns(data, scale=self.scale)
+        self._check_cells(len(columns))
+        first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
+        return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse
+
+
+class BetaGeoPosterior(PurchasePosterior):
+    """Posterior of BG/NBD (Fader, Hardie & Lee 2005).
+
+    Examples
+    --------
+    >>> from clvmodels import BetaGeoPosterior
+    >>> posterior = BetaGeoPosterior.from_draws(
+    ...     r=0.243, alpha=4.414, a=0.793, b=2.426, time_unit="D", time_scaler=7
+    ... )
+    >>> float(posterior.expected_purchases_new_customer(t=52).round(3).item())
+    1.446
+    """
+
+    formulas: ClassVar[PurchaseFormulas] = bgnbd.FORMULAS
+    model: ClassVar[str] = "bgnbd"
+
+
+class ModifiedBetaGeoPosterior(PurchasePosterior):
+    """Posterior of MBG/NBD (Batislam, Denizel & Filiztekin 2007).
+
+    Examples
+    --------
+    >>> from clvmodels import ModifiedBetaGeoPosterior
+    >>> ModifiedBetaGeoPosterior.from_draws(r=0.525, alpha=6.183, a=0.891, b=1.614).draws_total
+    1
+    """
+
+    formulas: ClassVar[PurchaseFormulas] = mbgnbd.FORMULAS
+    model: ClassVar[str] = "mbgnbd"

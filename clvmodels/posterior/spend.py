@@ -1,0 +1,81 @@
+"""Posterior of the spend model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy.typing as npt
+import xarray as xr
+
+from clvmodels.errors import SchemaError
+from clvmodels.formulas import gamma_gamma
+from clvmodels.histories import distinct_rows, rfm_columns
+from clvmodels.posterior.core import Posterior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+
+class GammaGammaPosterior(Posterior):
+    """Draws of p, q, v, and what they say of spend per purchase.
+
+    Fader & Hardie, "The Gamma-Gamma model of monetary value" (note 25).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvmodels import GammaGammaPosterior
+    >>> posterior = GammaGammaPosterior.from_draws(p=6.25, q=3.74, v=15.44)
+    >>> rfm = pd.DataFrame({"customer_id": [1], "frequency": [2], "recency": [30.43],
+    ...                     "T": [38.86], "monetary_value": [22.35]})
+    >>> float(posterior.expected_customer_spend(rfm).round(2).item())
+    24.66
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = ("p", "q", "v")
+
+    @classmethod
+    def from_draws(cls, *, p: npt.ArrayLike, q: npt.ArrayLike, v: npt.ArrayLike) -> Self:
+        """Make a posterior from draws that come from elsewhere.
+
+        Parameters
+        ----------
+        p, q, v : array_like, shape (draws,) or scalar
+            Draws; v in the unit of money of the tables to come.
+
+        Raises
+        ------
+        DomainError
+            A draw is not positive and finite, or lengths differ.
+        """
+        return cls._from_draws("gamma_gamma", {"p": p, "q": q, "v": v}, "D", 1.0)
+
+    def expected_customer_spend(self, data: RfmTable | pd.DataFrame) -> xr.DataArray:
+        """Expected spend per purchase (note 25, eq. 5).
+
+        Parameters
+        ----------
+        data : RfmTable or DataFrame
+            Customers, with monetary_value.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, customer_id)
+            Infinite in draws with p x + q <= 1.
+
+        Raises
+        ------
+        SchemaError
+            monetary_value is missing, or negative or empty for a repeat customer.
+        """
+        columns = rfm_columns(data, money=True)
+        self._check_cells(len(columns))
+        m_bar = columns.m_bar
+        if m_bar is None or not (m_bar >= 0).all():
+            raise SchemaError("monetary_value is negative or missing for repeat customers.")
+        first, inverse = distinct_rows(columns.x, m_bar)
+        draws = {name: values[:, None] for name, values in self.draws().items()}
+        values = gamma_gamma.expected_spend(columns.x[first], m_bar[first], **draws)
+        return self._labelled(values[:, inverse], columns, "expected_spend")

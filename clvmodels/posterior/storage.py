@@ -1,0 +1,133 @@
+"""One NetCDF file for posteriors with all that predictions need; never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import xarray as xr
+
+from clvmodels.errors import PosteriorFileError
+from clvmodels.posterior.clv import CLVPosterior
+from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.metadata import Metadata
+from clvmodels.posterior.purchases import (
+    BetaGeoPosterior,
+    ModifiedBetaGeoPosterior,
+    PurchasePosterior,
+)
+from clvmodels.posterior.spend import GammaGammaPosterior
+
+FORMAT: Final = "clvmodels posterior"
+FORMAT_VERSION: Final = 1
+_ENGINE: Final = "h5netcdf"
+
+_CLASSES: Final[Mapping[str, type[Posterior]]] = {
+    "bgnbd": BetaGeoPosterior,
+    "mbgnbd": ModifiedBetaGeoPosterior,
+    "gamma_gamma": GammaGammaPosterior,
+}
+
+AnyPosterior = PurchasePosterior | GammaGammaPosterior | CLVPosterior
+
+
+def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
+    """Write posteriors as groups of one file, whole or not at all."""
+    target = Path(path)
+    record = {name: one.metadata.to_dict() for name, one in posteriors.items()}
+    root = xr.Dataset(
+        attrs={"format": FORMAT, "format_version": FORMAT_VERSION, "metadata": json.dumps(record)}
+    )
+    groups: dict[str, xr.Dataset] = {"/": root}
+    for name, one in posteriors.items():
+        for group, node in one.tree.children.items():
+            groups[f"/{name}/{group}"] = _writable(node.to_dataset())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    try:
+        xr.DataTree.from_dict(groups).to_netcdf(aside, engine=_ENGINE)
+        os.replace(aside, target)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def load_posterior(path: str | Path) -> Any:
+    """Read a posterior that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The NetCDF file.
+
+    Returns
+    -------
+    CLVPosterior, BetaGeoPosterior, ModifiedBetaGeoPosterior or GammaGammaPosterior
+        What was saved.
+
+    Raises
+    ------
+    PosteriorFileError
+        There is no such file, or it is truncated, foreign, or of a newer format.
+    """
+    tree = _read(Path(path))
+    record = _metadata_of(tree, Path(path))
+    try:
+        parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise PosteriorFileError(f"{path} is damaged ({error!r}): fit and save again.") from error
+    spend = parts.pop("gamma_gamma", None)
+    purchases = next(iter(parts.values()), None)
+    if isinstance(purchases, PurchasePosterior) and isinstance(spend, GammaGammaPosterior):
+        return CLVPosterior(purchases, spend)
+    return purchases or spend
+
+
+def _read(path: Path) -> xr.DataTree:
+    if not path.is_file():
+        raise PosteriorFileError(f"{path} does not exist: save a posterior there, or name another.")
+    try:
+        with xr.open_datatree(path, engine=_ENGINE) as tree:
+            return tree.load()
+    except Exception as error:
+        raise PosteriorFileError(
+            f"{path} cannot be read as a posterior: it is truncated, or no NetCDF file "
+            f"({type(error).__name__}). Fit and save again."
+        ) from error
+
+
+def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
+    if tree.attrs.get("format") != FORMAT:
+        raise PosteriorFileError(
+            f"{path} is a NetCDF file, but none that clvmodels saved: load it with ArviZ and use "
+            "from_draws."
+        )
+    found = int(tree.attrs["format_version"])
+    if found > FORMAT_VERSION:
+        raise PosteriorFileError(
+            f"{path} has format {found}, this version of clvmodels reads up to {FORMAT_VERSION}: "
+            "upgrade clvmodels."
+        )
+    try:
+        record: dict[str, Any] = json.loads(tree.attrs["metadata"])
+    except (KeyError, ValueError) as error:
+        raise PosteriorFileError(f"{path} has lost its metadata: fit and save again.") from error
+    return record
+
+
+def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:
+    metadata = Metadata.from_dict(entry)
+    groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
+    return _CLASSES[metadata.model](xr.DataTree.from_dict(groups), metadata)
+
+
+def _writable(dataset: xr.Dataset) -> xr.Dataset:
+    """Keep of the attributes those that NetCDF can hold."""
+    kept = {k: v for k, v in dataset.attrs.items() if isinstance(v, str | int | float)}
+    return dataset.drop_attrs(deep=False).assign_attrs(kept)
