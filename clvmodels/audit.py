@@ -1,0 +1,254 @@
+"""The audit of a transaction log: every row is used, or left out for one reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from clvmodels.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Reason(IntEnum):
+    """Why a row is left out; the first that applies is the one that counts."""
+
+    USED = 0
+    NO_CUSTOMER = 1
+    NO_DATE = 2
+    UNREADABLE_DATE = 3
+    NON_FINITE_AMOUNT = 4
+    AFTER_END = 5
+    ZERO_AMOUNT = 6
+    DUPLICATE = 7
+    REFUND = 8
+    ALREADY_OBSERVED = 9
+
+    @property
+    def text(self) -> str:
+        """The reason in words, as in reports."""
+        return _TEXT[self]
+
+
+_TEXT = {
+    Reason.USED: "used",
+    Reason.NO_CUSTOMER: "no customer",
+    Reason.NO_DATE: "no date",
+    Reason.UNREADABLE_DATE: "unreadable date",
+    Reason.NON_FINITE_AMOUNT: "non-finite amount",
+    Reason.AFTER_END: "after the observation end",
+    Reason.ZERO_AMOUNT: "zero amount",
+    Reason.DUPLICATE: "duplicate",
+    Reason.REFUND: "refund",
+    Reason.ALREADY_OBSERVED: "already observed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows left out for one reason.
+
+    Parameters
+    ----------
+    reason : str
+        One of the texts of `Reason`, such as "no customer".
+    rows : int
+        Rows of the log.
+    amount : float or None
+        Sum of their finite amounts; None for a log without amounts.
+    """
+
+    reason: str
+    rows: int
+    amount: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What became of every row of a log.
+
+    ``rows_read`` is ``rows_used`` plus the rows of ``left_out``, and so are the
+    amounts. Amounts that are missing, NaN or infinite cannot be summed: such rows are
+    counted, with amount 0, whatever the reason they are left out for.
+
+    Parameters
+    ----------
+    rows_read, rows_used : int
+        Rows of the log, and those that made purchases.
+    amount_read, amount_used : float or None
+        Sums of their amounts in the log's own money; None for a log without amounts.
+    left_out : tuple of LeftOut
+        One entry per reason, in the order in which reasons are tried, zeros included.
+        With ``refunds="net"`` the rows of a period whose total is not positive are
+        left out as refunds.
+    customers, periods : int
+        Customers, and customer-periods with a purchase (rows of one customer in one
+        period are one purchase).
+    netted_rows : int
+        Negative rows that were netted against purchases (``refunds="net"``).
+    netted_amount : float or None
+        Their sum, <= 0.
+    notes : tuple of str
+        What else the reader of the log should know.
+    """
+
+    rows_read: int
+    rows_used: int
+    amount_read: float | None
+    amount_used: float | None
+    left_out: tuple[LeftOut, ...]
+    customers: int
+    periods: int
+    netted_rows: int = 0
+    netted_amount: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows_merged(self) -> int:
+        """Used rows beyond the first of their customer and period."""
+        return self.rows_used - self.periods
+
+    def rows_left_out(self, reason: Reason) -> int:
+        """Rows left out for one reason."""
+        return sum(item.rows for item in self.left_out if item.reason == reason.text)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per line of the account: read, each reason, used.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``rows`` and, for a log with amounts, ``amount``; the index says
+            what they are.
+        """
+        import pandas as pd
+
+        lines = [
+            ("read", self.rows_read, self.amount_read),
+            *((item.reason, item.rows, item.amount) for item in self.left_out),
+            ("used", self.rows_used, self.amount_used),
+        ]
+        frame = pd.DataFrame(lines, columns=["", "rows", "amount"]).set_index("")
+        return frame if self.amount_read is not None else frame[["rows"]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, for JSON."""
+        return {
+            **asdict(self),
+            "left_out": [asdict(item) for item in self.left_out],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Audit:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        SchemaError
+            Keys are missing or unknown.
+        """
+        try:
+            left_out = tuple(LeftOut(**item) for item in data["left_out"])
+            return cls(**{**data, "left_out": left_out, "notes": tuple(data["notes"])})
+        except (KeyError, TypeError) as error:
+            raise SchemaError(
+                f"this is no audit of clvmodels ({error}): write it with Audit.to_dict()."
+            ) from error
+
+    def merge(self, later: Audit, *, customers: int, periods: int) -> Audit:
+        """Account of this log and a later one together.
+
+        Parameters
+        ----------
+        later : Audit
+            The audit of the later log.
+        customers, periods : int
+            Of both logs together, which cannot be told from the two audits.
+        """
+        mine = {item.reason: item for item in self.left_out}
+        theirs = {item.reason: item for item in later.left_out}
+        left_out = tuple(
+            LeftOut(name, *_add_lines(mine.get(name), theirs.get(name)))
+            for name in dict.fromkeys([*mine, *theirs])
+        )
+        return Audit(
+            rows_read=self.rows_read + later.rows_read,
+            rows_used=self.rows_used + later.rows_used,
+            amount_read=_add(self.amount_read, later.amount_read),
+            amount_used=_add(self.amount_used, later.amount_used),
+            left_out=left_out,
+            customers=customers,
+            periods=periods,
+            netted_rows=self.netted_rows + later.netted_rows,
+            netted_amount=_add(self.netted_amount, later.netted_amount),
+            notes=tuple(dict.fromkeys([*self.notes, *later.notes])),
+        )
+
+    def __str__(self) -> str:
+        lines = [_line(self.rows_read, "rows read", self.amount_read)]
+        lines += [
+            _line(-item.rows, item.reason, None if item.amount is None else 0.0 - item.amount)
+            for item in self.left_out
+            if item.rows
+        ]
+        lines.append(_line(self.rows_used, "rows used", self.amount_used))
+        lines.append(
+            f"{self.customers:,} customers, {self.periods:,} customer-periods with a purchase "
+            f"({self.rows_merged:,} rows merged into another of their period)"
+        )
+        if self.netted_rows:
+            lines.append(f"{self.netted_rows:,} negative rows netted: {self.netted_amount:,.2f}")
+        return "\n".join([*lines, *self.notes])
+
+
+def make_audit(
+    lines: Mapping[Reason, tuple[int, float | None]],
+    *,
+    reasons: tuple[Reason, ...],
+    customers: int,
+    periods: int,
+    netted: tuple[int, float | None] = (0, None),
+    notes: tuple[str, ...] = (),
+) -> Audit:
+    """Build the account from rows and amount per reason; absent reasons count 0.
+
+    The totals are sums of the lines, so that the account adds up by construction;
+    that no row is missing from it is what the tests check.
+    """
+    has_money = any(amount is not None for _, amount in lines.values())
+    zero = (0, 0.0 if has_money else None)
+    left_out = tuple(LeftOut(r.text, *lines.get(r, zero)) for r in reasons)
+    rows_used, amount_used = lines.get(Reason.USED, zero)
+    amounts = [amount for _, amount in lines.values() if amount is not None]
+    return Audit(
+        rows_read=sum(rows for rows, _ in lines.values()),
+        rows_used=rows_used,
+        amount_read=math.fsum(amounts) if has_money else None,
+        amount_used=amount_used,
+        left_out=left_out,
+        customers=customers,
+        periods=periods,
+        netted_rows=netted[0],
+        netted_amount=netted[1],
+        notes=notes,
+    )
+
+
+def _add(a: float | None, b: float | None) -> float | None:
+    return None if a is None and b is None else (a or 0.0) + (b or 0.0)
+
+
+def _add_lines(a: LeftOut | None, b: LeftOut | None) -> tuple[int, float | None]:
+    items = [item for item in (a, b) if item is not None]
+    amounts = [item.amount for item in items if item.amount is not None]
+    return sum(item.rows for item in items), math.fsum(amounts) if amounts else None
+
+
+def _line(rows: int, text: str, amount: float | None) -> str:
+    money = "" if amount is None else f"{amount:>20,.2f}"
+    return f"{rows:>14,} {text:<28}{money}".rstrip()

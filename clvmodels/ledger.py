@@ -1,0 +1,263 @@
+"""Log -> ledger -> summary and audit, as Ibis expressions that any backend can run.
+
+Two group-bys do all the work, and the log is read once:
+
+1. rows -> *customer-periods*: every row gets a reason (0 = used), left-out rows lose
+   their customer, and rows are merged by customer, calendar period and reason;
+2. customer-periods -> *ledger*: one row per customer with what a summary needs, and one
+   row without customer per reason, which is the audit.
+
+The ledger is sufficient: `customers_of`, `rfm_of` and `audit_of` read the rest off it,
+and two ledgers of separate periods can be merged (`merge_customers`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels.audit import Reason
+from clvmodels.log_options import LogOptions
+from clvmodels.log_rows import SEGMENT, classify, summing, to_persons
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FIRST_VALUE,
+    FREQUENCY,
+    MONETARY_VALUE,
+    RECENCY,
+    T,
+)
+
+if TYPE_CHECKING:
+    import ibis
+
+# A netted total below this share of what moved is rounding, not a purchase.
+NET_TOLERANCE: Final = 1e-9
+
+
+def summary_expr(
+    table: ibis.Table, options: LogOptions, id_map: ibis.Table | None = None
+) -> ibis.Table:
+    """Log -> one row per customer, as one Ibis expression.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        The log, with the columns that ``options`` names.
+    options : LogOptions
+        Column names and policies.
+    id_map : ibis.Table, optional
+        Columns id and customer: whose account an id of the log is.
+
+    Returns
+    -------
+    ibis.Table
+        customer_id, frequency, recency, T, with amounts monetary_value and first_value,
+        then the segment columns; unordered.
+    """
+    ledger = ledger_expr(table, options, id_map)
+    end = ledger["last"].max().as_scalar() if options.end is None else options.end
+    return rfm_of(customers_of(ledger, options), options, end)
+
+
+def audit_expr(
+    table: ibis.Table, options: LogOptions, id_map: ibis.Table | None = None
+) -> ibis.Table:
+    """Log -> one row per reason: rows, amount, customers, periods; see `audit_of`."""
+    return audit_of(ledger_expr(table, options, id_map))
+
+
+def ledger_expr(
+    table: ibis.Table, options: LogOptions, id_map: ibis.Table | None = None
+) -> ibis.Table:
+    """Log -> ledger: one row per customer, and one per reason without customer.
+
+    Returns
+    -------
+    ibis.Table
+        customer, reason (0 = used), purchases (periods), first and last (period
+        ordinals), rows; with amounts total, first_value, and negative (netting) or
+        extra_amount (duplicates); extra (duplicates); segment_0, ...
+    """
+    rows = classify(table, options)
+    if id_map is not None:
+        rows = to_persons(rows, id_map)
+    return _to_ledger(_net(_to_periods(rows, options), options), options)
+
+
+def customers_of(ledger: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Select the customers of a ledger: customer_id, purchases, first, last, total ..."""
+    columns = ["customer", "purchases", "first", "last"]
+    columns += ["total", "first_value"] if options.has_money else []
+    segments = {name: SEGMENT.format(i) for i, name in enumerate(options.segment_cols)}
+    used = ledger.filter(ledger["reason"] == int(Reason.USED))
+    return used.select(
+        *columns, **{name: used[column] for name, column in segments.items()}
+    ).rename({CUSTOMER_ID: "customer"})
+
+
+def rfm_of(customers: ibis.Table, options: LogOptions, end: Any) -> ibis.Table:
+    """Turn customers of a ledger into the columns of an RfmTable observed up to ``end``.
+
+    frequency is the number of purchase periods after the first; recency and T run from
+    the first period to the last purchase and to the end; monetary_value is the mean
+    total of the periods after the first, 0 where there is none.
+    """
+    c = customers
+    scaler = options.scale.time_scaler
+    columns = {
+        CUSTOMER_ID: c[CUSTOMER_ID],
+        FREQUENCY: (c["purchases"] - 1).cast("int64"),
+        RECENCY: (c["last"] - c["first"]).cast("float64") / scaler,
+        T: (end - c["first"]).cast("float64") / scaler,
+    }
+    if options.has_money:
+        repeats = (c["purchases"] - 1).cast("float64")
+        mean = (c["total"] - c["first_value"]) / repeats.nullif(0.0)
+        columns |= {MONETARY_VALUE: mean.fill_null(0.0), FIRST_VALUE: c["first_value"]}
+    return c.select(**columns, **{name: c[name] for name in options.segment_cols})
+
+
+def audit_of(ledger: ibis.Table) -> ibis.Table:
+    """Ledger -> one row per reason.
+
+    Returns
+    -------
+    ibis.Table
+        reason, rows, amount, customers, periods, last (ordinal), extra and extra_amount
+        (copies beyond the first), negative_rows and negative (netted amounts).
+    """
+    import ibis
+
+    sum_of = summing(ledger)
+    names = set(ledger.columns)
+    return ledger.group_by("reason").agg(
+        rows=ledger["rows"].sum(),
+        customers=ledger["customer"].count(),
+        periods=ledger["purchases"].sum(),
+        last=ledger["last"].max(),
+        amount=sum_of(ledger["total"]) if "total" in names else ibis.null("float64"),
+        **{
+            name: sum_of(ledger[name]) if name in names else ibis.literal(0.0)
+            for name in ("extra", "extra_amount", "negative_rows", "negative")
+        },
+    )
+
+
+def merge_customers(customers: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Merge customers whose purchases were summed apart, over periods that do not overlap.
+
+    Parameters
+    ----------
+    customers : ibis.Table
+        As `customers_of`, with several rows per customer.
+    """
+    c = customers
+    aggregates = {
+        "purchases": c["purchases"].sum(),
+        "first": c["first"].min(),
+        "last": c["last"].max(),
+    }
+    if options.has_money:
+        aggregates |= {
+            "total": summing(c)(c["total"]),
+            "first_value": c["first_value"].argmin(c["first"]),
+        }
+    for name in options.segment_cols:
+        aggregates[name] = c[name].argmin(c["first"], where=c[name].notnull())
+    return c.group_by(CUSTOMER_ID).agg(**aggregates)
+
+
+# --- stage 1: customer-periods -----------------------------------------------------
+
+
+def _to_periods(rows: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Rows -> one row per customer, period and reason."""
+    import ibis
+
+    if options.duplicates == "drop":
+        rows = _split_copies(rows, options)
+    keys = ["customer", "period", "reason"]
+    sum_of = summing(rows)
+    aggregates: dict[str, Any] = {
+        "rows": rows["keep"].sum() if options.duplicates == "drop" else rows.count()
+    }
+    if options.has_money:
+        aggregates["total"] = sum_of(rows["amount"])
+    if options.duplicates == "drop":
+        aggregates["extra"] = rows["extra"].sum()
+        if options.has_money:
+            aggregates["extra_amount"] = sum_of(rows["amount"] * rows["extra"])
+    if options.has_money and options.refunds == "net":
+        refund = rows["amount"] < 0
+        aggregates["negative_rows"] = refund.cast("int64").sum()
+        aggregates["negative"] = sum_of(ibis.ifelse(refund, rows["amount"], 0.0))
+    if not options.segment_cols:
+        return rows.group_by(keys).agg(**aggregates)
+    # one row per moment first: then the earliest value is unique, the smallest of its moment
+    segments = [SEGMENT.format(i) for i in range(len(options.segment_cols))]
+    smallest = {name: rows[name].min() for name in segments}
+    moments = rows.group_by([*keys, "stamp"]).agg(**aggregates, **smallest)
+    return moments.group_by(keys).agg(**_resum(moments, aggregates), **_earliest(moments, "stamp"))
+
+
+def _split_copies(rows: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Distinct rows with their number -> rows that keep their reason, and extra copies.
+
+    Of rows that are left out for an earlier reason every copy keeps that reason.
+    """
+    import ibis
+
+    late = rows["reason"].isin([int(Reason.USED), int(Reason.REFUND), int(Reason.ALREADY_OBSERVED)])
+    keep = ibis.ifelse(late, 1, rows["copies"]).cast("int64")
+    rows = rows.mutate(keep=keep, extra=rows["copies"].cast("int64") - keep)
+    if not options.has_money:
+        return rows
+    return rows.mutate(amount=rows["amount"] * rows["keep"])
+
+
+def _net(periods: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Make refunds of the rows of a period whose netted total is not positive."""
+    import ibis
+
+    if not (options.has_money and options.refunds == "net"):
+        return periods
+    p = periods
+    moved = p["total"] - 2 * p["negative"]
+    void = (p["reason"] == int(Reason.USED)) & (p["total"] <= NET_TOLERANCE * moved)
+    return p.mutate(
+        customer=ibis.ifelse(void, None, p["customer"]),
+        reason=ibis.ifelse(void, int(Reason.REFUND), p["reason"]).cast("int8"),
+    )
+
+
+# --- stage 2: ledger ---------------------------------------------------------------
+
+
+def _to_ledger(periods: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Customer-periods -> one row per customer, one per reason without customer."""
+    p = periods
+    aggregates = {
+        "purchases": p.count(),
+        "first": p["period"].min(),
+        "last": p["period"].max(),
+    }
+    if options.has_money:
+        aggregates["first_value"] = p["total"].argmin(p["period"])
+    names = ("rows", "total", "extra", "extra_amount", "negative_rows", "negative")
+    sums = _resum(p, [name for name in names if name in p.columns])
+    return p.group_by(["customer", "reason"]).agg(**aggregates, **sums, **_earliest(p, "period"))
+
+
+def _resum(table: ibis.Table, names: Any) -> dict[str, Any]:
+    """Sum columns that are sums already; compensated where they are amounts."""
+    sum_of = summing(table)
+    return {
+        name: (sum_of(table[name]) if table[name].type().is_floating() else table[name].sum())
+        for name in names
+    }
+
+
+def _earliest(table: ibis.Table, by: str) -> dict[str, Any]:
+    """First value in time of each segment column, missing values passed over."""
+    names = [name for name in table.columns if name.startswith("segment_")]
+    return {name: table[name].argmin(table[by], where=table[name].notnull()) for name in names}

@@ -1,0 +1,66 @@
+"""How a log is to be read: columns, calendar and policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from clvmodels.audit import Reason
+from clvmodels.schema import TimeScale, check_choice, check_margin
+
+Refunds = Literal["drop", "net", "error"]
+KeepDrop = Literal["keep", "drop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """How a log is to be read; see `clvmodels.rfm.rfm_summary` for the meanings.
+
+    Parameters
+    ----------
+    end : int or None
+        Ordinal of the last period observed; None is the last one in the log.
+    after : int or None
+        Ordinal of the last period observed before: rows up to it are "already observed".
+    time_zone : str or None
+        Zone in which time-zone-aware timestamps are counted, where the backend forgets it.
+    """
+
+    customer_id_col: str
+    datetime_col: str
+    monetary_value_col: str | None = None
+    scale: TimeScale = field(default_factory=TimeScale)
+    refunds: Refunds = "drop"
+    zero_amounts: KeepDrop = "keep"
+    duplicates: KeepDrop = "keep"
+    segment_cols: tuple[str, ...] = ()
+    margin: float = 1.0
+    end: int | None = None
+    after: int | None = None
+    time_zone: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("refunds", self.refunds, get_args(Refunds))
+        check_choice("zero_amounts", self.zero_amounts, get_args(KeepDrop))
+        check_choice("duplicates", self.duplicates, get_args(KeepDrop))
+        object.__setattr__(self, "margin", check_margin(self.margin))
+        object.__setattr__(self, "segment_cols", tuple(self.segment_cols))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the log that are read."""
+        money = () if self.monetary_value_col is None else (self.monetary_value_col,)
+        return (self.customer_id_col, self.datetime_col, *money, *self.segment_cols)
+
+    @property
+    def has_money(self) -> bool:
+        """Whether amounts are read."""
+        return self.monetary_value_col is not None
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The reasons that can apply, in the order in which they are tried."""
+        skipped = (
+            {Reason.USED} if self.after is not None else {Reason.USED, Reason.ALREADY_OBSERVED}
+        )
+        return tuple(reason for reason in Reason if reason not in skipped)

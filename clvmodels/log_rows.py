@@ -1,0 +1,220 @@
+"""Rows of a log, as Ibis expressions: customer, calendar period, and reason to be left out.
+
+Everything here is portable SQL, except where DuckDB has something better (`summing`) or
+forgets something (`LogOptions.time_zone`).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels.audit import Reason
+from clvmodels.log_options import LogOptions
+from clvmodels.schema import TimeScale
+
+if TYPE_CHECKING:
+    import ibis
+
+# Not a reason of the audit: such ids are refused.
+FRACTIONAL_ID: Final = -1
+SEGMENT: Final = "segment_{}"
+# Whole weeks added before an integer division, so that it never meets a negative number:
+# backends disagree on which way those round.
+_WEEKS_BEFORE_1970: Final = 1_000_000
+
+
+def classify(table: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Give every row of a log its reason; left-out rows lose their customer.
+
+    Returns
+    -------
+    ibis.Table
+        customer, period (ordinal), reason (0 = used); with amounts amount (0 where it is
+        not finite); copies (``duplicates="drop"``: one row stands for so many); with
+        segments stamp and segment_0, ...
+    """
+    import ibis
+
+    rows = _read(table, options)
+    reason = ibis.cases(*_cases(rows, options), else_=int(Reason.USED)).cast("int8")
+    rows = rows.mutate(reason=reason)
+    used = rows["reason"] == int(Reason.USED)
+    changes = {"customer": ibis.ifelse(used, rows["customer"], None)}
+    if options.has_money:
+        changes["amount"] = ibis.ifelse(rows["finite"], rows["amount"], 0.0)
+    kept = ("period", "reason", "copies", "stamp")
+    names = [name for name in rows.columns if name in kept or name.startswith("segment_")]
+    return rows.select(*names, **changes)
+
+
+def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Log -> the columns that are needed, under fixed names and types."""
+    columns = {}
+    if options.duplicates == "drop":
+        copies = "copies"
+        while copies in table.columns:
+            copies += "_"
+        table = table.group_by(list(table.columns)).agg(**{copies: table.count()})
+        columns["copies"] = table[copies].cast("int64")
+    columns |= customer_key(table[options.customer_id_col])
+    raw = table[options.datetime_col]
+    stamp = _to_stamp(raw, options)
+    columns["no_date"] = raw.isnull()
+    if raw.type().is_string():
+        columns["no_date"] |= raw.strip() == ""
+    columns["period"] = period_ordinal(stamp, options.scale)
+    if options.monetary_value_col is not None:
+        amount = table[options.monetary_value_col].cast("float64")
+        columns["amount"] = amount
+        columns["finite"] = ~(amount.isnull() | amount.isnan() | amount.isinf())
+    if options.segment_cols:
+        columns["stamp"] = stamp
+    for i, name in enumerate(options.segment_cols):
+        columns[SEGMENT.format(i)] = table[name]
+    return table.select(**columns)
+
+
+def to_persons(rows: ibis.Table, id_map: ibis.Table) -> ibis.Table:
+    """Replace ids by the customer whose accounts they are; ids without entry stay."""
+    import ibis
+
+    keys = (rows["customer"], id_map["id"], id_map["customer"])
+    if len({str(key.type().copy(nullable=True)) for key in keys}) > 1:
+        rows = rows.mutate(customer=rows["customer"].cast("string"))
+        id_map = id_map.select(
+            id=id_map["id"].cast("string"), customer=id_map["customer"].cast("string")
+        )
+    persons = id_map.select(id=id_map["id"], person=id_map["customer"])
+    joined = rows.left_join(persons, rows["customer"] == persons["id"])
+    customer = ibis.coalesce(joined["person"], joined["customer"])
+    return joined.mutate(customer=customer).drop("id", "person")
+
+
+def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
+    """Conditions of the reasons, in the order in which they are tried."""
+    cases = [(rows["fractional"], FRACTIONAL_ID)] if "fractional" in rows.columns else []
+    cases += [
+        (rows["no_customer"], Reason.NO_CUSTOMER),
+        (rows["no_date"], Reason.NO_DATE),
+        (rows["period"].isnull(), Reason.UNREADABLE_DATE),
+    ]
+    if options.has_money:
+        cases.append((~rows["finite"], Reason.NON_FINITE_AMOUNT))
+    if options.end is not None:
+        cases.append((rows["period"] > options.end, Reason.AFTER_END))
+    if options.has_money and options.zero_amounts == "drop":
+        cases.append((rows["amount"] == 0.0, Reason.ZERO_AMOUNT))
+    if options.has_money and options.refunds != "net":
+        cases.append((rows["amount"] < 0.0, Reason.REFUND))
+    if options.after is not None:
+        cases.append((rows["period"] <= options.after, Reason.ALREADY_OBSERVED))
+    return [(condition, int(reason)) for condition, reason in cases]
+
+
+def customer_key(column: Any) -> dict[str, Any]:
+    """Read the id column: customer (int64 or text), no_customer, and for floats fractional.
+
+    Whole floats (integers that became floats beside missing values) are read as
+    integers; other floats are no ids.
+    """
+    import ibis
+
+    kind = column.type()
+    if kind.is_floating():
+        absent = column.isnull() | column.isnan()
+        whole = ~column.isinf() & (column == column.floor()) & (column.abs() <= 2.0**53)
+        key = ibis.ifelse(whole & ~absent, column, None).cast("int64")
+        return {"customer": key, "no_customer": absent, "fractional": ~absent & ~whole}
+    if kind.is_string() or kind.is_uuid():
+        key = column.cast("string")
+        return {"customer": key, "no_customer": key.isnull() | (key == "")}
+    key = column if str(kind.copy(nullable=True)) == "uint64" else column.cast("int64")
+    return {"customer": key, "no_customer": column.isnull()}
+
+
+def _to_stamp(column: Any, options: LogOptions) -> Any:
+    """Date, timestamp or text -> local date or timestamp without zone; null if unreadable."""
+    import ibis
+
+    kind = column.type()
+    if kind.is_string():
+        return _parse_dates(column)
+    if kind.is_timestamp() and options.time_zone not in (None, "UTC"):
+        return _builtins()["timezone"](options.time_zone, column)
+    if kind.is_timestamp() and kind.timezone is not None:
+        return column.cast("timestamp")
+    if kind.is_timestamp() and (kind.scale or 0) > 6:
+        # casting to microseconds drops the rest towards zero, which before 1970 is upwards
+        micro = column.cast("timestamp(6)")
+        up = micro.cast("timestamp(9)") > column
+        return ibis.ifelse(up, micro - ibis.interval(microseconds=1), micro)
+    return column
+
+
+def _parse_dates(column: Any) -> Any:
+    """ISO 8601 text (2011-12-09, 20111209, 2011-12-09T08:26:00+01:00) -> local timestamp.
+
+    The wall-clock time counts and the offset is dropped, as for time-zone-aware columns.
+    """
+    import ibis
+
+    text = column.strip()
+    offset = r" ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
+    dashed = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
+    iso = ibis.cases(
+        (text.re_search(r"^\d{8}$"), dashed),
+        (text.re_search(r"^\d{4}-\d{1,2}-\d{1,2}$"), text),
+        (text.re_search(r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:"), text.re_replace(offset, "")),
+        else_=ibis.null("string"),
+    )
+    return iso.try_cast("timestamp")
+
+
+def period_ordinal(stamp: Any, scale: TimeScale) -> Any:
+    """Ordinal of the calendar period, as pandas' Period counts them (day 0 is 1970-01-01).
+
+    Built from calendar fields and whole days, so that dates before 1970 need no care;
+    weeks run from Monday to Sunday.
+    """
+    import ibis
+
+    if scale.time_unit == "M":
+        return ((stamp.year() - 1970) * 12 + stamp.month() - 1).cast("int64")
+    date = stamp if stamp.type().is_date() else stamp.cast("date")
+    days = date.delta(ibis.date(1970, 1, 1), unit="day").cast("int64")
+    if scale.time_unit == "D":
+        return days
+    if scale.time_unit == "W":
+        # 1969-12-29, a Monday, begins week 1
+        return (days + 3 + 7 * _WEEKS_BEFORE_1970) // 7 - (_WEEKS_BEFORE_1970 - 1)
+    hours = stamp.hour().cast("int64") if stamp.type().is_timestamp() else 0
+    return days * 24 + hours
+
+
+def summing(table: ibis.Table) -> Any:
+    """Return the backend's compensated sum if it has one, so that row order does not matter."""
+    import ibis
+
+    try:
+        backend = table.get_backend().name
+    except ibis.common.exceptions.IbisError:  # an unbound table, or several backends
+        backend = ""
+    fsum = _builtins()["fsum"]
+    return fsum if backend == "duckdb" else (lambda column: column.sum())
+
+
+@functools.cache
+def _builtins() -> dict[str, Any]:
+    import ibis
+    import ibis.expr.datatypes as dt
+
+    @ibis.udf.agg.builtin(signature=((dt.float64,), dt.float64))
+    def fsum(column):  # type: ignore[no-untyped-def]
+        """DuckDB's sum with Kahan's compensation."""
+
+    @ibis.udf.scalar.builtin(signature=((dt.string, dt.Timestamp("UTC")), dt.timestamp))
+    def timezone(zone, column):  # type: ignore[no-untyped-def]
+        """DuckDB's local wall-clock time of an instant."""
+
+    return {"fsum": fsum, "timezone": timezone}

@@ -1,0 +1,394 @@
+"""RfmTable: customers' frequency, recency, T and spend, with their units and their audit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clvmodels.audit import Audit
+from clvmodels.errors import SchemaError
+from clvmodels.log_options import LogOptions
+from clvmodels.periods import PERIOD_FREQUENCY, ordinal_of, start_of
+from clvmodels.rfm_frame import check_columns, validated
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FIRST_VALUE,
+    FREQUENCY,
+    MONETARY_VALUE,
+    RECENCY,
+    T,
+    TimeScale,
+    TimeUnit,
+    check_margin,
+)
+from clvmodels.summarize import Ledger, collect, read_id_map, to_rfm
+
+FORMAT_VERSION: Final = 1
+_METADATA_KEY: Final = b"clvmodels.rfm"
+_POLICIES: Final = (
+    "customer_id_col",
+    "datetime_col",
+    "monetary_value_col",
+    "refunds",
+    "zero_amounts",
+    "duplicates",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RfmTable:
+    """One row per customer, sorted by customer_id; made by `rfm_summary` or `from_pandas`.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        customer_id, frequency (int64, repeat purchase periods), recency and T (float64,
+        from the first purchase, in units of ``scale``); with amounts monetary_value
+        (float64, mean total of a repeat period, 0 where there is none) and first_value
+        (total of the first period); then the segment columns.
+    scale : TimeScale
+        The unit of recency and T.
+    observation_end : pandas.Timestamp or None
+        Start of the last period observed (that day, Monday, first of the month, hour);
+        None if it is not known.
+    margin : float
+        Share of revenue that is profit; stored only, never applied to the columns here.
+    audit : Audit or None
+        What became of every row of the log; None for a table that did not come from one.
+    segment_cols : tuple of str
+        Names of the segment columns.
+    options : LogOptions or None
+        How the log was read; None for a table that did not come from one.
+    has_id_map : bool
+        Whether ids of the log were mapped to customers.
+    """
+
+    table: pa.Table = field(repr=False)
+    scale: TimeScale
+    observation_end: pd.Timestamp | None = None
+    margin: float = 1.0
+    audit: Audit | None = field(default=None, repr=False)
+    segment_cols: tuple[str, ...] = ()
+    options: LogOptions | None = field(default=None, repr=False)
+    has_id_map: bool = False
+
+    @property
+    def time_unit(self) -> TimeUnit:
+        """The calendar period in which purchases are merged."""
+        return self.scale.time_unit
+
+    @property
+    def time_scaler(self) -> float:
+        """Periods per unit of recency and T."""
+        return self.scale.time_scaler
+
+    @property
+    def has_money(self) -> bool:
+        """Whether there is a monetary_value column."""
+        return MONETARY_VALUE in self.table.column_names
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RfmTable):
+            return NotImplemented
+        return bool(self.table.equals(other.table)) and self._header() == other._header()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_arrow(self) -> pa.Table:
+        """Return the columns as a pyarrow Table."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the columns as a DataFrame, the caller's own copy."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+    # --- files ---
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write one Parquet file; units, policies and audit go into its schema metadata."""
+        metadata = {
+            **(self.table.schema.metadata or {}),
+            _METADATA_KEY: json.dumps(self._header()).encode(),
+        }
+        pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
+
+    @classmethod
+    def from_parquet(cls, path: str | Path) -> RfmTable:
+        """Read what `to_parquet` wrote.
+
+        Raises
+        ------
+        SchemaError
+            There is no such file, or it was not written by `to_parquet`, or by a newer
+            version of it.
+        """
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise SchemaError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
+        metadata = dict(table.schema.metadata or {})
+        if _METADATA_KEY not in metadata:
+            raise SchemaError(
+                f"{str(path)!r} does not say its time unit and observation end, so it is not a "
+                "file of RfmTable.to_parquet: summarise the log with rfm_summary, or read the "
+                "frame with pandas and pass it to RfmTable.from_pandas with its time unit."
+            )
+        return cls._from_header(table.replace_schema_metadata(None), metadata[_METADATA_KEY], path)
+
+    def _header(self) -> dict[str, Any]:
+        end, options = self.observation_end, self.options
+        return {
+            "format_version": FORMAT_VERSION,
+            "time_unit": self.time_unit,
+            "time_scaler": self.time_scaler,
+            "observation_end": None if end is None else end.isoformat(),
+            "margin": self.margin,
+            "segment_cols": list(self.segment_cols),
+            "has_id_map": self.has_id_map,
+            "policies": options and {name: getattr(options, name) for name in _POLICIES},
+            "audit": None if self.audit is None else self.audit.to_dict(),
+        }
+
+    @classmethod
+    def _from_header(cls, table: pa.Table, text: bytes, path: str | Path) -> RfmTable:
+        try:
+            header = json.loads(text)
+            if header["format_version"] > FORMAT_VERSION:
+                raise SchemaError(
+                    f"{str(path)!r} has format {header['format_version']}, newer than "
+                    f"{FORMAT_VERSION}: upgrade clvmodels to read it."
+                )
+            scale = TimeScale(header["time_unit"], header["time_scaler"])
+            end, policies = header["observation_end"], header["policies"]
+            segments = tuple(header["segment_cols"])
+            return cls(
+                table=check_columns(table, segments),
+                scale=scale,
+                observation_end=None if end is None else pd.Timestamp(end),
+                margin=check_margin(header["margin"]),
+                audit=header["audit"] and Audit.from_dict(header["audit"]),
+                segment_cols=segments,
+                options=policies
+                and LogOptions(
+                    **policies, scale=scale, segment_cols=segments, margin=header["margin"]
+                ),
+                has_id_map=header["has_id_map"],
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise SchemaError(
+                f"the clvmodels metadata of {str(path)!r} is damaged ({error!r}): summarise the "
+                "log again with rfm_summary."
+            ) from error
+
+    # --- frames ---
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        time_unit: TimeUnit = "D",
+        time_scaler: float = 1,
+        observation_end: Any = None,
+        margin: float = 1.0,
+    ) -> RfmTable:
+        """Take customers that were summarised elsewhere.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            customer_id, frequency, recency, T, optionally monetary_value (may be missing
+            where frequency is 0) and first_value; further columns become segments.
+        time_unit, time_scaler : str, float
+            The unit of recency and T: ``time_scaler`` periods of ``time_unit``.
+        observation_end : date-like, optional
+            The last period observed; needed by `update` only.
+        margin : float
+            Share of revenue that is profit.
+
+        Raises
+        ------
+        SchemaError
+            A column is missing, or rows cannot be a customer's history; the message has
+            their number and the first of them.
+        """
+        scale = TimeScale(time_unit, time_scaler)
+        table = validated(frame)
+        known = {CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE}
+        return cls(
+            table=table,
+            scale=scale,
+            observation_end=(
+                None
+                if observation_end is None
+                else start_of(ordinal_of(observation_end, scale), scale)
+            ),
+            margin=check_margin(margin),
+            segment_cols=tuple(name for name in table.column_names if name not in known),
+        )
+
+    # --- later logs ---
+
+    def update(
+        self, new_log: Any, *, observation_period_end: Any = None, id_map: Any = None
+    ) -> RfmTable:
+        """Add later transactions without the old log; equals a summary of both together.
+
+        Rows in periods up to the table's observation end are left out under their own
+        reason, "already observed": those periods are closed. So let the observation end
+        be a period that is over (yesterday, last month) when a table is to be updated.
+
+        Parameters
+        ----------
+        new_log : object
+            A log with the columns and in any of the forms of `rfm_summary`; read with
+            this table's column names and policies.
+        observation_period_end : date-like, optional
+            The new last period; by default the later of the table's and the last one in
+            the new log.
+        id_map : mapping or frame, optional
+            As in `rfm_summary`. An id that is a customer of this table is renamed; one
+            that would join two customers of it is refused.
+
+        Returns
+        -------
+        RfmTable
+            A new table; this one is unchanged.
+
+        Raises
+        ------
+        SchemaError
+            The table does not know its log's columns or its observation end, the new end
+            is before it, or customers would be merged.
+        """
+        options, end = self._for_update()
+        if self.has_id_map and id_map is None:
+            raise SchemaError(
+                "this table was made with an id_map: pass it to update as well (or {} if the "
+                "new log has customers' own ids)."
+            )
+        new_end = None
+        if observation_period_end is not None:
+            new_end = ordinal_of(observation_period_end, self.scale)
+            if new_end < end:
+                raise SchemaError(
+                    f"observation_period_end={observation_period_end!r} is before the table's "
+                    f"observation end {self._end_text()}: pass a later one."
+                )
+        ledger = collect(new_log, replace(options, end=new_end, after=end), id_map)
+        if new_end is None:
+            new_end = max(end, end if ledger.last is None else ledger.last)
+        old = _old_customers(self, end, read_id_map(id_map))
+        return self._merged(old, ledger, options, new_end, id_map is not None)
+
+    def _for_update(self) -> tuple[LogOptions, int]:
+        if self.options is None or self.audit is None or self.observation_end is None:
+            raise SchemaError(
+                "only a table made by rfm_summary can be updated: this one does not know the "
+                "columns of its log and its observation end."
+            )
+        return self.options, ordinal_of(self.observation_end, self.scale)
+
+    def _merged(
+        self, old: pa.Table, ledger: Ledger, options: LogOptions, end: int, mapped: bool
+    ) -> RfmTable:
+        parts = [old, _same_types(ledger.customers, old)] if len(ledger.customers) else [old]
+        table = to_rfm(parts, options, end)
+        periods = table.num_rows + int(pc.sum(table[FREQUENCY]).as_py())
+        assert self.audit is not None
+        return replace(
+            self,
+            table=table,
+            observation_end=start_of(end, self.scale),
+            audit=self.audit.merge(ledger.audit, customers=table.num_rows, periods=periods),
+            has_id_map=self.has_id_map or mapped,
+        )
+
+    # --- display ---
+
+    def __repr__(self) -> str:
+        end = "unknown" if self.observation_end is None else self._end_text()
+        return (
+            f"RfmTable({len(self):,} customers, unit {self.scale}, observed to {end}"
+            + (f", margin {self.margin:g}" if self.margin != 1.0 else "")
+            + ("" if self.has_money else ", no amounts")
+            + ")"
+        )
+
+    def _end_text(self) -> str:
+        return str(pd.Period(self.observation_end, freq=PERIOD_FREQUENCY[self.time_unit]))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head = self.table.slice(0, 10).to_pandas().to_html(index=False, border=0)
+        more = f"<p>first 10 of {len(self):,} customers</p>" if len(self) > 10 else ""
+        audit = "" if self.audit is None else f"<pre>{escape(str(self.audit))}</pre>"
+        return f"<p><b>{escape(repr(self))}</b></p>{head}{more}{audit}"
+
+
+# --- update ----------------------------------------------------------------------------
+
+
+def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table:
+    """Undo the summary: customers as `clvmodels.ledger.customers_of` has them."""
+    columns = {name: rfm.table[name] for name in rfm.table.column_names}
+    frequency = columns[FREQUENCY].to_numpy()
+    first = end - np.rint(columns[T].to_numpy() * rfm.time_scaler).astype(np.int64)
+    span = np.rint(columns[RECENCY].to_numpy() * rfm.time_scaler).astype(np.int64)
+    data: dict[str, Any] = {
+        CUSTOMER_ID: _renamed(columns[CUSTOMER_ID], id_map),
+        "purchases": frequency + 1,
+        "first": first,
+        "last": first + span,
+    }
+    if rfm.has_money:
+        first_value = columns[FIRST_VALUE].to_numpy()
+        data["total"] = first_value + frequency * columns[MONETARY_VALUE].to_numpy()
+        data["first_value"] = first_value
+    return pa.table(data | {name: columns[name] for name in rfm.segment_cols})
+
+
+def _renamed(ids: pa.ChunkedArray, id_map: pa.Table | None) -> Any:
+    """Ids after a new id_map; two of them must not become one."""
+    if id_map is None or not id_map.num_rows:
+        return ids
+    persons = dict(zip(id_map["id"].to_pylist(), id_map["customer"].to_pylist(), strict=True))
+    old = ids.to_pylist()
+    new = [persons.get(key, key) for key in old]
+    seen: dict[Any, Any] = {}
+    for before, after in zip(old, new, strict=True):
+        if after in seen:
+            raise SchemaError(
+                f"id_map makes one customer, {after!r}, of {seen[after]!r} and {before!r}, which "
+                "are both in the table already: two summaries cannot be merged exactly, so "
+                "summarise the whole log again with this id_map."
+            )
+        seen[after] = before
+    if {type(key) for key in new} != {type(key) for key in old}:
+        new = [str(key) for key in new]
+    return pa.array(new)
+
+
+def _same_types(new: pa.Table, old: pa.Table) -> pa.Table:
+    """Give new customers the column types of the old ones."""
+    ids = old.schema.field(CUSTOMER_ID).type
+    found = new.schema.field(CUSTOMER_ID).type
+    if pa.types.is_string(ids) != pa.types.is_string(found):
+        raise SchemaError(
+            f"the new log's customer ids are {found}, the table's are {ids}: convert the new "
+            "log's column."
+        )
+    return new.select(old.column_names).cast(old.schema)

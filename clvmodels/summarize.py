@@ -1,0 +1,245 @@
+"""Run the expressions: source -> ledger in memory -> audit and RFM columns.
+
+Only customers leave the backend that holds the log; the rest is done on them by the
+embedded engine, with the same expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clvmodels.audit import Audit, Reason, make_audit
+from clvmodels.errors import SchemaError
+from clvmodels.ledger import audit_of, customers_of, ledger_expr, merge_customers, rfm_of
+from clvmodels.log_options import LogOptions
+from clvmodels.log_rows import FRACTIONAL_ID
+from clvmodels.schema import CUSTOMER_ID
+from clvmodels.transactions import attach, engine, open_log, to_arrow
+
+_WHOLE = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A log reduced to its customers, with its audit.
+
+    Parameters
+    ----------
+    customers : pyarrow.Table
+        As `clvmodels.ledger.customers_of`.
+    audit : Audit
+        Every row of the log.
+    last : int or None
+        Ordinal of the last period with a readable date; None if there is none.
+    """
+
+    customers: pa.Table
+    audit: Audit
+    last: int | None
+
+
+def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
+    """Read a log once.
+
+    Raises
+    ------
+    SchemaError
+        The log cannot be read as the options say, or has refunds where
+        ``refunds="error"``.
+    """
+    import duckdb
+
+    persons = read_id_map(id_map)
+    try:
+        with engine() as backend:
+            log = open_log(source, options, backend)
+            expr = ledger_expr(log.table, log.options, _attach_map(persons, log.table, backend))
+            ledger = log.table.get_backend().to_pyarrow(expr)
+            if log.text_ids:
+                ledger = _ids_from_text(ledger)
+            result = _split(ledger, log.options, backend, log.float_ids)
+    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
+        raise SchemaError(f"the log cannot be read: {error}") from error
+    refunds = result.audit.rows_left_out(Reason.REFUND)
+    if options.refunds == "error" and refunds:
+        raise SchemaError(
+            f"{refunds:,} rows have a negative {options.monetary_value_col!r}: pass "
+            'refunds="drop" to leave them out or "net" to add them within their period.'
+        )
+    return result
+
+
+def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table:
+    """Turn customers of ledgers of separate periods into RFM columns, sorted by customer_id.
+
+    Parameters
+    ----------
+    parts : iterable of pyarrow.Table
+        One or more `Ledger.customers`, with equal columns and types.
+    options : LogOptions
+        How the logs were read.
+    end : int
+        Ordinal of the last period observed.
+    """
+    tables = list(parts)
+    with engine() as backend:
+        customers = attach(backend, pa.concat_tables(tables), "customers")
+        if len(tables) > 1:
+            customers = merge_customers(customers, options)
+        rfm = rfm_of(customers, options, end).order_by(CUSTOMER_ID)
+        return _tidy(backend.to_pyarrow(rfm))
+
+
+def empty_result(audit: Audit) -> SchemaError:
+    """Make the error for a log that leaves no purchase, with what became of its rows."""
+    left = ", ".join(f"{item.rows:,} {item.reason}" for item in audit.left_out if item.rows)
+    unreadable = audit.rows_left_out(Reason.UNREADABLE_DATE)
+    return SchemaError(
+        f"no purchase is left of the log: {audit.rows_read:,} rows read"
+        + (f", of which {left}." if left else ".")
+        + (
+            " Dates as text must be ISO 8601 (2011-12-09, 20111209, 2011-12-09T08:26); parse "
+            "others first, for instance with pandas.to_datetime(..., format=...)."
+            if unreadable
+            else " Check the column names and the observation end."
+        )
+    )
+
+
+def read_id_map(id_map: Any) -> pa.Table | None:
+    """Check a table from ids to customers.
+
+    Parameters
+    ----------
+    id_map : mapping, frame or None
+        A dict, or a table of two columns: the id in the log, the customer.
+
+    Returns
+    -------
+    pyarrow.Table or None
+        Columns id and customer.
+
+    Raises
+    ------
+    SchemaError
+        There are not two columns, something is missing, or an id has two customers.
+    """
+    if id_map is None:
+        return None
+    if isinstance(id_map, dict):
+        id_map = pd.DataFrame({"id": list(id_map), "customer": list(id_map.values())})
+    data = id_map.to_pyarrow() if hasattr(id_map, "to_pyarrow") else to_arrow(id_map)
+    if not isinstance(data, pa.Table):
+        data = data.read_all() if isinstance(data, pa.RecordBatchReader) else data.to_table()
+    if data.num_columns != 2:
+        raise SchemaError(
+            f"id_map has {data.num_columns} columns: it must have two, the id in the log "
+            "and the customer that it belongs to."
+        )
+    return _check_map(data.rename_columns(["id", "customer"]))
+
+
+def _check_map(data: pa.Table) -> pa.Table:
+    frame = data.to_pandas().drop_duplicates()
+    if frame.isna().to_numpy().any():
+        raise SchemaError("id_map has missing values: drop those rows.")
+    twice = frame["id"][frame["id"].duplicated()]
+    if len(twice):
+        raise SchemaError(
+            f"id_map gives {len(twice):,} ids several customers, first {twice.iloc[0]!r}: "
+            "keep one customer per id."
+        )
+    onward = dict(zip(frame["id"], frame["customer"], strict=True))
+    for customer in frame["customer"]:
+        if onward.get(customer, customer) != customer:
+            raise SchemaError(
+                f"id_map sends ids to {customer!r}, which is itself sent to "
+                f"{onward[customer]!r}: give the last customer of each chain."
+            )
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def _attach_map(persons: pa.Table | None, log: Any, backend: Any) -> Any:
+    import ibis
+
+    if persons is None:
+        return None
+    if log.get_backend() is backend:
+        return attach(backend, persons, "id_map")
+    return ibis.memtable(persons)
+
+
+def _split(ledger: pa.Table, options: LogOptions, backend: Any, float_ids: bool) -> Ledger:
+    """Ledger -> customers and audit."""
+    table = attach(backend, ledger, "ledger")
+    lines = backend.to_pyarrow(audit_of(table)).to_pylist()
+    customers = _tidy(backend.to_pyarrow(customers_of(table, options)))
+    fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
+    if fractional:
+        raise SchemaError(
+            f"customer_id_col={options.customer_id_col!r} holds floats, and {fractional[0]:,} "
+            "rows have ids that are no whole numbers below 2**53: convert the column to "
+            "integers or text."
+        )
+    notes = (
+        (f"customer ids in {options.customer_id_col!r} were whole floats, read as integers",)
+        if float_ids
+        else ()
+    )
+    dated = [line["last"] for line in lines if line["last"] is not None]
+    return Ledger(customers, _audit(lines, options, notes), max(dated, default=None))
+
+
+def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, ...]) -> Audit:
+    """Lines of `audit_of` -> Audit; copies beyond the first become a line of their own."""
+    money = options.has_money
+    per_reason: dict[Reason, tuple[int, float | None]] = {}
+    for line in lines:
+        amount = float(line["amount"] or 0.0) if money else None
+        per_reason[Reason(line["reason"])] = (int(line["rows"]), amount)
+    if options.duplicates == "drop":
+        extra = int(sum(line["extra"] for line in lines))
+        amount = float(sum(line["extra_amount"] for line in lines)) if money else None
+        per_reason[Reason.DUPLICATE] = (extra, amount)
+    if money and not per_reason:
+        per_reason[Reason.USED] = (0, 0.0)
+    used = next((line for line in lines if line["reason"] == Reason.USED), None)
+    netting = money and options.refunds == "net"
+    return make_audit(
+        per_reason,
+        reasons=options.reasons,
+        customers=int(used["customers"]) if used else 0,
+        periods=int(used["periods"]) if used else 0,
+        netted=(
+            int(used["negative_rows"]) if used and netting else 0,
+            float(used["negative"] if used else 0.0) if netting else None,
+        ),
+        notes=notes,
+    )
+
+
+def _ids_from_text(ledger: pa.Table) -> pa.Table:
+    """Ids of an untyped file: integers if all of them are, as a typed file would have it."""
+    ids = ledger["customer"]
+    whole = pc.all(pc.match_substring_regex(ids, _WHOLE)).as_py()
+    numbers = pc.replace_substring_regex(ids, r"\.0$", "").cast(pa.int64()) if whole else None
+    if numbers is None or pc.count_distinct(numbers).as_py() < len(ids) - ids.null_count:
+        return ledger
+    return ledger.set_column(ledger.schema.get_field_index("customer"), "customer", numbers)
+
+
+def _tidy(table: pa.Table) -> pa.Table:
+    """One chunk per column, text as string, and no column of the null type."""
+    columns = []
+    for column in table.combine_chunks().columns:
+        kind = column.type
+        if pa.types.is_null(kind) or pa.types.is_large_string(kind):
+            column = column.cast(pa.string())
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
