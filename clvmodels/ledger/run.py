@@ -10,17 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.audit import Audit, Reason, make_audit
 from clvmodels.errors import SchemaError
-from clvmodels.ledger import audit_of, customers_of, ledger_expr, merge_customers, rfm_of
-from clvmodels.log_options import LogOptions
-from clvmodels.log_rows import FRACTIONAL_ID
+from clvmodels.ledger.expressions import (
+    audit_of,
+    customers_of,
+    ledger_expr,
+    merge_customers,
+    rfm_of,
+)
+from clvmodels.ledger.id_map import read_id_map
+from clvmodels.ledger.rows import FRACTIONAL_ID
 from clvmodels.schema import CUSTOMER_ID
-from clvmodels.transactions import attach, engine, open_log, to_arrow
+from clvmodels.transactions import LogOptions, attach, engine, open_log
 
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
 
@@ -110,59 +115,6 @@ def empty_result(audit: Audit) -> SchemaError:
             else " Check the column names and the observation end."
         )
     )
-
-
-def read_id_map(id_map: Any) -> pa.Table | None:
-    """Check a table from ids to customers.
-
-    Parameters
-    ----------
-    id_map : mapping, frame or None
-        A dict, or a table of two columns: the id in the log, the customer.
-
-    Returns
-    -------
-    pyarrow.Table or None
-        Columns id and customer.
-
-    Raises
-    ------
-    SchemaError
-        There are not two columns, something is missing, or an id has two customers.
-    """
-    if id_map is None:
-        return None
-    if isinstance(id_map, dict):
-        id_map = pd.DataFrame({"id": list(id_map), "customer": list(id_map.values())})
-    data = id_map.to_pyarrow() if hasattr(id_map, "to_pyarrow") else to_arrow(id_map)
-    if not isinstance(data, pa.Table):
-        data = data.read_all() if isinstance(data, pa.RecordBatchReader) else data.to_table()
-    if data.num_columns != 2:
-        raise SchemaError(
-            f"id_map has {data.num_columns} columns: it must have two, the id in the log "
-            "and the customer that it belongs to."
-        )
-    return _check_map(data.rename_columns(["id", "customer"]))
-
-
-def _check_map(data: pa.Table) -> pa.Table:
-    frame = data.to_pandas().drop_duplicates()
-    if frame.isna().to_numpy().any():
-        raise SchemaError("id_map has missing values: drop those rows.")
-    twice = frame["id"][frame["id"].duplicated()]
-    if len(twice):
-        raise SchemaError(
-            f"id_map gives {len(twice):,} ids several customers, first {twice.iloc[0]!r}: "
-            "keep one customer per id."
-        )
-    onward = dict(zip(frame["id"], frame["customer"], strict=True))
-    for customer in frame["customer"]:
-        if onward.get(customer, customer) != customer:
-            raise SchemaError(
-                f"id_map sends ids to {customer!r}, which is itself sent to "
-                f"{onward[customer]!r}: give the last customer of each chain."
-            )
-    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def _attach_map(persons: pa.Table | None, log: Any, backend: Any) -> Any:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
-from clvmodels.log_options import LogOptions
+from clvmodels.transactions.options import LogOptions
 
 if TYPE_CHECKING:
     import ibis

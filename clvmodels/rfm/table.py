@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
-from clvmodels.log_options import LogOptions
-from clvmodels.periods import PERIOD_FREQUENCY, ordinal_of, start_of
-from clvmodels.rfm_frame import check_columns, validated
+from clvmodels.ledger import Ledger, collect, read_id_map, to_rfm
+from clvmodels.rfm.frame import check_columns, validated
+from clvmodels.rfm.periods import PERIOD_FREQUENCY, ordinal_of, start_of
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -29,7 +29,7 @@ from clvmodels.schema import (
     TimeUnit,
     check_margin,
 )
-from clvmodels.summarize import Ledger, collect, read_id_map, to_rfm
+from clvmodels.transactions import LogOptions
 
 FORMAT_VERSION: Final = 1
 _METADATA_KEY: Final = b"clvmodels.rfm"

@@ -10,8 +10,8 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
-from clvmodels.log_options import LogOptions
 from clvmodels.schema import TimeScale
+from clvmodels.transactions import LogOptions
 
 if TYPE_CHECKING:
     import ibis

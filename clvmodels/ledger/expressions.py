@@ -16,8 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
-from clvmodels.log_options import LogOptions
-from clvmodels.log_rows import SEGMENT, classify, summing, to_persons
+from clvmodels.ledger.rows import SEGMENT, classify, summing, to_persons
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -26,6 +25,7 @@ from clvmodels.schema import (
     RECENCY,
     T,
 )
+from clvmodels.transactions import LogOptions
 
 if TYPE_CHECKING:
     import ibis

@@ -1,0 +1,28 @@
+"""A log reduced to its customers and to an audit, in one pass; see `expressions`."""
+
+from clvmodels.ledger.expressions import (
+    audit_expr,
+    audit_of,
+    customers_of,
+    ledger_expr,
+    merge_customers,
+    rfm_of,
+    summary_expr,
+)
+from clvmodels.ledger.id_map import read_id_map
+from clvmodels.ledger.run import Ledger, collect, empty_result, to_rfm
+
+__all__ = [
+    "Ledger",
+    "audit_expr",
+    "audit_of",
+    "collect",
+    "customers_of",
+    "empty_result",
+    "ledger_expr",
+    "merge_customers",
+    "read_id_map",
+    "rfm_of",
+    "summary_expr",
+    "to_rfm",
+]

@@ -1,0 +1,17 @@
+"""Transaction log -> RfmTable, and the calibration/holdout split."""
+
+from clvmodels.ledger import audit_expr, summary_expr
+from clvmodels.rfm.split import RfmSplit, rfm_train_test_split
+from clvmodels.rfm.summary import rfm_summary
+from clvmodels.rfm.table import RfmTable
+from clvmodels.transactions import LogOptions
+
+__all__ = [
+    "LogOptions",
+    "RfmSplit",
+    "RfmTable",
+    "audit_expr",
+    "rfm_summary",
+    "rfm_train_test_split",
+    "summary_expr",
+]

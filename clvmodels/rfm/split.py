@@ -1,0 +1,150 @@
+"""Calibration and holdout of one log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from clvmodels.audit import Audit
+from clvmodels.errors import SchemaError
+from clvmodels.ledger import Ledger, collect
+from clvmodels.rfm.periods import ordinal_of
+from clvmodels.rfm.summary import rfm_summary
+from clvmodels.rfm.table import RfmTable
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeUnit
+from clvmodels.transactions import KeepDrop, Refunds, replayable
+
+_TEST_COLUMNS = ("test_frequency", "test_monetary_value", "test_T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RfmSplit:
+    """A calibration table and what its customers did afterwards.
+
+    Parameters
+    ----------
+    train : RfmTable
+        Customers seen in the calibration period, to fit.
+    test : pandas.DataFrame
+        For the same customers in the same order: customer_id, test_frequency (periods
+        with a purchase), with amounts test_monetary_value (mean total of those periods,
+        0 where there is none), and test_T (length of the holdout in the table's unit).
+    new_customers : int
+        Customers first seen in the holdout, who are left out of both.
+    test_audit : Audit
+        What became of the rows; those of the calibration period are "already observed".
+    """
+
+    train: RfmTable
+    test: pd.DataFrame = field(repr=False)
+    new_customers: int
+    test_audit: Audit = field(repr=False)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Both parts in one frame, as pymc-marketing's rfm_train_test_split returns them.
+
+        first_value and segment columns stay in ``train``.
+        """
+        names = [CUSTOMER_ID, FREQUENCY, RECENCY, T]
+        names += [MONETARY_VALUE] if self.train.has_money else []
+        left = self.train.to_pandas()[names]
+        return left.merge(self.test, on=CUSTOMER_ID, how="left", validate="one_to_one")
+
+
+def rfm_train_test_split(
+    source: Any,
+    *,
+    customer_id_col: str,
+    datetime_col: str,
+    train_period_end: Any,
+    test_period_end: Any = None,
+    monetary_value_col: str | None = None,
+    time_unit: TimeUnit = "D",
+    time_scaler: float = 1,
+    refunds: Refunds = "drop",
+    zero_amounts: KeepDrop = "keep",
+    duplicates: KeepDrop = "keep",
+    segment_cols: Sequence[str] = (),
+    id_map: Any = None,
+    margin: float = 1.0,
+) -> RfmSplit:
+    """Summarise a log up to one period, and count what the same customers did after it.
+
+    Parameters
+    ----------
+    source, customer_id_col, datetime_col, monetary_value_col
+        As in `rfm_summary`.
+    train_period_end : str, date or Period
+        Last calibration period, as a whole: with days, a purchase in the evening of that
+        day belongs to the calibration. (pymc-marketing cuts at the moment given, midnight
+        for a date, and so counts that day's purchases in the holdout.)
+    test_period_end : str, date or Period, optional
+        Last holdout period; by default that of the last readable date in the log.
+    time_unit, time_scaler, refunds, zero_amounts, duplicates, segment_cols, id_map, margin
+        As in `rfm_summary`.
+
+    Returns
+    -------
+    RfmSplit
+        ``.train`` to fit, ``.test`` to compare with, ``.to_pandas()`` both.
+
+    Raises
+    ------
+    SchemaError
+        As `rfm_summary`, or the holdout is empty.
+    """
+    source = replayable(source)
+    train = rfm_summary(
+        source,
+        customer_id_col=customer_id_col,
+        datetime_col=datetime_col,
+        monetary_value_col=monetary_value_col,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        observation_period_end=train_period_end,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        segment_cols=segment_cols,
+        id_map=id_map,
+        margin=margin,
+    )
+    assert train.options is not None
+    start = ordinal_of(train_period_end, train.scale)
+    end = None
+    if test_period_end is not None:
+        end = ordinal_of(test_period_end, train.scale)
+        if end <= start:
+            raise SchemaError(
+                f"test_period_end={test_period_end!r} is not after "
+                f"train_period_end={train_period_end!r}: pass a later one."
+            )
+    options = replace(train.options, after=start, end=end, segment_cols=())
+    ledger = collect(source, options, id_map)
+    if not ledger.audit.periods or ledger.last is None:
+        raise SchemaError(
+            f"no purchase lies after train_period_end={train_period_end!r}"
+            + ("" if test_period_end is None else f" and up to {test_period_end!r}")
+            + ": move the end of the calibration back."
+        )
+    length = ((ledger.last if end is None else end) - start) / train.time_scaler
+    test, known = _holdout(train, ledger, length)
+    return RfmSplit(train, test, ledger.audit.customers - known, ledger.audit)
+
+
+def _holdout(train: RfmTable, ledger: Ledger, length: float) -> tuple[pd.DataFrame, int]:
+    """Purchases of the calibration's customers in the holdout; how many have any."""
+    later = ledger.customers.to_pandas().set_index(CUSTOMER_ID)
+    ids = train.table[CUSTOMER_ID].to_pandas()
+    later = later.reindex(ids)
+    bought = later["purchases"].notna()
+    columns: dict[str, Any] = {CUSTOMER_ID: ids}
+    frequency, money, duration = _TEST_COLUMNS
+    columns[frequency] = later["purchases"].fillna(0).astype("int64").to_numpy()
+    if train.has_money:
+        columns[money] = (later["total"] / later["purchases"]).fillna(0.0).to_numpy()
+    columns[duration] = length
+    return pd.DataFrame(columns), int(bought.sum())

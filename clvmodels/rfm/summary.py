@@ -1,0 +1,150 @@
+"""Log -> RfmTable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from clvmodels.errors import SchemaError
+from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
+from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.table import RfmTable
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FIRST_VALUE,
+    FREQUENCY,
+    MONETARY_VALUE,
+    RECENCY,
+    T,
+    TimeScale,
+    TimeUnit,
+)
+from clvmodels.transactions import KeepDrop, LogOptions, Refunds
+
+_RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
+
+
+def rfm_summary(
+    source: Any,
+    *,
+    customer_id_col: str,
+    datetime_col: str,
+    monetary_value_col: str | None = None,
+    time_unit: TimeUnit = "D",
+    time_scaler: float = 1,
+    observation_period_end: Any = None,
+    refunds: Refunds = "drop",
+    zero_amounts: KeepDrop = "keep",
+    duplicates: KeepDrop = "keep",
+    segment_cols: Sequence[str] = (),
+    id_map: Any = None,
+    margin: float = 1.0,
+) -> RfmTable:
+    """Summarise a transaction log into one row per customer.
+
+    frequency counts the periods with a purchase after the first, recency and T run from
+    the first purchase to the last and to the observation end, and monetary_value is the
+    mean total of the periods after the first: Fader, Hardie & Lee (2005), and the same
+    as lifetimes and pymc-marketing.
+
+    Parameters
+    ----------
+    source : object
+        A pandas or polars DataFrame; a pyarrow Table, RecordBatchReader or dataset; a
+        path, glob or list of paths of Parquet or CSV files; or an Ibis table, which is
+        summarised where it lives. In CSV files ids that are all whole numbers become
+        integers, and segment columns stay text.
+    customer_id_col : str
+        Text, integers or UUIDs (which become text). Missing and empty ids are "no
+        customer". Whole floats, as pandas makes of integers beside missing values, are
+        read as integers (17850.0 is 17850), and the audit says so.
+    datetime_col : str
+        Dates, timestamps, or ISO 8601 text (2011-12-09, 20111209, 2011-12-09T08:26:00).
+        Time-zone-aware timestamps are counted by their own zone's wall clock (as pandas
+        does on dropping the zone); an Ibis table's by the zone that its backend reports.
+    monetary_value_col : str, optional
+        Amounts. Missing, NaN and infinite ones (in CSV also unreadable ones) are left
+        out as "non-finite amount".
+    time_unit : {"D", "W", "M", "h"}
+        Calendar period in which purchases are merged; weeks run from Monday to Sunday.
+    time_scaler : float
+        Periods per unit of recency and T: 7 with days gives weeks in the papers' sense.
+    observation_period_end : str, date or Period, optional
+        The last period observed; later rows are left out. By default the period of the
+        last readable date in the log, whether or not that row is used.
+    refunds : {"drop", "net", "error"}
+        Negative amounts are left out, added within the customer's period, or refused.
+        With "net" a period whose total is not positive (up to rounding) is no purchase
+        and its rows count as refunds.
+    zero_amounts : {"keep", "drop"}
+        Whether an amount of 0 is a purchase.
+    duplicates : {"keep", "drop"}
+        "drop" keeps one of the rows that agree in every column of the source.
+    segment_cols : sequence of str
+        Columns to keep per customer, by their first value in time that is not missing;
+        of several at one moment the smallest.
+    id_map : mapping or frame, optional
+        From ids in the log to customers, for persons with several accounts: a dict, or
+        a table of two columns (id, customer). Ids without entry stay as they are. If
+        ids and customers differ in type, all become text.
+    margin : float
+        Share of revenue that is profit, in (0, 1]; stored with the table, applied only
+        in values.
+
+    Returns
+    -------
+    RfmTable
+        With ``.audit``: every row of the log, used or left out for one reason.
+
+    Raises
+    ------
+    SchemaError
+        A column is missing or of the wrong type, or no purchase is left.
+    TimeUnitError
+        The time unit is unknown.
+    DomainError
+        The margin is no share.
+    """
+    options = LogOptions(
+        customer_id_col=customer_id_col,
+        datetime_col=datetime_col,
+        monetary_value_col=monetary_value_col,
+        scale=TimeScale(time_unit, time_scaler),
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        segment_cols=_check_segments(segment_cols),
+        margin=margin,
+    )
+    if observation_period_end is not None:
+        end = ordinal_of(observation_period_end, options.scale)
+        options = replace(options, end=end)
+    return _to_table(collect(source, options, id_map), options, id_map is not None)
+
+
+def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
+    end = ledger.last if options.end is None else options.end
+    if end is None or not ledger.customers.num_rows:
+        raise empty_result(ledger.audit)
+    return RfmTable(
+        table=to_rfm([ledger.customers], options, end),
+        scale=options.scale,
+        observation_end=start_of(end, options.scale),
+        margin=options.margin,
+        audit=ledger.audit,
+        segment_cols=options.segment_cols,
+        options=replace(options, end=None),
+        has_id_map=mapped,
+    )
+
+
+def _check_segments(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise SchemaError(f"segment_cols={names!r} must be a list of names: [{names!r}].")
+    for name in names:
+        if name in _RESERVED:
+            raise SchemaError(
+                f"segment_cols has {name!r}, a column of the summary itself: rename it."
+            )
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,23 @@
+"""A transaction log from anywhere -> a checked Ibis table, and how it is to be read."""
+
+from clvmodels.transactions.options import KeepDrop, LogOptions, Refunds
+from clvmodels.transactions.sources import (
+    OpenLog,
+    attach,
+    engine,
+    open_log,
+    replayable,
+    to_arrow,
+)
+
+__all__ = [
+    "KeepDrop",
+    "LogOptions",
+    "OpenLog",
+    "Refunds",
+    "attach",
+    "engine",
+    "open_log",
+    "replayable",
+    "to_arrow",
+]
