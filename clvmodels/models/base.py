@@ -197,8 +197,8 @@ class Specification(ABC):
 def _observation_end(rfm: RfmTable | pd.DataFrame) -> str | None:
     if not isinstance(rfm, RfmTable) or rfm.observation_end is None:
         return None
-    start = rfm.observation_end.start_time
-    return str(start.date() if start == start.normalize() else start)
+    end = rfm.observation_end
+    return str(end.date()) if end == end.normalize() else end.isoformat()
 
 
 def _versions() -> dict[str, str]:
