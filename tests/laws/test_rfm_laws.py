@@ -1,0 +1,396 @@
+"""Laws of the log -> RfmTable path, against a slow reference in plain Python."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+
+from clvmodels.audit import Reason
+from clvmodels.errors import SchemaError
+from clvmodels.rfm import RfmTable, rfm_summary, rfm_train_test_split
+
+COLUMNS = {"customer_id_col": "who", "datetime_col": "when", "monetary_value_col": "paid"}
+EPOCH = dt.datetime(1970, 1, 1)
+Row = tuple[str | None, Any, float, str | None]
+
+
+# --- the reference: one row at a time, exact sums ---------------------------------------
+
+
+def parse(when: Any) -> dt.datetime | None:
+    if isinstance(when, dt.datetime):
+        return when
+    try:
+        return dt.datetime.strptime(when, "%Y-%m-%d")
+    except ValueError:
+        return None
+
+
+def ordinal(when: dt.datetime, unit: str) -> int:
+    if unit == "M":
+        return (when.year - 1970) * 12 + when.month - 1
+    length = {"h": dt.timedelta(hours=1), "D": dt.timedelta(1), "W": dt.timedelta(7)}[unit]
+    start = dt.datetime(1969, 12, 22) if unit == "W" else EPOCH  # the Monday of week 0
+    return (when - start) // length
+
+
+@dataclass
+class Reference:
+    """What a summary must be."""
+
+    rows: dict[str, list[Any]]
+    reasons: dict[str, list[float]]
+    end: int | None
+    used: list[float] = field(default_factory=list)
+    netted: list[float] = field(default_factory=list)
+
+
+def reference(
+    log: list[Row],
+    *,
+    unit: str = "D",
+    scaler: float = 1,
+    refunds: str = "drop",
+    zero_amounts: str = "keep",
+    duplicates: str = "keep",
+    end: int | None = None,
+    id_map: dict[str, str] | None = None,
+) -> Reference:
+    reasons: dict[str, list[float]] = defaultdict(list)
+    periods: dict[str, dict[int, list[tuple[dt.datetime, float, str | None]]]] = {}
+    seen: set[tuple[Any, ...]] = set()
+    last = None
+    for row in log:
+        who, when, paid, kind = row
+        moment = parse(when) if when not in (None, "") else None
+        period = None if moment is None else ordinal(moment, unit)
+        if period is not None:
+            last = period if last is None else max(last, period)
+        amount = paid if math.isfinite(paid) else 0.0
+        key = (who, when, str(paid), kind)
+        if who in (None, ""):
+            reason = "no customer"
+        elif when in (None, ""):
+            reason = "no date"
+        elif period is None:
+            reason = "unreadable date"
+        elif not math.isfinite(paid):
+            reason = "non-finite amount"
+        elif end is not None and period > end:
+            reason = "after the observation end"
+        elif paid == 0 and zero_amounts == "drop":
+            reason = "zero amount"
+        elif key in seen and duplicates == "drop":
+            reason = "duplicate"
+        elif paid < 0 and refunds == "drop":
+            reason = "refund"
+        else:
+            assert who is not None
+            assert period is not None
+            assert moment is not None
+            person = (id_map or {}).get(who, who)
+            periods.setdefault(person, {}).setdefault(period, []).append((moment, paid, kind))
+            reason = "used"
+        seen.add(key)
+        if reason != "used":
+            reasons[reason].append(amount)
+    result = Reference({}, reasons, last if end is None else end)
+    for who, mine in periods.items():
+        add_customer(result, who, mine, refunds, scaler)
+    return result
+
+
+def add_customer(result: Reference, who: str, mine: Any, refunds: str, scaler: float) -> None:
+    totals: dict[int, Fraction] = {}
+    kinds: list[tuple[dt.datetime, str]] = []
+    for period, items in mine.items():
+        amounts = [amount for _, amount, _ in items]
+        # cents, so that a sum that should be nothing is nothing
+        if refunds == "net" and sum(round(100 * amount) for amount in amounts) <= 0:
+            result.reasons["refund"] += amounts
+            continue
+        totals[period] = sum(map(Fraction, amounts), Fraction(0))
+        kinds += [(moment, kind) for moment, _, kind in items if kind is not None]
+        result.used += amounts
+        result.netted += [amount for amount in amounts if amount < 0]
+    if not totals:
+        return
+    first, last = min(totals), max(totals)
+    repeats = [total for period, total in totals.items() if period != first]
+    mean = float(sum(repeats, Fraction(0)) / len(repeats)) if repeats else 0.0
+    assert result.end is not None
+    result.rows[who] = [
+        len(repeats),
+        (last - first) / scaler,
+        (result.end - first) / scaler,
+        mean,
+        float(totals[first]),
+        min(kinds)[1] if kinds else None,
+    ]
+
+
+# --- what is compared --------------------------------------------------------------------
+
+
+def frame(log: list[Row]) -> pd.DataFrame:
+    data = pd.DataFrame(log, columns=["who", "when", "paid", "kind"])
+    text = any(isinstance(when, str) for when in data["when"])
+    if text:
+        data["when"] = [
+            when.isoformat() if isinstance(when, dt.datetime) else when for when in data["when"]
+        ]
+        return data.astype({"when": "str", "who": "str", "kind": "str"})
+    return data.astype({"when": "datetime64[us]", "who": "str", "kind": "str"})
+
+
+def assert_same(table: RfmTable, expected: Reference, *, segments: bool = False) -> None:
+    got = table.to_pandas()
+    assert list(got["customer_id"]) == sorted(expected.rows)
+    want = [expected.rows[who] for who in sorted(expected.rows)]
+    size = 1e-12 * (1 + math.fsum(map(abs, expected.used)))
+    for i, name in enumerate(["frequency", "recency", "T"]):
+        assert list(got[name]) == [row[i] for row in want], name
+    for i, name in enumerate(["monetary_value", "first_value"], start=3):
+        np.testing.assert_allclose(got[name], [row[i] for row in want], rtol=0, atol=size)
+    if segments:
+        kinds = [None if pd.isna(kind) else kind for kind in got["kind"]]
+        assert kinds == [row[5] for row in want]
+
+
+def assert_audited(table: RfmTable, expected: Reference, log: list[Row]) -> None:
+    audit = table.audit
+    assert audit is not None
+    left = {item.reason: item for item in audit.left_out}
+    assert list(left) == [
+        r.text for r in Reason if r not in (Reason.USED, Reason.ALREADY_OBSERVED)
+    ]
+    for reason, item in left.items():
+        assert item.rows == len(expected.reasons[reason]), reason
+        assert item.amount == pytest.approx(math.fsum(expected.reasons[reason]), abs=1e-6)
+    assert audit.rows_used == len(expected.used)
+    assert audit.amount_used == pytest.approx(math.fsum(expected.used), abs=1e-6)
+    assert audit.rows_read == len(log)
+    everything = math.fsum(paid for _, _, paid, _ in log if math.isfinite(paid))
+    assert audit.amount_read == pytest.approx(everything, abs=1e-6)
+    assert audit.customers == len(expected.rows)
+    assert audit.periods == sum(row[0] + 1 for row in expected.rows.values())
+    assert audit.rows_merged == audit.rows_used - audit.periods
+
+
+# --- what is generated -------------------------------------------------------------------
+
+moments = st.one_of(
+    st.datetimes(dt.datetime(1969, 12, 20), dt.datetime(1970, 1, 12)),
+    st.datetimes(dt.datetime(1899, 12, 25), dt.datetime(2030, 1, 1)),
+    st.sampled_from(
+        [
+            dt.datetime(1969, 12, 31, 23, 59, 59, 999999),
+            dt.datetime(1970, 1, 1),
+            dt.datetime(1970, 1, 4, 23, 59, 59, 500000),
+            dt.datetime(1970, 1, 5),
+        ]
+    ),
+)
+dates = st.dates(dt.date(1969, 12, 20), dt.date(1970, 1, 20)).map(str)
+texts = st.one_of(dates, st.sampled_from(["", "soon", "1970-02-30", "1970-01-03"]))
+people = st.sampled_from(["ann", "bob", "cy", "dee", "", None])
+cents = st.integers(-3000, 9000).map(lambda c: c / 100)
+amounts = st.one_of(cents, st.sampled_from([0.0, 0.1, 0.2, -0.3, math.nan, math.inf, 1e6]))
+kinds = st.sampled_from(["web", "shop", None])
+
+
+def logs(when: Any = moments, who: Any = people, paid: Any = amounts, size: int = 30) -> Any:
+    rows = st.tuples(who, when, paid, kinds)
+    return st.lists(rows, min_size=1, max_size=size).flatmap(
+        lambda some: st.permutations([*some, *some[: len(some) // 4]])
+    )
+
+
+policies = st.fixed_dictionaries(
+    {
+        "refunds": st.sampled_from(["drop", "net"]),
+        "zero_amounts": st.sampled_from(["keep", "drop"]),
+        "duplicates": st.sampled_from(["keep", "drop"]),
+    }
+)
+units = st.tuples(st.sampled_from("hDWM"), st.sampled_from([1, 7, 0.5]))
+
+
+def summarise(log: list[Row], **options: Any) -> RfmTable | None:
+    try:
+        return rfm_summary(frame(log), **{**COLUMNS, **options})
+    except SchemaError as error:
+        assert "no purchase is left" in str(error)
+        return None
+
+
+@pytest.mark.slow
+@settings(max_examples=80)
+@given(log=logs(), unit=units, policy=policies, cut=st.none() | moments)
+@example(
+    log=[("ann", dt.datetime(1969, 12, 31, 23, 59, 59, 999999), 1.0, None)],
+    unit=("D", 1),
+    policy={"refunds": "drop", "zero_amounts": "keep", "duplicates": "keep"},
+    cut=None,
+)
+@example(  # 0.1 + 0.2 - 0.3 is not 0 in binary, and yet no purchase
+    log=[("ann", EPOCH, paid, None) for paid in (0.1, 0.2, -0.3)],
+    unit=("D", 1),
+    policy={"refunds": "net", "zero_amounts": "keep", "duplicates": "keep"},
+    cut=None,
+)
+def test_summary_and_audit_equal_the_reference(
+    log: list[Row], unit: tuple[str, float], policy: dict[str, Any], cut: dt.datetime | None
+) -> None:
+    end = None if cut is None else ordinal(cut, unit[0])
+    expected = reference(log, unit=unit[0], scaler=unit[1], end=end, **policy)
+    table = summarise(
+        log,
+        time_unit=unit[0],
+        time_scaler=unit[1],
+        observation_period_end=cut,
+        segment_cols=["kind"],
+        **policy,
+    )
+    if table is None:
+        assert not expected.rows
+        return
+    assert_same(table, expected, segments=True)
+    assert_audited(table, expected, log)
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(log=logs(when=texts), policy=policies)
+def test_dates_as_text_equal_the_reference(log: list[Row], policy: dict[str, Any]) -> None:
+    expected = reference(log, **policy)
+    table = summarise(log, **policy)
+    if table is None:
+        assert not expected.rows
+        return
+    assert_same(table, expected)
+    assert_audited(table, expected, log)
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(log=logs(), policy=policies, data=st.data())
+def test_row_order_does_not_matter(
+    log: list[Row], policy: dict[str, Any], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(log))
+    one = summarise(log, segment_cols=["kind"], **policy)
+    other = summarise(shuffled, segment_cols=["kind"], **policy)
+    if one is None or other is None:
+        assert one is other
+        return
+    pd.testing.assert_frame_equal(one.to_pandas(), other.to_pandas(), rtol=1e-13, atol=1e-9)
+    assert one.audit is not None
+    assert other.audit is not None
+    pd.testing.assert_frame_equal(one.audit.to_pandas(), other.audit.to_pandas(), atol=1e-9)
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(log=logs(), policy=policies)
+def test_accounts_of_one_person_are_one_customer(log: list[Row], policy: dict[str, Any]) -> None:
+    id_map = {"ann": "cy", "bob": "cy"}
+    expected = reference(log, id_map=id_map, **policy)
+    table = summarise(log, id_map=id_map, **policy)
+    if table is None:
+        assert not expected.rows
+        return
+    assert_same(table, expected)
+    assert_audited(table, expected, log)
+
+
+@pytest.mark.slow
+@settings(max_examples=50)
+@given(log=logs(size=40), unit=units, policy=policies, cut=moments)
+def test_update_equals_a_summary_of_both_logs(
+    log: list[Row], unit: tuple[str, float], policy: dict[str, Any], cut: dt.datetime
+) -> None:
+    options = {"time_unit": unit[0], "time_scaler": unit[1], "segment_cols": ["kind"], **policy}
+    end = ordinal(cut, unit[0])
+    early = [row for row in log if row[1] is None or ordinal(row[1], unit[0]) <= end]
+    late = [row for row in log if row not in early]
+    old = summarise(early, observation_period_end=cut, **options) if early else None
+    if old is None or not late:
+        return
+    updated = old.update(frame(late))
+    both = summarise(log, **options)
+    assert both is not None
+    left, right = updated.to_pandas(), both.to_pandas()
+    pd.testing.assert_frame_equal(left, right, rtol=1e-12, atol=1e-8)
+    assert list(left["T"]) == list(right["T"])
+    assert updated.observation_end == both.observation_end
+    assert updated.audit is not None
+    assert both.audit is not None
+    lines = updated.audit.to_pandas()
+    assert lines.loc["already observed", "rows"] == 0
+    pd.testing.assert_frame_equal(
+        lines.drop("already observed"), both.audit.to_pandas(), rtol=0, atol=1e-6
+    )
+    assert updated.audit.periods == both.audit.periods
+    assert updated.audit.customers == both.audit.customers
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(log=logs(paid=cents), policy=policies, cut=moments)
+def test_rows_observed_before_change_nothing(
+    log: list[Row], policy: dict[str, Any], cut: dt.datetime
+) -> None:
+    early = [row for row in log if row[1].date() <= cut.date()]
+    old = summarise(early, observation_period_end=cut, **policy) if early else None
+    if old is None:
+        return
+    end = max(cut, *(row[1] for row in log))
+    once = old.update(frame(log), observation_period_end=end)
+    clean = [row for row in log if row[1].date() > cut.date()]
+    if clean:
+        other = old.update(frame(clean), observation_period_end=end)
+        pd.testing.assert_frame_equal(once.to_pandas(), other.to_pandas())
+    twice = once.update(frame(log))
+    pd.testing.assert_frame_equal(once.to_pandas(), twice.to_pandas(), rtol=1e-13)
+    assert twice.audit is not None
+    assert twice.audit.rows_read == len(early) + 2 * len(log)
+
+
+@pytest.mark.slow
+@settings(max_examples=40)
+@given(log=logs(), unit=units, policy=policies, cut=moments)
+def test_split_counts_what_the_same_customers_did_later(
+    log: list[Row], unit: tuple[str, float], policy: dict[str, Any], cut: dt.datetime
+) -> None:
+    end = ordinal(cut, unit[0])
+    train = reference(log, unit=unit[0], scaler=unit[1], end=end, **policy)
+    late = [row for row in log if row[1] is not None and ordinal(row[1], unit[0]) > end]
+    test = reference(late, unit=unit[0], scaler=unit[1], **policy)
+    options = {"time_unit": unit[0], "time_scaler": unit[1], **policy}
+    if not train.rows or not test.rows:
+        with pytest.raises(SchemaError, match="no purchase"):
+            rfm_train_test_split(frame(log), train_period_end=cut, **COLUMNS, **options)
+        return
+    split = rfm_train_test_split(frame(log), train_period_end=cut, **COLUMNS, **options)
+    assert_same(split.train, train)
+    assert split.new_customers == len(set(test.rows) - set(train.rows))
+    got = split.to_pandas().set_index("customer_id")
+    assert list(got.index) == sorted(train.rows)
+    assert test.end is not None
+    for who in train.rows:
+        frequency, _, _, mean, first, _ = test.rows.get(who, [-1, 0, 0, 0.0, 0.0, None])
+        assert got.loc[who, "test_frequency"] == frequency + 1
+        total = (mean * frequency + first) / (frequency + 1) if frequency >= 0 else 0.0
+        assert got.loc[who, "test_monetary_value"] == pytest.approx(total, abs=1e-6)
+        assert got.loc[who, "test_T"] == (test.end - end) / unit[1]
