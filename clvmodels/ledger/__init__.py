@@ -6,11 +6,12 @@ from clvmodels.ledger.expressions import (
     customers_of,
     ledger_expr,
     merge_customers,
+    purchases_expr,
     rfm_of,
     summary_expr,
 )
 from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.run import Ledger, collect, empty_result, to_rfm
+from clvmodels.ledger.run import Ledger, collect, empty_result, gap_quantile_of_log, to_rfm
 
 __all__ = [
     "Ledger",
@@ -19,8 +20,10 @@ __all__ = [
     "collect",
     "customers_of",
     "empty_result",
+    "gap_quantile_of_log",
     "ledger_expr",
     "merge_customers",
+    "purchases_expr",
     "read_id_map",
     "rfm_of",
     "summary_expr",

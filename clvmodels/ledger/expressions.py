@@ -78,10 +78,15 @@ def ledger_expr(
         ordinals), rows; with amounts total, first_value, and negative (netting) or
         extra_amount (duplicates); extra (duplicates); segment_0, ...
     """
-    rows = classify(table, options)
-    if id_map is not None:
-        rows = to_persons(rows, id_map)
-    return _to_ledger(_net(_to_periods(rows, options), options), options)
+    return _to_ledger(_customer_periods(table, options, id_map), options)
+
+
+def purchases_expr(
+    table: ibis.Table, options: LogOptions, id_map: ibis.Table | None = None
+) -> ibis.Table:
+    """Log -> customer and period (ordinal) of every purchase, one row for each pair."""
+    periods = _customer_periods(table, options, id_map)
+    return periods.filter(periods["reason"] == int(Reason.USED)).select("customer", "period")
 
 
 def customers_of(ledger: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -168,6 +173,15 @@ def merge_customers(customers: ibis.Table, options: LogOptions) -> ibis.Table:
 
 
 # --- stage 1: customer-periods -----------------------------------------------------
+
+
+def _customer_periods(
+    table: ibis.Table, options: LogOptions, id_map: ibis.Table | None
+) -> ibis.Table:
+    rows = classify(table, options)
+    if id_map is not None:
+        rows = to_persons(rows, id_map)
+    return _net(_to_periods(rows, options), options)
 
 
 def _to_periods(rows: ibis.Table, options: LogOptions) -> ibis.Table:

@@ -6,7 +6,8 @@ embedded engine, with the same expressions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from clvmodels.ledger.expressions import (
     customers_of,
     ledger_expr,
     merge_customers,
+    purchases_expr,
     rfm_of,
 )
 from clvmodels.ledger.id_map import read_id_map
@@ -58,19 +60,14 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
         The log cannot be read as the options say, or has refunds where
         ``refunds="error"``.
     """
-    import duckdb
-
     persons = read_id_map(id_map)
-    try:
-        with engine() as backend:
-            log = open_log(source, options, backend)
-            expr = ledger_expr(log.table, log.options, _attach_map(persons, log.table, backend))
-            ledger = log.table.get_backend().to_pyarrow(expr)
-            if log.text_ids:
-                ledger = _ids_from_text(ledger)
-            result = _split(ledger, log.options, backend, log.float_ids)
-    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
-        raise SchemaError(f"the log cannot be read: {error}") from error
+    with _reading(), engine() as backend:
+        log = open_log(source, options, backend)
+        expr = ledger_expr(log.table, log.options, _attach_map(persons, log.table, backend))
+        ledger = log.table.get_backend().to_pyarrow(expr)
+        if log.text_ids:
+            ledger = _ids_from_text(ledger)
+        result = _split(ledger, log.options, backend, log.float_ids)
     refunds = result.audit.rows_left_out(Reason.REFUND)
     if options.refunds == "error" and refunds:
         raise SchemaError(
@@ -78,6 +75,36 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
             'refunds="drop" to leave them out or "net" to add them within their period.'
         )
     return result
+
+
+def gap_quantile_of_log(
+    source: Any, options: LogOptions, share: float, id_map: Any = None
+) -> float | None:
+    """Quantile of the gaps between a customer's successive purchases.
+
+    Returns
+    -------
+    float or None
+        In periods, linear between gaps; None where nobody bought twice.
+
+    Raises
+    ------
+    SchemaError
+        The log cannot be read as the options say.
+    """
+    import ibis
+
+    persons = read_id_map(id_map)
+    with _reading(), engine() as backend:
+        log = open_log(source, options, backend)
+        id_table = _attach_map(persons, log.table, backend)
+        purchases = purchases_expr(log.table, log.options, id_table)
+        in_time = ibis.window(group_by="customer", order_by="period")
+        gap = purchases["period"] - purchases["period"].lag().over(in_time)
+        gaps = purchases.select(gap=gap).filter(ibis._.gap.notnull())
+        found = log.table.get_backend().to_pyarrow(gaps.aggregate(q=gaps["gap"].quantile(share)))
+    value = found["q"][0].as_py()
+    return None if value is None else float(value)
 
 
 def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table:
@@ -99,6 +126,17 @@ def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table
             customers = merge_customers(customers, options)
         rfm = rfm_of(customers, options, end).order_by(CUSTOMER_ID)
         return _tidy(backend.to_pyarrow(rfm))
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Say in our own words that a file cannot be read."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
+        raise SchemaError(f"the log cannot be read: {error}") from error
 
 
 def empty_result(audit: Audit) -> SchemaError:
