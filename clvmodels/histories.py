@@ -159,7 +159,7 @@ def rfm_columns(
         The table's unit is another one than expected.
     """
     frame, margin, own = _frame_of(data)
-    if scale is not None and own is not None and not math.isclose(scale.days, own.days):
+    if scale is not None and own is not None and not _same_scale(scale, own):
         raise TimeUnitError(
             f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
             f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
@@ -266,7 +266,7 @@ def significant(values: FloatArray, digits: int) -> FloatArray:
     exponent = digits - 1 - np.floor(np.log10(values))
     power = 10.0 ** np.abs(exponent)
     up = np.round(values * power) / power
-    return np.where(exponent >= 0, up, np.round(values / power) * power)
+    return np.asarray(np.where(exponent >= 0, up, np.round(values / power) * power))
 
 
 def _frame_of(
@@ -284,6 +284,12 @@ def _frame_of(
         f"Expected an RfmTable or a pandas DataFrame, found {type(data).__name__}: "
         "make one with rfm_summary(...) or RfmTable.from_pandas(...)."
     )
+
+
+def _same_scale(one: schema.TimeScale, other: schema.TimeScale) -> bool:
+    # Calendar weeks are as long as seven days, but other data: purchases of a calendar
+    # week are merged into one.
+    return one.time_unit == other.time_unit and math.isclose(one.time_scaler, other.time_scaler)
 
 
 def _require(frame: pd.DataFrame, *, money: bool) -> None:

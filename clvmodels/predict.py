@@ -139,6 +139,7 @@ def _block(
     by_draw = {name: values[:, None] for name, values in draws.spend.items()}
     first, inverse = distinct_rows(x, m_bar)
     spend = gamma_gamma.expected_spend(x[first], m_bar[first], **by_draw)[:, inverse]
+    value, value_sd = product_moments(discounted, spend)
     tails = tail_probabilities(future.interval)
     return {
         **_summary("p_alive", alive, tails),
@@ -147,7 +148,8 @@ def _block(
         "discounted_purchases": discounted.mean(axis=0),
         **_summary("expected_spend", spend, tails),
         **_summary("clv", future.margin * discounted * spend, tails),
-        **_value(discounted, spend, future),
+        "clv": future.margin * value,
+        "clv_sd": future.margin * value_sd,
     }
 
 
@@ -161,15 +163,23 @@ def _summary(
     return {name: values.mean(axis=0), f"{name}_lower": lower, f"{name}_upper": upper}
 
 
-def _value(discounted: FloatArray, spend: FloatArray, future: Future) -> dict[str, FloatArray]:
-    """Mean and sd of the product of two independent quantities, from their moments."""
-    mean_d, mean_s = discounted.mean(axis=0), spend.mean(axis=0)
-    var_d, var_s = discounted.var(axis=0), spend.var(axis=0)
-    variance = var_d * mean_s**2 + var_s * mean_d**2 + var_d * var_s
-    return {
-        "clv": future.margin * mean_d * mean_s,
-        "clv_sd": future.margin * np.sqrt(variance),
-    }
+def product_moments(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and sd over draws of the product of two independent quantities.
+
+    Parameters
+    ----------
+    one, other : ndarray, shape (S, ...)
+        Draws of each.
+
+    Returns
+    -------
+    mean, sd : ndarray, shape (...)
+        From the moments of each, so that no accidental pairing of the draws enters.
+    """
+    mean_1, mean_2 = one.mean(axis=0), other.mean(axis=0)
+    var_1, var_2 = one.var(axis=0), other.var(axis=0)
+    variance = var_1 * mean_2**2 + var_2 * mean_1**2 + var_1 * var_2
+    return mean_1 * mean_2, np.sqrt(variance)
 
 
 def tail_probabilities(interval: float) -> tuple[float, float]:

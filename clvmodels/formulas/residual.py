@@ -61,7 +61,7 @@ class _Living:
     def broadcast(cls, *columns: FloatArray, month: float) -> tuple[_Living, tuple[int, ...]]:
         """Bring the columns to one shape and lay them out flat."""
         arrays = np.broadcast_arrays(*columns)
-        flat = [np.ascontiguousarray(array).ravel() for array in arrays]
+        flat = [np.array(array, order="C").ravel() for array in arrays]
         return cls(month, *flat), arrays[0].shape
 
     def __getitem__(self, rows: npt.NDArray[np.intp]) -> _Living:

@@ -13,9 +13,18 @@ from clvmodels import schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior
-from clvmodels.predict import Draws, Future, pair, predict_rows, share, tail_probabilities
+from clvmodels.predict import (
+    Draws,
+    Future,
+    pair,
+    predict_rows,
+    product_moments,
+    share,
+    tail_probabilities,
+)
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
 from clvmodels.verdict import Verdict
 
@@ -89,6 +98,15 @@ class CLVPosterior:
 
     purchases: PurchasePosterior
     spend: GammaGammaPosterior
+
+    def __post_init__(self) -> None:
+        for name, kind in (("purchases", PurchasePosterior), ("spend", GammaGammaPosterior)):
+            found = getattr(self, name)
+            if not isinstance(found, kind):
+                raise SchemaError(
+                    f"{name} must be a {kind.__name__}, found {type(found).__name__}: "
+                    "CLVPosterior(purchases, spend)."
+                )
 
     @property
     def scale(self) -> TimeScale:
@@ -178,6 +196,8 @@ class CLVPosterior:
         self._check_spend(paired, float(columns.x.min(initial=math.inf)))
         self._check_life(paired, future)
         rows = predict_rows(paired, columns.x, columns.t_x, columns.T, m_bar, future)
+        if self.certain or paired.count == 1:
+            rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
         return self._frame(columns, m_bar, rows)
 
     def new_customer_value(
@@ -216,12 +236,14 @@ class CLVPosterior:
             future.horizon, future.delta, **paired.purchases, month=future.month
         )
         spend = gamma_gamma.population_mean(**paired.spend)
+        mean, sd = product_moments(1.0 + repeats, spend)
+        if self.certain or paired.count == 1:
+            return NewCustomerValue(margin * float(mean), math.nan, math.nan, math.nan, interval)
         value = margin * (1.0 + repeats) * spend
-        mean = margin * float(np.mean(1.0 + repeats) * np.mean(spend))
-        if self.certain:
-            return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval)
         lower, upper = np.quantile(value, tail_probabilities(interval))
-        return NewCustomerValue(mean, float(value.std()), float(lower), float(upper), interval)
+        return NewCustomerValue(
+            margin * float(mean), margin * float(sd), float(lower), float(upper), interval
+        )
 
     def _future(
         self,
@@ -239,8 +261,18 @@ class CLVPosterior:
         return Future(self.scale.horizon(horizon), delta, month, interval, margin)
 
     def _paired(self, draws: int) -> Draws:
-        count = min(draws, self.purchases.draws_total, self.spend.draws_total)
-        return pair(self.purchases.draws(count), self.spend.draws(count), self.purchases.formulas)
+        totals = (self.purchases.draws_total, self.spend.draws_total)
+        # A single point goes with every draw of the other; else the longer is thinned.
+        most = max(totals) if 1 in totals else min(totals)
+        count = len(evenly_spaced(most, draws))
+        bought, spent = (
+            {
+                name: np.broadcast_to(values, count).copy()
+                for name, values in one.draws(count).items()
+            }
+            for one in (self.purchases, self.spend)
+        )
+        return pair(bought, spent, self.purchases.formulas)
 
     @staticmethod
     def _check_spend(paired: Draws, least_x: float) -> None:
@@ -250,8 +282,8 @@ class CLVPosterior:
         if infinite > 0:
             raise DomainError(
                 f"{infinite:.1%} of the draws have p x + q <= 1 at frequency x = {least_x:g}, "
-                "where expected spend is infinite. Give q a prior with its mass above 1, fit to a longer "
-                "log, or predict repeat customers only."
+                "where expected spend is infinite. Give q a prior with its mass above 1, fit to a "
+                "longer log, or predict customers with more repeat purchases only."
             )
 
     @staticmethod
@@ -267,8 +299,6 @@ class CLVPosterior:
     def _frame(self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
-        if self.certain:
-            rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
         frame = {
             schema.CUSTOMER_ID: columns.customer_id,
             schema.FREQUENCY: columns.x.astype(np.int64),

@@ -170,15 +170,18 @@ class Posterior:
 
 def evenly_spaced(total: int, count: int | None) -> npt.NDArray[np.int64]:
     """Positions of ``count`` evenly spaced draws out of ``total``."""
+    if count is not None and (count < 1 or count != int(count)):
+        raise DomainError(f"draws={count!r} must be a whole number >= 1.")
     if count is None or count >= total:
         return np.arange(total)
-    if count < 1:
-        raise DomainError(f"draws={count!r} must be a whole number >= 1.")
     return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
 
 
 def _draw_vector(name: str, values: npt.ArrayLike) -> FloatArray:
-    vector = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    try:
+        vector = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise DomainError(f"Draws of {name} must be numbers: {error}") from error
     if vector.ndim != 1 or not len(vector):
         raise DomainError(f"Draws of {name} must be a number or a 1-D array, not empty.")
     if not (np.isfinite(vector) & (vector > 0)).all():

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from clvmodels.errors import DomainError
 from clvmodels.formulas import bgnbd, mbgnbd
 from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
@@ -138,6 +139,10 @@ class PurchasePosterior(Posterior):
             if scalar
             else np.asarray(t, dtype=np.float64)
         )
+        if lengths.ndim != 1:
+            raise DomainError(
+                f"t must be one length of time or a 1-D array, found {lengths.ndim}-D."
+            )
         values = self.formulas.expected_purchases_new(lengths, **self._columns_of_draws())
         group = self.tree["posterior"]
         result = xr.DataArray(

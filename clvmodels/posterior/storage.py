@@ -47,14 +47,12 @@ def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
         for group, node in one.tree.children.items():
             groups[f"/{name}/{group}"] = _writable(node.to_dataset())
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    try:
-        xr.DataTree.from_dict(groups).to_netcdf(aside, engine=_ENGINE)
-        os.replace(aside, target)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    # A file in a directory of its own gets the user's usual permissions, and is moved
+    # into place only once it is whole.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clvmodels-") as aside:
+        written = Path(aside) / target.name
+        xr.DataTree.from_dict(groups).to_netcdf(written, engine=_ENGINE)
+        os.replace(written, target)
     return target
 
 
@@ -80,7 +78,7 @@ def load_posterior(path: str | Path) -> Any:
     record = _metadata_of(tree, Path(path))
     try:
         parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PosteriorFileError(f"{path} is damaged ({error!r}): fit and save again.") from error
     spend = parts.pop("gamma_gamma", None)
     purchases = next(iter(parts.values()), None)
@@ -108,23 +106,28 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
             f"{path} is a NetCDF file, but none that clvmodels saved: load it with ArviZ and use "
             "from_draws."
         )
-    found = int(tree.attrs["format_version"])
-    if found > FORMAT_VERSION:
+    try:
+        found = int(tree.attrs["format_version"])
+        # A newer format may keep its metadata elsewhere: say that first.
+        record = json.loads(tree.attrs["metadata"]) if found <= FORMAT_VERSION else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise PosteriorFileError(f"{path} has lost its metadata: fit and save again.") from error
+    if record is None:
         raise PosteriorFileError(
             f"{path} has format {found}, this version of clvmodels reads up to {FORMAT_VERSION}: "
             "upgrade clvmodels."
         )
-    try:
-        record: dict[str, Any] = json.loads(tree.attrs["metadata"])
-    except (KeyError, ValueError) as error:
-        raise PosteriorFileError(f"{path} has lost its metadata: fit and save again.") from error
+    if not (isinstance(record, dict) and record):
+        raise PosteriorFileError(f"{path} holds no posterior: fit and save again.")
     return record
 
 
 def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:
     metadata = Metadata.from_dict(entry)
     groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
-    return _CLASSES[metadata.model](xr.DataTree.from_dict(groups), metadata)
+    posterior = _CLASSES[metadata.model](xr.DataTree.from_dict(groups), metadata)
+    posterior.draws()  # a parameter that is not there is found here, not in a prediction
+    return posterior
 
 
 def _writable(dataset: xr.Dataset) -> xr.Dataset:
