@@ -265,14 +265,8 @@ class CLVPosterior:
         # A single point goes with every draw of the other; else the longer is thinned.
         most = max(totals) if 1 in totals else min(totals)
         count = len(evenly_spaced(most, draws))
-        bought, spent = (
-            {
-                name: np.broadcast_to(values, count).copy()
-                for name, values in one.draws(count).items()
-            }
-            for one in (self.purchases, self.spend)
-        )
-        return pair(bought, spent, self.purchases.formulas)
+        bought, spent = (one.draws(count) for one in (self.purchases, self.spend))
+        return pair(_repeated(bought, count), _repeated(spent, count), self.purchases.formulas)
 
     @staticmethod
     def _check_spend(paired: Draws, least_x: float) -> None:
@@ -317,6 +311,10 @@ class CLVPosterior:
 
     def _repr_html_(self) -> str:
         return self.purchases._repr_html_() + self.spend._repr_html_()
+
+
+def _repeated(draws: dict[str, FloatArray], count: int) -> dict[str, FloatArray]:
+    return {name: np.broadcast_to(values, count).copy() for name, values in draws.items()}
 
 
 def _checked_spend(columns: RfmColumns) -> FloatArray:
