@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas import gamma_gamma
 from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.formulas.residual import ResidualPurchases
 from clvmodels.histories import distinct_rows
 from clvmodels.schema import FloatArray
 
@@ -115,6 +116,35 @@ def predict_rows(
     return {name: np.concatenate([block[name] for block in blocks])[inverse] for name in blocks[0]}
 
 
+def totals_by_draw(
+    draws: Draws, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray, future: Future
+) -> tuple[FloatArray, float]:
+    """Value of all customers together in every draw.
+
+    Parameters
+    ----------
+    draws, x, t_x, T, m_bar, future
+        As in `predict_rows`.
+
+    Returns
+    -------
+    by_draw : ndarray, shape (S,)
+        Sum over customers of margin x discounted purchases x spend.
+    mean : float
+        Sum of the customers' clv as `predict_rows` gives it.
+    """
+    first, inverse = distinct_rows(x, T, t_x, m_bar)
+    count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
+    x, t_x, T, m_bar = x[first], t_x[first], T[first], m_bar[first]
+    by_draw, mean = np.zeros(draws.count), 0.0
+    for rows in blocks_of(len(first), draws.count):
+        alive, if_alive = _purchases(draws, x[rows], t_x[rows], T[rows], future)
+        discounted, spend = alive * if_alive.discounted, _spend(draws, x[rows], m_bar[rows])
+        by_draw += (discounted * spend) @ count[rows]
+        mean += float(product_moments(discounted, spend)[0] @ count[rows])
+    return future.margin * by_draw, future.margin * mean
+
+
 def blocks_of(rows: int, draws: int) -> Iterator[slice]:
     """Consecutive slices of rows that keep draws x rows within bounds."""
     size = max(BLOCK_CELLS // draws, 1)
@@ -125,20 +155,14 @@ def blocks_of(rows: int, draws: int) -> Iterator[slice]:
 def _block(
     draws: Draws, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray, future: Future
 ) -> dict[str, FloatArray]:
+    alive, if_alive = _purchases(draws, x, t_x, T, future)
     by_draw = {name: values[:, None] for name, values in draws.purchases.items()}
-    alive = draws.formulas.p_alive(x, t_x, T, **by_draw)
     buys = draws.formulas.p_purchase(x, t_x, T, future.horizon, **by_draw)
-    first, inverse = distinct_rows(x, T)
-    if_alive = draws.formulas.if_alive_block(
-        x[first], T[first], future.horizon, future.delta, **draws.purchases, month=future.month
-    )
     # Without end only draws with a > 1 have a finite number of purchases.
     endless = math.isinf(future.horizon) and bool((draws.purchases["a"] <= 1).any())
-    purchases = None if endless else alive * if_alive.purchases[:, inverse]
-    discounted = alive * if_alive.discounted[:, inverse]
-    by_draw = {name: values[:, None] for name, values in draws.spend.items()}
-    first, inverse = distinct_rows(x, m_bar)
-    spend = gamma_gamma.expected_spend(x[first], m_bar[first], **by_draw)[:, inverse]
+    purchases = None if endless else alive * if_alive.purchases
+    discounted = alive * if_alive.discounted
+    spend = _spend(draws, x, m_bar)
     value, value_sd = product_moments(discounted, spend)
     tails = tail_probabilities(future.interval)
     return {
@@ -151,6 +175,27 @@ def _block(
         "clv": future.margin * value,
         "clv_sd": future.margin * value_sd,
     }
+
+
+def _purchases(
+    draws: Draws, x: FloatArray, t_x: FloatArray, T: FloatArray, future: Future
+) -> tuple[FloatArray, ResidualPurchases]:
+    """P(alive), and purchases of the living, for draws by rows."""
+    by_draw = {name: values[:, None] for name, values in draws.purchases.items()}
+    alive = draws.formulas.p_alive(x, t_x, T, **by_draw)
+    first, inverse = distinct_rows(x, T)
+    found = draws.formulas.if_alive_block(
+        x[first], T[first], future.horizon, future.delta, **draws.purchases, month=future.month
+    )
+    return alive, ResidualPurchases(found.purchases[:, inverse], found.discounted[:, inverse])
+
+
+def _spend(draws: Draws, x: FloatArray, m_bar: FloatArray) -> FloatArray:
+    """Expected spend per purchase, for draws by rows."""
+    by_draw = {name: values[:, None] for name, values in draws.spend.items()}
+    first, inverse = distinct_rows(x, m_bar)
+    found: FloatArray = gamma_gamma.expected_spend(x[first], m_bar[first], **by_draw)
+    return found[:, inverse]
 
 
 def _summary(

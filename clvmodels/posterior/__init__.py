@@ -9,6 +9,7 @@ from clvmodels.posterior.purchases import (
 )
 from clvmodels.posterior.spend import GammaGammaPosterior
 from clvmodels.posterior.storage import load_posterior
+from clvmodels.posterior.total import TotalValue, total_value
 
 __all__ = [
     "BetaGeoPosterior",
@@ -17,5 +18,7 @@ __all__ = [
     "Metadata",
     "ModifiedBetaGeoPosterior",
     "PurchasePosterior",
+    "TotalValue",
     "load_posterior",
+    "total_value",
 ]

@@ -189,12 +189,9 @@ class CLVPosterior:
             Draws whose expected spend, or undiscounted whole-life purchases, are
             infinite.
         """
-        columns = rfm_columns(rfm, scale=self.scale, money=True)
-        m_bar = _checked_spend(columns)
-        future = self._future(horizon, discount_rate, discounting, interval, columns.margin)
-        paired = self._paired(draws)
-        self._check_spend(paired, float(columns.x.min(initial=math.inf)))
-        self._check_life(paired, future)
+        columns, m_bar, future, paired = self.prepared(
+            rfm, horizon, discount_rate, discounting, interval, draws
+        )
         rows = predict_rows(paired, columns.x, columns.t_x, columns.T, m_bar, future)
         if self.certain or paired.count == 1:
             rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
@@ -244,6 +241,24 @@ class CLVPosterior:
         return NewCustomerValue(
             margin * float(mean), margin * float(sd), float(lower), float(upper), interval
         )
+
+    def prepared(
+        self,
+        rfm: RfmTable | pd.DataFrame,
+        horizon: Horizon,
+        discount_rate: float,
+        discounting: Discounting,
+        interval: float,
+        draws: int,
+    ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
+        """Check all that a prediction needs: columns, mean spend, future, paired draws."""
+        columns = rfm_columns(rfm, scale=self.scale, money=True)
+        m_bar = _checked_spend(columns)
+        future = self._future(horizon, discount_rate, discounting, interval, columns.margin)
+        paired = self._paired(draws)
+        self._check_spend(paired, float(columns.x.min(initial=math.inf)))
+        self._check_life(paired, future)
+        return columns, m_bar, future, paired
 
     def _future(
         self,

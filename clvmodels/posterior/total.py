@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clvmodels.errors import DomainError
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.predict import tail_probabilities, totals_by_draw
 from clvmodels.schema import Discounting, FloatArray, Horizon
@@ -79,24 +78,19 @@ def total_value(
     SchemaError, TimeUnitError, DomainError
         As :meth:`CLVPosterior.predict`.
     """
-    task = posterior.prediction(
-        rfm,
-        horizon=horizon,
-        discount_rate=discount_rate,
-        discounting=discounting,
-        interval=interval,
-        draws=draws,
+    columns, m_bar, future, paired = posterior.prepared(
+        rfm, horizon, discount_rate, discounting, interval, draws
     )
-    total = totals_by_draw(task)
-    certain = posterior.certain or len(total.by_draw) == 1
-    lower, upper = np.quantile(total.by_draw, tail_probabilities(interval))
+    by_draw, mean = totals_by_draw(paired, columns.x, columns.t_x, columns.T, m_bar, future)
+    certain = posterior.certain or paired.count == 1
+    lower, upper = np.quantile(by_draw, tail_probabilities(interval))
     nan = math.nan
     return TotalValue(
-        customers=len(task.columns),
-        mean=total.mean,
-        sd=nan if certain else float(total.by_draw.std()),
+        customers=len(columns),
+        mean=mean,
+        sd=nan if certain else float(by_draw.std()),
         lower=nan if certain else float(lower),
         upper=nan if certain else float(upper),
         interval=interval,
-        draws=total.by_draw,
+        draws=by_draw,
     )
