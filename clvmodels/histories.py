@@ -265,7 +265,8 @@ def significant(values: FloatArray, digits: int) -> FloatArray:
     """Round positive numbers to some significant digits."""
     exponent = digits - 1 - np.floor(np.log10(values))
     power = 10.0 ** np.abs(exponent)
-    up = np.round(values * power) / power
+    with np.errstate(over="ignore"):  # of the product that is not taken
+        up = np.round(values * power) / power
     return np.asarray(np.where(exponent >= 0, up, np.round(values / power) * power))
 
 

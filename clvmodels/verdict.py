@@ -78,7 +78,7 @@ class Verdict:
         return tuple(check for check in self.checks if check.status == "fail")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; a NaN becomes None."""
+        """Plain values for JSON; what is not finite becomes None."""
         checks = [asdict(check) | {"value": _json_number(check.value)} for check in self.checks]
         return {"method": self.method, "status": self.status, "checks": checks}
 
@@ -126,15 +126,10 @@ def nuts_verdict(
     -----
     Rank-normalised split R-hat and bulk and tail ESS as in ArviZ (Vehtari et al. 2021).
     """
-    from arviz_stats.base import array_stats
-
     chains = next(iter(draws.values())).shape[0]
-    # Split by hand so that a single chain has an R-hat too, and a stuck one a NaN.
     rhat = _worst([_rhat(values) for values in draws.values()], np.max)
-    bulk = _worst([float(array_stats.ess(v, method="bulk")) for v in draws.values()], np.min)
-    tail = _worst(
-        [float(array_stats.ess(v, method="tail", prob=_TAILS)) for v in draws.values()], np.min
-    )
+    bulk = _worst([_ess(values, method="bulk") for values in draws.values()], np.min)
+    tail = _worst([_ess(values, method="tail", prob=_TAILS) for values in draws.values()], np.min)
     need = MIN_ESS_PER_CHAIN * chains
     longer = "Sample longer: raise tune and draws."
     return Verdict(
@@ -191,10 +186,19 @@ def given_verdict() -> Verdict:
 def _rhat(values: FloatArray) -> float:
     from arviz_stats.base import array_stats
 
-    if values.shape[0] > 1:
+    if values.shape[0] == 1:
+        # Split by hand, so that a single chain has an R-hat too.
+        half = values.shape[1] // 2
+        values = np.stack([values[0, :half], values[0, values.shape[1] - half :]])
+    with np.errstate(divide="ignore", invalid="ignore"):  # a stuck chain has a NaN
         return float(array_stats.rhat(values, method="rank"))
-    half = values.shape[1] // 2
-    return float(array_stats.rhat(np.stack([values[0, :half], values[0, -half:]]), method="rank"))
+
+
+def _ess(values: FloatArray, **how: Any) -> float:
+    from arviz_stats.base import array_stats
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(array_stats.ess(values, **how))
 
 
 def _worst(values: Sequence[float], pick: Any) -> float:
@@ -212,7 +216,7 @@ def _divergences(diverging: npt.NDArray[np.bool_] | None) -> Check:
 
 
 def _json_number(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _line(check: Check) -> str:
