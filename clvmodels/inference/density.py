@@ -1,7 +1,7 @@
 """A PyMC model as a compiled density in unconstrained space.
 
-One compiled function, value and gradient together, serves the mode, the Laplace
-approximation and NUTS, so that a fit compiles once.
+One compiled function, value and gradient together, serves the mode and NUTS; importance
+weights need the value alone, which costs half.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytensor
 import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace, vectorize_graph
+from pytensor.graph.traversal import ancestors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -39,6 +40,8 @@ class Density:
         The model's own initial point.
     constrain : callable
         ndarray (n, dim) -> mapping of names to ndarray (n,), the model's variables.
+    compile_value : callable
+        () -> compiled theta -> value, which holds no interpreter lock.
     """
 
     dim: int
@@ -46,6 +49,7 @@ class Density:
     data: tuple[npt.NDArray[Any], ...]
     start: FloatArray
     constrain: Callable[[FloatArray], dict[str, FloatArray]]
+    compile_value: Callable[[], Callable[[FloatArray], float]]
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at one point; -inf and zeros where it is not finite."""
@@ -88,9 +92,39 @@ def compile_density(model: pm.Model, *, jacobian: bool = True) -> Density:
     function = pytensor.function([joined], [logp, pytensor.grad(logp, joined)], mode="NUMBA")
     initial = model.initial_point()
     start = np.array([float(initial[value.name]) for value in values])
-    function(start)
-    data = tuple(shared.get_value(borrow=True) for shared in function.get_shared())
-    return Density(len(values), function.vm.jit_fn, data, start, _constrain(model, values))
+    return Density(
+        dim=len(values),
+        function=function.vm.jit_fn,
+        data=_data(function),
+        start=start,
+        constrain=_constrain(model, values),
+        compile_value=lambda: _compile_value(joined, logp),
+    )
+
+
+def _compile_value(joined: Any, logp: Any) -> Callable[[FloatArray], float]:
+    function = pytensor.function([joined], _without_gradient(logp), mode="NUMBA")
+    inner, data = function.vm.jit_fn, _data(function)
+
+    @numba.njit(nogil=True)
+    def evaluate(theta, *data):  # type: ignore[no-untyped-def]
+        return inner(theta, *data)[0].item()
+
+    return lambda theta: float(evaluate(theta, *data))
+
+
+def _data(function: Any) -> tuple[npt.NDArray[Any], ...]:
+    return tuple(shared.get_value(borrow=True) for shared in function.get_shared())
+
+
+def _without_gradient(graph: Any) -> Any:
+    """Let Ops that can compute their value without derivatives do so."""
+    replacements = {
+        one: one.owner.op.value_only()(*one.owner.inputs)
+        for one in ancestors([graph])
+        if one.owner is not None and hasattr(one.owner.op, "value_only")
+    }
+    return graph_replace([graph], replacements)[0] if replacements else graph
 
 
 def _constrain(model: pm.Model, values: list[Any]) -> Callable[[FloatArray], dict[str, FloatArray]]:

@@ -1,9 +1,10 @@
 """Laplace approximation, importance-weighted and Pareto-smoothed.
 
-The Gaussian at the mode is the proposal; quasi-random points (scrambled Sobol) fill it
-evenly; the weights are smoothed by a generalised Pareto tail, whose shape k-hat is the
-honest verdict (Vehtari, Simpson, Gelman, Yao & Gabry 2024); systematic resampling
-gives equal-weight draws.
+The proposal is a Student t with the mode and the curvature there: tails heavier than
+the posterior's keep the weights bounded where a Gaussian's would not be. Quasi-random
+points (scrambled Sobol) fill it evenly; the weights are smoothed by a generalised
+Pareto tail, whose shape k-hat is the honest verdict (Vehtari, Simpson, Gelman, Yao &
+Gabry 2024); systematic resampling gives equal-weight draws.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import chdtri, ndtri
 from scipy.stats import qmc
 
 from clvmodels.cores import available_cores
@@ -23,6 +25,11 @@ from clvmodels.inference.density import Density
 from clvmodels.inference.mode import Mode
 
 FloatArray = npt.NDArray[np.float64]
+
+# Degrees of freedom of the proposal: on CDNOW k-hat falls from .56 to .32 against the
+# Gaussian's, at a cost of a tenth of the effective draws where the posterior is Gaussian.
+_FREEDOM: Final = 7.0
+_LEAST_LOG_WEIGHT: Final = -700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ def sample_laplace(
     seed: int,
     progress: Callable[[float], None] | None = None,
 ) -> LaplaceDraws:
-    """Draw from the Gaussian at the mode, weigh, smooth and resample.
+    """Draw around the mode, weigh, smooth and resample.
 
     Parameters
     ----------
@@ -72,15 +79,13 @@ def sample_laplace(
     """
     from arviz_stats.base import array_stats
 
-    z = _normal_points(density.dim, importance_draws, seed)
+    z = _student_points(density.dim, importance_draws, seed)
     theta = mode.location + z @ mode.scale.T
     logp = _evaluate(density, theta, progress)
-    log_ratio = logp + 0.5 * np.sum(z * z, axis=1)
-    log_ratio -= log_ratio.max()
-    if np.isfinite(log_ratio).all() and np.ptp(log_ratio) < 1e-10:
-        smoothed, khat = log_ratio, -math.inf  # exactly Gaussian: nothing to smooth
-    else:
-        smoothed, khat = array_stats.psislw(np.maximum(log_ratio, -700.0))
+    log_ratio = logp + 0.5 * (_FREEDOM + density.dim) * np.log1p(np.sum(z * z, axis=1) / _FREEDOM)
+    log_ratio = np.maximum(log_ratio - log_ratio.max(), _LEAST_LOG_WEIGHT)
+    # ArviZ takes log-likelihoods that were left out, which is minus the log ratio.
+    smoothed, khat = array_stats.psislw(-log_ratio)
     weights = np.exp(smoothed - np.max(smoothed))
     weights /= weights.sum()
     chosen = _resample(weights, draws * chains, np.random.default_rng(seed))
@@ -92,24 +97,26 @@ def sample_laplace(
     )
 
 
-def _normal_points(dim: int, count: int, seed: int) -> FloatArray:
+def _student_points(dim: int, count: int, seed: int) -> FloatArray:
+    """Quasi-random points of a multivariate t: a normal over the root of a chi-square."""
     power = math.ceil(math.log2(count))
-    uniform = qmc.Sobol(dim, rng=seed).random_base2(power)[:count]
-    return np.asarray(ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)), dtype=np.float64)
+    uniform = qmc.Sobol(dim + 1, rng=seed).random_base2(power)[:count]
+    uniform = np.clip(uniform, 1e-12, 1.0 - 1e-12)
+    spread = chdtri(_FREEDOM, uniform[:, -1:]) / _FREEDOM
+    return np.asarray(ndtri(uniform[:, :-1]) / np.sqrt(spread), dtype=np.float64)
 
 
 def _evaluate(
     density: Density, theta: FloatArray, progress: Callable[[float], None] | None
 ) -> FloatArray:
-    call, dim = density.without_gil(), density.dim
-    zero, unit = np.zeros(dim), np.eye(dim)
-    call(theta[0], zero, unit, *density.data)
+    evaluate = density.compile_value()
     result = np.empty(len(theta))
+    result[0] = evaluate(theta[0])  # compiled once, before the threads start
     parts = np.array_split(np.arange(len(theta)), max(len(theta) // 50, 1))
 
     def run(part: npt.NDArray[np.intp]) -> None:
         for i in part:
-            result[i] = call(theta[i], zero, unit, *density.data)[0]
+            result[i] = evaluate(theta[i])
 
     with ThreadPoolExecutor(available_cores()) as pool:
         try:

@@ -90,9 +90,9 @@ class Specification(ABC):
         rfm : RfmTable or DataFrame
             The base; a plain frame counts as days.
         method : {"auto", "nuts", "laplace", "map"}
-            "laplace" is the importance-weighted Gaussian at the mode, "nuts" Markov
-            chains from there, "auto" the first where its verdict passes and the second
-            elsewhere, "map" the mode alone, without uncertainty.
+            "laplace" is the importance-weighted approximation at the mode, "nuts" Markov
+            chains from there, "map" the mode alone, without uncertainty. "auto" is NUTS
+            below 10,000 customers; above, Laplace, and NUTS where that fails.
         draws, tune, chains : int
             Kept and warm-up draws a chain, and chains.
         importance_draws : int
@@ -129,7 +129,9 @@ class Specification(ABC):
         )
         columns = rfm_columns(rfm)
         statistics, scale = self._prepare(columns)
-        result = infer(self._build(statistics, scale), settings)
+        base = self._base(statistics)
+        model = self._build(statistics, scale)
+        result = infer(model, settings, customers=int(base["customers"]))
         return self._posterior(result, self._metadata(rfm, columns, statistics, scale, result))
 
     def resolved_priors(self, scale: float) -> dict[str, Prior]:

@@ -10,7 +10,7 @@ in the form of Hardie's note 27) with B = b + x + extra, extra = 0, and for MBG/
 
 where BG/NBD leaves out softplus(z) at x = 0. The gamma functions need only the count
 of customers per distinct x, the logarithms one value per distinct time; per distinct
-history there remain one exp and one log1p.
+history there remain one exp and one log1p, in a loop that the compiler vectorises.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.special import digamma
+from clvmodels.formulas._jit import compiled, compiled_sum
+from clvmodels.formulas.special import digamma, exp_negative, log1p_unit
 from clvmodels.histories import PurchaseHistories, SpendHistories
 
 FloatArray = npt.NDArray[np.float64]
@@ -174,12 +174,49 @@ def _survival_terms(r, alpha, log_time, inv_time, T_count, T_purchases, out):  #
         out[2] -= weight * inv_time[i]
 
 
+@compiled_sum
+def _softplus_terms(  # type: ignore[no-untyped-def]
+    r, x, log_odds, inv_stay, log_time, inv_time, x_index, tx_index, T_index, count
+):
+    """Sum of softplus(z), and of its derivatives by r, alpha, ln a and b."""
+    value = by_r = by_alpha = by_log_a = by_b = 0.0
+    for i in range(count.size):
+        k, j, m = x_index[i], tx_index[i], T_index[i]
+        rate = r + x[k]
+        gap = log_time[m] - log_time[j]
+        z = log_odds[k] + rate * gap
+        e = exp_negative(-abs(z))
+        value += count[i] * (max(z, 0.0) + log1p_unit(e))
+        weight = count[i] * ((1.0 if z > 0.0 else e) / (1.0 + e))
+        by_r += weight * gap
+        by_alpha += weight * rate * (inv_time[m] - inv_time[j])
+        by_log_a += weight
+        by_b -= weight * inv_stay[k]
+    return value, by_r, by_alpha, by_log_a, by_b
+
+
+@compiled_sum
+def _softplus_sum(r, x, log_odds, log_time, x_index, tx_index, T_index, count):  # type: ignore[no-untyped-def]
+    """Sum of softplus(z) alone: what importance weights need, in half the time."""
+    value = 0.0
+    for i in range(count.size):
+        k = x_index[i]
+        z = log_odds[k] + (r + x[k]) * (log_time[T_index[i]] - log_time[tx_index[i]])
+        value += count[i] * (max(z, 0.0) + log1p_unit(exp_negative(-abs(z))))
+    return value
+
+
 @compiled
 def purchase_kernel(  # type: ignore[no-untyped-def]
-    r, alpha, a, b, extra,
+    r, alpha, a, b, extra, gradient,
     x, x_count, time, T_count, T_purchases, x_index, tx_index, T_index, count,
 ):  # fmt: skip
     """Log-likelihood of a base and its gradient by r, alpha, a, b.
+
+    Parameters
+    ----------
+    gradient : bool
+        Whether the derivatives are wanted; else they are not complete.
 
     Returns
     -------
@@ -196,23 +233,16 @@ def purchase_kernel(  # type: ignore[no-untyped-def]
     _survival_terms(r, alpha, log_time, inv_time, T_count, T_purchases, out)
     stay = b + x + (extra - 1.0)
     log_odds = math.log(a) - np.log(stay)
-    value = by_r = by_alpha = by_a = by_b = 0.0
-    for i in range(count.size):
-        k, j, m = x_index[i], tx_index[i], T_index[i]
-        rate = r + x[k]
-        gap = log_time[m] - log_time[j]
-        z = log_odds[k] + rate * gap
-        e = math.exp(-abs(z))
-        value += count[i] * (max(z, 0.0) + math.log1p(e))
-        weight = count[i] * ((1.0 if z > 0.0 else e) / (1.0 + e))
-        by_r += weight * gap
-        by_alpha += weight * rate * (inv_time[m] - inv_time[j])
-        by_a += weight
-        by_b -= weight / stay[k]
+    if not gradient:
+        out[0] += _softplus_sum(r, x, log_odds, log_time, x_index, tx_index, T_index, count)
+        return out
+    value, by_r, by_alpha, by_log_a, by_b = _softplus_terms(
+        r, x, log_odds, 1.0 / stay, log_time, inv_time, x_index, tx_index, T_index, count
+    )
     out[0] += value
     out[1] += by_r
     out[2] += by_alpha
-    out[3] += by_a / a
+    out[3] += by_log_a / a
     out[4] += by_b
     return out
 
@@ -279,6 +309,10 @@ class _FusedLogLikelihood(Op):  # type: ignore[misc]
         """Run the kernel."""
         raise NotImplementedError
 
+    def value_only(self) -> _FusedLogLikelihood:
+        """The same Op where only the value is wanted; its derivatives must not be used."""
+        return self
+
     def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> list[tuple[Variable, ...]]:
         """One value and one derivative for each parameter."""
         return [(pt.constant(self.n_parameters + 1),)]
@@ -309,15 +343,21 @@ class PurchaseLogLikelihood(_FusedLogLikelihood):
     is a vector of the value and its four derivatives.
     """
 
-    __props__ = ("extra",)
+    __props__ = ("extra", "gradient")
     n_parameters = 4
 
-    def __init__(self, extra: float) -> None:
+    def __init__(self, extra: float, *, gradient: bool = True) -> None:
         self.extra = float(extra)
+        self.gradient = gradient
+
+    def value_only(self) -> PurchaseLogLikelihood:
+        """The same Op without its derivatives."""
+        return PurchaseLogLikelihood(self.extra, gradient=False)
 
     def evaluate(self, *arguments: Any) -> FloatArray:
         """Run the kernel on r, alpha, a, b and the arrays."""
-        result: FloatArray = purchase_kernel(*arguments[:4], self.extra, *arguments[4:])
+        kernel: Any = purchase_kernel
+        result: FloatArray = kernel(*arguments[:4], self.extra, self.gradient, *arguments[4:])
         return result
 
 
@@ -340,15 +380,16 @@ class SpendLogLikelihood(_FusedLogLikelihood):
 # The number returned with each function marks the kernel's version in PyTensor's cache.
 @register_funcify_default_op_cache_key(PurchaseLogLikelihood)  # type: ignore[untyped-decorator]
 def _numba_purchase(op: PurchaseLogLikelihood, **kwargs: Any) -> Any:
-    extra = op.extra
+    extra, gradient = op.extra, op.gradient
 
     @numba.njit
     def purchase(r, alpha, a, b, x, xc, time, Tc, Tp, xi, ti, Ti, w):  # type: ignore[no-untyped-def]
         return purchase_kernel(
-            r.item(), alpha.item(), a.item(), b.item(), extra, x, xc, time, Tc, Tp, xi, ti, Ti, w
-        )
+            r.item(), alpha.item(), a.item(), b.item(), extra, gradient,
+            x, xc, time, Tc, Tp, xi, ti, Ti, w,
+        )  # fmt: skip
 
-    return purchase, 1
+    return purchase, 2
 
 
 @register_funcify_default_op_cache_key(SpendLogLikelihood)  # type: ignore[untyped-decorator]
