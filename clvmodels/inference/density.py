@@ -1,14 +1,17 @@
 """A PyMC model as a compiled density in unconstrained space.
 
 One compiled function, value and gradient together, serves the mode and NUTS; importance
-weights need the value alone, which costs half.
+weights need the value alone, which costs half. Data are arguments of the compiled
+functions, so models that differ in their data only share one compilation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import numba
 import numpy as np
@@ -22,59 +25,116 @@ if TYPE_CHECKING:
     import pymc as pm
 
 FloatArray = npt.NDArray[np.float64]
+Whitened = Callable[[FloatArray, FloatArray, FloatArray], tuple[float, FloatArray]]
+
+_KEPT: Final = 16
+_compiled: OrderedDict[Hashable, _Compiled] = OrderedDict()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Density:
     """Log density and gradient of a model over a flat, unconstrained vector.
 
     Attributes
     ----------
-    dim : int
-        Length of the vector.
-    function : callable
-        Compiled (theta, *data) -> (value, gradient).
-    data : tuple of ndarray
-        Values of the model's shared variables, in the order of ``function``.
+    compiled : _Compiled
+        The compiled functions, for any data.
+    data : mapping of str to ndarray
+        Values of the model's shared variables.
     start : ndarray, shape (dim,)
         The model's own initial point.
-    constrain : callable
-        ndarray (n, dim) -> mapping of names to ndarray (n,), the model's variables.
-    compile_value : callable
-        () -> compiled theta -> value, which holds no interpreter lock.
     """
 
-    dim: int
-    function: Callable[..., tuple[Any, FloatArray]]
-    data: tuple[npt.NDArray[Any], ...]
+    compiled: _Compiled
+    data: Mapping[str, npt.NDArray[Any]]
     start: FloatArray
-    constrain: Callable[[FloatArray], dict[str, FloatArray]]
-    compile_value: Callable[[], Callable[[FloatArray], float]]
+
+    @property
+    def dim(self) -> int:
+        """Length of the vector."""
+        return len(self.start)
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at one point; -inf and zeros where it is not finite."""
-        value, gradient = self.function(np.ascontiguousarray(theta, dtype=np.float64), *self.data)
+        function, data = self.compiled.gradient, self._arguments(self.compiled.gradient)
+        value, gradient = function.jit(np.ascontiguousarray(theta, dtype=np.float64), *data)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return -np.inf, np.zeros(self.dim)
         return float(value), gradient
 
-    def without_gil(self) -> Callable[..., tuple[float, FloatArray]]:
-        """Compile (z, loc, scale, *data) -> value and gradient by z at loc + scale z.
+    def constrain(self, theta: FloatArray) -> dict[str, FloatArray]:
+        """Turn points (n, dim) into the model's variables by name, each (n,)."""
+        return dict(zip(self.compiled.names, self.compiled.constrain(*theta.T), strict=True))
 
-        The compiled code holds no interpreter lock, so chains run side by side.
+    def value_function(self) -> Callable[[FloatArray], float]:
+        """Return a function theta -> value that holds no interpreter lock."""
+        call, data = self.compiled.value_call, self._arguments(self.compiled.value)
+        return lambda theta: float(call(theta, *data))
+
+    def whitened_function(self) -> Whitened:
+        """Return a function (z, loc, scale) -> value and gradient by z at loc + scale z.
+
+        It holds no interpreter lock, so chains run side by side.
         """
-        inner = self.function
+        call, data = self.compiled.whitened_call, self._arguments(self.compiled.gradient)
+        return lambda z, loc, scale: call(z, loc, scale, *data)
+
+    def _arguments(self, function: _Function) -> list[npt.NDArray[Any]]:
+        return [self.data[name] for name in function.arguments]
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A compiled function and the names of the data that follow its first argument."""
+
+    jit: Any
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The compiled functions of a model, each made when it is first needed."""
+
+    joined: Any
+    logp: Any
+    names: tuple[str, ...]
+    constrain: Callable[..., list[FloatArray]]
+
+    @cached_property
+    def gradient(self) -> _Function:
+        return _compile(self.joined, [self.logp, pytensor.grad(self.logp, self.joined)])
+
+    @cached_property
+    def value(self) -> _Function:
+        return _compile(self.joined, [_without_gradient(self.logp)])
+
+    @cached_property
+    def value_call(self) -> Callable[..., float]:
+        inner = self.value.jit
 
         @numba.njit(nogil=True)
-        def whitened(z, loc, scale, *data):  # type: ignore[no-untyped-def]
+        def evaluate(theta, *data):  # type: ignore[no-untyped-def]
+            return inner(theta, *data)[0].item()
+
+        call: Callable[..., float] = evaluate
+        return call
+
+    @cached_property
+    def whitened_call(self) -> Callable[..., tuple[float, FloatArray]]:
+        inner = self.gradient.jit
+
+        @numba.njit(nogil=True)
+        def evaluate(z, loc, scale, *data):  # type: ignore[no-untyped-def]
             value, gradient = inner(loc + scale @ z, *data)
             return value.item(), scale.T @ gradient
 
-        compiled: Callable[..., tuple[float, FloatArray]] = whitened
-        return compiled
+        call: Callable[..., tuple[float, FloatArray]] = evaluate
+        return call
 
 
-def compile_density(model: pm.Model, *, jacobian: bool = True) -> Density:
+def compile_density(
+    model: pm.Model, *, jacobian: bool = True, key: Hashable | None = None
+) -> Density:
     """Compile a model's log density with its gradient.
 
     Parameters
@@ -84,37 +144,40 @@ def compile_density(model: pm.Model, *, jacobian: bool = True) -> Density:
     jacobian : bool
         Whether the density is that of the unconstrained variables (for sampling) or
         of the constrained ones (for the posterior mode).
+    key : hashable, optional
+        Equal for models that differ in the values of their data only; these are
+        compiled once in a process.
     """
     values = [model.rvs_to_values[variable] for variable in model.free_RVs]
+    initial = model.initial_point()
+    start = np.array([float(initial[value.name]) for value in values])
+    data = {shared.name: shared.get_value(borrow=True) for shared in model.data_vars}
+    return Density(_lookup(model, values, jacobian, key), data, start)
+
+
+def _lookup(model: pm.Model, values: list[Any], jacobian: bool, key: Hashable | None) -> _Compiled:
+    found = _compiled.get((key, jacobian)) if key is not None else None
+    if found is None:
+        found = _describe(model, values, jacobian)
+    if key is not None:
+        _compiled[key, jacobian] = found
+        _compiled.move_to_end((key, jacobian))
+        while len(_compiled) > _KEPT:
+            _compiled.popitem(last=False)
+    return found
+
+
+def _describe(model: pm.Model, values: list[Any], jacobian: bool) -> _Compiled:
     joined = pt.vector("theta", shape=(len(values),), dtype="float64")
     parts = {value: joined[i].astype(value.dtype) for i, value in enumerate(values)}
     (logp,) = graph_replace([model.logp(jacobian=jacobian)], parts)
-    function = pytensor.function([joined], [logp, pytensor.grad(logp, joined)], mode="NUMBA")
-    initial = model.initial_point()
-    start = np.array([float(initial[value.name]) for value in values])
-    return Density(
-        dim=len(values),
-        function=function.vm.jit_fn,
-        data=_data(function),
-        start=start,
-        constrain=_constrain(model, values),
-        compile_value=lambda: _compile_value(joined, logp),
-    )
+    names, constrain = _constrain(model, values)
+    return _Compiled(joined, logp, names, constrain)
 
 
-def _compile_value(joined: Any, logp: Any) -> Callable[[FloatArray], float]:
-    function = pytensor.function([joined], _without_gradient(logp), mode="NUMBA")
-    inner, data = function.vm.jit_fn, _data(function)
-
-    @numba.njit(nogil=True)
-    def evaluate(theta, *data):  # type: ignore[no-untyped-def]
-        return inner(theta, *data)[0].item()
-
-    return lambda theta: float(evaluate(theta, *data))
-
-
-def _data(function: Any) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(shared.get_value(borrow=True) for shared in function.get_shared())
+def _compile(joined: Any, outputs: list[Any]) -> _Function:
+    function = pytensor.function([joined], outputs, mode="NUMBA")
+    return _Function(function.vm.jit_fn, tuple(one.name for one in function.get_shared()))
 
 
 def _without_gradient(graph: Any) -> Any:
@@ -127,21 +190,17 @@ def _without_gradient(graph: Any) -> Any:
     return graph_replace([graph], replacements)[0] if replacements else graph
 
 
-def _constrain(model: pm.Model, values: list[Any]) -> Callable[[FloatArray], dict[str, FloatArray]]:
+def _constrain(
+    model: pm.Model, values: list[Any]
+) -> tuple[tuple[str, ...], Callable[..., list[FloatArray]]]:
     wanted = [*model.free_RVs, *model.deterministics]
-    names = [variable.name for variable in wanted]
-    outputs = model.replace_rvs_by_values(wanted)
+    outputs = [_backward(model, variable) for variable in model.free_RVs]
+    outputs += model.replace_rvs_by_values(model.deterministics)
     columns = [pt.vector(f"{value.name}_draws", dtype=value.dtype) for value in values]
-    transformed = [_backward(model, variable) for variable in model.free_RVs]
-    outputs = transformed + outputs[len(model.free_RVs) :]
     batched = vectorize_graph(outputs, dict(zip(values, columns, strict=True)))
     # A few element-wise steps on a few thousand numbers: not worth compiling.
-    function = pytensor.function(columns, batched, mode="FAST_COMPILE")
-
-    def constrain(theta: FloatArray) -> dict[str, FloatArray]:
-        return dict(zip(names, function(*theta.T), strict=True))
-
-    return constrain
+    function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
+    return tuple(variable.name for variable in wanted), function
 
 
 def _backward(model: pm.Model, variable: Any) -> Any:

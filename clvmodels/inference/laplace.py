@@ -109,7 +109,7 @@ def _student_points(dim: int, count: int, seed: int) -> FloatArray:
 def _evaluate(
     density: Density, theta: FloatArray, progress: Callable[[float], None] | None
 ) -> FloatArray:
-    evaluate = density.compile_value()
+    evaluate = density.value_function()
     result = np.empty(len(theta))
     result[0] = evaluate(theta[0])  # compiled once, before the threads start
     parts = np.array_split(np.arange(len(theta)), max(len(theta) // 50, 1))

@@ -95,13 +95,13 @@ def sample_nuts(
 def _whitened_model(density: Density, mode: Mode) -> Any:
     import nutpie
 
-    call, data = density.without_gil(), density.data
+    call = density.whitened_function()
     location, scale = mode.location, np.ascontiguousarray(mode.scale)
-    call(np.zeros(density.dim), location, scale, *data)
+    call(np.zeros(density.dim), location, scale)  # compiled once, before the threads start
 
     def log_density() -> Any:
         def evaluate(z: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = call(np.ascontiguousarray(z), location, scale, *data)
+            value, gradient = call(np.ascontiguousarray(z), location, scale)
             if not (np.isfinite(value) and np.isfinite(gradient).all()):
                 return -np.inf, np.zeros_like(gradient)
             return value, gradient

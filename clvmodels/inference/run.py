@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -107,7 +108,9 @@ class Result:
     notes: tuple[str, ...]
 
 
-def infer(model: pm.Model, settings: Settings, *, customers: int) -> Result:
+def infer(
+    model: pm.Model, settings: Settings, *, customers: int, key: Hashable | None = None
+) -> Result:
     """Fit a model by the method that the settings name.
 
     Parameters
@@ -118,6 +121,8 @@ def infer(model: pm.Model, settings: Settings, *, customers: int) -> Result:
         How to fit.
     customers : int
         Size of the base, which "auto" goes by.
+    key : hashable, optional
+        Equal for models that differ in their data only; these share a compilation.
 
     Raises
     ------
@@ -127,19 +132,20 @@ def infer(model: pm.Model, settings: Settings, *, customers: int) -> Result:
     started = time.perf_counter()
     seed = _seed(settings.random_seed)
     if settings.method == "map":
-        result = _map(model, seed)
+        result = _map(compile_density(model, jacobian=False, key=key), seed)
     else:
         automatic = "nuts" if customers < AUTO_CUSTOMERS else "laplace"
         first = automatic if settings.method == "auto" else settings.method
-        result = _sample(model, settings, seed, laplace_first=first == "laplace")
+        result = _sample(
+            compile_density(model, key=key), settings, seed, laplace_first=first == "laplace"
+        )
     result.tree["posterior"].attrs["sampling_time"] = time.perf_counter() - started
     if not result.verdict.ok:
         _fail(result.verdict, settings.on_failure)
     return result
 
 
-def _sample(model: pm.Model, settings: Settings, seed: int, *, laplace_first: bool) -> Result:
-    density = compile_density(model)
+def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: bool) -> Result:
     mode = find_mode(density)
     notes: tuple[str, ...] = ()
     if laplace_first:
@@ -192,8 +198,7 @@ def _nuts(
     return Result(tree, verdict, "nuts", seed, notes)
 
 
-def _map(model: pm.Model, seed: int) -> Result:
-    density = compile_density(model, jacobian=False)
+def _map(density: Density, seed: int) -> Result:
     mode = find_mode(density)
     point = mode.location.reshape(1, 1, -1)
     stats: dict[str, npt.NDArray[Any]] = {"lp": np.array([[mode.value]])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ class Specification(ABC):
         statistics, scale = self._prepare(columns)
         base = self._base(statistics)
         model = self._build(statistics, scale)
-        result = infer(model, settings, customers=int(base["customers"]))
+        key = (self.name, json.dumps(as_dict(self.resolved_priors(scale)), sort_keys=True))
+        result = infer(model, settings, customers=int(base["customers"]), key=key)
         return self._posterior(result, self._metadata(rfm, columns, statistics, scale, result))
 
     def resolved_priors(self, scale: float) -> dict[str, Prior]:
