@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"transactions", "simulate"},
     {"ledger"},
     {"rfm"},
-    {"histories", "datasets"},
+    {"histories", "datasets", "gaps"},
     {"predict"},
     {"posterior"},
     {"inference", "scoring", "spark", "economics"},

@@ -1,0 +1,204 @@
+"""The commands and their options; the work is done in modules that load on demand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from clvmodels import __version__
+
+app = typer.Typer(
+    help=(
+        "From a log of transactions to what each customer is worth.\n\n"
+        "summarize a log, fit the models, score the customers; demo does all three on real data."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")
+]
+TimeUnit = Annotated[
+    Literal["h", "D", "W", "M"],
+    typer.Option(help="Purchases within one hour, day, calendar week or month are one."),
+]
+TimeScaler = Annotated[
+    float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"clvmodels {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path(
+        "clvmodels-demo"
+    ),
+    quiet: Quiet = False,
+) -> None:
+    """Show the whole way on CDNOW, a real log that comes with the package."""
+    from clvmodels.cli.demo import run
+
+    run(out, quiet=quiet)
+
+
+@app.command()
+def summarize(
+    log: Annotated[
+        str, typer.Argument(help="Parquet or CSV: a file, a folder of Parquet files, a pattern.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    customer_id: Annotated[str, typer.Option(help="Column of customer ids.")],
+    timestamp: Annotated[str, typer.Option(help="Column of dates or timestamps.")],
+    amount: Annotated[str | None, typer.Option(help="Column of amounts.")] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(help="Column to keep per customer, by its first value; may be repeated."),
+    ] = None,
+    time_unit: TimeUnit = "D",
+    time_scaler: TimeScaler = 1.0,
+    observation_end: Annotated[
+        str | None, typer.Option(help="Last date observed; by default the last in the log.")
+    ] = None,
+    refunds: Annotated[
+        Literal["drop", "net", "error"],
+        typer.Option(help="Negative amounts: leave out, add within the period, refuse."),
+    ] = "drop",
+    zero_amounts: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
+    ] = "keep",
+    duplicates: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
+    ] = "keep",
+    margin: Annotated[
+        float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
+    ] = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Turn a log of transactions into one row per customer, with an audit of every row."""
+    from clvmodels.cli.summarize import run
+
+    run(
+        log,
+        output,
+        quiet=quiet,
+        customer_id_col=customer_id,
+        datetime_col=timestamp,
+        monetary_value_col=amount,
+        segment_cols=segment or [],
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        observation_period_end=observation_end,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        margin=margin,
+    )
+
+
+@app.command()
+def fit(
+    rfm: Annotated[
+        Path, typer.Argument(help="File of 'summarize', or Parquet or CSV with RFM columns.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="NetCDF file to write.")],
+    method: Annotated[
+        Literal["auto", "nuts", "laplace", "map"],
+        typer.Option(
+            help="auto takes the fast Laplace approximation where its checks pass, else nuts; "
+            "map is the most likely point, without uncertainty."
+        ),
+    ] = "auto",
+    model: Annotated[
+        Literal["bgnbd", "mbgnbd"], typer.Option(help="The model of purchases.")
+    ] = "bgnbd",
+    priors: Annotated[
+        Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
+    ] = "default",
+    on_failure: Annotated[
+        Literal["nuts", "raise", "warn"],
+        typer.Option(help="A fit that fails its checks: go on to nuts, stop, or only warn."),
+    ] = "nuts",
+    draws: Annotated[int, typer.Option(help="Draws to keep, per chain.")] = 1000,
+    tune: Annotated[int | None, typer.Option(help="Warm-up draws of nuts, per chain.")] = None,
+    chains: Annotated[int, typer.Option(help="Chains.")] = 4,
+    seed: Annotated[int | None, typer.Option(help="Makes the fit repeatable.")] = None,
+    time_unit: TimeUnit = "D",
+    time_scaler: TimeScaler = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Fit how often customers buy, when they leave, and what they spend.
+
+    Time unit and scaler are for files that 'summarize' did not write; its own know theirs.
+    """
+    from clvmodels.cli.fit import run
+
+    run(
+        rfm,
+        output,
+        quiet=quiet,
+        model=model,
+        priors=priors,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        method=method,
+        on_failure=on_failure,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        random_seed=seed,
+    )
+
+
+@app.command()
+def score(
+    rfm: Annotated[
+        Path, typer.Argument(help="File of 'summarize', or Parquet or CSV with RFM columns.")
+    ],
+    posterior: Annotated[Path, typer.Option(help="File of 'fit'.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet or CSV to write.")],
+    horizon: Annotated[
+        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
+    ] = "365D",
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
+    discounting: Annotated[
+        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
+    ] = "continuous",
+    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    quiet: Quiet = False,
+) -> None:
+    """Predict every customer's purchases, spend and value, with intervals."""
+    from clvmodels.cli.score import run
+
+    run(
+        rfm,
+        posterior,
+        output,
+        quiet=quiet,
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+    )

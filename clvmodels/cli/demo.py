@@ -1,0 +1,239 @@
+"""``clvmodels demo``: the whole way on CDNOW, and what became of the prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.cli.files import check_output, write_aside, write_frame
+from clvmodels.cli.fit import fit_base
+from clvmodels.cli.reports import (
+    interval_name,
+    show_audit,
+    show_in_words,
+    show_posterior,
+    show_top,
+)
+from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.schema import annual_rate_to_delta
+
+if TYPE_CHECKING:
+    from clvmodels.economics import SimpleClv
+    from clvmodels.posterior import CLVPosterior, TotalValue
+    from clvmodels.rfm import RfmSplit
+
+TODAY: Final = "1997-09-30"
+LAST: Final = "1998-06-30"
+RATE: Final = 0.10
+INTERVAL: Final = 0.9
+HORIZON: Final = "39W"
+FUTURE: Final[dict[str, Any]] = {"horizon": HORIZON, "discount_rate": RATE, "interval": INTERVAL}
+SEED: Final = 1997
+FILES: Final = ("rfm.parquet", "posterior.nc", "scores.parquet", "scores.csv", "picture.png")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was predicted for the customers, and what they then did.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        Predictions, one row per customer.
+    total : TotalValue
+        Of the base.
+    simple : SimpleClv
+        The simple formula on the same customers, horizon and discounting.
+    bought : ndarray of int
+        Purchases in the horizon, by row of ``scores``.
+    spent : Series
+        Discounted spend in the horizon, by customer_id.
+    """
+
+    scores: pd.DataFrame
+    total: TotalValue
+    simple: SimpleClv
+    bought: np.ndarray
+    spent: pd.Series[float]
+
+
+def run(out: Path, *, quiet: bool) -> None:
+    """Run the main job on CDNOW, print it and write its files to a folder."""
+    rfm_file, posterior_file, scores_file, csv_file, picture = (
+        check_output(out / name) for name in FILES
+    )
+    terminal = Terminal(quiet=quiet)
+    log, split = _observe(terminal)
+    write_aside(rfm_file, split.train.to_parquet)
+    posterior = _fit(terminal, split)
+    write_aside(posterior_file, posterior.save)
+    outcome = _predict(terminal, posterior, log, split)
+    with terminal.step("Writing files and a picture"):
+        write_frame(outcome.scores, scores_file)
+        write_frame(outcome.scores, csv_file)
+        from clvmodels.cli.demo_picture import draw
+
+        write_aside(picture, lambda aside: draw(outcome, aside))
+    if not quiet:
+        _tell_outcome(terminal, outcome)
+        _tell_one_time(terminal, outcome)
+        _tell_customers(terminal, outcome, posterior, split)
+        _tell_files(terminal, out)
+
+
+def _observe(terminal: Terminal) -> tuple[pd.DataFrame, RfmSplit]:
+    with terminal.step("Reading the log"):
+        from clvmodels.datasets import load_cdnow
+        from clvmodels.rfm import rfm_train_test_split
+
+        log = load_cdnow()
+        split = rfm_train_test_split(
+            log,
+            customer_id_col="customer_id",
+            datetime_col="date",
+            monetary_value_col="amount",
+            train_period_end=TODAY,
+            test_period_end=LAST,
+        )
+    if not terminal.quiet and split.train.audit is not None:
+        terminal.heading("What are the customers of a shop worth?")
+        terminal.say(
+            "CDNOW sold music on the internet. The log has every purchase, in US dollars, of the "
+            f"{len(split.train):,} customers who first bought between January and March 1997. Let "
+            f"today be {TODAY}: we look at the purchases up to then, predict the {HORIZON[:-1]} "
+            "weeks that follow, and compare with what really happened."
+        )
+        terminal.heading("1. From the log to one row per customer")
+        show_audit(terminal, split.train.audit, split.train.time_unit)
+    return log, split
+
+
+def _fit(terminal: Terminal, split: RfmSplit) -> CLVPosterior:
+    posterior = fit_base(
+        terminal, split.train, model="bgnbd", priors="default", method="auto", random_seed=SEED
+    )
+    from clvmodels.posterior import CLVPosterior
+
+    assert isinstance(posterior, CLVPosterior)  # the log has amounts
+    terminal.heading("2. Learn how customers buy")
+    terminal.say(
+        "Every customer buys at a rate of their own, leaves with a probability of their own, and "
+        "spends at a level of their own. The models learn how these differ between customers. "
+        "Parameters come with intervals, and with a verdict: pass if every check that it names is "
+        "within its limit. The checks ask whether the draws represent what the models have learnt "
+        "(k-hat and importance ESS of an approximation, R-hat and ESS of Markov chains); not "
+        "whether the models are right, which part 3 shows."
+    )
+    if not terminal.quiet:
+        show_posterior(terminal, posterior)
+        terminal.say()
+        show_in_words(terminal, posterior, currency="$")
+    return posterior
+
+
+def _predict(
+    terminal: Terminal, posterior: CLVPosterior, log: pd.DataFrame, split: RfmSplit
+) -> Outcome:
+    with terminal.step(f"Predicting {len(split.train):,} customers"):
+        from clvmodels.economics import simple_clv
+        from clvmodels.posterior import total_value
+
+        return Outcome(
+            scores=posterior.predict(split.train, **FUTURE),
+            total=total_value(posterior, split.train, **FUTURE),
+            simple=simple_clv(split.train, log=log, horizon=HORIZON, discount_rate=RATE),
+            bought=split.test["test_frequency"].to_numpy(),
+            spent=_discounted_spend(log, split.train.to_pandas()["customer_id"]),
+        )
+
+
+def _discounted_spend(log: pd.DataFrame, customers: pd.Series[Any]) -> pd.Series[float]:
+    """What customers spent after today, discounted day by day as the predictions are."""
+    days = (log["date"] - pd.Timestamp(TODAY)).dt.days
+    value = (log["amount"] * np.exp(-annual_rate_to_delta(RATE) * days))[days > 0]
+    spent: pd.Series[float] = value.groupby(log["customer_id"]).sum()
+    return spent.reindex(customers, fill_value=0.0)
+
+
+def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
+    total, simple, spent = outcome.total, outcome.simple, float(outcome.spent.sum())
+    terminal.heading(f"3. What all customers together are worth over the next {HORIZON[:-1]} weeks")
+    rows = [
+        ("model", number(total.mean), _off(total.mean, spent)),
+        (f"  {interval_name(INTERVAL)}", between(total.lower, total.upper), ""),
+        ("simple formula", number(simple.total), _off(simple.total, spent)),
+        ("what they really spent", number(spent), ""),
+    ]
+    terminal.show(
+        table((f"$, discounted at {percent(RATE)} a year", "", "against the truth"), rows)
+    )
+    terminal.say()
+    terminal.say(
+        "The interval is of the expected value: how well this log pins down the averages, if the "
+        "model holds. It is not a range for what will really be spent. That also depends on "
+        "chance, and on what the model does not know, such as seasons: these weeks have a "
+        "Christmas in them, and the log up to today has none."
+    )
+    terminal.say()
+    terminal.say(
+        f"The simple formula: ${simple.order_value:,.2f} per purchase x "
+        f"{simple.orders_per_year:.2f} purchases per customer and year x "
+        f"{simple.retained_years:.3f} years (retention summed over the {HORIZON[:-1]} weeks, "
+        f"discounted) x margin {simple.margin:g} = ${simple.value:,.2f} for each of "
+        f"{simple.customers:,} customers. It uses a churn of {percent(simple.churn)} a year: "
+        f"{simple.lost:,} customers count as lost, as they have been silent for more than "
+        f"{simple.silence:g} days, longer than 95 % of the gaps between purchases."
+    )
+
+
+def _tell_one_time(terminal: Terminal, outcome: Outcome) -> None:
+    once = (outcome.scores["frequency"] == 0).to_numpy()
+    chance = float(outcome.scores.loc[once, "p_purchase"].mean())
+    came = float((outcome.bought[once] > 0).mean())
+    terminal.heading("4. Who bought only once")
+    terminal.say(
+        f"{once.sum():,} of {len(once):,} customers ({percent(float(once.mean()))}). Of them "
+        "P(alive), the probability of still being a customer, says nothing: in this model one "
+        "can leave only right after a repeat purchase, so it is 1 for them for ever. Ask instead "
+        f"how likely they are to buy again in the {HORIZON[:-1]} weeks (p_purchase): "
+        f"{percent(chance)} on average. In truth {percent(came)} did. They make up "
+        f"${outcome.scores.loc[once, 'clv'].sum():,.0f} of the value above."
+    )
+
+
+def _tell_customers(
+    terminal: Terminal, outcome: Outcome, posterior: CLVPosterior, split: RfmSplit
+) -> None:
+    terminal.heading("5. The ten most valuable customers, in $")
+    top = outcome.scores.nlargest(10, "clv")
+    show_top(terminal, top, posterior, split.train, INTERVAL, really=outcome.spent)
+    terminal.say()
+    terminal.say(
+        "P(alive): probability of still being a customer. Buys ahead: purchases expected. Value: "
+        "discounted spend expected. Interval: of that expectation; one customer's real spending "
+        "scatters far more, as the last column shows."
+    )
+
+
+def _tell_files(terminal: Terminal, out: Path) -> None:
+    terminal.heading("Files")
+    what = (
+        "one row per customer",
+        "the fitted models",
+        "predictions per customer",
+        "the same for spreadsheets",
+        "prediction and truth at a glance",
+    )
+    for name, meaning in zip(FILES, what, strict=True):
+        terminal.wrote(out / name, meaning)
+    terminal.say()
+    terminal.say("With your own log: clvmodels summarize, then fit, then score; each has --help.")
+
+
+def _off(value: float, truth: float) -> str:
+    share = value / truth - 1
+    return f"{percent(abs(share))} too {'high' if share > 0 else 'low'}"

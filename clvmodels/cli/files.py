@@ -1,0 +1,138 @@
+"""Files of the command line: read tables, write whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from clvmodels.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+    from clvmodels.schema import TimeScale
+
+PARQUET: Final = (".parquet", ".pq")
+CSV: Final = (".csv", ".csv.gz")
+
+
+def kind_of(path: Path) -> str:
+    """Tell "parquet" or "csv" by the name.
+
+    Raises
+    ------
+    SchemaError
+        It is neither.
+    """
+    name = path.name.lower()
+    if name.endswith(PARQUET):
+        return "parquet"
+    if name.endswith(CSV):
+        return "csv"
+    raise SchemaError(f"{path} must end in {', '.join(PARQUET + CSV)}: the name says the format.")
+
+
+def check_output(path: Path, *, suffixes: tuple[str, ...] = ()) -> Path:
+    """Refuse an output that cannot be written, before any work is done.
+
+    Raises
+    ------
+    SchemaError
+        The suffix is another, or the path is a folder.
+    OSError
+        Its folder cannot be made or written to.
+    """
+    if suffixes and not path.name.lower().endswith(suffixes):
+        raise SchemaError(f"The output {path} must end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise SchemaError(f"The output {path} is a folder: name a file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(13, "No permission to write there", str(path.parent))
+    return path
+
+
+def write_aside(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file under another name and give it its own once it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        What is to be written or replaced.
+    write : callable
+        Gets the path to write to, in the same folder and with the same suffix.
+    """
+    aside = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        write(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a frame as Parquet or CSV, as the name says."""
+    if kind_of(path) == "csv":
+        return write_aside(path, lambda aside: frame.to_csv(aside, index=False))
+    return write_aside(path, lambda aside: frame.to_parquet(aside, index=False))
+
+
+def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
+    """Read a table of customers.
+
+    Parameters
+    ----------
+    path : Path
+        A file of RfmTable.to_parquet, which knows its units, or Parquet or CSV with
+        customer_id, frequency, recency, T and, for spend, monetary_value.
+    scale : TimeScale
+        The unit of time of a file that does not say it.
+
+    Returns
+    -------
+    RfmTable
+        The customers.
+    str or None
+        What was assumed of a file that does not say it.
+
+    Raises
+    ------
+    SchemaError
+        There is no such file, or it does not hold customers.
+    """
+    from clvmodels.rfm import RfmTable
+
+    if not path.is_file():
+        raise SchemaError(f"There is no file {path}.")
+    if kind_of(path) == "parquet" and _is_own(path):
+        return RfmTable.from_parquet(path), None
+    table = RfmTable.from_pandas(
+        _read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler
+    )
+    return table, f"{path} does not say its unit of time and margin: taken as {scale} and 1."
+
+
+def _is_own(path: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SchemaError(f"{path} cannot be read as Parquet: {error}") from error
+    return b"clvmodels.rfm" in metadata
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if kind_of(path) == "parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise SchemaError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,68 @@
+"""``clvmodels fit``: RfmTable -> posterior, with its verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clvmodels.cli.files import check_output, read_rfm, write_aside
+from clvmodels.cli.reports import show_in_words, show_posterior
+from clvmodels.cli.terminal import Terminal
+from clvmodels.schema import TimeScale, TimeUnit
+
+if TYPE_CHECKING:
+    from clvmodels.posterior import CLVPosterior, PurchasePosterior
+    from clvmodels.rfm import RfmTable
+
+
+def run(
+    rfm: Path,
+    output: Path,
+    *,
+    quiet: bool,
+    model: str,
+    priors: Any,
+    time_unit: TimeUnit,
+    time_scaler: float,
+    **options: Any,
+) -> None:
+    """Fit the models; options are those of their ``fit``."""
+    check_output(output)
+    terminal = Terminal(quiet=quiet)
+    base, assumed = read_rfm(rfm, TimeScale(time_unit, time_scaler))
+    posterior = fit_base(terminal, base, model=model, priors=priors, **options)
+    write_aside(output, posterior.save)
+    if quiet:
+        return
+    if assumed:
+        terminal.say(assumed)
+    if not base.has_money:
+        terminal.say("The table has no amounts, so only purchases were fitted, not spend.")
+    show_posterior(terminal, posterior)
+    terminal.heading("In words")
+    show_in_words(terminal, posterior)
+    terminal.say()
+    terminal.wrote(output, "posterior")
+
+
+def fit_base(
+    terminal: Terminal, rfm: RfmTable, *, model: str, priors: Any, **options: Any
+) -> CLVPosterior | PurchasePosterior:
+    """Fit purchases and, where the table has amounts, spend."""
+    if rfm.has_money:
+        from clvmodels.histories import spend_histories
+
+        spend_histories(rfm)  # refuses now what would be refused after the first fit
+    with terminal.step("Loading PyMC"):
+        from clvmodels import models
+
+    specification = {"bgnbd": models.BetaGeoModel, "mbgnbd": models.ModifiedBetaGeoModel}[model]
+    with terminal.step("Fitting how often customers buy, and when they leave"):
+        purchases = specification(priors=priors).fit(rfm, progressbar=False, **options)
+    if not rfm.has_money:
+        return purchases  # type: ignore[no-any-return]
+    with terminal.step("Fitting what they spend"):
+        spend = models.GammaGammaModel(priors=priors).fit(rfm, progressbar=False, **options)
+    from clvmodels.posterior import CLVPosterior
+
+    return CLVPosterior(purchases, spend)

@@ -1,0 +1,270 @@
+"""Results as tables and sentences that can be read without knowing the code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clvmodels.cli.terminal import Terminal, between, number, percent, significant, table
+from clvmodels.schema import DAYS_PER_YEAR, Horizon, TimeScale
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.audit import Audit
+    from clvmodels.posterior import CLVPosterior, PurchasePosterior, TotalValue
+    from clvmodels.rfm import RfmTable
+    from clvmodels.verdict import Check, Verdict
+
+INTERVAL: Final = 0.9
+_PERIODS: Final = {"h": "hour", "D": "day", "W": "calendar week", "M": "calendar month"}
+_LENGTHS: Final = {"H": "hours", "D": "days", "W": "weeks", "M": "months", "Y": "years"}
+_MODELS: Final = {
+    "bgnbd": "How often customers buy, and when they leave: BG/NBD",
+    "mbgnbd": "How often customers buy, and when they leave: MBG/NBD",
+    "gamma_gamma": "What they spend per purchase: Gamma-Gamma",
+}
+_METHODS: Final = {
+    "laplace": "an approximation around the most likely point, corrected by weights",
+    "nuts": "Markov chains (NUTS)",
+    "map": "the most likely point alone, without uncertainty",
+    "given": "draws from elsewhere",
+}
+
+
+def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
+    """Show every row of a log: used, or left out for one reason."""
+    has_money = audit.amount_read is not None
+    lines = [("read", audit.rows_read, audit.amount_read)]
+    lines += [(e.reason, -e.rows, _negative(e.amount)) for e in audit.left_out if e.rows]
+    lines.append(("used", audit.rows_used, audit.amount_used))
+    rows = [
+        (text, f"{count:,}", *((number(money or 0.0, 2),) if has_money else ()))
+        for text, count, money in lines
+    ]
+    headings = ("rows of the log", "rows", *(("amount",) if has_money else ()))
+    terminal.show(table(headings, rows))
+    terminal.say()
+    period = _PERIODS[time_unit]
+    terminal.say(
+        f"{audit.customers:,} customers made {audit.periods:,} purchases: what one customer buys "
+        f"within one {period} is one purchase."
+    )
+    if audit.netted_rows:
+        terminal.say(f"{audit.netted_rows:,} refunds were taken off, {audit.netted_amount:,.2f}.")
+    for note in audit.notes:
+        terminal.say(f"Note: {note}.")
+
+
+def show_base(terminal: Terminal, rfm: RfmTable) -> None:
+    """Show the outlines of a table of customers."""
+    columns = {name: rfm.table[name].to_numpy() for name in ("frequency", "T")}
+    once = int((columns["frequency"] == 0).sum())
+    end = "unknown" if rfm.observation_end is None else f"{rfm.observation_end:%Y-%m-%d}"
+    rows = [
+        ("customers", f"{len(rfm):,}"),
+        ("bought only once", f"{once:,} ({percent(once / max(len(rfm), 1))})"),
+        ("repeat purchases per customer", number(float(columns["frequency"].mean()), 2)),
+        ("observed until", end),
+        ("longest observed", f"{columns['T'].max():,.0f} {unit_name(rfm.scale)}"),
+    ]
+    if rfm.margin != 1:
+        rows.append(("margin", percent(rfm.margin)))
+    terminal.show(table(("", ""), rows, ruled=False))
+
+
+def unit_name(scale: TimeScale) -> str:
+    """Name the unit of recency and T in the plural."""
+    known = {1.0: "days", 7.0: "weeks", 1 / 24: "hours", 30.4375: "months"}
+    return known.get(scale.days, f"units of {scale.days:g} days")
+
+
+def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosterior) -> None:
+    """Show parameters with intervals, and whether they may be trusted."""
+    for part in _parts(posterior):
+        terminal.heading(_MODELS[part.metadata.model])
+        rows = [_parameter(name, draws, part.certain) for name, draws in part.draws().items()]
+        headings = ("parameter", "mean", "sd", f"{percent(INTERVAL)} interval")
+        terminal.show(table(headings, rows))
+        terminal.say()
+        terminal.say(verdict_line(part.verdict))
+        for note in part.metadata.notes:
+            terminal.say(f"Note: {note}")
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Say in one sentence whether a fit may be used, and why."""
+    checks = "; ".join(_check(check) for check in verdict.checks)
+    advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
+    how = _METHODS[verdict.method]
+    word = {"unavailable": "not available"}.get(verdict.status, verdict.status)
+    return f"Verdict: {word}. Fitted by {how}: {checks}. {advice}"
+
+
+def show_in_words(
+    terminal: Terminal, posterior: CLVPosterior | PurchasePosterior, *, currency: str = ""
+) -> None:
+    """Say what the parameters mean for the average customer."""
+    purchases, *others = _parts(posterior)
+    draws, certain = purchases.draws(), purchases.certain
+    per_year = draws["r"] / draws["alpha"] * DAYS_PER_YEAR / purchases.scale.days
+    leave = 100 * draws["a"] / (draws["a"] + draws["b"])
+    rows = [
+        ("repeat purchases a year while active", *_mean_and_interval(per_year, certain)),
+        (f"leave for good {_when_asked(purchases)}, in %", *_mean_and_interval(leave, certain)),
+    ]
+    for spend in others:
+        d = spend.draws()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.where(d["q"] > 1, d["p"] * d["v"] / (d["q"] - 1), np.inf)
+        name = "spend per purchase" + (f", in {currency}" if currency else "")
+        rows.append((name, *_mean_and_interval(mean, spend.certain)))
+    headings = ("the average customer", "mean", f"{percent(INTERVAL)} interval")
+    terminal.show(table(headings, rows))
+
+
+def show_value(
+    terminal: Terminal,
+    scores: pd.DataFrame,
+    total: TotalValue,
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    options: Mapping[str, Any],
+) -> None:
+    """Show totals of a scored base."""
+    of = "revenue" if rfm.margin == 1 else f"a margin of {percent(rfm.margin)} on revenue"
+    terminal.say(
+        f"Value is {of} over {ahead(options['horizon'], rfm)}, discounted at "
+        f"{percent(options['discount_rate'])} a year, in the log's own money."
+    )
+    terminal.say()
+    once = scores["frequency"] == 0
+    rows = [
+        ("expected purchases", number(scores["expected_purchases"].sum(min_count=len(scores)))),
+        ("expected value of the base", number(total.mean)),
+        (f"  {interval_name(total.interval)}", between(total.lower, total.upper)),
+        ("share of it in the top 20 % of customers", percent(top_share(scores["clv"], 0.2))),
+        ("customers who bought only once", number(int(once.sum()))),
+        ("  their expected value", number(scores.loc[once, "clv"].sum())),
+    ]
+    terminal.show(table(("", ""), rows, ruled=False))
+    terminal.say()
+    terminal.say(
+        "The interval is of the expected value: how well the averages are known if the model "
+        "holds. What customers will really spend varies more."
+    )
+    if knows_no_leaving(posterior) and once.any():
+        terminal.say(one_time_note())
+
+
+def show_top(
+    terminal: Terminal,
+    top: pd.DataFrame,
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    interval: float,
+    *,
+    really: pd.Series[float] | None = None,
+) -> None:
+    """Show customers with what is expected of them, one line each.
+
+    Parameters
+    ----------
+    top : DataFrame
+        Rows of the predictions.
+    really : Series, optional
+        By customer_id, what they spent in the end.
+    """
+    headings = ["\ncustomer", "repeat\nbuys", f"{unit_name(rfm.scale)}\nsilent", "\nP(alive)"]
+    headings += ["buys\nahead", "\nvalue", f"{percent(interval)}\ninterval"]
+    headings += ["spend\neach" if really is None else "really\nspent"]
+    hidden = knows_no_leaving(posterior)
+    rows = [
+        (
+            str(row["customer_id"]),
+            number(row["frequency"]),
+            number(row["T"] - row["recency"]),
+            "?" if hidden and row["frequency"] == 0 else number(row["p_alive"], 2),
+            number(row["expected_purchases"], 1),
+            number(row["clv"]),
+            between(row["clv_lower"], row["clv_upper"]),
+            number(row["expected_spend"] if really is None else really[row["customer_id"]]),
+        )
+        for row in top.to_dict("records")
+    ]
+    terminal.show(table(headings, rows), indent=0)
+
+
+def interval_name(interval: float) -> str:
+    """Name the interval for what it is."""
+    return f"{percent(interval)} interval of the expected value"
+
+
+def knows_no_leaving(posterior: CLVPosterior) -> bool:
+    """Whether the model cannot see one-time buyers leave, as BG/NBD cannot."""
+    return posterior.purchases.metadata.model == "bgnbd"
+
+
+def one_time_note() -> str:
+    """Say why P(alive) says nothing of customers who bought once."""
+    return (
+        "Of customers who bought only once, P(alive) says nothing: in BG/NBD a customer can "
+        "leave only right after a repeat purchase, so for them it is 1 for ever. Judge them by "
+        "p_purchase, the chance that they buy again within the horizon."
+    )
+
+
+def top_share(values: pd.Series[float], share: float) -> float:
+    """Share of the sum that the most valuable customers hold."""
+    count = max(round(share * len(values)), 1)
+    total = float(values.sum())
+    return float(values.nlargest(count).sum()) / total if total > 0 else float("nan")
+
+
+def ahead(horizon: Horizon, rfm: RfmTable) -> str:
+    """Name a horizon; a bare number counts in the table's unit."""
+    if horizon is None or horizon == math.inf:
+        return "the whole remaining life"
+    if not isinstance(horizon, str):
+        return f"the next {horizon:g} {unit_name(rfm.scale)}"
+    text = horizon.strip()
+    return f"the next {text[:-1].strip()} {_LENGTHS[text[-1].upper()]}"
+
+
+def _parts(posterior: CLVPosterior | PurchasePosterior) -> list[Any]:
+    spend = getattr(posterior, "spend", None)
+    return [posterior] if spend is None else [posterior.purchases, spend]  # type: ignore[union-attr]
+
+
+def _parameter(name: str, draws: Any, certain: bool) -> tuple[str, str, str, str]:
+    mean, sd = float(np.mean(draws)), float("nan") if certain else float(np.std(draws))
+    return (name, significant(mean), significant(sd, 2), _mean_and_interval(draws, certain)[1])
+
+
+def _mean_and_interval(draws: Any, certain: bool) -> tuple[str, str]:
+    mean = float(np.mean(draws))
+    if certain:
+        return significant(mean, 3), "-"
+    lower, upper = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    return significant(mean), f"{significant(float(lower))} to {significant(float(upper))}"
+
+
+def _when_asked(purchases: Any) -> str:
+    first = purchases.metadata.model == "mbgnbd"
+    return "after each purchase" if first else "after each repeat purchase"
+
+
+def _check(check: Check) -> str:
+    if check.value is None:
+        return f"{check.name} {'not available' if check.status == 'unavailable' else check.status}"
+    side = "at least" if "ESS" in check.name else "at most"
+    limit = "" if check.limit is None else f" ({side} {check.limit:g})"
+    figure = number(check.value) if check.value >= 100 else significant(check.value, 3)
+    return f"{check.name} {figure}{limit}"
+
+
+def _negative(amount: float | None) -> float | None:
+    return None if amount is None else 0.0 - amount

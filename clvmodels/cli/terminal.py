@@ -1,0 +1,120 @@
+"""What is shown while work is done, and how results are laid out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+MAX_WIDTH: Final = 100
+
+
+class Terminal:
+    """Results go to standard output, progress to standard error.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show neither; warnings and errors take another way.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        # Ids and file names may look like markup, and are shown as they are.
+        plain = {"markup": False, "highlight": False, "emoji": False}
+        self.out = Console(quiet=quiet, **plain)  # type: ignore[arg-type]
+        self.out.width = min(self.out.width, MAX_WIDTH)
+        self.err = Console(stderr=True, quiet=quiet, **plain)  # type: ignore[arg-type]
+        self.quiet = quiet
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Show a spinner and the time gone by, where somebody may be watching."""
+        if self.quiet or not self.err.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.err, transient=True) as progress:
+            progress.add_task(f"{text} ...", total=None)
+            yield
+
+    def say(self, text: str = "") -> None:
+        """Print a paragraph, wrapped to the terminal."""
+        # Not rich's own wrapping: it leaves blanks at the ends of lines, and breaks at hyphens.
+        width = self.out.width
+        lines = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+        self.out.print(lines, soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """Print a heading."""
+        self.out.print()
+        self.out.print(text, style="bold")
+        self.out.print()
+
+    def wrote(self, path: Path, what: str) -> None:
+        """Say that a file was written; the path stays in one piece."""
+        self.out.print(f"Wrote {path} ({what}, {_size(path)}).", soft_wrap=True)
+
+    def show(self, item: RenderableType, *, indent: int = 2) -> None:
+        """Print a table."""
+        self.out.print(Padding(item, (0, 0, 0, indent), expand=False))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, ruled: bool = True) -> Table:
+    """Lay out rows of text: the first column is words, the others are figures.
+
+    Where the terminal is too narrow, only the first column is folded.
+    """
+    laid_out = Table(
+        box=box.SIMPLE_HEAD if ruled else None,
+        show_header=any(headings),
+        pad_edge=False,
+        header_style="",
+        show_edge=False,
+    )
+    for position, name in enumerate(headings):
+        if position == 0:
+            laid_out.add_column(name, vertical="bottom", overflow="fold")
+        else:
+            laid_out.add_column(name, justify="right", vertical="bottom", no_wrap=True)
+    for row in rows:
+        laid_out.add_row(*row)
+    return laid_out
+
+
+def number(value: float, digits: int = 0) -> str:
+    """Print a number with thousands separators; what is missing is a dash."""
+    return "-" if value != value else f"{value:,.{digits}f}"
+
+
+def between(lower: float, upper: float, digits: int = 0) -> str:
+    """Print an interval in words, which minus signs do not confuse."""
+    return "-" if lower != lower else f"{number(lower, digits)} to {number(upper, digits)}"
+
+
+def percent(share: float, digits: int = 3) -> str:
+    """Print a share as a percentage."""
+    return "-" if share != share else f"{100 * share:.{digits}g} %"
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Print a parameter with some significant digits."""
+    if value != value:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:#.{digits}g}"
+
+
+def _size(path: Path) -> str:
+    size = float(path.stat().st_size)
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

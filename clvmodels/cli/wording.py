@@ -1,0 +1,49 @@
+"""The library speaks of arguments; on the command line they are options."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_OPTIONS: Final = {
+    "customer_id_col": "--customer-id",
+    "datetime_col": "--timestamp",
+    "monetary_value_col": "--amount",
+    "segment_cols": "--segment",
+    "observation_period_end": "--observation-end",
+    "time_unit": "--time-unit",
+    "time_scaler": "--time-scaler",
+    "refunds": "--refunds",
+    "zero_amounts": "--zero-amounts",
+    "duplicates": "--duplicates",
+    "margin": "--margin",
+    "method": "--method",
+    "draws": "--draws",
+    "tune": "--tune",
+    "chains": "--chains",
+    "random_seed": "--seed",
+    "on_failure": "--on-failure",
+    "priors": "--priors",
+    "horizon": "--horizon",
+    "discount_rate": "--discount-rate",
+    "discounting": "--discounting",
+    "interval": "--interval",
+}
+_NAMES: Final = "|".join(_OPTIONS)
+# name='value', name="value", name=3 and segment_cols[0]='value'
+_ASSIGNED: Final = re.compile(
+    rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
+)
+_BARE: Final = re.compile(r"\b(customer_id_col|datetime_col|monetary_value_col|segment_cols)\b")
+
+
+def in_options(message: str) -> str:
+    """Put a message of the library in terms of the command line's options.
+
+    Examples
+    --------
+    >>> in_options("margin=2.0 must be a share; refunds='drop' leaves them out.")
+    '--margin 2.0 must be a share; --refunds drop leaves them out.'
+    """
+    message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
+    return _BARE.sub(lambda found: _OPTIONS[found[1]], message)
