@@ -1,0 +1,298 @@
+"""The fused log-likelihoods against the row-by-row formulas and PyTensor's gradient.
+
+Parameters are drawn from the default priors, with points at three standard deviations
+added; every base is tried through PyTensor's numba mode and through ``perform``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+from clvmodels.formulas import bgnbd, gamma_gamma, mbgnbd
+from clvmodels.histories import purchase_histories, spend_histories
+from clvmodels.models import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel
+from clvmodels.models.loglikelihood import (
+    PurchaseLogLikelihood,
+    PurchaseStatistics,
+    SpendLogLikelihood,
+    SpendStatistics,
+)
+from clvmodels.models.priors import (
+    PURCHASE_DEFAULTS,
+    SPEND_DEFAULTS,
+    BetaDefault,
+    Default,
+)
+from clvmodels.simulate import simulate_rfm
+
+Array = np.ndarray
+MODES = ["NUMBA", "FAST_COMPILE"]
+POINTS = 24
+
+
+def frame(x, t_x, T, m_bar=None) -> pd.DataFrame:
+    columns = {"customer_id": np.arange(len(x)), "frequency": x, "recency": t_x, "T": T}
+    columns["monetary_value"] = np.where(np.asarray(x) > 0, 20.0 if m_bar is None else m_bar, 0.0)
+    return pd.DataFrame(columns)
+
+
+def heavy(rng: np.random.Generator) -> pd.DataFrame:
+    x = rng.integers(1_000, 5_000, size=40)
+    T = rng.uniform(100, 10_000, size=40)
+    return frame(x, T * rng.beta(5, 1, size=40), T, rng.gamma(6.0, 5.0, size=40))
+
+
+def bases() -> dict[str, pd.DataFrame]:
+    rng = np.random.default_rng(3)
+    usual = simulate_rfm(
+        600, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(1, 730), seed=2, cents=True
+    )
+    few = np.arange(5)
+    return {
+        "usual": usual,
+        "usual, in thousands of days and cents": usual.assign(
+            recency=usual["recency"] / 1e3,
+            T=usual["T"] / 1e3,
+            monetary_value=usual["monetary_value"] * 100,
+        ),
+        "x in thousands": heavy(rng),
+        "all T equal": simulate_rfm(
+            400, r=0.6, alpha=10, a=0.8, b=2.5, p=6, q=4, v=15, T=100, seed=3
+        ),
+        "T = 0 among others": pd.concat([usual.head(50), frame([0, 0, 0], [0] * 3, [0.0] * 3)]),
+        "one amount for all": usual.assign(
+            monetary_value=np.where(usual["frequency"] > 0, 9.99, 0.0)
+        ),
+        "rows many times": pd.concat([usual.head(20)] * 37),
+        "bought at once": frame(few, np.minimum(few, 1.0) * 0.0, np.zeros(5)),
+        "one customer": frame([3], [50.0], [60.0]),
+        "recency = T": frame([1, 2, 9], [5.0, 60.0, 99.0], [5.0, 60.0, 99.0]),
+    }
+
+
+BASES = bases()
+
+
+def drawn(defaults: dict[str, Default], scale: float) -> Iterator[dict[str, float]]:
+    """Points of the prior: random ones, and one parameter at a time three sd away."""
+    rng = np.random.default_rng(7)
+
+    def value(default: Default, z: float) -> float:
+        if isinstance(default, BetaDefault):
+            return 0.5 * math.erfc(-z / math.sqrt(2.0))  # Beta(1, 1) at the normal's quantile
+        return default.median * (scale if default.scaled else 1.0) * math.exp(default.sigma * z)
+
+    for _ in range(POINTS):
+        yield {name: value(default, rng.normal()) for name, default in defaults.items()}
+    for away in defaults:
+        for z in (-3.0, 3.0):
+            yield {
+                name: value(default, z if name == away else 0.0)
+                for name, default in defaults.items()
+            }
+
+
+def purchase_points(scale: float) -> Iterator[tuple[float, ...]]:
+    for point in drawn(PURCHASE_DEFAULTS, scale):
+        phi, kappa = point["phi_dropout"], point["kappa_dropout"]
+        yield point["r"], point["alpha"], phi * kappa, (1 - phi) * kappa
+
+
+def spend_points(scale: float) -> Iterator[tuple[float, ...]]:
+    for point in drawn(SPEND_DEFAULTS, scale):
+        yield point["p"], point["q"], point["v"]
+
+
+class Compiled:
+    """One compiled function per kind of model and mode; the base is an argument."""
+
+    def __init__(self, build: Callable[..., object], inputs: list[object], scalars: int) -> None:
+        self.build, self.inputs, self.scalars = build, inputs, scalars
+        self.functions: dict[str | None, Callable[..., list[Array]]] = {}
+
+    def __call__(self, mode: str | None, *arguments: object) -> tuple[float, Array]:
+        if mode not in self.functions:
+            value = self.build(*self.inputs)
+            gradient = pytensor.grad(value, self.inputs[: self.scalars])
+            self.functions[mode] = pytensor.function(self.inputs, [value, *gradient], mode=mode)
+        value, *gradient = self.functions[mode](*arguments)
+        return float(value), np.array(gradient, dtype=float)
+
+
+def plain_purchases(extra: float) -> Callable[..., object]:
+    def build(r, alpha, a, b, x, t_x, T):
+        """The log-likelihood as it is written in the papers, over rows."""
+        B = b + x + extra
+        z = pt.log(a) - pt.log(b + pt.maximum(x + extra, 1.0) - 1.0)
+        z += (r + x) * (pt.log(alpha + T) - pt.log(alpha + t_x))
+        rows = pt.gammaln(r + x) - pt.gammaln(r) + r * pt.log(alpha) - (r + x) * pt.log(alpha + T)
+        rows += pt.gammaln(a + b) - pt.gammaln(b) + pt.gammaln(B) - pt.gammaln(a + B)
+        return pt.sum(rows + pt.switch(x + extra > 0, pt.softplus(z), 0.0))
+
+    return build
+
+
+def plain_spend(p, q, v, x, m_bar):
+    rows = pt.gammaln(p * x + q) - pt.gammaln(p * x) - pt.gammaln(q) + q * pt.log(v)
+    rows += (p * x - 1) * pt.log(m_bar) + p * x * pt.log(x) - (p * x + q) * pt.log(x * m_bar + v)
+    return pt.sum(rows)
+
+
+def scalars(names: str) -> list[object]:
+    return [pt.dscalar(name) for name in names.split()]
+
+
+def tables(arrays: dict[str, Array]) -> list[object]:
+    return [pt.vector(name, dtype=array.dtype) for name, array in arrays.items()]
+
+
+PURCHASES = {"bgnbd": BetaGeoModel, "mbgnbd": ModifiedBetaGeoModel}
+FORMULAS = {"bgnbd": bgnbd.log_likelihood, "mbgnbd": mbgnbd.log_likelihood}
+_SOME = BASES["usual"]
+_TABLES = PurchaseStatistics.of(purchase_histories(_SOME), zero_has_term=True).arrays()
+_SPEND_TABLES = SpendStatistics.of(spend_histories(_SOME)).arrays()
+FUSED = {
+    name: Compiled(
+        lambda *inputs, extra=model.extra: PurchaseLogLikelihood(extra)(*inputs)[0],
+        [*scalars("r alpha a b"), *tables(_TABLES)],
+        4,
+    )
+    for name, model in PURCHASES.items()
+}
+PLAIN = {
+    name: Compiled(
+        plain_purchases(model.extra),
+        [*scalars("r alpha a b"), pt.dvector(), pt.dvector(), pt.dvector()],
+        4,
+    )
+    for name, model in PURCHASES.items()
+}
+FUSED_SPEND = Compiled(
+    lambda *inputs: SpendLogLikelihood()(*inputs)[0],
+    [*scalars("p q v"), *tables(_SPEND_TABLES)],
+    3,
+)
+PLAIN_SPEND = Compiled(plain_spend, [*scalars("p q v"), pt.dvector(), pt.dvector()], 3)
+
+
+def columns(rfm: pd.DataFrame, *names: str) -> list[Array]:
+    return [rfm[name].to_numpy(dtype=float) for name in names]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("base", list(BASES))
+@pytest.mark.parametrize("model", list(PURCHASES))
+def test_purchases(model: str, base: str, mode: str) -> None:
+    rfm = BASES[base]
+    histories = purchase_histories(rfm)
+    statistics = PurchaseStatistics.of(histories, zero_has_term=PURCHASES[model].zero_has_term)
+    x, t_x, T = columns(rfm, "frequency", "recency", "T")
+    for r, alpha, a, b in purchase_points(histories.mean_T or 1.0):
+        value, gradient = FUSED[model](mode, r, alpha, a, b, *statistics.arrays().values())
+        rows = FORMULAS[model](x, t_x, T, r=r, alpha=alpha, a=a, b=b)
+        assert value == pytest.approx(math.fsum(rows), rel=1e-10, abs=0)
+        _, expected = PLAIN[model]("NUMBA", r, alpha, a, b, x, t_x, T)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("base", list(BASES))
+def test_spend(base: str, mode: str) -> None:
+    rfm = BASES[base]
+    rfm = rfm[rfm["frequency"] > 0]
+    histories = spend_histories(rfm)
+    statistics = SpendStatistics.of(histories)
+    x, m_bar = columns(rfm, "frequency", "monetary_value")
+    for p, q, v in spend_points(histories.typical_amount):
+        value, gradient = FUSED_SPEND(mode, p, q, v, *statistics.arrays().values())
+        rows = gamma_gamma.log_likelihood(x, m_bar, p=p, q=q, v=v)
+        assert value == pytest.approx(math.fsum(rows), rel=1e-10, abs=0)
+        _, expected = PLAIN_SPEND("NUMBA", p, q, v, x, m_bar)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_modes_are_what_they_are_taken_for(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAST_COMPILE goes through ``perform``, NUMBA does not."""
+    called = []
+    plain = SpendLogLikelihood.perform
+    monkeypatch.setattr(
+        SpendLogLikelihood, "perform", lambda *args: called.append(1) or plain(*args)
+    )
+    fresh = Compiled(FUSED_SPEND.build, FUSED_SPEND.inputs, FUSED_SPEND.scalars)
+    value, _ = fresh(mode, 6.0, 4.0, 15.0, *_SPEND_TABLES.values())
+    assert math.isfinite(value)
+    assert bool(called) is (mode == "FAST_COMPILE")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("fused", "good", "arrays"),
+    [
+        (FUSED["bgnbd"], (0.5, 30.0, 0.8, 2.5), _TABLES),
+        (FUSED_SPEND, (6.0, 4.0, 15.0), _SPEND_TABLES),
+    ],
+    ids=["purchases", "spend"],
+)
+def test_outside_the_domain_the_value_is_minus_infinity(fused, good, arrays, mode: str) -> None:
+    """A sampler's step may underflow to 0; it must see a wall there, not a NaN."""
+    assert math.isfinite(fused(mode, *good, *arrays.values())[0])
+    for position in range(len(good)):
+        for bad in (0.0, -1.0, math.nan):
+            point = [bad if i == position else value for i, value in enumerate(good)]
+            value, gradient = fused(mode, *point, *arrays.values())
+            assert value == -math.inf
+            assert not np.isnan(gradient).any()
+
+
+def test_models_hold_the_fused_value_and_their_priors() -> None:
+    """The whole log density is the priors' plus the rows' log-likelihood."""
+    rfm = BASES["usual"]
+    point = {"r": 0.5, "alpha": 25.0, "phi_dropout": 0.3, "kappa_dropout": 3.0}
+    model = BetaGeoModel().build(rfm)
+    logp = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    values = {f"{n}_log__": math.log(v) for n, v in point.items() if n != "phi_dropout"}
+    values["phi_dropout_logodds__"] = math.log(0.3 / 0.7)
+    with_data = float(logp(values))
+    rows = bgnbd.log_likelihood(
+        *columns(rfm, "frequency", "recency", "T"), r=0.5, alpha=25.0, a=0.9, b=2.1
+    )
+    scale = rfm["T"].mean()
+
+    def log_normal(value: float, median: float, sigma: float) -> float:
+        z = (math.log(value) - math.log(median)) / sigma
+        return -0.5 * z * z - math.log(sigma * value * math.sqrt(2 * math.pi))
+
+    d = PURCHASE_DEFAULTS
+    prior = log_normal(0.5, d["r"].median, d["r"].sigma)
+    prior += log_normal(25.0, d["alpha"].median * scale, d["alpha"].sigma)
+    prior += log_normal(3.0, d["kappa_dropout"].median, d["kappa_dropout"].sigma)
+    assert with_data == pytest.approx(math.fsum(rows) + prior, rel=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("specification", [BetaGeoModel(), GammaGammaModel()])
+def test_users_sample_and_maximise_the_model_themselves(specification) -> None:
+    """PyMC's own sampler, nutpie through PyMC, and find_MAP agree with each other."""
+    import pymc as pm
+    from arviz_stats.base import array_stats
+
+    model = specification.build(BASES["usual"])
+    name = "alpha" if isinstance(specification, BetaGeoModel) else "q"
+    options = {"chains": 2, "cores": 1, "progressbar": False, "random_seed": 5}
+    with model:
+        mode = pm.find_MAP(progressbar=False)
+    own = pm.sample(model=model, draws=400, tune=400, nuts_sampler="pymc", **options)
+    fast = pm.sample(model=model, draws=400, tune=400, nuts_sampler="nutpie", **options)
+    samples = [np.log(tree["posterior"][name].to_numpy()) for tree in (own, fast)]
+    errors = [float(array_stats.mcse(values, method="mean")) for values in samples]
+    means = [float(values.mean()) for values in samples]
+    assert abs(means[0] - means[1]) < 4.5 * math.hypot(*errors)
+    assert abs(math.log(mode[name]) - means[0]) < 2.0 * samples[0].std()
