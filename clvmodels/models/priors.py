@@ -68,7 +68,7 @@ PURCHASE_DEFAULTS: Final[Mapping[str, Default]] = {
         1.5,
         True,
         "r / alpha is a rate per unit of time: with r near its median the mean customer makes "
-        "about 2 repeat purchases in the mean time observed, give or take a factor of 20",
+        "about 2 repeat purchases in the mean time observed, give or take a factor of 40",
     ),
     "phi_dropout": BetaDefault(
         1.0, 1.0, "mean dropout probability a / (a + b): anything between 0 and 1"
@@ -88,7 +88,7 @@ SPEND_DEFAULTS: Final[Mapping[str, Default]] = {
         1.0,
         False,
         "shape of one customer's amounts, coefficient of variation 1 / sqrt(p): 95 % of the mass "
-        "between 0.27 and 1.5",
+        "between 0.22 and 1.5",
     ),
     "q": LogNormalDefault(
         3.5,
@@ -102,7 +102,7 @@ SPEND_DEFAULTS: Final[Mapping[str, Default]] = {
         1.2,
         True,
         "mean spend is p v / (q - 1): with p and q at their medians about the typical amount, "
-        "give or take a factor of 10",
+        "give or take a factor of 30",
     ),
 }
 
@@ -153,7 +153,18 @@ def pymc_marketing_spend_priors() -> dict[str, Prior]:
 
 
 def check_names(priors: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Refuse priors of parameters that the model does not have."""
+    """Refuse what is no prior, and priors of parameters that the model does not have."""
+    if not isinstance(priors, Mapping):
+        raise SchemaError(
+            f"priors={priors!r} must be 'default', {PYMC_MARKETING!r}, or a mapping from parameter "
+            "names to pymc-extras priors."
+        )
+    for name, prior in priors.items():
+        if not hasattr(prior, "create_variable"):
+            raise SchemaError(
+                f"The prior of {name} is {prior!r}: give a pymc-extras Prior, such as "
+                "Prior('LogNormal', mu=0, sigma=1)."
+            )
     unknown = sorted(set(priors) - set(allowed))
     if unknown:
         raise SchemaError(

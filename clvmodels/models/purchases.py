@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from clvmodels.errors import SchemaError
 from clvmodels.histories import PurchaseHistories, RfmColumns, base_description, purchase_histories
 from clvmodels.inference import Result
 from clvmodels.models.base import Specification
@@ -47,10 +48,11 @@ class PurchaseSpecification(Specification):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.priors, str) and (("a" in self.priors) != ("b" in self.priors)):
-            from clvmodels.errors import SchemaError
-
-            raise SchemaError("Give priors of both a and b, or of phi_dropout and kappa_dropout.")
+        if not isinstance(self.priors, str):
+            direct = {"a", "b"} & set(self.priors)
+            through = {"phi_dropout", "kappa_dropout"} & set(self.priors)
+            if len(direct) == 1 or (direct and through):
+                raise SchemaError("Give priors of both a and b, or of phi_dropout, kappa_dropout.")
 
     def _peer_priors(self) -> dict[str, Prior]:
         return pymc_marketing_purchase_priors()
