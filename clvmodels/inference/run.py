@@ -79,8 +79,8 @@ class Settings:
         for name in ("draws", "chains", "importance_draws"):
             if getattr(self, name) < 1:
                 raise DomainError(f"{name}={getattr(self, name)!r} must be a whole number >= 1.")
-        if self.tune is not None and self.tune < 0:
-            raise DomainError(f"tune={self.tune!r} must be a whole number >= 0.")
+        if self.tune is not None and self.tune < 1:
+            raise DomainError(f"tune={self.tune!r} must be a whole number >= 1.")
 
 
 @dataclass(frozen=True, slots=True)
