@@ -34,7 +34,9 @@ _NAMES: Final = "|".join(_OPTIONS)
 _ASSIGNED: Final = re.compile(
     rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
 )
-_BARE: Final = re.compile(r"\b(customer_id_col|datetime_col|monetary_value_col|segment_cols)\b")
+_BARE: Final = re.compile(
+    r"\b(?:a )?(customer_id_col|datetime_col|monetary_value_col|segment_cols)\b"
+)
 
 
 def in_options(message: str) -> str:
@@ -45,5 +47,6 @@ def in_options(message: str) -> str:
     >>> in_options("margin=2.0 must be a share; refunds='drop' leaves them out.")
     '--margin 2.0 must be a share; --refunds drop leaves them out.'
     """
+    message = message.replace("rfm_summary", "'clvmodels summarize'")
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], message)

@@ -1,0 +1,621 @@
+"""The command line: exit codes, one-line errors, whole files, output that can be read."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import clvmodels
+from clvmodels import (
+    BetaGeoPosterior,
+    CLVPosterior,
+    GammaGammaPosterior,
+    ModifiedBetaGeoPosterior,
+    RfmTable,
+    load_posterior,
+    rfm_summary,
+)
+from clvmodels.cli import main
+from clvmodels.cli.terminal import Terminal
+from clvmodels.cli.wording import in_options
+from clvmodels.datasets import load_cdnow
+
+WIDTH = 80
+# Children find the package whatever their folder is.
+ENVIRONMENT = {
+    **os.environ,
+    "COLUMNS": str(WIDTH),
+    "PYTHONPATH": str(Path(clvmodels.__file__).parents[1]),
+}
+LOG_OPTIONS = ["--customer-id", "customer_id", "--timestamp", "date", "--amount", "amount"]
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a log, its summary, and posteriors that need no fit."""
+    folder = tmp_path_factory.mktemp("cli")
+    log = load_cdnow(sample=True)
+    log.to_parquet(folder / "log.parquet", index=False)
+    log.head(600).to_csv(folder / "log.csv", index=False)
+    rfm = rfm_summary(
+        log,
+        customer_id_col="customer_id",
+        datetime_col="date",
+        monetary_value_col="amount",
+        observation_period_end="1997-09-30",
+    )
+    rfm.to_parquet(folder / "rfm.parquet")
+    rfm.to_pandas().to_csv(folder / "rfm.csv", index=False)
+    rng = np.random.default_rng(7)
+    purchases = {
+        name: value * rng.lognormal(0, 0.05, 200)
+        for name, value in {"r": 0.243, "alpha": 30.9, "a": 0.793, "b": 2.43}.items()
+    }
+    spend = GammaGammaPosterior.from_draws(p=6.25, q=3.74 * rng.lognormal(0, 0.05, 200), v=15.4)
+    CLVPosterior(BetaGeoPosterior.from_draws(**purchases), spend).save(folder / "posterior.nc")
+    CLVPosterior(ModifiedBetaGeoPosterior.from_draws(**purchases), spend).save(folder / "m.nc")
+    BetaGeoPosterior.from_draws(**purchases).save(folder / "purchases.nc")
+    (folder / "broken.nc").write_bytes((folder / "posterior.nc").read_bytes()[:2000])
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    return folder
+
+
+def score_arguments(files: Path, output: str, *more: str) -> list[str]:
+    table, posterior = str(files / "rfm.parquet"), str(files / "posterior.nc")
+    return ["score", table, "--posterior", posterior, "-o", output, *more]
+
+
+def assert_readable(text: str) -> None:
+    """Lines fit the terminal (but for paths, which stay whole) and end in no markup."""
+    long = [line for line in text.splitlines() if len(line) > WIDTH and "Wrote" not in line]
+    assert long == []
+    assert "Traceback" not in text
+
+
+def assert_same_table(path: Path | str, expected: RfmTable) -> None:
+    """Compare but for the last bits of sums, whose order may differ."""
+    found = RfmTable.from_parquet(path)
+    pd.testing.assert_frame_equal(found.to_pandas(), expected.to_pandas(), rtol=1e-13)
+    for name in ("scale", "observation_end", "margin", "audit", "segment_cols", "options"):
+        assert getattr(found, name) == getattr(expected, name), name
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- help ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["demo", "summarize", "fit", "score"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"clvmodels {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"clvmodels \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+# --- summarize ----------------------------------------------------------------------
+
+
+def test_summarize_writes_the_librarys_table_and_its_audit(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["summarize", str(files / "log.parquet"), "-o", "new/rfm.parquet", *LOG_OPTIONS]
+    assert main([*arguments, "--observation-end", "1997-09-30"]) == 0
+    assert_same_table("new/rfm.parquet", RfmTable.from_parquet(files / "rfm.parquet"))
+    out, err = capsys.readouterr()
+    assert_readable(out)
+    assert err == ""
+    for figure in ("6,919", "-1,959", "4,960", "173,115.55", "2,357", "4,814", "1,411", "272 days"):
+        assert figure in out, figure
+    assert names_in(Path("new")) == ["rfm.parquet"]
+
+
+def test_summarize_takes_every_option(files: Path) -> None:
+    log = pd.read_csv(files / "log.csv")
+    log.loc[:4, "amount"] = [-5.0, 0.0, 7.0, 7.0, 0.0]
+    log["city"] = np.where(log["customer_id"] % 2 == 0, "Bonn", "Kiel")
+    log = pd.concat([log, log.iloc[-1:]])
+    log.to_csv("log.csv", index=False)
+    options = ["--segment", "city", "--time-unit", "W", "--time-scaler", "2", "--refunds", "net"]
+    options += ["--zero-amounts", "drop", "--duplicates", "drop", "--margin", "0.25", "-q"]
+    assert main(["summarize", "log.csv", "-o", "rfm.parquet", *LOG_OPTIONS, *options]) == 0
+    expected = rfm_summary(
+        "log.csv",
+        customer_id_col="customer_id",
+        datetime_col="date",
+        monetary_value_col="amount",
+        segment_cols=["city"],
+        time_unit="W",
+        time_scaler=2,
+        refunds="net",
+        zero_amounts="drop",
+        duplicates="drop",
+        margin=0.25,
+    )
+    expected.to_parquet("expected.parquet")
+    assert_same_table("rfm.parquet", RfmTable.from_parquet("expected.parquet"))
+
+
+# --- score --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_score_writes_what_predict_says(
+    files: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--horizon", "52W", "--discount-rate", "0.2", "--discounting", "monthly"]
+    options += ["--interval", "0.8", "--draws", "100"]
+    assert main(score_arguments(files, f"scores.{suffix}", *options)) == 0
+    read = pd.read_parquet if suffix == "parquet" else pd.read_csv
+    expected = load_posterior(files / "posterior.nc").predict(
+        RfmTable.from_parquet(files / "rfm.parquet"),
+        horizon="52W",
+        discount_rate=0.2,
+        discounting="monthly",
+        interval=0.8,
+        draws=100,
+    )
+    pd.testing.assert_frame_equal(read(f"scores.{suffix}"), expected, rtol=1e-13)
+    out, err = capsys.readouterr()
+    assert_readable(out)
+    assert err == ""
+    assert f"{expected['clv'].sum():,.0f}" in out
+    assert f"{expected['expected_purchases'].sum():,.0f}" in out
+    assert "80 % interval of the expected value" in out
+    assert "the next 52 weeks" in out
+    assert "1,411" in out
+    best = expected.nlargest(1, "clv").iloc[0]
+    assert re.search(rf"^{best['customer_id']:.0f} .* {best['clv']:,.0f} ", out, re.MULTILINE)
+
+
+def test_a_whole_life_has_no_number_of_purchases_but_a_value(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(score_arguments(files, "scores.parquet", "--horizon", "none")) == 0
+    out = capsys.readouterr().out
+    assert "the whole remaining life" in out
+    assert re.search(r"expected purchases +-$", out, re.MULTILINE)
+    assert np.isfinite(pd.read_parquet("scores.parquet")["clv"]).all()
+
+
+def test_a_plain_csv_is_scored_alike_and_what_is_assumed_is_said(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(score_arguments(files, "own.parquet")) == 0
+    arguments = ["score", str(files / "rfm.csv"), "--posterior", str(files / "posterior.nc")]
+    assert "does not say" not in capsys.readouterr().out
+    assert main([*arguments, "-o", "plain.parquet"]) == 0
+    assert "does not say its unit of time" in capsys.readouterr().out
+    own, plain = pd.read_parquet("own.parquet"), pd.read_parquet("plain.parquet")
+    pd.testing.assert_frame_equal(own, plain, rtol=1e-12)
+
+
+def test_p_alive_of_one_time_buyers_is_not_shown_where_it_means_nothing(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = RfmTable.from_parquet(files / "rfm.parquet").to_pandas()
+    frame.query("frequency == 0").head(20).to_csv("once.csv", index=False)
+    for posterior, shown in (("posterior.nc", "?"), ("m.nc", r"0\.\d\d")):
+        arguments = ["score", "once.csv", "--posterior", str(files / posterior)]
+        assert main([*arguments, "-o", "scores.csv"]) == 0
+        out = capsys.readouterr().out
+        assert ("P(alive) says nothing" in out) == (shown == "?")
+        shown = re.escape(shown) if shown == "?" else shown
+        assert len(re.findall(rf"^\d+ +0 +\d+ +{shown} ", out, re.MULTILINE)) == 10
+
+
+# --- what goes wrong ----------------------------------------------------------------
+
+SUMMARIZE = ["summarize", "{}/log.parquet", "-o", "x.parquet", *LOG_OPTIONS]
+SCORE = ["score", "{}/rfm.parquet", "--posterior", "{}/posterior.nc", "-o", "x.csv"]
+WRONG = {
+    "no such command": (["scroe"], "No such command"),
+    "no such option": (["demo", "--fast"], "--fast"),
+    "missing option": (["summarize", "{}/log.parquet", "-o", "x.parquet"], "--customer-id"),
+    "no such choice": (["fit", "{}/rfm.parquet", "-o", "x.nc", "--method", "best"], "best"),
+    "no such log": (["summarize", "no.parquet", "-o", "x.parquet", *LOG_OPTIONS], "no.parquet"),
+    "no such column": (
+        [*SUMMARIZE, "--amount", "amonut"],
+        "--amount amonut",
+    ),
+    "no log": (["summarize", "{}/broken.nc", "-o", "x.parquet", *LOG_OPTIONS], "broken.nc"),
+    "no date": (
+        [*SUMMARIZE, "--observation-end", "soon"],
+        "soon",
+    ),
+    "nothing left": (
+        [*SUMMARIZE, "--observation-end", "1990-01-01"],
+        "no purchase is left",
+    ),
+    "margin": (
+        [*SUMMARIZE, "--margin", "2"],
+        "--margin 2",
+    ),
+    "summary to csv": (["summarize", "{}/log.csv", "-o", "x.csv", *LOG_OPTIONS], "x.csv"),
+    "folder": (["summarize", "{}/log.csv", "-o", "{}", *LOG_OPTIONS], "must end in"),
+    "no such table": (["fit", "no.parquet", "-o", "x.nc"], "no.parquet"),
+    "no table": (["fit", "{}/other.csv", "-o", "x.nc"], "customer_id"),
+    "no draws": (["fit", "{}/rfm.parquet", "-o", "x.nc", "--draws", "0"], "--draws 0"),
+    "no tuning": (["fit", "{}/rfm.parquet", "-o", "x.nc", "--tune", "0"], "--tune 0"),
+    "no such posterior": (
+        ["score", "{}/rfm.parquet", "--posterior", "no.nc", "-o", "x.csv"],
+        "no.nc",
+    ),
+    "broken posterior": (
+        ["score", "{}/rfm.parquet", "--posterior", "{}/broken.nc", "-o", "x.csv"],
+        "broken.nc",
+    ),
+    "purchases alone": (
+        ["score", "{}/rfm.parquet", "--posterior", "{}/purchases.nc", "-o", "x.csv"],
+        "spend",
+    ),
+    "scores to text": (
+        ["score", "{}/rfm.parquet", "--posterior", "{}/posterior.nc", "-o", "x.txt"],
+        "x.txt",
+    ),
+    **{
+        f"{option} {value}": (
+            [*SCORE, f"--{option}", value],
+            f"--{option}",
+        )
+        for option, value in [
+            ("horizon", "soon"),
+            ("horizon", "-3"),
+            ("horizon", "nan"),
+            ("discount-rate", "-0.1"),
+            ("interval", "90"),
+            ("draws", "0"),
+            ("draws", "many"),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_is_one_clear_line(
+    files: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, named = WRONG[case]
+    before = names_in(files)
+    assert main([part.format(files) for part in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert named in err
+    assert names_in(Path()) == []
+    assert names_in(files) == before
+
+
+def test_an_unreadable_folder_is_one_line(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").write_text("")
+    assert main(score_arguments(files, "file/scores.parquet")) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert main(score_arguments(files, "scores.parquet")) == 2
+    assert "permission" in capsys.readouterr().err.lower()
+
+
+def test_a_bug_keeps_its_traceback(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(CLVPosterior, "predict", fail)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        main(score_arguments(files, "scores.parquet"))
+
+
+def test_a_failed_write_leaves_the_old_file(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def half(frame: pd.DataFrame, path: Path, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    Path("scores.parquet").write_bytes(b"old")
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", half)
+    assert main(score_arguments(files, "scores.parquet")) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert Path("scores.parquet").read_bytes() == b"old"
+    assert names_in(Path()) == ["scores.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("message", "spoken"),
+    [
+        (
+            "customer_id_col='id' is no column of the log, which has 'a'.",
+            "--customer-id id is no column of the log, which has 'a'.",
+        ),
+        ('pass refunds="drop" to leave them out', "pass --refunds drop to leave them out"),
+        ("segment_cols[1]='x' is no column", "--segment x is no column"),
+        ("discount_rate=-0.1 must be", "--discount-rate -0.1 must be"),
+        ("use method='nuts'.", "use --method nuts."),
+        ("Give rfm_summary a monetary_value_col.", "Give 'clvmodels summarize' --amount."),
+        ("time_unit='D', time_scaler=7.", "--time-unit D, --time-scaler 7."),
+    ],
+)
+def test_messages_name_options(message: str, spoken: str) -> None:
+    assert in_options(message) == spoken
+
+
+# --- progress, quiet, interrupts ------------------------------------------------------
+
+
+def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(score_arguments(files, "scores.parquet", "--quiet")) == 0
+    assert capsys.readouterr() == ("", "")
+    assert Path("scores.parquet").is_file()
+
+
+def test_progress_is_for_terminals_that_want_it() -> None:
+    def shown(*, terminal: bool, quiet: bool) -> str:
+        shower = Terminal(quiet=quiet)
+        shower.err = Console(stderr=True, force_terminal=terminal, quiet=quiet, width=WIDTH)
+        with shower.err.capture() as captured, shower.step("Counting sheep"):
+            pass
+        return captured.get()
+
+    assert "Counting sheep ..." in shown(terminal=True, quiet=False)
+    assert shown(terminal=False, quiet=False) == ""
+    assert shown(terminal=True, quiet=True) == ""
+
+
+def test_an_interrupt_is_130_and_leaves_no_file(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(frame: pd.DataFrame, path: Path, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupted)
+    assert main(score_arguments(files, "scores.parquet")) == 130
+    assert capsys.readouterr().err.startswith("Interrupted")
+    assert names_in(Path()) == []
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_interrupt_that_a_library_turns_into_its_own_error_is_130(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise RuntimeError("query was interrupted") from None
+
+    monkeypatch.setattr(CLVPosterior, "predict", broken)
+    assert main(score_arguments(files, "scores.parquet")) == 130
+
+
+# --- fits ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_fit_writes_a_posterior_and_says_what_it_found(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", str(files / "rfm.parquet"), "-o", "posterior.nc", "--seed", "1"]
+    assert main([*arguments, "--method", "laplace", "--on-failure", "raise"]) == 0
+    posterior = load_posterior("posterior.nc")
+    out, err = capsys.readouterr()
+    assert_readable(out)
+    assert err == ""
+    # The maximum of the likelihood, and half a standard error of it
+    draws = {**posterior.purchases.draws(), **posterior.spend.draws()}
+    assert abs(np.median(draws["r"]) - 0.2426) < 0.5 * 0.0126
+    assert abs(np.median(draws["alpha"]) - 4.4136 * 7) < 0.5 * 0.378 * 7
+    for name, values in draws.items():
+        assert re.search(rf"^ +{name} +{values.mean():#.4g} ", out, re.MULTILINE), name
+    assert out.count("Verdict: pass") == 2
+    assert posterior.purchases.metadata.method == "laplace"
+    assert names_in(Path()) == ["posterior.nc"]
+
+
+@pytest.mark.slow
+def test_fit_takes_model_and_priors_and_a_mode_has_no_interval(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--method", "map", "--model", "mbgnbd", "--priors", "pymc-marketing"]
+    assert main(["fit", str(files / "rfm.csv"), "-o", "p.nc", *options, "--time-scaler", "7"]) == 0
+    posterior = load_posterior("p.nc")
+    metadata = posterior.purchases.metadata
+    assert (metadata.model, metadata.method) == ("mbgnbd", "map")
+    assert metadata.priors["r"]["dist"] == "Weibull"
+    assert metadata.scale.days == 7
+    out = capsys.readouterr().out
+    assert "uncertainty not available" in " ".join(out.split())
+    assert re.search(r"^ +r +\S+ +- +-$", out, re.MULTILINE)
+    arguments = ["score", str(files / "rfm.csv"), "--posterior", "p.nc", "-o", "scores.csv"]
+    assert main(arguments) == 0
+    assert re.search(r"interval of the expected value +-$", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_table_without_amounts_is_fitted_for_purchases(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.read_csv(files / "rfm.csv").drop(columns=["monetary_value", "first_value"]).to_csv(
+        "rfm.csv", index=False
+    )
+    assert main(["fit", "rfm.csv", "-o", "p.nc", "--method", "map"]) == 0
+    assert isinstance(load_posterior("p.nc"), BetaGeoPosterior)
+    assert "no amounts" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_fit_that_does_not_converge_is_4_unless_a_warning_is_enough(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", str(files / "rfm.parquet"), "-o", "posterior.nc", "--seed", "1"]
+    arguments += ["--method", "nuts", "--tune", "1", "--draws", "5", "--on-failure"]
+    assert main([*arguments, "raise"]) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Error: The nuts fit did not converge")
+    assert err.count("\n") == 1
+    assert "--on-failure warn" in err
+    assert names_in(Path()) == []
+    assert main([*arguments, "warn"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("Warning: The nuts fit did not converge")
+    assert "Verdict: fail" in out
+    assert names_in(Path()) == ["posterior.nc"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_fit_is_130_and_leaves_no_file(files: Path) -> None:
+    code = textwrap.dedent("""
+        import sys
+        import clvmodels.inference.run as run
+        from clvmodels.cli import main
+        sample = run.sample_nuts
+        def announced(*arguments, **options):
+            print("sampling", flush=True)
+            return sample(*arguments, **options)
+        run.sample_nuts = announced
+        sys.exit(main(sys.argv[1:]))
+    """)
+    arguments = ["fit", str(files / "rfm.parquet"), "-o", "posterior.nc", "--method", "nuts"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--draws", "10000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "sampling\n"
+        time.sleep(2)
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("Interrupted")
+    assert names_in(Path()) == []
+
+
+# --- demo ---------------------------------------------------------------------------
+
+
+def simple_formula(log: pd.DataFrame, end: pd.Timestamp, years: float) -> tuple[float, float]:
+    """Value of all customers and annual churn by direct arithmetic on the log."""
+    days = log[log["date"] <= end].groupby(["customer_id", "date"])["amount"].sum().reset_index()
+    gaps = days.groupby("customer_id")["date"].diff().dropna().dt.days
+    first = days.groupby("customer_id")["date"].min()
+    silent = (end - days.groupby("customer_id")["date"].max()).dt.days
+    watched = (end - first).dt.days.sum() / 365.25
+    lost = (silent > gaps.quantile(0.95)).mean()
+    churn = 1 - (1 - lost) ** (len(first) / watched)
+    rate = np.log(1.1) - np.log(1 - churn)
+    retained = (1 - np.exp(-rate * years)) / rate
+    return float(days["amount"].sum() / watched * retained * len(first)), float(churn)
+
+
+@pytest.mark.slow
+def test_demo_goes_the_whole_way() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "clvmodels.cli", "demo", "--out", "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert_readable(done.stdout)
+    # CPU time: what it takes on a machine that has nothing else to do
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
+
+    out = Path("out")
+    expected = ["picture.png", "posterior.nc", "rfm.parquet", "scores.csv", "scores.parquet"]
+    assert names_in(out) == expected
+    assert (out / "picture.png").read_bytes().startswith(b"\x89PNG")
+    rfm, scores = (
+        RfmTable.from_parquet(out / "rfm.parquet"),
+        pd.read_parquet(out / "scores.parquet"),
+    )
+    posterior = load_posterior(out / "posterior.nc")
+    assert all(verdict.status == "pass" for verdict in posterior.verdicts.values())
+    pd.testing.assert_frame_equal(
+        scores, posterior.predict(rfm, horizon="39W", discount_rate=0.1), rtol=1e-12
+    )
+    pd.testing.assert_frame_equal(pd.read_csv(out / "scores.csv"), scores, rtol=1e-12)
+
+    log, end = load_cdnow(), pd.Timestamp("1997-09-30")
+    later = log[log["date"] > end]
+    spent = (later["amount"] * 1.1 ** (-(later["date"] - end).dt.days / 365.25)).sum()
+    simple, churn = simple_formula(log, end, 273 / 365.25)
+    text = " ".join(done.stdout.split())
+    assert "69,659" in text
+    assert "49,086" in text
+    assert text.count("Verdict: pass") == 2
+    assert f"model {scores['clv'].sum():,.0f} " in text
+    assert f"what they really spent {spent:,.0f} " in text
+    assert f"simple formula {simple:,.0f} " in text
+    assert f"churn of {100 * churn:.3g} % a year" in text
+    once = int((rfm.to_pandas()["frequency"] == 0).sum())
+    assert f"{once:,} of 23,570 customers" in text
+    for customer in scores.nlargest(10, "clv")["customer_id"]:
+        assert re.search(rf"^{customer} ", done.stdout, re.MULTILINE), customer
+
+
+@pytest.mark.slow
+def test_the_demos_interval_is_that_of_the_sum(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(score_arguments(files, "scores.parquet")) == 0
+    scores = pd.read_parquet("scores.parquet")
+    found = re.search(
+        r"90 % interval of the expected value +([\d,]+) to ([\d,]+)", capsys.readouterr().out
+    )
+    assert found is not None
+    lower, upper = (float(end.replace(",", "")) for end in found.groups())
+    rfm = RfmTable.from_parquet(files / "rfm.parquet")
+    posterior = load_posterior(files / "posterior.nc")
+    bought, spent = posterior.purchases.draws(), posterior.spend.draws()
+    totals = [
+        CLVPosterior(
+            BetaGeoPosterior.from_draws(**{n: v[i] for n, v in bought.items()}),
+            GammaGammaPosterior.from_draws(**{n: v[j] for n, v in spent.items()}),
+        )
+        .predict(rfm)["clv"]
+        .sum()
+        for i, j in np.random.default_rng(3).integers(0, 200, (60, 2))
+    ]
+    # Pairs of draws one by one: nine in ten of them inside
+    inside = np.mean([(lower <= total <= upper) for total in totals])
+    assert abs(inside - 0.9) < 4 * np.sqrt(0.09 / 60)
+    assert lower < scores["clv"].sum() < upper
+    assert upper - lower < (scores["clv_upper"] - scores["clv_lower"]).sum()
