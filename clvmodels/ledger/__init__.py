@@ -11,9 +11,18 @@ from clvmodels.ledger.expressions import (
     summary_expr,
 )
 from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.run import Ledger, collect, empty_result, gap_quantile_of_log, to_rfm
+from clvmodels.ledger.rows import SEGMENT
+from clvmodels.ledger.run import (
+    Ledger,
+    collect,
+    empty_result,
+    gap_quantile_of_log,
+    tidy,
+    to_rfm,
+)
 
 __all__ = [
+    "SEGMENT",
     "Ledger",
     "audit_expr",
     "audit_of",
@@ -27,5 +36,6 @@ __all__ = [
     "read_id_map",
     "rfm_of",
     "summary_expr",
+    "tidy",
     "to_rfm",
 ]

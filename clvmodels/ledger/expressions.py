@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
-from clvmodels.ledger.rows import SEGMENT, classify, summing, to_persons
+from clvmodels.ledger.engines import earliest, total_of
+from clvmodels.ledger.rows import SEGMENT, classify, to_persons
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -90,14 +91,19 @@ def purchases_expr(
 
 
 def customers_of(ledger: ibis.Table, options: LogOptions) -> ibis.Table:
-    """Select the customers of a ledger: customer_id, purchases, first, last, total ..."""
+    """Select the customers of a ledger.
+
+    Returns
+    -------
+    ibis.Table
+        customer_id, purchases, first, last; with amounts total and first_value; then
+        segment_0, ...
+    """
     columns = ["customer", "purchases", "first", "last"]
     columns += ["total", "first_value"] if options.has_money else []
-    segments = {name: SEGMENT.format(i) for i, name in enumerate(options.segment_cols)}
+    columns += [SEGMENT.format(i) for i in range(len(options.segment_cols))]
     used = ledger.filter(ledger["reason"] == int(Reason.USED))
-    return used.select(
-        *columns, **{name: used[column] for name, column in segments.items()}
-    ).rename({CUSTOMER_ID: "customer"})
+    return used.select(*columns).rename({CUSTOMER_ID: "customer"})
 
 
 def rfm_of(customers: ibis.Table, options: LogOptions, end: Any) -> ibis.Table:
@@ -119,7 +125,8 @@ def rfm_of(customers: ibis.Table, options: LogOptions, end: Any) -> ibis.Table:
         repeats = (c["purchases"] - 1).cast("float64")
         mean = (c["total"] - c["first_value"]) / repeats.nullif(0.0)
         columns |= {MONETARY_VALUE: mean.fill_null(0.0), FIRST_VALUE: c["first_value"]}
-    return c.select(**columns, **{name: c[name] for name in options.segment_cols})
+    segments = {name: c[SEGMENT.format(i)] for i, name in enumerate(options.segment_cols)}
+    return c.select(**columns, **segments)
 
 
 def audit_of(ledger: ibis.Table) -> ibis.Table:
@@ -133,16 +140,15 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
     """
     import ibis
 
-    sum_of = summing(ledger)
     names = set(ledger.columns)
     return ledger.group_by("reason").agg(
         rows=ledger["rows"].sum(),
         customers=ledger["customer"].count(),
         periods=ledger["purchases"].sum(),
         last=ledger["last"].max(),
-        amount=sum_of(ledger["total"]) if "total" in names else ibis.null("float64"),
+        amount=total_of(ledger["total"]) if "total" in names else ibis.null("float64"),
         **{
-            name: sum_of(ledger[name]) if name in names else ibis.literal(0.0)
+            name: total_of(ledger[name]) if name in names else ibis.literal(0.0)
             for name in ("extra", "extra_amount", "negative_rows", "negative")
         },
     )
@@ -164,12 +170,10 @@ def merge_customers(customers: ibis.Table, options: LogOptions) -> ibis.Table:
     }
     if options.has_money:
         aggregates |= {
-            "total": summing(c)(c["total"]),
-            "first_value": c["first_value"].argmin(c["first"]),
+            "total": total_of(c["total"]),
+            "first_value": earliest(c["first_value"], c["first"]),
         }
-    for name in options.segment_cols:
-        aggregates[name] = c[name].argmin(c["first"], where=c[name].notnull())
-    return c.group_by(CUSTOMER_ID).agg(**aggregates)
+    return c.group_by(CUSTOMER_ID).agg(**aggregates, **_earliest(c, "first"))
 
 
 # --- stage 1: customer-periods -----------------------------------------------------
@@ -191,20 +195,19 @@ def _to_periods(rows: ibis.Table, options: LogOptions) -> ibis.Table:
     if options.duplicates == "drop":
         rows = _split_copies(rows, options)
     keys = ["customer", "period", "reason"]
-    sum_of = summing(rows)
     aggregates: dict[str, Any] = {
         "rows": rows["keep"].sum() if options.duplicates == "drop" else rows.count()
     }
     if options.has_money:
-        aggregates["total"] = sum_of(rows["amount"])
+        aggregates["total"] = total_of(rows["amount"])
     if options.duplicates == "drop":
         aggregates["extra"] = rows["extra"].sum()
         if options.has_money:
-            aggregates["extra_amount"] = sum_of(rows["amount"] * rows["extra"])
+            aggregates["extra_amount"] = total_of(rows["amount"] * rows["extra"])
     if options.has_money and options.refunds == "net":
         refund = rows["amount"] < 0
         aggregates["negative_rows"] = refund.cast("int64").sum()
-        aggregates["negative"] = sum_of(ibis.ifelse(refund, rows["amount"], 0.0))
+        aggregates["negative"] = total_of(ibis.ifelse(refund, rows["amount"], 0.0))
     if not options.segment_cols:
         return rows.group_by(keys).agg(**aggregates)
     # one row per moment first: then the earliest value is unique, the smallest of its moment
@@ -256,7 +259,7 @@ def _to_ledger(periods: ibis.Table, options: LogOptions) -> ibis.Table:
         "last": p["period"].max(),
     }
     if options.has_money:
-        aggregates["first_value"] = p["total"].argmin(p["period"])
+        aggregates["first_value"] = earliest(p["total"], p["period"])
     names = ("rows", "total", "extra", "extra_amount", "negative_rows", "negative")
     sums = _resum(p, [name for name in names if name in p.columns])
     return p.group_by(["customer", "reason"]).agg(**aggregates, **sums, **_earliest(p, "period"))
@@ -264,9 +267,8 @@ def _to_ledger(periods: ibis.Table, options: LogOptions) -> ibis.Table:
 
 def _resum(table: ibis.Table, names: Any) -> dict[str, Any]:
     """Sum columns that are sums already; compensated where they are amounts."""
-    sum_of = summing(table)
     return {
-        name: (sum_of(table[name]) if table[name].type().is_floating() else table[name].sum())
+        name: (total_of(table[name]) if table[name].type().is_floating() else table[name].sum())
         for name in names
     }
 
@@ -274,4 +276,4 @@ def _resum(table: ibis.Table, names: Any) -> dict[str, Any]:
 def _earliest(table: ibis.Table, by: str) -> dict[str, Any]:
     """First value in time of each segment column, missing values passed over."""
     names = [name for name in table.columns if name.startswith("segment_")]
-    return {name: table[name].argmin(table[by], where=table[name].notnull()) for name in names}
+    return {name: earliest(table[name], table[by], where=table[name].notnull()) for name in names}

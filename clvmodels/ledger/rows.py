@@ -1,15 +1,14 @@
 """Rows of a log, as Ibis expressions: customer, calendar period, and reason to be left out.
 
-Everything here is portable SQL, except where DuckDB has something better (`summing`) or
-forgets something (`LogOptions.time_zone`).
+Everything here is portable; what DuckDB wants differently is in `clvmodels.ledger.engines`.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
+from clvmodels.ledger.engines import local_time
 from clvmodels.schema import TimeScale
 from clvmodels.transactions import LogOptions
 
@@ -123,8 +122,10 @@ def customer_key(column: Any) -> dict[str, Any]:
     kind = column.type()
     if kind.is_floating():
         absent = column.isnull() | column.isnan()
-        whole = ~column.isinf() & (column == column.floor()) & (column.abs() <= 2.0**53)
-        key = ibis.ifelse(whole & ~absent, column, None).cast("int64")
+        exact = column.abs() <= 2.0**53
+        number = ibis.ifelse(exact, column, 0.0)  # floor overflows on what is larger
+        whole = exact & (number == number.floor())
+        key = ibis.ifelse(whole & ~absent, number, None).cast("int64")
         return {"customer": key, "no_customer": absent, "fractional": ~absent & ~whole}
     if kind.is_string() or kind.is_uuid():
         key = column.cast("string")
@@ -141,7 +142,7 @@ def _to_stamp(column: Any, options: LogOptions) -> Any:
     if kind.is_string():
         return _parse_dates(column)
     if kind.is_timestamp() and options.time_zone not in (None, "UTC"):
-        return _builtins()["timezone"](options.time_zone, column)
+        return local_time(options.time_zone, column)
     if kind.is_timestamp() and kind.timezone is not None:
         return column.cast("timestamp")
     if kind.is_timestamp() and (kind.scale or 0) > 6:
@@ -190,31 +191,3 @@ def period_ordinal(stamp: Any, scale: TimeScale) -> Any:
         return (days + 3 + 7 * _WEEKS_BEFORE_1970) // 7 - (_WEEKS_BEFORE_1970 - 1)
     hours = stamp.hour().cast("int64") if stamp.type().is_timestamp() else 0
     return days * 24 + hours
-
-
-def summing(table: ibis.Table) -> Any:
-    """Return the backend's compensated sum if it has one, so that row order does not matter."""
-    import ibis
-
-    try:
-        backend = table.get_backend().name
-    except ibis.common.exceptions.IbisError:  # an unbound table, or several backends
-        backend = ""
-    fsum = _builtins()["fsum"]
-    return fsum if backend == "duckdb" else (lambda column: column.sum())
-
-
-@functools.cache
-def _builtins() -> dict[str, Any]:
-    import ibis
-    import ibis.expr.datatypes as dt
-
-    @ibis.udf.agg.builtin(signature=((dt.float64,), dt.float64))
-    def fsum(column):  # type: ignore[no-untyped-def]
-        """DuckDB's sum with Kahan's compensation."""
-
-    @ibis.udf.scalar.builtin(signature=((dt.string, dt.Timestamp("UTC")), dt.timestamp))
-    def timezone(zone, column):  # type: ignore[no-untyped-def]
-        """DuckDB's local wall-clock time of an instant."""
-
-    return {"fsum": fsum, "timezone": timezone}

@@ -125,17 +125,15 @@ def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table
         if len(tables) > 1:
             customers = merge_customers(customers, options)
         rfm = rfm_of(customers, options, end).order_by(CUSTOMER_ID)
-        return _tidy(backend.to_pyarrow(rfm))
+        return tidy(backend.to_pyarrow(rfm))
 
 
 @contextmanager
 def _reading() -> Iterator[None]:
     """Say in our own words that a file cannot be read."""
-    import duckdb
-
     try:
         yield
-    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
+    except _unreadable() as error:
         raise SchemaError(f"the log cannot be read: {error}") from error
 
 
@@ -155,6 +153,18 @@ def empty_result(audit: Audit) -> SchemaError:
     )
 
 
+def _unreadable() -> tuple[type[Exception], ...]:
+    """Errors of the embedded engine that are about the data and not about the machine."""
+    import duckdb
+
+    return (
+        duckdb.DataError,
+        duckdb.InvalidInputException,
+        duckdb.IOException,
+        duckdb.NotSupportedError,
+    )
+
+
 def _attach_map(persons: pa.Table | None, log: Any, backend: Any) -> Any:
     import ibis
 
@@ -169,7 +179,7 @@ def _split(ledger: pa.Table, options: LogOptions, backend: Any, float_ids: bool)
     """Ledger -> customers and audit."""
     table = attach(backend, ledger, "ledger")
     lines = backend.to_pyarrow(audit_of(table)).to_pylist()
-    customers = _tidy(backend.to_pyarrow(customers_of(table, options)))
+    customers = tidy(backend.to_pyarrow(customers_of(table, options)))
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
         raise SchemaError(
@@ -224,7 +234,7 @@ def _ids_from_text(ledger: pa.Table) -> pa.Table:
     return ledger.set_column(ledger.schema.get_field_index("customer"), "customer", numbers)
 
 
-def _tidy(table: pa.Table) -> pa.Table:
+def tidy(table: pa.Table) -> pa.Table:
     """One chunk per column, text as string, and no column of the null type."""
     columns = []
     for column in table.combine_chunks().columns:

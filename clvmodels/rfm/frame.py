@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clvmodels.errors import SchemaError
+from clvmodels.ledger import tidy
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -60,7 +61,7 @@ def validated(frame: pd.DataFrame) -> pa.Table:
         ],
         preserve_index=False,
     )
-    return table.replace_schema_metadata(None).sort_by(CUSTOMER_ID).combine_chunks()
+    return tidy(table.replace_schema_metadata(None).sort_by(CUSTOMER_ID))
 
 
 def _to_float(column: pd.Series[Any]) -> FloatArray:

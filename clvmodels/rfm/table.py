@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
-from clvmodels.ledger import Ledger, collect, read_id_map, to_rfm
+from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import PERIOD_FREQUENCY, ordinal_of, start_of
 from clvmodels.schema import (
@@ -358,7 +358,8 @@ def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table
         first_value = columns[FIRST_VALUE].to_numpy()
         data["total"] = first_value + frequency * columns[MONETARY_VALUE].to_numpy()
         data["first_value"] = first_value
-    return pa.table(data | {name: columns[name] for name in rfm.segment_cols})
+    segments = {SEGMENT.format(i): columns[name] for i, name in enumerate(rfm.segment_cols)}
+    return pa.table(data | segments)
 
 
 def _renamed(ids: pa.ChunkedArray, id_map: pa.Table | None) -> Any:

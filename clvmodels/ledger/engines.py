@@ -1,0 +1,61 @@
+"""What DuckDB does better than portable SQL; every other backend gets the portable form."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+
+def total_of(column: Any) -> Any:
+    """Sum floats, compensated where the backend can, so that row order does not matter."""
+    return _builtins()["fsum"](column) if _is_duckdb(column) else column.sum()
+
+
+def earliest(value: Any, by: Any, *, where: Any = None) -> Any:
+    """Return the value at the smallest ``by``, which must be unique in its group."""
+    if not _is_duckdb(value):
+        return value.argmin(by, where=where)
+    # Ibis writes an ordered FIRST, which sorts each group
+    return _arg_min(value.type(), by.type())(value, by, where=where)
+
+
+def local_time(zone: str, column: Any) -> Any:
+    """Return the wall-clock time of instants in a zone (DuckDB forgets a column's zone)."""
+    name = f"UTC{zone}" if zone[0] in "+-" else zone
+    return _builtins()["timezone"](name, column)
+
+
+def _is_duckdb(column: Any) -> bool:
+    import ibis
+
+    try:
+        return bool(column.get_backend().name == "duckdb")
+    except ibis.common.exceptions.IbisError:  # an unbound table, or several backends
+        return False
+
+
+@functools.cache
+def _builtins() -> dict[str, Any]:
+    import ibis
+    import ibis.expr.datatypes as dt
+
+    @ibis.udf.agg.builtin(signature=((dt.float64,), dt.float64))
+    def fsum(column):  # type: ignore[no-untyped-def]
+        """Sum with Kahan's compensation."""
+
+    @ibis.udf.scalar.builtin(signature=((dt.string, dt.Timestamp("UTC")), dt.timestamp))
+    def timezone(zone, column):  # type: ignore[no-untyped-def]
+        """Local wall-clock time of an instant."""
+
+    return {"fsum": fsum, "timezone": timezone}
+
+
+@functools.cache
+def _arg_min(value: Any, by: Any) -> Any:
+    import ibis
+
+    @ibis.udf.agg.builtin(signature=((value, by), value))
+    def arg_min(value, by):  # type: ignore[no-untyped-def]
+        """Value at the smallest ``by``."""
+
+    return arg_min
