@@ -7,7 +7,7 @@ OUT ?= demo-output
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick lint format wheel constraints clean distclean
+.PHONY: help env demo test test-quick lint format bench wheel constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ lint: env ## ruff and mypy, as CI runs them
 format: env ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: env ## measure speed and memory beside pymc-marketing (an hour); ONLY=NAME for one suite
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 wheel: env ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist

@@ -17,7 +17,8 @@ def compiled[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     A cached loop does not notice that a loop it calls from another file has changed:
     remove ``__pycache__`` after editing one.
     """
-    return _compile(function, {})
+    # Said outright: numba would else hand on the options of whichever loop called first.
+    return _compile(function, {"fastmath": False})
 
 
 def compiled_sum[**P, R](function: Callable[P, R]) -> Callable[P, R]:

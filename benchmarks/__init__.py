@@ -1,0 +1,1 @@
+"""Benchmarks: every claim of speed or memory is measured here, beside a peer."""

@@ -1,0 +1,96 @@
+"""How fast a posterior is, and how right: against pymc-marketing and against NUTS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.bases import base_parquet
+from benchmarks.measure import Measured, run
+from benchmarks.table import Row
+
+CHAINS, DRAWS = 4, 1000
+
+
+def rows(*, large: bool = True) -> Iterator[Row]:
+    """Measure the table of the fits, row by row.
+
+    Parameters
+    ----------
+    large : bool
+        Whether to measure the bases of one and ten million customers too.
+    """
+    yield from _cold()
+    yield from _hundred_thousand()
+    if large:
+        yield from _million()
+        yield from _ten_million()
+
+
+def _cold() -> Iterator[Row]:
+    base = str(base_parquet("cdnow"))
+    ours = run("fit_ours", repeats=3, base=base, method="auto")
+    peer = run("fit_peer", repeats=3, base=base)
+    yield Row(
+        "fit 2,357 (CDNOW), auto, cold", ours, "<= 1/2 of peer", _ratio(ours, peer) >= 2, peer
+    )
+
+
+def _hundred_thousand() -> Iterator[Row]:
+    base = str(base_parquet("100000"))
+    ours = run("fit_ours", repeats=3, base=base, method="nuts", draws=DRAWS, chains=CHAINS)
+    peer = run("fit_peer", base=base, draws=DRAWS, chains=2)
+    met = _ratio(ours, peer) >= 8 and _converged(ours)
+    yield Row("fit 100,000, nuts 4 x 1,000", ours, "<= 1/8 of peer, R-hat, ESS", met, peer)
+
+
+def _million() -> Iterator[Row]:
+    base = str(base_parquet("1000000"))
+    nuts = run("fit_ours", base=base, method="nuts", draws=DRAWS, chains=CHAINS)
+    yield Row(
+        "fit 1,000,000, nuts 4 x 1,000", nuts, "<= 150 s", _within(nuts, 150, _converged(nuts))
+    )
+    laplace = run("fit_ours", repeats=3, base=base, method="laplace")
+    good = _largest(laplace, "k-hat") < 0.7
+    yield Row("fit 1,000,000, laplace", laplace, "<= 15 s, k-hat < 0.7", _within(laplace, 15, good))
+    reference = run("fit_ours", base=base, method="nuts", draws=2500, chains=CHAINS)
+    mean, sd = _differences(laplace, reference)
+    met = mean <= 0.1 and sd <= 0.05 and _smallest(reference, "bulk ESS") >= 10_000
+    note = f"means within {mean:.3f} sd, sds within {sd:.1%}"
+    yield Row("  laplace against NUTS, ESS >= 10,000", reference, note, met)
+
+
+def _ten_million() -> Iterator[Row]:
+    base = str(base_parquet("10000000"))
+    ours = run("fit_ours", base=base, method="laplace")
+    met = _within(ours, 90, ours.peak_mb <= 6 * 1024)
+    yield Row("fit 10,000,000 from Parquet, laplace", ours, "<= 90 s, <= 6 GB", met)
+
+
+def _ratio(ours: Measured, peer: Measured) -> float:
+    return peer.median / ours.median
+
+
+def _within(measured: Measured, seconds: float, also: bool) -> bool:
+    return measured.median <= seconds and also
+
+
+def _converged(measured: Measured) -> bool:
+    return _largest(measured, "R-hat") <= 1.01 and _smallest(measured, "bulk ESS") >= 1000
+
+
+def _largest(measured: Measured, part: str) -> float:
+    return max(value for name, value in measured.found["checks"].items() if part in name)
+
+
+def _smallest(measured: Measured, part: str) -> float:
+    return min(value for name, value in measured.found["checks"].items() if part in name)
+
+
+def _differences(one: Measured, reference: Measured) -> tuple[float, float]:
+    """Largest difference of means in reference sds, and of sds as a share."""
+    pairs = [
+        (one.found["moments"][name], wanted) for name, wanted in reference.found["moments"].items()
+    ]
+    means = max(abs(got[0] - wanted[0]) / wanted[1] for got, wanted in pairs)
+    sds = max(abs(got[1] / wanted[1] - 1.0) for got, wanted in pairs)
+    return means, sds

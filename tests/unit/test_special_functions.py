@@ -1,0 +1,48 @@
+"""Special functions for compiled loops against SciPy, NumPy and mpmath."""
+
+import mpmath
+import numpy as np
+import pytest
+from scipy.special import digamma as scipy_digamma
+
+from clvmodels.formulas.special import digamma, exp_negative, log1p_unit
+
+ULP = 2.0**-52
+
+
+def exponents() -> np.ndarray:
+    rng = np.random.default_rng(7)
+    return -np.concatenate(
+        [[0.0, 707.9], rng.uniform(0, 700, 4000), 10 ** rng.uniform(-15, 1, 4000)]
+    )
+
+
+def test_exp_negative_is_right_to_a_few_ulp() -> None:
+    y = exponents()
+    found = np.array([exp_negative(one) for one in y])
+    assert np.max(np.abs(found / np.exp(y) - 1)) <= 4 * ULP
+
+
+@pytest.mark.parametrize("y", [-708.0, -1e4, -np.inf])
+def test_exp_negative_ends_in_nothing(y: float) -> None:
+    assert 0 <= exp_negative(y) < 1e-307
+
+
+def test_log1p_unit_is_right_to_a_few_ulp() -> None:
+    e = np.exp(exponents())
+    found = np.array([log1p_unit(one) for one in e])
+    assert np.max(np.abs(found / np.log1p(e) - 1)) <= 4 * ULP
+    assert log1p_unit(0.0) == 0.0
+    assert log1p_unit(1.0) == pytest.approx(np.log(2), rel=1e-15)
+
+
+@pytest.mark.parametrize("x", [1e-8, 1e-3, 0.3, 1.0, 1.4616321449683622, 7.99, 8.0, 50.0, 1e8])
+def test_digamma_against_mpmath(x: float) -> None:
+    wanted = float(mpmath.digamma(mpmath.mpf(x)))
+    assert digamma(x) == pytest.approx(wanted, rel=1e-13, abs=2e-15)
+
+
+def test_digamma_against_scipy() -> None:
+    x = 10 ** np.random.default_rng(3).uniform(-3, 6, 2000)
+    found = np.array([digamma(one) for one in x])
+    np.testing.assert_allclose(found, scipy_digamma(x), rtol=1e-12, atol=1e-14)
