@@ -86,7 +86,7 @@ def test_a_failed_laplace_fit_goes_on_to_nuts_and_says_so() -> None:
         # A t with 2 degrees of freedom in 8 dimensions: most of it lies far from the mode.
         squares = sum(pm.Flat(f"x{number}") ** 2 for number in range(8))
         pm.Potential("t", -5.0 * pm.math.log1p(squares / 2.0))
-    settings = Settings(method="laplace", random_seed=2, draws=2000, tune=1000, progressbar=False)
+    settings = Settings(method="laplace", random_seed=2, draws=6000, tune=1000, progressbar=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = infer(model, settings, customers=10**6)
