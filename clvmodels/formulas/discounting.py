@@ -78,4 +78,8 @@ def flow_value(
     """
     length, rate, month_length = check_discounting(horizon, delta, month)
     theta, _ = np.broadcast_arrays(check_discounting(decay, 0.0, None)[0], length)
-    return np.asarray(_flow_value_ufunc(theta, length, rate, month_length), dtype=np.float64)
+    # The compiled loop may compute the last, partial month of an endless horizon ahead of the
+    # branch that returns without it: the flag that inf - inf leaves behind means nothing.
+    with np.errstate(invalid="ignore"):
+        values = _flow_value_ufunc(theta, length, rate, month_length)
+    return np.asarray(values, dtype=np.float64)
