@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
+import numpy as np
+
+from clvmodels.errors import DomainError
 from clvmodels.histories import RfmColumns, SpendHistories, spend_histories
 from clvmodels.inference import Result
 from clvmodels.models.base import Specification
@@ -15,6 +18,9 @@ from clvmodels.posterior import GammaGammaPosterior, Metadata
 if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
+
+# With fewer customers the priors hold p and q, even where all amounts agree.
+_FEW: Final = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class GammaGammaModel(Specification):
 
     def _prepare(self, columns: RfmColumns) -> tuple[SpendHistories, float]:
         histories = spend_histories(columns)
+        _refuse_one_amount(histories)
         return histories, self._given_scale(self.v_scale, histories.typical_amount)
 
     def _base(self, statistics: SpendHistories) -> Mapping[str, float]:
@@ -78,3 +85,14 @@ class GammaGammaModel(Specification):
 
     def _posterior(self, result: Result, metadata: Metadata) -> GammaGammaPosterior:
         return GammaGammaPosterior(result.tree, metadata)
+
+
+def _refuse_one_amount(histories: SpendHistories) -> None:
+    """Without any variation p and q grow without bound: there is no posterior to find."""
+    mean = histories.total / histories.x
+    if histories.customers >= _FEW and np.ptp(mean) <= 1e-9 * mean.max():
+        raise DomainError(
+            f"All {histories.customers:,} repeat customers spend {mean[0]:,.6g} per purchase, so "
+            "there is no variation for the spend model to learn from: multiply the expected "
+            "purchases by that amount."
+        )
