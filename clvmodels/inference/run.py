@@ -17,6 +17,7 @@ from clvmodels.inference.density import Density, compile_density
 from clvmodels.inference.laplace import sample_laplace
 from clvmodels.inference.mode import Mode, find_mode
 from clvmodels.inference.nuts import sample_nuts
+from clvmodels.inference.progress import progress
 from clvmodels.schema import check_choice
 from clvmodels.verdict import (
     Verdict,
@@ -161,21 +162,23 @@ def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: b
 
 
 def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Result:
-    found = sample_laplace(
-        density,
-        mode,
-        draws=settings.draws,
-        chains=settings.chains,
-        importance_draws=settings.importance_draws,
-        seed=seed,
-    )
-    stats: dict[str, npt.NDArray[Any]] = {"lp": found.logp}
-    tree = _tree(density, found.theta, stats, "laplace", seed)
-    tree["sample_stats"].attrs.update(
-        khat=found.khat,
-        importance_ess=found.importance_ess,
-        importance_draws=settings.importance_draws,
-    )
+    with progress("Laplace: weighing draws", shown=settings.progressbar) as told:
+        found = sample_laplace(
+            density,
+            mode,
+            draws=settings.draws,
+            chains=settings.chains,
+            importance_draws=settings.importance_draws,
+            seed=seed,
+            progress=told,
+        )
+    tree = _tree(density, found.theta, {"lp": found.logp}, "laplace", seed)
+    whole = {
+        "khat": found.khat,
+        "importance_ess": found.importance_ess,
+        "importance_draws": settings.importance_draws,
+    }
+    tree["sample_stats"] = xr.DataTree(tree["sample_stats"].to_dataset().assign(whole))
     return Result(tree, laplace_verdict(found.khat, found.importance_ess), "laplace", seed, ())
 
 

@@ -85,17 +85,27 @@ class Posterior:
         }
 
     def summary(self) -> pd.DataFrame:
-        """ArviZ's table of means, sds, intervals, ESS and R-hat, by parameter."""
+        """ArviZ's table of means, sds and intervals, by parameter.
+
+        Markov chains have ESS, R-hat and Monte Carlo errors beside them; importance
+        draws the effective sample size of their weights, since the draws are resampled
+        from those. A mode stands alone, without uncertainty.
+        """
+        import pandas as pd
         from arviz_stats import summary
 
         if self.certain:
-            table = {name: values[:1] for name, values in self.draws().items()}
-            import pandas as pd
-
-            return pd.DataFrame({"mode": {name: value[0] for name, value in table.items()}})
+            return pd.DataFrame({"mode": {name: v[0] for name, v in self.draws().items()}})
+        chains = self.metadata.method in ("nuts", "given")
         frame: pd.DataFrame = summary(
-            self.tree, var_names=list(self.parameters), round_to="none", ci_kind="eti"
+            self.tree,
+            var_names=list(self.parameters),
+            kind="all" if chains else "stats",
+            round_to="none",
+            ci_kind="eti",
         )
+        if self.metadata.method == "laplace":
+            frame["importance_ess"] = float(self.tree["sample_stats"]["importance_ess"])
         return frame
 
     def fingerprint(self) -> str:
