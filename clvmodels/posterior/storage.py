@@ -38,7 +38,10 @@ AnyPosterior = PurchasePosterior | GammaGammaPosterior | CLVPosterior
 def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
     """Write posteriors as groups of one file, whole or not at all."""
     target = Path(path)
-    record = {name: one.metadata.to_dict() for name, one in posteriors.items()}
+    record = {
+        name: one.metadata.to_dict() | {"draws_digest": one.fingerprint()}
+        for name, one in posteriors.items()
+    }
     root = xr.Dataset(
         attrs={"format": FORMAT, "format_version": FORMAT_VERSION, "metadata": json.dumps(record)}
     )
@@ -126,7 +129,8 @@ def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterio
     metadata = Metadata.from_dict(entry)
     groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
     posterior = _CLASSES[metadata.model](xr.DataTree.from_dict(groups), metadata)
-    posterior.draws()  # a parameter that is not there is found here, not in a prediction
+    if posterior.fingerprint() != entry["draws_digest"]:
+        raise ValueError(f"the draws of {name} are not those that were saved")
     return posterior
 
 
