@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 
 from clvmodels.cli.files import check_output, write_aside, write_frame
 from clvmodels.cli.fit import fit_base
@@ -22,6 +21,8 @@ from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.schema import annual_rate_to_delta
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clvmodels.economics import SimpleClv
     from clvmodels.posterior import CLVPosterior, TotalValue
     from clvmodels.rfm import RfmSplit
@@ -34,6 +35,12 @@ HORIZON: Final = "39W"
 FUTURE: Final[dict[str, Any]] = {"horizon": HORIZON, "discount_rate": RATE, "interval": INTERVAL}
 SEED: Final = 1997
 FILES: Final = ("rfm.parquet", "posterior.nc", "scores.parquet", "scores.csv", "picture.png")
+OWN_LOG: Final = (
+    "clvmodels summarize orders.csv -o rfm.parquet \\",
+    "    --customer-id CUSTOMER --timestamp DATE --amount AMOUNT",
+    "clvmodels fit rfm.parquet -o posterior.nc",
+    "clvmodels score rfm.parquet --posterior posterior.nc -o scores.csv",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ def run(out: Path, *, quiet: bool) -> None:
         check_output(out / name) for name in FILES
     )
     terminal = Terminal(quiet=quiet)
+    _introduce(terminal)
     log, split = _observe(terminal)
     write_aside(rfm_file, split.train.to_parquet)
     posterior = _fit(terminal, split)
@@ -85,6 +93,16 @@ def run(out: Path, *, quiet: bool) -> None:
         _tell_files(terminal, out)
 
 
+def _introduce(terminal: Terminal) -> None:
+    terminal.heading("What are the customers of a shop worth?")
+    terminal.say(
+        "CDNOW sold music on the internet. The log has every purchase, in US dollars, of all "
+        "customers who first bought between January and March 1997. Let today be "
+        f"{TODAY}: we look at the purchases up to then, predict the {HORIZON[:-1]} weeks that "
+        "follow, and compare with what really happened."
+    )
+
+
 def _observe(terminal: Terminal) -> tuple[pd.DataFrame, RfmSplit]:
     with terminal.step("Reading the log"):
         from clvmodels.datasets import load_cdnow
@@ -100,13 +118,6 @@ def _observe(terminal: Terminal) -> tuple[pd.DataFrame, RfmSplit]:
             test_period_end=LAST,
         )
     if not terminal.quiet and split.train.audit is not None:
-        terminal.heading("What are the customers of a shop worth?")
-        terminal.say(
-            "CDNOW sold music on the internet. The log has every purchase, in US dollars, of the "
-            f"{len(split.train):,} customers who first bought between January and March 1997. Let "
-            f"today be {TODAY}: we look at the purchases up to then, predict the {HORIZON[:-1]} "
-            "weeks that follow, and compare with what really happened."
-        )
         terminal.heading("1. From the log to one row per customer")
         show_audit(terminal, split.train.audit, split.train.time_unit)
     return log, split
@@ -153,6 +164,8 @@ def _predict(
 
 def _discounted_spend(log: pd.DataFrame, customers: pd.Series[Any]) -> pd.Series[float]:
     """What customers spent after today, discounted day by day as the predictions are."""
+    import pandas as pd
+
     days = (log["date"] - pd.Timestamp(TODAY)).dt.days
     value = (log["amount"] * np.exp(-annual_rate_to_delta(RATE) * days))[days > 0]
     spent: pd.Series[float] = value.groupby(log["customer_id"]).sum()
@@ -231,7 +244,10 @@ def _tell_files(terminal: Terminal, out: Path) -> None:
     for name, meaning in zip(FILES, what, strict=True):
         terminal.wrote(out / name, meaning)
     terminal.say()
-    terminal.say("With your own log: clvmodels summarize, then fit, then score; each has --help.")
+    terminal.say("The same with a log of your own (each command has --help):")
+    terminal.say()
+    for line in OWN_LOG:
+        terminal.out.print(f"  {line}", soft_wrap=True)
 
 
 def _off(value: float, truth: float) -> str:

@@ -23,8 +23,8 @@ INTERVAL: Final = 0.9
 _PERIODS: Final = {"h": "hour", "D": "day", "W": "calendar week", "M": "calendar month"}
 _LENGTHS: Final = {"H": "hours", "D": "days", "W": "weeks", "M": "months", "Y": "years"}
 _MODELS: Final = {
-    "bgnbd": "How often customers buy, and when they leave: BG/NBD",
-    "mbgnbd": "How often customers buy, and when they leave: MBG/NBD",
+    "bgnbd": "How often customers buy, and when they leave: BG/NBD, time in {unit}",
+    "mbgnbd": "How often customers buy, and when they leave: MBG/NBD, time in {unit}",
     "gamma_gamma": "What they spend per purchase: Gamma-Gamma",
 }
 _METHODS: Final = {
@@ -85,7 +85,7 @@ def unit_name(scale: TimeScale) -> str:
 def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosterior) -> None:
     """Show parameters with intervals, and whether they may be trusted."""
     for part in _parts(posterior):
-        terminal.heading(_MODELS[part.metadata.model])
+        terminal.heading(_MODELS[part.metadata.model].format(unit=unit_name(part.scale)))
         rows = [_parameter(name, draws, part.certain) for name, draws in part.draws().items()]
         headings = ("parameter", "mean", "sd", f"{percent(INTERVAL)} interval")
         terminal.show(table(headings, rows))
