@@ -21,12 +21,12 @@ from clvmodels.schema import FloatArray
 _X16, _W16 = np.polynomial.legendre.leggauss(16)
 _LEGENDRE = np.polynomial.legendre.legvander(_X16, 15) * (np.arange(16) + 0.5)
 _TERMS = 2048
-_PLACES = 512
-_PANEL = 2.0  # in u
+_MAX_PANELS = 32
+_PANEL = 2.0  # length in u of one panel, where a and |d| are at most _SMOOTH
+_SMOOTH = 12.0
 _MONTHLY_PANEL = 1.0
-_MAX_A = 12.0  # of a and |d|
-_MAX_A_MONTHLY = 5.0
-_MAX_W = 1e4  # of horizon / A: at most 10 panels
+_MONTHLY_SMOOTH = 4.0
+_MAX_SIZE = 40.0  # of a and |d|
 _MAX_DISCOUNT = 10.0  # of delta times horizon
 _MAX_MONTHS = 4096.0
 _TOLERANCE = 1e-14
@@ -96,18 +96,40 @@ def _monthly_weights(
 
 
 @compiled
+def _count_panels(
+    R: float, A: float, a: float, c: float, horizon: float, delta: float, month: float
+) -> int:
+    """Panels that make the rule good to 1e-11; 0 where it is not for this case.
+
+    The limits were found in a scan against _robust.py, which a test repeats.
+    """
+    d = abs(c - R - 1.0)
+    size = max(a, d)
+    if math.isinf(horizon) or d > c or size > _MAX_SIZE or delta * horizon > _MAX_DISCOUNT:
+        return 0
+    end = math.log1p(horizon / A)
+    if month == 0.0:
+        panels = end / _PANEL * max(1.0, size / _SMOOTH)
+    elif horizon <= _MAX_MONTHS * month:
+        panels = end / _MONTHLY_PANEL * max(1.0, size / _MONTHLY_SMOOTH)
+    else:
+        return 0
+    return math.ceil(panels) if panels <= _MAX_PANELS else 0
+
+
+@compiled
 def _place_nodes(
     A: float,
     horizon: float,
     delta: float,
     month: float,
+    panels: int,
     u: FloatArray,
     du: FloatArray,
     discount: FloatArray,
-) -> int:
-    """Fill nodes and weights in u = ln(1 + s/A) with their discounts; return their number."""
+) -> None:
+    """Fill nodes and weights in u = ln(1 + s/A) with their discounts."""
     end = math.log1p(horizon / A)
-    panels = math.ceil(end / (_PANEL if month == 0.0 else _MONTHLY_PANEL))
     for k in range(panels):
         lo, hi, n = end * k / panels, end * (k + 1) / panels, 16 * k
         for i in range(16):
@@ -116,22 +138,6 @@ def _place_nodes(
             discount[n + i] = math.exp(-delta * A * math.expm1(u[n + i]))
         if month > 0.0:
             _monthly_weights(A, lo, hi, delta, month, discount[n : n + 16])
-    return 16 * panels
-
-
-@compiled
-def _in_reach(
-    R: float, A: float, a: float, c: float, horizon: float, delta: float, month: float
-) -> bool:
-    """Whether the rule is good to 1e-11, by limits found in a scan against _robust.py."""
-    d = abs(c - R - 1.0)
-    if math.isinf(horizon) or d > c or delta * horizon > _MAX_DISCOUNT:
-        return False
-    if horizon > A * _MAX_W:
-        return False
-    if month == 0.0:
-        return a <= _MAX_A and d <= _MAX_A
-    return a <= _MAX_A_MONTHLY and d <= _MAX_A_MONTHLY and horizon <= _MAX_MONTHS * month
 
 
 @compiled
@@ -152,15 +158,16 @@ def _pair(
         return 0.0, 0.0, filled
     c = a + B
     d = c - R - 1.0
-    if not _in_reach(R, A, a, c, horizon, delta, month):
+    panels = _count_panels(R, A, a, c, horizon, delta, month)
+    if panels == 0:
         return math.nan, math.nan, filled
     u, du, discount, v, series = work[0], work[1], work[2], work[3], work[4]
-    n = _place_nodes(A, horizon, delta, month, u, du, discount)
-    for i in range(n):
+    _place_nodes(A, horizon, delta, month, panels, u, du, discount)
+    for i in range(16 * panels):
         v[i] = -math.expm1(-u[i])
     total, discounted = 0.0, 0.0
-    for lo in range(0, n, 16):
-        hi = min(lo + 16, n)
+    for lo in range(0, 16 * panels, 16):
+        hi = lo + 16
         terms, filled = _count_terms(a, d, c, v[hi - 1], coefficients, filled)
         if terms < 0:
             return math.nan, math.nan, filled
@@ -188,7 +195,7 @@ def series_loop(
     discounted: FloatArray,
 ) -> None:
     """Both values element by element; the coefficients are kept while R, a, B stay."""
-    coefficients, work = np.empty(_TERMS), np.empty((5, _PLACES))
+    coefficients, work = np.empty(_TERMS), np.empty((5, 16 * _MAX_PANELS))
     coefficients[0] = 1.0
     filled = 1
     for i in range(R.size):
@@ -215,7 +222,7 @@ def series_block(
     discounted: FloatArray,
 ) -> None:
     """Both values for every draw and every (x, T); sort by x to share coefficients."""
-    coefficients, work = np.empty(_TERMS), np.empty((5, _PLACES))
+    coefficients, work = np.empty(_TERMS), np.empty((5, 16 * _MAX_PANELS))
     coefficients[0] = 1.0
     for i in range(r.size):
         filled = 1
