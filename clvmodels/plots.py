@@ -64,6 +64,7 @@ def plot_totals(
     for place, value in enumerate(totals.values()):
         axes.text(value, place - 0.33, f"{unit}{value:,.0f}", ha="right", va="bottom", fontsize=9)
     axes.set_ylim(len(totals) - 0.5, -0.65)
+    axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{unit}{value:,.0f}")
 
 
