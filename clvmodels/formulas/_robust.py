@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.discounting import _flow_value
+from clvmodels.formulas.discounting import flow_of_one
 from clvmodels.schema import FloatArray
 
 _NEGLIGIBLE = -31.0  # logarithm of a share of the whole that no longer counts: 3e-14
@@ -154,13 +154,16 @@ def _over_rates(
     """E[g(rate p)] for every p; the loop over p is inside, so that it is vectorised."""
     out[:] = 0.0
     endless = math.isinf(horizon) and month == 0.0
+    discount, interest = math.exp(-delta * month), -math.expm1(-delta * month)
     for j in range(rate.size):
         if endless:  # g(theta) = 1 / (theta + delta)
             for k in range(p.size):
                 out[k] += weight[j] / (rate[j] * p[k] + delta)
         else:
             for k in range(p.size):
-                out[k] += weight[j] * _flow_value(rate[j] * p[k], horizon, delta, month)
+                out[k] += weight[j] * flow_of_one(
+                    rate[j] * p[k], horizon, delta, month, discount, interest
+                )
 
 
 @compiled

@@ -17,29 +17,40 @@ from clvmodels.schema import FloatArray
 
 
 @compiled
-def _flow_value(theta: float, horizon: float, delta: float, month: float) -> float:
-    """Value of one flow; ``month == 0`` discounts continuously."""
+def flow_of_one(
+    theta: float, horizon: float, delta: float, month: float, discount: float, interest: float
+) -> float:
+    """Value of one flow; ``month == 0`` discounts continuously.
+
+    discount = e^(-delta month) and interest = 1 - discount, given as they stay the same
+    in a loop over flows.
+    """
     if month == 0.0:
         rate = theta + delta
-        if rate == 0.0:
-            return horizon
-        return -math.expm1(-rate * horizon) / rate
+        return -math.expm1(-rate * horizon) / rate if rate > 0.0 else horizon
     if horizon == 0.0:
         return 0.0
     # Month k yields e^(-theta (k-1) month) first, discounted by e^(-delta k month):
     # a geometric series over the full months, then what is left of the last one.
-    first = month if theta == 0.0 else -math.expm1(-theta * month) / theta
+    ended = -math.expm1(-theta * month)
+    lost = interest + discount * ended  # 1 - e^(-(theta + delta) month)
+    if lost == 0.0:
+        return horizon
+    first = month if theta == 0.0 else ended / theta
+    if math.isinf(horizon):
+        return first * discount / lost
     months = np.floor(horizon / month)
     step = (theta + delta) * month
-    if step == 0.0:
-        return horizon
-    value = first * math.exp(-delta * month) / -math.expm1(-step)
-    if not math.isfinite(months):
-        return value
-    value *= -math.expm1(-step * months)
+    value = first * discount / lost * -math.expm1(-step * months)
     rest = max(horizon - months * month, 0.0)
     last = rest if theta == 0.0 else -math.expm1(-theta * rest) / theta
-    return value + last * math.exp(-step * months - delta * month)
+    return value + last * discount * math.exp(-step * months)
+
+
+@compiled
+def _flow_value(theta: float, horizon: float, delta: float, month: float) -> float:
+    discount, interest = math.exp(-delta * month), -math.expm1(-delta * month)
+    return flow_of_one(theta, horizon, delta, month, discount, interest)
 
 
 _flow_value_ufunc = np.frompyfunc(_flow_value, 4, 1)
