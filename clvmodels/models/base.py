@@ -128,13 +128,32 @@ class Specification(ABC):
             progressbar=progressbar,
             on_failure=on_failure,
         )
-        columns = rfm_columns(rfm)
+        return self.fit_columns(rfm_columns(rfm), settings, observation_end=observation_end(rfm))
+
+    def fit_columns(
+        self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
+    ) -> Any:
+        """Fit to columns that were checked already; see :meth:`fit`."""
         statistics, scale = self._prepare(columns)
-        base = self._base(statistics)
+        base, priors = self._base(statistics), as_dict(self.resolved_priors(scale))
+        key = (self.name, json.dumps(priors, sort_keys=True))
         model = self._build(statistics, scale)
-        key = (self.name, json.dumps(as_dict(self.resolved_priors(scale)), sort_keys=True))
         result = infer(model, settings, customers=int(base["customers"]), key=key)
-        return self._posterior(result, self._metadata(rfm, columns, statistics, scale, result))
+        metadata = Metadata(
+            model=self.name,
+            method=result.method,
+            scale=columns.scale or TimeScale(),
+            observation_end=observation_end,
+            verdict=result.verdict,
+            priors=priors,
+            prior_scales={self._scale_name(): scale},
+            seed=result.seed,
+            notes=result.notes,
+            base=base,
+            fingerprint=statistics.fingerprint(),
+            versions=_versions(),
+        )
+        return self._posterior(result, metadata)
 
     def resolved_priors(self, scale: float) -> dict[str, Prior]:
         """The priors in the units of the data, the way that they enter the model."""
@@ -165,29 +184,6 @@ class Specification(ABC):
     @abstractmethod
     def _scale_name(self) -> str: ...
 
-    def _metadata(
-        self,
-        rfm: RfmTable | pd.DataFrame,
-        columns: RfmColumns,
-        statistics: Any,
-        scale: float,
-        result: Result,
-    ) -> Metadata:
-        return Metadata(
-            model=self.name,
-            method=result.method,
-            scale=columns.scale or TimeScale(),
-            observation_end=_observation_end(rfm),
-            verdict=result.verdict,
-            priors=as_dict(self.resolved_priors(scale)),
-            prior_scales={self._scale_name(): scale},
-            seed=result.seed,
-            notes=result.notes,
-            base=self._base(statistics),
-            fingerprint=statistics.fingerprint(),
-            versions=_versions(),
-        )
-
     def _given_scale(self, given: float | None, from_data: float) -> float:
         return from_data if given is None else check_scale(self._scale_name(), given)
 
@@ -198,7 +194,8 @@ class Specification(ABC):
         return replace(self, **changes)
 
 
-def _observation_end(rfm: RfmTable | pd.DataFrame) -> str | None:
+def observation_end(rfm: RfmTable | pd.DataFrame) -> str | None:
+    """ISO date at which a table was looked at; None of a plain frame."""
     if not isinstance(rfm, RfmTable) or rfm.observation_end is None:
         return None
     end = rfm.observation_end

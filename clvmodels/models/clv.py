@@ -7,6 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from clvmodels.histories import rfm_columns
+from clvmodels.inference import Settings
+from clvmodels.models.base import observation_end
 from clvmodels.models.bgnbd import BetaGeoModel
 from clvmodels.models.gamma_gamma import GammaGammaModel
 from clvmodels.models.purchases import PurchaseSpecification
@@ -50,4 +53,9 @@ class CLVModel:
         DomainError
             The base holds nothing that a model could learn from.
         """
-        return CLVPosterior(self.purchases.fit(rfm, **options), self.spend.fit(rfm, **options))
+        columns, settings = rfm_columns(rfm), Settings(**options)
+        end = observation_end(rfm)
+        return CLVPosterior(
+            self.purchases.fit_columns(columns, settings, observation_end=end),
+            self.spend.fit_columns(columns, settings, observation_end=end),
+        )
