@@ -16,7 +16,7 @@ from typing import Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaln, expit, gammaln
+from scipy.special import betainc, betaln, expit, gammaln, xlogy
 
 from clvmodels.formulas._domain import check_counts, check_histories, check_horizon, check_positive
 from clvmodels.formulas.residual import (
@@ -302,9 +302,7 @@ class BetaGeometric:
         r, alpha, a, b = _check(**parameters)
         log_none = -np.log1p(t / alpha)  # of alpha / (alpha + t)
         some = -np.expm1(log_none)
-        with np.errstate(divide="ignore"):  # t = 0: no purchase, log 0
-            log_some = np.where(n > 0, n * np.log(some), 0.0) if n.any() else 0.0
-        log_n = gammaln(r + n) - gammaln(r) - gammaln(n + 1.0) + r * log_none + log_some
+        log_n = gammaln(r + n) - gammaln(r) - gammaln(n + 1.0) + r * log_none + xlogy(n, some)
         asked = n + self.extra_stays
         stays = np.exp(betaln(a, b + asked) - betaln(a, b) + log_n)
         last = np.maximum(asked - 1.0, 0.0)
