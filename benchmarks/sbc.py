@@ -1,4 +1,4 @@
-"""Simulation-based calibration: are the posteriors what they say they are?
+"""Simulation-based calibration of the posteriors: are they what they say they are.
 
 Parameters are drawn from a prior, a base is simulated from them, and the model is fitted
 with that same prior. Over many bases the rank of the true parameter among the posterior's
