@@ -242,8 +242,14 @@ def summarise(log: list[Row], **options: Any) -> RfmTable | None:
     policy={"refunds": "drop", "zero_amounts": "keep", "duplicates": "keep"},
     cut=None,
 )
-@example(  # 0.1 + 0.2 - 0.3 is not 0 in binary, and yet no purchase
-    log=[("ann", EPOCH, paid, None) for paid in (0.1, 0.2, -0.3)],
+@example(  # of the values of one moment the smallest
+    log=[("ann", EPOCH, 1.0, kind) for kind in (None, "web", "shop", "web")],
+    unit=("D", 1),
+    policy={"refunds": "drop", "zero_amounts": "keep", "duplicates": "keep"},
+    cut=None,
+)
+@example(  # 1.1 + 2.2 - 3.3 is 4e-16 in binary in any order, and yet no purchase
+    log=[("ann", EPOCH, paid, None) for paid in (1.1, 2.2, -3.3)],
     unit=("D", 1),
     policy={"refunds": "net", "zero_amounts": "keep", "duplicates": "keep"},
     cut=None,

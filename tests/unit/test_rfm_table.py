@@ -65,6 +65,13 @@ def test_refunds() -> None:
     assert "1 negative rows netted" in str(net.audit)
 
 
+def test_a_netted_total_that_is_rounding_is_no_purchase() -> None:
+    rows = [("a", "2020-01-02", paid) for paid in (1.1, 2.2, -3.3)]  # 4e-16 in any order
+    got = rfm_summary(log(("a", "2020-01-01", 0.001), *rows), refunds="net", **NAMES)
+    assert got.to_pandas()["frequency"].tolist() == [0]
+    assert left_out(got) == {"refund": 3}
+
+
 def test_each_row_has_the_first_reason_that_applies() -> None:
     rows = pd.DataFrame(
         [
