@@ -95,8 +95,7 @@ def test_totals_of_the_same_cents_are_one_history(rng) -> None:
     histories = spend_histories(frame)
     distinct = {(int(n), int(c)) for n, c in zip(x, cents, strict=True)}
     assert {
-        (int(n), round(total * 100))
-        for n, total in zip(histories.x, histories.total, strict=True)
+        (int(n), round(total * 100)) for n, total in zip(histories.x, histories.total, strict=True)
     } == distinct
     assert len(histories.x) == len(distinct)
     in_cents = spend_histories(frame.assign(monetary_value=frame["monetary_value"] * 100))
@@ -131,7 +130,7 @@ def test_rows_that_contradict_themselves_are_refused(change, says: str) -> None:
 def test_missing_columns_are_named_with_those_found() -> None:
     with pytest.raises(SchemaError, match=r"lacks recency, T; found customer_id, frequency"):
         purchase_histories(BASE[["customer_id", "frequency"]])
-    with pytest.raises(SchemaError, match="lacks monetary_value.*monetary_value_col"):
+    with pytest.raises(SchemaError, match=r"lacks monetary_value.*monetary_value_col"):
         spend_histories(BASE.drop(columns="monetary_value"))
     with pytest.raises(SchemaError, match="found list"):
         purchase_histories([1, 2])
