@@ -313,10 +313,6 @@ class _FusedLogLikelihood(Op):  # type: ignore[misc]
         """The same Op where only the value is wanted; its derivatives must not be used."""
         return self
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> list[tuple[Variable, ...]]:
-        """One value and one derivative for each parameter."""
-        return [(pt.constant(self.n_parameters + 1),)]
-
     def pullback(
         self,
         inputs: Sequence[Variable],
