@@ -28,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 Whitened = Callable[[FloatArray, FloatArray, FloatArray], tuple[float, FloatArray]]
 
 _KEPT: Final = 16
+# Rows of data from which a lock-free function pays for its compilation of a second.
+_WORTH_COMPILING: Final = 20_000
 _compiled: OrderedDict[Hashable, _Compiled] = OrderedDict()
 
 
@@ -74,10 +76,20 @@ class Density:
     def whitened_function(self) -> Whitened:
         """Return a function (z, loc, scale) -> value and gradient by z at loc + scale z.
 
-        It holds no interpreter lock, so chains run side by side.
+        On a base of some size it holds no interpreter lock, so that chains run side by
+        side; on a small one an evaluation takes so little that compiling this would
+        take longer than what it saves.
         """
+        if max(map(np.size, self.data.values()), default=0) < _WORTH_COMPILING:
+            return self._whitened
         call, data = self.compiled.whitened_call, self._arguments(self.compiled.gradient)
         return lambda z, loc, scale: call(z, loc, scale, *data)
+
+    def _whitened(
+        self, z: FloatArray, loc: FloatArray, scale: FloatArray
+    ) -> tuple[float, FloatArray]:
+        value, gradient = self(loc + scale @ z)
+        return value, scale.T @ gradient
 
     def _arguments(self, function: _Function) -> list[npt.NDArray[Any]]:
         return [self.data[name] for name in function.arguments]
