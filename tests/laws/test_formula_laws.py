@@ -183,8 +183,10 @@ def test_a_living_customer_buys_less_than_one_who_cannot_drop_out(
         value = discounted_if_alive(R, A, a, B, horizon, delta, month=month)
         annuity = R / A * flow_value(0.0, horizon, delta, month=month)
         assert value <= annuity * (1 + SLACK)
-        loyal = discounted_if_alive(R, A, 1e-9 * B, B, horizon, delta, month=month)
-        near(loyal, annuity, 1e-6)
+        # m(s) >= (R/A) (1 - (R+1) E[p] s/A), Bernoulli's inequality: here all but 1e-7
+        rarely = 1e-7 * B * A / ((R + 1) * horizon)
+        loyal = discounted_if_alive(R, A, rarely, B, horizon, delta, month=month)
+        assert annuity * (1 - 1e-7 - SLACK) <= loyal <= annuity * (1 + SLACK)
 
 
 @given(powers(-6, 2), powers(-6, 2), LENGTHS)
