@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import mpmath
 import numpy as np
 import pandas as pd
 import pytensor
@@ -250,6 +251,67 @@ def test_outside_the_domain_the_value_is_minus_infinity(fused, good, arrays, mod
             value, gradient = fused(mode, *point, *arrays.values())
             assert value == -math.inf
             assert not np.isnan(gradient).any()
+
+
+# Where a chain or a line search may look, tens of prior standard deviations away. A sum of
+# large numbers that cancel is a false mode there, and a chain that finds it stays.
+FAR = [
+    (0.5, 30.0, 1e20, 1e19),
+    (0.5, 30.0, 1e20, 1e-3),
+    (0.5, 30.0, 0.3, 1e12),
+    (0.5, 30.0, 0.3, 1e-20),
+    (1e12, 3e13, 0.8, 2.5),
+    (1e8, 1e-3, 0.8, 2.5),
+    (1e-12, 1e9, 0.8, 2.5),
+]
+
+
+@pytest.mark.parametrize("point", FAR)
+@pytest.mark.parametrize("model", list(PURCHASES))
+def test_far_away_the_value_is_still_right(model: str, point: tuple[float, ...]) -> None:
+    rfm = frame([0, 1, 1, 2, 7, 40], [0.0, 3, 9, 30, 200, 650], [50.0, 60, 9, 90, 210, 700])
+    statistics = PurchaseStatistics.of(
+        purchase_histories(rfm), zero_has_term=PURCHASES[model].zero_has_term
+    )
+    value, gradient = FUSED[model]("NUMBA", *point, *statistics.arrays().values())
+    with mpmath.workdps(80):
+        exact = [mpmath.mpf(number) for number in point]
+        rows = zip(*columns(rfm, "frequency", "recency", "T"), strict=True)
+        expected = mpmath.fsum(exact_row(model, *row, *exact) for row in rows)
+    assert value == pytest.approx(float(expected), rel=1e-10)
+    assert np.isfinite(gradient).all()
+
+
+def exact_row(model: str, x, t_x, T, r, alpha, a, b):
+    stays = x + PURCHASES[model].extra
+    gone = mpmath.mpf(0)
+    if stays > 0:
+        gone = a / (b + stays - 1) * ((alpha + T) / (alpha + t_x)) ** (r + x)
+    row = mpmath.loggamma(r + x) - mpmath.loggamma(r) + r * mpmath.log(alpha)
+    row -= (r + x) * mpmath.log(alpha + T)
+    row += mpmath.loggamma(a + b) - mpmath.loggamma(b)
+    row += mpmath.loggamma(b + stays) - mpmath.loggamma(a + b + stays)
+    return row + mpmath.log1p(gone)
+
+
+FAR_SPEND = [(1e6, 4.0, 15.0), (6.0, 1e6, 1e7), (1e-6, 4.0, 15.0), (6.0, 4.0, 1e-9)]
+
+
+@pytest.mark.parametrize("point", FAR_SPEND)
+def test_far_away_the_value_of_spend_is_still_right(point: tuple[float, ...]) -> None:
+    rfm = frame([1, 2, 7, 40], [3.0] * 4, [50.0] * 4, [9.5, 20.0, 33.0, 12.25])
+    tables = SpendStatistics.of(spend_histories(rfm)).arrays().values()
+    value, gradient = FUSED_SPEND("NUMBA", *point, *tables)
+    with mpmath.workdps(80):
+        p, q, v = (mpmath.mpf(number) for number in point)
+        expected = mpmath.mpf(0)
+        for x, m in zip(*columns(rfm, "frequency", "monetary_value"), strict=True):
+            k, m = p * mpmath.mpf(x), mpmath.mpf(m)
+            expected += mpmath.loggamma(k + q) - mpmath.loggamma(k) - mpmath.loggamma(q)
+            expected += q * mpmath.log(v) + (k - 1) * mpmath.log(m) + k * mpmath.log(x)
+            expected -= (k + q) * mpmath.log(x * m + v)
+    assert value == pytest.approx(float(expected), rel=1e-10)
+    assert np.isfinite(gradient).all()
 
 
 def test_models_hold_the_fused_value_and_their_priors() -> None:
