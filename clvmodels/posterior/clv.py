@@ -93,7 +93,7 @@ class CLVPosterior:
     >>> rfm = pd.DataFrame({"customer_id": [1], "frequency": [2], "recency": [213.0],
     ...                     "T": [272.0], "monetary_value": [22.35]})
     >>> posterior.predict(rfm, horizon="365D")["clv"].round(1).tolist()
-    [36.7]
+    [36.9]
     """
 
     purchases: PurchasePosterior
@@ -251,7 +251,13 @@ class CLVPosterior:
         interval: float,
         draws: int,
     ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
-        """Check all that a prediction needs: columns, mean spend, future, paired draws."""
+        """Check all that a prediction needs; arguments are those of :meth:`predict`.
+
+        Returns
+        -------
+        columns, m_bar, future, draws
+            As :func:`clvmodels.predict.predict_rows` takes them.
+        """
         columns = rfm_columns(rfm, scale=self.scale, money=True)
         m_bar = _checked_spend(columns)
         future = self._future(horizon, discount_rate, discounting, interval, columns.margin)
