@@ -303,6 +303,7 @@ def test_nothing_is_pickled(content: bytes) -> None:
         assert not any(word in source for source in sources)
 
 
+@pytest.mark.slow  # a fresh interpreter
 def test_loading_and_predicting_need_no_pymc(tmp_path: Path) -> None:
     path = POSTERIORS["both"]().save(tmp_path / "p.nc")
     ROWS.to_csv(tmp_path / "rows.csv", index=False)
