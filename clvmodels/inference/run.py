@@ -36,6 +36,8 @@ OnFailure = Literal["nuts", "raise", "warn"]
 
 DEFAULT_TUNE: Final = 400
 DEFAULT_IMPORTANCE_DRAWS: Final = 1000
+# The tail of the weights needs some points for its shape to be estimated.
+MIN_IMPORTANCE_DRAWS: Final = 100
 # Below this many customers NUTS is as quick and the posterior less Gaussian.
 AUTO_CUSTOMERS: Final = 10_000
 # The mode is known to this share of a posterior standard deviation.
@@ -77,11 +79,20 @@ class Settings:
     def __post_init__(self) -> None:
         check_choice("method", self.method, ("auto", "nuts", "laplace", "map"))
         check_choice("on_failure", self.on_failure, ("nuts", "raise", "warn"))
-        for name in ("draws", "chains", "importance_draws"):
-            if getattr(self, name) < 1:
-                raise DomainError(f"{name}={getattr(self, name)!r} must be a whole number >= 1.")
-        if self.tune is not None and self.tune < 1:
-            raise DomainError(f"tune={self.tune!r} must be a whole number >= 1.")
+        _check_whole("draws", self.draws, 1)
+        _check_whole("chains", self.chains, 1)
+        _check_whole("importance_draws", self.importance_draws, MIN_IMPORTANCE_DRAWS)
+        if self.tune is not None:
+            _check_whole("tune", self.tune, 1)
+        if self.random_seed is not None:
+            _check_whole("random_seed", self.random_seed, 0)
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    # NumPy's integers count, its floats and booleans do not.
+    whole = hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
+    if not (whole and int(value) >= least):  # type: ignore[call-overload]
+        raise DomainError(f"{name}={value!r} must be a whole number >= {least}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ history there remain one exp and one log1p, in a loop that the compiler vectoris
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -29,8 +31,9 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
+from clvmodels.formulas import special
 from clvmodels.formulas._jit import compiled, compiled_sum
-from clvmodels.formulas.special import digamma, exp_negative, log1p_unit
+from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, log_rising
 from clvmodels.histories import PurchaseHistories, SpendHistories
 
 FloatArray = npt.NDArray[np.float64]
@@ -146,32 +149,30 @@ def _sums(index: npt.NDArray[np.intp], weights: FloatArray, size: int) -> FloatA
 @compiled
 def _gamma_terms(r, alpha, a, b, extra, x, x_count, out):  # type: ignore[no-untyped-def]
     """Add the terms that depend on x alone, with their gradient."""
-    n = 0.0
-    lg_r, lg_b, lg_ab = math.lgamma(r), math.lgamma(b), math.lgamma(a + b)
+    log_alpha = math.log(alpha)
     psi_r, psi_b, psi_ab = digamma(r), digamma(b), digamma(a + b)
     for i in range(x.size):
-        w, B = x_count[i], b + x[i] + extra
-        n += w
-        psi_aB = digamma(a + B)
+        w, stays = x_count[i], x[i] + extra
+        psi_aB = digamma(a + b + stays)
         out[0] += w * (
-            math.lgamma(r + x[i]) - lg_r + (lg_ab - math.lgamma(a + B)) + (math.lgamma(B) - lg_b)
+            log_rising(r, x[i])
+            - x[i] * log_alpha
+            + (log_rising(b, stays) - log_rising(a + b, stays))
         )
         out[1] += w * (digamma(r + x[i]) - psi_r)
+        out[2] -= w * x[i] / alpha
         out[3] += w * (psi_ab - psi_aB)
-        out[4] += w * (psi_ab - psi_aB + digamma(B) - psi_b)
-    out[0] += n * r * math.log(alpha)
-    out[1] += n * math.log(alpha)
-    out[2] += n * r / alpha
+        out[4] += w * (psi_ab - psi_aB + digamma(b + stays) - psi_b)
 
 
 @compiled
-def _survival_terms(r, alpha, log_time, inv_time, T_count, T_purchases, out):  # type: ignore[no-untyped-def]
-    """Add -(r+x) ln(alpha+T) with its gradient."""
+def _survival_terms(r, alpha, time, log_time, inv_time, T_count, T_purchases, out):  # type: ignore[no-untyped-def]
+    """Add -(r+x) ln(1 + T/alpha) with its gradient."""
     for i in range(T_count.size):
         weight = r * T_count[i] + T_purchases[i]
         out[0] -= weight * log_time[i]
         out[1] -= T_count[i] * log_time[i]
-        out[2] -= weight * inv_time[i]
+        out[2] += weight * inv_time[i] * (time[i] / alpha)
 
 
 @compiled_sum
@@ -227,11 +228,12 @@ def purchase_kernel(  # type: ignore[no-untyped-def]
     if not (r > 0.0 and alpha > 0.0 and a > 0.0 and b > 0.0):
         out[0] = -np.inf
         return out
-    log_time = np.log(alpha + time)
+    # Of 1 + time/alpha, not alpha + time: r and alpha may run off together.
+    log_time = np.log1p(time / alpha)
     inv_time = 1.0 / (alpha + time)
     _gamma_terms(r, alpha, a, b, extra, x, x_count, out)
-    _survival_terms(r, alpha, log_time, inv_time, T_count, T_purchases, out)
-    stay = b + x + (extra - 1.0)
+    _survival_terms(r, alpha, time, log_time, inv_time, T_count, T_purchases, out)
+    stay = b + (x + (extra - 1.0))  # in this order: b may be tiny
     log_odds = math.log(a) - np.log(stay)
     if not gradient:
         out[0] += _softplus_sum(r, x, log_odds, log_time, x_index, tx_index, T_index, count)
@@ -373,7 +375,11 @@ class SpendLogLikelihood(_FusedLogLikelihood):
         return result
 
 
-# The number returned with each function marks the kernel's version in PyTensor's cache.
+# PyTensor keeps compiled functions on disk, with the kernels linked into them. The number
+# returned with each function tells it when a kernel has changed: a digest of their source.
+_KERNELS = zlib.crc32(b"".join(Path(f).read_bytes() for f in (__file__, special.__file__)))
+
+
 @register_funcify_default_op_cache_key(PurchaseLogLikelihood)  # type: ignore[untyped-decorator]
 def _numba_purchase(op: PurchaseLogLikelihood, **kwargs: Any) -> Any:
     extra, gradient = op.extra, op.gradient
@@ -385,7 +391,7 @@ def _numba_purchase(op: PurchaseLogLikelihood, **kwargs: Any) -> Any:
             x, xc, time, Tc, Tp, xi, ti, Ti, w,
         )  # fmt: skip
 
-    return purchase, 2
+    return purchase, _KERNELS
 
 
 @register_funcify_default_op_cache_key(SpendLogLikelihood)  # type: ignore[untyped-decorator]
@@ -394,4 +400,4 @@ def _numba_spend(op: SpendLogLikelihood, **kwargs: Any) -> Any:
     def spend(p, q, v, x, xc, total, tc, tp, constants):  # type: ignore[no-untyped-def]
         return spend_kernel(p.item(), q.item(), v.item(), x, xc, total, tc, tp, constants)
 
-    return spend, 1
+    return spend, _KERNELS

@@ -104,8 +104,19 @@ def test_map_has_one_point_and_no_uncertainty() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"draws": 0}, {"chains": 0}, {"tune": -1}, {"importance_draws": 0}]
+    "wrong",
+    [
+        {"draws": 0},
+        {"draws": 2.5},
+        {"chains": 0},
+        {"chains": True},
+        {"tune": 0},
+        {"importance_draws": 20},
+        {"random_seed": -1},
+        {"random_seed": "a"},
+        {"random_seed": 2.5},
+    ],
 )
-def test_settings_are_checked(wrong: dict[str, int]) -> None:
+def test_settings_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(DomainError, match=next(iter(wrong))):
         Settings(**wrong)  # type: ignore[arg-type]
