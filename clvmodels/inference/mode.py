@@ -34,7 +34,7 @@ class Mode:
     value : float
         Log density there.
     scale : ndarray, shape (dim, dim)
-        Lower-triangular or symmetric square root of the inverse negative Hessian.
+        Symmetric square root of the inverse negative Hessian.
     decrement : float
         Newton's decrement: the distance left to the mode, in posterior standard
         deviations.

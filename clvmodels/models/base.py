@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from clvmodels import __version__
 from clvmodels.histories import RfmColumns, rfm_columns
-from clvmodels.inference import Method, OnFailure, Result, Settings, infer
+from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
 from clvmodels.models.priors import (
     PYMC_MARKETING,
     Default,
@@ -79,7 +79,7 @@ class Specification(ABC):
         draws: int = 1000,
         tune: int | None = None,
         chains: int = 4,
-        importance_draws: int = 1000,
+        importance_draws: int = DEFAULT_IMPORTANCE_DRAWS,
         random_seed: int | None = None,
         progressbar: bool = True,
         on_failure: OnFailure = "nuts",
@@ -189,8 +189,6 @@ class Specification(ABC):
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
-        from dataclasses import replace
-
         return replace(self, **changes)
 
 
