@@ -225,10 +225,10 @@ class CLVPosterior:
             Draws with q <= 1 have an infinite mean spend.
         """
         margin = schema.check_margin(margin)
-        future = self._future(horizon, discount_rate, discounting, interval, margin)
-        paired = self._paired(draws)
-        self._check_spend(paired, 0.0)
-        self._check_life(paired, future)
+        future, paired = self.future_and_draws(
+            horizon, discount_rate, discounting, interval, draws, margin
+        )
+        self.check_spend(paired, np.zeros(1))
         repeats = paired.formulas.discounted_purchases_new(
             future.horizon, future.delta, **paired.purchases, month=future.month
         )
@@ -260,11 +260,37 @@ class CLVPosterior:
         """
         columns = rfm_columns(rfm, scale=self.scale, money=True)
         m_bar = _checked_spend(columns)
-        future = self._future(horizon, discount_rate, discounting, interval, columns.margin)
-        paired = self._paired(draws)
-        self._check_spend(paired, float(columns.x.min(initial=math.inf)))
-        self._check_life(paired, future)
+        future, paired = self.future_and_draws(
+            horizon, discount_rate, discounting, interval, draws, columns.margin
+        )
+        self.check_spend(paired, columns.x)
         return columns, m_bar, future, paired
+
+    def future_and_draws(
+        self,
+        horizon: Horizon,
+        discount_rate: float,
+        discounting: Discounting,
+        interval: float,
+        draws: int,
+        margin: float,
+    ) -> tuple[Future, Draws]:
+        """Check the options of a prediction; arguments are those of :meth:`predict`.
+
+        Returns
+        -------
+        future, draws
+            As :func:`clvmodels.predict.predict_rows` takes them.
+
+        Raises
+        ------
+        DomainError
+            An option is out of range, or undiscounted whole-life purchases are infinite.
+        """
+        future = self._future(horizon, discount_rate, discounting, interval, margin)
+        paired = self._paired(draws)
+        self._check_life(paired, future)
+        return future, paired
 
     def _future(
         self,
@@ -290,9 +316,24 @@ class CLVPosterior:
         return pair(_repeated(bought, count), _repeated(spent, count), self.purchases.formulas)
 
     @staticmethod
-    def _check_spend(paired: Draws, least_x: float) -> None:
-        if math.isinf(least_x):
+    def check_spend(paired: Draws, x: FloatArray) -> None:
+        """Refuse draws in which the expected spend of some customer is infinite.
+
+        Parameters
+        ----------
+        paired : Draws
+            Of both models.
+        x : ndarray
+            Repeat purchases of the customers; none is fine.
+
+        Raises
+        ------
+        DomainError
+            p x + q <= 1 for the fewest repeat purchases, in some draw.
+        """
+        if not len(x):
             return
+        least_x = float(x.min())
         infinite = share(paired.spend["p"] * least_x + paired.spend["q"] <= 1)
         if infinite > 0:
             raise DomainError(

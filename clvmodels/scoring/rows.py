@@ -1,0 +1,148 @@
+"""Which rows of an RFM table can be scored, and why the others cannot.
+
+Every row gets exactly one verdict: none, or the first of `REASONS` that applies to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clvmodels import schema
+from clvmodels.errors import SchemaError
+from clvmodels.schema import FloatArray
+
+# The order matters: a row has the first reason that applies to it.
+REASONS: Final = (
+    "no customer id",
+    "customer has more than one row",
+    "frequency is missing or not finite",
+    "frequency is negative",
+    "frequency is no whole number",
+    "recency is missing or not finite",
+    "T is missing or not finite",
+    "recency is negative",
+    "recency is greater than T",
+    "recency above 0 at frequency 0",
+    "monetary_value is missing or not finite at frequency above 0",
+    "monetary_value is negative at frequency above 0",
+)
+NEEDED: Final = (
+    schema.CUSTOMER_ID,
+    schema.FREQUENCY,
+    schema.RECENCY,
+    schema.T,
+    schema.MONETARY_VALUE,
+)
+# Also read where it is there: it makes historical_value and total_value.
+OPTIONAL: Final = (schema.FIRST_VALUE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Columns of a batch as numbers, with a verdict on each row.
+
+    Attributes
+    ----------
+    x, t_x, T, m_bar : ndarray of float64, shape (N,)
+        NaN where the input is missing; m_bar is 0 at x = 0, where it has no meaning.
+    first_value : ndarray of float64 or None, shape (N,)
+    reason : ndarray of int8, shape (N,)
+        -1 where the row can be scored, else a position in `REASONS`.
+    """
+
+    x: FloatArray
+    t_x: FloatArray
+    T: FloatArray
+    m_bar: FloatArray
+    first_value: FloatArray | None
+    reason: npt.NDArray[np.int8]
+
+
+def check_schema(found: pa.Schema, where: str) -> None:
+    """Refuse a table whose columns cannot be those of an RFM table.
+
+    Raises
+    ------
+    SchemaError
+        A needed column is missing or twice there, or holds no numbers.
+    """
+    missing = [name for name in NEEDED if name not in found.names]
+    if missing:
+        hint = " Summarise the log with amounts." if missing == [schema.MONETARY_VALUE] else ""
+        raise SchemaError(
+            f"{where} lacks {', '.join(missing)}; found {', '.join(found.names)}.{hint}"
+        )
+    for name in (*NEEDED, *OPTIONAL):
+        if found.names.count(name) > 1:
+            raise SchemaError(f"{where} has {found.names.count(name)} columns named {name!r}.")
+        if name == schema.CUSTOMER_ID or name not in found.names:
+            continue
+        kind = found.field(name).type
+        if not (_is_number(kind) or pa.types.is_null(kind)):
+            raise SchemaError(f"Column {name!r} of {where} must hold numbers, found {kind}.")
+
+
+def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = None) -> Rows:
+    """Take the numbers out of a batch and judge every row.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        With the columns of `NEEDED`; `check_schema` accepts its schema.
+    duplicated : ndarray of bool, shape (N,), optional
+        Rows whose customer has another row somewhere in the whole table.
+    """
+    x, t_x, T, m_bar = (_floats(batch.column(name)) for name in NEEDED[1:])
+    repeat = x > 0
+    ids = batch.column(schema.CUSTOMER_ID)
+    nobody = _nobody(ids)
+    wrong: Sequence[npt.NDArray[np.bool_]] = (
+        nobody,
+        np.zeros(len(x), dtype=bool) if duplicated is None else duplicated,
+        ~np.isfinite(x),
+        x < 0,
+        x != np.floor(x),
+        ~np.isfinite(t_x),
+        ~np.isfinite(T),
+        t_x < 0,
+        t_x > T,
+        (x == 0) & (t_x > 0),
+        repeat & ~np.isfinite(m_bar),
+        repeat & (m_bar < 0),
+    )
+    reason = np.full(len(x), -1, dtype=np.int8)
+    for code in range(len(REASONS) - 1, -1, -1):
+        reason[wrong[code]] = code
+    first = _floats(batch.column(schema.FIRST_VALUE)) if _has(batch, schema.FIRST_VALUE) else None
+    return Rows(x, t_x, T, np.where(x == 0, 0.0, m_bar), first, reason)
+
+
+def _has(batch: pa.RecordBatch, name: str) -> bool:
+    return name in batch.schema.names
+
+
+def _nobody(ids: pa.Array) -> npt.NDArray[np.bool_]:
+    """Rows without an id: missing, NaN or empty text."""
+    nobody = pc.is_null(ids, nan_is_null=pa.types.is_floating(ids.type))
+    if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
+        nobody = pc.or_kleene(nobody, pc.equal(ids, ""))
+    return np.asarray(nobody.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _floats(values: pa.Array) -> FloatArray:
+    if not pa.types.is_float64(values.type):
+        values = pc.cast(values, pa.float64(), safe=False)
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)

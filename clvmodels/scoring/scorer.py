@@ -1,0 +1,219 @@
+"""One batch of customers in, one batch of scores out: what every engine runs.
+
+The same object scores blocks on one machine, partitions on Spark, and whole frames; a
+row's score does not depend on which rows stand beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clvmodels import schema
+from clvmodels.errors import SchemaError
+from clvmodels.posterior import CLVPosterior
+from clvmodels.predict import predict_rows, totals_by_draw
+from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
+
+Intervals = Literal["clv", "all"]
+REASON: Final = "reason"
+_POINTS: Final = (
+    "p_alive",
+    "p_purchase",
+    "expected_purchases",
+    "discounted_purchases",
+    "expected_spend",
+    "clv",
+)
+_CLV_INTERVAL: Final = ("clv_sd", "clv_lower", "clv_upper")
+_OTHER_INTERVALS: Final = (
+    "p_alive_lower",
+    "p_alive_upper",
+    "expected_purchases_lower",
+    "expected_purchases_upper",
+    "expected_spend_lower",
+    "expected_spend_upper",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTotals:
+    """What a batch adds up to.
+
+    Attributes
+    ----------
+    scored, rejected : int
+        Rows of each kind.
+    one_time : int
+        Scored customers without a repeat purchase.
+    zero_spend : int
+        Scored repeat customers with a monetary_value of exactly 0.
+    clv, expected_purchases : float
+        Sums over the scored rows.
+    by_draw : ndarray, shape (draws,)
+        Value of the scored rows together in every draw.
+    """
+
+    scored: int
+    rejected: int
+    one_time: int
+    zero_spend: int
+    clv: float
+    expected_purchases: float
+    by_draw: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBatch:
+    """Scores and rejects of a batch; together as many rows as went in.
+
+    Attributes
+    ----------
+    scores : pyarrow.Table
+        In input order; the schema is `Scorer.schema`.
+    rejects : pyarrow.Table
+        The input rows that could not be scored, unchanged, with a column ``reason``.
+    reject_rows : ndarray of int64
+        Their positions in the batch.
+    totals : BatchTotals
+    """
+
+    scores: pa.Table
+    rejects: pa.Table
+    reject_rows: npt.NDArray[np.int64]
+    totals: BatchTotals
+
+
+class Scorer:
+    """Score batches of customers with one posterior and one set of options.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Draws of both models.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`clvmodels.CLVPosterior.predict`.
+    intervals : {"clv", "all"}
+        Which intervals are in the output.
+    margin : float
+        Share of revenue that values are made of.
+    threads : int
+        Cores to use.
+
+    Raises
+    ------
+    SchemaError
+        The posterior knows only purchases or only spend.
+    DomainError
+        An option is out of range, or the options make values infinite.
+    """
+
+    def __init__(
+        self,
+        posterior: CLVPosterior,
+        *,
+        horizon: Horizon = "365D",
+        discount_rate: float = 0.10,
+        discounting: Discounting = "continuous",
+        interval: float = 0.9,
+        draws: int = 500,
+        intervals: Intervals = "clv",
+        margin: float = 1.0,
+        threads: int = 1,
+    ) -> None:
+        if not isinstance(posterior, CLVPosterior):
+            raise SchemaError(
+                f"Scoring needs a posterior of purchases and spend, found "
+                f"{type(posterior).__name__}: fit a table with amounts."
+            )
+        schema.check_choice("intervals", intervals, ("clv", "all"))
+        self.future, self.draws = posterior.future_and_draws(
+            horizon, discount_rate, discounting, interval, draws, schema.check_margin(margin)
+        )
+        self.posterior = posterior
+        self.certain = posterior.certain or self.draws.count == 1
+        self.intervals = intervals
+        self.threads = threads
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the predictions, in the order of the output."""
+        more = _OTHER_INTERVALS if self.intervals == "all" else ()
+        return (*_POINTS, *_CLV_INTERVAL, *more)
+
+    def schema(self, source: pa.Schema) -> pa.Schema:
+        """Arrow schema of the scores of a table with this schema."""
+        fields = [
+            pa.field(schema.CUSTOMER_ID, source.field(schema.CUSTOMER_ID).type),
+            pa.field(schema.FREQUENCY, pa.int64()),
+            *(pa.field(n, pa.float64()) for n in (schema.RECENCY, schema.T, schema.MONETARY_VALUE)),
+            *(pa.field(name, pa.float64()) for name in self.columns),
+        ]
+        if schema.FIRST_VALUE in source.names:
+            fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
+        return pa.schema(fields)
+
+    def score(
+        self, batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = None
+    ) -> ScoredBatch:
+        """Score a batch.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch
+            Columns of an RFM table; others are ignored (and kept in the rejects).
+        duplicated : ndarray of bool, optional
+            Rows whose customer has another row somewhere in the whole table.
+
+        Raises
+        ------
+        SchemaError
+            A column is missing or holds no numbers.
+        DomainError
+            A row's expected spend is infinite in some draws.
+        """
+        check_schema(batch.schema, "The table")
+        rows = read_rows(batch, duplicated)
+        keep = np.flatnonzero(rows.reason < 0)
+        out = np.flatnonzero(rows.reason >= 0)
+        scores, totals = self._scored(batch, rows, keep)
+        rejects = pa.Table.from_batches([batch]).take(out)
+        reason = pa.array(REASONS).take(pa.array(rows.reason[out]))
+        return ScoredBatch(scores, rejects.append_column(REASON, reason), out, totals)
+
+    def _scored(
+        self, batch: pa.RecordBatch, rows: Rows, keep: npt.NDArray[np.int64]
+    ) -> tuple[pa.Table, BatchTotals]:
+        x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
+        self.posterior.check_spend(self.draws, x)
+        found = predict_rows(self.draws, x, t_x, T, m_bar, self.future)
+        by_draw, _ = totals_by_draw(self.draws, x, t_x, T, m_bar, self.future)
+        if self.certain:
+            uncertain = (*_CLV_INTERVAL, *_OTHER_INTERVALS)
+            found |= {name: np.full(len(x), np.nan) for name in uncertain}
+        columns: list[object] = [
+            batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
+            x.astype(np.int64),
+            t_x,
+            T,
+            m_bar,
+            *(pa.array(found[name], from_pandas=True) for name in self.columns),
+        ]
+        if rows.first_value is not None:
+            past = self.future.margin * (rows.first_value[keep] + x * m_bar)
+            columns += [pa.array(v, from_pandas=True) for v in (past, past + found["clv"])]
+        totals = BatchTotals(
+            scored=len(keep),
+            rejected=len(rows.reason) - len(keep),
+            one_time=int((x == 0).sum()),
+            zero_spend=int(((x > 0) & (m_bar == 0)).sum()),
+            clv=float(found["clv"].sum()),
+            expected_purchases=float(found["expected_purchases"].sum()),
+            by_draw=by_draw,
+        )
+        return pa.table(columns, schema=self.schema(batch.schema)), totals
