@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,6 +64,8 @@ class NewCustomerValue:
         Of the expected value; sd and interval are NaN where there is no uncertainty.
     interval : float
         Probability of the equal-tailed interval.
+    draws : ndarray, shape (S,)
+        The value in each draw.
     """
 
     mean: float
@@ -71,6 +73,7 @@ class NewCustomerValue:
     lower: float
     upper: float
     interval: float
+    draws: FloatArray = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -233,14 +236,12 @@ class CLVPosterior:
             future.horizon, future.delta, **paired.purchases, month=future.month
         )
         spend = gamma_gamma.population_mean(**paired.spend)
-        mean, sd = product_moments(1.0 + repeats, spend)
+        mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
+        value = np.atleast_1d(margin * (1.0 + repeats) * spend)
         if self.certain or paired.count == 1:
-            return NewCustomerValue(margin * float(mean), math.nan, math.nan, math.nan, interval)
-        value = margin * (1.0 + repeats) * spend
+            return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval, value)
         lower, upper = np.quantile(value, tail_probabilities(interval))
-        return NewCustomerValue(
-            margin * float(mean), margin * float(sd), float(lower), float(upper), interval
-        )
+        return NewCustomerValue(mean, sd, float(lower), float(upper), interval, value)
 
     def prepared(
         self,
