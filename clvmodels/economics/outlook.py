@@ -1,0 +1,239 @@
+"""What lies ahead of groups of customers: the value of each group in every draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.predict import tail_probabilities, totals_by_draw
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FIRST_VALUE,
+    FREQUENCY,
+    MONETARY_VALUE,
+    Discounting,
+    FloatArray,
+    Horizon,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.posterior import CLVPosterior
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is predicted, and how: the keyword arguments of `CLVPosterior.predict`."""
+
+    horizon: Horizon
+    discount_rate: float
+    discounting: Discounting
+    interval: float
+    draws: int
+
+    def scores(self, posterior: CLVPosterior, rfm: RfmTable) -> pd.DataFrame:
+        """Predict every customer, in the table's order."""
+        return posterior.predict(
+            rfm,
+            horizon=self.horizon,
+            discount_rate=self.discount_rate,
+            discounting=self.discounting,
+            interval=self.interval,
+            draws=self.draws,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupValues:
+    """Expected value of groups of customers, who share the parameters.
+
+    Attributes
+    ----------
+    customers : ndarray of int, shape (G,)
+        How many each group has.
+    mean : ndarray, shape (G,)
+        Sum of their clv.
+    by_draw : ndarray, shape (G, S)
+        Value of the group in each draw.
+    certain : bool
+        Whether the posterior is a single point, which has no intervals.
+    interval : float
+        Probability of the equal-tailed intervals.
+    """
+
+    customers: IntArray
+    mean: FloatArray
+    by_draw: FloatArray
+    certain: bool
+    interval: float
+
+    def whole(self) -> GroupValues:
+        """All groups as one: means and draws added up, draw by draw."""
+        return GroupValues(
+            self.customers.sum(keepdims=True),
+            self.mean.sum(keepdims=True),
+            self.by_draw.sum(axis=0, keepdims=True),
+            self.certain,
+            self.interval,
+        )
+
+    def with_whole(self) -> GroupValues:
+        """The groups, and the whole of them in a last row."""
+        whole = self.whole()
+        return GroupValues(
+            np.concatenate([self.customers, whole.customers]),
+            np.concatenate([self.mean, whole.mean]),
+            np.concatenate([self.by_draw, whole.by_draw]),
+            self.certain,
+            self.interval,
+        )
+
+    def bounds(self, by_draw: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Equal-tailed interval over draws of each row; NaN where nothing is uncertain.
+
+        Parameters
+        ----------
+        by_draw : ndarray, shape (rows, S), optional
+            By default the values of the groups.
+        """
+        values = self.by_draw if by_draw is None else by_draw
+        if self.certain:
+            nothing = np.full(len(values), np.nan)
+            return nothing, nothing
+        lower, upper = np.quantile(values, tail_probabilities(self.interval), axis=1)
+        return lower, upper
+
+    def shares(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Share of each group in the whole, and its interval; NaN of a whole worth nothing."""
+        by_draw = ratio(self.by_draw, np.broadcast_to(self.by_draw.sum(axis=0), self.by_draw.shape))
+        return (ratio(self.mean, self.mean.sum()), *self.bounds(by_draw))
+
+
+def group_values(
+    posterior: CLVPosterior, rfm: RfmTable, group: IntArray, count: int, outlook: Outlook
+) -> GroupValues:
+    """Value the groups that customers are in.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable
+        The customers.
+    group : ndarray of int, shape (N,)
+        Which group each is in, 0..count - 1, in the table's order.
+    count : int
+        Number of groups; they may be empty.
+    outlook : Outlook
+        Horizon, discounting, interval, draws.
+    """
+    columns, m_bar, future, paired = posterior.prepared(
+        rfm,
+        outlook.horizon,
+        outlook.discount_rate,
+        outlook.discounting,
+        outlook.interval,
+        outlook.draws,
+    )
+    mean, by_draw = np.zeros(count), np.zeros((count, paired.count))
+    for i in range(count):
+        rows = group == i
+        if rows.any():
+            by_draw[i], mean[i] = totals_by_draw(
+                paired, columns.x[rows], columns.t_x[rows], columns.T[rows], m_bar[rows], future
+            )
+    customers = np.bincount(group, minlength=count).astype(np.int64)
+    certain = posterior.certain or paired.count == 1
+    return GroupValues(customers, mean, by_draw, certain, outlook.interval)
+
+
+def check_base(rfm: RfmTable) -> RfmTable:
+    """Return the table if it holds customers with amounts.
+
+    Raises
+    ------
+    SchemaError
+        It is no RfmTable, or has no amounts.
+    DomainError
+        It has no customers.
+    """
+    if not isinstance(rfm, RfmTable):
+        raise SchemaError(
+            f"Expected an RfmTable, found {type(rfm).__name__}: make one with rfm_summary(...) or "
+            "RfmTable.from_pandas(...)."
+        )
+    if not rfm.has_money:
+        raise SchemaError(
+            "The table has no monetary_value, and value needs it: summarise the log with a "
+            "monetary_value_col."
+        )
+    if not len(rfm):
+        raise DomainError("The table has no customers: there is nothing to report.")
+    return rfm
+
+
+def column(rfm: RfmTable, name: str) -> FloatArray:
+    """Take a column of a table as floats."""
+    return np.asarray(rfm.table[name].to_numpy(), dtype=np.float64)
+
+
+def past_revenue(rfm: RfmTable) -> FloatArray | None:
+    """Revenue of each customer so far; None where first purchases are not known.
+
+    first_value + frequency x monetary_value, before margin.
+    """
+    if FIRST_VALUE not in rfm.table.column_names:
+        return None
+    return column(rfm, FIRST_VALUE) + column(rfm, FREQUENCY) * column(rfm, MONETARY_VALUE)
+
+
+def ratio(top: Any, bottom: Any) -> FloatArray:
+    """Quotient, NaN where the divisor is 0."""
+    top, bottom = np.broadcast_arrays(
+        np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    )
+    quotient: FloatArray = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    return quotient
+
+
+def ranking(values: npt.ArrayLike, ids: Any) -> IntArray:
+    """Positions from the largest value to the smallest; ties go by id, whatever the order.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        Finite.
+    ids : array_like, shape (N,)
+        Distinct.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+    """
+    import pandas as pd
+
+    keys = pd.Series(np.asarray(ids))
+    try:
+        by_id, _ = pd.factorize(keys, sort=True)
+    except TypeError:  # of mixed types, which have no order
+        by_id, _ = pd.factorize(keys.map(lambda key: f"{type(key).__name__} {key}"), sort=True)
+    return np.lexsort((by_id, -np.asarray(values, dtype=np.float64))).astype(np.int64)
+
+
+def top_count(share: float, customers: int) -> int:
+    """Customers in the top share, at least one; halves round up."""
+    return max(int(np.floor(share * customers + 0.5 + 1e-9)), 1)
+
+
+def customer_ids(rfm: RfmTable) -> pd.Series[Any]:
+    """Ids in the table's order."""
+    ids: pd.Series[Any] = rfm.table[CUSTOMER_ID].to_pandas()
+    return ids
