@@ -159,11 +159,8 @@ def rfm_columns(
         The table's unit is another one than expected.
     """
     frame, margin, own = _frame_of(data)
-    if scale is not None and own is not None and not _same_scale(scale, own):
-        raise TimeUnitError(
-            f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
-            f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
-        )
+    if scale is not None and own is not None:
+        check_scale(own, scale)
     _require(frame, money=money)
     x = _floats(frame, schema.FREQUENCY)
     t_x = _floats(frame, schema.RECENCY)
@@ -174,6 +171,18 @@ def rfm_columns(
     first = _floats(frame, schema.FIRST_VALUE) if schema.FIRST_VALUE in frame else None
     ids = frame[schema.CUSTOMER_ID].to_numpy()
     return RfmColumns(ids, x, t_x, T, m_bar, first, margin, own)
+
+
+def check_scale(own: schema.TimeScale, scale: schema.TimeScale) -> None:
+    """Raise TimeUnitError for a table in another unit than its posterior's."""
+    # Calendar weeks are as long as seven days, but other data: purchases of a calendar
+    # week are merged into one.
+    same = own.time_unit == scale.time_unit
+    if not (same and math.isclose(own.time_scaler, scale.time_scaler)):
+        raise TimeUnitError(
+            f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
+            f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
+        )
 
 
 def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
@@ -285,12 +294,6 @@ def _frame_of(
         f"Expected an RfmTable or a pandas DataFrame, found {type(data).__name__}: "
         "make one with rfm_summary(...) or RfmTable.from_pandas(...)."
     )
-
-
-def _same_scale(one: schema.TimeScale, other: schema.TimeScale) -> bool:
-    # Calendar weeks are as long as seven days, but other data: purchases of a calendar
-    # week are merged into one.
-    return one.time_unit == other.time_unit and math.isclose(one.time_scaler, other.time_scaler)
 
 
 def _require(frame: pd.DataFrame, *, money: bool) -> None:

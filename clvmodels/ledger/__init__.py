@@ -13,16 +13,21 @@ from clvmodels.ledger.expressions import (
 from clvmodels.ledger.id_map import read_id_map
 from clvmodels.ledger.rows import SEGMENT
 from clvmodels.ledger.run import (
+    WHOLE_ID,
     Ledger,
     collect,
     empty_result,
     gap_quantile_of_log,
+    read_audit,
+    reading,
+    refuse_refunds,
     tidy,
     to_rfm,
 )
 
 __all__ = [
     "SEGMENT",
+    "WHOLE_ID",
     "Ledger",
     "audit_expr",
     "audit_of",
@@ -33,7 +38,10 @@ __all__ = [
     "ledger_expr",
     "merge_customers",
     "purchases_expr",
+    "read_audit",
     "read_id_map",
+    "reading",
+    "refuse_refunds",
     "rfm_of",
     "summary_expr",
     "tidy",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +29,8 @@ from clvmodels.ledger.rows import FRACTIONAL_ID
 from clvmodels.schema import CUSTOMER_ID
 from clvmodels.transactions import LogOptions, attach, engine, open_log
 
-_WHOLE = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
+# Text ids that are integers, as an untyped file writes them.
+WHOLE_ID: Final = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +62,25 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
         ``refunds="error"``.
     """
     persons = read_id_map(id_map)
-    with _reading(), engine() as backend:
+    with reading(), engine() as backend:
         log = open_log(source, options, backend)
         expr = ledger_expr(log.table, log.options, _attach_map(persons, log.table, backend))
         ledger = log.table.get_backend().to_pyarrow(expr)
         if log.text_ids:
             ledger = _ids_from_text(ledger)
         result = _split(ledger, log.options, backend, log.float_ids)
-    refunds = result.audit.rows_left_out(Reason.REFUND)
+    refuse_refunds(result.audit, options)
+    return result
+
+
+def refuse_refunds(audit: Audit, options: LogOptions) -> None:
+    """Raise SchemaError for refunds in a log that is to have none."""
+    refunds = audit.rows_left_out(Reason.REFUND)
     if options.refunds == "error" and refunds:
         raise SchemaError(
             f"{refunds:,} rows have a negative {options.monetary_value_col!r}: pass "
             'refunds="drop" to leave them out or "net" to add them within their period.'
         )
-    return result
 
 
 def gap_quantile_of_log(
@@ -95,7 +101,7 @@ def gap_quantile_of_log(
     import ibis
 
     persons = read_id_map(id_map)
-    with _reading(), engine() as backend:
+    with reading(), engine() as backend:
         log = open_log(source, options, backend)
         id_table = _attach_map(persons, log.table, backend)
         purchases = purchases_expr(log.table, log.options, id_table)
@@ -129,7 +135,7 @@ def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def reading() -> Iterator[None]:
     """Say in our own words that a file cannot be read."""
     try:
         yield
@@ -178,8 +184,21 @@ def _attach_map(persons: pa.Table | None, log: Any, backend: Any) -> Any:
 def _split(ledger: pa.Table, options: LogOptions, backend: Any, float_ids: bool) -> Ledger:
     """Ledger -> customers and audit."""
     table = attach(backend, ledger, "ledger")
-    lines = backend.to_pyarrow(audit_of(table)).to_pylist()
-    customers = tidy(backend.to_pyarrow(customers_of(table, options)))
+    audit, last = read_audit(table, options, backend, float_ids)
+    return Ledger(tidy(backend.to_pyarrow(customers_of(table, options))), audit, last)
+
+
+def read_audit(
+    ledger: Any, options: LogOptions, backend: Any, float_ids: bool
+) -> tuple[Audit, int | None]:
+    """Audit of a ledger that lies in a backend, and the last period with a readable date.
+
+    Raises
+    ------
+    SchemaError
+        Ids are floats that are no whole numbers.
+    """
+    lines = backend.to_pyarrow(audit_of(ledger)).to_pylist()
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
         raise SchemaError(
@@ -193,7 +212,7 @@ def _split(ledger: pa.Table, options: LogOptions, backend: Any, float_ids: bool)
         else ()
     )
     dated = [line["last"] for line in lines if line["last"] is not None]
-    return Ledger(customers, _audit(lines, options, notes), max(dated, default=None))
+    return _audit(lines, options, notes), max(dated, default=None)
 
 
 def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, ...]) -> Audit:
@@ -227,7 +246,7 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
 def _ids_from_text(ledger: pa.Table) -> pa.Table:
     """Ids of an untyped file: integers if all of them are, as a typed file would have it."""
     ids = ledger["customer"]
-    whole = pc.all(pc.match_substring_regex(ids, _WHOLE)).as_py()
+    whole = pc.all(pc.match_substring_regex(ids, WHOLE_ID)).as_py()
     numbers = pc.replace_substring_regex(ids, r"\.0$", "").cast(pa.int64()) if whole else None
     if numbers is None or pc.count_distinct(numbers).as_py() < len(ids) - ids.null_count:
         return ledger
