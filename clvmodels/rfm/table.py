@@ -32,7 +32,7 @@ from clvmodels.schema import (
 from clvmodels.transactions import LogOptions
 
 FORMAT_VERSION: Final = 1
-_METADATA_KEY: Final = b"clvmodels.rfm"
+METADATA_KEY: Final = b"clvmodels.rfm"
 _POLICIES: Final = (
     "customer_id_col",
     "datetime_col",
@@ -101,7 +101,7 @@ class RfmTable:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RfmTable):
             return NotImplemented
-        return bool(self.table.equals(other.table)) and self._header() == other._header()
+        return bool(self.table.equals(other.table)) and self.header() == other.header()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -120,7 +120,7 @@ class RfmTable:
         """Write one Parquet file; units, policies and audit go into its schema metadata."""
         metadata = {
             **(self.table.schema.metadata or {}),
-            _METADATA_KEY: json.dumps(self._header()).encode(),
+            METADATA_KEY: json.dumps(self.header()).encode(),
         }
         pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
 
@@ -139,15 +139,32 @@ class RfmTable:
         except (OSError, pa.ArrowInvalid) as error:
             raise SchemaError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
         metadata = dict(table.schema.metadata or {})
-        if _METADATA_KEY not in metadata:
+        if METADATA_KEY not in metadata:
             raise SchemaError(
                 f"{str(path)!r} does not say its time unit and observation end, so it is not a "
                 "file of RfmTable.to_parquet: summarise the log with rfm_summary, or read the "
                 "frame with pandas and pass it to RfmTable.from_pandas with its time unit."
             )
-        return cls._from_header(table.replace_schema_metadata(None), metadata[_METADATA_KEY], path)
+        return cls._from_header(table.replace_schema_metadata(None), metadata[METADATA_KEY], path)
 
-    def _header(self) -> dict[str, Any]:
+    @classmethod
+    def outline(cls, path: str | Path) -> RfmTable | None:
+        """Read all but the rows of a file of `to_parquet`; None if another wrote it.
+
+        Raises
+        ------
+        SchemaError
+            It is no Parquet file, or its metadata is damaged or of a newer version.
+        """
+        try:
+            found = pq.read_schema(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise SchemaError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
+        text = (found.metadata or {}).get(METADATA_KEY)
+        return None if text is None else cls._from_header(found.empty_table(), text, path)
+
+    def header(self) -> dict[str, Any]:
+        """Units, policies and audit, as they go into a file's metadata."""
         end, options = self.observation_end, self.options
         return {
             "format_version": FORMAT_VERSION,
