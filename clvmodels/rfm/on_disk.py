@@ -1,0 +1,144 @@
+"""Log -> Parquet file of an RfmTable, for customers that do not fit in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clvmodels.audit import Audit
+from clvmodels.errors import SchemaError
+from clvmodels.ledger import (
+    WHOLE_ID,
+    customers_of,
+    empty_result,
+    ledger_expr,
+    read_audit,
+    reading,
+    refuse_refunds,
+    rfm_of,
+)
+from clvmodels.rfm.periods import start_of
+from clvmodels.rfm.table import METADATA_KEY, RfmTable
+from clvmodels.schema import CUSTOMER_ID
+from clvmodels.transactions import LogOptions, OpenLog, engine, open_log
+
+_LEDGER = "ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the embedded engine may use.
+
+    Attributes
+    ----------
+    memory_limit : str or None
+        Such as "4GB"; beyond it the engine writes to ``spill``. None is the engine's own.
+    threads : int or None
+    spill : Path or None
+        Folder for what does not fit.
+    """
+
+    memory_limit: str | None = None
+    threads: int | None = None
+    spill: Path | None = None
+
+    def settings(self) -> dict[str, str]:
+        """Settings of the engine by name."""
+        found = {
+            "memory_limit": self.memory_limit,
+            "threads": self.threads,
+            "temp_directory": self.spill,
+        }
+        return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def summarize_to_parquet(
+    source: Any, target: Path, options: LogOptions, resources: Resources | None = None
+) -> Audit:
+    """Summarise a log into a file that `RfmTable.from_parquet` reads.
+
+    The customers never leave the embedded engine, which spills to disk what exceeds its
+    memory limit. The file is written in place: give a name aside, and rename it.
+
+    Parameters
+    ----------
+    source : object
+        As `clvmodels.rfm_summary` takes it; paths are the ones that can be larger than
+        memory.
+    target : Path
+        Parquet file to write.
+    options : LogOptions
+        How the log is read.
+    resources : Resources, optional
+        Memory limit, threads and spill folder.
+
+    Returns
+    -------
+    Audit
+        Every row of the log; also in the file's metadata.
+
+    Raises
+    ------
+    SchemaError
+        The log cannot be read as the options say, or no purchase is left of it.
+    """
+    with reading(), engine() as backend:
+        for name, value in (resources or Resources()).settings().items():
+            backend.con.execute(f"SET {name} = {quoted(value)}")
+        log = open_log(source, options, backend)
+        backend.con.execute(
+            f"CREATE TEMP TABLE {_LEDGER} AS {backend.compile(ledger_expr(log.table, log.options))}"
+        )
+        ledger = backend.table(_LEDGER)
+        audit, last = read_audit(ledger, log.options, backend, log.float_ids)
+        refuse_refunds(audit, options)
+        end = last if options.end is None else options.end
+        if end is None or not audit.customers:
+            raise empty_result(audit)
+        _write(backend, ledger, log, end, audit, target)
+    return audit
+
+
+def quoted(text: object) -> str:
+    """Write text as a literal of SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, target: Path) -> None:
+    customers = customers_of(ledger, log.options)
+    if log.text_ids and _are_whole(backend, customers):
+        ids = customers[CUSTOMER_ID].re_replace(r"\.0$", "").cast("int64")
+        customers = customers.mutate(**{CUSTOMER_ID: ids})
+    rfm = rfm_of(customers, log.options, end).order_by(CUSTOMER_ID)
+    header = RfmTable(
+        table=pa.table({}),
+        scale=log.options.scale,
+        observation_end=start_of(end, log.options.scale),
+        margin=log.options.margin,
+        audit=audit,
+        segment_cols=log.options.segment_cols,
+        options=replace(log.options, end=None, time_zone=None),
+    ).header()
+    backend.con.execute(
+        f"COPY ({backend.compile(rfm)}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, "
+        f"KV_METADATA {{{quoted(METADATA_KEY.decode())}: {quoted(json.dumps(header))}}})"
+    )
+    if pq.read_metadata(target).num_rows != audit.customers:
+        raise SchemaError(f"The summary has lost customers: report this. {audit}")
+
+
+def _are_whole(backend: Any, customers: Any) -> bool:
+    """Whether ids of an untyped file are integers, as a typed file would have them."""
+    ids = customers[CUSTOMER_ID]
+    numbers = ids.re_replace(r"\.0$", "").try_cast("int64")
+    found = backend.to_pyarrow(
+        customers.aggregate(
+            whole=ids.re_search(WHOLE_ID).all(), apart=numbers.nunique(), ids=ids.count()
+        )
+    ).to_pylist()[0]
+    return bool(found["whole"] and found["apart"] == found["ids"])
