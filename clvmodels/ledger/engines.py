@@ -1,4 +1,4 @@
-"""What DuckDB does better than portable SQL; every other backend gets the portable form."""
+"""What DuckDB does better, and Spark otherwise; other backends get the portable form."""
 
 from __future__ import annotations
 
@@ -25,13 +25,25 @@ def local_time(zone: str, column: Any) -> Any:
     return _builtins()["timezone"](name, column)
 
 
+def is_finite(column: Any) -> Any:
+    """Whether a float is there and neither NaN nor infinite."""
+    if _backend_of(column) == "pyspark":
+        # Ibis 12 compiles isinf() to FALSE for Spark, where NaN is greater than every number
+        return (column.abs() < float("inf")).fill_null(False)
+    return ~(column.isnull() | column.isnan() | column.isinf())
+
+
 def _is_duckdb(column: Any) -> bool:
+    return _backend_of(column) == "duckdb"
+
+
+def _backend_of(column: Any) -> str | None:
     import ibis
 
     try:
-        return bool(column.get_backend().name == "duckdb")
+        return str(column.get_backend().name)
     except ibis.common.exceptions.IbisError:  # an unbound table, or several backends
-        return False
+        return None
 
 
 @functools.cache

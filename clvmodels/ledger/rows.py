@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
-from clvmodels.ledger.engines import local_time
+from clvmodels.ledger.engines import is_finite, local_time
 from clvmodels.schema import TimeScale
 from clvmodels.transactions import LogOptions
 
@@ -66,7 +66,7 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     if options.monetary_value_col is not None:
         amount = table[options.monetary_value_col].cast("float64")
         columns["amount"] = amount
-        columns["finite"] = ~(amount.isnull() | amount.isnan() | amount.isinf())
+        columns["finite"] = is_finite(amount)
     if options.segment_cols:
         columns["stamp"] = stamp
     for i, name in enumerate(options.segment_cols):
@@ -87,7 +87,8 @@ def to_persons(rows: ibis.Table, id_map: ibis.Table) -> ibis.Table:
     persons = id_map.select(id=id_map["id"], person=id_map["customer"])
     joined = rows.left_join(persons, rows["customer"] == persons["id"])
     customer = ibis.coalesce(joined["person"], joined["customer"])
-    return joined.mutate(customer=customer).drop("id", "person")
+    others = [name for name in rows.columns if name != "customer"]
+    return joined.select(*others, customer=customer)
 
 
 def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
@@ -161,12 +162,15 @@ def _parse_dates(column: Any) -> Any:
     import ibis
 
     text = column.strip()
-    offset = r" ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
+    offset = r" ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
+    # Whole, since backends differ in what they make of the rest (PM, 24:00, a named zone)
+    clock = r"([01]?\d|2[0-3])(:\d{1,2}){1,2}(\.\d*)?"
+    moment = rf"^\d{{4}}-\d{{1,2}}-\d{{1,2}}[T ]{clock}({offset})?$"
     dashed = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
     iso = ibis.cases(
         (text.re_search(r"^\d{8}$"), dashed),
         (text.re_search(r"^\d{4}-\d{1,2}-\d{1,2}$"), text),
-        (text.re_search(r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:"), text.re_replace(offset, "")),
+        (text.re_search(moment), text.re_replace(offset + "$", "")),
         else_=ibis.null("string"),
     )
     return iso.try_cast("timestamp")
