@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -109,3 +110,32 @@ def _whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
 
 def _as_percent(value: float, _: Any) -> str:
     return f"{100 * value:.0f} %"
+
+
+def plot_tornado(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+    """Bars of what value gains and loses when each input is lowered or raised.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `clvmodels.economics.simple_sensitivity` returns it: its first row is the top bar.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+
+    Returns
+    -------
+    Axes
+        Change of value in percent; what is not available has no bar.
+    """
+    if axes is None:
+        axes = new_figure(1, 1, "")[1][0]
+    places = range(len(table))
+    for name, colour in (("lowered", OTHER), ("raised", EXPECTED)):
+        widths = 100 * table[f"change_{name}"].to_numpy()
+        axes.barh(places, widths, color=colour, height=0.6, label=f"input {name}")
+    axes.axvline(0.0, color="black", linewidth=0.8)
+    axes.set_yticks(places, [name.replace("_", " ") for name in table["input"]])
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlabel("change of value, %")
+    axes.legend(frameon=False)
+    return axes

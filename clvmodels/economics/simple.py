@@ -2,93 +2,88 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack, get_args, overload
 
 import numpy as np
 
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.economics.base import (
+    Base,
+    LogColumns,
+    base_of,
+    read_table,
+    silence_of,
+)
+from clvmodels.economics.figures import (
+    NO_TIME,
+    SimpleClv,
+    Terms,
+    evaluate,
+    row_of,
+)
+from clvmodels.economics.labels import COHORT, WHOLE, Segments, segments_of
+from clvmodels.errors import SchemaError
 from clvmodels.formulas import simple
-from clvmodels.gaps import gap_quantile, mean_gap_quantile
-from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
+    CUSTOMER_ID,
     DAYS_PER_YEAR,
-    FIRST_VALUE,
-    FREQUENCY,
-    MONETARY_VALUE,
-    RECENCY,
     Discounting,
+    FloatArray,
     Horizon,
-    T,
     annual_rate_to_delta,
     check_choice,
 )
 
-GAP_QUANTILE = 0.95
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+__all__ = ["SimpleClv", "simple_clv", "simple_clv_per_customer"]
 
 
-@dataclass(frozen=True, slots=True)
-class SimpleClv:
-    """The simple formula's inputs and what it makes of them.
-
-    Two figures, kept apart: ``value`` over a horizon with discounting, to compare with
-    a model's, and ``lifetime_value`` over the whole lifetime 1 / churn, undiscounted.
-
-    Attributes
-    ----------
-    customers, orders : int
-        Customers, and their purchases; purchases within one period are one order.
-    revenue : float
-        Of all these orders, in the log's money.
-    customer_years : float
-        Years from first purchase to the observation end, over all customers.
-    order_value, orders_per_year : float
-        revenue / orders, and orders / customer_years.
-    margin : float
-        Share of revenue that is profit.
-    silence : float
-        Days after which a customer who has not bought counts as lost.
-    lost : int
-        Customers silent for longer than that.
-    churn : float
-        Share of customers lost per year.
-    horizon_years, retained_years : float
-        Length of the horizon, and the discounted sum of retention over it.
-    value, total : float
-        Per customer, and of all customers, over the horizon.
-    lifetime_years, lifetime_value : float
-        1 / churn, and value per customer over it, without discount.
-    """
-
-    customers: int
-    orders: int
-    revenue: float
-    customer_years: float
-    order_value: float
-    orders_per_year: float
-    margin: float
-    silence: float
-    lost: int
-    churn: float
-    horizon_years: float
-    retained_years: float
-    value: float
-    total: float
-    lifetime_years: float
-    lifetime_value: float
-
-
+@overload
 def simple_clv(
-    rfm: RfmTable,
+    source: Any,
     *,
+    by: None = None,
     log: Any = None,
     silence: float | None = None,
     horizon: Horizon = "365D",
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
     id_map: Any = None,
-) -> SimpleClv:
+    **columns: Unpack[LogColumns],
+) -> SimpleClv: ...
+
+
+@overload
+def simple_clv(
+    source: Any,
+    *,
+    by: str | Sequence[str],
+    log: Any = None,
+    silence: float | None = None,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    id_map: Any = None,
+    **columns: Unpack[LogColumns],
+) -> pd.DataFrame: ...
+
+
+def simple_clv(
+    source: Any,
+    *,
+    by: str | Sequence[str] | None = None,
+    log: Any = None,
+    silence: float | None = None,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    id_map: Any = None,
+    **columns: Unpack[LogColumns],
+) -> SimpleClv | pd.DataFrame:
     """Mean order value x orders per customer-year x margin x years retained.
 
     Every customer of the base counts alike: neither how long they have been silent nor
@@ -96,14 +91,20 @@ def simple_clv(
 
     Parameters
     ----------
-    rfm : RfmTable
-        The base, made from a log with amounts.
+    source : RfmTable or log
+        The base, made from a log with amounts; or the log itself, in any of the forms
+        of `rfm_summary`, with the columns named.
+    by : str or sequence of str, optional
+        Segment columns, of several every combination that occurs; "cohort" is the month
+        of the first purchase, the observation end less T, unless a segment column has
+        that name. Columns of a log need not be named again in segment_cols.
     log : object, optional
-        The log that it was made from, for the gaps between purchases.
+        The log that an RfmTable was made from, for the gaps between purchases.
     silence : float, optional
         Days without a purchase after which a customer counts as lost. By default the
         95th percentile of the gaps between a customer's purchases: of all gaps if the
-        log is given, else of each customer's mean gap, which is shorter.
+        log is given, else of each customer's mean gap, which is shorter. It is the
+        whole base's in every group.
     horizon : str, float or None
         As in CLVPosterior.predict; None is for ever.
     discount_rate : float
@@ -111,88 +112,135 @@ def simple_clv(
     discounting : {"continuous", "monthly"}
         As in CLVPosterior.predict.
     id_map : mapping or frame, optional
-        As it was given to rfm_summary.
+        As in `rfm_summary`, or as it was given there.
+    **columns
+        Of a log only: customer_id_col, datetime_col, monetary_value_col and the other
+        keyword arguments of `rfm_summary`.
 
     Returns
     -------
-    SimpleClv
-        Inputs and results.
+    SimpleClv or DataFrame
+        Inputs and results. With ``by`` one row per group, "(none)" for customers
+        without a value, and a last one, "(whole)": the group's names as text, the
+        attributes of SimpleClv, and a ``note`` that says why what is missing is not
+        available. Customers, orders, revenue, time and lost
+        customers of the groups add up to the whole; values do not, since each group has
+        its own inputs.
 
     Raises
     ------
     SchemaError
-        The table has no amounts, or not those of first purchases.
+        There are no amounts, or not those of first purchases; a column is missing, or
+        the observation end, for a cohort.
     DomainError
         There are no customers, none was watched for any time, or nobody bought twice
         and no silence is given.
     """
-    check_choice("discounting", discounting, ("continuous", "monthly"))
-    orders, revenue, years = _totals(rfm)
-    days = _silence(rfm, log, silence, id_map)
-    lost = int((_column(rfm, T) - _column(rfm, RECENCY) > days / rfm.scale.days).sum())
-    # Lost customers were lost in the time that customers have been watched, on average.
-    churn = simple.annual_churn(lost, len(rfm), years / len(rfm))
-    length = rfm.scale.horizon(horizon) * rfm.scale.days / DAYS_PER_YEAR
-    retained = simple.retained_years(
-        churn,
-        horizon=length,
-        delta=annual_rate_to_delta(discount_rate) * DAYS_PER_YEAR,
-        monthly=discounting == "monthly",
+    names = (by,) if isinstance(by, str) else tuple(by or ())
+    wanted = [name for name in names if name != COHORT]
+    rfm, log = read_table(source, log, id_map, columns, wanted)
+    base = base_of(rfm)
+    segments = None if by is None else segments_of(rfm, names)
+    terms = _terms(rfm, log, silence, id_map, horizon, discount_rate, discounting)
+    return evaluate(base, terms) if segments is None else _by_segment(base, segments, terms)
+
+
+def simple_clv_per_customer(
+    source: Any,
+    *,
+    log: Any = None,
+    silence: float | None = None,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    id_map: Any = None,
+    **columns: Unpack[LogColumns],
+) -> pd.DataFrame:
+    """The simple formula with each customer's own order value and frequency.
+
+    Own mean order value x own orders per year x margin x the base's years retained: all
+    customers share one churn, so those who left long ago are worth what they once were.
+    Orders per year are counted from the first purchase on, and so are high for those who
+    came lately; their mean, weighted by the years watched, is the base's.
+
+    Parameters
+    ----------
+    source, log, silence, horizon, discount_rate, discounting, id_map, **columns
+        As in `simple_clv`.
+
+    Returns
+    -------
+    DataFrame
+        One row per customer in the table's order: customer_id, orders, order_value,
+        years (watched), orders_per_year, silent (days since the last purchase), lost,
+        value (over the horizon), lifetime_value (over 1 / churn), note. Customers
+        watched for no time have no frequency and no value, and a note that says so.
+
+    Raises
+    ------
+    SchemaError, DomainError
+        As `simple_clv`.
+    """
+    import pandas as pd
+
+    rfm, log = read_table(source, log, id_map, columns)
+    base = base_of(rfm)
+    terms = _terms(rfm, log, silence, id_map, horizon, discount_rate, discounting)
+    whole = evaluate(base, terms)
+    order_value, watched = base.revenue / base.orders, base.watched > 0
+    per_year = np.divide(base.orders, base.years, out=np.full(len(base), np.nan), where=watched)
+    earned = order_value * per_year
+    return pd.DataFrame(
+        {
+            CUSTOMER_ID: rfm.table[CUSTOMER_ID].to_pandas(),
+            "orders": base.orders.astype(np.int64),
+            "order_value": order_value,
+            "years": base.years,
+            "orders_per_year": per_year,
+            "silent": base.silent,
+            "lost": base.lost(whole.silence),
+            "value": _over(earned, whole.margin, whole.retained_years),
+            "lifetime_value": _over(earned, whole.margin, whole.lifetime_years),
+            "note": np.where(watched, "", NO_TIME),
+        }
     )
-    lifetime = simple.lifetime_years(churn)
-    per_year = {
-        "order_value": revenue / orders,
-        "orders_per_year": orders / years,
-        "margin": rfm.margin,
-    }
-    value = simple.simple_value(**per_year, years=retained)
-    return SimpleClv(
-        customers=len(rfm),
-        orders=orders,
-        revenue=revenue,
-        customer_years=years,
-        **per_year,
-        silence=days,
-        lost=lost,
-        churn=churn,
-        horizon_years=length,
-        retained_years=retained,
-        value=value,
-        total=value * len(rfm),
-        lifetime_years=lifetime,
-        lifetime_value=simple.simple_value(**per_year, years=lifetime),
+
+
+def _over(earned: FloatArray, margin: float, years: float) -> FloatArray:
+    """Value of what is earned per year; nothing stays nothing, for ever too."""
+    per_unit = simple.margin_lifetime_value(
+        order_value=1.0, frequency=1.0, margin=margin, lifetime=years
     )
+    return np.multiply(earned, per_unit, out=np.zeros(len(earned)), where=earned != 0)
 
 
-def _totals(rfm: RfmTable) -> tuple[int, float, float]:
-    """Orders, revenue and customer-years of a base."""
-    if not len(rfm):
-        raise DomainError("The table has no customers: the simple formula needs some.")
-    if not {MONETARY_VALUE, FIRST_VALUE} <= set(rfm.table.column_names):
-        raise SchemaError(
-            "The simple formula needs the value of every order, first ones included: summarise "
-            "the log with a monetary_value_col."
-        )
-    x = _column(rfm, FREQUENCY)
-    revenue = math.fsum(_column(rfm, FIRST_VALUE)) + math.fsum(x * _column(rfm, MONETARY_VALUE))
-    years = math.fsum(_column(rfm, T)) * rfm.scale.days / DAYS_PER_YEAR
-    if years == 0:
-        raise DomainError(
-            "Every customer bought for the first time in the last period observed, so there is "
-            "no time over which orders per year could be counted: use a longer log."
-        )
-    return int(x.sum()) + len(rfm), revenue, years
+def _terms(
+    rfm: RfmTable,
+    log: Any,
+    silence: float | None,
+    id_map: Any,
+    horizon: Horizon,
+    discount_rate: float,
+    discounting: Discounting,
+) -> Terms:
+    check_choice("discounting", discounting, get_args(Discounting))
+    annual_rate_to_delta(discount_rate)
+    years = rfm.scale.horizon(horizon) * rfm.scale.days / DAYS_PER_YEAR
+    days, whence = silence_of(rfm, log, silence, id_map)
+    return Terms(rfm.margin, days, whence, years, discount_rate, discounting)
 
 
-def _silence(rfm: RfmTable, log: Any, silence: float | None, id_map: Any) -> float:
-    if silence is None:
-        if log is None:
-            return mean_gap_quantile(rfm, GAP_QUANTILE)
-        return gap_quantile(log, rfm, GAP_QUANTILE, id_map=id_map)
-    if not (math.isfinite(silence) and silence > 0):
-        raise DomainError(f"silence={silence!r} must be a number of days > 0.")
-    return float(silence)
+def _by_segment(base: Base, segments: Segments, terms: Terms) -> pd.DataFrame:
+    """One row per segment, and one of the whole."""
+    import pandas as pd
 
-
-def _column(rfm: RfmTable, name: str) -> np.ndarray:
-    return np.asarray(rfm.table[name].to_numpy(), dtype=np.float64)
+    order = np.argsort(segments.group, kind="stable")
+    ends = np.cumsum(np.bincount(segments.group, minlength=len(segments.labels)))
+    members = np.split(order, ends[:-1])
+    rows = [row_of(base.take(rows), terms) for rows in (*members, order)]
+    texts = [*segments.labels, (WHOLE,) * len(segments.by)]
+    names = pd.DataFrame(texts, columns=list(segments.by))
+    clash = set(segments.by) & set(rows[0])
+    if clash:
+        raise SchemaError(f"{sorted(clash)[0]!r} is a column of the result: rename the segment's.")
+    return pd.concat([names, pd.DataFrame(rows)], axis=1)

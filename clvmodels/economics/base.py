@@ -1,0 +1,165 @@
+"""A base of customers as the simple formula sees it: orders, revenue, time and silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.economics.outlook import column, past_revenue
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.gaps import gap_quantile, mean_gap_quantile
+from clvmodels.rfm import RfmTable, rfm_summary
+from clvmodels.schema import (
+    DAYS_PER_YEAR,
+    FREQUENCY,
+    RECENCY,
+    FloatArray,
+    T,
+    TimeUnit,
+)
+from clvmodels.transactions import KeepDrop, Refunds, replayable
+
+GAP_QUANTILE: Final = 0.95
+SilenceSource = Literal["given", "gaps", "mean gaps"]
+
+_NEEDED: Final = ("customer_id_col", "datetime_col", "monetary_value_col")
+
+# Days in other units come back rounded: who is silent for exactly the limit is not lost.
+_ROUNDING: Final = 1e-9
+
+
+class LogColumns(TypedDict, total=False):
+    """How a log is read: the keyword arguments of `rfm_summary` but id_map."""
+
+    customer_id_col: str
+    datetime_col: str
+    monetary_value_col: str | None
+    time_unit: TimeUnit
+    time_scaler: float
+    observation_period_end: Any
+    refunds: Refunds
+    zero_amounts: KeepDrop
+    duplicates: KeepDrop
+    segment_cols: Sequence[str]
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """Customers, one value each.
+
+    Attributes
+    ----------
+    orders, revenue : ndarray, shape (N,)
+        Purchases, the first one included, and what they brought.
+    watched, silent : ndarray, shape (N,)
+        Days from the first purchase, and from the last one, to the observation end.
+    """
+
+    orders: FloatArray
+    revenue: FloatArray
+    watched: FloatArray
+    silent: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.orders)
+
+    @property
+    def years(self) -> FloatArray:
+        """Time watched, in years."""
+        return self.watched / DAYS_PER_YEAR
+
+    def lost(self, silence: float) -> npt.NDArray[np.bool_]:
+        """Whether a customer has been silent for longer than that many days."""
+        return np.asarray(self.silent > silence * (1 + _ROUNDING))
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Base:
+        """Some of the customers."""
+        return Base(self.orders[rows], self.revenue[rows], self.watched[rows], self.silent[rows])
+
+
+def read_table(
+    source: Any, log: Any, id_map: Any, columns: LogColumns, segments: Sequence[str] = ()
+) -> tuple[RfmTable, Any]:
+    """Take an RfmTable as it is, and summarise a log.
+
+    Parameters
+    ----------
+    source, log, id_map, columns
+        As `simple_clv` was given them.
+    segments : sequence of str
+        Columns of a log to keep beside those that it names itself.
+
+    Returns
+    -------
+    rfm, log
+        The table, and the log that it was made of, if that is known.
+
+    Raises
+    ------
+    SchemaError
+        Column names are missing for a log, or given for a table.
+    """
+    if isinstance(source, RfmTable):
+        if columns:
+            raise SchemaError(
+                f"{', '.join(columns)} say how a log is read, and this is an RfmTable, which was "
+                "read already: leave them out, or pass the log itself."
+            )
+        return source, log
+    missing = [name for name in _NEEDED if columns.get(name) is None]
+    if missing or log is not None:
+        raise SchemaError(
+            f"A {type(source).__name__} is read as a log, which needs {', '.join(_NEEDED)} and no "
+            f"log= beside it; missing: {', '.join(missing) or 'none'}. Customers who are "
+            "summarised already go through RfmTable.from_pandas."
+        )
+    source = replayable(source)
+    kept = tuple(dict.fromkeys((*columns.get("segment_cols", ()), *segments)))
+    complete: Any = {**columns, "segment_cols": kept, "id_map": id_map}
+    return rfm_summary(source, **complete), source
+
+
+def base_of(rfm: RfmTable) -> Base:
+    """Take what the simple formula needs of a table.
+
+    Raises
+    ------
+    SchemaError
+        The table has no amounts, or not those of first purchases.
+    DomainError
+        There are no customers, or none was watched for any time.
+    """
+    if not len(rfm):
+        raise DomainError("The table has no customers: the simple formula needs some.")
+    revenue = past_revenue(rfm) if rfm.has_money else None
+    if revenue is None:
+        raise SchemaError(
+            "The simple formula needs the value of every order, first ones included: summarise "
+            "the log with a monetary_value_col."
+        )
+    x, t_x, age = (column(rfm, name) for name in (FREQUENCY, RECENCY, T))
+    if not age.any():
+        raise DomainError(
+            "Every customer bought for the first time in the last period observed, so there is "
+            "no time over which orders per year could be counted: use a longer log."
+        )
+    return Base(x + 1.0, revenue, age * rfm.scale.days, (age - t_x) * rfm.scale.days)
+
+
+def silence_of(
+    rfm: RfmTable, log: Any, silence: float | None, id_map: Any
+) -> tuple[float, SilenceSource]:
+    """Days without a purchase after which a customer counts as lost, and whence they are."""
+    if silence is not None:
+        if not (math.isfinite(silence) and silence > 0):
+            raise DomainError(f"silence={silence!r} must be a number of days > 0.")
+        return float(silence), "given"
+    if log is None:
+        return mean_gap_quantile(rfm, GAP_QUANTILE), "mean gaps"
+    return gap_quantile(log, rfm, GAP_QUANTILE, id_map=id_map), "gaps"

@@ -1,0 +1,193 @@
+"""How long a new customer takes to pay back what acquiring them cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.economics.unit import check_cost
+from clvmodels.errors import DomainError
+from clvmodels.formulas import gamma_gamma
+from clvmodels.predict import tail_probabilities
+from clvmodels.schema import Discounting, FloatArray, Horizon, check_margin
+
+if TYPE_CHECKING:
+    from clvmodels.posterior import CLVPosterior
+
+__all__ = ["PaybackPeriod", "payback_period"]
+
+# Each step halves the interval that a time is known to lie in
+_STEPS: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaybackPeriod:
+    """When the expected margin of a new customer has made up for their cost.
+
+    Attributes
+    ----------
+    days : float
+        From the first purchase; 0 if that alone pays, infinite if never within the span,
+        NaN if the cost is not known.
+    lower, upper : float
+        Of the equal-tailed interval; NaN where there is no uncertainty.
+    interval : float
+        Its probability.
+    never : float
+        Share of draws in which the cost is not made up for within the span.
+    within : float
+        Days that were looked at.
+    cac : float
+        The cost.
+    draws : ndarray, shape (S,)
+        Days in each draw.
+    note : str
+        Why ``days`` is infinite or not available; else empty.
+    """
+
+    days: float
+    lower: float
+    upper: float
+    interval: float
+    never: float
+    within: float
+    cac: float
+    draws: FloatArray = field(repr=False, compare=False)
+    note: str = ""
+
+
+def payback_period(
+    posterior: CLVPosterior,
+    cac: float | None,
+    *,
+    margin: float = 1.0,
+    discount_rate: float = 0.0,
+    discounting: Discounting = "continuous",
+    within: Horizon = "5Y",
+    interval: float = 0.9,
+    draws: int = 500,
+) -> PaybackPeriod:
+    """Time until the expected margin of a new customer makes up for their cost.
+
+    The smallest t at which margin x mean spend x (1 + expected purchases in (0, t])
+    reaches the cost; the 1 is the first purchase. ``days`` is of the expectation over
+    all draws, the interval of its parameters; the first need not be the mean of the
+    draws, of which some may be infinite.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    cac : float or None
+        Cost of acquiring a customer, >= 0; None or NaN if it is not known.
+    margin : float
+        Share of revenue that is profit.
+    discount_rate : float
+        Effective annual rate at which margin is discounted; by default it is not.
+    discounting : {"continuous", "monthly"}
+        As in :meth:`CLVPosterior.predict`.
+    within : str or float
+        Span that is looked at, finite: "5Y", or a number in the posterior's unit.
+    interval : float
+        Probability of the equal-tailed interval.
+    draws : int
+        Posterior draws to use, evenly spaced over all.
+
+    Raises
+    ------
+    DomainError
+        The cost is negative, the span infinite, or draws have an infinite mean spend.
+
+    Examples
+    --------
+    >>> from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
+    >>> posterior = CLVPosterior(
+    ...     BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=0.793, b=2.426),
+    ...     GammaGammaPosterior.from_draws(p=6.25, q=3.74, v=15.44),
+    ... )
+    >>> round(payback_period(posterior, 20.0, margin=0.4).days)
+    68
+    """
+    cost, share = check_cost(cac), check_margin(margin)
+    future, paired = posterior.future_and_draws(
+        within, discount_rate, discounting, interval, draws, share
+    )
+    if math.isinf(future.horizon):
+        raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
+    posterior.check_spend(paired, np.zeros(1))
+    spend = np.broadcast_to(gamma_gamma.population_mean(**paired.spend), paired.count)
+
+    def orders(t: FloatArray) -> FloatArray:
+        return np.asarray(
+            1.0
+            + paired.formulas.discounted_purchases_new(
+                t, future.delta, **paired.purchases, month=future.month
+            )
+        )
+
+    def expected(t: FloatArray) -> FloatArray:
+        return np.atleast_1d(share * spend.mean() * orders(t).mean())
+
+    by_draw = _first_time(lambda t: share * spend * orders(t) >= cost, future.horizon, paired.count)
+    first = _first_time(lambda t: expected(t) >= cost, future.horizon, 1)
+    days = posterior.scale.days
+    return _result(
+        float(first[0]) * days,
+        by_draw * days,
+        cost=cost,
+        within=future.horizon * days,
+        interval=interval,
+        certain=posterior.certain or paired.count == 1,
+    )
+
+
+def _first_time(
+    reached: Callable[[FloatArray], npt.NDArray[np.bool_]], span: float, count: int
+) -> FloatArray:
+    """Smallest times at which a growing quantity is there; infinite if not within the span.
+
+    Parameters
+    ----------
+    reached : callable
+        Times, shape (count,) -> whether it is reached by then.
+    span : float
+        Latest time.
+    count : int
+        How many are looked for at once.
+    """
+    low, high = np.zeros(count), np.full(count, span)
+    at_once, at_last = reached(low), reached(high)
+    open_still = bool((~at_once & at_last).any())
+    for _ in range(_STEPS if open_still else 0):
+        middle = 0.5 * (low + high)
+        there = reached(middle)
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    return np.where(at_once, 0.0, np.where(at_last, high, np.inf))
+
+
+def _result(
+    first: float, by_draw: FloatArray, *, cost: float, within: float, interval: float, certain: bool
+) -> PaybackPeriod:
+    unknown = math.isnan(cost)
+    lower = upper = math.nan
+    if not (certain or unknown):
+        # Order statistics, as between a number and infinity nothing can be interpolated
+        tails = tail_probabilities(interval)
+        lower, upper = (float(q) for q in np.quantile(by_draw, tails, method="inverted_cdf"))
+    note = f"not within {within:g} days" if math.isinf(first) else ""
+    return PaybackPeriod(
+        days=math.nan if unknown else first,
+        lower=lower,
+        upper=upper,
+        interval=interval,
+        never=math.nan if unknown else float(np.isinf(by_draw).mean()),
+        within=within,
+        cac=cost,
+        draws=np.full(len(by_draw), np.nan) if unknown else by_draw,
+        note="no acquisition cost given" if unknown else note,
+    )
