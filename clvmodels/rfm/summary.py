@@ -106,21 +106,30 @@ def rfm_summary(
     DomainError
         The margin is no share.
     """
-    options = LogOptions(
+    options = log_options(
+        time_unit,
+        time_scaler,
+        observation_period_end,
         customer_id_col=customer_id_col,
         datetime_col=datetime_col,
         monetary_value_col=monetary_value_col,
-        scale=TimeScale(time_unit, time_scaler),
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
-        segment_cols=_check_segments(segment_cols),
+        segment_cols=segment_cols,
         margin=margin,
     )
-    if observation_period_end is not None:
-        end = ordinal_of(observation_period_end, options.scale)
-        options = replace(options, end=end)
     return _to_table(collect(source, options, id_map), options, id_map is not None)
+
+
+def log_options(
+    time_unit: TimeUnit, time_scaler: float, observation_period_end: Any, **columns: Any
+) -> LogOptions:
+    """Check the arguments of `rfm_summary`; the rest are those of `LogOptions`."""
+    scale = TimeScale(time_unit, time_scaler)
+    segments = _check_segments(columns.pop("segment_cols", ()))
+    end = None if observation_period_end is None else ordinal_of(observation_period_end, scale)
+    return LogOptions(scale=scale, end=end, segment_cols=segments, **columns)
 
 
 def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
