@@ -10,8 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels import datasets, simulate
+    from clvmodels import datasets, economics, simulate
     from clvmodels.audit import Audit
+    from clvmodels.economics import (
+        SimpleClv,
+        acquired_customer_value,
+        acquisition_budget,
+        acquisition_funnel,
+        customer_acquisition_cost,
+        highest_cac,
+        ltv_to_cac,
+        payback_period,
+        simple_clv,
+        simple_clv_per_customer,
+        simple_sensitivity,
+    )
     from clvmodels.errors import (
         ClvError,
         ConvergenceError,
@@ -49,11 +62,23 @@ _HOME = {
     "PosteriorFileError": "errors",
     "RfmTable": "rfm",
     "SchemaError": "errors",
+    "SimpleClv": "economics",
     "TimeUnitError": "errors",
+    "acquired_customer_value": "economics",
+    "acquisition_budget": "economics",
+    "acquisition_funnel": "economics",
+    "customer_acquisition_cost": "economics",
     "datasets": "datasets",
+    "economics": "economics",
+    "highest_cac": "economics",
     "load_posterior": "posterior",
+    "ltv_to_cac": "economics",
+    "payback_period": "economics",
     "rfm_summary": "rfm",
     "rfm_train_test_split": "rfm",
+    "simple_clv": "economics",
+    "simple_clv_per_customer": "economics",
+    "simple_sensitivity": "economics",
     "simulate": "simulate",
 }
 
@@ -73,12 +98,24 @@ __all__ = [
     "PosteriorFileError",
     "RfmTable",
     "SchemaError",
+    "SimpleClv",
     "TimeUnitError",
     "__version__",
+    "acquired_customer_value",
+    "acquisition_budget",
+    "acquisition_funnel",
+    "customer_acquisition_cost",
     "datasets",
+    "economics",
+    "highest_cac",
     "load_posterior",
+    "ltv_to_cac",
+    "payback_period",
     "rfm_summary",
     "rfm_train_test_split",
+    "simple_clv",
+    "simple_clv_per_customer",
+    "simple_sensitivity",
     "simulate",
 ]
 

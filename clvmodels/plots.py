@@ -101,17 +101,6 @@ def plot_concentration(axes: Axes, customers: FloatArray, value: FloatArray) -> 
     axes.yaxis.set_major_formatter(_as_percent)
 
 
-def _whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
-    lower, upper = interval
-    middle = (lower + upper) / 2
-    half = (upper - lower) / 2
-    axes.errorbar([middle], [place], xerr=[[half], [half]], color="black", capsize=4, fmt="none")
-
-
-def _as_percent(value: float, _: Any) -> str:
-    return f"{100 * value:.0f} %"
-
-
 def plot_tornado(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     """Bars of what value gains and loses when each input is lowered or raised.
 
@@ -139,3 +128,14 @@ def plot_tornado(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     axes.set_xlabel("change of value, %")
     axes.legend(frameon=False)
     return axes
+
+
+def _whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
+    lower, upper = interval
+    middle = (lower + upper) / 2
+    half = (upper - lower) / 2
+    axes.errorbar([middle], [place], xerr=[[half], [half]], color="black", capsize=4, fmt="none")
+
+
+def _as_percent(value: float, _: Any) -> str:
+    return f"{100 * value:.0f} %"
