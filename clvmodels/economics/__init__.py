@@ -5,12 +5,18 @@ from clvmodels.economics.acquisition import (
     acquisition_funnel,
     customer_acquisition_cost,
 )
+from clvmodels.economics.actions import ActionLists, action_lists
+from clvmodels.economics.compare import compare_with_simple
+from clvmodels.economics.concentration import customer_equity, gini, lorenz_curve, top_shares
 from clvmodels.economics.estimate import Estimate
 from clvmodels.economics.figures import SimpleClv
 from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.economics.payback import PaybackPeriod, payback_period
+from clvmodels.economics.rfm_scores import rfm_scores
+from clvmodels.economics.segments import segment_report
 from clvmodels.economics.sensitivity import simple_sensitivity
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
+from clvmodels.economics.tiers import tier_movement, tier_report, value_tiers
 from clvmodels.economics.unit import (
     acquired_customer_value,
     acquisition_budget,
@@ -20,6 +26,7 @@ from clvmodels.economics.unit import (
 
 __all__ = [
     "AcquisitionFunnel",
+    "ActionLists",
     "Estimate",
     "PaybackPeriod",
     "SimpleClv",
@@ -27,11 +34,22 @@ __all__ = [
     "acquired_customer_value",
     "acquisition_budget",
     "acquisition_funnel",
+    "action_lists",
+    "compare_with_simple",
     "customer_acquisition_cost",
+    "customer_equity",
+    "gini",
     "highest_cac",
+    "lorenz_curve",
     "ltv_to_cac",
     "payback_period",
+    "rfm_scores",
+    "segment_report",
     "simple_clv",
     "simple_clv_per_customer",
     "simple_sensitivity",
+    "tier_movement",
+    "tier_report",
+    "top_shares",
+    "value_tiers",
 ]

@@ -24,7 +24,9 @@ from clvmodels.schema import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clvmodels.histories import RfmColumns
     from clvmodels.posterior import CLVPosterior
+    from clvmodels.predict import Draws, Future
 
 IntArray = npt.NDArray[np.int64]
 
@@ -48,6 +50,14 @@ class Outlook:
             discounting=self.discounting,
             interval=self.interval,
             draws=self.draws,
+        )
+
+    def prepared(
+        self, posterior: CLVPosterior, rfm: RfmTable
+    ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
+        """Return what `CLVPosterior.prepared` does."""
+        return posterior.prepared(
+            rfm, self.horizon, self.discount_rate, self.discounting, self.interval, self.draws
         )
 
 
@@ -135,14 +145,7 @@ def group_values(
     outlook : Outlook
         Horizon, discounting, interval, draws.
     """
-    columns, m_bar, future, paired = posterior.prepared(
-        rfm,
-        outlook.horizon,
-        outlook.discount_rate,
-        outlook.discounting,
-        outlook.interval,
-        outlook.draws,
-    )
+    columns, m_bar, future, paired = outlook.prepared(posterior, rfm)
     mean, by_draw = np.zeros(count), np.zeros((count, paired.count))
     for i in range(count):
         rows = group == i

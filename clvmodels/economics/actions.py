@@ -1,0 +1,205 @@
+"""Lists to act on: who is valuable and slipping away, who came lately, who came only once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.economics.labels import WHOLE
+from clvmodels.economics.outlook import Outlook, check_base, column, ranking, ratio, top_count
+from clvmodels.errors import DomainError
+from clvmodels.histories import distinct_rows
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FREQUENCY,
+    RECENCY,
+    Discounting,
+    FloatArray,
+    Horizon,
+    T,
+)
+
+if TYPE_CHECKING:
+    from clvmodels.posterior import CLVPosterior
+
+NEW: Final = "new"
+ONE_TIME: Final = "one-time"
+ACTIVE: Final = "active"
+SLIPPING: Final = "slipping"
+LOST: Final = "lost"
+STATES: Final = (NEW, ONE_TIME, ACTIVE, SLIPPING, LOST)
+# Draws x rows held at once
+_BLOCK_CELLS: Final = 2_000_000
+_ROUNDING: Final = 1e-9
+_TINY: Final = 1e-200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActionLists:
+    """Customers by what can be done about them.
+
+    Attributes
+    ----------
+    customers : DataFrame
+        One row per customer, in the table's order: customer_id, state, valuable,
+        frequency, silence (time since the last purchase, in the table's unit), p_alive,
+        p_alive_at_last, p_alive_drop, p_purchase, clv, clv_as_usual, clv_lost.
+    counts : DataFrame
+        One row per state and a last one, "(whole)": customers, valuable, p_purchase
+        (mean), clv and clv_lost (sums).
+    slipping : DataFrame
+        Rows of ``customers`` that are valuable and slipping, most clv lost first.
+    one_time : DataFrame
+        Rows of those who bought once, new ones included, most likely to buy again first.
+    """
+
+    customers: pd.DataFrame
+    counts: pd.DataFrame
+    slipping: pd.DataFrame
+    one_time: pd.DataFrame
+
+
+def action_lists(
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    *,
+    top: float = 0.2,
+    slipping_from: float = 0.25,
+    lost_from: float = 0.9,
+    new_within: Horizon = "90D",
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    draws: int = 500,
+) -> ActionLists:
+    """Tell customers apart by what can be done about them.
+
+    Repeat customers are judged by how far P(alive) has fallen since their last purchase:
+    p_alive_drop = 1 - p_alive / p_alive_at_last, where p_alive_at_last is what it was
+    right after that purchase, at T = recency. Silence that is usual for a customer costs
+    them little of it, and the same silence of a frequent buyer much. They are "active",
+    from ``slipping_from`` on "slipping", and from ``lost_from`` on "lost".
+
+    Customers who bought once are "new" if that was within ``new_within``, else
+    "one-time": apart, since BG/NBD's P(alive) is 1 for them for ever, and cannot fall.
+    Judge them by p_purchase, the chance that they buy again within the horizon.
+
+    What is at stake is clv_as_usual = clv x p_alive_at_last / p_alive, what the customer
+    would be worth today had P(alive) not fallen, and clv_lost, what of it is gone.
+    "valuable" are the ``top`` customers by clv_as_usual: clv itself is low already where
+    somebody slips away.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable
+        The base.
+    top : float
+        Share of all customers who count as valuable, in (0, 1].
+    slipping_from, lost_from : float
+        Share of P(alive) lost since the last purchase, 0 < slipping_from < lost_from <= 1.
+    new_within : str, float or None
+        Time since the first purchase in which a customer with no second one is new.
+    horizon, discount_rate, discounting, draws
+        As in :meth:`CLVPosterior.predict`.
+
+    Raises
+    ------
+    DomainError
+        A share is out of its range, or the base is empty; or as
+        :meth:`CLVPosterior.predict`.
+    """
+    _check_shares(top, slipping_from, lost_from)
+    outlook = Outlook(horizon, discount_rate, discounting, 0.9, draws)
+    scores = outlook.scores(posterior, check_base(rfm))
+    then = _alive_at_last(posterior, rfm, outlook)
+    now = scores["p_alive"].to_numpy()
+    young = column(rfm, T) <= rfm.scale.horizon(new_within) * (1 + _ROUNDING)
+    drop = 1.0 - np.minimum(ratio(now, then), 1.0)
+    once = column(rfm, FREQUENCY) == 0
+    clv = scores["clv"].to_numpy()
+    # Next to 0 P(alive) and clv have no digits left of which a quotient could be made
+    as_usual = np.where(now > _TINY, clv * np.maximum(ratio(then, now), 1.0), 0.0)
+    valuable = np.zeros(len(rfm), dtype=bool)
+    valuable[ranking(as_usual, scores[CUSTOMER_ID])[: top_count(top, len(rfm))]] = True
+    states = np.select(
+        [once & young, once, drop >= lost_from, drop >= slipping_from],
+        [NEW, ONE_TIME, LOST, SLIPPING],
+        ACTIVE,
+    )
+    customers = pd.DataFrame(
+        {
+            CUSTOMER_ID: scores[CUSTOMER_ID],
+            "state": pd.Categorical(states, categories=list(STATES)),
+            "valuable": valuable,
+            FREQUENCY: scores[FREQUENCY],
+            "silence": column(rfm, T) - column(rfm, RECENCY),
+            "p_alive": now,
+            "p_alive_at_last": then,
+            "p_alive_drop": drop,
+            "p_purchase": scores["p_purchase"],
+            "clv": clv,
+            "clv_as_usual": as_usual,
+            "clv_lost": as_usual - clv,
+        }
+    )
+    return ActionLists(
+        customers,
+        _counts(customers),
+        _down(customers[valuable & (states == SLIPPING)], "clv_lost"),
+        _down(customers[once], "p_purchase"),
+    )
+
+
+def _counts(customers: pd.DataFrame) -> pd.DataFrame:
+    """Sums and means of each state, and of the whole."""
+    rows: list[dict[str, Any]] = []
+    for state in (*STATES, WHOLE):
+        part = customers if state == WHOLE else customers[customers["state"] == state]
+        rows.append(
+            {
+                "state": state,
+                "customers": len(part),
+                "valuable": int(part["valuable"].sum()),
+                "p_purchase": float(ratio(part["p_purchase"].sum(), len(part))),
+                "clv": float(part["clv"].sum()),
+                "clv_lost": float(part["clv_lost"].sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _down(customers: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Largest first; ties by customer."""
+    return customers.iloc[ranking(customers[name], customers[CUSTOMER_ID])].reset_index(drop=True)
+
+
+def _alive_at_last(posterior: CLVPosterior, rfm: RfmTable, outlook: Outlook) -> FloatArray:
+    """Mean P(alive) of each customer right after their last purchase."""
+    columns, _, _, paired = outlook.prepared(posterior, rfm)
+    x, t_x = columns.x, columns.t_x
+    first, inverse = distinct_rows(x, t_x)
+    parameters = {name: values[:, None] for name, values in paired.purchases.items()}
+    size = max(_BLOCK_CELLS // paired.count, 1)
+    blocks = [first[start : start + size] for start in range(0, len(first), size)]
+    means = [
+        paired.formulas.p_alive(x[rows], t_x[rows], t_x[rows], **parameters).mean(axis=0)
+        for rows in blocks
+    ]
+    alive: FloatArray = np.concatenate(means)[inverse]
+    return alive
+
+
+def _check_shares(top: float, slipping_from: float, lost_from: float) -> None:
+    if not 0 < top <= 1:
+        raise DomainError(f"top={top!r} must be a share of customers in (0, 1].")
+    if not 0 < slipping_from < lost_from <= 1:
+        raise DomainError(
+            f"slipping_from={slipping_from!r} and lost_from={lost_from!r} must be shares of "
+            "P(alive) with 0 < slipping_from < lost_from <= 1."
+        )

@@ -1,0 +1,226 @@
+"""How much of the value few customers hold, and what all of them are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvmodels.economics.outlook import (
+    Outlook,
+    check_base,
+    customer_ids,
+    group_values,
+    past_revenue,
+    ranking,
+    ratio,
+    top_count,
+)
+from clvmodels.errors import DomainError
+from clvmodels.posterior import TotalValue, total_value
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import Discounting, FloatArray, Horizon
+
+if TYPE_CHECKING:
+    from clvmodels.posterior import CLVPosterior
+
+
+def lorenz_curve(values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Cumulative share of value over the share of customers, the least valuable first.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        Value or revenue of each customer, >= 0, not all 0.
+
+    Returns
+    -------
+    customers, value : ndarray, shape (N + 1,)
+        From (0, 0) to (1, 1); on the diagonal all are equal.
+
+    Raises
+    ------
+    DomainError
+        There are no customers, a value is negative or missing, or all are 0, so that
+        there is nothing to share.
+
+    Examples
+    --------
+    >>> customers, value = lorenz_curve([1.0, 3.0])
+    >>> value.tolist()
+    [0.0, 0.25, 1.0]
+    """
+    ordered = _checked(values)
+    shares = np.concatenate([[0.0], np.cumsum(ordered)])
+    return np.linspace(0.0, 1.0, len(shares)), shares / shares[-1]
+
+
+def gini(values: npt.ArrayLike) -> float:
+    """Gini coefficient: 0 if all are equal, 1 - 1/N if one customer has everything.
+
+    Twice the area between the diagonal and the Lorenz curve, which is
+    sum_i (2 i - N - 1) v_(i) / (N sum_i v_i), v_(1) <= ... <= v_(N): half the mean
+    absolute difference between customers, divided by their mean.
+
+    Of *expected* values it is smaller than of what customers will really spend, which
+    scatters around the expectation.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        As in `lorenz_curve`.
+
+    Raises
+    ------
+    DomainError
+        As `lorenz_curve`.
+
+    Examples
+    --------
+    >>> gini([1.0, 3.0])
+    0.25
+    """
+    ordered = _checked(values)
+    count = len(ordered)
+    weights = 2.0 * np.arange(1, count + 1) - count - 1.0
+    return float(weights @ ordered / (count * ordered.sum()))
+
+
+def top_shares(
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    *,
+    shares: Sequence[float] = (0.05, 0.2),
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+) -> pd.DataFrame:
+    """Share of the base's value, and of its past revenue, in the hands of the top customers.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable
+        The base.
+    shares : sequence of float
+        Shares of customers, in (0, 1]; rounded to whole customers, at least one.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`CLVPosterior.predict`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each share: top, customers; value_share of the customers with the
+        highest mean clv, with its interval over draws, value_share_lower and
+        value_share_upper; past_share, what the same customers have of past revenue; and
+        past_top_share, what as many customers with the highest past revenue have of it.
+        NaN where there is nothing to share, or first purchases are not known.
+
+    Raises
+    ------
+    DomainError
+        A share is outside (0, 1], or the base is empty; or as
+        :meth:`CLVPosterior.predict`.
+    """
+    wanted = [_checked_share(share) for share in shares]
+    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
+    ids = customer_ids(check_base(rfm))
+    revenue = past_revenue(rfm)
+    order = ranking(outlook.scores(posterior, rfm)["clv"], ids)
+    rows = []
+    for share in wanted:
+        group = np.ones(len(rfm), dtype=np.int64)
+        group[order[: top_count(share, len(rfm))]] = 0
+        mean, lower, upper = group_values(posterior, rfm, group, 2, outlook).shares()
+        rows.append(
+            {
+                "top": share,
+                "customers": int((group == 0).sum()),
+                "value_share": mean[0],
+                "value_share_lower": lower[0],
+                "value_share_upper": upper[0],
+                **_past_shares(revenue, group == 0, ids),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def customer_equity(
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    *,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+) -> TotalValue:
+    """Value of the customer base: the sum of clv, with its interval from draws.
+
+    It is `total_value` under the name that finance gives it. Customers to be acquired
+    later are not in it.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable
+        The base.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`CLVPosterior.predict`; ``horizon=None`` takes the customers' whole
+        remaining life.
+
+    Returns
+    -------
+    TotalValue
+        mean, sd, lower, upper, and the total in each draw.
+
+    Raises
+    ------
+    DomainError
+        The base is empty; or as :meth:`CLVPosterior.predict`.
+    """
+    return total_value(
+        posterior,
+        check_base(rfm),
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+    )
+
+
+def _past_shares(
+    revenue: FloatArray | None, top: npt.NDArray[np.bool_], ids: pd.Series[str]
+) -> dict[str, float]:
+    if revenue is None:
+        return {"past_share": np.nan, "past_top_share": np.nan}
+    biggest = ranking(revenue, ids)[: int(top.sum())]
+    return {
+        "past_share": float(ratio(revenue[top].sum(), revenue.sum())),
+        "past_top_share": float(ratio(revenue[biggest].sum(), revenue.sum())),
+    }
+
+
+def _checked_share(share: float) -> float:
+    if not 0 < share <= 1:
+        raise DomainError(f"shares has {share!r}: a share of customers lies in (0, 1].")
+    return float(share)
+
+
+def _checked(values: npt.ArrayLike) -> FloatArray:
+    ordered = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+    if not len(ordered):
+        raise DomainError("There are no customers whose values could be compared.")
+    if not (np.isfinite(ordered).all() and ordered[0] >= 0):
+        raise DomainError("Concentration needs values that are finite and >= 0, one a customer.")
+    if ordered[-1] == 0:
+        raise DomainError("All values are 0: there is nothing to share.")
+    return ordered

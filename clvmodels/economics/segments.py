@@ -1,0 +1,239 @@
+"""Per segment: who they are, what they are worth, and whether acquiring them paid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvmodels.economics.estimate import Estimate
+from clvmodels.economics.labels import WHOLE, Segments, segments_of
+from clvmodels.economics.outlook import (
+    GroupValues,
+    Outlook,
+    check_base,
+    column,
+    group_values,
+    past_revenue,
+)
+from clvmodels.economics.unit import ltv_to_cac
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import FREQUENCY, Discounting, FloatArray, Horizon
+
+if TYPE_CHECKING:
+    from clvmodels.posterior import CLVPosterior
+
+Money = Mapping[Any, float] | pd.Series
+NO_FIRST: Final = "first purchases not known, so no margin since acquisition"
+
+
+def segment_report(
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    *,
+    by: str | Sequence[str],
+    acquisition_spend: Money | None = None,
+    cac: Money | float | None = None,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+) -> pd.DataFrame:
+    """Report customers, value and acquisition cost of every segment, and of the whole.
+
+    The value of an acquired customer (ltv) is the margin earned since acquisition,
+    margin x (first purchase + repeat purchases), plus the residual clv: the residual
+    alone would forget what the customer has paid back already, first of all in the first
+    order. Past margin is undiscounted and known, so only the residual is uncertain.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable
+        The base; its ``segment_cols`` are what ``by`` can name.
+    by : str or sequence of str
+        Segment columns, of several every combination that occurs; "cohort" is the month
+        of the first purchase. Customers without a value are the segment "(none)".
+    acquisition_spend : mapping or Series, optional
+        What was spent to acquire the customers of a segment, by its value (a tuple of
+        values where ``by`` has several names, None for "(none)").
+    cac : mapping, Series or float, optional
+        Instead, the cost per customer acquired; one number is everybody's.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`CLVPosterior.predict`.
+
+    Returns
+    -------
+    DataFrame
+        One row per segment and a last one, "(whole)", of all customers; a column for
+        each name in ``by``, then customers, one_time_buyers and their one_time_share,
+        p_purchase (mean); clv (sum) and clv_per_customer; past_margin (sum); ltv (per
+        customer), acquisition_spend, cac, ltv_to_cac; ``_lower`` and ``_upper`` of clv,
+        clv_per_customer, ltv and ltv_to_cac; and note, why a figure is not available or
+        infinite. Counts and money add up to the whole; its intervals come from the sum
+        in each draw, and do not.
+
+    Raises
+    ------
+    SchemaError, TimeUnitError
+        The table or ``by`` is not of the right form, or spend names a segment that does
+        not exist.
+    DomainError
+        No customers, a negative spend, or both acquisition_spend and cac; or as
+        :meth:`CLVPosterior.predict`.
+    """
+    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
+    segments = segments_of(check_base(rfm), by)
+    customers = np.bincount(segments.group, minlength=len(segments.labels))
+    spend = _with_whole(_spend(segments, customers, acquisition_spend, cac))
+    values = group_values(posterior, rfm, segments.group, len(segments.labels), outlook)
+    columns = {
+        **_who(posterior, rfm, segments, outlook),
+        **_residual(values.with_whole()),
+        **_acquired(rfm, segments, values.with_whole(), spend),
+    }
+    names = dict(zip(segments.by, zip(*segments.labels, strict=True), strict=True))
+    clash = set(names) & set(columns)
+    if clash:
+        raise SchemaError(f"{sorted(clash)[0]!r} is a column of the report: rename the segment's.")
+    return pd.DataFrame({name: [*texts, WHOLE] for name, texts in names.items()} | columns)
+
+
+def _who(
+    posterior: CLVPosterior, rfm: RfmTable, segments: Segments, outlook: Outlook
+) -> dict[str, Any]:
+    customers = _sums(segments, np.ones(len(rfm)))
+    once = _sums(segments, column(rfm, FREQUENCY) == 0)
+    chance = outlook.scores(posterior, rfm)["p_purchase"].to_numpy()
+    return {
+        "customers": customers.astype(np.int64),
+        "one_time_buyers": once.astype(np.int64),
+        "one_time_share": once / customers,
+        "p_purchase": _sums(segments, chance) / customers,
+    }
+
+
+def _residual(values: GroupValues) -> dict[str, Any]:
+    lower, upper = values.bounds()
+    return {
+        "clv": values.mean,
+        "clv_lower": lower,
+        "clv_upper": upper,
+        "clv_per_customer": values.mean / values.customers,
+        "clv_per_customer_lower": lower / values.customers,
+        "clv_per_customer_upper": upper / values.customers,
+    }
+
+
+def _acquired(
+    rfm: RfmTable, segments: Segments, values: GroupValues, spend: FloatArray
+) -> dict[str, Any]:
+    """Value per acquired customer against the cost of acquiring one."""
+    revenue = past_revenue(rfm)
+    past = rfm.margin * _sums(segments, np.full(len(rfm), np.nan) if revenue is None else revenue)
+    cac = spend / values.customers
+    ltv = _estimates(values, past)
+    per_cost = [ltv_to_cac(value, cost) for value, cost in zip(ltv, cac, strict=True)]
+    notes = [one.note for one in per_cost]
+    notes[-1] += _whose(segments, spend)
+    if revenue is None:
+        notes = [f"{NO_FIRST}; {note}".rstrip("; ") for note in notes]
+    return {
+        "past_margin": past,
+        **_ends("ltv", ltv),
+        "acquisition_spend": spend,
+        "cac": cac,
+        **_ends("ltv_to_cac", per_cost),
+        "note": notes,
+    }
+
+
+def _estimates(values: GroupValues, past: FloatArray) -> list[Estimate]:
+    """Value per acquired customer of each group: past margin and residual."""
+    lower, upper = values.bounds()
+    return [
+        Estimate(
+            mean=(past[i] + values.mean[i]) / count,
+            lower=(past[i] + lower[i]) / count,
+            upper=(past[i] + upper[i]) / count,
+            interval=values.interval,
+            draws=(past[i] + values.by_draw[i]) / count,
+        )
+        for i, count in enumerate(values.customers)
+    ]
+
+
+def _ends(name: str, estimates: Sequence[Estimate]) -> dict[str, list[float]]:
+    return {
+        name: [one.mean for one in estimates],
+        f"{name}_lower": [one.lower for one in estimates],
+        f"{name}_upper": [one.upper for one in estimates],
+    }
+
+
+def _whose(segments: Segments, spend: FloatArray) -> str:
+    """Name the segments for which the whole has no cost, if it is not all of them."""
+    missing = [
+        " / ".join(texts)
+        for texts, cost in zip(segments.labels, spend[:-1], strict=True)
+        if math.isnan(cost)
+    ]
+    return f" for {', '.join(missing)}" if 0 < len(missing) < len(segments.labels) else ""
+
+
+def _spend(
+    segments: Segments,
+    customers: npt.NDArray[np.int64],
+    acquisition_spend: Money | None,
+    cac: Money | float | None,
+) -> FloatArray:
+    """Acquisition spend of each segment; NaN where it is not known."""
+    if acquisition_spend is not None and cac is not None:
+        raise DomainError("Give acquisition_spend or cac, not both: each follows from the other.")
+    if acquisition_spend is not None:
+        return _by_segment(segments, acquisition_spend, "acquisition_spend")
+    if isinstance(cac, Mapping | pd.Series):
+        return _by_segment(segments, cac, "cac") * customers
+    each = math.nan if cac is None else _checked("cac", None, cac)
+    return np.full(len(customers), each) * customers
+
+
+def _by_segment(segments: Segments, given: Money, name: str) -> FloatArray:
+    values = np.full(len(segments.labels), np.nan)
+    if not isinstance(given, Mapping | pd.Series):
+        raise SchemaError(f"{name} must be a mapping from segment to money, found {given!r}.")
+    for key, value in given.items():
+        place = segments.find(key)
+        if place is None:
+            there = ", ".join(" / ".join(texts) for texts in segments.labels[:10])
+            raise SchemaError(f"{name} names {key!r}, which is no segment; there are {there}.")
+        values[place] = _checked(name, key, value)
+    return values
+
+
+def _checked(name: str, key: Any, value: Any) -> float:
+    """Return an amount >= 0, or NaN where there is none."""
+    missing = value is None or value is pd.NA
+    amount = math.nan if missing else float(value)
+    if amount < 0 or math.isinf(amount):
+        where = name if key is None else f"{name} of {key!r}"
+        raise DomainError(f"{where} is {value!r}: it must be an amount of money >= 0.")
+    return amount
+
+
+def _sums(segments: Segments, values: npt.ArrayLike) -> FloatArray:
+    """Sum of each segment, and of the whole in a last place."""
+    weights = np.asarray(values, dtype=np.float64)
+    sums = np.bincount(segments.group, weights, minlength=len(segments.labels))
+    return _with_whole(sums.astype(np.float64))
+
+
+def _with_whole(values: FloatArray) -> FloatArray:
+    return np.append(values, values.sum())

@@ -1,0 +1,261 @@
+"""Value tiers: who is worth how much, what each tier holds, and who moves between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.economics.labels import WHOLE
+from clvmodels.economics.outlook import (
+    GroupValues,
+    IntArray,
+    Outlook,
+    check_base,
+    group_values,
+    past_revenue,
+    ranking,
+    ratio,
+)
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon
+
+if TYPE_CHECKING:
+    from clvmodels.posterior import CLVPosterior
+
+CLV: Final = "clv"
+TIER: Final = "tier"
+NEW: Final = "new"
+GONE: Final = "gone"
+# The top 5 % and 20 % of customers, and halves of the rest.
+DEFAULT_QUANTILES: Final = (0.5, 0.8, 0.95)
+
+
+def value_tiers(
+    scores: pd.DataFrame,
+    *,
+    quantiles: Sequence[float] | None = None,
+    thresholds: Sequence[float] | None = None,
+    labels: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Put every customer into a tier by clv.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        With customer_id and clv, such as `CLVPosterior.predict` gives.
+    quantiles : sequence of float, optional
+        Shares of customers, counted from the least valuable, at which a new tier
+        begins: (0.5, 0.8, 0.95), the default, makes a top tier of 5 % of the customers,
+        then 15 %, 30 % and 50 %. Customers of equal clv on both sides of a cut go by
+        customer_id, so that the order of rows does not matter.
+    thresholds : sequence of float, optional
+        Instead, values of clv from which on a customer is in the next tier: equal
+        customers are in equal tiers, which may be of any size.
+    labels : sequence of str, optional
+        Names of the tiers, from the least valuable up, one more than there are cuts. By
+        default "tier 1" (the most valuable), "tier 2", ...
+
+    Returns
+    -------
+    DataFrame
+        customer_id, clv and tier (ordered categorical, the most valuable largest), with
+        the rows, order and index of ``scores``.
+
+    Raises
+    ------
+    SchemaError
+        A column is missing, an id repeats, clv is not finite, or labels do not fit.
+    DomainError
+        Cuts are not increasing, or quantiles not between 0 and 1.
+    """
+    ids, values = _checked_scores(scores)
+    cuts = _checked_cuts(quantiles, thresholds)
+    if thresholds is not None:
+        codes = np.searchsorted(cuts, values, side="right")
+    else:
+        above = np.floor((1.0 - cuts) * len(values) + 0.5 + 1e-9)
+        place = np.empty(len(values))
+        place[ranking(values, ids)] = np.arange(len(values))
+        codes = (place[:, None] < above).sum(axis=1)
+    names = _checked_labels(labels, len(cuts) + 1)
+    tiers = pd.Categorical([names[code] for code in codes], categories=names, ordered=True)
+    return pd.DataFrame({CUSTOMER_ID: ids, CLV: values, TIER: tiers}, index=scores.index)
+
+
+def tier_report(
+    posterior: CLVPosterior,
+    rfm: RfmTable,
+    *,
+    quantiles: Sequence[float] | None = None,
+    thresholds: Sequence[float] | None = None,
+    labels: Sequence[str] | None = None,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+) -> pd.DataFrame:
+    """Report what each value tier holds of the base's value and of its past revenue.
+
+    Tiers are made once, by mean clv; intervals are of the value of these customers, by
+    draws.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable
+        The base.
+    quantiles, thresholds, labels
+        As in `value_tiers`.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`CLVPosterior.predict`.
+
+    Returns
+    -------
+    DataFrame
+        The most valuable tier first, "(whole)" last: tier, customers, customer_share,
+        clv (sum), clv_per_customer, value_share; past_revenue and past_share, which are
+        known and need no interval (empty where the table lacks first purchases);
+        ``_lower`` and ``_upper`` of clv and value_share. Shares of nothing, and means
+        of an empty tier, are NaN.
+
+    Raises
+    ------
+    SchemaError, TimeUnitError, DomainError
+        As `value_tiers` and :meth:`CLVPosterior.predict`; or the base is empty.
+    """
+    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
+    scores = outlook.scores(posterior, check_base(rfm))
+    tiers = value_tiers(scores, quantiles=quantiles, thresholds=thresholds, labels=labels)[TIER].cat
+    names = list(tiers.categories)[::-1]
+    group: IntArray = np.asarray(len(names) - 1 - tiers.codes.to_numpy(), dtype=np.int64)
+    values = group_values(posterior, rfm, group, len(names), outlook)
+    revenue = past_revenue(rfm)
+    by_tier = np.full(len(names), np.nan)
+    if revenue is not None:
+        by_tier = np.asarray([revenue[group == i].sum() for i in range(len(names))])
+    return pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier)})
+
+
+def tier_movement(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Count who moved from which tier to which between two observation ends.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        With customer_id and tier, as `value_tiers` gives them; made with the same
+        thresholds they show who gained or lost value, with quantiles who overtook whom.
+
+    Returns
+    -------
+    DataFrame of int
+        A row for each tier before, the most valuable first, and "new" for customers of
+        ``after`` alone; a column for each tier after, and "gone" for those of ``before``
+        alone. All cells together are all customers.
+
+    Raises
+    ------
+    SchemaError
+        A column is missing, a customer is there twice or without a tier, or a tier is
+        called "new" or "gone".
+    """
+    old, new = _tier_by_id(before, "before"), _tier_by_id(after, "after")
+    both = pd.concat({"old": old.astype(object), "new": new.astype(object)}, axis=1)
+    rows = [*_tiers_down(old), NEW]
+    columns = [*_tiers_down(new), GONE]
+    counts = pd.crosstab(
+        both["old"].where(both["old"].notna(), NEW), both["new"].where(both["new"].notna(), GONE)
+    )
+    counts = counts.reindex(index=rows, columns=columns, fill_value=0).astype("int64")
+    return counts.rename_axis(index="before", columns="after")
+
+
+def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
+    everything = values.with_whole()
+    lower, upper = everything.bounds()
+    share, share_lower, share_upper = values.shares()
+    certain = np.nan if values.certain else 1.0
+    whole = float(ratio(values.mean.sum(), values.mean.sum()))
+    past_all = np.append(past, past.sum())
+    return {
+        "customers": everything.customers,
+        "customer_share": everything.customers / values.customers.sum(),
+        "clv": everything.mean,
+        "clv_lower": lower,
+        "clv_upper": upper,
+        "clv_per_customer": ratio(everything.mean, everything.customers),
+        "value_share": np.append(share, whole),
+        "value_share_lower": np.append(share_lower, whole * certain),
+        "value_share_upper": np.append(share_upper, whole * certain),
+        "past_revenue": past_all,
+        "past_share": ratio(past_all, past.sum()),
+    }
+
+
+def _checked_scores(scores: pd.DataFrame) -> tuple[pd.Series[Any], FloatArray]:
+    for name in (CUSTOMER_ID, CLV):
+        if name not in scores:
+            raise SchemaError(f"Scores lack {name!r}: pass what CLVPosterior.predict returns.")
+    ids = scores[CUSTOMER_ID]
+    if ids.duplicated().any():
+        raise SchemaError(f"Scores have customer_id={ids[ids.duplicated()].iloc[0]!r} twice.")
+    values = scores[CLV].to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise SchemaError(
+            f"{int(bad.sum()):,} customers have a clv that is missing or not finite; the first is "
+            f"customer_id={ids[bad].iloc[0]!r}. Leave them out."
+        )
+    return ids, values
+
+
+def _checked_cuts(
+    quantiles: Sequence[float] | None, thresholds: Sequence[float] | None
+) -> FloatArray:
+    if quantiles is not None and thresholds is not None:
+        raise DomainError("Give quantiles or thresholds, not both.")
+    name, given = "thresholds", thresholds
+    if given is None:
+        name, given = "quantiles", DEFAULT_QUANTILES if quantiles is None else quantiles
+    cuts = np.asarray(list(given), dtype=np.float64)
+    if not (len(cuts) and np.isfinite(cuts).all() and (np.diff(cuts) > 0).all()):
+        raise DomainError(f"{name}={list(given)!r} must be increasing numbers, at least one.")
+    if name == "quantiles" and not (cuts[0] > 0 and cuts[-1] < 1):
+        raise DomainError(f"quantiles={list(given)!r} must lie between 0 and 1, such as 0.8.")
+    return cuts
+
+
+def _checked_labels(labels: Sequence[str] | None, count: int) -> list[str]:
+    if labels is None:
+        return [f"tier {count - i}" for i in range(count)]
+    names = list(labels)
+    if len(names) != count or len(set(names)) != count:
+        raise SchemaError(
+            f"labels={names!r} must be {count} different names, one more than there are cuts, "
+            "from the least valuable tier up."
+        )
+    return names
+
+
+def _tier_by_id(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    for wanted in (CUSTOMER_ID, TIER):
+        if wanted not in frame:
+            raise SchemaError(f"{name} lacks {wanted!r}: pass what value_tiers returns.")
+    ids, tiers = frame[CUSTOMER_ID], frame[TIER]
+    if ids.duplicated().any() or tiers.isna().any():
+        raise SchemaError(f"{name} has a customer twice, or one without a tier.")
+    if tiers.isin([NEW, GONE]).any():
+        raise SchemaError(f"{name} has a tier called {NEW!r} or {GONE!r}: rename it.")
+    return tiers.set_axis(ids)
+
+
+def _tiers_down(tiers: pd.Series[Any]) -> list[str]:
+    """Tiers, the most valuable first."""
+    if isinstance(tiers.dtype, pd.CategoricalDtype):
+        return list(tiers.cat.categories)[::-1]
+    return sorted(tiers.unique())
