@@ -173,4 +173,4 @@ def _by_customer(actual: Actual, ids: pd.Series[Any]) -> FloatArray:
             "actual has none of the table's customers: its index must hold customer_id, of the "
             f"same type ({ids.dtype})."
         )
-    return found.reindex(ids, fill_value=0.0).to_numpy()
+    return np.asarray(found.reindex(ids, fill_value=0.0), dtype=np.float64)
