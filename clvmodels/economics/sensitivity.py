@@ -34,9 +34,9 @@ def simple_sensitivity(
     """By how much value rises and falls when one input is changed by a percent.
 
     Order value, frequency and margin are factors, so that a percent of each is a percent
-    of value. A percent less churn is worth 1 % over the whole lifetime 1 / churn, and
-    less over a horizon, most of which the customers would have stayed for anyway, and
-    with discounting, which counts the years gained for little.
+    of value. A percent less churn is worth 1 % over the whole lifetime 1 / churn. Over a
+    horizon retention is (1 - churn)^t: where few leave, a percent of these few is worth
+    less than that, where most leave within the year it is worth more.
 
     Parameters
     ----------
