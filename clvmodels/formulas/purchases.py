@@ -39,6 +39,22 @@ class Parameters(TypedDict):
     b: Numbers
 
 
+@dataclass(frozen=True, slots=True)
+class LogOddsTerms:
+    """Log odds of having dropped out are offset + power ln((alpha + T) / (alpha + t_x)).
+
+    Attributes
+    ----------
+    offset : ndarray of float64
+        -inf where the question was never put.
+    power : ndarray of float64
+        Also the shape R of the purchase rate of a living customer.
+    """
+
+    offset: FloatArray
+    power: FloatArray
+
+
 class PurchaseFormulas(Protocol):
     """The formulas of a purchase model; :class:`BetaGeometric` documents each."""
 
@@ -50,6 +66,9 @@ class PurchaseFormulas(Protocol):
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
     ) -> FloatArray:
         """Log-likelihood of each history."""
+
+    def log_odds_terms(self, x: Numbers, **parameters: Unpack[Parameters]) -> LogOddsTerms:
+        """Return what the log odds of having dropped out owe to x and the draw alone."""
 
     def p_alive(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
@@ -172,11 +191,21 @@ class BetaGeometric:
         for customers to whom the question was never put (x = 0 in BG/NBD).
         """
         x, t_x, T = check_histories(x, t_x, T)
-        r, alpha, a, b = _check(**parameters)
+        terms = self.log_odds_terms(x, **parameters)
+        _, alpha, _, _ = _check(**parameters)
+        return np.asarray(terms.offset + terms.power * np.log1p((T - t_x) / (alpha + t_x)))
+
+    def log_odds_terms(self, x: Numbers, **parameters: Unpack[Parameters]) -> LogOddsTerms:
+        """Return what :meth:`log_odds_dropped` owes to x and the draw, whatever the times.
+
+        offset is ln a - ln(B - 1), power is r + x.
+        """
+        x = check_counts("x", x)
+        r, _, a, b = _check(**parameters)
         asked = x + self.extra_stays
         stayed = b + np.maximum(asked - 1.0, 0.0)
-        z = np.log(a) - np.log(stayed) + (r + x) * np.log1p((T - t_x) / (alpha + t_x))
-        return np.where(asked > 0, z, -np.inf)
+        offset = np.where(asked > 0, np.log(a) - np.log(stayed), -np.inf)
+        return LogOddsTerms(offset, r + x)
 
     def log_likelihood(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]

@@ -16,7 +16,7 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior
-from clvmodels.predict import predict_rows, totals_by_draw
+from clvmodels.predict import Predictor
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
 
@@ -102,8 +102,11 @@ class Scorer:
         Which intervals are in the output.
     margin : float
         Share of revenue that values are made of.
-    threads : int
-        Cores to use.
+    threads : int, optional
+        By default all cores.
+    span : tuple of float, optional
+        Least and greatest T of the whole table: work that depends on them is then done
+        once, and not again for every batch.
 
     Raises
     ------
@@ -124,7 +127,8 @@ class Scorer:
         draws: int = 500,
         intervals: Intervals = "clv",
         margin: float = 1.0,
-        threads: int = 1,
+        threads: int | None = None,
+        span: tuple[float, float] | None = None,
     ) -> None:
         if not isinstance(posterior, CLVPosterior):
             raise SchemaError(
@@ -138,7 +142,9 @@ class Scorer:
         self.posterior = posterior
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
-        self.threads = threads
+        self._predict = Predictor(
+            self.draws, self.future, wanted=intervals, span=span, threads=threads
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -191,8 +197,8 @@ class Scorer:
     ) -> tuple[pa.Table, BatchTotals]:
         x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
         self.posterior.check_spend(self.draws, x)
-        found = predict_rows(self.draws, x, t_x, T, m_bar, self.future)
-        by_draw, _ = totals_by_draw(self.draws, x, t_x, T, m_bar, self.future)
+        prediction = self._predict(x, t_x, T, m_bar)
+        found = prediction.columns
         if self.certain:
             uncertain = (*_CLV_INTERVAL, *_OTHER_INTERVALS)
             found |= {name: np.full(len(x), np.nan) for name in uncertain}
@@ -214,6 +220,6 @@ class Scorer:
             zero_spend=int(((x > 0) & (m_bar == 0)).sum()),
             clv=float(found["clv"].sum()),
             expected_purchases=float(found["expected_purchases"].sum()),
-            by_draw=by_draw,
+            by_draw=prediction.by_draw,
         )
         return pa.table(columns, schema=self.schema(batch.schema)), totals

@@ -18,11 +18,11 @@ from clvmodels import (
     GammaGammaPosterior,
     ModifiedBetaGeoPosterior,
     RfmTable,
-    predict,
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import core
+from clvmodels.predict import rows
 
 KINDS = [BetaGeoPosterior, ModifiedBetaGeoPosterior]
 INTERVALS = ["p_alive", "expected_purchases", "expected_spend", "clv"]
@@ -131,10 +131,10 @@ def test_margin_enters_once_and_values_are_products(rfm, horizon, margin: float)
     np.testing.assert_allclose(part["historical_value"], past, rtol=1e-12)
 
 
-@pytest.mark.parametrize("cells", [1, 60, 61 * 7, 10**9])
+@pytest.mark.parametrize("chunk", [1, 7, 64, 10**9])
 @pytest.mark.parametrize("horizon", ["365D", None])
-def test_block_size_changes_nothing(
-    cells: int, horizon: str | None, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+def test_chunk_size_changes_nothing(
+    chunk: int, horizon: str | None, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = rng.integers(0, 8, size=200)
     T = rng.uniform(1, 500, size=200).round()
@@ -148,9 +148,7 @@ def test_block_size_changes_nothing(
         }
     )
     whole = POSTERIOR.predict(rfm, horizon=horizon)
-    monkeypatch.setattr(predict, "BLOCK_CELLS", cells)
-    blocks = list(predict.blocks_of(200, 60))
-    assert len(blocks) == {1: 200, 60: 200, 427: 29, 10**9: 1}[cells]
+    monkeypatch.setattr(rows, "CHUNK", chunk)
     parts = POSTERIOR.predict(rfm, horizon=horizon)
     pd.testing.assert_frame_equal(parts, whole, rtol=1e-12, atol=0.0)
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior, RfmTable, predict
+from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior, RfmTable
 from clvmodels.posterior import total_value
+from clvmodels.predict import rows as chunks_of
 from clvmodels.simulate import simulate_rfm
 
 
@@ -73,14 +74,14 @@ def test_intervals_of_customers_do_not_add_up_to_it(posterior: CLVPosterior, rfm
     assert total.sd > 10 * math.sqrt((rows["clv_sd"] ** 2).sum())
 
 
-def test_many_blocks_are_one(
+def test_many_chunks_are_one(
     posterior: CLVPosterior, rfm: RfmTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = total_value(posterior, rfm)
-    monkeypatch.setattr(predict, "BLOCK_CELLS", 10_000)
-    blocks = total_value(posterior, rfm)
-    np.testing.assert_allclose(blocks.draws, whole.draws, rtol=1e-11)
-    assert blocks.mean == pytest.approx(whole.mean, rel=1e-12)
+    monkeypatch.setattr(chunks_of, "CHUNK", 100)
+    chunks = total_value(posterior, rfm)
+    np.testing.assert_allclose(chunks.draws, whole.draws, rtol=1e-11)
+    assert chunks.mean == pytest.approx(whole.mean, rel=1e-12)
 
 
 def test_a_single_point_has_no_interval(rfm: RfmTable) -> None:

@@ -1,0 +1,24 @@
+"""Draws x customers -> moments and quantiles per customer, and totals per draw."""
+
+from clvmodels.predict.draws import (
+    Draws,
+    Future,
+    pair,
+    product_moments,
+    share,
+    tail_probabilities,
+)
+from clvmodels.predict.rows import Prediction, Predictor, predict_rows, totals_by_draw
+
+__all__ = [
+    "Draws",
+    "Future",
+    "Prediction",
+    "Predictor",
+    "pair",
+    "predict_rows",
+    "product_moments",
+    "share",
+    "tail_probabilities",
+    "totals_by_draw",
+]

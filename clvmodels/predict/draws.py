@@ -1,0 +1,102 @@
+"""What a prediction is made of: paired draws of both models, and the future asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.schema import FloatArray
+
+_PAIRING_SEED: Final = 20050510
+
+
+@dataclass(frozen=True, slots=True)
+class Future:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    horizon : float
+        In units of T; infinite for the whole remaining life.
+    delta : float
+        Continuous discount rate per unit of T.
+    month : float or None
+        Length of a month in units of T where purchases are discounted by the month.
+    interval : float
+        Probability of the equal-tailed intervals.
+    margin : float
+        Share of revenue that values are made of.
+    """
+
+    horizon: float
+    delta: float
+    month: float | None
+    interval: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Paired parameter draws of both models.
+
+    Attributes
+    ----------
+    purchases : mapping of str to ndarray, shape (S,)
+        r, alpha, a, b.
+    spend : mapping of str to ndarray, shape (S,)
+        p, q, v, already permuted against the purchases.
+    formulas : PurchaseFormulas
+        Of the purchase model.
+    """
+
+    purchases: Mapping[str, FloatArray]
+    spend: Mapping[str, FloatArray]
+    formulas: PurchaseFormulas
+
+    @property
+    def count(self) -> int:
+        """Number of draws."""
+        return len(next(iter(self.purchases.values())))
+
+
+def pair(
+    purchases: Mapping[str, FloatArray], spend: Mapping[str, FloatArray], formulas: PurchaseFormulas
+) -> Draws:
+    """Pair the draws of two independent posteriors by a fixed, seeded permutation."""
+    count = len(next(iter(spend.values())))
+    order = np.random.default_rng(_PAIRING_SEED).permutation(count)
+    return Draws(purchases, {name: values[order] for name, values in spend.items()}, formulas)
+
+
+def product_moments(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and sd over draws of the product of two independent quantities.
+
+    Parameters
+    ----------
+    one, other : ndarray, shape (S, ...)
+        Draws of each.
+
+    Returns
+    -------
+    mean, sd : ndarray, shape (...)
+        From the moments of each, so that no accidental pairing of the draws enters.
+    """
+    mean_1, mean_2 = one.mean(axis=0), other.mean(axis=0)
+    var_1, var_2 = one.var(axis=0), other.var(axis=0)
+    variance = var_1 * mean_2**2 + var_2 * mean_1**2 + var_1 * var_2
+    return mean_1 * mean_2, np.sqrt(variance)
+
+
+def tail_probabilities(interval: float) -> tuple[float, float]:
+    """Lower and upper probability of an equal-tailed interval."""
+    return (1.0 - interval) / 2.0, (1.0 + interval) / 2.0
+
+
+def share(condition: npt.NDArray[np.bool_]) -> float:
+    """Share of draws for which something holds."""
+    return float(np.mean(condition))

@@ -1,0 +1,254 @@
+"""Draws x customers -> moments and quantiles, one row per customer.
+
+What a customer will buy given that they are alive depends on (x, T) only, P(alive) on
+the history, spend on (x, m_bar). So histories are found first, ordered, and worked off
+in chunks on all cores; a row's numbers do not depend on the rows beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from clvmodels.cores import available_cores
+from clvmodels.formulas import gamma_gamma
+from clvmodels.predict import kernel
+from clvmodels.predict.draws import Draws, Future, tail_probabilities
+from clvmodels.predict.grouping import Groups, IntArray, group_rows
+from clvmodels.predict.living import Living
+from clvmodels.predict.tails import tail_of
+from clvmodels.schema import FloatArray
+
+# Histories worked off at a time: tables of ln(alpha + t) for them stay in the caches
+# where times repeat, and below 150 MB at 500 draws where they do not.
+CHUNK: Final = 16_384
+_MOST_INTERPOLATED: Final = 512  # x, at about 0.25 MB each
+_WANTED: Final = {
+    "none": kernel.TOTALS,
+    "clv": kernel.CLV_INTERVAL,
+    "all": kernel.ALL_INTERVALS,
+}
+
+Wanted = Literal["none", "clv", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Predictions of some customers.
+
+    Attributes
+    ----------
+    columns : mapping of str to ndarray, shape (N,)
+        By name, as far as they were wanted; see `clvmodels.predict.kernel`.
+    by_draw : ndarray, shape (S,)
+        Value of all customers together in every draw.
+    """
+
+    columns: dict[str, FloatArray]
+    by_draw: FloatArray
+
+
+class Predictor:
+    """Predict customers, batch after batch, with the same draws.
+
+    Parameters
+    ----------
+    draws : Draws
+        Of both models.
+    future : Future
+        Horizon, discounting, interval, margin.
+    wanted : {"none", "clv", "all"}
+        Which intervals.
+    span : tuple of float, optional
+        Least and greatest T of all batches: what is interpolated in T is then evaluated
+        once for all of them.
+    threads : int, optional
+        By default all cores.
+    """
+
+    def __init__(
+        self,
+        draws: Draws,
+        future: Future,
+        *,
+        wanted: Wanted = "all",
+        span: tuple[float, float] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.draws, self.future = draws, future
+        self._threads = threads or available_cores()
+        self._living = None if span is None else Living(draws, future, span)
+        low, high = tail_probabilities(future.interval)
+        tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))
+        self.ask = kernel.Ask(
+            want=_WANTED[wanted] if draws.count > 1 else kernel.TOTALS,  # one draw has no tails
+            ranks=np.array([tail.rank for tail in tails]),
+            shares=np.array([tail.share for tail in tails]),
+        )
+
+    def __call__(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray
+    ) -> Prediction:
+        """Predict customers.
+
+        Parameters
+        ----------
+        x, t_x, T, m_bar : ndarray, shape (N,)
+            Customers, in any order. Those with x = 0 are taken to have m_bar 0.
+        """
+        out = np.full((kernel.WIDTH[self.ask.want], len(x)), np.nan)
+        by_draw = np.zeros(self.draws.count)
+        if len(x):
+            living = self._living_for(float(T.min()), float(T.max()))
+            groups = group_rows(x, t_x, T)
+            m_bar = np.where(x == 0, 0.0, m_bar)
+            curves = _curves(groups, living.nodes)
+            work = _Work(self, living, groups, curves, m_bar, out)
+            with ThreadPoolExecutor(self._threads) as pool:
+                living.prepare(curves.tolist(), pool.map)
+                # Added up in the order of the chunks, so that sums repeat exactly.
+                for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
+                    by_draw += part
+        return Prediction(self._named(out), self.future.margin * by_draw)
+
+    def _living_for(self, low: float, high: float) -> Living:
+        known = self._living
+        if known is None or not known.covers(low, high):
+            return Living(self.draws, self.future, (low, high))
+        return known
+
+    def _named(self, out: FloatArray) -> dict[str, FloatArray]:
+        columns = dict(zip(kernel.COLUMNS, out, strict=False))
+        # Without end only draws with a > 1 have a finite number of purchases.
+        endless = math.isinf(self.future.horizon) and bool((self.draws.purchases["a"] <= 1).any())
+        for name, values in columns.items():
+            if name.startswith("clv"):
+                values *= self.future.margin
+            if endless and name.startswith("expected_purchases"):
+                values[:] = np.nan
+        return columns
+
+
+def predict_rows(
+    draws: Draws, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray, future: Future
+) -> dict[str, FloatArray]:
+    """Moments and intervals for every row.
+
+    Parameters
+    ----------
+    draws : Draws
+        Paired draws.
+    x, t_x, T, m_bar : ndarray, shape (N,)
+        Customers, in any order.
+    future : Future
+        Horizon, discounting, interval, margin.
+
+    Returns
+    -------
+    mapping of str to ndarray, shape (N,)
+        p_alive, p_purchase, expected_purchases, discounted_purchases, expected_spend,
+        clv, clv_sd, and, with more than one draw, ``_lower`` and ``_upper`` of p_alive,
+        expected_purchases, expected_spend and clv.
+    """
+    return Predictor(draws, future)(x, t_x, T, m_bar).columns
+
+
+def totals_by_draw(
+    draws: Draws, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray, future: Future
+) -> tuple[FloatArray, float]:
+    """Value of all customers together in every draw.
+
+    Parameters
+    ----------
+    draws, x, t_x, T, m_bar, future
+        As in `predict_rows`.
+
+    Returns
+    -------
+    by_draw : ndarray, shape (S,)
+        Sum over customers of margin x discounted purchases x spend.
+    mean : float
+        Sum of the customers' clv as `predict_rows` gives it.
+    """
+    found = Predictor(draws, future, wanted="none")(x, t_x, T, m_bar)
+    return found.by_draw, float(found.columns["clv"].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the chunks of one batch have in common."""
+
+    predictor: Predictor
+    living: Living
+    groups: Groups
+    curves: FloatArray
+    m_bar: FloatArray
+    out: FloatArray
+
+    def chunk(self, begin: int) -> FloatArray:
+        """Fill the rows of the histories from ``begin`` on; return their value by draw."""
+        groups = self.groups
+        x, t_x, T = (column[begin : begin + CHUNK] for column in (groups.x, groups.t_x, groups.T))
+        new = np.append(True, (x[1:] != x[:-1]) | (T[1:] != T[:-1]))
+        counts, x_of = np.unique(x, return_inverse=True)
+        recencies, t_x_of = np.unique(t_x, return_inverse=True)
+        start = groups.start[begin : begin + len(x) + 1]
+        histories = kernel.Histories(x, x_of, np.cumsum(new) - 1, t_x_of, start, groups.rows)
+        tables = self._tables(counts, recencies, x[new], T[new])
+        by_draw = np.zeros(self.predictor.draws.count)
+        ask = self.predictor.ask
+        kernel.score_histories(ask, histories, tables, self.m_bar, self.out, by_draw)
+        return by_draw
+
+    def _tables(
+        self, counts: FloatArray, recencies: FloatArray, x: FloatArray, T: FloatArray
+    ) -> kernel.Tables:
+        """Tables for distinct x, distinct t_x, and distinct (x, T)."""
+        draws, horizon = self.predictor.draws, self.predictor.future.horizon
+        alpha = draws.purchases["alpha"]
+        ages, T_of_pair = np.unique(T, return_inverse=True)
+        odds = draws.formulas.log_odds_terms(counts[:, None], **draws.purchases)
+        spend = gamma_gamma.spend_coefficients(counts[:, None], **draws.spend)
+        first_node, node_count, purchases, discounted = self._nodes(x, T)
+        return kernel.Tables(
+            offset=odds.offset,
+            power=odds.power,
+            intercept=spend.intercept,
+            slope=spend.slope,
+            T_of_pair=T_of_pair,
+            first_node=first_node,
+            node_count=node_count,
+            purchases=purchases,
+            discounted=discounted,
+            log_age=np.log(alpha + ages[:, None]),
+            growth=np.log1p(horizon / (alpha + ages[:, None])),
+            weights=self.living.weights(ages),
+            log_recency=np.log(alpha + recencies[:, None]),
+        )
+
+    def _nodes(
+        self, x: FloatArray, T: FloatArray
+    ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+        """First node and number of nodes of each (x, T), and the values at all nodes."""
+        curved = np.isin(x, self.curves)
+        found = [self.living.exactly(x[~curved], T[~curved])]
+        first, count = np.cumsum(~curved) - 1, np.ones(len(x), dtype=np.int64)
+        after = int((~curved).sum())
+        for number in np.unique(x[curved]):
+            found.append(self.living.at_nodes(float(number)))
+            first[x == number], count[x == number] = after, self.living.nodes
+            after += self.living.nodes
+        purchases, discounted = (np.concatenate(part) for part in zip(*found, strict=True))
+        return first, count, purchases, discounted
+
+
+def _curves(groups: Groups, nodes: int) -> FloatArray:
+    """Those x that have enough different T to be worth interpolating."""
+    new = np.append(True, (groups.x[1:] != groups.x[:-1]) | (groups.T[1:] != groups.T[:-1]))
+    counts, ages = np.unique(groups.x[new], return_counts=True)
+    most = np.argsort(-ages, kind="stable")[:_MOST_INTERPOLATED]
+    return np.asarray(np.sort(counts[most][ages[most] > nodes]))
