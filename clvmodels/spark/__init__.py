@@ -1,0 +1,10 @@
+"""Summaries and scores on Spark, for logs and bases that have outgrown one machine.
+
+The same expressions count and the same scorer scores as on one machine. The workers need
+clvmodels too; see README.md in this folder for what runs where.
+"""
+
+from clvmodels.spark.scores import rejects, score
+from clvmodels.spark.summary import SparkRfm, rfm_summary
+
+__all__ = ["SparkRfm", "rejects", "rfm_summary", "score"]

@@ -1,0 +1,174 @@
+"""Customers in Spark -> scores in Spark: the scorer of one machine in every partition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from clvmodels import schema
+from clvmodels.histories import check_scale
+from clvmodels.posterior import CLVPosterior
+from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit
+from clvmodels.scoring import Scorer
+from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema
+from clvmodels.scoring.scorer import REASON, Intervals
+from clvmodels.spark.blocks import COPIES, RejectBlocks, ScoreBlocks
+from clvmodels.spark.summary import SparkRfm
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+
+def score(
+    data: DataFrame | SparkRfm,
+    posterior: CLVPosterior,
+    *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float = 1,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+    intervals: Intervals = "clv",
+    margin: float | None = None,
+) -> DataFrame:
+    """Score customers where they lie.
+
+    Nothing is computed until the result is used. The workers get the draws by broadcast
+    (pickled, as Spark does with whatever it ships) and gather Spark's small Arrow batches
+    into blocks of up to 1,000,000 rows of their partition.
+
+    Parameters
+    ----------
+    data : SparkRfm or pyspark.sql.DataFrame
+        Customers: customer_id, frequency, recency, T, monetary_value and, where it is
+        known, first_value.
+    posterior : CLVPosterior
+        Draws of both models.
+    time_unit, time_scaler : str, float, optional
+        The unit of a plain DataFrame; without them it is taken to be the posterior's.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`clvmodels.CLVPosterior.predict`.
+    intervals : {"clv", "all"}
+        Which intervals are in the output.
+    margin : float, optional
+        Share of revenue that values are made of; by default the SparkRfm's, else 1.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        One row per input row, in no order: customer_id, frequency, recency, T,
+        monetary_value, then the predictions, then ``reason``: null where the row was
+        scored, else why it could not be, and then the predictions are null. What cannot
+        be scored is as in `clvmodels.score`; every row of a customer with several rows is
+        refused (Spark counts them; a SparkRfm has none).
+
+    Raises
+    ------
+    SchemaError
+        A column is missing or holds no numbers, or the posterior lacks one of the models.
+    TimeUnitError
+        The data are in another unit than the posterior.
+    DomainError
+        An option is out of range, or the options make values infinite.
+    """
+    df, margin = _frame_and_margin(data, posterior, time_unit, time_scaler, margin)
+    scorer = Scorer(
+        posterior,
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+        intervals=intervals,
+        margin=margin,
+        threads=1,  # Spark runs a task per core
+    )
+    columns = [name for name in (*NEEDED, *OPTIONAL) if name in df.columns]
+    found = _arrow_schema(df.select(*columns))
+    rows = _counted(df.select(*columns), unique=isinstance(data, SparkRfm))
+    output = _output_type(df, scorer.schema(found))
+    return rows.mapInArrow(ScoreBlocks(_shipped(scorer, df)), output)
+
+
+def rejects(
+    data: DataFrame | SparkRfm,
+    posterior: CLVPosterior,
+    *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float = 1,
+) -> DataFrame:
+    """Select the rows that `score` refuses, with all their columns and the reason.
+
+    Parameters
+    ----------
+    data, posterior, time_unit, time_scaler
+        As in `score`.
+
+    Raises
+    ------
+    SchemaError
+        A column is missing or holds no numbers.
+    TimeUnitError
+        The data are in another unit than the posterior.
+    """
+    from pyspark.sql.types import StringType, StructField, StructType
+
+    df, _ = _frame_and_margin(data, posterior, time_unit, time_scaler, None)
+    rows = _counted(df, unique=isinstance(data, SparkRfm))
+    output = StructType([*df.schema.fields, StructField(REASON, StringType())])
+    return rows.mapInArrow(RejectBlocks(), output)
+
+
+def _frame_and_margin(
+    data: DataFrame | SparkRfm,
+    posterior: CLVPosterior,
+    time_unit: TimeUnit | None,
+    time_scaler: float,
+    margin: float | None,
+) -> tuple[DataFrame, float]:
+    """Check unit and columns."""
+    scale = None if time_unit is None else TimeScale(time_unit, time_scaler)
+    df, known = data, 1.0
+    if isinstance(data, SparkRfm):
+        df, known = data.table, data.margin
+        check_scale(data.scale, posterior.scale)
+    if scale is not None:
+        check_scale(scale, posterior.scale)
+    check_schema(_arrow_schema(df), "The DataFrame")
+    return df, known if margin is None else margin
+
+
+def _arrow_schema(df: DataFrame) -> pa.Schema:
+    """Schema of the batches that the workers see; the data are left alone."""
+    return df.sparkSession.createDataFrame([], df.schema).toArrow().schema
+
+
+def _counted(df: DataFrame, *, unique: bool) -> DataFrame:
+    """Add how many rows each customer has, unless it is known to be one."""
+    from pyspark.sql import Window, functions
+
+    if unique:
+        return df
+    copies = functions.count(functions.lit(1)).over(Window.partitionBy(schema.CUSTOMER_ID))
+    return df.withColumn(COPIES, copies)
+
+
+def _output_type(df: DataFrame, scores: pa.Schema) -> StructType:
+    from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
+
+    kinds = {
+        schema.CUSTOMER_ID: df.schema[schema.CUSTOMER_ID].dataType,
+        schema.FREQUENCY: LongType(),
+    }
+    fields = [StructField(name, kinds.get(name, DoubleType())) for name in scores.names]
+    return StructType([*fields, StructField(REASON, StringType())])
+
+
+def _shipped(scorer: Scorer, df: DataFrame) -> Any:
+    """Broadcast the scorer once per worker; Spark Connect ships it with each task."""
+    context = getattr(df.sparkSession, "_sc", None)
+    return scorer if context is None else context.broadcast(scorer)

@@ -1,0 +1,201 @@
+"""A log in Spark -> customers in Spark, by the expressions of `clvmodels.ledger`.
+
+Spark counts; the driver sees the audit (a row per reason) and nothing of the customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from clvmodels.audit import Audit
+from clvmodels.errors import SchemaError
+from clvmodels.ledger import (
+    customers_of,
+    empty_result,
+    ledger_expr,
+    read_audit,
+    refuse_refunds,
+    rfm_of,
+)
+from clvmodels.rfm.periods import start_of
+from clvmodels.rfm.summary import log_options
+from clvmodels.schema import TimeScale, TimeUnit
+from clvmodels.spark.backend import SparkTables, tables_of
+from clvmodels.spark.id_map import spark_id_map
+from clvmodels.transactions import KeepDrop, LogOptions, Refunds, open_log
+from clvmodels.transactions.sources import check_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# Keeps the instants of a log apart where two of them are one wall-clock time.
+_INSTANT: Final = "__clvmodels_instant"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparkRfm:
+    """Customers of a log as a Spark DataFrame, with their units and their audit.
+
+    Attributes
+    ----------
+    table : pyspark.sql.DataFrame
+        The columns of an `RfmTable`, one row per customer, in no order.
+    scale : TimeScale
+        The unit of recency and T.
+    observation_end : pandas.Timestamp
+        Start of the last period observed.
+    margin : float
+        Share of revenue that is profit; stored only.
+    audit : Audit
+        What became of every row of the log.
+    segment_cols : tuple of str
+        Names of the segment columns.
+    ledger : pyspark.sql.DataFrame
+        What `table` is read off; kept by Spark until `unpersist`.
+    """
+
+    table: DataFrame = field(repr=False)
+    scale: TimeScale
+    observation_end: pd.Timestamp
+    margin: float
+    audit: Audit = field(repr=False)
+    segment_cols: tuple[str, ...] = ()
+    ledger: DataFrame | None = field(default=None, repr=False)
+
+    def unpersist(self) -> None:
+        """Let Spark drop the counted ledger; `table` counts again if it is used again."""
+        if self.ledger is not None:
+            self.ledger.unpersist()
+
+
+def rfm_summary(
+    df: DataFrame,
+    *,
+    customer_id_col: str,
+    datetime_col: str,
+    monetary_value_col: str | None = None,
+    time_unit: TimeUnit = "D",
+    time_scaler: float = 1,
+    observation_period_end: Any = None,
+    refunds: Refunds = "drop",
+    zero_amounts: KeepDrop = "keep",
+    duplicates: KeepDrop = "keep",
+    segment_cols: Sequence[str] = (),
+    id_map: Any = None,
+    margin: float = 1.0,
+    persist: bool = True,
+) -> SparkRfm:
+    """Summarise a transaction log where it lies; see :func:`clvmodels.rfm_summary`.
+
+    One Spark job counts the log and makes the audit; the customers themselves are
+    computed when ``.table`` is used.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+        The log. Columns of type TIMESTAMP are counted by the wall clock of the session's
+        time zone (``spark.sql.session.timeZone``), which is what Spark shows of them.
+    customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
+        As in :func:`clvmodels.rfm_summary`.
+    observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
+        As in :func:`clvmodels.rfm_summary`.
+    id_map : mapping, frame or pyspark.sql.DataFrame, optional
+        As in :func:`clvmodels.rfm_summary`; a Spark DataFrame of two columns is checked
+        and joined in Spark.
+    persist : bool
+        Keep the counted customers in Spark (memory, then disk), so that the log is read
+        once for audit and table together; `SparkRfm.unpersist` lets go of them.
+
+    Returns
+    -------
+    SparkRfm
+
+    Raises
+    ------
+    SchemaError
+        A column is missing or of the wrong type, or no purchase is left.
+    TimeUnitError
+        The time unit is unknown.
+    DomainError
+        The margin is no share.
+    """
+    options = log_options(
+        time_unit,
+        time_scaler,
+        observation_period_end,
+        customer_id_col=customer_id_col,
+        datetime_col=datetime_col,
+        monetary_value_col=monetary_value_col,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        segment_cols=segment_cols,
+        margin=margin,
+    )
+    log = _wall_clock(_needed(df, options), options)
+    persons = None if id_map is None else spark_id_map(id_map, df.sparkSession)
+    with tables_of(df.sparkSession) as tables:
+        ledger, float_ids = _ledger(tables, log, options, persons)
+        if persist:
+            ledger.persist()
+        return _summary(tables, ledger, options, float_ids)
+
+
+def _needed(df: DataFrame, options: LogOptions) -> DataFrame:
+    """Columns to read; all of them are needed to tell duplicates."""
+    check_columns(df.columns, options)
+    twice = [name for name in options.columns if df.columns.count(name) > 1]
+    if twice:
+        raise SchemaError(f"the log has two columns named {twice[0]!r}: rename one of them.")
+    if options.duplicates == "drop":
+        return df
+    return df.select(*(_quoted(name) for name in dict.fromkeys(options.columns)))
+
+
+def _wall_clock(df: DataFrame, options: LogOptions) -> DataFrame:
+    """Instants -> wall-clock times of the session's zone, which Ibis knows nothing of."""
+    from pyspark.sql import functions
+    from pyspark.sql.types import TimestampType
+
+    name = options.datetime_col
+    if not isinstance(df.schema[name].dataType, TimestampType):
+        return df
+    if options.duplicates == "drop":
+        df = df.withColumn(_INSTANT, functions.col(_quoted(name)))
+    return df.withColumn(name, functions.col(_quoted(name)).cast("timestamp_ntz"))
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _ledger(
+    tables: SparkTables, log: DataFrame, options: LogOptions, persons: DataFrame | None
+) -> tuple[DataFrame, bool]:
+    opened = open_log(tables.table(log), options, tables.backend)
+    id_map = None if persons is None else tables.table(persons)
+    return tables.frame(ledger_expr(opened.table, options, id_map)), opened.float_ids
+
+
+def _summary(
+    tables: SparkTables, ledger: DataFrame, options: LogOptions, float_ids: bool
+) -> SparkRfm:
+    table = tables.table(ledger)
+    audit, last = read_audit(table, options, tables.backend, float_ids)
+    refuse_refunds(audit, options)
+    end = last if options.end is None else options.end
+    if end is None or not audit.customers:
+        raise empty_result(audit)
+    return SparkRfm(
+        table=tables.frame(rfm_of(customers_of(table, options), options, end)),
+        scale=options.scale,
+        observation_end=start_of(end, options.scale),
+        margin=options.margin,
+        audit=audit,
+        segment_cols=options.segment_cols,
+        ledger=ledger,
+    )
