@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXPECTED: Final = "#2a6f97"
 ACTUAL: Final = "#d1495b"
 OTHER: Final = "#9aa5b1"
+PALE: Final = "#d5dbe1"
 
 
 def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Axes]]:
@@ -139,3 +140,125 @@ def _whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
 
 def _as_percent(value: float, _: Any) -> str:
     return f"{100 * value:.0f} %"
+
+
+def plot_lorenz(
+    curves: Mapping[str, tuple[FloatArray, FloatArray]], *, axes: Axes | None = None
+) -> Axes:
+    """Lorenz curves: cumulative share of value, the least valuable customers first.
+
+    Parameters
+    ----------
+    curves : mapping of str to (ndarray, ndarray)
+        By label, as `clvmodels.lorenz_curve` returns them; at most three.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+
+    Returns
+    -------
+    Axes
+        On the diagonal all customers would be equal.
+    """
+    if axes is None:
+        axes = new_figure(1, 1, "")[1][0]
+    axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
+    for (label, (customers, value)), colour in zip(
+        curves.items(), (EXPECTED, ACTUAL, OTHER), strict=False
+    ):
+        axes.plot(customers, value, color=colour, label=label)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set_xlabel("share of customers, least valuable first")
+    axes.set_ylabel("share of value")
+    axes.xaxis.set_major_formatter(_as_percent)
+    axes.yaxis.set_major_formatter(_as_percent)
+    axes.legend(frameon=False, loc="upper left")
+    return axes
+
+
+def plot_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+    """Bars of what each value tier holds of customers, of past revenue and of value.
+
+    Parameters
+    ----------
+    report : DataFrame
+        As `clvmodels.tier_report` returns it; its last row, the whole, is not drawn.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+
+    Returns
+    -------
+    Axes
+        Shares of the whole, of value with its interval.
+    """
+    if axes is None:
+        axes = new_figure(1, 1, "")[1][0]
+    tiers = report.iloc[:-1]
+    bars = {
+        "customers": ("customer_share", OTHER),
+        "past revenue": ("past_share", ACTUAL),
+        "expected value": ("value_share", EXPECTED),
+    }
+    for place, (label, (name, colour)) in enumerate(bars.items()):
+        axes.bar(_beside(len(tiers), place, 3), tiers[name], 0.26, color=colour, label=label)
+    _whiskers(axes, _beside(len(tiers), 2, 3), tiers, "value_share")
+    axes.set_xticks(range(len(tiers)), list(tiers["tier"]))
+    axes.yaxis.set_major_formatter(_as_percent)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("share of the whole")
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str = "") -> Axes:
+    """Bars of the simple formula and the model by groups of customers, and what happened.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `clvmodels.compare_with_simple` returns it; its last row, the whole, is not
+        drawn.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    unit : str
+        Of money, such as "$".
+
+    Returns
+    -------
+    Axes
+        Sums over each group's customers, of the model with their interval.
+    """
+    if axes is None:
+        axes = new_figure(1, 1, "")[1][0]
+    groups = table.iloc[:-1]
+    bars = {
+        "simple formula": ("simple", OTHER),
+        "simple formula, customer's own figures": ("simple_per_customer", PALE),
+        "model": ("model", EXPECTED),
+    }
+    for place, (label, (name, colour)) in enumerate(bars.items()):
+        axes.bar(_beside(len(groups), place, 3), groups[name], 0.26, color=colour, label=label)
+    _whiskers(axes, _beside(len(groups), 2, 3), groups, "model")
+    if "actual" in groups:
+        axes.plot(
+            range(len(groups)), groups["actual"], "D", color=ACTUAL, markersize=5, label="really"
+        )
+    axes.set_xticks(range(len(groups)), list(groups.iloc[:, 0]))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{unit}{value:,.0f}")
+    axes.set_xlabel("groups of customers, the most valuable (by the model) first")
+    axes.legend(frameon=False)
+    return axes
+
+
+def _beside(groups: int, place: int, bars: int) -> FloatArray:
+    """Where the bars of one kind stand, when so many stand side by side in each group."""
+    import numpy as np
+
+    return np.arange(groups) + (place - (bars - 1) / 2) * 0.28
+
+
+def _whiskers(axes: Axes, places: FloatArray, table: pd.DataFrame, name: str) -> None:
+    """Intervals of bars, where there are any."""
+    lower, upper = table[f"{name}_lower"].to_numpy(), table[f"{name}_upper"].to_numpy()
+    there = lower == lower
+    middle, half = (lower + upper)[there] / 2, (upper - lower)[there] / 2
+    axes.errorbar(places[there], middle, yerr=half, color="black", capsize=2, lw=1, fmt="none")

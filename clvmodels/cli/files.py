@@ -111,7 +111,7 @@ def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
     if kind_of(path) == "parquet" and _is_own(path):
         return RfmTable.from_parquet(path), None
     table = RfmTable.from_pandas(
-        _read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler
+        read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler
     )
     return table, f"{path} does not say its unit of time and margin: taken as {scale} and 1."
 
@@ -127,9 +127,18 @@ def _is_own(path: Path) -> bool:
     return b"clvmodels.rfm" in metadata
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a frame from Parquet or CSV, as the name says.
+
+    Raises
+    ------
+    SchemaError
+        There is no such file, or it cannot be read.
+    """
     import pandas as pd
 
+    if not path.is_file():
+        raise SchemaError(f"There is no file {path}.")
     try:
         if kind_of(path) == "parquet":
             return pd.read_parquet(path)

@@ -28,6 +28,7 @@ _OPTIONS: Final = {
     "discount_rate": "--discount-rate",
     "discounting": "--discounting",
     "interval": "--interval",
+    "silence": "--silence",
 }
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'
