@@ -202,3 +202,51 @@ def score(
         interval=interval,
         draws=draws,
     )
+
+
+@app.command()
+def compare(
+    rfm: Annotated[
+        Path, typer.Option(help="File of 'summarize', or Parquet or CSV with RFM columns.")
+    ],
+    posterior: Annotated[Path, typer.Option(help="File of 'fit'.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for tables and picture.")],
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="The log of the table, for the gaps in it; may be repeated."),
+    ] = None,
+    actual: Annotated[
+        Path | None,
+        typer.Option(help="Parquet or CSV of customer_id and what each brought in the horizon."),
+    ] = None,
+    silence: Annotated[
+        float | None, typer.Option(help="Days without a purchase after which one is lost.")
+    ] = None,
+    horizon: Annotated[
+        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
+    ] = "365D",
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
+    discounting: Annotated[
+        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
+    ] = "continuous",
+    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    quiet: Quiet = False,
+) -> None:
+    """Put the simple formula beside the model, for all customers and by decile."""
+    from clvmodels.cli.compare import run
+
+    run(
+        rfm,
+        posterior,
+        output,
+        log=log or [],
+        actual=actual,
+        silence=silence,
+        quiet=quiet,
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+    )
