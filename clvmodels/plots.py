@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -251,9 +253,7 @@ def plot_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str 
 
 def _beside(groups: int, place: int, bars: int) -> FloatArray:
     """Where the bars of one kind stand, when so many stand side by side in each group."""
-    import numpy as np
-
-    return np.arange(groups) + (place - (bars - 1) / 2) * 0.28
+    return np.arange(groups, dtype=np.float64) + (place - (bars - 1) / 2) * 0.28
 
 
 def _whiskers(axes: Axes, places: FloatArray, table: pd.DataFrame, name: str) -> None:

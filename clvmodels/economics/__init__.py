@@ -12,7 +12,7 @@ from clvmodels.economics.estimate import Estimate
 from clvmodels.economics.figures import SimpleClv
 from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.economics.payback import PaybackPeriod, payback_period
-from clvmodels.economics.rfm_scores import rfm_scores
+from clvmodels.economics.rfm_quintiles import rfm_scores
 from clvmodels.economics.segments import segment_report
 from clvmodels.economics.sensitivity import simple_sensitivity
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer

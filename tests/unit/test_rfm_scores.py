@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clvmodels import DomainError, RfmTable, SchemaError, rfm_summary
 from clvmodels.datasets import load_cdnow
-from clvmodels.economics.rfm_scores import rfm_scores
+from clvmodels.economics.rfm_quintiles import rfm_scores
 
 SCORES = ["recency_score", "frequency_score", "monetary_score"]
 
