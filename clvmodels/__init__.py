@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         ConvergenceError,
         DomainError,
         PosteriorFileError,
+        ResumeError,
         SchemaError,
         TimeUnitError,
     )
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         load_posterior,
     )
     from clvmodels.rfm import RfmTable, rfm_summary, rfm_train_test_split
+    from clvmodels.scoring import ScoreReport, score
 
 __version__ = "0.1.0"
 
@@ -73,8 +75,10 @@ _HOME = {
     "ModifiedBetaGeoModel": "models",
     "ModifiedBetaGeoPosterior": "posterior",
     "PosteriorFileError": "errors",
+    "ResumeError": "errors",
     "RfmTable": "rfm",
     "SchemaError": "errors",
+    "ScoreReport": "scoring",
     "SimpleClv": "economics",
     "TimeUnitError": "errors",
     "acquired_customer_value": "economics",
@@ -95,6 +99,7 @@ _HOME = {
     "rfm_scores": "economics",
     "rfm_summary": "rfm",
     "rfm_train_test_split": "rfm",
+    "score": "scoring",
     "segment_report": "economics",
     "simple_clv": "economics",
     "simple_clv_per_customer": "economics",
@@ -121,8 +126,10 @@ __all__ = [
     "ModifiedBetaGeoModel",
     "ModifiedBetaGeoPosterior",
     "PosteriorFileError",
+    "ResumeError",
     "RfmTable",
     "SchemaError",
+    "ScoreReport",
     "SimpleClv",
     "TimeUnitError",
     "__version__",
@@ -144,6 +151,7 @@ __all__ = [
     "rfm_scores",
     "rfm_summary",
     "rfm_train_test_split",
+    "score",
     "segment_report",
     "simple_clv",
     "simple_clv_per_customer",

@@ -25,3 +25,7 @@ class ConvergenceError(ClvError, RuntimeError):
 
 class PosteriorFileError(ClvError, OSError):
     """A posterior file is truncated, foreign, or of a newer format."""
+
+
+class ResumeError(ClvError, RuntimeError):
+    """A half-finished run is of another posterior, input or options, or is still going on."""

@@ -1,0 +1,157 @@
+"""Which files an input names, and whether they are still what they were."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from clvmodels.errors import SchemaError
+
+PARQUET: Final = (".parquet", ".pq", ".parq")
+CSV: Final = (".csv", ".csv.gz")
+LOG_CSV: Final = (*CSV, ".tsv", ".txt", ".tsv.gz", ".txt.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file as it was found.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    size, mtime_ns : int
+    rows : int or None
+        None where only reading would tell.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    rows: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "path": str(self.path),
+            "bytes": self.size,
+            "mtime_ns": self.mtime_ns,
+            "rows": self.rows,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files of an input, in the order in which they are read.
+
+    Attributes
+    ----------
+    text : str
+        The input as it was named.
+    files : tuple of Path
+    folder : Path or None
+        Whose files they are.
+    """
+
+    text: str
+    files: tuple[Path, ...]
+    folder: Path | None = None
+
+
+def list_files(source: str | Path | Sequence[str | Path]) -> Listing:
+    """List the files of a path, a folder, a pattern, or several of them.
+
+    A folder stands for the Parquet files in it, at any depth, by name; what begins with
+    ``.`` or ``_`` is left out, as Spark and Hive do.
+
+    Raises
+    ------
+    SchemaError
+        There is no such file, or it is not on this machine.
+    """
+    if isinstance(source, str | Path):
+        return _list_one(str(source))
+    if not (isinstance(source, Sequence) and all(isinstance(s, str | Path) for s in source)):
+        raise SchemaError(
+            f"The input is a {type(source).__name__}: name files (a path, a folder, a pattern or "
+            "a list of paths). Frames and tables in memory are for CLVPosterior.predict."
+        )
+    parts = [_list_one(str(item)) for item in source]
+    files = tuple(path for part in parts for path in part.files)
+    if not files:
+        raise SchemaError("The input is an empty list: name files.")
+    if len({path.resolve() for path in files}) < len(files):
+        raise SchemaError("The input names a file twice: its customers would be there twice.")
+    return Listing(", ".join(part.text for part in parts), files)
+
+
+def stat_file(path: Path, rows: int | None = None) -> InputFile:
+    """Look at a file."""
+    found = path.stat()
+    return InputFile(path, found.st_size, found.st_mtime_ns, rows)
+
+
+def refuse_changed(files: Iterable[InputFile]) -> None:
+    """Refuse files that are no longer what they were when the run began.
+
+    Raises
+    ------
+    SchemaError
+        A file has gone or was written to.
+    """
+    for file in files:
+        if not file.path.exists() or stat_file(file.path, file.rows) != file:
+            raise SchemaError(
+                f"{file.path} has changed while it was read: run the command again when nobody "
+                "writes to it."
+            )
+
+
+def kinds_of(files: Iterable[Path], suffixes: Mapping[str, tuple[str, ...]]) -> str:
+    """Tell the one kind of all files by their names.
+
+    Raises
+    ------
+    SchemaError
+        A name says none of the kinds, or they are of several.
+    """
+    kinds: dict[str, Path] = {}
+    for path in files:
+        found = [kind for kind, ends in suffixes.items() if path.name.lower().endswith(ends)]
+        if not found:
+            known = ", ".join(end for ends in suffixes.values() for end in ends)
+            raise SchemaError(f"{path} must end in {known}: the name says the format.")
+        kinds[found[0]] = path
+    if len(kinds) > 1:
+        raise SchemaError(
+            f"The input mixes {' and '.join(kinds)} ({', '.join(map(str, kinds.values()))}): name "
+            "files of one kind."
+        )
+    return next(iter(kinds))
+
+
+def _list_one(text: str) -> Listing:
+    if "://" in text:
+        raise SchemaError(f"{text!r} is not on this machine: copy it here first.")
+    path = Path(text)
+    if path.is_file():
+        return Listing(text, (path.absolute(),))
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if _is_data(p, path))
+        if not files:
+            raise SchemaError(f"The folder {text!r} holds no Parquet files.")
+        return Listing(text, tuple(p.absolute() for p in files), path)
+    found = sorted(Path(p).absolute() for p in glob.glob(text, recursive=True))
+    files = [p for p in found if p.is_file()]
+    if not files:
+        raise SchemaError(f"There is no file {text}: check the path or the pattern.")
+    return Listing(text, tuple(files))
+
+
+def _is_data(path: Path, folder: Path) -> bool:
+    inside = path.relative_to(folder).parts
+    hidden = any(part.startswith((".", "_")) for part in inside)
+    return not hidden and path.name.lower().endswith(PARQUET) and path.is_file()

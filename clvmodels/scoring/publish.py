@@ -1,0 +1,109 @@
+"""From finished blocks to an output in its place, in steps that may be repeated.
+
+First all is made aside, in the work folder, and `ready.json` says so. Then the old
+manifest goes, rejects and output take their places, the new manifest comes last, and the
+work folder goes. Stopped between any two steps, the same steps are taken again: what is
+no longer aside is in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from clvmodels.scoring import disk
+from clvmodels.scoring.merge import merge_csv, merge_parquet, write_table
+from clvmodels.scoring.records import BlockRecord
+from clvmodels.scoring.target import Target
+from clvmodels.scoring.workspace import Workspace
+
+_MERGE: Final[Mapping[str, Callable[[Sequence[Path], Path], int]]] = {
+    "parquet": merge_parquet,
+    "csv": merge_csv,
+}
+
+
+def make_aside(target: Target, work: Workspace, records: Sequence[BlockRecord]) -> None:
+    """Make the output and the rejects in the work folder.
+
+    Raises
+    ------
+    RuntimeError
+        Rows were lost on the way.
+    """
+    parts = part_files(work)
+    if [path.name for path in parts] != [record.part.name for record in records]:
+        raise RuntimeError(f"{work.parts} does not hold the parts of all blocks.")
+    scored = sum(record.scored for record in records)
+    rows = sum(record.part.rows for record in records)
+    if merge := _MERGE.get(target.kind):
+        rows = merge(parts, work.output(target.path.name))
+    elif target.kind == "duckdb" and not target.path.exists():
+        with disk.new_path(work.output(target.path.name)) as aside:
+            disk.remove(aside)
+            rows = write_table(parts, aside, target.table)
+    _check_rows("scores", rows, scored)
+    rejected = sum(record.rejected for record in records)
+    disk.remove(work.all_rejects)
+    if rejected:
+        names = [record.rejects.name for record in records if record.rejects is not None]
+        rows = merge_parquet([work.rejects / name for name in names], work.all_rejects)
+        _check_rows("rejects", rows, rejected)
+
+
+def declare_ready(work: Workspace, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest aside, and that all is ready."""
+    disk.write_json(work.manifest, manifest)
+    disk.write_json(work.ready, {"ready": True})
+
+
+def put_in_place(target: Target, work: Workspace) -> dict[str, Any]:
+    """Put output, rejects and manifest in their places, and remove the work folder.
+
+    Returns
+    -------
+    mapping
+        The manifest.
+    """
+    if work.manifest.exists():  # else it is in its place already, as the last of all
+        record = disk.read_json(work.manifest)
+        disk.remove(target.manifest)
+        if work.all_rejects.exists():
+            disk.move(work.all_rejects, target.rejects)
+        elif record["rejects"] is None:
+            disk.remove(target.rejects)
+        _put_output(target, work)
+        disk.move(work.manifest, target.manifest)
+    record = disk.read_json(target.manifest)
+    work.remove()
+    return record
+
+
+def part_files(work: Workspace) -> list[Path]:
+    """Parts in the order of their blocks."""
+    return sorted(work.parts.glob("part-*.parquet"), key=lambda path: (len(path.name), path.name))
+
+
+def _put_output(target: Target, work: Workspace) -> None:
+    made = work.output(target.path.name)
+    if target.kind == "folder":
+        if work.parts.is_dir():
+            _put_folder(target.path, work)
+    elif target.kind == "duckdb" and target.path.exists():
+        write_table(part_files(work), target.path, target.table)
+        disk.remove(made)
+    elif made.exists():
+        disk.move(made, target.path)
+
+
+def _put_folder(path: Path, work: Workspace) -> None:
+    if path.exists():
+        disk.remove(work.old)
+        disk.move(path, work.old)
+    disk.move(work.parts, path)
+
+
+def _check_rows(what: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise RuntimeError(f"{found:,} rows of {what} were written, not {expected:,}.")

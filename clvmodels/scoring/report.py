@@ -1,0 +1,193 @@
+"""The manifest of a run, and the same as a record."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from clvmodels import __version__
+from clvmodels.posterior import CLVPosterior
+from clvmodels.scoring.records import BlockRecord, TotalClv, reasons_of
+from clvmodels.scoring.source import Source
+from clvmodels.scoring.staging import Staged
+from clvmodels.scoring.target import FORMAT, FORMAT_VERSION, Target
+
+_LIBRARIES: Final = ("duckdb", "numba", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReport:
+    """What a run of `clvmodels.score` did.
+
+    Attributes
+    ----------
+    output, manifest : Path
+    rejects : Path or None
+        None where every row was scored.
+    rows, scored, rejected : int
+        Rows of the input, of the output and of the rejects; rows = scored + rejected.
+    reasons : mapping of str to int
+        Rejected rows by reason.
+    one_time, zero_spend : int
+        Scored customers without a repeat purchase; with repeat purchases of no value.
+    clv : TotalClv
+        Value of all scored customers together.
+    expected_purchases : float
+        Of all together; NaN where there is no finite number.
+    draws : int
+        Posterior draws that were used.
+    observation_end : str or None
+        Day to which the base was observed.
+    margin : float
+    assumed : str or None
+        What was assumed of an input that does not say its unit.
+    warnings : tuple of str
+    seconds : mapping of str to float
+        By stage.
+    record : mapping
+        The manifest, as it is in its file.
+    """
+
+    output: Path
+    manifest: Path
+    rejects: Path | None
+    rows: int
+    scored: int
+    rejected: int
+    reasons: Mapping[str, int]
+    one_time: int
+    zero_spend: int
+    clv: TotalClv
+    expected_purchases: float
+    draws: int
+    observation_end: str | None
+    margin: float
+    assumed: str | None
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+    record: Mapping[str, Any]
+
+    @classmethod
+    def from_manifest(cls, target: Target, record: Mapping[str, Any]) -> ScoreReport:
+        """Read a manifest; null is NaN."""
+        rows, totals = record["rows"], record["totals"]
+        clv = {name: _number(value) for name, value in totals["clv"].items()}
+        return cls(
+            output=target.path,
+            manifest=target.manifest,
+            rejects=None if record["rejects"] is None else target.rejects,
+            rows=rows["input"],
+            scored=rows["scored"],
+            rejected=rows["rejected"],
+            reasons=record["rejects_by_reason"],
+            one_time=rows["one_time"],
+            zero_spend=rows["zero_spend"],
+            clv=TotalClv(**clv),
+            expected_purchases=_number(totals["expected_purchases"]),
+            draws=record["options"]["draws_used"],
+            observation_end=record["input"]["observation_end"],
+            margin=record["input"]["margin"],
+            assumed=record["input"]["assumed"],
+            warnings=tuple(record["warnings"]),
+            seconds=record["seconds"],
+            record=record,
+        )
+
+
+def make_manifest(
+    *,
+    target: Target,
+    source: Source,
+    staged: Staged,
+    posterior: CLVPosterior,
+    posterior_path: Path | None,
+    options: Mapping[str, Any],
+    records: Sequence[BlockRecord],
+    total: TotalClv,
+    warnings: Sequence[str],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """All that is to be known of a run, as plain values.
+
+    Raises
+    ------
+    RuntimeError
+        The input's rows are not those scored and rejected.
+    """
+    end = staged.observation_end
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "posterior": describe_posterior(posterior, posterior_path),
+        "input": source.record()
+        | {
+            "name": source.text,
+            "rows": staged.total,
+            "observation_end": None if end is None else end.date().isoformat(),
+            "assumed": source.assumed,
+        },
+        "options": dict(options),
+        "rows": _rows(staged.total, records),
+        "rejects_by_reason": reasons_of(records),
+        "totals": {
+            "clv": asdict(total),
+            "expected_purchases": math.fsum(record.expected_purchases for record in records),
+        },
+        "audit": None if staged.audit is None else staged.audit.to_dict(),
+        "output": target.identity() | {"parts": [asdict(record.part) for record in records]},
+        "rejects": target.rejects.name if any(record.rejected for record in records) else None,
+        "warnings": list(warnings),
+        "seconds": dict(seconds),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of this package, of Python, and of the libraries that made the numbers."""
+    found = {name: version(name) for name in _LIBRARIES}
+    return {"clvmodels": __version__, "python": platform.python_version(), **found}
+
+
+def describe_posterior(posterior: CLVPosterior, path: Path | None) -> dict[str, Any]:
+    """Where a posterior comes from, and whether its draws may be used."""
+    metadata = posterior.purchases.metadata
+    return {
+        "path": None if path is None else str(path.absolute()),
+        "fingerprint": posterior.fingerprint(),
+        "time_unit": metadata.scale.time_unit,
+        "time_scaler": metadata.scale.time_scaler,
+        "observation_end": metadata.observation_end,
+        "fits": [
+            {
+                "model": part.metadata.model,
+                "method": part.metadata.method,
+                "verdict": part.verdict.status,
+                "draws": part.draws_total,
+            }
+            for part in (posterior.purchases, posterior.spend)
+        ],
+    }
+
+
+def _rows(total: int, records: Sequence[BlockRecord]) -> dict[str, int]:
+    sums = {
+        name: sum(getattr(record, name) for record in records)
+        for name in ("scored", "rejected", "one_time", "zero_spend")
+    }
+    if total != sums["scored"] + sums["rejected"]:
+        raise RuntimeError(
+            f"{total:,} rows were read, but {sums['scored']:,} scored and {sums['rejected']:,} "
+            "rejected: report this."
+        )
+    return {"input": total, **sums}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,316 @@
+"""Score a whole base: stage, look once, score block by block, publish; or go on doing so."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from clvmodels import __version__
+from clvmodels.cores import available_cores
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.posterior import CLVPosterior, load_posterior
+from clvmodels.rfm.on_disk import Resources
+from clvmodels.schema import Discounting, Horizon, TimeUnit
+from clvmodels.scoring.blocks import Progress, score_blocks
+from clvmodels.scoring.duck import check_memory_limit
+from clvmodels.scoring.freshness import concerns
+from clvmodels.scoring.inputs import refuse_changed
+from clvmodels.scoring.prepass import prepare
+from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
+from clvmodels.scoring.records import total_clv
+from clvmodels.scoring.report import ScoreReport, make_manifest
+from clvmodels.scoring.scorer import Intervals, Scorer
+from clvmodels.scoring.source import ReadOptions, Source, common_schema, open_source
+from clvmodels.scoring.staging import Staged, stage
+from clvmodels.scoring.target import (
+    DEFAULT_TABLE,
+    FORMAT_VERSION,
+    Target,
+    open_target,
+    refuse_overlap,
+)
+from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
+from clvmodels.transactions import KeepDrop, Refunds
+
+BLOCK_ROWS: Final = 1_000_000
+
+
+def score(
+    source: str | Path | Sequence[str | Path],
+    posterior: str | Path | CLVPosterior,
+    output: str | Path,
+    *,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+    intervals: Intervals = "clv",
+    customer_id_col: str | None = None,
+    datetime_col: str | None = None,
+    monetary_value_col: str | None = None,
+    observation_period_end: Any = None,
+    refunds: Refunds = "drop",
+    zero_amounts: KeepDrop = "keep",
+    duplicates: KeepDrop = "keep",
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+    margin: float | None = None,
+    table: str = DEFAULT_TABLE,
+    allow_rejects: bool = False,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    block_rows: int = BLOCK_ROWS,
+    progress: Progress | None = None,
+) -> ScoreReport:
+    """Score a base of any size, from files to files, within bounded memory.
+
+    The numbers are those of :meth:`clvmodels.CLVPosterior.predict`. Every input row is
+    either in the output or, with a reason, in ``NAME.rejects.parquet`` beside it. While
+    the run goes on, all is in ``NAME.partial``; the output appears whole, and
+    ``NAME.manifest.json`` last. A run that was stopped at any moment goes on where it was
+    when the same call is made again.
+
+    Parameters
+    ----------
+    source : path, pattern, or list of them
+        Parquet files of `RfmTable.to_parquet` (one, a folder, a pattern); Parquet or CSV
+        with the columns customer_id, frequency, recency, T and monetary_value; or, with
+        ``customer_id_col``, ``datetime_col`` and ``monetary_value_col``, a log as
+        :func:`clvmodels.rfm_summary` takes it.
+    posterior : path or CLVPosterior
+        Of purchases and spend.
+    output : path
+        ``.parquet``, ``.csv``, ``.csv.gz``, ``.duckdb`` (or ``.db``), or a name without
+        suffix for a folder of Parquet files. An older output is replaced; of a database
+        only the table.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`clvmodels.CLVPosterior.predict`.
+    intervals : {"clv", "all"}
+        Whether intervals of p_alive, expected_purchases and expected_spend are written.
+    customer_id_col, datetime_col, monetary_value_col : str, optional
+        Columns of a log.
+    observation_period_end, refunds, zero_amounts, duplicates
+        How a log is read, as in :func:`clvmodels.rfm_summary`.
+    time_unit, time_scaler : optional
+        Of a log, or of files that do not say it; by default the posterior's.
+    margin : float, optional
+        Share of revenue that is profit, of a log or of files that do not say it.
+    table : str
+        Of a database.
+    allow_rejects : bool
+        Do not warn of rows that cannot be scored.
+    memory_limit : str, optional
+        Such as "4GB", of the embedded engine that reads logs and looks for duplicates;
+        by default a quarter of the machine's memory, at most 4 GB. It spills to disk.
+    threads : int, optional
+        Cores to use; by default all.
+    block_rows : int
+        Rows that are scored at once: memory grows with it.
+    progress : callable, optional
+        Called with the name of an event and a mapping: "start", "staged", "scoring",
+        "block", "warning", "published".
+
+    Returns
+    -------
+    ScoreReport
+        Counts, totals, paths; the manifest.
+
+    Raises
+    ------
+    SchemaError
+        The input, the output or an option is not of a form that can be used.
+    TimeUnitError
+        The input counts time in another unit than the posterior.
+    DomainError
+        An option is out of range, or values are infinite.
+    ResumeError
+        A half-finished run of something else is in the way, or another run is going on.
+    OSError
+        A file cannot be written, or there is no more room.
+    """
+    read = ReadOptions(
+        customer_id_col=customer_id_col,
+        datetime_col=datetime_col,
+        monetary_value_col=monetary_value_col,
+        observation_period_end=observation_period_end,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        margin=margin,
+    )
+    options = {
+        "horizon": horizon,
+        "discount_rate": discount_rate,
+        "discounting": discounting,
+        "interval": interval,
+        "draws": draws,
+        "intervals": intervals,
+    }
+    cores = _whole("threads", available_cores() if threads is None else threads)
+    job = _open_job(
+        source,
+        posterior,
+        output,
+        read,
+        options,
+        block_rows=_whole("block_rows", block_rows),
+        table=table,
+        threads=cores,
+        tell=progress or _nobody,
+    )
+    report = _run(job, check_memory_limit(memory_limit), cores)
+    if report.rejected and not allow_rejects:
+        warnings.warn(rejects_text(report), UserWarning, stacklevel=2)
+    return report
+
+
+def rejects_text(report: ScoreReport) -> str:
+    """Say how many rows could not be scored, why, and where they are."""
+    reasons = "; ".join(f"{count:,} {reason}" for reason, count in report.reasons.items())
+    return (
+        f"{report.rejected:,} of {report.rows:,} rows could not be scored ({reasons}): they are "
+        f"in {report.rejects}."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    target: Target
+    source: Source
+    posterior: CLVPosterior
+    posterior_path: Path | None
+    scorer: Scorer
+    options: Mapping[str, Any]
+    block_rows: int
+    tell: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """All that the rows of the output depend on."""
+        log = self.source.log
+        return {
+            "format_version": FORMAT_VERSION,
+            "clvmodels": __version__,
+            "posterior": self.posterior.fingerprint(),
+            "output": self.target.identity(),
+            "options": self.options,
+            "input": self.source.record() | {"log": None if log is None else asdict(log)},
+        }
+
+
+def _open_job(
+    source: Any,
+    posterior: str | Path | CLVPosterior,
+    output: str | Path,
+    read: ReadOptions,
+    options: dict[str, Any],
+    *,
+    block_rows: int,
+    table: str,
+    threads: int,
+    tell: Progress,
+) -> _Job:
+    """Check all that can be checked before anything is written."""
+    path = None if isinstance(posterior, CLVPosterior) else Path(posterior)
+    fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
+    if not isinstance(fitted, CLVPosterior):
+        raise SchemaError(
+            f"{path} knows purchases or spend alone, and value needs both: fit a table with "
+            "amounts."
+        )
+    found = open_source(source, read, fitted.scale)
+    scorer = Scorer(fitted, **options, margin=found.margin, threads=threads)
+    if found.kind == "rfm":
+        common_schema([file.path for file in found.files])
+    target = open_target(output, table)
+    refuse_overlap(target, (file.path for file in found.files), found.folder)
+    refuse_foreign(target.work)
+    options |= {"draws_used": scorer.draws.count, "block_rows": block_rows}
+    return _Job(target, found, fitted, path, scorer, options, block_rows, tell)
+
+
+def _run(job: _Job, memory_limit: str, threads: int) -> ScoreReport:
+    job.tell("start", {"input": job.source.text, "output": str(job.target.path)})
+    with occupied(job.target.work, job.identity()) as work:
+        if not work.ready.exists():
+            resources = Resources(memory_limit, threads, work.spill)
+            declare_ready(work, _manifest(job, work, resources))
+        with _timed(job, "put in place"):
+            record = put_in_place(job.target, work)
+    report = ScoreReport.from_manifest(job.target, record)
+    told = {name: getattr(report, name) for name in ("rows", "scored", "rejected")}
+    job.tell("published", {"output": str(report.output), **told})
+    return report
+
+
+def _manifest(job: _Job, work: Workspace, resources: Resources) -> dict[str, Any]:
+    """Do all the work but the last step, and describe it."""
+    begun = time.perf_counter()
+    with _timed(job, "stage"):
+        staged = stage(job.source, work.staged, resources)
+    job.tell("staged", {"rows": staged.total, "files": len(staged.files)})
+    with _timed(job, "look"):
+        columns = common_schema(staged.files)
+        prepass = prepare(staged, columns.field(0).type, work.prepass, resources)
+    if prepass.least_x is not None:
+        job.posterior.check_spend(job.scorer.draws, np.array([prepass.least_x]))
+    said = _warn(job, staged)
+    with _timed(job, "score"):
+        compression = "zstd" if job.target.kind == "folder" else "lz4"
+        records = score_blocks(
+            job.scorer, staged, prepass, work, job.block_rows, job.tell, compression=compression
+        )
+    refuse_changed(job.source.files)
+    with _timed(job, "write"):
+        make_aside(job.target, work, records)
+    total = total_clv(records, job.options["interval"], certain=job.scorer.certain)
+    job.seconds["total"] = round(time.perf_counter() - begun, 3)
+    return make_manifest(
+        target=job.target,
+        source=job.source,
+        staged=staged,
+        posterior=job.posterior,
+        posterior_path=job.posterior_path,
+        options=job.options,
+        records=records,
+        total=total,
+        warnings=said,
+        seconds=job.seconds,
+    )
+
+
+def _warn(job: _Job, staged: Staged) -> list[str]:
+    said = concerns(job.posterior, staged.observation_end)
+    if not staged.total:
+        said.append(f"{job.source.text} has no rows: the output has none either.")
+    for text in said:
+        job.tell("warning", {"message": text})
+        warnings.warn(text, UserWarning, stacklevel=5)
+    return said
+
+
+@contextmanager
+def _timed(job: _Job, stage_name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    job.seconds[stage_name] = round(time.perf_counter() - start, 3)
+
+
+def _whole(name: str, value: int) -> int:
+    if isinstance(value, bool) or value != int(value) or value < 1:
+        raise DomainError(f"{name}={value!r} must be a whole number >= 1.")
+    return int(value)
+
+
+def _nobody(event: str, fields: Mapping[str, Any]) -> None:
+    pass

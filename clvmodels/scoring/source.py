@@ -1,0 +1,323 @@
+"""What an input holds: a table of customers that says its units, a foreign one, or a log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clvmodels import schema
+from clvmodels.errors import SchemaError
+from clvmodels.histories import check_scale
+from clvmodels.rfm import RfmTable
+from clvmodels.rfm.periods import ordinal_of
+from clvmodels.schema import TimeScale, TimeUnit
+from clvmodels.scoring.inputs import (
+    CSV,
+    LOG_CSV,
+    PARQUET,
+    InputFile,
+    Listing,
+    kinds_of,
+    list_files,
+    stat_file,
+)
+from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema
+from clvmodels.transactions import KeepDrop, LogOptions, Refunds
+
+SourceKind = Literal["rfm", "csv", "log"]
+_TEXT: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """What the caller says about the input; see `clvmodels.score`."""
+
+    customer_id_col: str | None = None
+    datetime_col: str | None = None
+    monetary_value_col: str | None = None
+    observation_period_end: Any = None
+    refunds: Refunds = "drop"
+    zero_amounts: KeepDrop = "keep"
+    duplicates: KeepDrop = "keep"
+    time_unit: TimeUnit | None = None
+    time_scaler: float | None = None
+    margin: float | None = None
+
+    @property
+    def is_log(self) -> bool:
+        """Whether columns of a log are named."""
+        return any((self.customer_id_col, self.datetime_col, self.monetary_value_col))
+
+    def scale(self, default: TimeScale) -> TimeScale:
+        """Take the unit of time that is said, else that of the posterior."""
+        if self.time_unit is None and self.time_scaler is None:
+            return default
+        scaler = 1.0 if self.time_scaler is None else self.time_scaler
+        return TimeScale(self.time_unit or "D", scaler)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files of customers, or of a log that will become customers.
+
+    Attributes
+    ----------
+    kind : {"rfm", "csv", "log"}
+        Parquet that is scored as it is, CSV of customers, or a log.
+    text : str
+        The input as it was named.
+    files : tuple of InputFile
+    scale : TimeScale
+        Unit of recency and T.
+    margin : float
+    observation_end : Timestamp or None
+        Start of the last period observed; of a log only known once it is summarised.
+    log : LogOptions or None
+        How a log is read.
+    assumed : str or None
+        What was assumed of files that do not say it.
+    folder : Path or None
+        Folder of which all files are read.
+    """
+
+    kind: SourceKind
+    text: str
+    files: tuple[InputFile, ...]
+    scale: TimeScale
+    margin: float
+    observation_end: pd.Timestamp | None = None
+    log: LogOptions | None = None
+    assumed: str | None = None
+    folder: Path | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        end = self.observation_end
+        return {
+            "kind": self.kind,
+            "files": [file.record() for file in self.files],
+            "time_unit": self.scale.time_unit,
+            "time_scaler": self.scale.time_scaler,
+            "margin": self.margin,
+            "observation_end": None if end is None else end.date().isoformat(),
+        }
+
+
+def open_source(
+    source: str | Path | Sequence[str | Path], options: ReadOptions, scale: TimeScale
+) -> Source:
+    """Look at the input without reading its rows.
+
+    Parameters
+    ----------
+    source : path, pattern or list of them
+        Files, folder or pattern.
+    options : ReadOptions
+        Columns of a log; unit and margin of files that do not say theirs.
+    scale : TimeScale
+        Of the posterior.
+
+    Raises
+    ------
+    SchemaError
+        The files are not customers, contradict each other or the options, or cannot be
+        read.
+    TimeUnitError
+        The unit of time is not the posterior's.
+    """
+    listing = list_files(source)
+    if options.is_log:
+        return _open_log(listing, options, scale)
+    kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": CSV})
+    if kind == "CSV":
+        files = tuple(stat_file(path) for path in listing.files)
+        return _foreign("csv", listing, files, options, scale)
+    outlines = [RfmTable.outline(path) for path in listing.files]
+    files = tuple(stat_file(path, rows_of(path)) for path in listing.files)
+    if all(outline is None for outline in outlines):
+        _refuse_logs(listing)
+        return _foreign("rfm", listing, files, options, scale)
+    return _own(listing, files, outlines, options, scale)
+
+
+def rows_of(path: Path) -> int:
+    """Rows of a Parquet file, by its footer."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def common_schema(paths: Sequence[Path]) -> pa.Schema:
+    """Columns that scoring reads, with types that hold the values of all files.
+
+    Raises
+    ------
+    SchemaError
+        A file lacks a column, or the types do not go together.
+    """
+    found = [pq.read_schema(path) for path in paths]
+    for path, one in zip(paths, found, strict=True):
+        check_schema(_decoded(one), str(path))
+    fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, paths))]
+    for name in (*NEEDED[1:], *OPTIONAL):
+        types = {_value_type(one.field(name).type) for one in found if name in one.names}
+        # first_value makes columns of the output, so it must be there for everybody
+        if name in NEEDED or sum(name in one.names for one in found) == len(found):
+            fields.append(pa.field(name, types.pop() if len(types) == 1 else pa.float64()))
+    return pa.schema(fields)
+
+
+def _own(
+    listing: Listing,
+    files: tuple[InputFile, ...],
+    outlines: Sequence[RfmTable | None],
+    options: ReadOptions,
+    scale: TimeScale,
+) -> Source:
+    first = outlines[0]
+    for path, outline in zip(listing.files, outlines, strict=True):
+        if outline is None or first is None:
+            other = path if outline is None else listing.files[0]
+            raise SchemaError(
+                f"{other} does not say its unit of time and others do: name tables of one kind."
+            )
+        _same_base(listing.files[0], first, path, outline)
+    assert first is not None
+    check_scale(first.scale, scale)
+    _agree_with_file(first, options, scale)
+    return Source(
+        "rfm",
+        listing.text,
+        files,
+        first.scale,
+        first.margin,
+        first.observation_end,
+        folder=listing.folder,
+    )
+
+
+def _same_base(path: Path, one: RfmTable, other_path: Path, other: RfmTable) -> None:
+    for name in ("scale", "observation_end", "margin"):
+        here, there = getattr(one, name), getattr(other, name)
+        if here != there:
+            raise SchemaError(
+                f"{path} and {other_path} are of different bases: {name.replace('_', ' ')} is "
+                f"{here} and {there}. Score them one by one, or summarise the log again."
+            )
+
+
+def _agree_with_file(table: RfmTable, options: ReadOptions, scale: TimeScale) -> None:
+    check_scale(table.scale, options.scale(scale))
+    if options.margin is not None and not math.isclose(options.margin, table.margin):
+        raise SchemaError(
+            f"margin={options.margin!r} is not the table's, {table.margin:g}: leave it out, or "
+            "summarise the log again with this margin."
+        )
+    if options.observation_period_end is not None:
+        raise SchemaError("observation_period_end is for logs: the table knows its own.")
+
+
+def _foreign(
+    kind: SourceKind,
+    listing: Listing,
+    files: tuple[InputFile, ...],
+    options: ReadOptions,
+    scale: TimeScale,
+) -> Source:
+    if options.observation_period_end is not None:
+        raise SchemaError(
+            "observation_period_end is for logs: name the columns customer_id_col, datetime_col "
+            "and monetary_value_col, or leave it out."
+        )
+    own = options.scale(scale)
+    check_scale(own, scale)
+    margin = schema.check_margin(1.0 if options.margin is None else options.margin)
+    said = options.time_unit is not None or options.time_scaler is not None
+    assumed = (
+        f"{listing.text} does not say its unit of time and margin: taken as {own} and {margin:g}."
+        if not said or options.margin is None
+        else None
+    )
+    return Source(kind, listing.text, files, own, margin, assumed=assumed, folder=listing.folder)
+
+
+def _open_log(listing: Listing, options: ReadOptions, scale: TimeScale) -> Source:
+    named = (options.customer_id_col, options.datetime_col, options.monetary_value_col)
+    if not all(named):
+        raise SchemaError(
+            "A log needs all three: customer_id_col, datetime_col and monetary_value_col."
+        )
+    kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": LOG_CSV})
+    if kind == "Parquet" and RfmTable.outline(listing.files[0]) is not None:
+        raise SchemaError(
+            f"{listing.files[0]} is a summary already: leave out customer_id_col, datetime_col "
+            "and monetary_value_col."
+        )
+    own = options.scale(scale)
+    check_scale(own, scale)
+    log = LogOptions(
+        customer_id_col=str(options.customer_id_col),
+        datetime_col=str(options.datetime_col),
+        monetary_value_col=options.monetary_value_col,
+        scale=own,
+        refunds=options.refunds,
+        zero_amounts=options.zero_amounts,
+        duplicates=options.duplicates,
+        margin=1.0 if options.margin is None else options.margin,
+    )
+    if options.observation_period_end is not None:
+        log = replace(log, end=ordinal_of(options.observation_period_end, own))
+    count = rows_of if kind == "Parquet" else (lambda _: None)
+    files = tuple(stat_file(path, count(path)) for path in listing.files)
+    return Source("log", listing.text, files, own, log.margin, log=log, folder=listing.folder)
+
+
+def _refuse_logs(listing: Listing) -> None:
+    """Say of files without a single column of ours what is missing: the names of columns."""
+    found = pq.read_schema(listing.files[0]).names
+    if not set(NEEDED[1:]) & set(found):
+        raise SchemaError(
+            f"{listing.files[0]} has none of the columns {', '.join(NEEDED[1:])}; found "
+            f"{', '.join(found)}. For a log name customer_id_col, datetime_col and "
+            "monetary_value_col."
+        )
+
+
+def _decoded(found: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(f.name, _value_type(f.type)) for f in found])
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _id_type(found: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.DataType:
+    types = [_value_type(one.field(schema.CUSTOMER_ID).type) for one in found]
+    common = {_id_family(kind, path) for kind, path in zip(types, paths, strict=True)}
+    common.discard(pa.null())
+    if len(common) > 1:
+        listed = " and ".join(sorted(map(str, common)))
+        raise SchemaError(
+            f"{schema.CUSTOMER_ID} is {listed} in different files of the input: give it one type."
+        )
+    return common.pop() if common else pa.string()
+
+
+def _id_family(kind: pa.DataType, path: Path) -> pa.DataType:
+    """Type in which ids of several files are compared and written."""
+    if any(is_text(kind) for is_text in _TEXT):
+        return pa.string()
+    if pa.types.is_integer(kind) and kind != pa.uint64():
+        return pa.int64()
+    scalar = (pa.types.is_floating, pa.types.is_decimal, pa.types.is_null, pa.types.is_date)
+    if kind == pa.uint64() or any(is_kind(kind) for is_kind in scalar):
+        return kind
+    raise SchemaError(
+        f"{schema.CUSTOMER_ID} of {path} holds {kind}: ids must be text or numbers; convert the "
+        "column to text."
+    )

@@ -1,0 +1,187 @@
+"""The folder of a run that is not finished: its lock, what it is of, and how far it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from clvmodels.errors import ResumeError, SchemaError
+from clvmodels.scoring import disk
+from clvmodels.scoring.staging import is_staged
+
+_RUN: Final = "run.json"
+_LOCK: Final = "lock"
+_READY: Final = "ready.json"
+# In the order in which they are removed: what says what the folder is goes last.
+_OURS: Final = (
+    "spill",
+    "old",
+    "parts",
+    "rejects",
+    "records",
+    "staged",
+    "prepass",
+    _READY,
+    _RUN,
+    _LOCK,
+)
+_ATTEMPTS: Final = 5
+
+
+class Workspace:
+    """Paths of a run's folder, and what is done of it.
+
+    Parameters
+    ----------
+    folder : Path
+        ``NAME.partial``, beside the output.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parts = folder / "parts"
+        self.rejects = folder / "rejects"
+        self.records = folder / "records"
+        self.staged = folder / "staged"
+        self.prepass = folder / "prepass"
+        self.spill = folder / "spill"
+        self.old = folder / "old"
+        self.manifest = folder / "manifest.json"
+        self.all_rejects = folder / "rejects.parquet"
+        self.run = folder / _RUN
+        self.ready = folder / _READY
+
+    def output(self, name: str) -> Path:
+        """Path of the finished output before it is put in its place."""
+        return self.folder / f"output-{name}"
+
+    def prepare(self) -> None:
+        """Make the folders."""
+        for path in (self.parts, self.rejects, self.records, self.staged, self.prepass, self.spill):
+            disk.make_folder(path)
+
+    def has_progress(self) -> bool:
+        """Whether there is anything that a later run need not do again."""
+        records = self.records.is_dir() and any(self.records.glob("*.json"))
+        return records or self.ready.exists() or is_staged(self.staged)
+
+    def remove(self) -> None:
+        """Remove the folder with all that a run writes there, and nothing else."""
+        if not self.folder.is_dir():
+            return
+        for path in [*self.folder.glob("*" + disk.ASIDE), *self.folder.glob("output-*")]:
+            disk.remove(path)
+        for name in ("manifest.json", "rejects.parquet", *_OURS):
+            disk.remove(self.folder / name)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+@contextmanager
+def occupied(folder: Path, identity: Mapping[str, Any]) -> Iterator[Workspace]:
+    """Take the folder of a run: make it, or go on with one that stopped.
+
+    Parameters
+    ----------
+    folder : Path
+        ``NAME.partial``.
+    identity : mapping
+        All that the result depends on.
+
+    Raises
+    ------
+    ResumeError
+        The folder is of another run, or a run is going on there.
+    SchemaError
+        The folder is there, and not ours.
+    """
+    work = Workspace(folder)
+    with _locked(folder):
+        try:
+            identity = disk.plain(identity)
+            if work.run.exists():
+                _same_run(folder, disk.read_json(work.run), identity)
+            else:
+                disk.write_json(work.run, identity)
+            work.prepare()
+            yield work
+        except ResumeError:
+            raise
+        except BaseException:
+            if not work.has_progress():
+                work.remove()
+            raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    refuse_foreign(folder)
+    busy = ResumeError(
+        f"Another run is writing to {folder}: wait for it, or give the output another name."
+    )
+    for _ in range(_ATTEMPTS):
+        disk.make_folder(folder)
+        lock = FileLock(folder / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise busy from None
+        if (folder / _LOCK).exists():
+            break
+        lock.release()  # of a run that ended just now, and took its folder away
+    else:
+        raise busy
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise SchemaError for a folder, or file, of this name that no run has made."""
+    if folder.exists() and not folder.is_dir():
+        raise SchemaError(f"{folder} is a file, where a run keeps its parts: rename it.")
+    if not folder.is_dir() or (folder / _RUN).exists() or (folder / _LOCK).exists():
+        return
+    if any(folder.iterdir()):
+        raise SchemaError(
+            f"The folder {folder}, where a run keeps its parts, is there with files of somebody "
+            "else: rename it, or give the output another name."
+        )
+
+
+def _same_run(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    old, new = _flat(there), _flat(here)
+    differing = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if not differing:
+        return
+    listed = "; ".join(
+        f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}" for name in differing[:5]
+    )
+    more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
+    raise ResumeError(
+        f"{folder} holds a half-finished run that differs: {listed}{more}. Repeat that run's "
+        "command to finish it, or delete the folder to start anew."
+    )
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{key}.")
+        elif isinstance(value, list):
+            found |= _flat({str(i): item for i, item in enumerate(value)}, f"{key}.")
+        else:
+            found[key] = value
+    return found
+
+
+def _short(value: Any) -> str:
+    text = "not there" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
