@@ -189,11 +189,15 @@ class _Job:
     source: Source
     posterior: CLVPosterior
     posterior_path: Path | None
-    scorer: Scorer
+    scoring: Mapping[str, Any]
     options: Mapping[str, Any]
     block_rows: int
     tell: Progress
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def scorer(self, span: tuple[float, float] | None) -> Scorer:
+        """Scorer of blocks, whose T lie in the span."""
+        return Scorer(self.posterior, **self.scoring, span=span)
 
     def identity(self) -> dict[str, Any]:
         """All that the rows of the output depend on."""
@@ -229,14 +233,15 @@ def _open_job(
             "amounts."
         )
     found = open_source(source, read, fitted.scale)
-    scorer = Scorer(fitted, **options, margin=found.margin, threads=threads)
+    scoring = {**options, "margin": found.margin, "threads": threads}
+    used = Scorer(fitted, **scoring).draws.count
     if found.kind == "rfm":
         common_schema([file.path for file in found.files])
     target = open_target(output, table)
     refuse_overlap(target, (file.path for file in found.files), found.folder)
     refuse_foreign(target.work)
-    options |= {"draws_used": scorer.draws.count, "block_rows": block_rows}
-    return _Job(target, found, fitted, path, scorer, options, block_rows, tell)
+    options |= {"draws_used": used, "block_rows": block_rows}
+    return _Job(target, found, fitted, path, scoring, options, block_rows, tell)
 
 
 def _run(job: _Job, memory_limit: str, threads: int) -> ScoreReport:
@@ -262,18 +267,19 @@ def _manifest(job: _Job, work: Workspace, resources: Resources) -> dict[str, Any
     with _timed(job, "look"):
         columns = common_schema(staged.files)
         prepass = prepare(staged, columns.field(0).type, work.prepass, resources)
+    scorer = job.scorer(prepass.span)
     if prepass.least_x is not None:
-        job.posterior.check_spend(job.scorer.draws, np.array([prepass.least_x]))
+        job.posterior.check_spend(scorer.draws, np.array([prepass.least_x]))
     said = _warn(job, staged)
     with _timed(job, "score"):
         compression = "zstd" if job.target.kind == "folder" else "lz4"
         records = score_blocks(
-            job.scorer, staged, prepass, work, job.block_rows, job.tell, compression=compression
+            scorer, staged, prepass, work, job.block_rows, job.tell, compression=compression
         )
     refuse_changed(job.source.files)
     with _timed(job, "write"):
         make_aside(job.target, work, records)
-    total = total_clv(records, job.options["interval"], certain=job.scorer.certain)
+    total = total_clv(records, job.options["interval"], certain=scorer.certain)
     job.seconds["total"] = round(time.perf_counter() - begun, 3)
     return make_manifest(
         target=job.target,
