@@ -241,9 +241,8 @@ def plot_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str 
         axes.bar(_beside(len(groups), place, 3), groups[name], 0.26, color=colour, label=label)
     _whiskers(axes, _beside(len(groups), 2, 3), groups, "model")
     if "actual" in groups:
-        axes.plot(
-            range(len(groups)), groups["actual"], "D", color=ACTUAL, markersize=5, label="really"
-        )
+        left, right = _beside(len(groups), -0.5, 3), _beside(len(groups), 2.5, 3)
+        axes.hlines(groups["actual"], left, right, color=ACTUAL, linewidth=2, label="really")
     axes.set_xticks(range(len(groups)), list(groups.iloc[:, 0]))
     axes.yaxis.set_major_formatter(lambda value, _: f"{unit}{value:,.0f}")
     axes.set_xlabel("groups of customers, the most valuable (by the model) first")
@@ -251,7 +250,7 @@ def plot_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str 
     return axes
 
 
-def _beside(groups: int, place: int, bars: int) -> FloatArray:
+def _beside(groups: int, place: float, bars: int) -> FloatArray:
     """Where the bars of one kind stand, when so many stand side by side in each group."""
     return np.arange(groups, dtype=np.float64) + (place - (bars - 1) / 2) * 0.28
 

@@ -50,6 +50,8 @@ def run(
     for path in (rfm, posterior, *([] if actual is None else [actual])):
         if not path.is_file():
             raise SchemaError(f"There is no file {path}.")
+    if output.exists() and not output.is_dir():
+        raise SchemaError(f"The output {output} is a file: name a folder.")
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
@@ -126,7 +128,7 @@ def _write(output: Path, compared: pd.DataFrame, simple: SimpleClv, interval: fl
 
 def _meanings() -> tuple[str, ...]:
     return (
-        "the table below each other",
+        "the table",
         "the same, with its types",
         "inputs and results of the simple formula",
         "both at a glance",
@@ -180,12 +182,12 @@ def _show(
     )
     terminal.say()
     known = "actual" in compared
-    headings = ["\ngroup", "\ncustomers", "simple\nformula", "own\nfigures", "\nmodel"]
+    headings = ["\ngroup", "simple\nformula", "own\nfigures", "\nmodel"]
     headings += [f"{percent(interval)}\ninterval", *(["\nreally"] if known else [])]
     rows = [
         (
             row["decile"].strip("()"),
-            *(number(row[n]) for n in ("customers", "simple", "simple_per_customer", "model")),
+            *(number(row[n]) for n in ("simple", "simple_per_customer", "model")),
             between(row["model_lower"], row["model_upper"]),
             *((number(row["actual"]),) if known else ()),
         )

@@ -162,10 +162,8 @@ def _by_customer(actual: Actual, ids: pd.Series[Any]) -> FloatArray:
     except (TypeError, ValueError) as error:
         raise SchemaError(f"actual must hold numbers: {error}") from error
     if found.index.has_duplicates:
-        raise SchemaError(
-            f"actual has customer_id={found.index[found.index.duplicated()][0]!r} twice: add up "
-            "what customers spent first."
-        )
+        first = found.index[found.index.duplicated()].tolist()[0]
+        raise SchemaError(f"actual has customer {first!r} twice: add up what customers spent.")
     if not np.isfinite(found).all():
         raise SchemaError("actual has values that are missing or not finite.")
     if not found.index.isin(ids).any():
