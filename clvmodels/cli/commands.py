@@ -172,11 +172,24 @@ def fit(
 
 @app.command()
 def score(
-    rfm: Annotated[
-        Path, typer.Argument(help="File of 'summarize', or Parquet or CSV with RFM columns.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="File of 'summarize', a folder or pattern of such, or Parquet or CSV with RFM "
+            "columns; or a log, then with --customer-id, --timestamp and --amount.",
+        ),
     ],
     posterior: Annotated[Path, typer.Option(help="File of 'fit'.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet or CSV to write.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Parquet, CSV (also .csv.gz) or DuckDB database (.duckdb, .db) to write; without "
+            "suffix a folder of Parquet files.",
+        ),
+    ],
     horizon: Annotated[
         str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
     ] = "365D",
@@ -185,23 +198,94 @@ def score(
         Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
     ] = "continuous",
     interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
-    draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    intervals: Annotated[
+        Literal["clv", "all"],
+        typer.Option(help="Intervals of the value alone, or of P(alive), purchases and spend too."),
+    ] = "clv",
+    draws: Annotated[int, typer.Option(help="Posterior draws to use, evenly spaced.")] = 500,
+    customer_id: Annotated[str | None, typer.Option(help="Of a log: column of ids.")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="Of a log: column of dates.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Of a log: column of amounts.")] = None,
+    observation_end: Annotated[
+        str | None, typer.Option(help="Of a log: last date observed; by default the last there.")
+    ] = None,
+    refunds: Annotated[
+        Literal["drop", "net", "error"], typer.Option(help="Of a log: negative amounts.")
+    ] = "drop",
+    zero_amounts: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Of a log: whether 0 is a purchase.")
+    ] = "keep",
+    duplicates: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Of a log: rows that agree in every column.")
+    ] = "keep",
+    time_unit: Annotated[
+        Literal["h", "D", "W", "M"] | None,
+        typer.Option(help="Of a log, or a file that does not say; by default the posterior's."),
+    ] = None,
+    time_scaler: Annotated[
+        float | None, typer.Option(help="Time units per unit of time, likewise.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Share of revenue that is profit, likewise.")
+    ] = None,
+    table: Annotated[str, typer.Option(help="Table of a DuckDB database.")] = "scores",
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="Rows that cannot be scored are no failure.")
+    ] = False,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help="Such as 4GB, for reading logs and finding duplicates; spills to disk."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Cores to use; by default all.")] = None,
+    block_rows: Annotated[
+        int, typer.Option(help="Rows scored at once; memory grows with it.")
+    ] = 1_000_000,
+    engine: Annotated[
+        Literal["local", "spark"], typer.Option(help="This machine, or Spark.")
+    ] = "local",
     quiet: Quiet = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="One JSON record a line on standard error.")
+    ] = False,
 ) -> None:
-    """Predict every customer's purchases, spend and value, with intervals."""
+    """Predict every customer's purchases, spend and value, with intervals.
+
+    Bases may be larger than memory. A run that was stopped goes on when the command is
+    repeated. Rows that cannot be scored are written beside the output, with reasons, and
+    the exit code is then 3.
+    """
     from clvmodels.cli.score import run
 
-    run(
-        rfm,
+    code = run(
+        source,
         posterior,
         output,
         quiet=quiet,
+        log_json=log_json,
+        engine=engine,
+        allow_rejects=allow_rejects,
         horizon=horizon,
         discount_rate=discount_rate,
         discounting=discounting,
         interval=interval,
+        intervals=intervals,
         draws=draws,
+        customer_id_col=customer_id,
+        datetime_col=timestamp,
+        monetary_value_col=amount,
+        observation_period_end=observation_end,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        margin=margin,
+        table=table,
+        memory_limit=memory_limit,
+        threads=threads,
+        block_rows=block_rows,
     )
+    raise typer.Exit(code)
 
 
 @app.command()

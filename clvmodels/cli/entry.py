@@ -1,7 +1,7 @@
 """Run a command and turn what goes wrong into one line and an exit code.
 
-0 done, 2 bad input, 4 a fit that did not converge, 130 interrupted. What is none of
-these is a bug, and keeps its traceback.
+0 done, 2 bad input, 3 rows that could not be scored, 4 a fit that did not converge, 130
+interrupted. What is none of these is a bug, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final
 import typer
 
 from clvmodels.cli.commands import app
+from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
 from clvmodels.errors import ClvError, ConvergenceError
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    said = sys.argv[1:] if arguments is None else arguments
+    speech.begin(as_json="--log-json" in said)
     with _spoken_warnings(), _interrupts() as interrupts:
         try:
             code = _run(arguments)
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # An interrupted library may raise anything; what counts is why.
             code = INTERRUPTED if interrupts else _explained(error)
     if code == INTERRUPTED:
-        _complain("Interrupted. Files are written whole or not at all.")
+        speech.say("error", "Interrupted. Files are written whole or not at all.", prefix=False)
+    speech.end(code)
     return code
 
 
@@ -65,22 +69,18 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _explained(error: Exception) -> int:
     """Say what is wrong in one line, or raise what is no fault of the input."""
     if isinstance(error, ClvError):
-        _complain(f"Error: {in_options(str(error))}")
+        speech.say("error", in_options(str(error)))
         return NOT_CONVERGED if isinstance(error, ConvergenceError) else BAD_INPUT
     if hasattr(error, "format_message"):  # what typer finds wrong with the options
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "clvmodels"
-        _complain(f"Error: {error.format_message()} See '{command} --help'.")
+        speech.say("error", f"{error.format_message()} See '{command} --help'.")
         return BAD_INPUT
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        _complain(f"Error: {error.strerror}{where}")
+        speech.say("error", f"{error.strerror}{where}")
         return BAD_INPUT
     raise error
-
-
-def _complain(message: str) -> None:
-    print(" ".join(message.split()), file=sys.stderr)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _spoken_warnings() -> Iterator[None]:
     """Warnings to users become one line each; those to developers stay silent."""
 
     def speak(message: Warning | str, *_: Any, **__: Any) -> None:
-        _complain(f"Warning: {in_options(str(message))}")
+        speech.say("warning", in_options(str(message)))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

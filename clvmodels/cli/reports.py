@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvmodels.audit import Audit
-    from clvmodels.posterior import CLVPosterior, PurchasePosterior, TotalValue
+    from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.rfm import RfmTable
     from clvmodels.verdict import Check, Verdict
 
@@ -126,45 +125,11 @@ def show_in_words(
     terminal.show(table(headings, rows))
 
 
-def show_value(
-    terminal: Terminal,
-    scores: pd.DataFrame,
-    total: TotalValue,
-    posterior: CLVPosterior,
-    rfm: RfmTable,
-    options: Mapping[str, Any],
-) -> None:
-    """Show totals of a scored base."""
-    of = "revenue" if rfm.margin == 1 else f"a margin of {percent(rfm.margin)} on revenue"
-    terminal.say(
-        f"Value is {of} over {ahead(options['horizon'], rfm)}, discounted at "
-        f"{percent(options['discount_rate'])} a year, in the log's own money."
-    )
-    terminal.say()
-    once = scores["frequency"] == 0
-    rows = [
-        ("expected purchases", number(scores["expected_purchases"].sum(min_count=len(scores)))),
-        ("expected value of the base", number(total.mean)),
-        (f"  {interval_name(total.interval)}", between(total.lower, total.upper)),
-        ("share of it in the top 20 % of customers", percent(top_share(scores["clv"], 0.2))),
-        ("customers who bought only once", number(int(once.sum()))),
-        ("  their expected value", number(scores.loc[once, "clv"].sum())),
-    ]
-    terminal.show(table(("", ""), rows, ruled=False))
-    terminal.say()
-    terminal.say(
-        "The interval is of the expected value: how well the averages are known if the model "
-        "holds. What customers will really spend varies more."
-    )
-    if knows_no_leaving(posterior) and once.any():
-        terminal.say(one_time_note())
-
-
 def show_top(
     terminal: Terminal,
     top: pd.DataFrame,
     posterior: CLVPosterior,
-    rfm: RfmTable,
+    rfm: RfmTable | CLVPosterior,
     interval: float,
     *,
     really: pd.Series[float] | None = None,
@@ -217,14 +182,7 @@ def one_time_note() -> str:
     )
 
 
-def top_share(values: pd.Series[float], share: float) -> float:
-    """Share of the sum that the most valuable customers hold."""
-    count = max(round(share * len(values)), 1)
-    total = float(values.sum())
-    return float(values.nlargest(count).sum()) / total if total > 0 else float("nan")
-
-
-def ahead(horizon: Horizon, rfm: RfmTable) -> str:
+def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior) -> str:
     """Name a horizon; a bare number counts in the table's unit."""
     if horizon is None or horizon == math.inf:
         return "the whole remaining life"

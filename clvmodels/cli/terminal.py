@@ -112,7 +112,8 @@ def significant(value: float, digits: int = 4) -> str:
 
 
 def _size(path: Path) -> str:
-    size = float(path.stat().st_size)
+    files = path.iterdir() if path.is_dir() else (path,)
+    size = float(sum(file.stat().st_size for file in files))
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"

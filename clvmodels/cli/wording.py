@@ -28,6 +28,11 @@ _OPTIONS: Final = {
     "discount_rate": "--discount-rate",
     "discounting": "--discounting",
     "interval": "--interval",
+    "intervals": "--intervals",
+    "memory_limit": "--memory-limit",
+    "threads": "--threads",
+    "block_rows": "--block-rows",
+    "table": "--table",
     "silence": "--silence",
 }
 _NAMES: Final = "|".join(_OPTIONS)
@@ -36,7 +41,7 @@ _ASSIGNED: Final = re.compile(
     rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
 )
 _BARE: Final = re.compile(
-    r"\b(?:a )?(customer_id_col|datetime_col|monetary_value_col|segment_cols)\b"
+    r"\b(?:a )?(customer_id_col|datetime_col|monetary_value_col|segment_cols|memory_limit)\b"
 )
 
 

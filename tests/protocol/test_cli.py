@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow.parquet import ParquetWriter
 from rich.console import Console
 
 import clvmodels
@@ -31,6 +32,7 @@ from clvmodels.cli import main
 from clvmodels.cli.terminal import Terminal
 from clvmodels.cli.wording import in_options
 from clvmodels.datasets import load_cdnow
+from clvmodels.scoring import Scorer
 
 WIDTH = 80
 # Children find the package whatever their folder is.
@@ -167,7 +169,7 @@ def test_score_writes_what_predict_says(
     files: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--horizon", "52W", "--discount-rate", "0.2", "--discounting", "monthly"]
-    options += ["--interval", "0.8", "--draws", "100"]
+    options += ["--interval", "0.8", "--draws", "100", "--intervals", "all"]
     assert main(score_arguments(files, f"scores.{suffix}", *options)) == 0
     read = pd.read_parquet if suffix == "parquet" else pd.read_csv
     expected = load_posterior(files / "posterior.nc").predict(
@@ -326,7 +328,7 @@ def test_a_bug_keeps_its_traceback(files: Path, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(CLVPosterior, "predict", fail)
+    monkeypatch.setattr(Scorer, "score", fail)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         main(score_arguments(files, "scores.parquet"))
 
@@ -334,12 +336,11 @@ def test_a_bug_keeps_its_traceback(files: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_failed_write_leaves_the_old_file(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def half(frame: pd.DataFrame, path: Path, **_: object) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(28, "No space left on device", str(path))
+    def half(out: ParquetWriter, *_: object) -> None:
+        raise OSError(28, "No space left on device")
 
     Path("scores.parquet").write_bytes(b"old")
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", half)
+    monkeypatch.setattr(ParquetWriter, "write_table", half)
     assert main(score_arguments(files, "scores.parquet")) == 2
     assert "No space left" in capsys.readouterr().err
     assert Path("scores.parquet").read_bytes() == b"old"
@@ -390,13 +391,12 @@ def test_progress_is_for_terminals_that_want_it() -> None:
 def test_an_interrupt_is_130_and_leaves_no_file(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(frame: pd.DataFrame, path: Path, **_: object) -> None:
-        Path(path).write_bytes(b"half")
+    def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
     handler = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupted)
+    monkeypatch.setattr(Scorer, "score", interrupted)
     assert main(score_arguments(files, "scores.parquet")) == 130
     assert capsys.readouterr().err.startswith("Interrupted")
     assert names_in(Path()) == []
@@ -413,7 +413,7 @@ def test_an_interrupt_that_a_library_turns_into_its_own_error_is_130(
         except KeyboardInterrupt:
             raise RuntimeError("query was interrupted") from None
 
-    monkeypatch.setattr(CLVPosterior, "predict", broken)
+    monkeypatch.setattr(Scorer, "score", broken)
     assert main(score_arguments(files, "scores.parquet")) == 130
 
 

@@ -1,0 +1,61 @@
+"""What is said on standard error: lines for people, or one JSON record a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+Level = Literal["info", "warning", "error"]
+_PREFIXES: Final = {"info": "", "warning": "Warning: ", "error": "Error: "}
+
+
+class Speech:
+    """Say things on standard error.
+
+    Attributes
+    ----------
+    as_json : bool
+        Every line is a JSON record with time, level and event.
+    """
+
+    def __init__(self) -> None:
+        self.begin(as_json=False)
+
+    def begin(self, *, as_json: bool) -> None:
+        """Begin a command."""
+        self.as_json = as_json
+        self._start = time.perf_counter()
+
+    def say(self, level: Level, message: str, *, prefix: bool = True) -> None:
+        """Say something to whoever started the command."""
+        line = " ".join(message.split())
+        if self.as_json:
+            self.log(level, level, {"message": line})
+        else:
+            print(f"{_PREFIXES[level] if prefix else ''}{line}", file=sys.stderr)
+
+    def log(self, event: str, level: Level, fields: Mapping[str, Any]) -> None:
+        """Write a record, where records are wanted."""
+        if not self.as_json:
+            return
+        record = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": level,
+            "event": event,
+            **fields,
+        }
+        print(json.dumps(record, default=str), file=sys.stderr, flush=True)
+
+    def end(self, code: int) -> None:
+        """Log how the command ended."""
+        seconds = round(time.perf_counter() - self._start, 3)
+        level: Level = "info" if code == 0 else "error"
+        self.log("end", level, {"exit_code": code, "seconds": seconds})
+
+
+# Of the command that runs; `main` sets it.
+speech = Speech()
