@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import fitting
+from benchmarks import fitting, scoring
 from benchmarks.table import report
 
-SUITES = {"fitting": fitting.rows}
+SUITES = {"fitting": fitting.rows, "scoring": scoring.rows}
 
 
 def main() -> int:

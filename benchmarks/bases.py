@@ -63,3 +63,14 @@ def peer_frame(path: Path) -> pd.DataFrame:
     """The base as pymc-marketing wants it."""
     columns = ["customer_id", "frequency", "recency", "T", "monetary_value"]
     return pd.read_parquet(path, columns=columns)
+
+
+def posterior_nc() -> Path:
+    """A posterior of the generated base of 100,000 customers."""
+    path = cache_dir() / "posterior_100000.nc"
+    if not path.exists():
+        from clvmodels import CLVModel, RfmTable
+
+        base = RfmTable.from_parquet(base_parquet("100000"))
+        CLVModel().fit(base, method="laplace", random_seed=1, progressbar=False).save(path)
+    return path

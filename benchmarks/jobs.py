@@ -13,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bases import cache_dir
+from benchmarks.logs import by_hand
+
 
 def fit_ours(base: str, method: str, draws: int = 1000, chains: int = 4) -> dict[str, Any]:
     """Fit both models to an RFM Parquet file and save the posterior."""
@@ -61,7 +64,92 @@ def fit_peer(base: str, draws: int = 1000, chains: int | None = None) -> dict[st
     return {}
 
 
-JOBS: dict[str, Callable[..., dict[str, Any]]] = {"fit_ours": fit_ours, "fit_peer": fit_peer}
+def summarize_ours(log: str, memory_limit: str | None) -> dict[str, Any]:
+    """Summarise a log, Parquet to Parquet, with the audit of every row."""
+    from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
+    from clvmodels.schema import TimeScale
+    from clvmodels.transactions import LogOptions
+
+    options = LogOptions(
+        customer_id_col="customer_id",
+        datetime_col="ordered_at",
+        monetary_value_col="amount",
+        scale=TimeScale(),
+    )
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
+        out = Path(folder) / "rfm.parquet"
+        summarize_to_parquet(log, out, options, Resources(memory_limit, None, Path(folder)))
+        return _sums(out)
+
+
+def summarize_by_hand(log: str, memory_limit: str | None) -> dict[str, Any]:
+    """Summarise a log by SQL that somebody wrote for it."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as folder, duckdb.connect() as connection:
+        out = Path(folder) / "rfm.parquet"
+        connection.execute(f"SET temp_directory = '{folder}'")
+        if memory_limit is not None:
+            connection.execute(f"SET memory_limit = '{memory_limit}'")
+        connection.execute(by_hand(Path(log), out))
+        return _sums(out)
+
+
+def _sums(rfm: Path) -> dict[str, Any]:
+    """What two ways to the same summary agree in."""
+    import duckdb
+
+    names = ("frequency", "recency", '"T"', "monetary_value", "first_value")
+    columns = ", ".join(f"sum({name})" for name in names)
+    found = duckdb.sql(f"SELECT count(*), {columns} FROM '{rfm}'").fetchall()[0]
+    return {"rows": found[0], "sums": [f"{float(value):.9g}" for value in found[1:]]}
+
+
+def score_ours(base: str, posterior: str, draws: int) -> dict[str, Any]:
+    """Score an RFM file into a folder of parts: mean, sd and interval of clv."""
+    from clvmodels import score
+
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
+        report = score(base, posterior, Path(folder) / "scores", draws=draws)
+        return {"scored": report.scored, "rejected": report.rejected}
+
+
+def clv_peer(base: str, posterior: str, customers: int, draws: int) -> dict[str, Any]:
+    """Discounted clv of the first customers by pymc-marketing, of the same draws."""
+    import time
+
+    import pandas as pd
+    import xarray as xr
+    from pymc_marketing.clv import BetaGeoModel, GammaGammaModel
+
+    from benchmarks.bases import peer_frame
+    from clvmodels import load_posterior
+
+    fitted, frame = load_posterior(posterior), peer_frame(Path(base)).head(customers)
+    models = []
+    for kind, one in ((BetaGeoModel, fitted.purchases), (GammaGammaModel, fitted.spend)):
+        dims = ("chain", "draw")
+        values = {name: (dims, found[None]) for name, found in one.draws(draws).items()}
+        model = kind()
+        repeat = frame[frame["frequency"] > 0]
+        model.build_model(repeat if kind is GammaGammaModel else frame)
+        model.idata = xr.DataTree.from_dict({"posterior": xr.Dataset(values)})
+        models.append(model)
+    started = time.perf_counter()
+    value = models[1].expected_customer_lifetime_value(
+        transaction_model=models[0], data=frame, future_t=12, discount_rate=1.1 ** (1 / 12) - 1
+    )
+    mean, sd = value.mean(("chain", "draw")), value.std(("chain", "draw"))
+    interval = value.quantile((0.05, 0.95), ("chain", "draw"))
+    seconds = time.perf_counter() - started
+    assert bool(pd.notna(mean.sum() + sd.sum() + interval.sum()))
+    return {"seconds": seconds, "clv": float(mean.sum())}
+
+
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {
+    job.__name__: job
+    for job in (fit_ours, fit_peer, summarize_ours, summarize_by_hand, score_ours, clv_peer)
+}
 
 
 if __name__ == "__main__":

@@ -38,20 +38,31 @@ class Measured:
 
 def run(job: str, *, repeats: int = 1, **options: Any) -> Measured:
     """Measure a job of ``benchmarks.jobs``."""
-    seconds, peak, found = [], 0.0, {}
-    for _ in range(repeats):
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.jobs", job, json.dumps(options)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds.append(time.perf_counter() - started)
-        if status != 0:
-            raise RuntimeError(f"{job} {options} failed with status {status}")
-        peak = max(peak, usage.ru_maxrss / 1024.0)
-        found = json.loads(output.strip().splitlines()[-1])
-    return Measured(seconds, peak, found)
+    return _together([_once(job, options) for _ in range(repeats)])
+
+
+def run_in_turns(*jobs: tuple[str, dict[str, Any]], repeats: int) -> list[Measured]:
+    """Measure jobs one after the other, again and again, so that noise falls on all."""
+    runs = [[_once(job, options) for job, options in jobs] for _ in range(repeats)]
+    return [_together(list(own)) for own in zip(*runs, strict=True)]
+
+
+def _together(runs: list[Measured]) -> Measured:
+    seconds = [one.seconds[0] for one in runs]
+    return Measured(seconds, max(one.peak_mb for one in runs), runs[-1].found)
+
+
+def _once(job: str, options: dict[str, Any]) -> Measured:
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.jobs", job, json.dumps(options)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status != 0:
+        raise RuntimeError(f"{job} {options} failed with status {status}")
+    return Measured([seconds], usage.ru_maxrss / 1024.0, json.loads(output.splitlines()[-1]))

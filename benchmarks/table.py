@@ -32,7 +32,9 @@ def report(rows: Iterable[Row], path: Path) -> bool:
     """Print the rows as they come, write them to JSON, and say whether all were met."""
     console, done = Console(), []
     for row in rows:
-        console.print(f"{row.work}: {row.ours.median:.1f} s", style=None if row.met else "red")
+        console.print(
+            f"{row.work}: {_seconds(row.ours.median)} s", style=None if row.met else "red"
+        )
         done.append(row)
     console.print(_table(done))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,14 +55,18 @@ def _table(rows: list[Row]) -> Table:
         peer = row.peer.median if row.peer else None
         table.add_row(
             row.work,
-            f"{row.ours.median:.1f}",
+            _seconds(row.ours.median),
             f"{row.ours.peak_mb:,.0f}",
-            "" if peer is None else f"{peer:.1f}",
-            "" if peer is None else f"{peer / row.ours.median:.1f}",
+            "" if peer is None else _seconds(peer),
+            "" if peer is None else f"{peer / row.ours.median:.3g}",
             row.must,
             "yes" if row.met else "NO",
         )
     return table
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _record(row: Row) -> dict[str, object]:

@@ -1,0 +1,66 @@
+"""Generated logs and the SQL that somebody would write by hand to summarise one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.bases import cache_dir
+
+TRANSACTIONS_PER_CUSTOMER = 6.024  # 10,000,000 of 1,660,000 customers
+YEAR = 31_557_600  # seconds
+
+
+def log_parquet(transactions: int) -> Path:
+    """A log of customers who come on a random day and buy at random for two years."""
+    path = cache_dir() / f"log_{transactions}.parquet"
+    if not path.exists():
+        import duckdb
+
+        customers = round(transactions / TRANSACTIONS_PER_CUSTOMER)
+        aside = path.with_suffix(".tmp")
+        with duckdb.connect() as connection:
+            connection.execute(_generate(transactions, customers, aside))
+        aside.rename(path)
+    return path
+
+
+def _generate(transactions: int, customers: int, path: Path) -> str:
+    """SQL with hashes for random numbers, so that every run makes the same log."""
+
+    def uniform(what: str, salt: int) -> str:
+        return f"((hash({what}, {salt}) % 1000000007) / 1000000007.0)"
+
+    seconds = f"{YEAR} * ({uniform('c', 1)} + {uniform('i', 2)})"
+    return f"""
+        COPY (
+            SELECT c AS customer_id,
+                   TIMESTAMP '2023-01-01' + to_seconds(CAST({seconds} AS BIGINT)) AS ordered_at,
+                   round(1 + 99 * {uniform("i", 3)}, 2) AS amount
+            FROM (SELECT i, CAST(hash(i, 0) % {customers} AS BIGINT) AS c
+                  FROM range({transactions}) AS t(i))
+        ) TO '{path}' (FORMAT parquet, COMPRESSION zstd)
+    """
+
+
+def by_hand(log: Path, out: Path) -> str:
+    """SQL that writes the same columns and rows as `rfm_summary`, without an audit."""
+    return f"""
+        COPY (
+            WITH days AS (
+                SELECT customer_id, CAST(ordered_at AS DATE) AS day, sum(amount) AS amount
+                FROM '{log}'
+                WHERE amount >= 0 AND customer_id IS NOT NULL
+                GROUP BY customer_id, day
+            ), customers AS (
+                SELECT customer_id, count(*) - 1 AS frequency, min(day) AS first,
+                       max(day) AS last, sum(amount) AS total, arg_min(amount, day) AS first_value
+                FROM days GROUP BY customer_id
+            )
+            SELECT customer_id, frequency, CAST(last - first AS DOUBLE) AS recency,
+                   CAST((SELECT max(last) FROM customers) - first AS DOUBLE) AS "T",
+                   CASE WHEN frequency > 0 THEN (total - first_value) / frequency ELSE 0.0 END
+                       AS monetary_value,
+                   first_value
+            FROM customers ORDER BY customer_id
+        ) TO '{out}' (FORMAT parquet, COMPRESSION zstd)
+    """

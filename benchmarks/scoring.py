@@ -1,0 +1,67 @@
+"""How fast whole bases are summarised and scored, beside SQL by hand and pymc-marketing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from benchmarks.bases import base_parquet, posterior_nc
+from benchmarks.logs import log_parquet
+from benchmarks.measure import Measured, run, run_in_turns
+from benchmarks.table import Row
+
+PEER_CUSTOMERS, DRAWS = 5_000, 500
+MILLION, TEN_MILLION = 1_000_000, 10_000_000
+# Of the ten-million base: x, t_x and T of 2,042,023 histories.
+HISTORY_TABLE_MB = 2_042_023 * 3 * 8 / 2**20
+
+
+def rows(*, large: bool = True) -> Iterator[Row]:
+    """Measure the table of scoring, row by row.
+
+    Parameters
+    ----------
+    large : bool
+        Whether to measure the base of ten million customers too. The log of a hundred
+        million transactions is measured only where CLVMODELS_BENCH_HUGE is set.
+    """
+    yield _summary(TEN_MILLION, None)
+    if os.environ.get("CLVMODELS_BENCH_HUGE"):
+        yield _summary(100_000_000, "4GB")
+    million = _score(MILLION, repeats=3)
+    yield Row("score 1,000,000", million, "<= 15 s", million.median <= 15)
+    if large:
+        ten = _score(TEN_MILLION, repeats=1)
+        most = 1.25 * million.peak_mb + HISTORY_TABLE_MB
+        met = ten.median <= 90 and ten.peak_mb <= min(4096, most)
+        yield Row("score 10,000,000", ten, f"<= 90 s, <= {min(4096, most):,.0f} MB", met)
+    yield _beside_the_peer(million)
+
+
+def _summary(transactions: int, memory_limit: str | None) -> Row:
+    log = str(log_parquet(transactions))
+    ours, by_hand = run_in_turns(
+        ("summarize_ours", {"log": log, "memory_limit": memory_limit}),
+        ("summarize_by_hand", {"log": log, "memory_limit": memory_limit}),
+        repeats=5 if transactions <= TEN_MILLION else 1,
+    )
+    ratio = ours.median / by_hand.median
+    met = ratio <= 1.3 and ours.found == by_hand.found
+    if memory_limit is not None:
+        met = met and ours.peak_mb <= 5 * 1024
+    return Row(f"RFM of {transactions:,} transactions", ours, "<= 1.3 x SQL by hand", met, by_hand)
+
+
+def _score(customers: int, repeats: int) -> Measured:
+    base, posterior = str(base_parquet(str(customers))), str(posterior_nc())
+    return run("score_ours", repeats=repeats, base=base, posterior=posterior, draws=DRAWS)
+
+
+def _beside_the_peer(million: Measured) -> Row:
+    base, posterior = str(base_parquet(str(MILLION))), str(posterior_nc())
+    peer = run("clv_peer", base=base, posterior=posterior, customers=PEER_CUSTOMERS, draws=DRAWS)
+    # Of the peer its prediction alone, without imports; of ours the whole process.
+    theirs = Measured([peer.found["seconds"] / PEER_CUSTOMERS], peer.peak_mb, peer.found)
+    ours = Measured([s / MILLION for s in million.seconds], million.peak_mb, million.found)
+    met = theirs.median / ours.median >= 150
+    return Row("discounted clv, per customer", ours, ">= 150 x faster than peer", met, theirs)
