@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 # Set before NumPy loads. Two workers share the machine's cores, so that threads inside
 # BLAS would only take turns; numba keeps two, for the tests that compare thread counts.
@@ -27,6 +32,46 @@ hypothesis.settings.load_profile("ci" if IN_CI else "local")
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Return a generator seeded by the test's own name: the same in every run and order."""
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    """Yield a Spark session on two cores of this machine, one for each test module."""
+    if not _has_java():
+        pytest.skip("no Java: Spark needs Java 17 or newer (JAVA_HOME, or java on the PATH)")
+    root = str(Path(__file__).parents[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("PYSPARK_DRIVER_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        # the workers import clvmodels too, installed or not
+        patch.setenv("PYTHONPATH", root, prepend=os.pathsep)
+        session = _start_spark()
+        yield session
+        session.stop()
+
+
+def _has_java() -> bool:
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=str(Path(home, "bin")) if home else None) is not None
+
+
+def _start_spark() -> Any:
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        # so that whoever collects the customers fails
+        "spark.driver.maxResultSize": "2m",
+        "spark.log.level": "ERROR",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    builder = SparkSession.builder.master("local[2]").appName("clvmodels tests")
+    return builder.config(map=settings).getOrCreate()
 
 
 def _skipped(config: pytest.Config) -> list[str]:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from clvmodels.audit import Audit, Reason, make_audit
 from clvmodels.errors import SchemaError
+from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_of,
     customers_of,
@@ -65,7 +66,7 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
     with reading(), engine() as backend:
         log = open_log(source, options, backend)
         expr = ledger_expr(log.table, log.options, _attach_map(persons, log.table, backend))
-        ledger = log.table.get_backend().to_pyarrow(expr)
+        ledger = fetch(log.table.get_backend(), expr)
         if log.text_ids:
             ledger = _ids_from_text(ledger)
         result = _split(ledger, log.options, backend, log.float_ids)
@@ -108,7 +109,7 @@ def gap_quantile_of_log(
         in_time = ibis.window(group_by="customer", order_by="period")
         gap = purchases["period"] - purchases["period"].lag().over(in_time)
         gaps = purchases.select(gap=gap).filter(ibis._.gap.notnull())
-        found = log.table.get_backend().to_pyarrow(gaps.aggregate(q=gaps["gap"].quantile(share)))
+        found = fetch(log.table.get_backend(), gaps.aggregate(q=gaps["gap"].quantile(share)))
     value = found["q"][0].as_py()
     return None if value is None else float(value)
 
@@ -198,7 +199,7 @@ def read_audit(
     SchemaError
         Ids are floats that are no whole numbers.
     """
-    lines = backend.to_pyarrow(audit_of(ledger)).to_pylist()
+    lines = fetch(backend, audit_of(ledger)).to_pylist()
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
         raise SchemaError(

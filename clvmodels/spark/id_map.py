@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def spark_id_map(id_map: Any, session: SparkSession) -> DataFrame:
-    """Check a table from ids to customers and take it to Spark.
+def spark_id_map(id_map: Any, session: SparkSession) -> DataFrame | None:
+    """Check a table from ids to customers and take it to Spark; None where it says nothing.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def spark_id_map(id_map: Any, session: SparkSession) -> DataFrame:
         return _checked(id_map)
     table = read_id_map(id_map)
     if table is None or not table.num_rows:
-        return session.createDataFrame([], "id string, customer string")
+        return None
     return session.createDataFrame(table)
 
 

@@ -137,7 +137,7 @@ def rfm_summary(
         margin=margin,
     )
     log = _wall_clock(_needed(df, options), options)
-    persons = None if id_map is None else spark_id_map(id_map, df.sparkSession)
+    persons = spark_id_map(id_map, df.sparkSession)
     with tables_of(df.sparkSession) as tables:
         ledger, float_ids = _ledger(tables, log, options, persons)
         if persist:

@@ -1,0 +1,265 @@
+"""Spark summarises a log as DuckDB does, customer by customer, and leaves it where it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import clvmodels as clv
+from clvmodels import spark as on_spark
+from clvmodels.audit import Audit, Reason
+from clvmodels.errors import SchemaError, TimeUnitError
+
+pytestmark = pytest.mark.slow
+
+NAMES = {"customer_id_col": "who", "datetime_col": "when", "monetary_value_col": "paid"}
+
+
+def make_log(rows: int = 2_000, customers: int = 150) -> pd.DataFrame:
+    """Rows with everything in them that a policy is about, from before 1970 on."""
+    rng = np.random.default_rng(20_241)
+    second = rng.integers(-90 * 86_400, 300 * 86_400, rows)
+    frame = pd.DataFrame(
+        {
+            "who": pd.array(rng.integers(0, customers, rows), dtype="Int64"),
+            "when": pd.Timestamp("1970-01-01") + pd.to_timedelta(second, unit="s"),
+            "paid": rng.integers(-200, 3_000, rows) / 100,
+            "shop": rng.choice(["x", "y", "z"], rows),
+        }
+    )
+    frame.loc[rng.choice(rows, 40), "who"] = pd.NA
+    frame.loc[rng.choice(rows, 40), "when"] = pd.NaT
+    frame.loc[rng.choice(rows, 300), "shop"] = None
+    for value in (0.0, np.nan, np.inf, -np.inf):
+        frame.loc[rng.choice(rows, 20), "paid"] = value
+    twice = frame.sample(100, random_state=1)
+    return pd.concat([frame, twice], ignore_index=True)
+
+
+LOG = make_log()
+
+
+@pytest.fixture(scope="module")
+def log(spark: Any) -> Any:
+    """Yield the same rows in Spark: null where pandas has nothing, NaN where an amount is NaN."""
+    columns = {name: pa.array(LOG[name]) for name in LOG.columns}
+    columns["paid"] = pa.array(LOG["paid"].to_numpy())
+    return spark.createDataFrame(pa.table(columns)).repartition(3).cache()
+
+
+def sorted_frame(table: Any) -> pd.DataFrame:
+    frame: pd.DataFrame = table.toArrow().to_pandas()
+    return frame.sort_values("customer_id", ignore_index=True)
+
+
+def close(amount: float | None) -> Any:
+    return None if amount is None else pytest.approx(amount, rel=1e-9, abs=1e-9)
+
+
+def assert_same_audit(got: Audit, want: Audit) -> None:
+    mine, theirs = got.to_dict(), want.to_dict()
+    for name in ("amount_read", "amount_used", "netted_amount"):
+        theirs[name] = close(theirs[name])
+    theirs["left_out"] = [{**line, "amount": close(line["amount"])} for line in theirs["left_out"]]
+    assert mine == theirs
+
+
+def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
+    pd.testing.assert_frame_equal(sorted_frame(got.table), want.to_pandas(), rtol=1e-12)
+    assert want.audit is not None
+    assert_same_audit(got.audit, want.audit)
+    assert got.scale == want.scale
+    assert got.observation_end == want.observation_end
+    assert (got.margin, got.segment_cols) == (want.margin, want.segment_cols)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"time_unit": "W", "refunds": "net", "zero_amounts": "drop"},
+        {"time_unit": "M", "segment_cols": ["shop"], "duplicates": "drop", "margin": 0.4},
+        {"time_unit": "h", "refunds": "net", "duplicates": "drop", "segment_cols": ["shop"]},
+        {"time_scaler": 7, "observation_period_end": "1970-07-01", "id_map": {1: 2, 3: 2}},
+        {"id_map": {1: "one", 2: "one"}, "monetary_value_col": None, "time_unit": "W"},
+    ],
+    ids=["days", "netted weeks", "segments", "all at once", "scaled, mapped", "no amounts"],
+)
+def test_spark_summarises_as_duckdb_does(log: Any, options: dict[str, Any]) -> None:
+    got = on_spark.rfm_summary(log, **{**NAMES, **options})
+    assert_same(got, clv.rfm_summary(LOG, **{**NAMES, **options}))
+    got.unpersist()
+
+
+def test_any_ibis_backend_is_a_source(spark: Any, log: Any) -> None:
+    log.createOrReplaceTempView("ledger_source")
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    table = ibis.pyspark.connect(spark).table("ledger_source")
+    options = {**NAMES, "refunds": "net", "segment_cols": ["shop"], "id_map": {1: 2}}
+    got, want = clv.rfm_summary(table, **options), clv.rfm_summary(LOG, **options)
+    pd.testing.assert_frame_equal(got.to_pandas(), want.to_pandas(), rtol=1e-12)
+    spark.catalog.dropTempView("ledger_source")
+    spark.conf.set("spark.sql.session.timeZone", zone)
+
+
+MOMENTS = [
+    (1, dt.datetime(2020, 1, 1, 3)),
+    (2, dt.datetime(2020, 1, 2, 3)),
+    (1, dt.datetime(1960, 1, 2, 23, 59, 59, 999_999)),
+    (None, dt.datetime(2020, 1, 5)),
+]
+
+
+@pytest.mark.parametrize(
+    ("who", "when", "paid", "convert"),
+    [
+        ("int", "date", "int", (int, dt.datetime.date, int)),
+        ("decimal(10,0)", "timestamp", "decimal(10,2)", (Decimal, None, Decimal)),
+        ("double", "timestamp_ntz", "float", (float, None, float)),
+        ("string", "timestamp", "long", (str, None, int)),
+    ],
+)
+def test_types_of_columns(spark: Any, who: str, when: str, paid: str, convert: Any) -> None:
+    kind, moment, money = convert
+    rows = [
+        (None if key is None else kind(key), moment(time) if moment else time, money(5))
+        for key, time in MOMENTS
+    ]
+    df = spark.createDataFrame(rows, f"who {who}, when {when}, paid {paid}")
+    got = on_spark.rfm_summary(df, time_unit="W", **NAMES)
+    frame = sorted_frame(got.table)
+    assert frame["customer_id"].tolist() == ([1, 2] if who != "string" else ["1", "2"])
+    assert frame["recency"].tolist() == [3_131.0, 0.0]
+    assert frame["T"].tolist() == [3_131.0, 0.0]
+    assert frame["monetary_value"].tolist() == [5.0, 0.0]
+    assert got.audit.rows_left_out(Reason.NO_CUSTOMER) == 1
+    assert bool(got.audit.notes) == (who == "double")
+
+
+TEXTS = [
+    *("2020-01-01", "20200102", " 2020-01-03 ", "2020-1-4", "2020-1-4 8:05", "1900-02-28"),
+    *("2020-01-05T23:59:59.123456789", "2020-01-06T08:26:00+01:00", "2020-01-07 08:26Z"),
+    *("2020-01-07 08:26 UTC", "1969-12-31T23:30", "2020-01-09T08:26:00.5+0530", "9999-12-31"),
+    *("2020-01-10 08:26:00 -05", "0001-01-01", "2020-02-30", "20201301", "never", "", " "),
+    *("2020-01-08T24:00:00", "2020-01-08T25:00", "12020-01-01", "2020-01-10T08"),
+    *("2020-01-10T08:26:61", "2020-01-11T08:26 America/New_York", "2020-01-11 08:26 PM"),
+]
+
+
+@pytest.mark.parametrize("unit", ["h", "D"])
+def test_dates_as_text(spark: Any, unit: str) -> None:
+    rows = [(f"c{i:02}", text, 1.0) for i, text in enumerate([*TEXTS, None])]
+    frame = pd.DataFrame(rows, columns=list(NAMES.values()))
+    options = {**NAMES, "time_unit": unit, "observation_period_end": "2021-01-01"}
+    df = spark.createDataFrame(rows, "who string, when string, paid double")
+    want = clv.rfm_summary(frame, **options)
+    assert len(want) == 14  # "9999-12-31" is after the end, what follows "0001-01-01" no date
+    assert_same(on_spark.rfm_summary(df, **options), want)
+
+
+# --- time zones --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def new_york(spark: Any) -> Any:
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    yield spark
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+
+
+def test_instants_are_counted_by_the_sessions_clock(new_york: Any) -> None:
+    # two rows an hour apart with one wall-clock time, and evenings that are the next day in UTC
+    instants = ["2020-11-01 05:30", "2020-11-01 06:30", "2020-11-03 03:30", "2020-11-03 15:00"]
+    when = pd.to_datetime(instants, utc=True)
+    frame = pd.DataFrame({"who": ["a"] * 4, "when": when.tz_convert("America/New_York")})
+    frame["paid"] = 2.0
+    rows = [("a", moment.to_pydatetime(), 2.0) for moment in when]
+    df = new_york.createDataFrame(rows, "who string, when timestamp, paid double")
+    for options in ({}, {"time_unit": "h"}, {"duplicates": "drop"}):
+        got = on_spark.rfm_summary(df, **NAMES, **options)
+        assert_same(got, clv.rfm_summary(frame, **NAMES, **options))
+    assert sorted_frame(on_spark.rfm_summary(df, **NAMES).table)["frequency"].tolist() == [2]
+
+
+def test_the_session_is_left_as_it_was(new_york: Any, log: Any) -> None:
+    before = new_york.conf.get("spark.sql.mapKeyDedupPolicy"), new_york.catalog.listTables()
+    summary = on_spark.rfm_summary(log, **NAMES)
+    with pytest.raises(SchemaError):
+        on_spark.rfm_summary(log, **{**NAMES, "customer_id_col": "paid"})
+    assert new_york.conf.get("spark.sql.session.timeZone") == "America/New_York"
+    after = new_york.conf.get("spark.sql.mapKeyDedupPolicy"), new_york.catalog.listTables()
+    assert after == before
+    assert summary.ledger is not None
+    assert summary.ledger.is_cached
+    summary.unpersist()
+    assert not summary.ledger.is_cached
+    assert summary.table.count() == summary.audit.customers  # it can still be counted anew
+
+
+# --- where the work is done --------------------------------------------------------------
+
+
+def test_customers_stay_in_spark(spark: Any) -> None:
+    # the driver of the tests takes 2 MB of results at most
+    log = spark.range(200_000).selectExpr(
+        "id % 100000 AS who",
+        "timestamp_ntz'2020-01-01' + make_dt_interval(int(id % 90)) AS when",
+        "double(1 + id % 7) AS paid",
+    )
+    summary = on_spark.rfm_summary(log, **NAMES)
+    assert summary.table.count() == summary.audit.customers == 100_000
+    with pytest.raises(Exception, match="maxResultSize"):
+        summary.table.toArrow()
+    summary.unpersist()
+
+
+# --- ids of persons ----------------------------------------------------------------------
+
+
+def test_an_id_map_in_spark(spark: Any, log: Any) -> None:
+    pairs = [(1, 2), (3, 2), (3, 2)]
+    table = spark.createDataFrame(pairs, "account long, person long")
+    got = on_spark.rfm_summary(log, id_map=table, **NAMES)
+    assert_same(got, clv.rfm_summary(LOG, id_map=dict(pairs), **NAMES))
+    assert_same(on_spark.rfm_summary(log, id_map={}, **NAMES), clv.rfm_summary(LOG, **NAMES))
+
+
+@pytest.mark.parametrize(
+    ("rows", "ddl", "message"),
+    [
+        ([(1, 2, 3)], "a long, b long, c long", "3 columns"),
+        ([(1, None)], "a long, b long", "missing values"),
+        ([(1, 2), (1, 3), (4, 5)], "a long, b long", "1 ids several customers, first 1"),
+        ([(1, 2), (2, 3)], "a long, b long", "sends ids to 2, which is itself sent to 3"),
+    ],
+)
+def test_bad_id_maps_in_spark(spark: Any, log: Any, rows: Any, ddl: str, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        on_spark.rfm_summary(log, id_map=spark.createDataFrame(rows, ddl), **NAMES)
+
+
+# --- errors ------------------------------------------------------------------------------
+
+
+def test_errors_are_those_of_one_machine(spark: Any, log: Any) -> None:
+    with pytest.raises(SchemaError, match=r"customer_id_col='whom'.*Did you mean 'who'"):
+        on_spark.rfm_summary(log, **{**NAMES, "customer_id_col": "whom"})
+    with pytest.raises(SchemaError, match="holds int64, not dates"):
+        on_spark.rfm_summary(log, **{**NAMES, "datetime_col": "who"})
+    with pytest.raises(SchemaError, match="no purchase is left"):
+        on_spark.rfm_summary(log, observation_period_end="1900-01-01", **NAMES)
+    with pytest.raises(SchemaError, match="rows have a negative 'paid'"):
+        on_spark.rfm_summary(log, refunds="error", **NAMES)
+    with pytest.raises(SchemaError, match="no whole numbers"):
+        on_spark.rfm_summary(log.withColumn("who", log["who"] + 0.5), **NAMES)
+    with pytest.raises(SchemaError, match="two columns named 'paid'"):
+        on_spark.rfm_summary(log.toDF("who", "when", "paid", "paid"), **NAMES)
+    with pytest.raises(TimeUnitError, match="'Q' is unknown"):
+        on_spark.rfm_summary(log, time_unit="Q", **NAMES)  # type: ignore[arg-type]
