@@ -24,4 +24,5 @@ discounted_purchases = FORMULAS.discounted_purchases
 if_alive_block = FORMULAS.if_alive_block
 expected_purchases_new = FORMULAS.expected_purchases_new
 discounted_purchases_new = FORMULAS.discounted_purchases_new
+pmf = FORMULAS.pmf
 pmf_new = FORMULAS.pmf_new

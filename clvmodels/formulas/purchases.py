@@ -16,9 +16,10 @@ from typing import Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaln, expit, gammaln, xlogy
+from scipy.special import betaln, expit, gammaln
 
 from clvmodels.formulas._domain import check_counts, check_histories, check_horizon, check_positive
+from clvmodels.formulas.counts import count_pmf_if_alive
 from clvmodels.formulas.residual import (
     ResidualPurchases,
     discounted_if_alive,
@@ -61,6 +62,9 @@ class PurchaseFormulas(Protocol):
     @property
     def name(self) -> str:
         """What the model is called."""
+
+    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
+        """Second shape of the dropout probability of a customer alive after x repeats."""
 
     def log_likelihood(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
@@ -132,6 +136,17 @@ class PurchaseFormulas(Protocol):
         **parameters: Unpack[Parameters],
     ) -> FloatArray:
         """Discounted repeat purchases expected of a new customer in (0, t]."""
+
+    def pmf(
+        self,
+        n: Numbers,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Probability of exactly n purchases in (T, T + horizon]."""
 
     def pmf_new(self, n: Numbers, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
         """Probability that a new customer makes n repeat purchases in (0, t]."""
@@ -321,23 +336,32 @@ class BetaGeometric:
         living = self._if_alive(0, 0, **parameters)
         return _times(alive, discounted_if_alive(*living, t, delta, month=month))
 
+    def pmf(
+        self,
+        n: Numbers,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Unpack[Parameters],
+    ) -> FloatArray:
+        """Probability of exactly n purchases in (T, T + horizon].
+
+        P(alive) times :func:`~clvmodels.formulas.counts.count_pmf_if_alive`, and at n = 0
+        the probability of having dropped out besides.
+        """
+        z = self.log_odds_dropped(x, t_x, T, **parameters)
+        living = count_pmf_if_alive(n, *self._if_alive(x, T, **parameters), horizon)
+        none = np.asarray(n, dtype=np.float64) == 0
+        return np.asarray(expit(-z) * living + np.where(none, expit(z), 0.0))
+
     def pmf_new(self, n: Numbers, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
         """Probability that a new customer makes n repeat purchases in (0, t], eq. 8.
 
         Either n purchases fell in (0, t] and all questions were survived, or the
         customer dropped out at the last of the n, and n or more would have fallen in.
         """
-        n, t = check_counts("n", n), check_horizon(t)
-        r, alpha, a, b = _check(**parameters)
-        log_none = -np.log1p(t / alpha)  # of alpha / (alpha + t)
-        some = -np.expm1(log_none)
-        log_n = gammaln(r + n) - gammaln(r) - gammaln(n + 1.0) + r * log_none + xlogy(n, some)
-        asked = n + self.extra_stays
-        stays = np.exp(betaln(a, b + asked) - betaln(a, b) + log_n)
-        last = np.maximum(asked - 1.0, 0.0)
-        at_least = np.where(n > 0, betainc(np.maximum(n, 1.0), r, some), 1.0)
-        drops = np.exp(betaln(a + 1.0, b + last) - betaln(a, b)) * at_least
-        return np.asarray(stays + np.where(asked > 0, drops, 0.0))
+        return self.pmf(n, 0, 0, 0, t, **parameters)
 
     def _if_alive(
         self, x: Numbers, T: Numbers, **parameters: Unpack[Parameters]

@@ -15,6 +15,7 @@ import numpy as np
 from clvmodels.formulas._jit import compiled
 
 _SHIFT: Final = 8.0
+_HALF_LOG_2PI: Final = 0.5 * math.log(2.0 * math.pi)
 
 _LOG2_E: Final = 1.4426950408889634
 _LN2_HIGH: Final = 6.93147180369123816490e-01
@@ -43,15 +44,30 @@ def digamma(x: float) -> float:
 
 @compiled
 def stirling_error(z: float) -> float:
-    """Return ln G(z) less Stirling's formula (z - 1/2) ln z - z + ln(2 pi) / 2, z >= 16.
+    """Return ln G(z) less Stirling's formula (z - 1/2) ln z - z + ln(2 pi) / 2, z > 0.
 
-    DLMF 5.11.1; six terms are exact in double precision there.
+    DLMF 5.11.1; six terms are exact in double precision from z = 16 on.
     """
+    if z < 16.0:
+        return math.lgamma(z) - (z - 0.5) * math.log(z) + z - _HALF_LOG_2PI
     w = 1.0 / z
     u = w * w
     return w * (
         1 / 12 - u * (1 / 360 - u * (1 / 1260 - u * (1 / 1680 - u * (1 / 1188 - u * 691 / 360360))))
     )
+
+
+@compiled
+def deviance(k: float, mean: float) -> float:
+    """Return k ln(k / mean) + mean - k, without cancellation where k is near the mean."""
+    t = (mean - k) / k
+    if abs(t) >= 0.1:
+        return k * (t - math.log(mean / k))
+    series, power = 0.0, t * t  # t - ln(1 + t) = t^2 (1/2 - t/3 + t^2/4 - ...)
+    for j in range(2, 17):
+        series += power / j
+        power *= -t
+    return k * series
 
 
 @compiled

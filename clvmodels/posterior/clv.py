@@ -289,7 +289,7 @@ class CLVPosterior:
             An option is out of range, or undiscounted whole-life purchases are infinite.
         """
         future = self._future(horizon, discount_rate, discounting, interval, margin)
-        paired = self._paired(draws)
+        paired = self.paired(draws)
         self._check_life(paired, future)
         return future, paired
 
@@ -308,7 +308,8 @@ class CLVPosterior:
         delta = self.scale.delta(discount_rate)
         return Future(self.scale.horizon(horizon), delta, month, interval, margin)
 
-    def _paired(self, draws: int) -> Draws:
+    def paired(self, draws: int) -> Draws:
+        """Pair the draws of both models, evenly spaced, at most as many as there are."""
         totals = (self.purchases.draws_total, self.spend.draws_total)
         # A single point goes with every draw of the other; else the longer is thinned.
         most = max(totals) if 1 in totals else min(totals)

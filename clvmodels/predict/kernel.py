@@ -130,7 +130,8 @@ def _variance(values: FloatArray, mean: float) -> float:
 
 
 @compiled_sum
-def _mean_product(one: FloatArray, other: FloatArray) -> float:
+def mean_product(one: FloatArray, other: FloatArray) -> float:
+    """Mean over draws of a product."""
     total = 0.0
     for d in range(one.size):
         total += one[d] * other[d]
@@ -138,7 +139,7 @@ def _mean_product(one: FloatArray, other: FloatArray) -> float:
 
 
 @compiled_sum
-def _alive(
+def alive_by_draw(
     offset: FloatArray,
     power: FloatArray,
     log_age: FloatArray,
@@ -267,8 +268,8 @@ def _history_columns(
 ) -> None:
     """Columns that do not depend on spend, for one row of the history."""
     out[0, first] = _mean(alive)
-    out[1, first] = _mean_product(alive, buys)
-    out[2, first] = _mean_product(alive, living)
+    out[1, first] = mean_product(alive, buys)
+    out[2, first] = mean_product(alive, living)
     out[3, first] = mean_later
     if ask.want < 2:
         return
@@ -353,7 +354,7 @@ def score_histories(
             tables.log_age[tables.T_of_pair[pair]],
             tables.log_recency[histories.t_x_of[h]],
         )
-        _alive(tables.offset[k], tables.power[k], log_age, log_recency, alive)
+        alive_by_draw(tables.offset[k], tables.power[k], log_age, log_recency, alive)
         _times(alive, living_later, later)
         mean = _mean(later)
         moments = (mean, _variance(later, mean))

@@ -18,7 +18,7 @@ PACKAGE = Path(clvmodels.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors"},
     {"schema"},
-    {"formulas", "audit", "cores", "verdict", "_simulated"},
+    {"formulas", "audit", "cores", "memory", "verdict", "_simulated"},
     {"transactions", "simulate"},
     {"ledger"},
     {"rfm"},
@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"predict"},
     {"posterior"},
     {"inference", "scoring", "economics"},
+    {"predictive"},
     {"spark"},
     {"models"},
     {"interop"},

@@ -1,0 +1,233 @@
+"""How many purchases a living customer will make: the whole distribution.
+
+Given that a beta-geometric customer is alive, purchases until the horizon would be
+N ~ negative binomial (R, A) if nobody dropped out, and the question of dropping out is
+survived k times with probability S(k) = B(a, B + k) / B(a, B). The count is the smaller
+one of N and the purchase K at which the customer drops out, so
+
+    P(count >= n) = S(n - 1) P(N >= n),
+    P(count = n)  = S(n) P(N = n) + (S(n - 1) - S(n)) P(N >= n),
+
+for n >= 1: Fader, Hardie & Lee (2005), eq. 8, with R, A, a, B of the customer's own
+history. R, A, a, B > 0 and finite; tested to 1e-10 relative against mpmath for
+parameters from 1e-3 to 1e4, x and n to 5,000.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc
+
+from clvmodels.formulas._domain import check_counts, check_horizon, check_positive
+from clvmodels.formulas._jit import compiled, compiled_sum
+from clvmodels.formulas.special import deviance, log_rising, stirling_error
+from clvmodels.schema import FloatArray
+
+_LEAST_LOG = -650.0  # of a probability that is worth its place in double precision
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@compiled
+def log_share_staying(k: float, a: float, B: float) -> float:
+    """Return ln S(k), the log probability of surviving the question k times.
+
+    ln G(B+k) - ln G(B) - ln G(a+B+k) + ln G(a+B) is symmetric in a and k; the smaller one
+    is the step of both differences, so that little cancels.
+    """
+    step, apart = min(a, k), max(a, k)
+    return log_rising(B, step) - log_rising(B + apart, step)
+
+
+@compiled
+def log_negative_binomial(n: float, R: float, ratio: float) -> float:
+    """Log probability of n events of a negative binomial in saddle-point form.
+
+    ratio is horizon / A. As in Loader (2000), "Fast and accurate computation of binomial
+    probabilities": R / (R + n) times a binomial probability of real arguments.
+    """
+    if n == 0.0:
+        return -R * math.log1p(ratio)
+    if ratio == 0.0 or math.isinf(ratio):
+        return -math.inf
+    total = R + n
+    shape = deviance(R, total / (1.0 + ratio)) + deviance(n, total * (ratio / (1.0 + ratio)))
+    stirling = stirling_error(total) - stirling_error(R) - stirling_error(n)
+    # R / (R + n) sqrt((R + n) / (2 pi R n))
+    return stirling - shape + 0.5 * math.log(R / (total * n)) - _HALF_LOG_2PI
+
+
+@compiled
+def _pmf_parts(
+    n: FloatArray,
+    R: FloatArray,
+    ratio: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    both: FloatArray,
+    last: FloatArray,
+) -> None:
+    """Fill S(n) P(N = n) and S(n - 1) - S(n), which is S(n - 1) a / (a + B + n - 1)."""
+    for i in range(n.size):
+        both[i] = math.exp(
+            log_share_staying(n[i], a[i], B[i]) + log_negative_binomial(n[i], R[i], ratio[i])
+        )
+        last[i] = 0.0
+        if n[i] > 0.0:
+            before = n[i] - 1.0
+            last[i] = (
+                math.exp(log_share_staying(before, a[i], B[i])) * a[i] / (a[i] + B[i] + before)
+            )
+
+
+def count_pmf_if_alive(
+    n: npt.ArrayLike,
+    R: npt.ArrayLike,
+    A: npt.ArrayLike,
+    a: npt.ArrayLike,
+    B: npt.ArrayLike,
+    horizon: npt.ArrayLike,
+) -> FloatArray:
+    """Probability that a living customer makes exactly n purchases.
+
+    Parameters
+    ----------
+    n : array_like
+        Whole numbers >= 0.
+    R, A : array_like
+        Shape and rate of the purchase rate, r + x and alpha + T.
+    a, B : array_like
+        Shapes of the dropout probability, B = b + x for BG/NBD.
+    horizon : array_like
+        Length of time, in A's unit, >= 0, may be infinite.
+
+    Returns
+    -------
+    ndarray of float64
+        Broadcast over the inputs. At an infinite horizon the distribution of the
+        purchase at which the customer drops out.
+
+    Raises
+    ------
+    DomainError
+        n is no whole number >= 0, a parameter is not finite and > 0, or the horizon is
+        negative or NaN.
+    """
+    R, A, a, B = check_positive(R=R, A=A, a=a, B=B)
+    arrays = np.broadcast_arrays(check_counts("n", n), R, check_horizon(horizon) / A, a, B)
+    count, shape, ratio, a, B = (np.array(v, order="C").ravel() for v in arrays)
+    both, last = np.empty(count.size), np.empty(count.size)
+    _pmf_parts(count, shape, ratio, a, B, both, last)
+    with np.errstate(divide="ignore"):
+        some = 1.0 / (1.0 + 1.0 / ratio)  # P(N >= n) = I_some(n, R)
+    at_least = np.where(count > 0, betainc(np.maximum(count, 1.0), shape, some), 0.0)
+    return np.asarray((both + last * at_least).reshape(arrays[0].shape))
+
+
+@compiled
+def first_count(R: float, ratio: float) -> float:
+    """Least n whose probability is more than e^-650, among those below the mode."""
+    if log_negative_binomial(0.0, R, ratio) > _LEAST_LOG:
+        return 0.0
+    low, high = 0.0, max(np.floor((R - 1.0) * ratio), 1.0)
+    while high - low > 1.0:
+        middle = np.floor(0.5 * (low + high))
+        if log_negative_binomial(middle, R, ratio) > _LEAST_LOG:
+            high = middle
+        else:
+            low = middle
+    return float(high)
+
+
+@compiled
+def begin_counts(R: FloatArray, ratio: FloatArray, first: FloatArray, state: FloatArray) -> float:
+    """Set up the recursion of :func:`next_count` at n = 0.
+
+    Parameters
+    ----------
+    R, ratio : ndarray, shape (S,)
+        Shape of the purchase rate, and horizon / A, of each draw.
+    first : ndarray, shape (S,)
+        Is filled with the n from which on P(N = n) does not underflow.
+    state : ndarray, shape (3, S)
+        Is filled with P(N = 0), P(N >= 0) and S(0).
+
+    Returns
+    -------
+    float
+        The greatest of ``first``.
+    """
+    latest = 0.0
+    for d in range(R.size):
+        first[d] = first_count(R[d], ratio[d])
+        latest = max(latest, first[d])
+        state[0, d] = (1.0 + ratio[d]) ** -R[d] if first[d] == 0.0 else 0.0
+    state[1:] = 1.0
+    return latest
+
+
+@compiled
+def _enter_late(
+    n: float, R: FloatArray, ratio: FloatArray, first: FloatArray, pmf: FloatArray
+) -> None:
+    for d in range(R.size):
+        if first[d] == n:
+            pmf[d] = math.exp(log_negative_binomial(n, R[d], ratio[d]))
+
+
+@compiled_sum
+def _advance(
+    n: float,
+    R: FloatArray,
+    ratio: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    state: FloatArray,
+    out: FloatArray,
+) -> None:
+    """One step from n to n + 1 for all draws, without a branch."""
+    for d in range(R.size):
+        some = ratio[d] / (1.0 + ratio[d])
+        pmf, at_least = state[0, d], state[1, d] - state[0, d]
+        pmf *= (R[d] + n) / (n + 1.0) * some
+        # Later terms shrink by less than this from one to the next; once they do shrink,
+        # a geometric series bounds the tail, which the difference above cannot resolve.
+        shrink = max((R[d] + n + 1.0) / (n + 2.0), 1.0) * some
+        bound = pmf / (1.0 - shrink) if shrink < 1.0 else 1.0
+        bound = bound if state[0, d] > 0.0 else 1.0
+        at_least = max(min(at_least, bound), 0.0)
+        out[d] = state[2, d] * at_least
+        state[0, d], state[1, d] = pmf, at_least
+        state[2, d] *= (B[d] + n) / (a[d] + B[d] + n)
+
+
+@compiled
+def next_count(
+    n: float,
+    R: FloatArray,
+    ratio: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    first: FloatArray,
+    latest: float,
+    state: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Fill ``out`` with P(count >= n + 1 | alive) of every draw, and advance to n + 1.
+
+    Parameters
+    ----------
+    n : float
+        Steps made so far.
+    R, ratio, a, B : ndarray, shape (S,)
+        Of the living customer, by draw; ratio is horizon / A.
+    first, latest, state
+        From :func:`begin_counts`; the state is advanced.
+    out : ndarray, shape (S,)
+        Falls from step to step, right to about 1e-15.
+    """
+    _advance(n, R, ratio, a, B, state, out)
+    if n + 1.0 <= latest:
+        _enter_late(n + 1.0, R, ratio, first, state[0])

@@ -1,0 +1,290 @@
+"""How many purchases each customer will make: a distribution per customer."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.cores import available_cores
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.histories import rfm_columns
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.predict.chunks import chunk_of, chunks
+from clvmodels.predict.counts import MOST_COUNTS, count_survival
+from clvmodels.predict.grouping import Groups, group_rows
+from clvmodels.predictive.base import (
+    TOO_MANY,
+    IntArray,
+    finite_horizon,
+    history_of_rows,
+    purchase_draws,
+)
+from clvmodels.predictive.loops import crps_of_counts, moments_of_counts, quantiles_of_counts
+from clvmodels.schema import FloatArray, Horizon
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+TAIL: Final = 1e-12  # P(count >= n) below which a distribution is cut off
+_MOST_CELLS: Final = 2e8
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CountDistribution:
+    """Distributions of the number of purchases within the horizon, one per customer.
+
+    They are of the *outcome*, what a customer will actually do: the process's own
+    randomness and the uncertainty of the parameters together. Customers are in the order
+    of the table; those with the same history share one distribution, which is cut off
+    where P(count >= n) falls below 1e-12 (``log_score`` is exact beyond, too).
+
+    Attributes
+    ----------
+    customer_id : ndarray, shape (N,)
+    horizon : float
+        In the posterior's unit of time.
+    survival : ndarray
+        P(count >= n) for n = 1, 2, ..., of one history after the other.
+    start : ndarray of int, shape (H + 1,)
+        History h has survival[start[h] : start[h + 1]].
+    history : ndarray of int, shape (N,)
+        Each customer's history.
+    """
+
+    customer_id: npt.NDArray[np.generic]
+    horizon: float
+    survival: FloatArray
+    start: IntArray
+    history: IntArray
+    _groups: Groups = field(repr=False)
+    _draws: dict[str, FloatArray] = field(repr=False)
+    _formulas: PurchaseFormulas = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def __repr__(self) -> str:
+        return (
+            f"<CountDistribution of {len(self):,} customers with {len(self.start) - 1:,} "
+            f"histories, horizon {self.horizon:g}>"
+        )
+
+    def sf(self, n: npt.ArrayLike) -> FloatArray:
+        """P(count > n).
+
+        Parameters
+        ----------
+        n : array_like
+            Broadcast against the customers: a number for all, one per customer, or shape
+            (k, 1) for a table of shape (k, N).
+        """
+        return self._at_least(np.asarray(n, dtype=np.float64) + 1.0)
+
+    def cdf(self, n: npt.ArrayLike) -> FloatArray:
+        """P(count <= n), n as in :meth:`sf`."""
+        return 1.0 - self.sf(n)
+
+    def pmf(self, n: npt.ArrayLike) -> FloatArray:
+        """P(count = n), n as in :meth:`sf`: right to 1e-15, and 0 beyond the cut."""
+        n = np.asarray(n, dtype=np.float64)
+        whole = n == np.floor(n)
+        return np.where(whole, self._at_least(n) - self._at_least(n + 1.0), 0.0)
+
+    def pmf_of(self, row: int) -> FloatArray:
+        """Probabilities of 0, 1, 2, ... purchases of one customer, up to the cut."""
+        h = self.history[row]
+        survival = self.survival[self.start[h] : self.start[h + 1]]
+        return np.asarray(-np.diff(survival, prepend=1.0, append=0.0))
+
+    def expected_customers(self, most: int) -> FloatArray:
+        """Expected number of customers with 0, 1, ..., most purchases, shape (most + 1,)."""
+        weight = np.bincount(self.history, minlength=len(self.start) - 1).astype(np.float64)
+        length = np.diff(self.start)
+        owner = np.repeat(np.arange(len(length)), length)
+        place = np.arange(len(self.survival)) - np.repeat(self.start[:-1], length)
+        at_least = np.bincount(place, weights=weight[owner] * self.survival, minlength=most + 1)
+        return np.asarray(-np.diff(at_least[: most + 1], prepend=float(len(self))))
+
+    def quantile(self, probability: npt.ArrayLike) -> FloatArray:
+        """Least n with P(count <= n) >= probability.
+
+        The equal-tailed interval of probability c runs from the quantile of (1 - c) / 2 to
+        that of (1 + c) / 2, both ends included. Counts are discrete, so it holds *at
+        least* c, often clearly more where few purchases are likely.
+
+        Parameters
+        ----------
+        probability : float or array_like, shape (K,)
+            Between 0 and 1, both excluded.
+
+        Returns
+        -------
+        ndarray, shape (N,) or (K, N)
+            Whole numbers.
+        """
+        wanted = np.asarray(probability, dtype=np.float64)
+        if not ((wanted > 0) & (wanted < 1)).all():
+            raise DomainError(f"probability={probability!r} must lie between 0 and 1.")
+        found = quantiles_of_counts(self.survival, self.start, 1.0 - np.atleast_1d(wanted))
+        rows = found[:, self.history]
+        return rows[0] if wanted.ndim == 0 else rows
+
+    def interval(self, probability: float = 0.9) -> tuple[FloatArray, FloatArray]:
+        """Both ends of the equal-tailed interval; see :meth:`quantile`."""
+        lower, upper = self.quantile([(1 - probability) / 2, (1 + probability) / 2])
+        return lower, upper
+
+    @property
+    def mean(self) -> FloatArray:
+        """Expected purchases, shape (N,)."""
+        return moments_of_counts(self.survival, self.start)[0][self.history]
+
+    @property
+    def variance(self) -> FloatArray:
+        """Variance of the number of purchases, shape (N,)."""
+        return moments_of_counts(self.survival, self.start)[1][self.history]
+
+    def log_score(self, y: npt.ArrayLike) -> FloatArray:
+        """Log probability of what happened, shape (N,): greater is better.
+
+        Parameters
+        ----------
+        y : array_like, shape (N,)
+            Purchases within the horizon, whole numbers >= 0.
+        """
+        y = self._checked(y)
+        probability = self.pmf(y)
+        # A difference of two nearly equal numbers, or beyond the cut: by the formula.
+        far = np.flatnonzero(probability < 1e4 * TAIL)
+        if far.size:
+            probability[far] = self._exactly(far, y[far])
+        with np.errstate(divide="ignore"):
+            return np.log(probability)
+
+    def crps(self, y: npt.ArrayLike) -> FloatArray:
+        """Continuous ranked probability score, shape (N,): smaller is better.
+
+        Exact for the discrete distribution: the sum over n = 0, 1, ... of
+        (P(count <= n) - [y <= n])^2, in purchases.
+
+        Parameters
+        ----------
+        y : array_like, shape (N,)
+            As in :meth:`log_score`.
+        """
+        return crps_of_counts(self.survival, self.start, self.history, self._checked(y))
+
+    def pit(self, y: npt.ArrayLike, *, random_seed: int = 0) -> FloatArray:
+        """Randomised probability integral transform, uniform where the model is right.
+
+        P(count < y) + u P(count = y) with u uniform, shape (N,): Czado, Gneiting & Held
+        (2009), "Predictive model assessment for count data".
+        """
+        y = self._checked(y)
+        u = np.random.default_rng(random_seed).random(len(y))
+        return 1.0 - self._at_least(y) + u * self.pmf(y)
+
+    def _at_least(self, n: FloatArray) -> FloatArray:
+        """P(count >= n), for n not whole too; 0 beyond the cut."""
+        n, history = np.broadcast_arrays(np.ceil(n), self.history)
+        length = np.diff(self.start)[history]
+        place = self.start[:-1][history] + np.clip(n, 1, length).astype(np.int64) - 1
+        return np.where(n <= 0, 1.0, np.where(n <= length, self.survival[place], 0.0))
+
+    def _exactly(self, rows: IntArray, y: FloatArray) -> FloatArray:
+        groups, h = self._groups, self.history[rows]
+        draws = {name: values[:, None] for name, values in self._draws.items()}
+        out = np.empty(len(rows))
+        for begin in range(0, len(rows), 1000):
+            part = slice(begin, begin + 1000)
+            x, t_x, T = (column[h[part]] for column in (groups.x, groups.t_x, groups.T))
+            by_draw = self._formulas.pmf(y[part], x, t_x, T, self.horizon, **draws)
+            out[part] = by_draw.mean(axis=0)
+        return out
+
+    def _checked(self, y: npt.ArrayLike) -> FloatArray:
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (len(self),):
+            raise SchemaError(f"Outcomes have shape {values.shape}: give {len(self):,} counts.")
+        if not ((values >= 0) & (values == np.floor(values)) & np.isfinite(values)).all():
+            raise DomainError("Outcomes must be whole numbers >= 0.")
+        return values
+
+
+def count_distribution(
+    posterior: CLVPosterior | PurchasePosterior,
+    rfm: RfmTable | pd.DataFrame,
+    *,
+    horizon: Horizon = "365D",
+    draws: int = 500,
+    threads: int | None = None,
+) -> CountDistribution:
+    """Distribution of the number of purchases that each customer will actually make.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    rfm : RfmTable or DataFrame
+        Customers, in the posterior's unit of time.
+    horizon : str or float
+        "365D", "52W", "12M" or a number in the table's unit; finite.
+    draws : int
+        Posterior draws to use, evenly spaced over all.
+    threads : int, optional
+        By default all cores; the answer does not depend on it.
+
+    Returns
+    -------
+    CountDistribution
+        In the order of the table.
+
+    Raises
+    ------
+    SchemaError, TimeUnitError
+        The table is not of the right form or unit.
+    DomainError
+        The horizon is endless, or the distributions together are longer than 2e8 cells:
+        ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
+    """
+    columns = rfm_columns(rfm, scale=posterior.scale)
+    length = finite_horizon(posterior, horizon)
+    parameters, whose = purchase_draws(posterior, draws)
+    groups = group_rows(columns.x, columns.t_x, columns.T)
+    cells = 0
+
+    def work(begin: int) -> tuple[FloatArray, IntArray]:
+        nonlocal cells
+        chunk = chunk_of(groups, begin, parameters, whose.formulas)
+        values, lengths, complete = count_survival(chunk, length, TAIL)
+        if not complete:
+            raise DomainError(TOO_MANY.format(most=MOST_COUNTS))
+        cells += len(values)
+        if cells > _MOST_CELLS:
+            raise DomainError(
+                f"The distributions of these {len(columns):,} customers have more than "
+                f"{_MOST_CELLS:.0e} cells: predict(..., predictive=True) and score give the "
+                "intervals of any base."
+            )
+        return values, lengths
+
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
+        parts = list(pool.map(work, chunks(groups)))
+    survival = np.concatenate([np.empty(0), *(part[0] for part in parts)])
+    lengths = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])
+    return CountDistribution(
+        customer_id=columns.customer_id,
+        horizon=length,
+        survival=survival,
+        start=np.append(0, np.cumsum(lengths)),
+        history=history_of_rows(groups),
+        _groups=groups,
+        _draws=parameters,
+        _formulas=whose.formulas,
+    )
