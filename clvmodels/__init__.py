@@ -54,7 +54,12 @@ if TYPE_CHECKING:
         ModifiedBetaGeoPosterior,
         load_posterior,
     )
-    from clvmodels.rfm import RfmTable, rfm_summary, rfm_train_test_split
+    from clvmodels.rfm import (
+        RfmTable,
+        rfm_summary,
+        rfm_summary_to_parquet,
+        rfm_train_test_split,
+    )
     from clvmodels.scoring import ScoreReport, score
 
 __version__ = "0.1.0"
@@ -98,6 +103,7 @@ _HOME = {
     "payback_period": "economics",
     "rfm_scores": "economics",
     "rfm_summary": "rfm",
+    "rfm_summary_to_parquet": "rfm",
     "rfm_train_test_split": "rfm",
     "score": "scoring",
     "segment_report": "economics",
@@ -150,6 +156,7 @@ __all__ = [
     "payback_period",
     "rfm_scores",
     "rfm_summary",
+    "rfm_summary_to_parquet",
     "rfm_train_test_split",
     "score",
     "segment_report",

@@ -30,6 +30,12 @@ TimeScaler = Annotated[
     float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
 ]
 
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(help="Such as 4GB, for reading logs and finding duplicates; spills to disk."),
+]
+Threads = Annotated[int | None, typer.Option(help="Cores to use; by default all.")]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -93,6 +99,8 @@ def summarize(
     margin: Annotated[
         float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
     ] = 1.0,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Turn a log of transactions into one row per customer, with an audit of every row."""
@@ -113,6 +121,8 @@ def summarize(
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         margin=margin,
+        memory_limit=memory_limit,
+        threads=threads,
     )
 
 
@@ -232,11 +242,8 @@ def score(
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Rows that cannot be scored are no failure.")
     ] = False,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option(help="Such as 4GB, for reading logs and finding duplicates; spills to disk."),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Cores to use; by default all.")] = None,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
     block_rows: Annotated[
         int, typer.Option(help="Rows scored at once; memory grows with it.")
     ] = 1_000_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -58,20 +59,31 @@ def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
         terminal.say(f"Note: {note}.")
 
 
-def show_base(terminal: Terminal, rfm: RfmTable) -> None:
+@dataclass(frozen=True, slots=True)
+class BaseOutline:
+    """Outlines of a table of customers: counts, means, units."""
+
+    customers: int
+    once: int
+    mean_frequency: float
+    longest: float
+    observation_end: pd.Timestamp | None
+    scale: TimeScale
+    margin: float
+
+
+def show_base(terminal: Terminal, base: BaseOutline) -> None:
     """Show the outlines of a table of customers."""
-    columns = {name: rfm.table[name].to_numpy() for name in ("frequency", "T")}
-    once = int((columns["frequency"] == 0).sum())
-    end = "unknown" if rfm.observation_end is None else f"{rfm.observation_end:%Y-%m-%d}"
+    end = "unknown" if base.observation_end is None else f"{base.observation_end:%Y-%m-%d}"
     rows = [
-        ("customers", f"{len(rfm):,}"),
-        ("bought only once", f"{once:,} ({percent(once / max(len(rfm), 1))})"),
-        ("repeat purchases per customer", number(float(columns["frequency"].mean()), 2)),
+        ("customers", f"{base.customers:,}"),
+        ("bought only once", f"{base.once:,} ({percent(base.once / base.customers)})"),
+        ("repeat purchases per customer", number(base.mean_frequency, 2)),
         ("observed until", end),
-        ("longest observed", f"{columns['T'].max():,.0f} {unit_name(rfm.scale)}"),
+        ("longest observed", f"{base.longest:,.0f} {unit_name(base.scale)}"),
     ]
-    if rfm.margin != 1:
-        rows.append(("margin", percent(rfm.margin)))
+    if base.margin != 1:
+        rows.append(("margin", percent(base.margin)))
     terminal.show(table(("", ""), rows, ruled=False))
 
 

@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import PARQUET, check_output, write_aside
-from clvmodels.cli.reports import show_audit, show_base
+from clvmodels.cli.files import PARQUET, check_output
+from clvmodels.cli.reports import BaseOutline, show_audit, show_base
 from clvmodels.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from clvmodels.rfm import RfmTable
 
 
 def run(log: str, output: Path, *, quiet: bool, **options: Any) -> None:
-    """Summarise a log; options are those of `clvmodels.rfm_summary`."""
+    """Summarise a log; options are those of `clvmodels.rfm_summary_to_parquet`."""
     check_output(output, suffixes=PARQUET)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading the log"):
-        from clvmodels.rfm import rfm_summary
+        from clvmodels.rfm import RfmTable, rfm_summary_to_parquet
 
-        rfm = rfm_summary(log, **options)
-    write_aside(output, rfm.to_parquet)
-    if quiet or rfm.audit is None:
+        audit = rfm_summary_to_parquet(log, output, **options)
+    if quiet:
         return
     terminal.heading("What became of the rows")
-    show_audit(terminal, rfm.audit, rfm.time_unit)
+    show_audit(terminal, audit, options["time_unit"])
     terminal.heading("The customers")
-    show_base(terminal, rfm)
+    table = RfmTable.outline(output)
+    assert table is not None  # as we have just written it
+    outline = _outline(table, output)
+    show_base(terminal, outline)
     terminal.say()
-    terminal.wrote(output, f"{len(rfm):,} customers")
+    terminal.wrote(output, f"{outline.customers:,} customers")
+
+
+def _outline(table: RfmTable, path: Path) -> BaseOutline:
+    """Count the customers where they lie: they may be more than memory holds."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            'SELECT count(*), count(*) FILTER (frequency = 0), avg(frequency), max("T") '
+            "FROM read_parquet(?)",
+            [str(path)],
+        ).fetchall()[0]
+    customers, once, mean_frequency, longest = found
+    return BaseOutline(
+        customers=customers,
+        once=once,
+        mean_frequency=mean_frequency,
+        longest=longest,
+        observation_end=table.observation_end,
+        scale=table.scale,
+        margin=table.margin,
+    )

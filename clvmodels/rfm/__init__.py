@@ -1,6 +1,7 @@
 """Transaction log -> RfmTable, and the calibration/holdout split."""
 
 from clvmodels.ledger import audit_expr, summary_expr
+from clvmodels.rfm.on_disk import rfm_summary_to_parquet
 from clvmodels.rfm.split import RfmSplit, rfm_train_test_split
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
@@ -12,6 +13,7 @@ __all__ = [
     "RfmTable",
     "audit_expr",
     "rfm_summary",
+    "rfm_summary_to_parquet",
     "rfm_train_test_split",
     "summary_expr",
 ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,12 @@ from clvmodels.ledger import (
     refuse_refunds,
     rfm_of,
 )
+from clvmodels.memory import check_memory_limit
 from clvmodels.rfm.periods import start_of
+from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
-from clvmodels.schema import CUSTOMER_ID
-from clvmodels.transactions import LogOptions, OpenLog, engine, open_log
+from clvmodels.schema import CUSTOMER_ID, TimeUnit
+from clvmodels.transactions import KeepDrop, LogOptions, OpenLog, Refunds, engine, open_log
 
 _LEDGER = "ledger"
 
@@ -57,13 +62,85 @@ class Resources:
         return {name: str(value) for name, value in found.items() if value is not None}
 
 
+def rfm_summary_to_parquet(
+    source: Any,
+    target: str | Path,
+    *,
+    customer_id_col: str,
+    datetime_col: str,
+    monetary_value_col: str | None = None,
+    time_unit: TimeUnit = "D",
+    time_scaler: float = 1,
+    observation_period_end: Any = None,
+    refunds: Refunds = "drop",
+    zero_amounts: KeepDrop = "keep",
+    duplicates: KeepDrop = "keep",
+    segment_cols: Sequence[str] = (),
+    margin: float = 1.0,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> Audit:
+    """Summarise a log of any size into a file that `RfmTable.from_parquet` reads.
+
+    The customers never leave the embedded engine, which spills to disk, beside the file,
+    what exceeds its memory limit. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    source : object
+        As :func:`clvmodels.rfm_summary` takes it; paths are the ones that can be larger
+        than memory.
+    target : str or Path
+        Parquet file to write or replace.
+    customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler, \
+    observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
+        As in :func:`clvmodels.rfm_summary`.
+    memory_limit : str, optional
+        Such as "4GB"; by default a quarter of the machine's memory, at most 4 GB.
+    threads : int, optional
+        Cores to use; by default all.
+
+    Returns
+    -------
+    Audit
+        Every row of the log, used or left out for one reason; also in the file.
+
+    Raises
+    ------
+    SchemaError
+        The log cannot be read as the options say, or no purchase is left of it.
+    TimeUnitError
+        The time unit is unknown.
+    DomainError
+        The margin is no share.
+    """
+    options = log_options(
+        time_unit,
+        time_scaler,
+        observation_period_end,
+        customer_id_col=customer_id_col,
+        datetime_col=datetime_col,
+        monetary_value_col=monetary_value_col,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        segment_cols=segment_cols,
+        margin=margin,
+    )
+    limit, path = check_memory_limit(memory_limit), Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".clvmodels-") as aside:
+        written = Path(aside) / path.name
+        resources = Resources(limit, threads, Path(aside) / "spill")
+        audit = summarize_to_parquet(source, written, options, resources)
+        os.replace(written, path)
+    return audit
+
+
 def summarize_to_parquet(
     source: Any, target: Path, options: LogOptions, resources: Resources | None = None
 ) -> Audit:
-    """Summarise a log into a file that `RfmTable.from_parquet` reads.
-
-    The customers never leave the embedded engine, which spills to disk what exceeds its
-    memory limit. The file is written in place: give a name aside, and rename it.
+    """Do the work of `rfm_summary_to_parquet`, in place: give a name aside, and rename it.
 
     Parameters
     ----------

@@ -15,11 +15,11 @@ import numpy as np
 from clvmodels import __version__
 from clvmodels.cores import available_cores
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.memory import check_memory_limit
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit
 from clvmodels.scoring.blocks import Progress, score_blocks
-from clvmodels.scoring.duck import check_memory_limit
 from clvmodels.scoring.freshness import concerns
 from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.prepass import prepare
@@ -247,11 +247,11 @@ def _open_job(
 def _run(job: _Job, memory_limit: str, threads: int) -> ScoreReport:
     job.tell("start", {"input": job.source.text, "output": str(job.target.path)})
     with occupied(job.target.work, job.identity()) as work:
+        resources = Resources(memory_limit, threads, work.spill)
         if not work.ready.exists():
-            resources = Resources(memory_limit, threads, work.spill)
             declare_ready(work, _manifest(job, work, resources))
         with _timed(job, "put in place"):
-            record = put_in_place(job.target, work)
+            record = put_in_place(job.target, work, resources)
     report = ScoreReport.from_manifest(job.target, record)
     told = {name: getattr(report, name) for name in ("rows", "scored", "rejected")}
     job.tell("published", {"output": str(report.output), **told})
@@ -278,7 +278,7 @@ def _manifest(job: _Job, work: Workspace, resources: Resources) -> dict[str, Any
         )
     refuse_changed(job.source.files)
     with _timed(job, "write"):
-        make_aside(job.target, work, records)
+        make_aside(job.target, work, records, resources)
     total = total_clv(records, job.options["interval"], certain=scorer.certain)
     job.seconds["total"] = round(time.perf_counter() - begun, 3)
     return make_manifest(

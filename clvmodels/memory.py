@@ -1,0 +1,35 @@
+"""How much memory the embedded engine may use before it spills to disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from clvmodels.errors import SchemaError
+
+_AMOUNT: Final = re.compile(r"\s*\d+(\.\d+)?\s*([kKMGT]i?)?B?\s*")
+_MOST: Final = 4 * 2**30
+_LEAST: Final = 2**29
+
+
+def check_memory_limit(limit: str | None) -> str:
+    """Return a limit that the engine understands.
+
+    Parameters
+    ----------
+    limit : str or None
+        Such as "4GB"; None is a quarter of the machine's memory, at most 4 GB.
+
+    Raises
+    ------
+    SchemaError
+        It is no amount of memory.
+    """
+    if limit is None:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return f"{max(min(total // 4, _MOST), _LEAST) >> 20}MiB"
+    if not isinstance(limit, str) or not _AMOUNT.fullmatch(limit) or not re.search(r"[1-9]", limit):
+        raise SchemaError(f"memory_limit={limit!r} is no amount of memory: write '4GB'.")
+    text = limit.strip()
+    return text if text.upper().endswith("B") else f"{text}B"
