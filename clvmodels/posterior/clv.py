@@ -17,8 +17,10 @@ from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior
 from clvmodels.predict import (
+    OUTCOMES,
     Draws,
     Future,
+    OutcomePredictor,
     pair,
     predict_rows,
     product_moments,
@@ -151,6 +153,7 @@ class CLVPosterior:
         discounting: Discounting = "continuous",
         interval: float = 0.9,
         draws: int = 500,
+        predictive: bool = False,
     ) -> pd.DataFrame:
         """Predict every customer's future purchases and their discounted value.
 
@@ -169,6 +172,9 @@ class CLVPosterior:
             Probability of the equal-tailed intervals.
         draws : int
             Posterior draws to use, evenly spaced over all.
+        predictive : bool
+            Add intervals of the outcome: ``purchases_lower``, ``purchases_upper``,
+            ``value_lower``, ``value_upper``. They take a finite horizon.
 
         Returns
         -------
@@ -178,11 +184,18 @@ class CLVPosterior:
             discounted_purchases, expected_spend, clv, clv_sd, clv_lower, clv_upper, and
             ``_lower``/``_upper`` of p_alive, expected_purchases and expected_spend;
             historical_value and total_value where the table knows the first purchase.
-            All intervals are of the *expected* value: they show how well the parameters
+            These intervals are of the *expected* value: they show how well the parameters
             are known, not what one customer will happen to do. With one draw (a mode)
             sd and interval columns are empty. clv is margin x spend x discounted
             purchases. For the whole life p_purchase is p_alive, and expected_purchases
             is empty unless every draw has a > 1.
+
+            The intervals of ``predictive`` are of the *outcome*: what this customer will
+            actually buy, and its discounted value x margin. They contain the process's own
+            randomness besides the uncertainty of the parameters (of which one draw has
+            none), and are much wider. Counts are discrete, so their interval holds at
+            least the probability asked for; see
+            :func:`clvmodels.predictive.count_distribution` and ``value_distribution``.
 
         Raises
         ------
@@ -195,9 +208,12 @@ class CLVPosterior:
         columns, m_bar, future, paired = self.prepared(
             rfm, horizon, discount_rate, discounting, interval, draws
         )
-        rows = predict_rows(paired, columns.x, columns.t_x, columns.T, m_bar, future)
+        who = (columns.x, columns.t_x, columns.T, m_bar)
+        rows: dict[str, Any] = dict(predict_rows(paired, *who, future))
         if self.certain or paired.count == 1:
             rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
+        if predictive:
+            rows |= OutcomePredictor(paired, future)(*who)
         return self._frame(columns, m_bar, rows)
 
     def new_customer_value(
@@ -365,6 +381,7 @@ class CLVPosterior:
             schema.MONETARY_VALUE: m_bar,
         }
         frame |= {name: rows[name] for name in (*_POINTS, *_UNCERTAIN)}
+        frame |= {name: rows[name] for name in OUTCOMES if name in rows}
         if columns.first_value is not None:
             past = columns.margin * (columns.first_value + columns.x * m_bar)
             frame |= {"historical_value": past, "total_value": past + rows["clv"]}

@@ -8,11 +8,14 @@ from clvmodels.predict.draws import (
     share,
     tail_probabilities,
 )
+from clvmodels.predict.outcomes import OUTCOMES, OutcomePredictor
 from clvmodels.predict.rows import Prediction, Predictor, predict_rows, totals_by_draw
 
 __all__ = [
+    "OUTCOMES",
     "Draws",
     "Future",
+    "OutcomePredictor",
     "Prediction",
     "Predictor",
     "pair",

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import DomainError
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.grouping import Groups
+from clvmodels.predict.outcomes import check_finite
 from clvmodels.schema import FloatArray, Horizon
 
 IntArray = npt.NDArray[np.int64]
-TOO_MANY: Final = (
-    "Some customers are likely to make more than {most:,} purchases within the horizon: "
-    "use a shorter one."
-)
 
 
 def finite_horizon(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) -> float:
@@ -29,11 +22,7 @@ def finite_horizon(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon
         It is no length of time, or endless.
     """
     length = posterior.scale.horizon(horizon)
-    if math.isinf(length):
-        raise DomainError(
-            "Realised outcomes need a finite horizon, such as '365D': over a whole life their "
-            "number has no bound."
-        )
+    check_finite(length)
     return length
 
 

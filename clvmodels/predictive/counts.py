@@ -15,10 +15,10 @@ from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import rfm_columns
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.chunks import chunk_of, chunks
-from clvmodels.predict.counts import MOST_COUNTS, count_survival
+from clvmodels.predict.counts import count_survival
 from clvmodels.predict.grouping import Groups, group_rows
+from clvmodels.predict.outcomes import TOO_MANY
 from clvmodels.predictive.base import (
-    TOO_MANY,
     IntArray,
     finite_horizon,
     history_of_rows,
@@ -264,7 +264,7 @@ def count_distribution(
         chunk = chunk_of(groups, begin, parameters, whose.formulas)
         values, lengths, complete = count_survival(chunk, length, TAIL)
         if not complete:
-            raise DomainError(TOO_MANY.format(most=MOST_COUNTS))
+            raise DomainError(TOO_MANY)
         cells += len(values)
         if cells > _MOST_CELLS:
             raise DomainError(

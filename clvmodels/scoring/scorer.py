@@ -7,7 +7,7 @@ row's score does not depend on which rows stand beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior
-from clvmodels.predict import Predictor
+from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
 
@@ -102,6 +102,9 @@ class Scorer:
         Which intervals are in the output.
     margin : float
         Share of revenue that values are made of.
+    predictive : bool
+        Whether intervals of the outcome are in the output, beside those of expectations:
+        purchases_lower, purchases_upper, value_lower, value_upper.
     threads : int, optional
         By default all cores.
     span : tuple of float, optional
@@ -127,6 +130,7 @@ class Scorer:
         draws: int = 500,
         intervals: Intervals = "clv",
         margin: float = 1.0,
+        predictive: bool = False,
         threads: int | None = None,
         span: tuple[float, float] | None = None,
     ) -> None:
@@ -145,12 +149,16 @@ class Scorer:
         self._predict = Predictor(
             self.draws, self.future, wanted=intervals, span=span, threads=threads
         )
+        self._outcomes = (
+            OutcomePredictor(self.draws, self.future, threads=threads) if predictive else None
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the predictions, in the order of the output."""
         more = _OTHER_INTERVALS if self.intervals == "all" else ()
-        return (*_POINTS, *_CLV_INTERVAL, *more)
+        outcomes = OUTCOMES if self._outcomes else ()
+        return (*_POINTS, *_CLV_INTERVAL, *more, *outcomes)
 
     def schema(self, source: pa.Schema) -> pa.Schema:
         """Arrow schema of the scores of a table with this schema."""
@@ -158,7 +166,7 @@ class Scorer:
             pa.field(schema.CUSTOMER_ID, source.field(schema.CUSTOMER_ID).type),
             pa.field(schema.FREQUENCY, pa.int64()),
             *(pa.field(n, pa.float64()) for n in (schema.RECENCY, schema.T, schema.MONETARY_VALUE)),
-            *(pa.field(name, pa.float64()) for name in self.columns),
+            *(pa.field(name, _type_of(name)) for name in self.columns),
         ]
         if schema.FIRST_VALUE in source.names:
             fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
@@ -198,10 +206,12 @@ class Scorer:
         x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
         self.posterior.check_spend(self.draws, x)
         prediction = self._predict(x, t_x, T, m_bar)
-        found = prediction.columns
+        found: dict[str, Any] = dict(prediction.columns)
         if self.certain:
             uncertain = (*_CLV_INTERVAL, *_OTHER_INTERVALS)
             found |= {name: np.full(len(x), np.nan) for name in uncertain}
+        if self._outcomes:
+            found |= self._outcomes(x, t_x, T, m_bar)
         columns: list[object] = [
             batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
             x.astype(np.int64),
@@ -223,3 +233,8 @@ class Scorer:
             by_draw=prediction.by_draw,
         )
         return pa.table(columns, schema=self.schema(batch.schema)), totals
+
+
+def _type_of(column: str) -> pa.DataType:
+    """Outcomes of purchases are whole numbers."""
+    return pa.int64() if column in OUTCOMES[:2] else pa.float64()

@@ -1,0 +1,137 @@
+"""Intervals of what customers will actually do: counts and values, one row per customer."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+
+from clvmodels.cores import available_cores
+from clvmodels.errors import DomainError
+from clvmodels.predict.chunks import CHUNK, Chunk, chunk_of, chunks
+from clvmodels.predict.counts import MOST_COUNTS, count_quantiles
+from clvmodels.predict.draws import Draws, Future, tail_probabilities
+from clvmodels.predict.grouping import Groups, IntArray, group_rows
+from clvmodels.predict.paths import Outcomes
+from clvmodels.predict.values import Customers, value_quantiles
+from clvmodels.schema import FloatArray
+
+OUTCOMES: Final = ("purchases_lower", "purchases_upper", "value_lower", "value_upper")
+PATHS: Final = 1000  # at least so many per (x, T)
+TOO_MANY: Final = (
+    f"Some customers are likely to make more than {MOST_COUNTS:,} purchases within the horizon: "
+    "use a shorter one."
+)
+_SEED: Final = 20040501
+
+
+def check_finite(horizon: float) -> None:
+    """Refuse an endless horizon.
+
+    Raises
+    ------
+    DomainError
+        Outcomes of a whole life have no bound.
+    """
+    if math.isinf(horizon):
+        raise DomainError(
+            "Realised outcomes need a finite horizon, such as '365D': over a whole life their "
+            "number has no bound."
+        )
+
+
+def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int = _SEED) -> Outcomes:
+    """What is simulated of every (x, T).
+
+    Parameters
+    ----------
+    draws, future
+        As in `predict_rows`.
+    paths : int
+        At least so many, as many of every draw.
+    seed : int
+        Of all random numbers.
+    """
+    return Outcomes(
+        horizon=future.horizon,
+        delta=future.delta,
+        month=future.month or 0.0,
+        p=np.ascontiguousarray(draws.spend["p"]),
+        q=np.ascontiguousarray(draws.spend["q"]),
+        v=np.ascontiguousarray(draws.spend["v"]),
+        per_draw=max(math.ceil(paths / draws.count), 1),
+        seed=np.uint64(seed),
+    )
+
+
+def customers_of(groups: Groups, begin: int, m_bar: FloatArray) -> Customers:
+    """Rows of the chunk of histories from ``begin`` on."""
+    x = groups.x[begin : begin + CHUNK]
+    return Customers(x, groups.start[begin : begin + len(x) + 1], groups.rows, m_bar)
+
+
+class OutcomePredictor:
+    """Intervals of outcomes, batch after batch, with the same draws.
+
+    Parameters
+    ----------
+    draws : Draws
+        Of both models.
+    future : Future
+        A finite horizon, discounting, interval, margin.
+    threads : int, optional
+        By default all cores.
+
+    Raises
+    ------
+    DomainError
+        The horizon is endless.
+    """
+
+    def __init__(self, draws: Draws, future: Future, *, threads: int | None = None) -> None:
+        check_finite(future.horizon)
+        self.draws, self.future = draws, future
+        self._threads = threads or available_cores()
+        self._outcomes = outcomes_of(draws, future)
+        self._tails = 1.0 - np.array(tail_probabilities(future.interval))
+
+    def __call__(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray
+    ) -> dict[str, FloatArray | IntArray]:
+        """Intervals of customers' outcomes.
+
+        Parameters
+        ----------
+        x, t_x, T, m_bar : ndarray, shape (N,)
+            Customers, in any order. Those with x = 0 are taken to have m_bar 0.
+
+        Returns
+        -------
+        mapping of str to ndarray, shape (N,)
+            ``OUTCOMES``; purchases are whole numbers.
+        """
+        groups = group_rows(x, t_x, T)
+        m_bar = np.where(x == 0, 0.0, m_bar)
+        counts, values = np.empty((2, len(x))), np.empty((2, len(x)))
+
+        def work(begin: int) -> None:
+            chunk = chunk_of(groups, begin, self.draws.purchases, self.draws.formulas)
+            self._fill_counts(chunk, groups, begin, counts)
+            customers = customers_of(groups, begin, m_bar)
+            value_quantiles(chunk, customers, self._outcomes, self._tails, values)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in pool.map(work, chunks(groups)):
+                pass
+        values *= self.future.margin
+        return dict(zip(OUTCOMES, (*counts.astype(np.int64), *values), strict=True))
+
+    def _fill_counts(self, chunk: Chunk, groups: Groups, begin: int, out: FloatArray) -> None:
+        found = np.empty((2, len(chunk.x_of)))
+        if not count_quantiles(chunk, self.future.horizon, self._tails, found):
+            raise DomainError(TOO_MANY)
+        end = begin + found.shape[1]
+        rows = groups.rows[groups.start[begin] : groups.start[end]]
+        out[:, rows] = np.repeat(found, np.diff(groups.start[begin : end + 1]), axis=1)

@@ -1,0 +1,151 @@
+"""Discounted value that customers will actually bring: weighted paths per history.
+
+A customer is worth 0 if dead or without a purchase, and that probability is known
+exactly. So all paths are simulated *given* a purchase by a living customer, once for
+all histories of one (x, T), and each history weights them with its own P(alive) by draw:
+no path is wasted on nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clvmodels.formulas._jit import compiled
+from clvmodels.predict.chunks import Chunk
+from clvmodels.predict.counts import enter_age, enter_alive
+from clvmodels.predict.grouping import IntArray
+from clvmodels.predict.paths import Outcomes, fill_unit_values
+from clvmodels.schema import FloatArray
+
+
+class Customers(NamedTuple):
+    """Rows of the histories of a chunk.
+
+    Attributes
+    ----------
+    x : ndarray, shape (H,)
+    start : ndarray of int, shape (H + 1,)
+        History h has rows[start[h] : start[h + 1]].
+    rows : ndarray of int
+        Positions in the table.
+    m_bar : ndarray, shape (N,)
+        Mean spend of all rows of the table; 0 at x = 0.
+    """
+
+    x: FloatArray
+    start: IntArray
+    rows: IntArray
+    m_bar: FloatArray
+
+
+@compiled
+def _fill_weights(alive: FloatArray, buys: FloatArray, weight: FloatArray) -> float:
+    """Probability of each path, and of a purchase at all."""
+    paths, total = weight.size, 0.0
+    for d in range(alive.size):
+        share = alive[d] * buys[d] / paths
+        total += share
+        for i in range(d, paths, alive.size):
+            weight[i] = share
+    return total * (paths // alive.size)
+
+
+@compiled
+def _fill_values(v: FloatArray, spent: float, unit: FloatArray, out: FloatArray) -> None:
+    """Values of the paths of a customer who spent x m_bar."""
+    for j in range(unit.shape[0]):
+        for d in range(v.size):
+            out[j * v.size + d] = (v[d] + spent) * unit[j, d]
+
+
+@compiled
+def _partition(
+    value: FloatArray, weight: FloatArray, low: int, high: int, pivot: float
+) -> tuple[int, int]:
+    """Bring the greater values of low..high first: up to j >= pivot, from i on <= pivot."""
+    i, j = low, high
+    while i <= j:
+        while value[i] > pivot:
+            i += 1
+        while value[j] < pivot:
+            j -= 1
+        if i <= j:
+            value[i], value[j] = value[j], value[i]
+            weight[i], weight[j] = weight[j], weight[i]
+            i += 1
+            j -= 1
+    return i, j
+
+
+@compiled
+def upper_quantile(value: FloatArray, weight: FloatArray, tail: float) -> float:
+    """Least value with at most ``tail`` of the weight above it.
+
+    Both arrays are reordered, together.
+    """
+    low, high, above = 0, value.size - 1, 0.0
+    while low < high:
+        pivot = value[(low + high) // 2]
+        i, j = _partition(value, weight, low, high, pivot)
+        greater = above
+        for m in range(low, j + 1):
+            greater += weight[m]
+        if greater > tail:
+            high = j
+            continue
+        above = greater
+        for m in range(j + 1, i):
+            above += weight[m]
+        if above > tail:
+            return float(pivot)
+        low = i
+    return float(value[low])
+
+
+@compiled
+def _customer_quantiles(
+    i: int, some: float, value: FloatArray, weight: FloatArray, tails: FloatArray, out: FloatArray
+) -> None:
+    for j in range(tails.size):
+        out[j, i] = 0.0 if some <= tails[j] else upper_quantile(value, weight, tails[j])
+
+
+@compiled
+def value_quantiles(
+    chunk: Chunk, customers: Customers, outcomes: Outcomes, tails: FloatArray, out: FloatArray
+) -> None:
+    """Quantiles of the value of every customer.
+
+    Parameters
+    ----------
+    chunk, customers, outcomes
+        Who, and what is simulated.
+    tails : ndarray, shape (K,)
+        1 - probability, for each quantile: the least value that no more exceeds.
+    out : ndarray, shape (K, N)
+        Is filled in the rows of these histories.
+    """
+    S = chunk.a.size
+    buys, unit = np.empty(S), np.empty((outcomes.per_draw, S))
+    weight, value, work = np.empty(unit.size), np.empty(unit.size), np.empty(unit.size)
+    log_age, ratio, alive, last = np.empty(S), np.empty(S), np.empty(S), -1
+    for h in range(chunk.x_of.size):
+        pair, x = chunk.pair_of[h], customers.x[h]
+        if pair != last:
+            last = pair
+            enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
+            fill_unit_values(chunk, pair, x, outcomes, buys, unit)
+        enter_alive(chunk, h, log_age, alive)
+        some = _fill_weights(alive, buys, weight)
+        first = customers.rows[customers.start[h]]
+        for r in range(customers.start[h], customers.start[h + 1]):
+            i = customers.rows[r]
+            if i != first and (x == 0.0 or some <= tails.min()):
+                out[:, i] = out[:, first]
+                continue
+            if some > tails.min():
+                _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
+                work[:] = weight
+            _customer_quantiles(i, some, value, work, tails, out)
