@@ -6,6 +6,8 @@ embedded engine, with the same expressions.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,6 +143,8 @@ def reading() -> Iterator[None]:
     try:
         yield
     except _unreadable() as error:
+        if os.strerror(errno.ENOSPC) in str(error):  # where the engine spills
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise SchemaError(f"the log cannot be read: {error}") from error
 
 

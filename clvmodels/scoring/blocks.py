@@ -26,6 +26,8 @@ from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.stream import RowStream
 from clvmodels.scoring.workspace import Workspace
 
+# Of a row group: what a reader or a merge holds at once, per thread.
+GROUP_ROWS: Final = 131_072
 Progress = Callable[[str, Mapping[str, Any]], None]
 # Columns with few distinct values; the others would only be hashed in vain.
 _REPEATING: Final = (schema.FREQUENCY, schema.RECENCY, schema.T)
@@ -211,7 +213,7 @@ def _write(
 def write_parquet(path: Path, table: pa.Table, compression: str) -> None:
     """Write a table as one Parquet file."""
     with disk.new_file(path) as stream, parquet_writer(stream, table.schema, compression) as out:
-        out.write_table(table)
+        out.write_table(table, row_group_size=GROUP_ROWS)
 
 
 def parquet_writer(stream: Any, columns: pa.Schema, compression: str) -> pq.ParquetWriter:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.rfm.on_disk import Resources, quoted
 from clvmodels.scoring import disk
-from clvmodels.scoring.blocks import parquet_writer
-from clvmodels.scoring.duck import connected, engine_errors, identifier, parquet_scan
-
-# The engine streams: this bounds its buffers.
-_MEMORY: Final = "1GB"
+from clvmodels.scoring.blocks import GROUP_ROWS, parquet_writer
+from clvmodels.scoring.duck import connected, identifier, parquet_scan
 
 
 def merge_parquet(parts: Sequence[Path], target: Path) -> int:
@@ -31,16 +28,13 @@ def merge_parquet(parts: Sequence[Path], target: Path) -> int:
     columns = _common([pq.read_schema(path) for path in parts])
     rows = 0
     with disk.new_file(target) as stream, parquet_writer(stream, columns, "zstd") as out:
-        for path in parts:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(group)
-                    out.write_table(_in_columns(table, columns))
-                    rows += table.num_rows
+        for table in _read_ahead(_groups(parts)):
+            out.write_table(_in_columns(table, columns), row_group_size=GROUP_ROWS)
+            rows += table.num_rows
     return rows
 
 
-def merge_csv(parts: Sequence[Path], target: Path) -> int:
+def merge_csv(parts: Sequence[Path], target: Path, resources: Resources) -> int:
     """Write the rows of all parts as CSV, compressed where the name ends in ``.gz``.
 
     Numbers have as many digits as it takes to read back the same number, and those that
@@ -52,7 +46,7 @@ def merge_csv(parts: Sequence[Path], target: Path) -> int:
         Rows written.
     """
     compression = "gzip" if target.name.lower().endswith(".gz") else "none"
-    with disk.new_path(target) as aside, connected(Resources(_MEMORY)) as connection:
+    with disk.new_path(target) as aside, connected(resources) as connection:
         found = connection.execute(
             f"COPY (SELECT * FROM {parquet_scan(parts)}) TO {quoted(aside)} "
             f"(FORMAT csv, HEADER, COMPRESSION {compression})"
@@ -60,7 +54,7 @@ def merge_csv(parts: Sequence[Path], target: Path) -> int:
     return int(found[0])
 
 
-def write_table(parts: Sequence[Path], database: Path, table: str) -> int:
+def write_table(parts: Sequence[Path], database: Path, table: str, resources: Resources) -> int:
     """Write the rows of all parts as a table of a DuckDB database, in one transaction.
 
     Other tables of the database stay as they are.
@@ -70,15 +64,29 @@ def write_table(parts: Sequence[Path], database: Path, table: str) -> int:
     int
         Rows of the table.
     """
-    import duckdb
-
     name = identifier(table)
-    with engine_errors(), duckdb.connect(str(database)) as connection:
+    with connected(resources, database) as connection:
         connection.execute("BEGIN TRANSACTION")
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {parquet_scan(parts)}")
         found = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
         connection.execute("COMMIT")
     return int(found[0])
+
+
+def _groups(parts: Sequence[Path]) -> Iterator[pa.Table]:
+    for path in parts:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+
+def _read_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Read one table while the one before is written."""
+    with ThreadPoolExecutor(1, "clvmodels-reader") as reader:
+        coming = reader.submit(next, tables, None)
+        while (table := coming.result()) is not None:
+            coming = reader.submit(next, tables, None)
+            yield table
 
 
 def _common(found: Iterable[pa.Schema]) -> pa.Schema:

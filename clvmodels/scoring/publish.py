@@ -8,23 +8,21 @@ no longer aside is in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from clvmodels.rfm.on_disk import Resources
 from clvmodels.scoring import disk
 from clvmodels.scoring.merge import merge_csv, merge_parquet, write_table
 from clvmodels.scoring.records import BlockRecord
 from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
 
-_MERGE: Final[Mapping[str, Callable[[Sequence[Path], Path], int]]] = {
-    "parquet": merge_parquet,
-    "csv": merge_csv,
-}
 
-
-def make_aside(target: Target, work: Workspace, records: Sequence[BlockRecord]) -> None:
+def make_aside(
+    target: Target, work: Workspace, records: Sequence[BlockRecord], resources: Resources
+) -> None:
     """Make the output and the rejects in the work folder.
 
     Raises
@@ -37,12 +35,15 @@ def make_aside(target: Target, work: Workspace, records: Sequence[BlockRecord]) 
         raise RuntimeError(f"{work.parts} does not hold the parts of all blocks.")
     scored = sum(record.scored for record in records)
     rows = sum(record.part.rows for record in records)
-    if merge := _MERGE.get(target.kind):
-        rows = merge(parts, work.output(target.path.name))
+    made = work.output(target.path.name)
+    if target.kind == "parquet":
+        rows = merge_parquet(parts, made)
+    elif target.kind == "csv":
+        rows = merge_csv(parts, made, resources)
     elif target.kind == "duckdb" and not target.path.exists():
-        with disk.new_path(work.output(target.path.name)) as aside:
+        with disk.new_path(made) as aside:
             disk.remove(aside)
-            rows = write_table(parts, aside, target.table)
+            rows = write_table(parts, aside, target.table, resources)
     _check_rows("scores", rows, scored)
     rejected = sum(record.rejected for record in records)
     disk.remove(work.all_rejects)
@@ -58,7 +59,7 @@ def declare_ready(work: Workspace, manifest: Mapping[str, Any]) -> None:
     disk.write_json(work.ready, {"ready": True})
 
 
-def put_in_place(target: Target, work: Workspace) -> dict[str, Any]:
+def put_in_place(target: Target, work: Workspace, resources: Resources) -> dict[str, Any]:
     """Put output, rejects and manifest in their places, and remove the work folder.
 
     Returns
@@ -73,7 +74,7 @@ def put_in_place(target: Target, work: Workspace) -> dict[str, Any]:
             disk.move(work.all_rejects, target.rejects)
         elif record["rejects"] is None:
             disk.remove(target.rejects)
-        _put_output(target, work)
+        _put_output(target, work, resources)
         disk.move(work.manifest, target.manifest)
     record = disk.read_json(target.manifest)
     work.remove()
@@ -85,13 +86,13 @@ def part_files(work: Workspace) -> list[Path]:
     return sorted(work.parts.glob("part-*.parquet"), key=lambda path: (len(path.name), path.name))
 
 
-def _put_output(target: Target, work: Workspace) -> None:
+def _put_output(target: Target, work: Workspace, resources: Resources) -> None:
     made = work.output(target.path.name)
     if target.kind == "folder":
         if work.parts.is_dir():
             _put_folder(target.path, work)
     elif target.kind == "duckdb" and target.path.exists():
-        write_table(part_files(work), target.path, target.table)
+        write_table(part_files(work), target.path, target.table, resources)
         disk.remove(made)
     elif made.exists():
         disk.move(made, target.path)

@@ -40,6 +40,8 @@ from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
 from clvmodels.transactions import KeepDrop, Refunds
 
 BLOCK_ROWS: Final = 1_000_000
+# Of the engine for all but the summary of a log: what it reads and writes passes through.
+_MODEST: Final = "1GB"
 
 
 def score(
@@ -108,8 +110,8 @@ def score(
     allow_rejects : bool
         Do not warn of rows that cannot be scored.
     memory_limit : str, optional
-        Such as "4GB", of the embedded engine that reads logs and looks for duplicates;
-        by default a quarter of the machine's memory, at most 4 GB. It spills to disk.
+        Such as "4GB", of the embedded engine, which spills to disk. By default 1 GB, and
+        for the summary of a log a quarter of the machine's memory, at most 4 GB.
     threads : int, optional
         Cores to use; by default all.
     block_rows : int
@@ -168,7 +170,9 @@ def score(
         threads=cores,
         tell=progress or _nobody,
     )
-    report = _run(job, check_memory_limit(memory_limit), cores)
+    log_limit = check_memory_limit(memory_limit)
+    limits = _MODEST if memory_limit is None else log_limit, log_limit
+    report = _run(job, *(Resources(limit, cores, job.target.work / "spill") for limit in limits))
     if report.rejected and not allow_rejects:
         warnings.warn(rejects_text(report), UserWarning, stacklevel=2)
     return report
@@ -244,12 +248,11 @@ def _open_job(
     return _Job(target, found, fitted, path, scoring, options, block_rows, tell)
 
 
-def _run(job: _Job, memory_limit: str, threads: int) -> ScoreReport:
+def _run(job: _Job, resources: Resources, for_log: Resources) -> ScoreReport:
     job.tell("start", {"input": job.source.text, "output": str(job.target.path)})
     with occupied(job.target.work, job.identity()) as work:
-        resources = Resources(memory_limit, threads, work.spill)
         if not work.ready.exists():
-            declare_ready(work, _manifest(job, work, resources))
+            declare_ready(work, _manifest(job, work, resources, for_log))
         with _timed(job, "put in place"):
             record = put_in_place(job.target, work, resources)
     report = ScoreReport.from_manifest(job.target, record)
@@ -258,11 +261,13 @@ def _run(job: _Job, memory_limit: str, threads: int) -> ScoreReport:
     return report
 
 
-def _manifest(job: _Job, work: Workspace, resources: Resources) -> dict[str, Any]:
+def _manifest(
+    job: _Job, work: Workspace, resources: Resources, for_log: Resources
+) -> dict[str, Any]:
     """Do all the work but the last step, and describe it."""
     begun = time.perf_counter()
     with _timed(job, "stage"):
-        staged = stage(job.source, work.staged, resources)
+        staged = stage(job.source, work.staged, for_log if job.source.log else resources)
     job.tell("staged", {"rows": staged.total, "files": len(staged.files)})
     with _timed(job, "look"):
         columns = common_schema(staged.files)
