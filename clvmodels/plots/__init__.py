@@ -1,6 +1,7 @@
 """Pictures of results: they draw what they are given, and compute and decide nothing."""
 
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
+from clvmodels.plots.diagnostics import draw_figure
 from clvmodels.plots.economics import plot_comparison, plot_lorenz, plot_tiers, plot_tornado
 from clvmodels.plots.forecast import plot_calibration, plot_concentration, plot_pairs, plot_totals
 
@@ -9,6 +10,7 @@ __all__ = [
     "EXPECTED",
     "OTHER",
     "PALE",
+    "draw_figure",
     "new_figure",
     "plot_calibration",
     "plot_comparison",

@@ -30,7 +30,8 @@ LAYERS: list[set[str]] = [
     {"spark"},
     {"models"},
     {"interop"},
-    {"evaluation", "diagnostics"},
+    {"evaluation"},
+    {"diagnostics"},
     {"plots", "reporting"},
     {"cli"},
 ]

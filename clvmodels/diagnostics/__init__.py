@@ -1,0 +1,5 @@
+"""The diagnostic report: its numbers, checks and figure data, computed once into a record."""
+
+from clvmodels.diagnostics.record import Fact, Figure, Headline, Report, Section, Table
+
+__all__ = ["Fact", "Figure", "Headline", "Report", "Section", "Table"]

@@ -1,0 +1,320 @@
+"""The record that a report is rendered from: plain values, frozen, strict JSON.
+
+A report is computed once and rendered many times. Every number that any rendering
+shows is in the record; rendering decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from clvmodels.verdict import Check, Status
+
+SCHEMA_VERSION: Final = 1
+
+Format = Literal[
+    "text", "integer", "number", "figures", "percent", "money", "duration", "date", "status"
+]
+"""How a value is written.
+
+text as it is; integer with thousands separators; number with up to 4 significant
+digits; figures with up to 6; percent of a share (0.25 is 25 %); money in the report's
+currency; duration in the report's time unit; date as ISO text; status as
+pass | warn | fail | unavailable.
+"""
+FactGroup = Literal["worth", "active", "one-time", "base"]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """Whether the numbers can be used, on one screen.
+
+    Attributes
+    ----------
+    status : {"pass", "warn", "fail", "unavailable"}
+        The worst status of all checks.
+    headline : str
+        One sentence for the manager.
+    sentences : tuple of str
+        What stands behind it, at most a handful.
+    """
+
+    status: Status
+    headline: str
+    sentences: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "status": self.status,
+            "headline": self.headline,
+            "sentences": list(self.sentences),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of the first screen.
+
+    Attributes
+    ----------
+    key : str
+        Stable name, such as "value_of_the_base".
+    label : str
+        What the figure is, such as "What the base is worth".
+    value, lower, upper : float, int, str or None
+        Lower and upper bound the credible interval; None where there is none. Infinite
+        values are None, and the note says so.
+    format : Format
+        How the three are written.
+    note : str
+        What the figure means and leaves out.
+    group : {"worth", "active", "one-time", "base"}
+        Active repeat customers and one-time buyers are shown apart.
+    """
+
+    key: str
+    label: str
+    value: float | int | str | None
+    lower: float | None = None
+    upper: float | None = None
+    format: Format = "number"
+    note: str = ""
+    group: FactGroup = "base"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "key": self.key,
+            "label": self.label,
+            "value": plain(self.value),
+            "lower": plain(self.lower),
+            "upper": plain(self.upper),
+            "format": self.format,
+            "note": self.note,
+            "group": self.group,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table.
+
+    Attributes
+    ----------
+    key, title, caption : str
+        The title says what to see, the caption how to read it.
+    columns : tuple of str
+        Headings.
+    rows : tuple of tuple
+        Plain Python values in the order of the columns; the first column names the row.
+    formats : mapping of str to Format
+        By column; a column that is missing here is text.
+    """
+
+    key: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    caption: str = ""
+    formats: Mapping[str, Format] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(tuple(plain(v) for v in row) for row in self.rows))
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.key}: rows and columns do not match")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "key": self.key,
+            "title": self.title,
+            "columns": list(self.columns),
+            "rows": [list(row) for row in self.rows],
+            "caption": self.caption,
+            "formats": dict(self.formats),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure: the data that it draws, and the words around it.
+
+    Attributes
+    ----------
+    key : str
+        Stable name within the report.
+    kind : str
+        Which function of `clvmodels.plots` draws it: ``plot_<kind>(**data, axes=...)``.
+    title, caption, alt : str
+        The title says what to see, the caption how to read it, and the alt text says in
+        words what the picture shows, with its main numbers.
+    data : mapping
+        Plain values: numbers, texts, lists and mappings of them; small for any base.
+    """
+
+    key: str
+    kind: str
+    title: str
+    caption: str
+    alt: str
+    data: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", plain(self.data))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "key": self.key,
+            "kind": self.kind,
+            "title": self.title,
+            "caption": self.caption,
+            "alt": self.alt,
+            "data": dict(self.data),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One of the report's sections after the verdict.
+
+    Attributes
+    ----------
+    key : str
+        "data", "convergence", "priors", "fit", "prediction", "says" or "provenance".
+    title, intro : str
+        The heading, and a paragraph below it.
+    checks : tuple of Check
+        Those of the report's checks that this section's numbers stand behind.
+    tables, figures : tuple of Table, Figure
+        In the order in which they should be read.
+    notes : tuple of str
+        Sentences: what is unavailable and why, what to keep in mind.
+    """
+
+    key: str
+    title: str
+    intro: str
+    checks: tuple[Check, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "key": self.key,
+            "title": self.title,
+            "intro": self.intro,
+            "checks": [check_record(check) for check in self.checks],
+            "tables": [table.to_dict() for table in self.tables],
+            "figures": [figure.to_dict() for figure in self.figures],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a rendering shows.
+
+    Attributes
+    ----------
+    title : str
+    verdict : Headline
+        Can these numbers be used?
+    checks : tuple of Check
+        All of them, in reading order; each is also in its section.
+    facts : tuple of Fact
+        The first screen's figures.
+    sections : tuple of Section
+        Sections two to eight; the first is verdict, checks and facts.
+    provenance : mapping
+        Plain values: versions, seed, priors, fingerprints, date and so on; the last
+        section shows them as tables.
+    currency, time_unit : str
+        What "money" and "duration" are counted in, for the eye; "" for no currency.
+    """
+
+    title: str
+    verdict: Headline
+    checks: tuple[Check, ...]
+    facts: tuple[Fact, ...]
+    sections: tuple[Section, ...]
+    provenance: Mapping[str, Any]
+    currency: str = ""
+    time_unit: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provenance", plain(self.provenance))
+
+    def section(self, key: str) -> Section:
+        """The section of that key.
+
+        Raises
+        ------
+        KeyError
+            There is none.
+        """
+        for section in self.sections:
+            if section.key == key:
+                return section
+        raise KeyError(key)
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in reading order."""
+        return tuple(figure for section in self.sections for figure in section.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for strict JSON: what is not finite is None."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "verdict": self.verdict.to_dict(),
+            "checks": [check_record(check) for check in self.checks],
+            "facts": [fact.to_dict() for fact in self.facts],
+            "sections": [section.to_dict() for section in self.sections],
+            "provenance": dict(self.provenance),
+            "currency": self.currency,
+            "time_unit": self.time_unit,
+        }
+
+
+def check_record(check: Check) -> dict[str, Any]:
+    """Plain values of a check."""
+    return {
+        "name": check.name,
+        "value": plain(check.value),
+        "limit": plain(check.limit),
+        "status": check.status,
+        "advice": check.advice,
+    }
+
+
+def plain(value: Any) -> Any:
+    """Values that strict JSON knows: NumPy's become Python's, what is not finite None.
+
+    Raises
+    ------
+    TypeError
+        The value is neither a number, a text, a truth value, nor made of them.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no place in a record")
