@@ -105,7 +105,8 @@ def occupied(folder: Path, identity: Mapping[str, Any]) -> Iterator[Workspace]:
                 _same_run(folder, disk.read_json(work.run), identity)
             else:
                 disk.write_json(work.run, identity)
-            work.prepare()
+            if not work.ready.exists():  # else a missing folder says that it is in its place
+                work.prepare()
             yield work
         except ResumeError:
             raise
