@@ -10,7 +10,8 @@ import pyarrow as pa
 
 
 def total_of(column: Any) -> Any:
-    """Sum floats, compensated where the backend can, so that row order does not matter."""
+    """Sum in floats, compensated where the backend can, so that row order does not matter."""
+    column = column if column.type().is_floating() else column.cast("float64")
     return _builtins()["fsum"](column) if _is_duckdb(column) else column.sum()
 
 

@@ -4,7 +4,8 @@ The same expressions count and the same scorer scores as on one machine. The wor
 clvmodels too; see README.md in this folder for what runs where.
 """
 
+from clvmodels.spark.files import score_files
 from clvmodels.spark.scores import rejects, score
 from clvmodels.spark.summary import SparkRfm, rfm_summary
 
-__all__ = ["SparkRfm", "rejects", "rfm_summary", "score"]
+__all__ = ["SparkRfm", "rejects", "rfm_summary", "score", "score_files"]

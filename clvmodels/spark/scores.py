@@ -89,9 +89,9 @@ def score(
     )
     columns = [name for name in (*NEEDED, *OPTIONAL) if name in df.columns]
     found = _arrow_schema(df.select(*columns))
-    rows = _counted(df.select(*columns), unique=isinstance(data, SparkRfm))
+    rows = counted(df.select(*columns), unique=isinstance(data, SparkRfm))
     output = _output_type(df, scorer.schema(found))
-    return rows.mapInArrow(ScoreBlocks(_shipped(scorer, df)), output)
+    return rows.mapInArrow(ScoreBlocks(shipped(scorer, df)), output)
 
 
 def rejects(
@@ -118,7 +118,7 @@ def rejects(
     from pyspark.sql.types import StringType, StructField, StructType
 
     df, _ = _frame_and_margin(data, posterior, time_unit, time_scaler, None)
-    rows = _counted(df, unique=isinstance(data, SparkRfm))
+    rows = counted(df, unique=isinstance(data, SparkRfm))
     output = StructType([*df.schema.fields, StructField(REASON, StringType())])
     return rows.mapInArrow(RejectBlocks(), output)
 
@@ -147,8 +147,16 @@ def _arrow_schema(df: DataFrame) -> pa.Schema:
     return df.sparkSession.createDataFrame([], df.schema).toArrow().schema
 
 
-def _counted(df: DataFrame, *, unique: bool) -> DataFrame:
-    """Add how many rows each customer has, unless it is known to be one."""
+def counted(df: DataFrame, *, unique: bool) -> DataFrame:
+    """Add how many rows each customer has, unless it is known to be one.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+        With customer_id.
+    unique : bool
+        Nobody has more than one row.
+    """
     from pyspark.sql import Window, functions
 
     if unique:
@@ -168,7 +176,7 @@ def _output_type(df: DataFrame, scores: pa.Schema) -> StructType:
     return StructType([*fields, StructField(REASON, StringType())])
 
 
-def _shipped(scorer: Scorer, df: DataFrame) -> Any:
+def shipped(scorer: Scorer, df: DataFrame) -> Any:
     """Broadcast the scorer once per worker; Spark Connect ships it with each task."""
     context = getattr(df.sparkSession, "_sc", None)
     return scorer if context is None else context.broadcast(scorer)

@@ -136,6 +136,13 @@ def rfm_summary(
         segment_cols=segment_cols,
         margin=margin,
     )
+    return summary_of(df, options, id_map, persist=persist)
+
+
+def summary_of(
+    df: DataFrame, options: LogOptions, id_map: Any, *, persist: bool = True
+) -> SparkRfm:
+    """Summarise a log as the options say; see `rfm_summary`."""
     log = _wall_clock(_needed(df, options), options)
     persons = spark_id_map(id_map, df.sparkSession)
     with tables_of(df.sparkSession) as tables:

@@ -1,0 +1,120 @@
+"""A Spark session for the command line, and what goes wrong in Spark in our own words."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels import errors
+from clvmodels.errors import ClvError, SchemaError
+from clvmodels.memory import check_memory_limit
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_OURS: Final = re.compile(r"clvmodels\.errors\.(\w+): (.+)")
+_JAVA: Final = (
+    "Spark needs Java 17 or newer: install it, or set JAVA_HOME; or use the local engine."
+)
+
+
+@contextmanager
+def spark_session(threads: int | None, memory_limit: str | None) -> Iterator[SparkSession]:
+    """Yield the session that is there, else one on this machine, stopped afterwards.
+
+    Parameters
+    ----------
+    threads : int or None
+        Cores of a session that is started here; by default all.
+    memory_limit : str or None
+        Of the Java process that is started here; by default Spark's own.
+
+    Raises
+    ------
+    SchemaError
+        PySpark or Java is missing.
+    """
+    memory = None if memory_limit is None else check_memory_limit(memory_limit)
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise SchemaError(
+            f"Spark is not installed ({error}): pip install 'clvmodels[spark]', or use the local "
+            "engine."
+        ) from error
+    with warnings.catch_warnings():
+        # PySpark 4.3 says so at many places; nothing here goes by way of pandas
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        active = SparkSession.getActiveSession()
+        session = active or _started(SparkSession, threads, memory)
+        try:
+            yield session
+        finally:
+            if active is None:
+                session.stop()
+
+
+def _started(kind: Any, threads: int | None, memory: str | None) -> SparkSession:
+    _check_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = {
+        "spark.app.name": "clvmodels",
+        "spark.log.level": "ERROR",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    if memory is not None:
+        settings["spark.driver.memory"] = re.sub(r"i?B$", "", memory).lower()
+    builder = kind.builder.config(map=settings)
+    if "MASTER" not in os.environ and not os.environ.get("SPARK_CONF_DIR"):
+        builder = builder.master(f"local[{threads or '*'}]")
+    try:
+        session: SparkSession = builder.getOrCreate()
+    except Exception as error:
+        raise SchemaError(f"Spark did not start ({_first_line(error)}). {_JAVA}") from error
+    return session
+
+
+def _check_java() -> None:
+    """Look for Java before Spark does, whose complaint names a file of its own."""
+    home = os.environ.get("JAVA_HOME")
+    where = None if home is None else str(Path(home) / "bin")
+    if shutil.which("java", path=where) is None:
+        found = "no java on the PATH" if home is None else f"no bin/java in JAVA_HOME={home}"
+        raise SchemaError(f"There is {found}. {_JAVA}")
+
+
+@contextmanager
+def spark_errors(doing: str) -> Iterator[None]:
+    """Raise errors of the workers as what they were, and what Spark cannot read as ours.
+
+    Raises
+    ------
+    ClvError
+        As a worker raised it.
+    SchemaError
+        Spark cannot make sense of the data.
+    """
+    from pyspark.errors import AnalysisException, PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        found = _OURS.search(str(error))
+        if found is not None:
+            kind = getattr(errors, found[1], ClvError)
+            raise kind(found[2].strip()) from error
+        if isinstance(error, AnalysisException):
+            raise SchemaError(f"Spark cannot {doing}: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
