@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         SchemaError,
         TimeUnitError,
     )
+    from clvmodels.evaluation import Backtest, backtest, load_backtest
     from clvmodels.models import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
     from clvmodels.posterior import (
         BetaGeoPosterior,
@@ -68,6 +69,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ActionLists": "economics",
     "Audit": "audit",
+    "Backtest": "evaluation",
     "BetaGeoModel": "models",
     "BetaGeoPosterior": "posterior",
     "CLVModel": "models",
@@ -90,6 +92,7 @@ _HOME = {
     "acquisition_budget": "economics",
     "acquisition_funnel": "economics",
     "action_lists": "economics",
+    "backtest": "evaluation",
     "compare_with_simple": "economics",
     "customer_acquisition_cost": "economics",
     "customer_equity": "economics",
@@ -97,6 +100,7 @@ _HOME = {
     "economics": "economics",
     "gini": "economics",
     "highest_cac": "economics",
+    "load_backtest": "evaluation",
     "load_posterior": "posterior",
     "lorenz_curve": "economics",
     "ltv_to_cac": "economics",
@@ -120,6 +124,7 @@ _HOME = {
 __all__ = [
     "ActionLists",
     "Audit",
+    "Backtest",
     "BetaGeoModel",
     "BetaGeoPosterior",
     "CLVModel",
@@ -143,6 +148,7 @@ __all__ = [
     "acquisition_budget",
     "acquisition_funnel",
     "action_lists",
+    "backtest",
     "compare_with_simple",
     "customer_acquisition_cost",
     "customer_equity",
@@ -150,6 +156,7 @@ __all__ = [
     "economics",
     "gini",
     "highest_cac",
+    "load_backtest",
     "load_posterior",
     "lorenz_curve",
     "ltv_to_cac",

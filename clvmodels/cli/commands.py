@@ -341,3 +341,92 @@ def compare(
         interval=interval,
         draws=draws,
     )
+
+
+@app.command()
+def backtest(
+    log: Annotated[
+        str, typer.Argument(help="Parquet or CSV: a file, a folder of Parquet files, a pattern.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for tables and pictures.")],
+    customer_id: Annotated[str, typer.Option(help="Column of customer ids.")],
+    timestamp: Annotated[str, typer.Option(help="Column of dates or timestamps.")],
+    amount: Annotated[str | None, typer.Option(help="Column of amounts.")] = None,
+    train_end: Annotated[
+        str | None, typer.Option(help="Last date to learn from; by default the last origin.")
+    ] = None,
+    test_end: Annotated[
+        str | None, typer.Option(help="Last date to compare with; by default the log's last.")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option(help="Length to predict, such as 26W, in place of --test-end.")
+    ] = None,
+    origins: Annotated[
+        int | None, typer.Option(help="Also cut at so many dates in the second half of the log.")
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Also handle the data in other ways.")
+    ] = False,
+    time_unit: TimeUnit = "D",
+    time_scaler: TimeScaler = 1.0,
+    refunds: Annotated[
+        Literal["drop", "net", "error"],
+        typer.Option(help="Negative amounts: leave out, add within the period, refuse."),
+    ] = "drop",
+    zero_amounts: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
+    ] = "keep",
+    duplicates: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
+    ] = "keep",
+    margin: Annotated[
+        float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
+    ] = 1.0,
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
+    discounting: Annotated[
+        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
+    ] = "continuous",
+    model: Annotated[
+        Literal["bgnbd", "mbgnbd"], typer.Option(help="The model of purchases.")
+    ] = "bgnbd",
+    method: Annotated[
+        Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
+    ] = "auto",
+    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    draws: Annotated[int, typer.Option(help="Posterior draws to predict with.")] = 500,
+    bootstrap: Annotated[
+        int, typer.Option(help="Samples of customers for the intervals of the metrics.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Makes the backtest repeatable.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Fit on the past of a log, predict the rest, and compare with simple forecasts."""
+    from clvmodels.cli.backtest import run
+
+    run(
+        log,
+        output,
+        quiet=quiet,
+        customer_id_col=customer_id,
+        datetime_col=timestamp,
+        monetary_value_col=amount,
+        train_period_end=train_end,
+        test_period_end=test_end,
+        horizon=horizon,
+        origins=origins,
+        sensitivity=sensitivity,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        refunds=refunds,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        margin=margin,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        model=model,
+        method=method,
+        interval=interval,
+        draws=draws,
+        bootstrap=bootstrap,
+        random_seed=seed,
+    )

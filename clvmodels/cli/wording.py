@@ -34,6 +34,10 @@ _OPTIONS: Final = {
     "block_rows": "--block-rows",
     "table": "--table",
     "silence": "--silence",
+    "train_period_end": "--train-end",
+    "test_period_end": "--test-end",
+    "origins": "--origins",
+    "bootstrap": "--bootstrap",
 }
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'
@@ -41,7 +45,8 @@ _ASSIGNED: Final = re.compile(
     rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
 )
 _BARE: Final = re.compile(
-    r"\b(?:a )?(customer_id_col|datetime_col|monetary_value_col|segment_cols|memory_limit)\b"
+    r"\b(?:a )?(customer_id_col|datetime_col|monetary_value_col|segment_cols|memory_limit|"
+    r"train_period_end|test_period_end)\b"
 )
 
 

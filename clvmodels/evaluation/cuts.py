@@ -1,0 +1,78 @@
+"""A log read in one way and cut at given dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from clvmodels.evaluation.dates import Calendar, Span
+from clvmodels.evaluation.observed import Observed, Terms, observe
+from clvmodels.ledger.purchases import collect_purchases
+from clvmodels.rfm import rfm_train_test_split
+from clvmodels.rfm.summary import log_options
+from clvmodels.schema import Discounting, check_margin
+from clvmodels.transactions import replayable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A log, read down to its purchases.
+
+    Attributes
+    ----------
+    log : object
+        The log itself, in a form that can be read again.
+    options : mapping
+        Keyword arguments of `rfm_train_test_split`, but for the dates.
+    purchases : pyarrow.Table
+        As `clvmodels.ledger.purchases.collect_purchases`.
+    calendar : Calendar
+        When there are any.
+    """
+
+    log: Any
+    options: Mapping[str, Any]
+    purchases: pa.Table
+    calendar: Calendar
+
+    @classmethod
+    def of(cls, log: Any, options: Mapping[str, Any]) -> Reading:
+        """Read a log.
+
+        Raises
+        ------
+        SchemaError
+            It cannot be read, or holds no purchases.
+        """
+        source = replayable(log)
+        columns = {name: value for name, value in options.items() if name != "id_map"}
+        checked = log_options(columns.pop("time_unit"), columns.pop("time_scaler"), None, **columns)
+        found = collect_purchases(source, checked, options["id_map"])
+        calendar = Calendar.of(found.table, found.last, checked.scale)
+        return cls(source, dict(options), found.table, calendar)
+
+    def cut(self, span: Span, discount_rate: float, discounting: Discounting) -> Observed:
+        """Summarise the calibration, and find what its customers did in the holdout.
+
+        Raises
+        ------
+        SchemaError
+            None of the customers of the holdout were there before.
+        """
+        split = rfm_train_test_split(
+            self.log,
+            train_period_end=self.calendar.moment(span.train_end),
+            test_period_end=self.calendar.moment(span.test_end),
+            **self.options,
+        )
+        scale = split.train.scale
+        terms = Terms(
+            horizon=span.length / scale.time_scaler,
+            delta=scale.delta(discount_rate),
+            month=scale.month if discounting == "monthly" else None,
+            margin=check_margin(self.options["margin"]),
+        )
+        return observe(self.purchases, split, span, terms)

@@ -1,0 +1,137 @@
+"""The model's forecasts: expectations, and the distributions of what will really happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clvmodels.evaluation.baselines import POINT, Forecast
+from clvmodels.evaluation.metrics import LEVELS, Target
+from clvmodels.evaluation.observed import Observed
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.predict import tail_probabilities
+from clvmodels.predictive import count_distribution
+from clvmodels.schema import Discounting, FloatArray
+
+FittedModel = CLVPosterior | PurchasePosterior
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of the model beside the split.
+
+    Attributes
+    ----------
+    discount_rate : float
+    discounting : {"continuous", "monthly"}
+    interval : float
+        Probability of the intervals that are shown; the others are `LEVELS`.
+    draws : int
+        Posterior draws to use.
+    seed : int
+        Of whatever is simulated.
+    """
+
+    discount_rate: float
+    discounting: Discounting
+    interval: float
+    draws: int
+    seed: int
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Levels of predictive intervals, the one that is shown among them."""
+        return tuple(sorted({*LEVELS, self.interval}))
+
+
+def expected(observed: Observed, posterior: FittedModel, asked: Asked, name: str) -> Forecast:
+    """What a posterior expects of every customer; a mode is the point estimate."""
+    note = "the most likely parameters alone" if name == POINT else ""
+    if isinstance(posterior, CLVPosterior):
+        scores = posterior.predict(
+            observed.train,
+            horizon=observed.terms.horizon,
+            discount_rate=asked.discount_rate,
+            discounting=asked.discounting,
+            interval=asked.interval,
+            draws=asked.draws,
+        )
+        return Forecast(
+            name, scores["expected_purchases"].to_numpy(), scores["clv"].to_numpy(), note
+        )
+    counts = count_distribution(
+        posterior, observed.train, horizon=observed.terms.horizon, draws=asked.draws
+    )
+    return Forecast(name, counts.mean, None, note)
+
+
+def purchases_target(
+    observed: Observed, posterior: FittedModel, forecasts: list[Forecast], asked: Asked
+) -> Target:
+    """Counts, with what the model's predictive distribution gave to what happened."""
+    actual = observed.bought.astype(np.float64)
+    by_name = {forecast.name: forecast.purchases for forecast in forecasts}
+    counts = count_distribution(
+        posterior, observed.train, horizon=observed.terms.horizon, draws=asked.draws
+    )
+    lower, upper = _ends(counts.quantile(_tails(asked)), asked)
+    return Target(
+        "purchases",
+        actual,
+        by_name,
+        crps=counts.crps(actual),
+        log_score=counts.log_score(actual),
+        lower=lower,
+        upper=upper,
+    )
+
+
+def value_target(
+    observed: Observed, posterior: FittedModel, forecasts: list[Forecast], asked: Asked
+) -> Target | None:
+    """Discounted value; None for a log without amounts."""
+    spent = observed.spent
+    if spent is None or not isinstance(posterior, CLVPosterior):
+        return None
+    by_name = {f.name: f.value for f in forecasts if f.value is not None}
+    return Target("value", spent, by_name)
+
+
+def _tails(asked: Asked) -> list[float]:
+    return [(1.0 - c) / 2.0 for c in asked.levels] + [(1.0 + c) / 2.0 for c in asked.levels]
+
+
+def _ends(
+    quantiles: FloatArray, asked: Asked
+) -> tuple[dict[float, FloatArray], dict[float, FloatArray]]:
+    """Quantiles of `_tails`, shape (2 L, N), as ends by level."""
+    count = len(asked.levels)
+    lower = dict(zip(asked.levels, quantiles[:count], strict=True))
+    return lower, dict(zip(asked.levels, quantiles[count:], strict=True))
+
+
+def totals_rows(target: Target, samples: FloatArray | None, asked: Asked) -> list[dict[str, Any]]:
+    """Rows of the table of totals.
+
+    Parameters
+    ----------
+    target : Target
+        What was forecast and what happened.
+    samples : ndarray, shape (S,), or None
+        Draws of the total that would really come; None of a single point.
+    asked : Asked
+        Says the levels.
+    """
+    forecast = float(target.forecasts[target.model].sum())
+    actual = float(target.actual.sum())
+    rows = []
+    for level in asked.levels:
+        lower = upper = float("nan")
+        if samples is not None:
+            lower, upper = (float(end) for end in np.quantile(samples, tail_probabilities(level)))
+        row = {"target": target.name, "level": level, "forecast": forecast}
+        row |= {"lower": lower, "upper": upper, "actual": actual}
+        rows.append(row | {"inside": bool(lower <= actual <= upper)})
+    return rows

@@ -1,0 +1,107 @@
+"""Does a forecast put customers in the right order? Weighted, so that it can be bootstrapped.
+
+Ties share their mean rank throughout, and a share of customers that ends within a tie
+takes each of its members in part: the expectation over random orders of the tie. A
+forecast that is the same for everybody therefore ranks like chance, whatever the order
+of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.schema import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """Customers in the order of some values, ties together.
+
+    Attributes
+    ----------
+    group : ndarray of int, shape (N,)
+        Which of the distinct values each customer has, ascending.
+    count : int
+        Number of distinct values.
+    """
+
+    group: IntArray
+    count: int
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike) -> Order:
+        """Order customers by values, shape (N,)."""
+        distinct, group = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
+        return cls(group.astype(np.int64), len(distinct))
+
+    def sums(self, weights: FloatArray) -> FloatArray:
+        """Weight of each distinct value."""
+        return np.bincount(self.group, weights, minlength=self.count).astype(np.float64)
+
+    def ranks(self, weights: FloatArray) -> FloatArray:
+        """Mean rank (1 is the smallest) of each customer, where weights count copies."""
+        own = self.sums(weights)
+        return np.asarray((np.cumsum(own) - own + (own + 1.0) / 2.0)[self.group])
+
+    def top(self, weights: FloatArray, share: float) -> FloatArray:
+        """Which part of each customer is among the top share, between 0 and 1."""
+        own = self.sums(weights)
+        above = own[::-1].cumsum()[::-1] - own
+        wanted = share * own.sum()
+        part = np.divide(wanted - above, own, out=np.zeros(self.count), where=own > 0)
+        return np.asarray(np.clip(part, 0.0, 1.0)[self.group])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What happened, ranked under some weights once for all forecasts.
+
+    Attributes
+    ----------
+    actual, weights, ranks, top : ndarray, shape (N,)
+    share : float
+        Of customers that ``top`` is about.
+    """
+
+    actual: FloatArray
+    weights: FloatArray
+    ranks: FloatArray
+    top: FloatArray
+    share: float
+
+    @classmethod
+    def of(cls, actual: FloatArray, order: Order, weights: FloatArray, share: float) -> Truth:
+        """Rank what happened."""
+        return cls(actual, weights, order.ranks(weights), order.top(weights, share), share)
+
+
+def spearman(truth: Truth, ranks: FloatArray) -> float:
+    """Correlation of ranks; NaN where all are equal."""
+    w = truth.weights
+    middle = (w.sum() + 1.0) / 2.0
+    one, two = ranks - middle, truth.ranks - middle
+    spread = float(np.sqrt((w @ one**2) * (w @ two**2)))
+    return float((w * one) @ two) / spread if spread > 0 else float("nan")
+
+
+def normalised_gini(truth: Truth, ranks: FloatArray) -> float:
+    """Gini of what happened in the order of the forecast, over that in its own order.
+
+    1 where the forecast orders customers as what they did does, 0 for chance; NaN where
+    all did the same.
+    """
+    w, middle = truth.weights, (truth.weights.sum() + 1.0) / 2.0
+    money = w * truth.actual
+    perfect = float(money @ (truth.ranks - middle))
+    return float(money @ (ranks - middle)) / perfect if perfect > 0 else float("nan")
+
+
+def top_found(truth: Truth, top: FloatArray) -> float:
+    """Share of the true top customers who are among the forecast's top; chance is the share."""
+    w = truth.weights
+    return float((w * top) @ truth.top) / (truth.share * float(w.sum()))

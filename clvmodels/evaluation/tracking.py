@@ -1,0 +1,291 @@
+"""Week by week: what the model expects of the whole base, and what the base did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from scipy.interpolate import BarycentricInterpolator
+
+from clvmodels.evaluation.observed import IntArray, Observed
+from clvmodels.evaluation.paths import Histories, simulate_counts
+from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.histories import rfm_columns
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.predict import tail_probabilities
+from clvmodels.rfm.periods import start_of
+from clvmodels.schema import FloatArray, TimeUnit
+
+# What a "week" is where time is counted otherwise, in periods
+STEP: Final[dict[TimeUnit, int]] = {"h": 168, "D": 7, "W": 1, "M": 1}
+MOST_REPEATS: Final = 7
+_NODES: Final = 12
+_CELLS: Final = 2_000_000
+_TRAIN, _HOLDOUT, _REPEATS, _TOTAL = range(4)
+FittedModel = CLVPosterior | PurchasePosterior
+
+
+def purchase_posterior(posterior: FittedModel) -> PurchasePosterior:
+    """Take the part that is about purchases."""
+    return posterior.purchases if isinstance(posterior, CLVPosterior) else posterior
+
+
+def tracking(
+    observed: Observed,
+    posterior: FittedModel,
+    *,
+    interval: float,
+    draws: int,
+    paths: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Repeat purchases by week, across calibration and holdout; see `Backtest.tracking`.
+
+    Parameters
+    ----------
+    observed : Observed
+        Customers and their purchases.
+    posterior : CLVPosterior or purchase posterior
+        Fitted to the calibration.
+    interval : float
+        Probability of the predictive band.
+    draws : int
+        Posterior draws for what is expected.
+    paths : int
+        Draws that are simulated, for the band.
+    seed : int
+        Of the simulation.
+    """
+    whose = purchase_posterior(posterior)
+    before, after = _edges(observed)
+    actual = _actual(observed, before), _actual(observed, after)
+    expected = (
+        expected_of_new(observed, whose, before, draws),
+        expected_of_known(observed, whose, after, draws),
+    )
+    thinned = whose.draws(paths)
+    simulated = (
+        simulate_counts(
+            whose.formulas, thinned, _new(observed), _clock(observed, before), seed + _TRAIN
+        ),
+        simulate_counts(
+            whose.formulas, thinned, _known(observed), _clock(observed, after), seed + _HOLDOUT
+        ),
+    )
+    at_origin = float(actual[0].sum())
+    certain = whose.certain
+    parts = [
+        _part("train", observed, before, actual[0], expected[0], simulated[0], 0.0, interval),
+        _part(
+            "holdout", observed, after, actual[1], expected[1], simulated[1], at_origin, interval
+        ),
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    if certain:  # a point has no predictive distribution
+        table[["lower", "upper", "cumulative_lower", "cumulative_upper"]] = np.nan
+    return table
+
+
+def total_purchases(
+    observed: Observed, posterior: FittedModel, *, paths: int, seed: int
+) -> FloatArray | None:
+    """Draws of the total number of purchases in the holdout; None of a single point."""
+    whose = purchase_posterior(posterior)
+    if whose.certain:
+        return None
+    ends = np.array([observed.span.train_end, observed.span.test_end])
+    edges = _clock(observed, ends)
+    return simulate_counts(
+        whose.formulas, whose.draws(paths), _known(observed), edges, seed + _TOTAL
+    )[:, 0]
+
+
+def _edges(observed: Observed) -> tuple[IntArray, IntArray]:
+    """Last periods of the weeks, counted from the end of the calibration both ways."""
+    span, step = observed.span, STEP[observed.scale.time_unit]
+    first = int(observed.first.min())
+    weeks = -(-(span.train_end - first) // step)
+    before = span.train_end - step * np.arange(max(weeks, 1), -1, -1)
+    after = np.append(np.arange(span.train_end, span.test_end, step), span.test_end)
+    return before.astype(np.int64), after.astype(np.int64)
+
+
+def _clock(observed: Observed, periods: IntArray) -> FloatArray:
+    """Periods on the clock of the simulation: units of the table since the epoch."""
+    return np.asarray(periods / observed.scale.time_scaler, dtype=np.float64)
+
+
+def _actual(observed: Observed, edges: IntArray) -> FloatArray:
+    """Repeat purchases in each (edges[k], edges[k + 1]]."""
+    repeat = observed.period > observed.first[observed.who]
+    place = np.searchsorted(edges, observed.period[repeat], side="left") - 1
+    inside = (place >= 0) & (place < len(edges) - 1)
+    return np.bincount(place[inside], minlength=len(edges) - 1).astype(np.float64)
+
+
+def _new(observed: Observed) -> Histories:
+    nothing = np.zeros(observed.customers)
+    return Histories(nothing, nothing, nothing, _clock(observed, observed.first))
+
+
+def _known(observed: Observed) -> Histories:
+    columns = rfm_columns(observed.train)
+    now = np.full(observed.customers, observed.span.train_end / observed.scale.time_scaler)
+    return Histories(columns.x, columns.t_x, columns.T, now)
+
+
+def expected_of_new(
+    observed: Observed, whose: PurchasePosterior, edges: IntArray, draws: int
+) -> FloatArray:
+    """Repeat purchases expected by week of customers of whom only the start is known.
+
+    Summed over cohorts of the same first period, eq. 9 of Fader, Hardie & Lee (2005).
+    """
+    first, customers = np.unique(observed.first, return_counts=True)
+    ages = np.maximum(edges[:, None] - first, 0)
+    distinct, inverse = np.unique(ages, return_inverse=True)
+    parameters = {name: values[:, None] for name, values in whose.draws(draws).items()}
+    rows = max(_CELLS // len(parameters["r"]), 1)
+    values = [
+        whose.formulas.expected_purchases_new(
+            distinct[i : i + rows] / observed.scale.time_scaler, **parameters
+        ).mean(axis=0)
+        for i in range(0, len(distinct), rows)
+    ]
+    each = np.concatenate(values)[inverse.reshape(ages.shape)]
+    return np.diff(each @ customers)
+
+
+def expected_of_known(
+    observed: Observed, whose: PurchasePosterior, edges: IntArray, draws: int
+) -> FloatArray:
+    """Purchases expected by week of the customers as they were known at the first edge.
+
+    The sum over customers is analytic in the length of time, so that beyond a dozen
+    weeks it is interpolated, in ln(1 + s / mean T), at Chebyshev's points; both ends are
+    among them, so that the whole holdout is exact.
+    """
+    lengths = (edges - edges[0]) / observed.scale.time_scaler
+    total = _Total(observed, whose, draws)
+    if len(lengths) <= _NODES + 1:
+        return np.diff([0.0, *(total(s) for s in lengths[1:])])
+    unit = max(float(rfm_columns(observed.train).T.mean()), 1.0)
+    reach = np.log1p(lengths / unit)
+    points = reach[-1] * (1.0 - np.cos(np.pi * np.arange(_NODES + 1) / _NODES)) / 2.0
+    nodes = [0.0, *(total(s) for s in unit * np.expm1(points[1:-1])), total(lengths[-1])]
+    curve = BarycentricInterpolator(points, nodes, rng=0)
+    return np.diff(np.asarray(curve(reach), dtype=np.float64))
+
+
+class _Total:
+    """Purchases expected of the whole base within a length of time, mean over draws."""
+
+    def __init__(self, observed: Observed, whose: PurchasePosterior, draws: int) -> None:
+        columns = rfm_columns(observed.train)
+        keys, where = np.unique(
+            np.column_stack([columns.x, columns.T]), axis=0, return_inverse=True
+        )
+        self._x, self._T = keys.T
+        self._parameters = whose.draws(draws)
+        self._formulas: PurchaseFormulas = whose.formulas
+        self._alive = self._living(columns.x, columns.t_x, columns.T, where.reshape(-1))
+
+    def __call__(self, length: float) -> float:
+        if length <= 0.0:
+            return 0.0
+        if_alive = self._formulas.if_alive_block(
+            self._x, self._T, float(length), 0.0, month=None, **self._parameters
+        )
+        return float((self._alive * if_alive.purchases).sum(axis=1).mean())
+
+    def _living(self, x: FloatArray, t_x: FloatArray, T: FloatArray, where: IntArray) -> FloatArray:
+        """Sum of P(alive) over the customers of each x and T, by draw: shape (S, distinct)."""
+        kinds, weight = np.unique(
+            np.column_stack([where.astype(np.float64), t_x]), axis=0, return_counts=True
+        )
+        group = kinds[:, 0].astype(np.int64)
+        starts = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+        out = np.empty((len(self._parameters["r"]), len(self._x)))
+        for s in range(len(out)):
+            one = {name: values[s] for name, values in self._parameters.items()}
+            alive = self._formulas.p_alive(self._x[group], kinds[:, 1], self._T[group], **one)
+            out[s] = np.add.reduceat(alive * weight, starts)
+        return out
+
+
+def _part(
+    name: str,
+    observed: Observed,
+    edges: IntArray,
+    actual: FloatArray,
+    expected: FloatArray,
+    simulated: FloatArray,
+    so_far: float,
+    interval: float,
+) -> pd.DataFrame:
+    tails = tail_probabilities(interval)
+    lower, upper = np.quantile(simulated, tails, axis=0)
+    cumulative = so_far + np.quantile(np.cumsum(simulated, axis=1), tails, axis=0)
+    return pd.DataFrame(
+        {
+            "date": [start_of(int(edge), observed.scale) for edge in edges[1:]],
+            "part": name,
+            "days": np.diff(edges) * observed.scale.days / observed.scale.time_scaler,
+            "actual": actual,
+            "expected": expected,
+            "lower": lower,
+            "upper": upper,
+            "cumulative_actual": so_far + np.cumsum(actual),
+            "cumulative_expected": so_far + np.cumsum(expected),
+            "cumulative_lower": cumulative[0],
+            "cumulative_upper": cumulative[1],
+        }
+    )
+
+
+def repeats(
+    observed: Observed,
+    posterior: FittedModel,
+    *,
+    interval: float,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Customers with 0, 1, 2, ... repeat purchases in the calibration, expected and actual.
+
+    What is expected is the sum over customers of the probability of n purchases by their
+    T, eq. 8; the band has parameters and chance in it (customers are independent given
+    the parameters, so that a count is close to normal).
+    """
+    whose = purchase_posterior(posterior)
+    mean, spread = _repeat_moments(observed, whose.formulas, whose.draws(draws))
+    rng = np.random.default_rng([seed, _REPEATS])
+    outcomes = np.maximum(mean + spread * rng.standard_normal(mean.shape), 0.0)
+    lower, upper = np.quantile(outcomes, tail_probabilities(interval), axis=0)
+    actual = np.bincount(np.minimum(observed.frequency, MOST_REPEATS), minlength=MOST_REPEATS + 1)
+    if whose.certain:
+        lower = upper = np.full(MOST_REPEATS + 1, np.nan)
+    return pd.DataFrame(
+        {
+            "repeats": [*map(str, range(MOST_REPEATS)), f"{MOST_REPEATS}+"],
+            "actual": actual,
+            "expected": mean.mean(axis=0),
+            "lower": lower,
+            "upper": upper,
+        }
+    )
+
+
+def _repeat_moments(
+    observed: Observed, formulas: PurchaseFormulas, parameters: Mapping[str, Any]
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and sd of the number of customers with n repeats, shape (S, n)."""
+    T, customers = np.unique(rfm_columns(observed.train).T, return_counts=True)
+    columns = {name: values[:, None] for name, values in parameters.items()}
+    chances = [formulas.pmf_new(n, T, **columns) for n in range(MOST_REPEATS)]
+    chances.append(np.maximum(1.0 - np.sum(chances, axis=0), 0.0))
+    mean = np.stack([chance @ customers for chance in chances], axis=1)
+    variance = np.stack([(chance * (1.0 - chance)) @ customers for chance in chances], axis=1)
+    return mean, np.sqrt(variance)
