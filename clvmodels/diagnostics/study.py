@@ -1,0 +1,315 @@
+"""What a report is about: a posterior, a base, and what is asked of them, checked once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.errors import ClvError, DomainError, SchemaError
+from clvmodels.histories import (
+    PurchaseHistories,
+    RfmColumns,
+    check_scale,
+    purchase_histories,
+    rfm_columns,
+)
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.predict import Draws, Future, predict_rows
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, check_choice
+
+if TYPE_CHECKING:
+    from clvmodels.evaluation.record import Backtest
+
+# Draws for what is summed over all customers in each draw
+FEW_DRAWS: Final = 200
+_MOST_AGES: Final = 512
+_MODEL_NAMES: Final = {
+    "bgnbd": "BG/NBD",
+    "mbgnbd": "MBG/NBD",
+    "gamma_gamma": "Gamma-Gamma",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: the keyword arguments of `diagnose`."""
+
+    horizon: Horizon = "365D"
+    discount_rate: float = 0.10
+    discounting: Discounting = "continuous"
+    interval: float = 0.9
+    draws: int = 500
+    currency: str = ""
+    random_seed: int = 0
+
+    def terms(self) -> dict[str, Any]:
+        """Keyword arguments of `CLVPosterior.predict`."""
+        return {
+            "horizon": self.horizon,
+            "discount_rate": self.discount_rate,
+            "discounting": self.discounting,
+            "interval": self.interval,
+            "draws": self.draws,
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Remembering(CLVPosterior):
+    """A posterior that predicts the same base in the same terms only once."""
+
+    _known: dict[Any, pd.DataFrame] = field(default_factory=dict)
+
+    def predict(
+        self,
+        rfm: RfmTable | pd.DataFrame,
+        *,
+        horizon: Horizon = "365D",
+        discount_rate: float = 0.10,
+        discounting: Discounting = "continuous",
+        interval: float = 0.9,
+        draws: int = 500,
+        predictive: bool = False,
+    ) -> pd.DataFrame:
+        key = (id(rfm), horizon, discount_rate, discounting, interval, draws, predictive)
+        if key not in self._known:
+            self._known[key] = CLVPosterior.predict(
+                self,
+                rfm,
+                horizon=horizon,
+                discount_rate=discount_rate,
+                discounting=discounting,
+                interval=interval,
+                draws=draws,
+                predictive=predictive,
+            )
+        return self._known[key]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """Posterior, base and question, with what several sections need of them.
+
+    Attributes
+    ----------
+    purchases : PurchasePosterior
+    clv : CLVPosterior or None
+        Both models, where values can be computed.
+    spend : GammaGammaPosterior or None
+    rfm : RfmTable
+    columns : RfmColumns
+        Its columns.
+    histories : PurchaseHistories
+        Distinct ones, with counts.
+    scores : DataFrame
+        One row per customer: p_alive, p_purchase, expected_purchases and, with values,
+        expected_spend and clv.
+    why_no_value : str
+        Why there are no values; "" where there are.
+    question : Question
+    log, id_map : object or None
+    backtest : Backtest or None
+    """
+
+    purchases: PurchasePosterior
+    clv: CLVPosterior | None
+    spend: GammaGammaPosterior | None
+    rfm: RfmTable
+    columns: RfmColumns
+    histories: PurchaseHistories
+    scores: pd.DataFrame
+    why_no_value: str
+    question: Question
+    log: Any = None
+    id_map: Any = None
+    backtest: Backtest | None = None
+
+    @property
+    def scale(self) -> TimeScale:
+        """The unit of time."""
+        return self.purchases.scale
+
+    @property
+    def models(self) -> tuple[PurchasePosterior | GammaGammaPosterior, ...]:
+        """The posteriors that there are."""
+        return (self.purchases,) if self.spend is None else (self.purchases, self.spend)
+
+    @property
+    def repeat(self) -> Any:
+        """Which customers came back, shape (N,)."""
+        return self.columns.x > 0
+
+    @property
+    def repeat_spend(self) -> tuple[FloatArray, FloatArray] | None:
+        """Frequency and mean spend of repeat customers with spend > 0; None without money."""
+        m_bar = self.columns.m_bar
+        if m_bar is None:
+            return None
+        used = self.repeat & np.isfinite(m_bar) & (m_bar > 0)
+        return self.columns.x[used], m_bar[used]
+
+    def ages(self, most: int = _MOST_AGES) -> tuple[FloatArray, FloatArray]:
+        """Distinct T and how many customers have them.
+
+        More than ``most`` are gathered into so many groups of neighbours, each standing
+        at its mean: what is averaged over them is smooth in T.
+        """
+        ages, place = np.unique(self.histories.T, return_inverse=True)
+        count = np.bincount(place, weights=self.histories.count).astype(np.float64)
+        if len(ages) <= most:
+            return ages, count
+        group = (np.arange(len(ages)) * most) // len(ages)
+        customers = np.bincount(group, weights=count).astype(np.float64)
+        return np.asarray(np.bincount(group, weights=count * ages) / customers), customers
+
+    def few_draws(self, most: int = FEW_DRAWS) -> dict[str, FloatArray]:
+        """Draws of r, alpha, a, b in columns, evenly spaced over all."""
+        return {name: v[:, None] for name, v in self.purchases.draws(most).items()}
+
+    @property
+    def certain(self) -> bool:
+        """Whether there is no uncertainty to show."""
+        return self.purchases.certain if self.clv is None else self.clv.certain
+
+
+def model_name(posterior: PurchasePosterior | GammaGammaPosterior) -> str:
+    """Name of a model, such as "BG/NBD"; of posteriors made from draws, by their class."""
+    return _MODEL_NAMES.get(posterior.metadata.model, posterior.metadata.model)
+
+
+def prepare(
+    posterior: Any,
+    rfm: RfmTable | pd.DataFrame,
+    question: Question,
+    *,
+    log: Any = None,
+    id_map: Any = None,
+    backtest: Backtest | None = None,
+) -> Study:
+    """Check posterior, table and question, and predict every customer once.
+
+    Raises
+    ------
+    SchemaError
+        It is no posterior of purchases, or the table is not of the right form or empty.
+    TimeUnitError
+        The table's unit of time is another one than the posterior's.
+    DomainError
+        A number is out of range.
+    """
+    purchases, spend = _parts(posterior)
+    _check(question, purchases)
+    table = _table(rfm, purchases.scale)
+    columns = rfm_columns(table, scale=purchases.scale)
+    histories = purchase_histories(columns)
+    clv = None if spend is None else _Remembering(purchases, spend)
+    scores, why = _scores(clv, table, columns, purchases, question)
+    return Study(
+        purchases=purchases,
+        clv=None if why else clv,
+        spend=spend,
+        rfm=table,
+        columns=columns,
+        histories=histories,
+        scores=scores,
+        why_no_value=why,
+        question=question,
+        log=log,
+        id_map=id_map,
+        backtest=backtest,
+    )
+
+
+def _parts(posterior: Any) -> tuple[PurchasePosterior, GammaGammaPosterior | None]:
+    if isinstance(posterior, CLVPosterior):
+        return posterior.purchases, posterior.spend
+    if isinstance(posterior, PurchasePosterior):
+        return posterior, None
+    raise SchemaError(
+        f"Expected a CLVPosterior or a posterior of purchases, found {type(posterior).__name__}: "
+        "the report is about customers' purchases, with or without their spend."
+    )
+
+
+def _check(question: Question, purchases: PurchasePosterior) -> None:
+    check_choice("discounting", question.discounting, ("continuous", "monthly"))
+    if not 0 < question.interval < 1:
+        raise DomainError(f"interval={question.interval!r} must lie between 0 and 1, such as 0.9.")
+    purchases.scale.horizon(question.horizon)
+    purchases.scale.delta(question.discount_rate)
+    purchases.draws(question.draws)
+
+
+def _table(rfm: RfmTable | pd.DataFrame, scale: TimeScale) -> RfmTable:
+    if isinstance(rfm, RfmTable):
+        check_scale(rfm.scale, scale)
+        table = rfm
+    elif isinstance(rfm, pd.DataFrame):
+        table = RfmTable.from_pandas(rfm, time_unit=scale.time_unit, time_scaler=scale.time_scaler)
+    else:
+        raise SchemaError(
+            f"Expected an RfmTable or a pandas DataFrame, found {type(rfm).__name__}: make one "
+            "with rfm_summary(...)."
+        )
+    if not len(table):
+        raise SchemaError("The RFM table has no rows: there is nothing to report.")
+    return table
+
+
+def _scores(
+    clv: CLVPosterior | None,
+    table: RfmTable,
+    columns: RfmColumns,
+    purchases: PurchasePosterior,
+    question: Question,
+) -> tuple[pd.DataFrame, str]:
+    if clv is None:
+        return _purchases_alone(table, columns, purchases, question), (
+            "The posterior is of purchases alone: fit a CLVModel to have values."
+        )
+    if columns.m_bar is None:
+        return _purchases_alone(table, columns, purchases, question), (
+            "The table has no monetary_value: summarise the log with a monetary_value_col."
+        )
+    try:
+        return clv.predict(table, **question.terms()), ""
+    except ClvError as error:
+        return _purchases_alone(table, columns, purchases, question), str(error)
+
+
+def _purchases_alone(
+    table: RfmTable, columns: RfmColumns, purchases: PurchasePosterior, question: Question
+) -> pd.DataFrame:
+    """Predict purchases without any model of spend."""
+    scale = purchases.scale
+    draws = purchases.draws(question.draws)
+    ones = np.ones(len(draws["r"]))
+    neutral: Mapping[str, FloatArray] = {"p": ones, "q": 2.0 * ones, "v": ones}
+    # Only purchases are read, which are not discounted; without end a rate keeps it finite.
+    delta = scale.delta(question.discount_rate or 0.10)
+    future = Future(scale.horizon(question.horizon), delta, None, question.interval, 1.0)
+    rows = predict_rows(
+        Draws(draws, neutral, purchases.formulas),
+        columns.x,
+        columns.t_x,
+        columns.T,
+        np.zeros(len(columns)),
+        future,
+    )
+    names = ("p_alive", "p_purchase", "expected_purchases")
+    frame = {"customer_id": table.table["customer_id"].to_pandas()}
+    return pd.DataFrame(frame | {name: rows[name] for name in names})
+
+
+def bounds(by_draw: FloatArray, question: Question, certain: bool) -> tuple[float, float]:
+    """Equal-tailed interval over draws; NaN where nothing is uncertain."""
+    if certain or len(by_draw) < 2:
+        return math.nan, math.nan
+    tail = (1.0 - question.interval) / 2.0
+    lower, upper = np.quantile(by_draw, [tail, 1.0 - tail])
+    return float(lower), float(upper)

@@ -1,0 +1,82 @@
+"""Numbers as words: the same few ways of writing them in every sentence of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from clvmodels.schema import FloatArray, Horizon, TimeScale
+
+_UNITS = {"h": "hours", "D": "days", "W": "weeks", "M": "months"}
+_HORIZON_UNITS = {"h": "hours", "D": "days", "W": "weeks", "M": "months", "Y": "years"}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number with a few significant digits; whole ones from 1,000 on in full."""
+    if value is None or not math.isfinite(value):
+        return "unavailable" if value is None or math.isnan(value) else "infinite"
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def percent(share: float | None) -> str:
+    """Write a share in percent."""
+    if share is None or not math.isfinite(share):
+        return "unavailable"
+    value = 100.0 * share
+    if value != 0 and abs(value) < 0.1:
+        return f"{value:.1g} %"
+    return f"{value:.0f} %" if abs(value) >= 10 or value == int(value) else f"{value:.1f} %"
+
+
+def money(value: float | None, currency: str = "") -> str:
+    """Write an amount, with its currency where there is one."""
+    if value is None or not math.isfinite(value):
+        return "unavailable"
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
+    return f"{currency}{text}" if len(currency) <= 1 else f"{text} {currency}"
+
+
+def span(lower: str, upper: str) -> str:
+    """Write an interval."""
+    return f"{lower} to {upper}"
+
+
+def listed(items: Sequence[str], *, most: int = 6) -> str:
+    """Join names by commas, and say how many more there are."""
+    shown = list(items[:most])
+    more = len(items) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def unit_of(scale: TimeScale) -> str:
+    """Name the unit of time, such as "days" or "units of 10 days"."""
+    name = _UNITS[scale.time_unit]
+    if scale.time_scaler == 1.0:
+        return name
+    if scale.time_unit == "D" and scale.time_scaler == 7.0:
+        return "weeks"
+    return f"units of {scale.time_scaler:g} {name}"
+
+
+def horizon_of(horizon: Horizon, scale: TimeScale) -> str:
+    """Name a horizon, such as "the next 365 days"."""
+    length = scale.horizon(horizon)
+    if math.isinf(length):
+        return "their whole remaining life"
+    if isinstance(horizon, str):
+        text = horizon.strip()
+        unit = "h" if text[-1] == "H" else text[-1]
+        return f"the next {number(float(text[:-1]), 6)} {_HORIZON_UNITS[unit]}"
+    return f"the next {number(length, 6)} {unit_of(scale)}"
+
+
+def short(values: FloatArray, digits: int = 6) -> list[float | None]:
+    """Round numbers to some significant digits for a figure; None where not finite."""
+    return [
+        float(f"{value:.{digits}g}") if math.isfinite(value) else None
+        for value in np.asarray(values, dtype=np.float64).reshape(-1).tolist()
+    ]
