@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         ModifiedBetaGeoPosterior,
         load_posterior,
     )
+    from clvmodels.reporting import RenderedReport, report
     from clvmodels.rfm import (
         RfmTable,
         rfm_summary,
@@ -82,6 +83,7 @@ _HOME = {
     "ModifiedBetaGeoModel": "models",
     "ModifiedBetaGeoPosterior": "posterior",
     "PosteriorFileError": "errors",
+    "RenderedReport": "reporting",
     "ResumeError": "errors",
     "RfmTable": "rfm",
     "SchemaError": "errors",
@@ -105,6 +107,7 @@ _HOME = {
     "lorenz_curve": "economics",
     "ltv_to_cac": "economics",
     "payback_period": "economics",
+    "report": "reporting",
     "rfm_scores": "economics",
     "rfm_summary": "rfm",
     "rfm_summary_to_parquet": "rfm",
@@ -137,6 +140,7 @@ __all__ = [
     "ModifiedBetaGeoModel",
     "ModifiedBetaGeoPosterior",
     "PosteriorFileError",
+    "RenderedReport",
     "ResumeError",
     "RfmTable",
     "SchemaError",
@@ -161,6 +165,7 @@ __all__ = [
     "lorenz_curve",
     "ltv_to_cac",
     "payback_period",
+    "report",
     "rfm_scores",
     "rfm_summary",
     "rfm_summary_to_parquet",

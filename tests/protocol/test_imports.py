@@ -32,7 +32,8 @@ LAYERS: list[set[str]] = [
     {"interop"},
     {"evaluation"},
     {"diagnostics"},
-    {"plots", "reporting"},
+    {"plots"},
+    {"reporting"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,169 @@
+"""A record as one HTML file that loads nothing.
+
+Jinja2 escapes whatever comes from the record. The Content-Security-Policy allows the
+one style sheet and the one script by their hashes, images from within the page, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clvmodels.diagnostics.record import Figure, Report, Section
+from clvmodels.reporting.figures import Draw, limit_each, make_picture
+from clvmodels.reporting.values import clean
+from clvmodels.reporting.views import (
+    Grid,
+    ShownCheck,
+    check_grid,
+    count_checks,
+    fact_groups,
+    shown_checks,
+    slug,
+    table_grid,
+    worst,
+)
+from clvmodels.verdict import Status
+
+_ALLOWED: Final = (
+    "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFigure:
+    """One figure with the words around it."""
+
+    id: str
+    title: str
+    caption: str
+    alt: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSection:
+    """One section, ready to be laid out."""
+
+    id: str
+    title: str
+    intro: str
+    status: Status | None
+    checks: tuple[ShownCheck, ...]
+    notes: tuple[str, ...]
+    figures: tuple[ShownFigure, ...]
+    tables: tuple[Grid, ...]
+
+
+def render_page(report: Report, draw: Draw | None = None) -> str:
+    """Render a record as one self-contained HTML page.
+
+    Parameters
+    ----------
+    report : Report
+        The record; every number of the page is one of its numbers.
+    draw : callable, optional
+        Makes a matplotlib figure of a record's figure; by default `clvmodels.plots.draw_figure`.
+
+    Returns
+    -------
+    str
+        The same text for the same record.
+    """
+    draw = draw or _own_drawing()
+    style, script = _asset("style.css"), _asset("script.js")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            policy=_ALLOWED.format(style=_hash(style), script=_hash(script)),
+            style=Markup(style),
+            script=Markup(script),
+            facts=fact_groups(report),
+            checks=check_grid(report.checks),
+            checks_title=count_checks(report.checks),
+            sections=[_section(section, report, draw) for section in report.sections],
+            version=_version(report),
+        )
+    )
+
+
+def _section(section: Section, report: Report, draw: Draw) -> ShownSection:
+    limit = limit_each(len(report.figures))
+    return ShownSection(
+        id=f"section-{slug(section.key)}",
+        title=section.title,
+        intro=section.intro,
+        status=worst(section.checks),
+        checks=shown_checks(section),
+        notes=section.notes,
+        figures=tuple(_figure(figure, draw, limit) for figure in section.figures),
+        tables=tuple(table_grid(table, report) for table in section.tables),
+    )
+
+
+def _figure(figure: Figure, draw: Draw, max_bytes: int) -> ShownFigure:
+    picture = make_picture(figure, draw, max_bytes=max_bytes)
+    return ShownFigure(
+        f"figure-{slug(figure.key)}",
+        figure.title,
+        figure.caption,
+        figure.alt,
+        picture.uri,
+        picture.width,
+        picture.height,
+    )
+
+
+def _own_drawing() -> Draw:
+    from clvmodels.plots import draw_figure
+
+    return draw_figure
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("clvmodels.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _printable(value: Any) -> Any:
+    """What HTML does not take is replaced, wherever it comes from."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _asset(name: str) -> str:
+    text = (files("clvmodels.reporting") / "templates" / name).read_text(encoding="utf-8")
+    return text.replace("\r\n", "\n")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _version(report: Report) -> str:
+    """The version that made the record, where it says so."""
+    versions: Any = report.provenance.get("versions", {})
+    found = versions.get("clvmodels") if isinstance(versions, dict) else None
+    return str(found or report.provenance.get("clvmodels") or "")

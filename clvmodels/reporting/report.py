@@ -1,0 +1,181 @@
+"""From a posterior to a report that shows itself, and is written whole or not at all."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels.diagnostics.record import Report
+from clvmodels.errors import SchemaError
+from clvmodels.reporting.json import to_json
+from clvmodels.reporting.page import render_page
+from clvmodels.reporting.text import render_text
+
+if TYPE_CHECKING:
+    from clvmodels.evaluation import Backtest
+    from clvmodels.posterior import BetaGeoPosterior, CLVPosterior
+    from clvmodels.rfm import RfmTable
+
+_FRAME: Final = (
+    '<iframe srcdoc="{page}" title="{title}" sandbox="allow-scripts" '
+    'width="100%" height="800" style="border: 1px solid #b9c1c9"></iframe>'
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RenderedReport:
+    """A report as a page; notebooks display it, and ``print`` writes it as text.
+
+    Attributes
+    ----------
+    record : Report
+        Every number that is shown.
+    html : str
+        One self-contained page.
+    """
+
+    record: Report
+    html: str
+
+    @property
+    def json(self) -> str:
+        """The record as strict JSON."""
+        return to_json(self.record)
+
+    @property
+    def text(self) -> str:
+        """The record as text, 100 columns wide."""
+        return render_text(self.record)
+
+    def save(
+        self, path: str | os.PathLike[str], *, json: str | os.PathLike[str] | None = None
+    ) -> Path:
+        """Write the page, and the record as JSON: both whole, or neither.
+
+        Parameters
+        ----------
+        path : path-like
+            The HTML file, ``.html`` or ``.htm``.
+        json : path-like, optional
+            The JSON file, ``.json``.
+
+        Returns
+        -------
+        Path
+            Of the page.
+
+        Raises
+        ------
+        SchemaError
+            A name has another suffix, or is a folder's.
+        OSError
+            The folder cannot be written to.
+        """
+        check_outputs(path, json)
+        write_report(self, path, json)
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        return _FRAME.format(page=html.escape(self.html), title=html.escape(self.record.title))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        verdict = self.record.verdict
+        return f"<RenderedReport {self.record.title!r}: {verdict.status}, {verdict.headline!r}>"
+
+
+def render(record: Report) -> RenderedReport:
+    """Render a record, such as one that was read from JSON."""
+    return RenderedReport(record, render_page(record))
+
+
+def report(
+    posterior: CLVPosterior | BetaGeoPosterior,
+    rfm: RfmTable,
+    *,
+    log: Any = None,
+    backtest: Backtest | str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    json: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> RenderedReport:
+    """Judge a fit, and render what was found as one page.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior or BetaGeoPosterior
+    rfm : RfmTable
+        The customers that it was fitted to.
+    log : optional
+        The log of the table, for what a table cannot tell.
+    backtest : optional
+        A backtest of the same model, or the folder that it was saved in.
+    output, json : path-like, optional
+        Files to write the page and the record to: both whole, or neither.
+    **options
+        Those of `clvmodels.diagnostics.diagnose`.
+
+    Returns
+    -------
+    RenderedReport
+        Displays itself in notebooks.
+
+    Raises
+    ------
+    ClvError
+        Table and posterior do not go together, or an option is wrong. A fit that failed
+        is no error: the report says so.
+    """
+    from clvmodels.diagnostics import diagnose
+
+    check_outputs(output, json)
+    rendered = render(diagnose(posterior, rfm, log=log, backtest=backtest, **options))
+    write_report(rendered, output, json)
+    return rendered
+
+
+def write_report(
+    rendered: RenderedReport,
+    output: str | os.PathLike[str] | None,
+    json: str | os.PathLike[str] | None,
+) -> None:
+    """Write the page, the record, both or neither."""
+    pages = {} if output is None else {Path(output): rendered.html}
+    records = {} if json is None else {Path(json): rendered.json}
+    write_together(pages | records)
+
+
+def check_outputs(
+    output: str | os.PathLike[str] | None, json: str | os.PathLike[str] | None
+) -> None:
+    """Refuse outputs that cannot be written, before any work is done."""
+    wanted = ((output, (".html", ".htm")), (json, (".json",)))
+    paths = [(Path(path), suffixes) for path, suffixes in wanted if path is not None]
+    for path, suffixes in paths:
+        if not path.name.lower().endswith(suffixes):
+            raise SchemaError(f"The output {path} must end in {' or '.join(suffixes)}.")
+        if path.is_dir():
+            raise SchemaError(f"The output {path} is a folder: name a file.")
+    for path, _ in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(13, "No permission to write there", str(path.parent))
+
+
+def write_together(contents: Mapping[Path, str]) -> None:
+    """Write files under other names, and give them their own once all are whole."""
+    aside = {path: path.with_name(f".{os.getpid()}-{path.name}") for path in contents}
+    try:
+        for path, text in contents.items():
+            aside[path].write_text(text, encoding="utf-8", newline="\n")
+        for path in contents:
+            os.replace(aside[path], path)
+    finally:
+        for path in aside.values():
+            path.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"use strict";
+// Tables sort where scripts run, and are plain tables where they do not.
+(() => {
+  const announcer = document.getElementById("announcer");
+  const collator = new Intl.Collator(document.documentElement.lang, { numeric: true });
+  const next = { none: "ascending", ascending: "descending", descending: "none" };
+  const arrows = { none: "↕", ascending: "↑", descending: "↓" };
+  const words = { ascending: "ascending", descending: "descending", none: "back in its first order" };
+
+  // Numbers as numbers, words as words, and what is missing last, whichever way.
+  function compare(a, b, sign) {
+    if (a.missing || b.missing) return a.missing - b.missing;
+    if (a.number !== null && b.number !== null) return sign * (a.number - b.number);
+    return sign * collator.compare(a.text, b.text);
+  }
+
+  function keyOf(row, column) {
+    const cell = row.cells[column];
+    const text = cell.textContent.trim();
+    const raw = cell.dataset.value;
+    const number = raw === undefined || Number.isNaN(Number(raw)) ? null : Number(raw);
+    return { row, text, number, missing: number === null && (text === "" || text === "\u2013") };
+  }
+
+  function sort(table, rows, column, direction) {
+    const keys = rows.map((row) => keyOf(row, column));
+    const sign = direction === "descending" ? -1 : 1;
+    if (direction !== "none") keys.sort((a, b) => compare(a, b, sign));
+    table.tBodies[0].append(...keys.map((key) => key.row));
+  }
+
+  function mark(headings, chosen, direction) {
+    for (const heading of headings) {
+      const state = heading === chosen ? direction : "none";
+      if (state === "none") heading.removeAttribute("aria-sort");
+      else heading.setAttribute("aria-sort", state);
+      heading.querySelector(".arrow").textContent = arrows[state];
+    }
+  }
+
+  function prepare(table) {
+    const rows = [...table.tBodies[0].rows];
+    const headings = [...table.tHead.rows[0].cells];
+    headings.forEach((heading, column) => {
+      const name = heading.textContent;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      const arrow = document.createElement("span");
+      arrow.className = "arrow";
+      arrow.setAttribute("aria-hidden", "true");
+      arrow.textContent = arrows.none;
+      button.append(arrow);
+      heading.append(button);
+      button.addEventListener("click", () => {
+        const direction = next[heading.getAttribute("aria-sort") ?? "none"];
+        sort(table, rows, column, direction);
+        mark(headings, heading, direction);
+        announcer.textContent =
+          direction === "none" ? `Table ${words.none}` : `Sorted by ${name}, ${words[direction]}`;
+      });
+    });
+  }
+
+  // A box is a stop for the keyboard only where there is something to scroll.
+  function stops() {
+    for (const box of document.querySelectorAll(".scroll, pre.note")) {
+      const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      if (scrolls) box.setAttribute("tabindex", "0");
+      else box.removeAttribute("tabindex");
+    }
+  }
+
+  document.querySelectorAll("table[data-sortable]").forEach(prepare);
+  stops();
+  addEventListener("resize", stops);
+})();

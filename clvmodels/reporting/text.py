@@ -1,0 +1,164 @@
+"""A record as text for the terminal."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as Layout
+from rich.text import Text
+
+from clvmodels.diagnostics.record import Fact, Report, Section, Table
+from clvmodels.reporting.values import NUMERIC, clean, one_line, write
+from clvmodels.reporting.views import count_checks
+from clvmodels.verdict import Check
+
+MARKS: Final = {"pass": "ok", "warn": "WARN", "fail": "FAIL", "unavailable": "n/a"}
+MAX_ROWS: Final = 40  # of one table
+_NARROWEST: Final = 40
+
+
+def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
+    """Write a record as lines for a terminal.
+
+    Parameters
+    ----------
+    report : Report
+    width : int
+        Columns; 40 at least.
+    whole : bool
+        With the sections; else verdict, figures of the first screen and checks alone.
+
+    Returns
+    -------
+    str
+        Plain text without colours or control codes, whatever the data holds.
+    """
+    width = max(width, _NARROWEST)
+    lines = [one_line(report.title), "", *_verdict(report, width), ""]
+    lines += _facts(report, width)
+    if report.checks:
+        lines += [f"{count_checks(report.checks)}", "", *_checks(report.checks, width), ""]
+    if whole:
+        for section in report.sections:
+            lines += _section(section, report, width)
+    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+
+
+def _verdict(report: Report, width: int) -> list[str]:
+    verdict = report.verdict
+    lines = _wrap(f"{MARKS[verdict.status]}: {verdict.headline}", width)
+    for sentence in verdict.sentences:
+        lines += _wrap(sentence, width)
+    return lines
+
+
+def _facts(report: Report, width: int) -> list[str]:
+    if not report.facts:
+        return []
+    rows = [_fact(fact, report) for fact in report.facts]
+    return [*_grid(("", "", ""), (False, True, True), rows, width), ""]
+
+
+def _fact(fact: Fact, report: Report) -> tuple[str, str, str]:
+    units = {"currency": report.currency, "time_unit": report.time_unit}
+    value = write(fact.value, fact.format, **units)
+    if fact.lower is None and fact.upper is None:
+        return fact.label, value, ""
+    lower, upper = (write(bound, fact.format) for bound in (fact.lower, fact.upper))
+    return fact.label, value, f"{lower} to {upper}"
+
+
+def _checks(checks: Sequence[Check], width: int) -> list[str]:
+    rows = [
+        (c.name, MARKS[c.status], write(c.value, "number"), write(c.limit, "number"))
+        for c in checks
+    ]
+    headings, numeric = ("check", "", "value", "limit"), (False, True, True, True)
+    lines = _grid(headings, numeric, rows, width)
+    for check in checks:
+        if check.status != "pass":
+            text = f"{MARKS[check.status]}: {check.name}. {check.advice}"
+            lines += ["", *_wrap(text, width)]
+    return lines
+
+
+def _section(section: Section, report: Report, width: int) -> list[str]:
+    title = one_line(section.title)
+    lines = [title, "=" * min(len(title), width), ""]
+    lines += [*_wrap(section.intro, width), ""] if section.intro else []
+    for note in section.notes:
+        lines += [*_note(note, width), ""]
+    for figure in section.figures:
+        lines += [*_wrap(f"Figure: {figure.title}", width), *_wrap(figure.alt, width), ""]
+    for table in section.tables:
+        lines += _table(table, report, width)
+    return lines
+
+
+def _note(note: str, width: int) -> list[str]:
+    if "\n" in note:
+        return [f"    {one_line_of_code(line)}" for line in note.split("\n")]
+    return _wrap(f"Note: {note}", width)
+
+
+def one_line_of_code(line: str) -> str:
+    """A line that keeps its blanks."""
+    return clean(line).rstrip()
+
+
+def _table(table: Table, report: Report, width: int) -> list[str]:
+    formats = [table.formats.get(name, "text") for name in table.columns]
+    units = {"money": report.currency, "duration": report.time_unit}
+    headings = [
+        f"{name} ({units[how]})" if units.get(how) else name
+        for name, how in zip(table.columns, formats, strict=True)
+    ]
+    rows = [
+        [write(value, how) for value, how in zip(row, formats, strict=True)]
+        for row in table.rows[:MAX_ROWS]
+    ]
+    lines = [*_wrap(table.title, width), ""]
+    lines += _grid(headings, [how in NUMERIC for how in formats], rows, width)
+    if len(table.rows) > MAX_ROWS:
+        lines.append(f"  ... {len(table.rows) - MAX_ROWS:,} rows more")
+    return [*lines, "", *_wrap(table.caption, width), *([""] if table.caption else [])]
+
+
+def _grid(
+    headings: Sequence[str],
+    numeric: Sequence[bool],
+    rows: Iterable[Sequence[str]],
+    width: int,
+) -> list[str]:
+    """Lay out cells; words fold where the terminal is narrow, figures do not."""
+    layout = Layout(
+        box=box.SIMPLE_HEAD if any(headings) else None,
+        show_header=any(headings),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for name, is_figure in zip(headings, numeric, strict=True):
+        layout.add_column(
+            Text(one_line(name)),
+            justify="right" if is_figure else "left",
+            vertical="bottom",
+            overflow="fold",
+            no_wrap=is_figure and len(numeric) <= 4,
+        )
+    for row in rows:
+        layout.add_row(*(Text(one_line(cell)) for cell in row))
+    file = io.StringIO()
+    console = Console(file=file, width=width, color_system=None, legacy_windows=False)
+    console.print(Padding(layout, (0, 0, 0, 2), expand=False))
+    return file.getvalue().rstrip("\n").split("\n")
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    # Long names are broken: a line is never wider than the terminal.
+    return textwrap.wrap(one_line(text), width, break_on_hyphens=False)

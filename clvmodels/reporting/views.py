@@ -1,0 +1,200 @@
+"""What the template shows of a record: cells of text, each with the number behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
+from clvmodels.reporting.values import NUMERIC, is_number, write
+from clvmodels.verdict import Check, Status
+
+MAX_ROWS: Final = 1000  # of one table; the record has all
+MAX_TEXT: Final = 400  # letters of one cell
+LONG: Final = 25  # rows from which a table scrolls in its own box
+_GROUPS: Final = {
+    "worth": "What the base is worth",
+    "active": "Who bought repeatedly",
+    "one-time": "Who bought only once",
+    "base": "The base",
+}
+_ORDER: Final[tuple[Status, ...]] = ("fail", "warn", "unavailable", "pass")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value: as it is read, and the number behind it (None for words)."""
+
+    text: str
+    raw: str | None = None
+    numeric: bool = False
+    status: str = ""
+    header: bool = False
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One heading, and the unit of what stands below."""
+
+    name: str
+    numeric: bool
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One table, ready to be laid out."""
+
+    id: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    cut: str = ""
+
+    @property
+    def sortable(self) -> bool:
+        """Whether there is anything to sort."""
+        return len(self.rows) > 2
+
+    @property
+    def long(self) -> bool:
+        """Whether it scrolls in a box of its own."""
+        return len(self.rows) > LONG
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFact:
+    """One figure of the first screen."""
+
+    label: str
+    value: Cell
+    lower: Cell
+    upper: Cell
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactGroup:
+    """Figures of the first screen that belong together."""
+
+    key: str
+    title: str
+    facts: tuple[ShownFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCheck:
+    """One check, beside the section that it judges."""
+
+    name: str
+    value: Cell
+    limit: Cell
+    status: Status
+    advice: str
+
+
+def fact_groups(report: Report) -> list[FactGroup]:
+    """The first screen's figures by group, in the order in which they are read."""
+    groups = []
+    for key, title in _GROUPS.items():
+        facts = tuple(_fact(fact, report) for fact in report.facts if fact.group == key)
+        if facts:
+            groups.append(FactGroup(key, title, facts))
+    return groups
+
+
+def check_grid(checks: Sequence[Check]) -> Grid:
+    """All checks as a table, in reading order."""
+    columns = (
+        Column("Status", numeric=False),
+        Column("Check", numeric=False),
+        Column("Value", numeric=True),
+        Column("Limit", numeric=True),
+    )
+    return Grid("checks", "Checks", "", columns, tuple(_check_row(check) for check in checks))
+
+
+def count_checks(checks: Sequence[Check]) -> str:
+    """A heading that counts the checks by status, the worst first."""
+    names = {"fail": "failed", "warn": "to mind", "unavailable": "not available", "pass": "passed"}
+    counts = {status: sum(check.status == status for check in checks) for status in _ORDER}
+    parts = [f"{number} {names[status]}" for status, number in counts.items() if number]
+    return f"{len(checks)} checks: {', '.join(parts)}"
+
+
+def shown_checks(section: Section) -> tuple[ShownCheck, ...]:
+    """The checks of a section."""
+    return tuple(
+        ShownCheck(c.name, _number(c.value), _number(c.limit), c.status, c.advice)
+        for c in section.checks
+    )
+
+
+def worst(checks: Sequence[Check]) -> Status | None:
+    """The status that a reader should know of first; None where there are no checks."""
+    return min((check.status for check in checks), key=_ORDER.index, default=None)
+
+
+def table_grid(table: Table, report: Report) -> Grid:
+    """One table; what is too long for a page is cut, and said to be."""
+    formats = [table.formats.get(name, "text") for name in table.columns]
+    columns = tuple(
+        Column(name, how in NUMERIC, _unit(how, report))
+        for name, how in zip(table.columns, formats, strict=True)
+    )
+    rows = tuple(
+        tuple(
+            _cell(value, how, header=place == 0)
+            for place, (value, how) in enumerate(zip(row, formats, strict=True))
+        )
+        for row in table.rows[:MAX_ROWS]
+    )
+    cut = ""
+    if len(table.rows) > MAX_ROWS:
+        cut = (
+            f"The first {MAX_ROWS:,} of {len(table.rows):,} rows; "
+            "all are in the same report as JSON."
+        )
+    return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut)
+
+
+def slug(key: str) -> str:
+    """A key as part of an id, to which references in a page must not break."""
+    return re.sub(r"[^0-9A-Za-z_-]+", "-", key)
+
+
+def _unit(how: Format, report: Report) -> str:
+    return {"money": report.currency, "duration": report.time_unit}.get(how, "")
+
+
+def _fact(fact: Fact, report: Report) -> ShownFact:
+    value, lower, upper = (
+        _cell(v, fact.format, currency=report.currency, time_unit=report.time_unit)
+        for v in (fact.value, fact.lower, fact.upper)
+    )
+    return ShownFact(fact.label, value, lower, upper, fact.note)
+
+
+def _check_row(check: Check) -> tuple[Cell, ...]:
+    status = Cell(check.status, status=check.status)
+    name = Cell(check.name, header=True, more=check.advice)
+    return (status, name, _number(check.value), _number(check.limit))
+
+
+def _number(value: float | None) -> Cell:
+    return _cell(value, "number")
+
+
+def _cell(value: Any, how: Format, *, header: bool = False, **units: str) -> Cell:
+    if how == "status" and value in _ORDER:
+        return Cell(str(value), status=str(value), header=header)
+    numeric = how in NUMERIC
+    text = write(value, how, **units)
+    raw = repr(value) if numeric and is_number(value) and text else None
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]} ... ({len(text):,} letters)"
+    return Cell(text, raw, numeric, header=header)
