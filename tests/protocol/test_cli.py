@@ -336,7 +336,7 @@ def test_a_bug_keeps_its_traceback(files: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_failed_write_leaves_the_old_file(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def half(out: ParquetWriter, *_: object) -> None:
+    def half(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     Path("scores.parquet").write_bytes(b"old")
