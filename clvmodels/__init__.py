@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels import datasets, economics, simulate
+    from clvmodels import datasets, economics, simulate, spark
     from clvmodels.audit import Audit
     from clvmodels.economics import (
         ActionLists,
@@ -118,6 +118,7 @@ _HOME = {
     "simple_clv_per_customer": "economics",
     "simple_sensitivity": "economics",
     "simulate": "simulate",
+    "spark": "spark",
     "tier_movement": "economics",
     "tier_report": "economics",
     "top_shares": "economics",
@@ -176,6 +177,7 @@ __all__ = [
     "simple_clv_per_customer",
     "simple_sensitivity",
     "simulate",
+    "spark",
     "tier_movement",
     "tier_report",
     "top_shares",
