@@ -16,7 +16,7 @@ a path are simulated in units of v + x m_bar, so that one simulation serves all 
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,6 @@ from clvmodels.formulas._jit import compiled
 from clvmodels.predict.chunks import Chunk
 from clvmodels.predict.random import State, bits_of, exponential, gamma, hashed, uniform
 from clvmodels.schema import FloatArray
-
-_GOLDEN: Final = 0.6180339887498949
 
 
 class Outcomes(NamedTuple):
@@ -76,44 +74,67 @@ def leaves(k: float, a: float, B: float, state: State) -> bool:
     return uniform(state) * (a + B + k) < a
 
 
+class Walk(NamedTuple):
+    """What happened on one path.
+
+    Attributes
+    ----------
+    orders : float
+        Discounted sum of the amounts, in units of 1 / nu.
+    bought : int
+        Purchases.
+    stays : bool
+        Whether the customer is alive at the end of the horizon.
+    """
+
+    orders: float
+    bought: int
+    stays: bool
+
+
 @compiled
-def unit_value(
+def walk(
     first: float,
     end: float,
     living: tuple[float, float, float, float],
-    spend: tuple[float, float],
+    p: float,
     outcomes: Outcomes,
     state: State,
-) -> float:
-    """Discounted value of a path from its first purchase on, in units of v + x m_bar.
+    times: FloatArray,
+    amounts: FloatArray,
+) -> Walk:
+    """Follow a living customer from the first purchase after T on.
 
     Parameters
     ----------
     first, end : float
-        Return ln((A + t) / A) of the first purchase and of the horizon.
+        ln((A + t) / A) of the first purchase and of the horizon.
     living : tuple
         R, A, a, B.
-    spend : tuple
-        p, and q + p x.
+    p : float
+        Shape of one order.
     outcomes : Outcomes
     state : ndarray
         Of the random numbers.
+    times, amounts : ndarray
+        Are filled as far as they reach: time since T, and amount in units of 1 / nu.
     """
     R, A, a, B = living
-    k, growth, total = 0.0, first, 0.0
-    while growth <= end:
-        worth = discount(A * math.expm1(growth), outcomes.delta, outcomes.month)
-        total += worth * gamma(spend[0], state)
-        if leaves(k, a, B, state):
-            break
-        k += 1.0
-        growth += exponential(state) / (R + k)
-    return total / gamma(spend[1], state)
+    count, growth, total, stays = 0, first, 0.0, True
+    while stays and growth <= end:
+        t, order = A * math.expm1(growth), gamma(p, state)
+        if count < times.size:
+            times[count], amounts[count] = t, order
+        total += order * discount(t, outcomes.delta, outcomes.month)
+        stays = not leaves(float(count), a, B, state)
+        count += 1
+        growth += exponential(state) / (R + count)
+    return Walk(total, count, stays)
 
 
 @compiled
 def fill_unit_values(
-    chunk: Chunk, pair: int, x: float, outcomes: Outcomes, buys: FloatArray, out: FloatArray
+    chunk: Chunk, pair: int, x: float, outcomes: Outcomes, out: FloatArray
 ) -> None:
     """Simulate the living of one (x, T) who buy in the horizon.
 
@@ -124,25 +145,18 @@ def fill_unit_values(
         Which (x, T).
     x : float
     outcomes : Outcomes
-    buys : ndarray, shape (S,)
-        Is filled with P(a purchase | alive) by draw.
     out : ndarray, shape (per_draw, S)
         Is filled with discounted values in units of v + x m_bar, given a purchase.
     """
-    k, state = chunk.x_of_pair[pair], np.empty(1, dtype=np.uint64)
-    seed = hashed(hashed(outcomes.seed, bits_of(x)), bits_of(chunk.T[pair]))
-    state[0] = seed
-    shift = uniform(state)
-    for j in range(outcomes.per_draw):
-        for d in range(buys.size):
-            R, A = chunk.power[k, d], chunk.alpha[d] + chunk.T[pair]
-            end = math.log1p(outcomes.horizon / A)
-            buys[d] = -math.expm1(-R * end)
-            # Golden steps spread the first purchases evenly; each alone is uniform.
-            number = j * buys.size + d
-            u = (shift + number * _GOLDEN) % 1.0
-            state[0] = hashed(seed, np.uint64(number))
-            living = (R, A, chunk.a[d], chunk.stays[k, d])
-            spend = (outcomes.p[d], outcomes.q[d] + outcomes.p[d] * x)
-            first = min(first_growth(u, R, buys[d]), end)
-            out[j, d] = unit_value(first, end, living, spend, outcomes, state)
+    k, state, S = chunk.x_of_pair[pair], np.empty(1, dtype=np.uint64), chunk.a.size
+    seed, none = hashed(hashed(outcomes.seed, bits_of(x)), bits_of(chunk.T[pair])), np.empty(0)
+    for d in range(S):
+        R, A = chunk.power[k, d], chunk.alpha[d] + chunk.T[pair]
+        end = math.log1p(outcomes.horizon / A)
+        buys = -math.expm1(-R * end)
+        living, shape = (R, A, chunk.a[d], chunk.stays[k, d]), outcomes.q[d] + outcomes.p[d] * x
+        for j in range(outcomes.per_draw):
+            state[0] = hashed(seed, np.uint64(j * S + d))
+            first = min(first_growth(uniform(state), R, buys), end)
+            path = walk(first, end, living, outcomes.p[d], outcomes, state, none, none)
+            out[j, d] = path.orders / gamma(shape, state)

@@ -8,6 +8,7 @@ no path is wasted on nothing.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -41,11 +42,13 @@ class Customers(NamedTuple):
 
 
 @compiled
-def _fill_weights(alive: FloatArray, buys: FloatArray, weight: FloatArray) -> float:
+def _fill_weights(
+    alive: FloatArray, power: FloatArray, ratio: FloatArray, weight: FloatArray
+) -> float:
     """Probability of each path, and of a purchase at all."""
     paths, total = weight.size, 0.0
     for d in range(alive.size):
-        share = alive[d] * buys[d] / paths
+        share = alive[d] * -math.expm1(-power[d] * math.log1p(ratio[d])) / paths
         total += share
         for i in range(d, paths, alive.size):
             weight[i] = share
@@ -128,7 +131,7 @@ def value_quantiles(
         Is filled in the rows of these histories.
     """
     S = chunk.a.size
-    buys, unit = np.empty(S), np.empty((outcomes.per_draw, S))
+    unit = np.empty((outcomes.per_draw, S))
     weight, value, work = np.empty(unit.size), np.empty(unit.size), np.empty(unit.size)
     log_age, ratio, alive, last = np.empty(S), np.empty(S), np.empty(S), -1
     for h in range(chunk.x_of.size):
@@ -136,9 +139,9 @@ def value_quantiles(
         if pair != last:
             last = pair
             enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
-            fill_unit_values(chunk, pair, x, outcomes, buys, unit)
+            fill_unit_values(chunk, pair, x, outcomes, unit)
         enter_alive(chunk, h, log_age, alive)
-        some = _fill_weights(alive, buys, weight)
+        some = _fill_weights(alive, chunk.power[chunk.x_of[h]], ratio, weight)
         first = customers.rows[customers.start[h]]
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
@@ -149,3 +152,60 @@ def value_quantiles(
                 _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
                 work[:] = weight
             _customer_quantiles(i, some, value, work, tails, out)
+
+
+@compiled
+def _squared_gap(low: float, high: float, y: float, F: float) -> float:
+    """Integral of (F - [z >= y])^2 for z from low to high."""
+    return max(min(high, y) - low, 0.0) * F * F + max(high - max(low, y), 0.0) * (1.0 - F) ** 2
+
+
+@compiled
+def _score(
+    value: FloatArray, weight: FloatArray, some: float, y: float
+) -> tuple[float, float, float]:
+    """CRPS of y, P(value < y) and P(value = y) of the weighted paths."""
+    F, before, crps, below = 1.0 - some, 0.0, 0.0, 0.0
+    for i in np.argsort(value):
+        crps += _squared_gap(before, value[i], y, F)
+        if value[i] < y:
+            below += weight[i]
+        before = value[i]
+        F += weight[i]
+    crps += _squared_gap(before, max(before, y), y, 1.0)
+    if y > 0.0:
+        return crps, below + (1.0 - some), 0.0
+    return crps, 0.0, 1.0 - some
+
+
+@compiled
+def value_scores(
+    chunk: Chunk, customers: Customers, outcomes: Outcomes, y: FloatArray, out: FloatArray
+) -> None:
+    """How what happened lies in every customer's distribution.
+
+    Parameters
+    ----------
+    chunk, customers, outcomes
+        Who, and what is simulated.
+    y : ndarray, shape (N,)
+        Values that came about, without margin.
+    out : ndarray, shape (3, N)
+        CRPS, P(value < y) and P(value = y) are filled in the rows of these histories.
+    """
+    S = chunk.a.size
+    unit = np.empty((outcomes.per_draw, S))
+    weight, value = np.empty(unit.size), np.empty(unit.size)
+    log_age, ratio, alive, last = np.empty(S), np.empty(S), np.empty(S), -1
+    for h in range(chunk.x_of.size):
+        pair, x = chunk.pair_of[h], customers.x[h]
+        if pair != last:
+            last = pair
+            enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
+            fill_unit_values(chunk, pair, x, outcomes, unit)
+        enter_alive(chunk, h, log_age, alive)
+        some = _fill_weights(alive, chunk.power[chunk.x_of[h]], ratio, weight)
+        for r in range(customers.start[h], customers.start[h + 1]):
+            i = customers.rows[r]
+            _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
+            out[0, i], out[1, i], out[2, i] = _score(value, weight, some, y[i])

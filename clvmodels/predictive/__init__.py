@@ -1,8 +1,17 @@
 """What customers will actually do: distributions of outcomes, not of expectations."""
 
 from clvmodels.predictive.counts import CountDistribution, count_distribution
+from clvmodels.predictive.future import FuturePaths, simulate_future
+from clvmodels.predictive.portfolio import Portfolio, portfolio
+from clvmodels.predictive.values import ValueDistribution, value_distribution
 
 __all__ = [
     "CountDistribution",
+    "FuturePaths",
+    "Portfolio",
+    "ValueDistribution",
     "count_distribution",
+    "portfolio",
+    "simulate_future",
+    "value_distribution",
 ]

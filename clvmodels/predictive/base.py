@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.errors import DomainError
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.grouping import Groups
 from clvmodels.predict.outcomes import check_finite
@@ -40,3 +41,26 @@ def history_of_rows(groups: Groups) -> IntArray:
     position = np.empty(len(groups.rows), dtype=np.int64)
     position[groups.rows] = np.repeat(np.arange(len(groups.x)), np.diff(groups.start))
     return position
+
+
+def check_probabilities(probability: npt.ArrayLike) -> FloatArray:
+    """Return probabilities between 0 and 1, both excluded, as an array of at most one axis."""
+    wanted = np.asarray(probability, dtype=np.float64)
+    if wanted.ndim > 1 or not ((wanted > 0) & (wanted < 1)).all():
+        raise DomainError(f"probability={probability!r} must lie between 0 and 1.")
+    return wanted
+
+
+def row_keys(customer_id: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
+    """Hash every customer's id; rows that share one are told apart by their order.
+
+    A customer's random numbers depend on this key, and so not on the other rows.
+    """
+    import pandas as pd
+
+    ids = pd.Series(customer_id)
+    if ids.dtype == object:
+        ids = ids.map(str)
+    keys = pd.util.hash_array(ids.to_numpy())
+    again = pd.Series(keys).groupby(keys).cumcount().to_numpy().astype(np.uint64)
+    return np.asarray(keys + again * np.uint64(0x9E3779B97F4A7C15), dtype=np.uint64)

@@ -20,6 +20,7 @@ from clvmodels.predict.grouping import Groups, group_rows
 from clvmodels.predict.outcomes import TOO_MANY
 from clvmodels.predictive.base import (
     IntArray,
+    check_probabilities,
     finite_horizon,
     history_of_rows,
     purchase_draws,
@@ -129,9 +130,7 @@ class CountDistribution:
         ndarray, shape (N,) or (K, N)
             Whole numbers.
         """
-        wanted = np.asarray(probability, dtype=np.float64)
-        if not ((wanted > 0) & (wanted < 1)).all():
-            raise DomainError(f"probability={probability!r} must lie between 0 and 1.")
+        wanted = check_probabilities(probability)
         found = quantiles_of_counts(self.survival, self.start, 1.0 - np.atleast_1d(wanted))
         rows = found[:, self.history]
         return rows[0] if wanted.ndim == 0 else rows

@@ -1,0 +1,216 @@
+"""Purchase paths: what could happen to every customer, purchase by purchase."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.cores import available_cores
+from clvmodels.errors import DomainError
+from clvmodels.histories import RfmColumns
+from clvmodels.posterior import CLVPosterior
+from clvmodels.predict import Draws, Predictor
+from clvmodels.predict.chunks import chunk_of, chunks
+from clvmodels.predict.futures import follow
+from clvmodels.predict.grouping import Groups, group_rows
+from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
+from clvmodels.predict.paths import Outcomes
+from clvmodels.predictive.base import row_keys
+from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+_MOST_CELLS: Final = 5e7
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FuturePaths:
+    """Simulated futures of all customers, who share the parameters of a path.
+
+    Attributes
+    ----------
+    purchases : DataFrame
+        One row per simulated purchase: path, customer_id, time (since the end of
+        observation, in the posterior's unit), amount (neither discounted nor times
+        margin); ordered by customer in the table's order, path and time.
+    draw : ndarray of int, shape (paths,)
+        Which posterior draw, of those used, each path has.
+    customer_id : ndarray, shape (N,)
+    counts : ndarray of int, shape (N, paths)
+        Purchases within the horizon.
+    values : ndarray, shape (N, paths)
+        Discounted value x margin.
+    """
+
+    purchases: pd.DataFrame
+    draw: npt.NDArray[np.int64]
+    customer_id: npt.NDArray[np.generic]
+    counts: npt.NDArray[np.int64] = field(repr=False)
+    values: FloatArray = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"<FuturePaths: {len(self.draw):,} paths of {len(self.customer_id):,} customers, "
+            f"{len(self.purchases):,} purchases>"
+        )
+
+    def totals(self) -> pd.DataFrame:
+        """Buyers, purchases and value of all customers together, one row per path."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "path": np.arange(len(self.draw)),
+                "buyers": (self.counts > 0).sum(axis=0),
+                "purchases": self.counts.sum(axis=0),
+                "value": self.values.sum(axis=0),
+            }
+        )
+
+
+def simulate_future(
+    rfm: RfmTable | pd.DataFrame,
+    posterior: CLVPosterior,
+    horizon: Horizon = "365D",
+    *,
+    paths: int = 100,
+    random_seed: int = 0,
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    draws: int = 500,
+    threads: int | None = None,
+) -> FuturePaths:
+    """Simulate what the customers of a base will do: every purchase, on some paths.
+
+    Exact simulation of the process given the data: a customer is alive or not; if alive,
+    has lambda ~ Gamma(r + x, alpha + T) and p ~ Beta(a, b + x) (b + x + 1 for MBG/NBD)
+    and buys until the horizon or until dropping out at a purchase; orders are
+    Gamma(p, nu), nu ~ Gamma(q + p x, v + x m_bar).
+
+    Parameters
+    ----------
+    rfm : RfmTable or DataFrame
+        Customers, in the posterior's unit of time, with monetary_value.
+    posterior : CLVPosterior
+        Of purchases and spend.
+    horizon : str or float
+        "365D", "52W", "12M" or a number in the table's unit; finite.
+    paths : int
+        Simulated futures. Path k takes draw k modulo the number of draws used, so that
+        all customers share its parameters.
+    random_seed : int
+        Of the simulation. A customer's futures depend on it, the customer's id and row,
+        and the draws, not on other rows.
+    discount_rate, discounting
+        As in :meth:`CLVPosterior.predict`; of ``values``.
+    draws : int
+        At most so many posterior draws, and no more than paths, evenly spaced over all.
+    threads : int, optional
+        By default all cores; the answer does not depend on it.
+
+    Returns
+    -------
+    FuturePaths
+
+    Raises
+    ------
+    SchemaError, TimeUnitError, DomainError
+        As :meth:`CLVPosterior.predict`; the horizon is endless; or there would be more
+        than 5e7 purchases or cells: ``count_distribution``, ``value_distribution`` and
+        ``portfolio`` know the distributions of larger bases.
+    """
+    if paths != int(paths) or paths < 1:
+        raise DomainError(f"paths={paths!r} must be a whole number >= 1.")
+    columns, m_bar, future, paired = posterior.prepared(
+        rfm, horizon, discount_rate, discounting, 0.9, min(draws, int(paths))
+    )
+    check_finite(future.horizon)
+    m_bar = np.where(columns.x == 0, 0.0, m_bar)
+    who = (columns.x, columns.t_x, columns.T, m_bar)
+    bought = Predictor(paired, future, wanted="none")(*who).columns["expected_purchases"]
+    _check_size(paths * max(float(len(columns)), float(bought.sum())), paths)
+    outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
+    run = _Run(columns, m_bar, paired, outcomes, threads or available_cores())
+    return run.paths(int(paths), future.margin)
+
+
+def _check_size(cells: float, paths: int) -> None:
+    if cells > _MOST_CELLS:
+        raise DomainError(
+            f"{paths:,} paths would make about {cells:.1e} purchases or cells, more than "
+            f"{_MOST_CELLS:.0e}: take fewer paths or customers, or use count_distribution, "
+            "value_distribution or portfolio."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Customers, draws and options of one simulation."""
+
+    columns: RfmColumns
+    m_bar: FloatArray
+    draws: Draws
+    outcomes: Outcomes
+    threads: int
+
+    def paths(self, count: int, margin: float) -> FuturePaths:
+        """Simulate twice, the same: to know how many purchases there are, and to keep them."""
+        groups = group_rows(self.columns.x, self.columns.t_x, self.columns.T)
+        none, nothing = np.empty(0), np.empty(0, dtype=np.int64)
+        out = self._follow(groups, nothing, none, none)
+        bought = out[0].astype(np.int64)
+        bought[:, count:] = 0  # whole rounds of draws are simulated, the last one cut short
+        begin = np.append(0, np.cumsum(bought))
+        times, amounts = np.empty(begin[-1]), np.empty(begin[-1])
+        self._follow(groups, begin, times, amounts)
+        bought = bought[:, :count]
+        return FuturePaths(
+            purchases=self._table(bought, times, amounts),
+            draw=np.arange(count) % self.draws.count,
+            customer_id=self.columns.customer_id,
+            counts=bought,
+            values=margin * out[1, :, :count],
+        )
+
+    def _follow(
+        self,
+        groups: Groups,
+        begin: npt.NDArray[np.int64],
+        times: FloatArray,
+        amounts: FloatArray,
+    ) -> FloatArray:
+        keys = row_keys(self.columns.customer_id)
+        out = np.empty((2, len(self.columns), self.outcomes.per_draw * self.draws.count))
+
+        def work(first: int) -> None:
+            chunk = chunk_of(groups, first, self.draws.purchases, self.draws.formulas)
+            customers = customers_of(groups, first, self.m_bar)
+            follow(chunk, customers, self.outcomes, keys, begin, times, amounts, out)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            for _ in pool.map(work, chunks(groups)):
+                pass
+        return out
+
+    def _table(
+        self, bought: npt.NDArray[np.int64], times: FloatArray, amounts: FloatArray
+    ) -> pd.DataFrame:
+        import pandas as pd
+
+        customers, paths = bought.shape
+        each = bought.ravel()
+        return pd.DataFrame(
+            {
+                "path": np.repeat(np.tile(np.arange(paths), customers), each),
+                CUSTOMER_ID: np.repeat(self.columns.customer_id, bought.sum(axis=1)),
+                "time": times,
+                "amount": amounts,
+            }
+        )

@@ -1,0 +1,225 @@
+"""Totals of a base and of its segments: how many will buy, how much, and what it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.cores import available_cores
+from clvmodels.economics.labels import WHOLE, segments_of
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.histories import RfmColumns
+from clvmodels.posterior import CLVPosterior
+from clvmodels.predict import Draws, Predictor, tail_probabilities
+from clvmodels.predict.chunks import chunk_of, chunks
+from clvmodels.predict.futures import VALUE, add_totals
+from clvmodels.predict.grouping import group_rows
+from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
+from clvmodels.predict.paths import Outcomes
+from clvmodels.predictive.base import row_keys
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import Discounting, FloatArray, Horizon, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOTALS: Final = ("buyers", "alive", "purchases", "value")  # as predict.futures has them
+_MEAN_OF: Final = {"buyers": "p_purchase", "purchases": "expected_purchases", "value": "clv"}
+PATHS: Final = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Portfolio:
+    """Distributions of what a base, or each of its segments, will do together.
+
+    They are of the *outcome*. All customers share the parameters of a path, and each has
+    a fate of their own: so both what is not known of the parameters, which does not
+    average out over customers, and the process's randomness, which does, are in the
+    totals. Four totals:
+
+    - buyers: customers who buy at least once within the horizon;
+    - alive: customers who have not dropped out by its end, by the model's account
+      (BG/NBD never drops anybody who bought once and not again);
+    - purchases: how many within the horizon;
+    - value: of these purchases, discounted, x margin.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per segment, and a last one, "(whole)", of all customers (the only one
+        without ``by``): the columns of ``by``, customers, and for each total its mean,
+        ``_sd``, ``_lower`` and ``_upper``. The means of buyers, purchases and value are
+        the sums over customers of ``predict``'s p_purchase, expected_purchases and clv.
+    interval : float
+        Probability of the equal-tailed intervals.
+    samples : ndarray, shape (rows of the table, 4, paths)
+        The totals on every path: buyers, alive, purchases, value.
+    """
+
+    table: pd.DataFrame
+    interval: float
+    samples: FloatArray
+
+    def draws(self, total: str, segment: int = -1) -> FloatArray:
+        """One total on every path, shape (paths,).
+
+        Parameters
+        ----------
+        total : {"buyers", "alive", "purchases", "value"}
+        segment : int
+            Row of the table; by default the whole.
+        """
+        check_choice("total", total, TOTALS)
+        return np.asarray(self.samples[segment, TOTALS.index(total)])
+
+    def __repr__(self) -> str:
+        return f"<Portfolio, {self.interval:.0%} intervals>\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        return str(self.table.to_html(border=0))
+
+
+def portfolio(
+    rfm: RfmTable | pd.DataFrame,
+    posterior: CLVPosterior,
+    *,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+    paths: int = PATHS,
+    by: str | Sequence[str] | None = None,
+    random_seed: int = 0,
+    threads: int | None = None,
+) -> Portfolio:
+    """Distribution of the totals of a base: buyers, purchases and value in the horizon.
+
+    Every customer is simulated on every path, exactly, at any size of the base (a
+    normal approximation would fail for values, whose variance need not exist).
+
+    Parameters
+    ----------
+    rfm : RfmTable or DataFrame
+        Customers, in the posterior's unit of time, with monetary_value.
+    posterior : CLVPosterior
+        Of purchases and spend.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`CLVPosterior.predict`; the horizon is finite.
+    paths : int
+        Simulated futures, rounded up to as many of every draw.
+    by : str or sequence of str, optional
+        Segment columns of the RfmTable, or "cohort".
+    random_seed : int
+        Of the simulation.
+    threads : int, optional
+        By default all cores; the answer does not depend on it.
+
+    Returns
+    -------
+    Portfolio
+
+    Raises
+    ------
+    SchemaError, TimeUnitError, DomainError
+        As :meth:`CLVPosterior.predict`; the horizon is endless; ``by`` names no segment
+        column; there are no customers.
+    """
+    columns, m_bar, future, paired = posterior.prepared(
+        rfm, horizon, discount_rate, discounting, interval, draws
+    )
+    check_finite(future.horizon)
+    if not len(columns):
+        raise DomainError("The table has no customers, and so no totals.")
+    names, labels, group = _segments(rfm, by, len(columns))
+    m_bar = np.where(columns.x == 0, 0.0, m_bar)
+    outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
+    cores = threads or available_cores()
+    samples = _simulated(columns, m_bar, paired, outcomes, group, len(labels), cores)
+    samples[:, VALUE] *= future.margin
+    found = Predictor(paired, future, wanted="none", threads=cores)(
+        columns.x, columns.t_x, columns.T, m_bar
+    ).columns
+    means: dict[str, npt.NDArray[Any]] = {
+        total: np.bincount(group, weights=found[name], minlength=len(labels))
+        for total, name in _MEAN_OF.items()
+    }
+    samples = _with_whole(samples)
+    counts = np.bincount(group, minlength=len(labels))
+    texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
+    table = _table(texts, _with_whole(counts), means, samples, interval)
+    return Portfolio(table, interval, samples)
+
+
+def _segments(
+    rfm: RfmTable | pd.DataFrame, by: str | Sequence[str] | None, customers: int
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], npt.NDArray[np.int64]]:
+    """Names of the segment columns, labels of the segments, and everybody's segment."""
+    if by is None:
+        return (), ((),), np.zeros(customers, dtype=np.int64)
+    if not isinstance(rfm, RfmTable):
+        raise SchemaError(
+            "Segments need an RfmTable that knows its segment_cols: make one with "
+            "rfm_summary(..., segment_cols=...) or RfmTable.from_pandas."
+        )
+    segments = segments_of(rfm, by)
+    return segments.by, segments.labels, segments.group
+
+
+def _simulated(
+    columns: RfmColumns,
+    m_bar: FloatArray,
+    draws: Draws,
+    outcomes: Outcomes,
+    group: npt.NDArray[np.int64],
+    segments: int,
+    threads: int,
+) -> FloatArray:
+    """Totals of every segment on every path, shape (segments, 4, paths)."""
+    groups, keys = group_rows(columns.x, columns.t_x, columns.T), row_keys(columns.customer_id)
+    shape = (segments, outcomes.per_draw, draws.count, len(TOTALS))
+
+    def work(begin: int) -> FloatArray:
+        out = np.zeros(shape)
+        chunk = chunk_of(groups, begin, draws.purchases, draws.formulas)
+        customers = customers_of(groups, begin, m_bar)
+        add_totals(chunk, customers, outcomes, keys, group, out)
+        return out
+
+    total = np.zeros(shape)
+    with ThreadPoolExecutor(threads) as pool:
+        for part in pool.map(work, chunks(groups)):  # in order, so that sums repeat exactly
+            total += part
+    return np.ascontiguousarray(total.reshape(segments, -1, len(TOTALS)).transpose(0, 2, 1))
+
+
+def _with_whole(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Add the sum of the segments as the last row, unless there is only the whole."""
+    if len(parts) == 1:
+        return parts
+    return np.concatenate([parts, parts.sum(axis=0, keepdims=True)])
+
+
+def _table(
+    texts: dict[str, list[str]],
+    customers: npt.NDArray[np.int64],
+    means: dict[str, npt.NDArray[Any]],
+    samples: FloatArray,
+    interval: float,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, Any] = {**texts, "customers": customers}
+    for i, total in enumerate(TOTALS):
+        drawn = samples[:, i]
+        known = means.get(total)
+        columns[total] = drawn.mean(axis=1) if known is None else _with_whole(known)
+        columns[f"{total}_sd"] = drawn.std(axis=1)
+        ends = np.quantile(drawn, tail_probabilities(interval), axis=1)
+        columns[f"{total}_lower"], columns[f"{total}_upper"] = ends
+    return pd.DataFrame(columns)

@@ -1,0 +1,204 @@
+"""What each customer will be worth in fact: a distribution per customer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.cores import available_cores
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.posterior import CLVPosterior
+from clvmodels.predict import Draws, Future, Predictor
+from clvmodels.predict.chunks import Chunk, chunk_of, chunks
+from clvmodels.predict.grouping import Groups, group_rows
+from clvmodels.predict.outcomes import PATHS, check_finite, customers_of, outcomes_of
+from clvmodels.predict.paths import Outcomes
+from clvmodels.predict.values import Customers, value_quantiles, value_scores
+from clvmodels.predictive.base import check_probabilities
+from clvmodels.schema import Discounting, FloatArray, Horizon
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.rfm import RfmTable
+
+Loop = Callable[[Chunk, Customers, Outcomes, FloatArray, FloatArray], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ValueDistribution:
+    """Distributions of the realised discounted value within the horizon, one per customer.
+
+    They are of the *outcome*: the purchases that happen, each with the amount that it
+    happens to have, discounted, times margin. The probability of no purchase, and so of
+    no value, is exact; the rest is simulated, with seeds that belong to a history, so
+    that a customer's answers depend on no other row, nor on threads. Paths are made
+    again whenever they are needed and never kept for the whole base.
+
+    Attributes
+    ----------
+    customer_id : ndarray, shape (N,)
+    paths : int
+        Simulated paths per customer, all with a purchase.
+    """
+
+    customer_id: npt.NDArray[np.generic]
+    paths: int
+    _x: FloatArray = field(repr=False)
+    _t_x: FloatArray = field(repr=False)
+    _T: FloatArray = field(repr=False)
+    _m_bar: FloatArray = field(repr=False)
+    _groups: Groups = field(repr=False)
+    _draws: Draws = field(repr=False)
+    _future: Future = field(repr=False)
+    _outcomes: Outcomes = field(repr=False)
+    _threads: int = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __repr__(self) -> str:
+        return f"<ValueDistribution of {len(self):,} customers, {self.paths:,} paths each>"
+
+    @property
+    def mean(self) -> FloatArray:
+        """Expected value, shape (N,): ``predict``'s clv, by formula and not by simulation."""
+        found = Predictor(self._draws, self._future, wanted="none", threads=self._threads)
+        return found(self._x, self._t_x, self._T, self._m_bar).columns["clv"]
+
+    def quantile(self, probability: npt.ArrayLike) -> FloatArray:
+        """Least value v with P(value <= v) >= probability.
+
+        Parameters
+        ----------
+        probability : float or array_like, shape (K,)
+            Between 0 and 1, both excluded.
+
+        Returns
+        -------
+        ndarray, shape (N,) or (K, N)
+        """
+        wanted = check_probabilities(probability)
+        out = np.empty((wanted.size, len(self)))
+        tails = 1.0 - np.atleast_1d(wanted)
+        self._run(value_quantiles, tails, out)
+        out *= self._future.margin
+        return out[0] if wanted.ndim == 0 else out
+
+    def interval(self, probability: float = 0.9) -> tuple[FloatArray, FloatArray]:
+        """Both ends of the equal-tailed interval."""
+        lower, upper = self.quantile([(1 - probability) / 2, (1 + probability) / 2])
+        return lower, upper
+
+    def crps(self, y: npt.ArrayLike) -> FloatArray:
+        """Continuous ranked probability score, shape (N,): smaller is better.
+
+        The integral of (P(value <= z) - [y <= z])^2 over z >= 0, exact for the simulated
+        distribution, in units of value.
+
+        Parameters
+        ----------
+        y : array_like, shape (N,)
+            Realised discounted value x margin, >= 0.
+        """
+        return np.asarray(self._future.margin * self._scores(y)[0])
+
+    def cdf(self, y: npt.ArrayLike) -> FloatArray:
+        """P(value <= y), shape (N,)."""
+        _, below, equal = self._scores(y)
+        return np.asarray(below + equal)
+
+    def pit(self, y: npt.ArrayLike, *, random_seed: int = 0) -> FloatArray:
+        """Probability integral transform, uniform where the model is right.
+
+        Randomised where y is 0: P(value < y) + u P(value = y) with u uniform.
+        """
+        _, below, equal = self._scores(y)
+        u = np.random.default_rng(random_seed).random(len(self))
+        return np.asarray(below + u * equal)
+
+    def _scores(self, y: npt.ArrayLike) -> FloatArray:
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (len(self),):
+            raise SchemaError(f"Outcomes have shape {values.shape}: give {len(self):,} values.")
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise DomainError("Realised values must be finite and >= 0.")
+        out = np.empty((3, len(self)))
+        plain = values / self._future.margin
+        self._run(value_scores, plain, out)
+        return out
+
+    def _run(self, loop: Loop, given: FloatArray, out: FloatArray) -> None:
+        def one(begin: int) -> None:
+            draws = self._draws
+            chunk = chunk_of(self._groups, begin, draws.purchases, draws.formulas)
+            customers = customers_of(self._groups, begin, self._m_bar)
+            loop(chunk, customers, self._outcomes, given, out)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in pool.map(one, chunks(self._groups)):
+                pass
+
+
+def value_distribution(
+    posterior: CLVPosterior,
+    rfm: RfmTable | pd.DataFrame,
+    *,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    draws: int = 500,
+    paths: int = PATHS,
+    random_seed: int = 0,
+    threads: int | None = None,
+) -> ValueDistribution:
+    """Distribution of the discounted value that each customer will actually bring.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable or DataFrame
+        Customers, in the posterior's unit of time, with monetary_value.
+    horizon, discount_rate, discounting, draws
+        As in :meth:`CLVPosterior.predict`; the horizon is finite.
+    paths : int
+        Simulated paths per customer, rounded up to as many of every draw.
+    random_seed : int
+        Of the simulation.
+    threads : int, optional
+        By default all cores; the answer does not depend on it.
+
+    Returns
+    -------
+    ValueDistribution
+        In the order of the table.
+
+    Raises
+    ------
+    SchemaError, TimeUnitError, DomainError
+        As :meth:`CLVPosterior.predict`, or the horizon is endless.
+    """
+    columns, m_bar, future, paired = posterior.prepared(
+        rfm, horizon, discount_rate, discounting, 0.9, draws
+    )
+    check_finite(future.horizon)
+    outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
+    return ValueDistribution(
+        customer_id=columns.customer_id,
+        paths=outcomes.per_draw * paired.count,
+        _x=columns.x,
+        _t_x=columns.t_x,
+        _T=columns.T,
+        _m_bar=np.where(columns.x == 0, 0.0, m_bar),
+        _groups=group_rows(columns.x, columns.t_x, columns.T),
+        _draws=paired,
+        _future=future,
+        _outcomes=outcomes,
+        _threads=threads or available_cores(),
+    )
