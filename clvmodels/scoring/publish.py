@@ -42,7 +42,8 @@ def make_aside(
         rows = merge_csv(parts, made, resources)
     elif target.kind == "duckdb" and not target.path.exists():
         with disk.new_path(made) as aside:
-            disk.remove(aside)
+            for left in (aside, aside.with_name(f"{aside.name}.wal")):  # by a run that was killed
+                disk.remove(left)
             rows = write_table(parts, aside, target.table, resources)
     _check_rows("scores", rows, scored)
     rejected = sum(record.rejected for record in records)

@@ -58,7 +58,8 @@ class Workspace:
         return self.folder / f"output-{name}"
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Make the folders; what a killed run has spilled goes."""
+        disk.remove(self.spill)
         for path in (self.parts, self.rejects, self.records, self.staged, self.prepass, self.spill):
             disk.make_folder(path)
 
