@@ -164,7 +164,10 @@ def _needed(df: DataFrame, options: LogOptions) -> DataFrame:
 
 
 def _wall_clock(df: DataFrame, options: LogOptions) -> DataFrame:
-    """Instants -> wall-clock times of the session's zone, which Ibis knows nothing of."""
+    """Instants -> wall-clock times of the session's zone, which Ibis knows nothing of.
+
+    The zone is written out, since Spark Connect reads the session's only when it runs a job.
+    """
     from pyspark.sql import functions
     from pyspark.sql.types import TimestampType
 
@@ -173,7 +176,10 @@ def _wall_clock(df: DataFrame, options: LogOptions) -> DataFrame:
         return df
     if options.duplicates == "drop":
         df = df.withColumn(_INSTANT, functions.col(_quoted(name)))
-    return df.withColumn(name, functions.col(_quoted(name)).cast("timestamp_ntz"))
+    zone = df.sparkSession.conf.get("spark.sql.session.timeZone")
+    seconds = f"cast(unix_micros({_quoted(name)}) AS decimal(20, 0)) / 1000000"
+    utc = f"timestamp_ntz'1970-01-01' + make_dt_interval(0, 0, 0, {seconds})"
+    return df.withColumn(name, functions.expr(f"convert_timezone('UTC', '{zone}', {utc})"))
 
 
 def _quoted(name: str) -> str:

@@ -177,15 +177,16 @@ def new_york(spark: Any) -> Any:
 def test_instants_are_counted_by_the_sessions_clock(new_york: Any) -> None:
     # two rows an hour apart with one wall-clock time, and evenings that are the next day in UTC
     instants = ["2020-11-01 05:30", "2020-11-01 06:30", "2020-11-03 03:30", "2020-11-03 15:00"]
-    when = pd.to_datetime(instants, utc=True)
-    frame = pd.DataFrame({"who": ["a"] * 4, "when": when.tz_convert("America/New_York")})
+    instants += ["1960-07-01 03:59:59.999999", "1883-01-01 04:59", "2090-03-12 08:00"]
+    when = pd.to_datetime(instants, utc=True, format="ISO8601")
+    frame = pd.DataFrame({"who": ["a"] * 7, "when": when.tz_convert("America/New_York")})
     frame["paid"] = 2.0
     rows = [("a", moment.to_pydatetime(), 2.0) for moment in when]
     df = new_york.createDataFrame(rows, "who string, when timestamp, paid double")
     for options in ({}, {"time_unit": "h"}, {"duplicates": "drop"}):
         got = on_spark.rfm_summary(df, **NAMES, **options)
         assert_same(got, clv.rfm_summary(frame, **NAMES, **options))
-    assert sorted_frame(on_spark.rfm_summary(df, **NAMES).table)["frequency"].tolist() == [2]
+    assert sorted_frame(on_spark.rfm_summary(df, **NAMES).table)["frequency"].tolist() == [5]
 
 
 def test_the_session_is_left_as_it_was(new_york: Any, log: Any) -> None:
