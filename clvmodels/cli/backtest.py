@@ -146,8 +146,6 @@ def _explain(terminal: Terminal) -> None:
 
 
 def _show_intervals(terminal: Terminal, found: Backtest) -> None:
-    if found.coverage.empty:
-        return
     terminal.heading("Do predictive intervals hold?")
     rows = [
         (
@@ -167,7 +165,7 @@ def _show_intervals(terminal: Terminal, found: Backtest) -> None:
             number(row["forecast"]),
             between(row["lower"], row["upper"]),
             number(row["actual"]),
-            "-" if math.isnan(row["lower"]) else "inside" if row["inside"] else "outside",
+            "inside" if row["inside"] else "outside",
         )
         for row in found.totals.to_dict("records")
     ]
@@ -261,11 +259,8 @@ def _draw_calibration(found: Backtest, path: Path) -> None:
     figure, axes = plots.new_figure(2, 2, "Do expectations and intervals hold?")
     plots.plot_repeats(found.repeats, axes=axes[0])
     axes[0].set_title("Calibration: customers by repeat purchases")
-    if found.coverage.empty:
-        axes[1].set_axis_off()
-    else:
-        plots.plot_coverage(found.coverage, axes=axes[1])
-        axes[1].set_title("Holdout: coverage of predictive intervals")
+    plots.plot_coverage(found.coverage, axes=axes[1])
+    axes[1].set_title("Holdout: coverage of predictive intervals")
     for place, target in zip(axes[2:], ("purchases", "value"), strict=True):
         if target not in found.targets:
             place.set_axis_off()

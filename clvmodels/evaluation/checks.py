@@ -17,8 +17,6 @@ def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
     """Whether the real total lies in the predictive interval of the total."""
     name = f"total {_NAMES[target]} in the holdout"
     row = _row(totals, target, interval)
-    if row is None or row["lower"] != row["lower"]:
-        return Check(name, None, None, "unavailable", "A single point has no interval.")
     actual, lower, upper = row["actual"], row["lower"], row["upper"]
     text = (
         f"{row['forecast']:,.0f} were forecast where {actual:,.0f} came "
@@ -33,8 +31,8 @@ def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
         actual,
         limit,
         "warn",
-        f"{text}, outside {band}: something that the model does not know moved all customers at "
-        "once, such as a season or a trend, so totals are less certain than the interval says.",
+        f"{text}, outside {band}. A season, a trend or a process unlike the model's moves all "
+        "customers at once, and the interval knows of none of these.",
     )
 
 
@@ -42,8 +40,6 @@ def coverage_check(coverage: pd.DataFrame, target: str, interval: float) -> Chec
     """Whether customers' predictive intervals hold as often as they say."""
     name = f"coverage of {interval:.0%} intervals of customers' {_NAMES[target]}"
     row = _row(coverage, target, interval)
-    if row is None:
-        return Check(name, None, None, "unavailable", "A single point has no intervals.")
     said = f"{row['coverage']:.1%} of the intervals hold, {interval:.0%} should"
     if row["upper"] < interval:
         return Check(
@@ -72,8 +68,6 @@ def training_check(tracking: pd.DataFrame, interval: float) -> Check:
     name = "repeat purchases in the calibration"
     last = tracking[tracking["part"] == "train"].iloc[-1]
     actual, lower, upper = (last[f"cumulative_{n}"] for n in ("actual", "lower", "upper"))
-    if lower != lower:
-        return Check(name, None, None, "unavailable", "A single point has no interval.")
     text = (
         f"{last['cumulative_expected']:,.0f} are expected of customers like these, "
         f"{interval:.0%} band {lower:,.0f} to {upper:,.0f}, and there are {actual:,.0f}"
@@ -90,9 +84,9 @@ def worst(checks: tuple[Check, ...]) -> Status:
     return max((check.status for check in checks), key=order.index, default="unavailable")
 
 
-def _row(table: pd.DataFrame, target: str, level: float) -> dict[str, Any] | None:
+def _row(table: pd.DataFrame, target: str, level: float) -> dict[str, Any]:
     found = table[(table["target"] == target) & (table["level"] == level)]
-    return None if found.empty else {str(k): v for k, v in found.iloc[0].to_dict().items()}
+    return {str(name): value for name, value in found.iloc[0].to_dict().items()}
 
 
 def _lost(row: dict[Any, Any], table: pd.DataFrame) -> str:

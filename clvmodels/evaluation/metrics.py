@@ -194,10 +194,10 @@ class _Ranking:
         truth = Truth.of(self._actual, self._truth, row, TOP)
         found = {}
         for name, order in self._orders.items():
-            ranks = order.ranks(row)
+            ranks, top = order.ranks_and_top(row, TOP)
             found[name, "spearman"] = spearman(truth, ranks)
             found[name, "gini"] = normalised_gini(truth, ranks)
-            found[name, "top_found"] = top_found(truth, order.top(row, TOP))
+            found[name, "top_found"] = top_found(truth, top)
         return found
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from clvmodels.evaluation.baselines import POINT, Forecast
 from clvmodels.evaluation.metrics import LEVELS, Target
 from clvmodels.evaluation.observed import Observed
-from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.evaluation.tracking import FittedModel, total_purchases
+from clvmodels.posterior import CLVPosterior
 from clvmodels.predict import tail_probabilities
-from clvmodels.predictive import count_distribution
+from clvmodels.predictive import count_distribution, portfolio, value_distribution
 from clvmodels.schema import Discounting, FloatArray
 
-FittedModel = CLVPosterior | PurchasePosterior
+PATHS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,36 @@ def value_target(
     if spent is None or not isinstance(posterior, CLVPosterior):
         return None
     by_name = {f.name: f.value for f in forecasts if f.value is not None}
-    return Target("value", spent, by_name)
+    values = value_distribution(
+        posterior,
+        observed.train,
+        horizon=observed.terms.horizon,
+        discount_rate=asked.discount_rate,
+        discounting=asked.discounting,
+        draws=asked.draws,
+        random_seed=asked.seed,
+    )
+    lower, upper = _ends(values.quantile(_tails(asked)), asked)
+    return Target("value", spent, by_name, crps=values.crps(spent), lower=lower, upper=upper)
+
+
+def total_draws(observed: Observed, posterior: FittedModel, asked: Asked) -> dict[str, FloatArray]:
+    """Draws of the totals of the base that would really come, by target."""
+    horizon = observed.terms.horizon
+    if not isinstance(posterior, CLVPosterior):
+        draws = total_purchases(observed, posterior, paths=PATHS, seed=asked.seed)
+        return {"purchases": draws}
+    found = portfolio(
+        observed.train,
+        posterior,
+        horizon=horizon,
+        discount_rate=asked.discount_rate,
+        discounting=asked.discounting,
+        draws=asked.draws,
+        paths=PATHS,
+        random_seed=asked.seed,
+    )
+    return {name: found.draws(name) for name in ("purchases", "value")}
 
 
 def _tails(asked: Asked) -> list[float]:
@@ -112,15 +142,15 @@ def _ends(
     return lower, dict(zip(asked.levels, quantiles[count:], strict=True))
 
 
-def totals_rows(target: Target, samples: FloatArray | None, asked: Asked) -> list[dict[str, Any]]:
+def totals_rows(target: Target, samples: FloatArray, asked: Asked) -> list[dict[str, Any]]:
     """Rows of the table of totals.
 
     Parameters
     ----------
     target : Target
         What was forecast and what happened.
-    samples : ndarray, shape (S,), or None
-        Draws of the total that would really come; None of a single point.
+    samples : ndarray, shape (S,)
+        Draws of the total that would really come.
     asked : Asked
         Says the levels.
     """
@@ -128,9 +158,7 @@ def totals_rows(target: Target, samples: FloatArray | None, asked: Asked) -> lis
     actual = float(target.actual.sum())
     rows = []
     for level in asked.levels:
-        lower = upper = float("nan")
-        if samples is not None:
-            lower, upper = (float(end) for end in np.quantile(samples, tail_probabilities(level)))
+        lower, upper = (float(end) for end in np.quantile(samples, tail_probabilities(level)))
         row = {"target": target.name, "level": level, "forecast": forecast}
         row |= {"lower": lower, "upper": upper, "actual": actual}
         rows.append(row | {"inside": bool(lower <= actual <= upper)})

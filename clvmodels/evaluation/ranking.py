@@ -39,22 +39,22 @@ class Order:
         distinct, group = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
         return cls(group.astype(np.int64), len(distinct))
 
-    def sums(self, weights: FloatArray) -> FloatArray:
-        """Weight of each distinct value."""
-        return np.bincount(self.group, weights, minlength=self.count).astype(np.float64)
+    def ranks_and_top(self, weights: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
+        """Rank customers, where weights count copies of each.
 
-    def ranks(self, weights: FloatArray) -> FloatArray:
-        """Mean rank (1 is the smallest) of each customer, where weights count copies."""
-        own = self.sums(weights)
-        return np.asarray((np.cumsum(own) - own + (own + 1.0) / 2.0)[self.group])
-
-    def top(self, weights: FloatArray, share: float) -> FloatArray:
-        """Which part of each customer is among the top share, between 0 and 1."""
-        own = self.sums(weights)
-        above = own[::-1].cumsum()[::-1] - own
-        wanted = share * own.sum()
-        part = np.divide(wanted - above, own, out=np.zeros(self.count), where=own > 0)
-        return np.asarray(np.clip(part, 0.0, 1.0)[self.group])
+        Returns
+        -------
+        ranks : ndarray, shape (N,)
+            Mean rank of each customer's value; 1 is the smallest.
+        top : ndarray, shape (N,)
+            Which part of each customer is among the top share, between 0 and 1.
+        """
+        own = np.bincount(self.group, weights, minlength=self.count)
+        up_to = np.cumsum(own)
+        ranks = up_to - own + (own + 1.0) / 2.0
+        inside = up_to - (1.0 - share) * up_to[-1]
+        top = np.divide(inside, own, out=np.zeros(self.count), where=own > 0)
+        return ranks[self.group], np.clip(top, 0.0, 1.0)[self.group]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ class Truth:
     @classmethod
     def of(cls, actual: FloatArray, order: Order, weights: FloatArray, share: float) -> Truth:
         """Rank what happened."""
-        return cls(actual, weights, order.ranks(weights), order.top(weights, share), share)
+        return cls(actual, weights, *order.ranks_and_top(weights, share), share)
 
 
 def spearman(truth: Truth, ranks: FloatArray) -> float:
@@ -85,8 +85,8 @@ def spearman(truth: Truth, ranks: FloatArray) -> float:
     w = truth.weights
     middle = (w.sum() + 1.0) / 2.0
     one, two = ranks - middle, truth.ranks - middle
-    spread = float(np.sqrt((w @ one**2) * (w @ two**2)))
-    return float((w * one) @ two) / spread if spread > 0 else float("nan")
+    spread = float(np.sqrt(_sum(w, one, one) * _sum(w, two, two)))
+    return _sum(w, one, two) / spread if spread > 0 else float("nan")
 
 
 def normalised_gini(truth: Truth, ranks: FloatArray) -> float:
@@ -96,12 +96,16 @@ def normalised_gini(truth: Truth, ranks: FloatArray) -> float:
     all did the same.
     """
     w, middle = truth.weights, (truth.weights.sum() + 1.0) / 2.0
-    money = w * truth.actual
-    perfect = float(money @ (truth.ranks - middle))
-    return float(money @ (ranks - middle)) / perfect if perfect > 0 else float("nan")
+    perfect = _sum(w, truth.actual, truth.ranks - middle)
+    return _sum(w, truth.actual, ranks - middle) / perfect if perfect > 0 else float("nan")
 
 
 def top_found(truth: Truth, top: FloatArray) -> float:
     """Share of the true top customers who are among the forecast's top; chance is the share."""
     w = truth.weights
-    return float((w * top) @ truth.top) / (truth.share * float(w.sum()))
+    return _sum(w, top, truth.top) / (truth.share * float(w.sum()))
+
+
+def _sum(one: FloatArray, two: FloatArray, three: FloatArray) -> float:
+    """Sum of products. Not a BLAS call: threads cost more than they gain at this length."""
+    return float((one * two * three).sum())

@@ -24,15 +24,15 @@ from clvmodels.evaluation.metrics import (
 from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.outcomes import (
     Asked,
-    FittedModel,
     expected,
     purchases_target,
+    total_draws,
     totals_rows,
     value_target,
 )
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import data_sensitivity
-from clvmodels.evaluation.tracking import repeats, total_purchases, tracking
+from clvmodels.evaluation.tracking import FittedModel, repeats, tracking
 from clvmodels.rfm.periods import PERIOD_FREQUENCY
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -244,7 +244,7 @@ def _report(
     coverage = _frame([row for t, f in pairs for row in coverage_rows(t, f, interval)], _COVERAGE)
     totals = _totals(main, asked)
     band: dict[str, Any] = {"interval": interval, "draws": asked.draws, "seed": asked.seed}
-    tracked = tracking(observed, main.posterior, paths=min(asked.draws, _PATHS), **band)
+    tracked = tracking(observed, main.posterior, paths=_PATHS, **band)
     return Backtest(
         train_end=_last_date(reading, observed.span.train_end),
         test_end=_last_date(reading, observed.span.test_end),
@@ -283,9 +283,8 @@ _COVERAGE: Final = (
 
 
 def _totals(main: Evaluated, asked: Asked) -> pd.DataFrame:
-    paths = {"paths": asked.draws, "seed": asked.seed}
-    samples = {"purchases": total_purchases(main.observed, main.posterior, **paths)}
-    rows = [totals_rows(target, samples.get(target.name), asked) for target in main.targets]
+    samples = total_draws(main.observed, main.posterior, asked)
+    rows = [totals_rows(target, samples[target.name], asked) for target in main.targets]
     return pd.DataFrame([row for part in rows for row in part])
 
 
@@ -355,7 +354,9 @@ def _checks(
 
 
 def _notes(main: Evaluated) -> tuple[str, ...]:
-    return tuple(f"{LABELS[f.name]}: {f.note}" for f in main.forecasts if f.note)
+    of_forecasts = [f"{LABELS[f.name]}: {f.note}" for f in main.forecasts if f.note]
+    alone = "the model is a single point: what is not known of its parameters is in no interval"
+    return tuple([alone, *of_forecasts] if main.posterior.certain else of_forecasts)
 
 
 def _settings(

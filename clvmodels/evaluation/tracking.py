@@ -65,7 +65,7 @@ def tracking(
         expected_of_new(observed, whose, before, draws),
         expected_of_known(observed, whose, after, draws),
     )
-    thinned = whose.draws(paths)
+    thinned = _repeated(whose, paths)
     simulated = (
         simulate_counts(
             whose.formulas, thinned, _new(observed), _clock(observed, before), seed + _TRAIN
@@ -75,31 +75,33 @@ def tracking(
         ),
     )
     at_origin = float(actual[0].sum())
-    certain = whose.certain
     parts = [
         _part("train", observed, before, actual[0], expected[0], simulated[0], 0.0, interval),
         _part(
             "holdout", observed, after, actual[1], expected[1], simulated[1], at_origin, interval
         ),
     ]
-    table = pd.concat(parts, ignore_index=True)
-    if certain:  # a point has no predictive distribution
-        table[["lower", "upper", "cumulative_lower", "cumulative_upper"]] = np.nan
-    return table
+    return pd.concat(parts, ignore_index=True)
 
 
 def total_purchases(
     observed: Observed, posterior: FittedModel, *, paths: int, seed: int
-) -> FloatArray | None:
-    """Draws of the total number of purchases in the holdout; None of a single point."""
+) -> FloatArray:
+    """Draws of the total number of purchases in the holdout.
+
+    A posterior with fewer draws than paths is gone through several times.
+    """
     whose = purchase_posterior(posterior)
-    if whose.certain:
-        return None
     ends = np.array([observed.span.train_end, observed.span.test_end])
     edges = _clock(observed, ends)
     return simulate_counts(
-        whose.formulas, whose.draws(paths), _known(observed), edges, seed + _TOTAL
+        whose.formulas, _repeated(whose, paths), _known(observed), edges, seed + _TOTAL
     )[:, 0]
+
+
+def _repeated(whose: PurchasePosterior, paths: int) -> dict[str, FloatArray]:
+    """So many draws, over and over where there are fewer."""
+    return {name: np.resize(values, paths) for name, values in whose.draws(paths).items()}
 
 
 def _edges(observed: Observed) -> tuple[IntArray, IntArray]:
@@ -260,13 +262,11 @@ def repeats(
     the parameters, so that a count is close to normal).
     """
     whose = purchase_posterior(posterior)
-    mean, spread = _repeat_moments(observed, whose.formulas, whose.draws(draws))
+    mean, spread = _repeat_moments(observed, whose.formulas, _repeated(whose, draws))
     rng = np.random.default_rng([seed, _REPEATS])
     outcomes = np.maximum(mean + spread * rng.standard_normal(mean.shape), 0.0)
     lower, upper = np.quantile(outcomes, tail_probabilities(interval), axis=0)
     actual = np.bincount(np.minimum(observed.frequency, MOST_REPEATS), minlength=MOST_REPEATS + 1)
-    if whose.certain:
-        lower = upper = np.full(MOST_REPEATS + 1, np.nan)
     return pd.DataFrame(
         {
             "repeats": [*map(str, range(MOST_REPEATS)), f"{MOST_REPEATS}+"],
