@@ -86,7 +86,7 @@ class CountDistribution:
             Broadcast against the customers: a number for all, one per customer, or shape
             (k, 1) for a table of shape (k, N).
         """
-        return self._at_least(np.asarray(n, dtype=np.float64) + 1.0)
+        return self._at_least(np.floor(np.asarray(n, dtype=np.float64)) + 1.0)
 
     def cdf(self, n: npt.ArrayLike) -> FloatArray:
         """P(count <= n), n as in :meth:`sf`."""
@@ -96,7 +96,7 @@ class CountDistribution:
         """P(count = n), n as in :meth:`sf`: right to 1e-15, and 0 beyond the cut."""
         n = np.asarray(n, dtype=np.float64)
         whole = n == np.floor(n)
-        return np.where(whole, self._at_least(n) - self._at_least(n + 1.0), 0.0)
+        return np.where(whole, self.sf(n - 1.0) - self.sf(n), 0.0)
 
     def pmf_of(self, row: int) -> FloatArray:
         """Probabilities of 0, 1, 2, ... purchases of one customer, up to the cut."""
@@ -191,8 +191,8 @@ class CountDistribution:
         return 1.0 - self._at_least(y) + u * self.pmf(y)
 
     def _at_least(self, n: FloatArray) -> FloatArray:
-        """P(count >= n), for n not whole too; 0 beyond the cut."""
-        n, history = np.broadcast_arrays(np.ceil(n), self.history)
+        """P(count >= n) of whole numbers; 0 beyond the cut."""
+        n, history = np.broadcast_arrays(n, self.history)
         length = np.diff(self.start)[history]
         place = self.start[:-1][history] + np.clip(n, 1, length).astype(np.int64) - 1
         return np.where(n <= 0, 1.0, np.where(n <= length, self.survival[place], 0.0))
