@@ -430,3 +430,56 @@ def backtest(
         bootstrap=bootstrap,
         random_seed=seed,
     )
+
+
+@app.command()
+def report(
+    rfm: Annotated[
+        Path, typer.Option(help="File of 'summarize', or Parquet or CSV with RFM columns.")
+    ],
+    posterior: Annotated[Path, typer.Option(help="File of 'fit'.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    json: Annotated[
+        Path | None, typer.Option(help="JSON file to write, with the same numbers.")
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="The log of the table, for the tracking plot; may be repeated."),
+    ] = None,
+    backtest: Annotated[Path | None, typer.Option(help="Folder of 'backtest'.")] = None,
+    horizon: Annotated[
+        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
+    ] = "365D",
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
+    discounting: Annotated[
+        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
+    ] = "continuous",
+    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
+    seed: Annotated[int, typer.Option(help="Makes the report repeatable.")] = 0,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print all sections, not the verdict alone.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a fit: can its numbers be used? One HTML page that can be sent and printed."""
+    from clvmodels.cli.report import run
+
+    run(
+        rfm,
+        posterior,
+        output,
+        json=json,
+        log=log or [],
+        backtest=backtest,
+        full=full,
+        quiet=quiet,
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+        currency=currency,
+        random_seed=seed,
+    )

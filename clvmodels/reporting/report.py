@@ -135,6 +135,10 @@ def report(
     from clvmodels.diagnostics import diagnose
 
     check_outputs(output, json)
+    if isinstance(backtest, str | os.PathLike):
+        from clvmodels.evaluation import load_backtest
+
+        backtest = load_backtest(Path(backtest))
     rendered = render(diagnose(posterior, rfm, log=log, backtest=backtest, **options))
     write_report(rendered, output, json)
     return rendered

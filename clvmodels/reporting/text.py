@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
@@ -13,13 +13,14 @@ from rich.padding import Padding
 from rich.table import Table as Layout
 from rich.text import Text
 
-from clvmodels.diagnostics.record import Fact, Report, Section, Table
+from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
 from clvmodels.reporting.values import NUMERIC, clean, one_line, write
 from clvmodels.reporting.views import count_checks
 from clvmodels.verdict import Check
 
 MARKS: Final = {"pass": "ok", "warn": "WARN", "fail": "FAIL", "unavailable": "n/a"}
 MAX_ROWS: Final = 40  # of one table
+MAX_TEXT: Final = 80  # letters of one cell
 _NARROWEST: Final = 40
 
 
@@ -120,7 +121,7 @@ def _table(table: Table, report: Report, width: int) -> list[str]:
         for name, how in zip(table.columns, formats, strict=True)
     ]
     rows = [
-        [write(value, how) for value, how in zip(row, formats, strict=True)]
+        [_cell(value, how) for value, how in zip(row, formats, strict=True)]
         for row in table.rows[:MAX_ROWS]
     ]
     lines = [*_wrap(table.title, width), ""]
@@ -128,6 +129,11 @@ def _table(table: Table, report: Report, width: int) -> list[str]:
     if len(table.rows) > MAX_ROWS:
         lines.append(f"  ... {len(table.rows) - MAX_ROWS:,} rows more")
     return [*lines, "", *_wrap(table.caption, width), *([""] if table.caption else [])]
+
+
+def _cell(value: Any, how: Format) -> str:
+    text = MARKS.get(value, str(value)) if how == "status" else write(value, how)
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
 
 
 def _grid(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
 from clvmodels.reporting.values import NUMERIC, is_number, write
 from clvmodels.verdict import Check, Status
+
+Kind = Literal["number", "date", "text"]
 
 MAX_ROWS: Final = 1000  # of one table; the record has all
 MAX_TEXT: Final = 400  # letters of one cell
@@ -29,7 +31,7 @@ class Cell:
 
     text: str
     raw: str | None = None
-    numeric: bool = False
+    kind: Kind = "text"
     status: str = ""
     header: bool = False
     more: str = ""
@@ -40,7 +42,7 @@ class Column:
     """One heading, and the unit of what stands below."""
 
     name: str
-    numeric: bool
+    kind: Kind = "text"
     unit: str = ""
 
 
@@ -110,10 +112,10 @@ def fact_groups(report: Report) -> list[FactGroup]:
 def check_grid(checks: Sequence[Check]) -> Grid:
     """All checks as a table, in reading order."""
     columns = (
-        Column("Status", numeric=False),
-        Column("Check", numeric=False),
-        Column("Value", numeric=True),
-        Column("Limit", numeric=True),
+        Column("Status"),
+        Column("Check"),
+        Column("Value", "number"),
+        Column("Limit", "number"),
     )
     return Grid("checks", "Checks", "", columns, tuple(_check_row(check) for check in checks))
 
@@ -143,7 +145,7 @@ def table_grid(table: Table, report: Report) -> Grid:
     """One table; what is too long for a page is cut, and said to be."""
     formats = [table.formats.get(name, "text") for name in table.columns]
     columns = tuple(
-        Column(name, how in NUMERIC, _unit(how, report))
+        Column(name, _kind(how), _unit(how, report))
         for name, how in zip(table.columns, formats, strict=True)
     )
     rows = tuple(
@@ -160,6 +162,10 @@ def table_grid(table: Table, report: Report) -> Grid:
             "all are in the same report as JSON."
         )
     return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut)
+
+
+def _kind(how: Format) -> Kind:
+    return "number" if how in NUMERIC else "date" if how == "date" else "text"
 
 
 def slug(key: str) -> str:
@@ -192,9 +198,8 @@ def _number(value: float | None) -> Cell:
 def _cell(value: Any, how: Format, *, header: bool = False, **units: str) -> Cell:
     if how == "status" and value in _ORDER:
         return Cell(str(value), status=str(value), header=header)
-    numeric = how in NUMERIC
     text = write(value, how, **units)
-    raw = repr(value) if numeric and is_number(value) and text else None
+    raw = repr(value) if how in NUMERIC and is_number(value) else None
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]} ... ({len(text):,} letters)"
-    return Cell(text, raw, numeric, header=header)
+    return Cell(text, raw, _kind(how), header=header)

@@ -4,7 +4,8 @@
   const announcer = document.getElementById("announcer");
   const collator = new Intl.Collator(document.documentElement.lang, { numeric: true });
   const next = { none: "ascending", ascending: "descending", descending: "none" };
-  const arrows = { none: "↕", ascending: "↑", descending: "↓" };
+  // no break before them
+  const arrows = { none: "\u00a0↕", ascending: "\u00a0↑", descending: "\u00a0↓" };
   const words = { ascending: "ascending", descending: "descending", none: "back in its first order" };
 
   // Numbers as numbers, words as words, and what is missing last, whichever way.

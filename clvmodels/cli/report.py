@@ -1,0 +1,65 @@
+"""``clvmodels report``: the diagnostic report as a page, as JSON and, in short, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clvmodels.cli.files import read_rfm
+from clvmodels.cli.score import read_horizon
+from clvmodels.cli.terminal import Terminal
+from clvmodels.errors import SchemaError
+
+
+def run(
+    rfm: Path,
+    posterior: Path,
+    output: Path,
+    *,
+    json: Path | None,
+    log: Sequence[str],
+    backtest: Path | None,
+    full: bool,
+    quiet: bool,
+    horizon: str,
+    **options: Any,
+) -> None:
+    """Report, print and write; options are those of `clvmodels.report`."""
+    _check_inputs(rfm, posterior, backtest)
+    terminal = Terminal(quiet=quiet)
+    with terminal.step("Reading"):
+        from clvmodels.posterior import CLVPosterior, load_posterior
+        from clvmodels.reporting import RenderedReport, render_text, report
+
+        fitted = load_posterior(posterior)
+        scale = (fitted.purchases if isinstance(fitted, CLVPosterior) else fitted).scale
+        base, assumed = read_rfm(rfm, scale)
+    with terminal.step(f"Judging the fit on {len(base):,} customers"):
+        rendered: RenderedReport = report(
+            fitted,
+            base,
+            log=None if not log else log[0] if len(log) == 1 else list(log),
+            backtest=backtest,
+            output=output,
+            json=json,
+            horizon=read_horizon(horizon),
+            **options,
+        )
+    if quiet:
+        return
+    if assumed:
+        terminal.say(assumed)
+    text = render_text(rendered.record, width=terminal.out.width, whole=full)
+    terminal.out.print(text, soft_wrap=True)
+    terminal.wrote(output, "the report")
+    if json is not None:
+        terminal.wrote(json, "the same numbers")
+
+
+def _check_inputs(rfm: Path, posterior: Path, backtest: Path | None) -> None:
+    for path in (rfm, posterior):
+        if not path.is_file():
+            raise SchemaError(f"There is no file {path}.")
+    if backtest is not None and not backtest.is_dir():
+        raise SchemaError(f"There is no folder {backtest}.")
