@@ -40,12 +40,17 @@ def engine_errors() -> Iterator[None]:
         raise OSError(
             errno.ENOMEM, f"Not enough memory for the embedded engine: raise memory_limit ({error})"
         ) from error
-    except duckdb.IOException as error:
-        if os.strerror(errno.ENOSPC) in str(error):
+    except duckdb.Error as error:
+        if os.strerror(errno.ENOSPC) in str(error):  # a commit's error is none of the kind below
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise SchemaError(f"A file cannot be read or written: {error}") from error
-    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.NotSupportedError) as error:
-        raise SchemaError(f"The input cannot be read: {error}") from error
+        text = " ".join(str(error).split())
+        if isinstance(error, duckdb.OperationalError):
+            raise SchemaError(f"A file cannot be read or written: {text}") from error
+        if isinstance(
+            error, duckdb.DataError | duckdb.InvalidInputException | duckdb.NotSupportedError
+        ):
+            raise SchemaError(f"The input cannot be read: {text}") from error
+        raise
 
 
 def parquet_scan(paths: Iterable[Path]) -> str:

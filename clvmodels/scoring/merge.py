@@ -70,6 +70,8 @@ def write_table(parts: Sequence[Path], database: Path, table: str, resources: Re
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {parquet_scan(parts)}")
         found = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
         connection.execute("COMMIT")
+        # Closing would do it too, and be silent if there is no room for it.
+        connection.execute("CHECKPOINT")
     return int(found[0])
 
 
