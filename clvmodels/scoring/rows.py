@@ -25,6 +25,7 @@ REASONS: Final = (
     "frequency is missing or not finite",
     "frequency is negative",
     "frequency is no whole number",
+    "frequency is too large to be a count",
     "recency is missing or not finite",
     "T is missing or not finite",
     "recency is negative",
@@ -40,6 +41,7 @@ NEEDED: Final = (
     schema.T,
     schema.MONETARY_VALUE,
 )
+_MOST: Final = 2.0**53  # beyond it floats skip whole numbers
 # Also read where it is there: it makes historical_value and total_value.
 OPTIONAL: Final = (schema.FIRST_VALUE,)
 
@@ -109,6 +111,7 @@ def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = 
         ~np.isfinite(x),
         x < 0,
         x != np.floor(x),
+        x > _MOST,
         ~np.isfinite(t_x),
         ~np.isfinite(T),
         t_x < 0,

@@ -196,6 +196,7 @@ def bad_rows() -> pd.DataFrame:
         "frequency is missing or not finite": {"frequency": np.inf},
         "frequency is negative": {"frequency": -1.0},
         "frequency is no whole number": {"frequency": 1.5},
+        "frequency is too large to be a count": {"frequency": 2.0**54},
         "recency is missing or not finite": {"recency": np.nan},
         "T is missing or not finite": {"T": np.nan},
         "recency is negative": {"recency": -1.0},
