@@ -176,7 +176,7 @@ def _table(posterior: OnePosterior, interval: float) -> Table:
     formats: dict[str, Format] = dict.fromkeys(columns, "figures")
     formats |= dict.fromkeys(("bulk ESS", "tail ESS"), "integer")
     return Table(
-        key=f"parameters-{_kind(posterior)}",
+        key=f"parameters-{kind_of(posterior)}",
         title=f"Parameters of {model_name(posterior)}",
         columns=("parameter", *columns),
         rows=tuple(
@@ -216,7 +216,8 @@ _METHOD_CAPTION: Final = {
 }
 
 
-def _kind(posterior: OnePosterior) -> str:
+def kind_of(posterior: OnePosterior) -> str:
+    """Which half of the model: "purchases" or "spend"."""
     return "purchases" if isinstance(posterior, PurchasePosterior) else "spend"
 
 
@@ -259,7 +260,7 @@ def _trace(posterior: OnePosterior, draws: Mapping[str, FloatArray], study: Stud
     worst = nuts_verdict(draws, None).checks[0]
     rhat, agree = worst.value, worst.status == "pass"
     return Figure(
-        key=f"trace-{_kind(posterior)}",
+        key=f"trace-{kind_of(posterior)}",
         kind="trace",
         title=(
             f"{name}: the chains move through the same values"
@@ -279,7 +280,7 @@ def _trace(posterior: OnePosterior, draws: Mapping[str, FloatArray], study: Stud
             "parameters": [
                 {
                     "name": parameter,
-                    "unit": _unit(parameter, study),
+                    "unit": unit_of_parameter(parameter, study),
                     "chains": [short(chain[shown], 5) for chain in values],
                 }
                 for parameter, values in draws.items()
@@ -298,10 +299,10 @@ def _ranks(posterior: OnePosterior, draws: Mapping[str, FloatArray]) -> Figure:
     even = length / _RANK_BINS
     spread = max(abs(np.asarray(panel["chains"]) / even - 1.0).max() for panel in panels)
     return Figure(
-        key=f"ranks-{_kind(posterior)}",
+        key=f"ranks-{kind_of(posterior)}",
         kind="ranks",
         title=f"{name}: every chain has its share of small and large values"
-        if spread < 1.0
+        if nuts_verdict(draws, None).checks[0].status == "pass"
         else f"{name}: some chains have too many small or large values",
         caption=(
             "Draws of all chains are ranked together, and each chain's ranks are counted in "
@@ -326,7 +327,7 @@ def rank_counts(values: FloatArray) -> npt.NDArray[np.int64]:
 
 
 def _pairs(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]], study: Study) -> Figure:
-    name, kind = model_name(posterior), _kind(posterior)
+    name, kind = model_name(posterior), kind_of(posterior)
     total = posterior.draws_total
     shown = np.unique(np.linspace(0, total - 1, min(_PAIR_POINTS, total)).astype(int))
     diverging = np.asarray(stats.get("diverging", np.zeros(total)), dtype=bool).reshape(-1)
@@ -356,8 +357,8 @@ def _pairs(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]], study
                 {
                     "x_name": x,
                     "y_name": y,
-                    "x_unit": _unit(x, study),
-                    "y_unit": _unit(y, study),
+                    "x_unit": unit_of_parameter(x, study),
+                    "y_unit": unit_of_parameter(y, study),
                     "x": short(draws[x][shown], 5),
                     "y": short(draws[y][shown], 5),
                     "diverging": diverging[shown].tolist(),
@@ -380,7 +381,7 @@ def _energy(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]]) -> F
     edges = np.linspace(-reach, reach, _ENERGY_BINS + 1)
     least, name = float(np.min(bfmi(energy))), model_name(posterior)
     return Figure(
-        key=f"energy-{_kind(posterior)}",
+        key=f"energy-{kind_of(posterior)}",
         kind="energy",
         title=f"{name}: one step of the sampler "
         + ("covers" if least >= limits.MIN_BFMI else "does not cover")
@@ -403,7 +404,7 @@ def _density(values: FloatArray, edges: FloatArray) -> FloatArray:
     return np.asarray(counts / (counts.sum() * np.diff(edges)))
 
 
-def _unit(parameter: str, study: Study) -> str:
+def unit_of_parameter(parameter: str, study: Study) -> str:
     """Unit of a parameter, "" of a pure number."""
     if parameter == "alpha":
         return unit_of(study.scale)

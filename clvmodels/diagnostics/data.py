@@ -1,0 +1,288 @@
+"""What the report is about: the audit of the log, cohorts, frequencies and spend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.diagnostics import limits
+from clvmodels.diagnostics.counts import actual_repeats, bin_labels
+from clvmodels.diagnostics.record import Figure, Section, Table
+from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.words import number, percent, short, unit_of
+from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.schema import FloatArray
+from clvmodels.verdict import Check
+
+_MOST_BARS: Final = 15
+_MOST_COHORTS: Final = 48
+
+
+def data_section(study: Study) -> Section:
+    """Audit, cohorts, frequency distribution, time span, what was merged."""
+    return Section(
+        key="data",
+        title="The data",
+        intro=(
+            "Who the customers are, and what became of every row of the log. A purchase is "
+            "everything that one customer buys within one period."
+        ),
+        checks=tuple(_checks(study)),
+        tables=tuple(_tables(study)),
+        figures=tuple(_figures(study)),
+        notes=tuple(_notes(study)),
+    )
+
+
+# --- checks -----------------------------------------------------------------------------
+
+
+def _checks(study: Study) -> Iterator[Check]:
+    histories = study.histories
+    yield limits.judged_least(
+        "repeat customers",
+        float(histories.count[histories.x > 0].sum()),
+        limits.FEW_REPEAT_CUSTOMERS,
+        "So few customers came back that the priors say much of what follows: use a longer log.",
+        fine="There are enough repeat customers to learn from.",
+        fail_below=limits.TOO_FEW_REPEAT_CUSTOMERS,
+    )
+    yield _left_out(study)
+    yield limits.judged(
+        "share of customers observed for no time (T = 0)",
+        float(histories.count[histories.T == 0].sum() / histories.customers),
+        limits.MAX_UNOBSERVED,
+        "Many customers came in the last period, of whom the data say nothing yet: end the "
+        "observation later.",
+        fine="Nearly all customers were observed for some time.",
+    )
+    yield _zero_spend(study)
+    yield _same_base(study)
+
+
+def _left_out(study: Study) -> Check:
+    name, limit = "share of the log's rows left out", limits.MAX_LEFT_OUT
+    audit = study.rfm.audit
+    if audit is None or not audit.rows_read:
+        return limits.unavailable(name, "The table does not come with the audit of a log.", limit)
+    most = max(audit.left_out, key=lambda item: item.rows, default=None)
+    why = "" if most is None or not most.rows else f", most of them for: {most.reason}"
+    return limits.judged(
+        name,
+        1.0 - audit.rows_used / audit.rows_read,
+        limit,
+        f"Many rows were left out{why}; make sure that they are not customers' purchases.",
+        fine="Few rows were left out.",
+    )
+
+
+def _zero_spend(study: Study) -> Check:
+    name, limit = "share of repeat customers with a mean spend of 0", limits.MAX_ZERO_SPEND
+    m_bar, repeat = study.columns.m_bar, study.repeat
+    if m_bar is None or not repeat.any():
+        return limits.unavailable(name, "There is no repeat spend.", limit)
+    return limits.judged(
+        name,
+        float(np.mean(m_bar[repeat] == 0)),
+        limit,
+        "Customers who spend nothing lie outside the spend model, which overrates them: leave "
+        "free orders out (zero_amounts='drop').",
+        fine="Hardly any customer's purchases are free.",
+    )
+
+
+def _same_base(study: Study) -> Check:
+    name = "table is the one that was fitted (1 = yes)"
+    known = study.purchases.metadata.fingerprint
+    if known is None:
+        return limits.unavailable(name, "The posterior does not know what it was fitted to.", 1.0)
+    same = float(study.histories.fingerprint() == known)
+    return limits.judged_least(
+        name,
+        same,
+        1.0,
+        "The posterior was fitted to other customers or another date: what follows shows how it "
+        "fits this table, not what it was fitted to.",
+        fine="The posterior was fitted to this very table.",
+    )
+
+
+# --- tables -----------------------------------------------------------------------------
+
+
+def _tables(study: Study) -> Iterator[Table]:
+    yield Table(
+        key="base",
+        title="The base at a glance",
+        columns=("what", "value"),
+        rows=tuple(_glance(study)),
+        caption=f"Times are in {unit_of(study.scale)}.",
+    )
+    audit = study.rfm.audit
+    if audit is None:
+        return
+    money = audit.amount_read is not None
+    lines: list[tuple[Any, ...]] = [("read", audit.rows_read, audit.amount_read)]
+    lines += [(item.reason, item.rows, item.amount) for item in audit.left_out]
+    lines.append(("used", audit.rows_used, audit.amount_used))
+    yield Table(
+        key="audit",
+        title=f"{audit.rows_used:,} of {audit.rows_read:,} rows of the log were used",
+        columns=("rows", "number", "share of rows", *(["amount"] if money else [])),
+        rows=tuple(
+            (name, rows, _share(rows, audit.rows_read), *([amount] if money else []))
+            for name, rows, amount in lines
+        ),
+        caption=(
+            "Every row is used or left out for one reason. "
+            f"{audit.rows_merged:,} used rows were merged into another one of the same customer "
+            "and period."
+            + (
+                f" {audit.netted_rows:,} negative rows were netted against purchases."
+                if audit.netted_rows
+                else ""
+            )
+        ),
+        formats={"number": "integer", "share of rows": "percent", "amount": "money"},
+    )
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+def _glance(study: Study) -> Iterator[tuple[str, str]]:
+    histories, unit = study.histories, unit_of(study.scale)
+    repeat = histories.count[histories.x > 0].sum()
+    yield "customers", f"{histories.customers:,}"
+    yield "distinct histories", f"{len(histories.x):,}"
+    yield "repeat customers", f"{repeat:,.0f} ({percent(repeat / histories.customers)})"
+    yield (
+        "bought once",
+        f"{histories.customers - repeat:,.0f} ({percent(1 - repeat / histories.customers)})",
+    )
+    purchases = float(histories.count @ histories.x)
+    yield "repeat purchases", f"{purchases:,.0f} ({number(purchases / histories.customers)} each)"
+    yield "first purchases", _first_span(study)
+    yield (
+        "observed to",
+        study.rfm._end_text() if study.rfm.observation_end is not None else "unknown",
+    )
+    low, high = float(histories.T.min()), float(histories.T.max())
+    yield (
+        "time observed (T)",
+        (f"{number(low)} to {number(high)} {unit}, mean {number(histories.mean_T)}"),
+    )
+    spend = study.repeat_spend
+    if spend is not None and len(spend[0]):
+        low, middle, high = np.quantile(spend[1], [0.05, 0.5, 0.95]).tolist()
+        yield (
+            "mean spend of a repeat customer",
+            f"median {number(middle)}, 90 % between {number(low)} and {number(high)}",
+        )
+    yield "margin", percent(study.rfm.margin)
+
+
+def _first_span(study: Study) -> str:
+    if study.rfm.observation_end is None:
+        return "dates unknown"
+    first, last = (
+        _date(study, float(T)) for T in (study.histories.T.max(), study.histories.T.min())
+    )
+    return f"{first} to {last}"
+
+
+def _date(study: Study, age: float) -> str:
+    """Date of the first purchase of customers of that age."""
+    end = ordinal_of(study.rfm.observation_end, study.scale)
+    return str(start_of(end - round(age * study.scale.time_scaler), study.scale).date())
+
+
+# --- figures ----------------------------------------------------------------------------
+
+
+def _figures(study: Study) -> Iterator[Figure]:
+    actual = actual_repeats(study.histories, _MOST_BARS)
+    once = float(actual[0] / actual.sum())
+    yield Figure(
+        key="frequency",
+        kind="repeat_histogram",
+        title=f"{percent(once)} of the customers bought only once",
+        caption=(
+            "Customers by number of repeat purchases, that is purchases after their first one. "
+            f"The last bar holds everybody with {_MOST_BARS} or more."
+        ),
+        alt=(
+            f"Bars of customers by repeat purchases: {actual[0]:,.0f} with none, {actual[1]:,.0f} "
+            f"with one, {actual[-1]:,.0f} with {_MOST_BARS} or more."
+        ),
+        data={"bins": bin_labels(_MOST_BARS), "actual": short(actual)},
+    )
+    if study.rfm.observation_end is not None:
+        yield _cohorts(study)
+
+
+def _cohorts(study: Study) -> Figure:
+    labels, customers, repeat = cohorts(study)
+    biggest = int(np.argmax(customers))
+    return Figure(
+        key="cohorts",
+        kind="cohorts",
+        title=f"Most new customers came in {labels[biggest]}"
+        if len(labels) > 1
+        else f"All customers came in {labels[0]}",
+        caption=(
+            "New customers by the time of their first purchase (bars), and the share of them who "
+            "have come back (line). Later cohorts had less time to come back, so the line falls."
+        ),
+        alt=(
+            f"{len(labels)} cohorts from {labels[0]} to {labels[-1]}; the largest, "
+            f"{labels[biggest]}, has {customers[biggest]:,.0f} customers, of whom "
+            f"{percent(float(repeat[biggest] / customers[biggest]))} came back."
+        ),
+        data={
+            "cohorts": labels,
+            "customers": short(customers),
+            "repeat_share": short(repeat / customers),
+        },
+    )
+
+
+def cohorts(study: Study) -> tuple[list[str], FloatArray, FloatArray]:
+    """Customers, and repeat customers, by month of the first purchase.
+
+    More than four years of months are quarters, or years.
+    """
+    histories = study.histories
+    ages, place = np.unique(histories.T, return_inverse=True)
+    end = ordinal_of(study.rfm.observation_end, study.scale)
+    ordinals = end - np.rint(ages * study.scale.time_scaler).astype(np.int64)
+    dates = pd.DatetimeIndex([start_of(int(one), study.scale) for one in ordinals])
+    for frequency in ("M", "Q", "Y"):
+        periods = dates.to_period(frequency)
+        if len(periods.unique()) <= _MOST_COHORTS:
+            break
+    codes, labels = pd.factorize(periods, sort=True)
+    group = codes[place]
+    came_back = histories.count * (histories.x > 0)
+    customers, repeat = (
+        np.bincount(group, weights=weight, minlength=len(labels)).astype(np.float64)
+        for weight in (histories.count, came_back)
+    )
+    return [str(label) for label in labels], customers, repeat
+
+
+def _notes(study: Study) -> Iterator[str]:
+    if study.rfm.audit is None:
+        yield (
+            "The table was summarised elsewhere, so there is no audit of a log; rfm_summary makes "
+            "one."
+        )
+    else:
+        yield from study.rfm.audit.notes
+    if study.rfm.observation_end is None:
+        yield "The table does not know its observation end, so there are no cohorts by date."

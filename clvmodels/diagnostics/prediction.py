@@ -1,0 +1,333 @@
+"""Does the model predict: a backtest, if one is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels.diagnostics import limits
+from clvmodels.diagnostics.record import Figure, Format, Section, Table
+from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
+from clvmodels.evaluation.metrics import METRIC_LABELS
+from clvmodels.schema import FloatArray
+from clvmodels.verdict import Check
+
+if TYPE_CHECKING:
+    from clvmodels.evaluation.record import Backtest
+
+_SHOWN: Final = 101
+_SHARES: Final = ("bias", "top_found")
+_TARGETS: Final = {"purchases": "purchases", "value": "discounted value"}
+_UNITS: Final = {"purchases": "purchases", "value": ""}
+
+
+def prediction_section(study: Study) -> Section:
+    """Metrics against baselines, calibration, coverage, lift; or why there are none."""
+    backtest = study.backtest
+    if backtest is None:
+        return Section(
+            key="prediction",
+            title="Does it predict?",
+            intro="A backtest fits the model to the past and lets it forecast what has happened.",
+            checks=(
+                limits.unavailable(
+                    "backtest", "No backtest was given: run clvmodels.backtest on the log."
+                ),
+            ),
+            notes=("No backtest was given, so nothing is known of how well the model predicts.",),
+        )
+    figures = [_tracking(backtest)]
+    for target in backtest.targets:
+        figures += [_calibration(study, backtest, target), _gains(backtest, target)]
+    figures += _coverage(backtest)
+    return Section(
+        key="prediction",
+        title="Does it predict?",
+        intro=(
+            f"The model was fitted to purchases up to {backtest.train_end} and forecast those up "
+            f"to {backtest.test_end}, of {len(backtest):,} customers, beside forecasts that need "
+            "no model. Metrics have bootstrap intervals over customers."
+        ),
+        checks=tuple(_checks(backtest)),
+        tables=tuple(_tables(backtest)),
+        figures=tuple(figures),
+        notes=backtest.notes,
+    )
+
+
+def _checks(backtest: Backtest) -> Iterator[Check]:
+    for check in backtest.checks:
+        yield replace(check, name=f"backtest: {check.name}")
+    for name, verdict in backtest.fits.items():
+        failed = len(verdict.failures)
+        yield limits.judged(
+            f"backtest: failed checks of the fit of {name}",
+            float(failed),
+            0.0,
+            "The backtest's own fit did not converge, so its figures are not to be trusted.",
+            fine="The backtest's own fit converged.",
+            otherwise="fail",
+        )
+
+
+# --- tables -----------------------------------------------------------------------------
+
+
+def _tables(backtest: Backtest) -> Iterator[Table]:
+    for target in backtest.targets:
+        yield _metrics(backtest, target)
+    yield _totals(backtest)
+    yield _coverage_table(backtest)
+
+
+def _metrics(backtest: Backtest, target: str) -> Table:
+    wide, verdict = backtest.table(target), backtest.verdict(target)
+    mine = backtest.metrics[
+        (backtest.metrics["target"] == target) & (backtest.metrics["forecast"] == MODEL)
+    ].set_index("metric")
+    rows = []
+    for metric in wide.index:
+        own = mine.loc[metric]
+        judged = verdict.loc[metric]
+        lost = [LABELS[name] for name in judged.index if judged[name] == "worse"]
+        won = int((judged == "better").sum())
+        open_ = int((judged == "unclear").sum())
+        rows.append(
+            (
+                METRIC_LABELS[metric],
+                *(_finite(one) for one in (own["value"], own["lower"], own["upper"])),
+                *(_finite(wide.loc[metric, name]) for name in wide.columns if name != MODEL),
+                _outcome(won, open_, lost),
+            )
+        )
+    others = [name for name in wide.columns if name != MODEL]
+    columns = ["metric", "model", "lower", "upper", *(LABELS[name] for name in others)]
+    formats: dict[str, Format] = dict.fromkeys(columns[1:], "number")
+    return Table(
+        key=f"metrics-{target}",
+        title=f"Forecasts of {_TARGETS[target]}: the model against baselines",
+        columns=(*columns, "model is"),
+        rows=tuple(rows),
+        caption=(
+            "Lower is better of errors and deviances, higher of scores, correlations and shares; "
+            "lower and upper bound the model's metric. Better or worse is said beyond chance."
+        ),
+        formats=formats,
+    )
+
+
+def _finite(value: Any) -> float | None:
+    number_ = float(value)
+    return number_ if np.isfinite(number_) else None
+
+
+def _outcome(won: int, open_: int, lost: list[str]) -> str:
+    if not won + open_ + len(lost):
+        return ""
+    parts = [f"better than {won}"] if won else []
+    parts += [f"worse than {', '.join(lost)}"] if lost else []
+    parts += [f"undecided against {open_}"] if open_ else []
+    return "; ".join(parts)
+
+
+def _totals(backtest: Backtest) -> Table:
+    rows = [
+        (
+            _TARGETS[row["target"]],
+            row["level"],
+            row["forecast"],
+            row["lower"],
+            row["upper"],
+            row["actual"],
+            "inside" if row["inside"] else "outside",
+        )
+        for row in backtest.totals.to_dict("records")
+    ]
+    return Table(
+        key="totals",
+        title="Totals of the holdout: forecast and real",
+        columns=("total", "interval", "forecast", "lower", "upper", "real", "real total lies"),
+        rows=tuple(rows),
+        caption="Intervals are predictive: parameters and chance.",
+        formats={
+            "interval": "percent",
+            **dict.fromkeys(("forecast", "lower", "upper", "real"), "integer"),
+        },
+    )
+
+
+def _coverage_table(backtest: Backtest) -> Table:
+    return Table(
+        key="coverage",
+        title="How often customers' predictive intervals hold",
+        columns=("forecast of", "interval", "hold", "lower", "upper", "mean width"),
+        rows=tuple(
+            (
+                _TARGETS[row["target"]],
+                row["level"],
+                row["coverage"],
+                row["lower"],
+                row["upper"],
+                row["width"],
+            )
+            for row in backtest.coverage.to_dict("records")
+        ),
+        caption=(
+            "Counts are discrete, so their intervals hold at least as often as they say; lower and "
+            "upper bound the share."
+        ),
+        formats={
+            "interval": "percent",
+            **dict.fromkeys(("hold", "lower", "upper"), "percent"),
+            "mean width": "number",
+        },
+    )
+
+
+# --- figures ----------------------------------------------------------------------------
+
+
+def _tracking(backtest: Backtest) -> Figure:
+    table = backtest.tracking
+    holdout = table[table["part"] == "holdout"]
+    actual, expected = float(holdout["actual"].sum()), float(holdout["expected"].sum())
+    step = -(-len(table) // 400)  # a long log is shown by every so many weeks
+    shown = table.iloc[::step]
+    return Figure(
+        key="backtest-tracking",
+        kind="tracking",
+        title=(
+            f"In the holdout {expected:,.0f} purchases were forecast and {actual:,.0f} came"
+            + (f" ({actual / expected - 1.0:+.0%})" if expected > 0 else "")
+        ),
+        caption=(
+            "Repeat purchases added up over time, real (points) and expected (line, with its "
+            f"{percent(float(backtest.settings.get('interval', 0.9)))} predictive band). To the "
+            "right of the dashed line the model forecasts, and goes on from what had happened."
+        ),
+        alt=(
+            f"Cumulative purchases to {backtest.test_end}; forecast from {backtest.train_end} on: "
+            f"{expected:,.0f}, real {actual:,.0f}."
+        ),
+        data={
+            "dates": [str(pd.Timestamp(one).date()) for one in shown["date"]],
+            "actual": short(shown["cumulative_actual"].to_numpy()),
+            "expected": short(shown["cumulative_expected"].to_numpy()),
+            "lower": short(shown["cumulative_lower"].to_numpy()),
+            "upper": short(shown["cumulative_upper"].to_numpy()),
+            "split": backtest.train_end,
+            "cumulative": True,
+        },
+    )
+
+
+def _calibration(study: Study, backtest: Backtest, target: str) -> Figure:
+    table = backtest.calibration
+    table = table[(table["target"] == target) & (table["forecast"] == MODEL)]
+    expected, actual = (table[name].to_numpy(dtype=np.float64) for name in ("expected", "actual"))
+    last = f"{number(float(expected[-1]))} expected, {number(float(actual[-1]))} came"
+    return Figure(
+        key=f"calibration-{target}",
+        kind="group_calibration",
+        title=f"Of the customers with the highest forecast of {_TARGETS[target]}: {last}",
+        caption=(
+            "Customers in tenths by what was forecast for them: mean forecast against what came, "
+            "with its interval. Points on the line are forecast rightly; above it the model was "
+            "too low."
+        ),
+        alt=f"Calibration of {_TARGETS[target]} in {len(table)} groups; in the highest: {last}.",
+        data={
+            "expected": short(expected),
+            "actual": short(actual),
+            "lower": short(table["actual_lower"].to_numpy(dtype=np.float64)),
+            "upper": short(table["actual_upper"].to_numpy(dtype=np.float64)),
+            "quantity": _TARGETS[target],
+            "unit": study.question.currency if target == "value" else "",
+        },
+    )
+
+
+def _gains(backtest: Backtest, target: str) -> Figure:
+    """Share of what came that lies with the customers of the highest forecasts."""
+    customers = backtest.customers
+    actual = customers[f"{target}_actual"].to_numpy(dtype=np.float64)
+    prefix = f"{target}_"
+    names = [name for name in LABELS if f"{prefix}{name}" in customers and name != POINT]
+    curves = {
+        LABELS[name]: _gain(customers[f"{prefix}{name}"].to_numpy(dtype=np.float64), actual)
+        for name in names
+    }
+    curves["the best order possible"] = _gain(actual, actual)
+    at = int(0.2 * (_SHOWN - 1))
+    own = float(curves[LABELS[MODEL]][at])
+    return Figure(
+        key=f"gains-{target}",
+        kind="gains",
+        title=f"The fifth with the highest forecasts made {percent(own)} of the real "
+        f"{_TARGETS[target]}",
+        caption=(
+            "Customers in the order of each forecast, the highest first, and what share of what "
+            "came lies with them. The higher the curve, the better a forecast finds the best ones."
+        ),
+        alt="Share found in the top 20 %: "
+        + ", ".join(f"{name} {percent(float(curve[at]))}" for name, curve in curves.items()),
+        data={
+            "share": short(np.linspace(0.0, 1.0, _SHOWN)),
+            "curves": {name: short(curve) for name, curve in curves.items()},
+            "quantity": _TARGETS[target],
+        },
+    )
+
+
+def _gain(forecast: FloatArray, actual: FloatArray) -> FloatArray:
+    """Cumulative share of ``actual`` at evenly spaced shares; ties count as their mean."""
+    levels, place = np.unique(-np.nan_to_num(forecast, nan=-np.inf), return_inverse=True)
+    count = np.bincount(place, minlength=len(levels))
+    total = np.bincount(place, weights=actual, minlength=len(levels))
+    customers = np.concatenate([[0.0], np.cumsum(count)]) / len(forecast)
+    if total.sum() <= 0:
+        return np.full(_SHOWN, np.nan)
+    found = np.concatenate([[0.0], np.cumsum(total)]) / total.sum()
+    return np.asarray(np.interp(np.linspace(0.0, 1.0, _SHOWN), customers, found))
+
+
+def _coverage(backtest: Backtest) -> Iterator[Figure]:
+    table = backtest.coverage
+    if not len(table):
+        return
+    series = [
+        {
+            "name": _TARGETS[str(target)],
+            "level": short(rows["level"].to_numpy(dtype=np.float64)),
+            "coverage": short(rows["coverage"].to_numpy(dtype=np.float64)),
+            "lower": short(rows["lower"].to_numpy(dtype=np.float64)),
+            "upper": short(rows["upper"].to_numpy(dtype=np.float64)),
+        }
+        for target, rows in table.groupby("target", sort=False)
+    ]
+    said = "; ".join(
+        f"{percent(row['level'])} intervals of {_TARGETS[row['target']]} hold for "
+        f"{percent(row['coverage'])}"
+        for row in table.to_dict("records")
+    )
+    short_of = table[table["upper"] < table["level"]]
+    yield Figure(
+        key="coverage",
+        kind="coverage",
+        title="Predictive intervals hold as often as they say"
+        if not len(short_of)
+        else "Some predictive intervals hold less often than they say",
+        caption=(
+            "Share of the customers whose interval held what they really did, for intervals of "
+            "several probabilities. Below the line intervals are too narrow; counts are discrete, "
+            "so theirs lie above it."
+        ),
+        alt=f"{said}.",
+        data={"series": series},
+    )

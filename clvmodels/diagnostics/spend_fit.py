@@ -1,0 +1,243 @@
+"""Does the spend model fit: density against data, and the independence that it assumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from scipy.special import betainc
+from scipy.stats import rankdata
+
+from clvmodels.diagnostics import limits
+from clvmodels.diagnostics.record import Figure
+from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.schema import FloatArray
+from clvmodels.verdict import Check
+
+_BINS: Final = 30
+_DRAWS: Final = 60
+_MOST_X: Final = 150
+_LEAST: Final = 2
+_GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 15), (16, 2**53))
+
+
+def spend_checks(study: Study) -> Iterator[Check]:
+    """Histogram of mean spend, correlation with frequency, draws without a mean."""
+    if study.spend is None:
+        return
+    yield _histogram_check(study)
+    yield _correlation_check(study)
+    share = float(np.mean(study.spend.draws()["q"] <= 1.0))
+    yield limits.judged(
+        "share of draws with q <= 1",
+        share,
+        0.0,
+        f"In {percent(share)} of the draws the mean spend of all customers is infinite, so values "
+        "of customers without repeats are not given: use a prior of q above 1, or a longer log.",
+        fine="The mean spend of all customers is finite in every draw.",
+        otherwise="fail",
+    )
+
+
+def _histogram_check(study: Study) -> Check:
+    name = "share of repeat customers whom the model expects to spend another mean amount"
+    limit = limits.MAX_SPEND_MISPLACED
+    found = spend_histogram(study)
+    if found is None:
+        return limits.unavailable(name, "There is no repeat spend to look at.", limit)
+    _, actual, expected = found
+    return limits.judged(
+        name,
+        float(0.5 * np.abs(expected.mean(axis=0) - actual).sum()),
+        max(limit, _by_chance(study, expected)),
+        "Amounts are spread otherwise than Gamma-Gamma has it (a few fixed prices, or very large "
+        "orders): be careful with single customers' values.",
+        fine="The model reproduces how much customers spend.",
+        fail_from=max(limits.TOO_MUCH_SPEND_MISPLACED, _by_chance(study, expected)),
+    )
+
+
+def _by_chance(study: Study, expected: FloatArray) -> float:
+    """99 % quantile of the difference between two histograms that chance alone makes."""
+    spend = study.repeat_spend
+    assert spend is not None
+    shares = expected.mean(axis=0)
+    shares = shares / shares.sum()
+    rng = np.random.default_rng(study.question.random_seed)
+    drawn = rng.multinomial(len(spend[0]), shares, size=200) / len(spend[0])
+    return float(np.quantile(0.5 * np.abs(drawn - shares).sum(axis=1), 0.99))
+
+
+def spend_histogram(study: Study) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Shares of repeat customers by mean spend: what there are, what the model expects.
+
+    The mean m of x purchases is below some amount with the probability that a
+    Beta(p x, q) is below x m / (v + x m).
+
+    Returns
+    -------
+    edges : ndarray, shape (B + 1,)
+        Between the 0.5 % and 99.5 % quantiles, evenly spaced in logarithms, without the
+        open ends.
+    actual : ndarray, shape (B + 2,)
+        With an open bin on either side.
+    expected : ndarray, shape (S, B + 2)
+        In each draw.
+    """
+    spend = study.repeat_spend
+    if study.spend is None or spend is None or len(spend[0]) < _LEAST:
+        return None
+    x, m_bar = spend
+    low, high = np.quantile(m_bar, [0.005, 0.995]).tolist()
+    if not low < high:
+        return None
+    edges = np.geomspace(low, high, _BINS + 1)
+    place = np.searchsorted(edges, m_bar, side="right")
+    actual = np.bincount(place, minlength=len(edges) + 1) / len(m_bar)
+    counts, customers = _frequencies(x)
+    draws = study.spend.draws(_DRAWS)
+    below = np.empty((len(draws["p"]), len(edges)))
+    total = counts[:, None] * edges
+    for s in range(len(below)):
+        p, q, v = (draws[name][s] for name in ("p", "q", "v"))
+        below[s] = customers @ betainc(p * counts[:, None], q, total / (v + total))
+    below /= customers.sum()
+    return edges, actual, np.diff(below, axis=1, prepend=0.0, append=1.0)
+
+
+def _frequencies(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Distinct frequencies and their customers; the rare large ones stand together."""
+    counts, customers = np.unique(x, return_counts=True)
+    if len(counts) <= _MOST_X:
+        return counts, customers.astype(np.float64)
+    group = np.minimum(np.arange(len(counts)), _MOST_X - 1)
+    weight = np.bincount(group, weights=customers)
+    return np.bincount(group, weights=customers * counts) / weight, np.asarray(weight)
+
+
+def correlation(study: Study) -> tuple[float, float] | None:
+    """Rank correlation and correlation of frequency and mean spend; None without spend."""
+    spend = study.repeat_spend
+    if spend is None or len(spend[0]) < _LEAST + 1:
+        return None
+    x, m_bar = spend
+    if np.ptp(x) == 0 or np.ptp(m_bar) == 0:
+        return None
+    ranks = np.corrcoef(rankdata(x), rankdata(m_bar))[0, 1]
+    return float(ranks), float(np.corrcoef(x, m_bar)[0, 1])
+
+
+def _correlation_check(study: Study) -> Check:
+    name = "rank correlation of frequency and mean spend (absolute)"
+    found = correlation(study)
+    if found is None:
+        return limits.unavailable(
+            name, "There are too few different repeat customers.", limits.MAX_CORRELATION
+        )
+    said = f"Rank correlation {found[0]:.2f}, plain correlation {found[1]:.2f}"
+    return limits.judged(
+        name,
+        abs(found[0]),
+        limits.MAX_CORRELATION,
+        f"{said}: the model takes them to be independent, so values of frequent buyers are off; "
+        "fit groups of customers apart.",
+        fine=f"{said}: near enough to the independence that the model assumes.",
+    )
+
+
+# --- figures ----------------------------------------------------------------------------
+
+
+def spend_figures(study: Study) -> Iterator[Figure]:
+    """Density of mean spend, and spend by frequency."""
+    found = spend_histogram(study)
+    if found is not None:
+        yield _density_figure(study, *found)
+    if correlation(study) is not None:
+        yield _by_frequency(study)
+
+
+def _density_figure(
+    study: Study, edges: FloatArray, actual: FloatArray, expected: FloatArray
+) -> Figure:
+    share = float(0.5 * np.abs(expected.mean(axis=0) - actual).sum())
+    width = np.diff(np.log(edges))
+    tail = (1.0 - study.question.interval) / 2.0
+    certain = study.spend is None or study.spend.certain
+    lower, upper = np.quantile(expected[:, 1:-1] / width, [tail, 1.0 - tail], axis=0)
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    peaks = (
+        middle[int(np.argmax(actual[1:-1]))],
+        middle[int(np.argmax(expected.mean(axis=0)[1:-1]))],
+    )
+    return Figure(
+        key="spend-density",
+        kind="spend_density",
+        title=f"The spend model puts {percent(1.0 - share)} of the customers where they are",
+        caption=(
+            "Mean spend per purchase of repeat customers, on a logarithmic axis: data (bars) and "
+            "what the model expects of customers with as many purchases (line"
+            + (")." if certain else f", with the {percent(study.question.interval)} interval).")
+        ),
+        alt=(
+            f"Mean spend of repeat customers: most lie near {number(float(peaks[0]))}, the model "
+            f"expects most near {number(float(peaks[1]))}; {percent(share)} lie elsewhere than "
+            "expected."
+        ),
+        data={
+            "edges": short(edges),
+            "actual": short(actual[1:-1] / width),
+            "expected": short((expected[:, 1:-1] / width).mean(axis=0)),
+            "lower": None if certain else short(lower),
+            "upper": None if certain else short(upper),
+            "currency": study.question.currency,
+        },
+    )
+
+
+def _by_frequency(study: Study) -> Figure:
+    spend, found = study.repeat_spend, correlation(study)
+    assert spend is not None
+    assert found is not None
+    x, m_bar = spend
+    labels, rows, customers = [], [], []
+    for first, last in _GROUPS:
+        values = m_bar[(x >= first) & (x <= last)]
+        if len(values):
+            labels.append(_group_label(first, last))
+            customers.append(len(values))
+            rows.append(np.quantile(values, [0.1, 0.25, 0.5, 0.75, 0.9]))
+    quantiles = np.stack(rows, axis=1)
+    return Figure(
+        key="spend-by-frequency",
+        kind="spend_by_frequency",
+        title="Customers who come back more often spend "
+        + (
+            "about as much per purchase"
+            if abs(found[0]) <= limits.MAX_CORRELATION
+            else ("more" if found[0] > 0 else "less") + " per purchase"
+        )
+        + f" (rank correlation {found[0]:.2f})",
+        caption=(
+            "Mean spend per purchase by number of repeats: median (line), the middle half (box) "
+            "and the middle 80 % (whiskers). The spend model assumes that the boxes stand level."
+        ),
+        alt="; ".join(
+            f"{label} repeats: median {number(float(m))}"
+            for label, m in zip(labels, quantiles[2], strict=True)
+        ),
+        data={
+            "groups": labels,
+            "customers": customers,
+            "quantiles": [short(row) for row in quantiles],
+            "currency": study.question.currency,
+        },
+    )
+
+
+def _group_label(first: int, last: int) -> str:
+    if first == last:
+        return str(first)
+    return f"{first}+" if last > 1_000_000 else f"{first}-{last}"

@@ -1,0 +1,367 @@
+"""What customers are worth: distribution, tiers, lists, the simple formula, segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clvmodels.diagnostics.record import Figure, Format, Table
+from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.words import horizon_of, listed, money, percent, short, unit_of
+from clvmodels.economics import (
+    action_lists,
+    compare_with_simple,
+    gini,
+    lorenz_curve,
+    segment_report,
+    tier_report,
+    top_shares,
+)
+from clvmodels.economics.outlook import past_revenue
+from clvmodels.errors import ClvError
+from clvmodels.rfm import RfmTable
+
+_BINS: Final = 40
+_LORENZ_POINTS: Final = 101
+_LISTED: Final = 10
+_SEGMENTS: Final = 20
+_OTHERS: Final = "(others)"
+
+Parts = tuple[list[Table], list[Figure], list[str]]
+
+
+def value_parts(study: Study) -> Parts:
+    """Tables, figures and notes about value; a note alone where there are no values."""
+    if study.clv is None:
+        return [], [], [f"No values: {study.why_no_value}"]
+    tables: list[Table] = []
+    figures: list[Figure] = list(_distribution(study))
+    notes: list[str] = []
+    for part in (_tiers, _slipping, _comparison, _segments):
+        for item in _guarded(part(study)):
+            if isinstance(item, Table):
+                tables.append(item)
+            elif isinstance(item, Figure):
+                figures.append(item)
+            else:
+                notes.append(item)
+    return tables, figures, notes
+
+
+def _guarded(items: Iterator[Table | Figure | str]) -> Iterator[Table | Figure | str]:
+    """A part that a table cannot feed says so, and the rest goes on."""
+    try:
+        yield from items
+    except ClvError as error:
+        yield str(error)
+
+
+# --- distribution -----------------------------------------------------------------------
+
+
+def _distribution(study: Study) -> Iterator[Figure]:
+    clv = study.scores["clv"].to_numpy()
+    ahead = horizon_of(study.question.horizon, study.scale)
+    positive = clv[clv > 0]
+    if not len(positive):
+        return
+    low, high = np.quantile(positive, [0.001, 1.0]).tolist()
+    edges = np.geomspace(low, max(high, low * (1 + 1e-6)) * (1 + 1e-9), _BINS + 1)
+    repeat = np.asarray(study.repeat)
+    counts = [np.histogram(np.maximum(clv[rows], low), edges)[0] for rows in (repeat, ~repeat)]
+    currency = study.question.currency
+    middle = money(float(np.median(clv)), currency)
+    yield Figure(
+        key="value-distribution",
+        kind="value_distribution",
+        title=f"Half of the customers are worth less than {middle}, the mean is "
+        f"{money(float(clv.mean()), currency)}",
+        caption=(
+            f"Customers by expected discounted value in {ahead}, on a logarithmic axis: those who "
+            "came back and those who bought once, one upon the other. The first bar holds "
+            "everybody below."
+        ),
+        alt=(
+            f"Histogram of value per customer: median {middle}, mean "
+            f"{money(float(clv.mean()), currency)}, top 1 % from "
+            f"{money(float(np.quantile(clv, 0.99)), currency)}."
+        ),
+        data={
+            "edges": short(edges),
+            "repeat": counts[0].tolist(),
+            "once": counts[1].tolist(),
+            "currency": currency,
+        },
+    )
+    yield _lorenz(study)
+
+
+def _lorenz(study: Study) -> Figure:
+    clv = study.scores["clv"].to_numpy()
+    curves = {"expected value": clv}
+    past = past_revenue(study.rfm)
+    if past is not None and past.min() >= 0 and past.max() > 0:
+        curves["past revenue"] = past
+    thin = {}
+    for name, values in curves.items():
+        customers, value = lorenz_curve(values)
+        at = np.linspace(0, len(customers) - 1, min(_LORENZ_POINTS, len(customers))).astype(int)
+        thin[name] = [short(customers[at]), short(value[at])]
+    top = 1.0 - float(np.interp(0.8, *lorenz_curve(clv)))
+    said = ", ".join(f"{name} {gini(values):.2f}" for name, values in curves.items())
+    return Figure(
+        key="lorenz",
+        kind="lorenz",
+        title=f"The most valuable fifth of the customers holds {percent(top)} of the value",
+        caption=(
+            "Share of the value held by the least valuable so many percent of the customers. On "
+            f"the straight line all would be equal. Gini coefficients: {said}."
+        ),
+        alt=f"Lorenz curves; the top 20 % of customers hold {percent(top)}; Gini {said}.",
+        data={"curves": thin},
+    )
+
+
+# --- tiers ------------------------------------------------------------------------------
+
+_TIER_COLUMNS: Final[dict[str, tuple[str, Format]]] = {
+    "customers": ("customers", "integer"),
+    "clv": ("value", "money"),
+    "clv_lower": ("lower", "money"),
+    "clv_upper": ("upper", "money"),
+    "clv_per_customer": ("value per customer", "money"),
+    "value_share": ("share of the value", "percent"),
+    "past_share": ("share of past revenue", "percent"),
+}
+
+
+def _tiers(study: Study) -> Iterator[Table | Figure | str]:
+    assert study.clv is not None
+    report = tier_report(study.clv, study.rfm, **study.question.terms())
+    yield _table(
+        "tiers",
+        "Value tiers",
+        "tier",
+        report,
+        _TIER_COLUMNS,
+        "Tiers are the top 5 % of the customers by value, the next 15 %, the next 30 %, and the "
+        f"other half; intervals of {percent(study.question.interval)}.",
+    )
+    best = report.iloc[0]
+    yield Figure(
+        key="tiers",
+        kind="tiers",
+        title=(
+            f"The top {percent(float(best['customer_share']))} of the customers hold "
+            f"{percent(float(best['value_share']))} of the value"
+        ),
+        caption=(
+            "What each tier holds of the customers, of past revenue and of the value expected, "
+            f"with its {percent(study.question.interval)} interval."
+        ),
+        alt="; ".join(
+            f"{row['tier']}: {percent(row['customer_share'])} of the customers, "
+            f"{percent(row['value_share'])} of the value"
+            for row in report.iloc[:-1].to_dict("records")
+        ),
+        data={"report": {str(name): report[name].tolist() for name in report.columns}},
+    )
+    shares = top_shares(study.clv, study.rfm, **study.question.terms())
+    yield _table(
+        "top-shares",
+        "What the top customers hold",
+        "top",
+        shares.assign(top=[f"top {percent(share)}" for share in shares["top"]]),
+        {
+            "customers": ("customers", "integer"),
+            "value_share": ("share of the value", "percent"),
+            "value_share_lower": ("lower", "percent"),
+            "value_share_upper": ("upper", "percent"),
+            "past_share": ("their share of past revenue", "percent"),
+            "past_top_share": ("share of as many top customers of the past", "percent"),
+        },
+        "The most valuable customers ahead are not all the best ones of the past.",
+    )
+
+
+# --- lists ------------------------------------------------------------------------------
+
+
+def _slipping(study: Study) -> Iterator[Table | Figure | str]:
+    assert study.clv is not None
+    terms = study.question.terms()
+    terms.pop("interval")
+    lists = action_lists(study.clv, study.rfm, **terms)
+    yield _table(
+        "states",
+        "What can be done about whom",
+        "state",
+        lists.counts,
+        {
+            "customers": ("customers", "integer"),
+            "valuable": ("of the most valuable fifth", "integer"),
+            "p_purchase": ("chance to buy again", "percent"),
+            "clv": ("value", "money"),
+            "clv_lost": ("value lost by silence", "money"),
+        },
+        "Repeat customers are active, slipping or lost by how much of their P(alive) the silence "
+        "since their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 "
+        "days. Value lost is what silence has taken from what they would be worth.",
+    )
+    top = lists.slipping.head(_LISTED)
+    if not len(top):
+        yield "No valuable customer is slipping away."
+        return
+    share = len(lists.slipping) / len(study.rfm)
+    yield _table(
+        "slipping",
+        f"{len(lists.slipping):,} valuable customers ({percent(share)}) are slipping away",
+        "customer_id",
+        top.assign(customer_id=[str(one) for one in top["customer_id"]]),
+        {
+            "frequency": ("repeats", "integer"),
+            "silence": (f"silent for ({unit_of(study.scale)})", "number"),
+            "p_alive": ("P(alive)", "percent"),
+            "p_alive_drop": ("P(alive) lost since", "percent"),
+            "clv": ("value", "money"),
+            "clv_as_usual": ("value as usual", "money"),
+            "clv_lost": ("value lost", "money"),
+        },
+        f"The first {len(top)}, most value lost first; action_lists gives them all.",
+    )
+
+
+# --- simple formula ---------------------------------------------------------------------
+
+
+def _comparison(study: Study) -> Iterator[Table | Figure | str]:
+    assert study.clv is not None
+    use_log = study.rfm.options is not None and (
+        not study.rfm.has_id_map or study.id_map is not None
+    )
+    table = compare_with_simple(
+        study.clv,
+        study.rfm,
+        log=study.log if use_log else None,
+        id_map=study.id_map if use_log else None,
+        **study.question.terms(),
+    )
+    whole, currency = table.iloc[-1], study.question.currency
+    yield _table(
+        "simple",
+        "The simple formula against the model",
+        "decile",
+        table,
+        {
+            "customers": ("customers", "integer"),
+            "simple": ("simple formula", "money"),
+            "simple_per_customer": ("simple, own figures", "money"),
+            "model": ("model", "money"),
+            "model_lower": ("lower", "money"),
+            "model_upper": ("upper", "money"),
+        },
+        "Sums over tenths of the customers, the most valuable (by the model) first. The simple "
+        "formula is order value x frequency x lifetime, the same for all; with own figures it "
+        "takes each customer's own order value and frequency.",
+    )
+    off = float(whole["simple"] / whole["model"] - 1.0) if whole["model"] else float("nan")
+    yield Figure(
+        key="simple",
+        kind="comparison",
+        title="The simple formula gives every customer the same value; its total is "
+        + (f"{percent(abs(off))} {'above' if off > 0 else 'below'} the model's"),
+        caption=(
+            "Value of each tenth of the customers, the most valuable first, by the simple formula, "
+            "by the formula with each customer's own figures, and by the model, with its interval."
+        ),
+        alt=(
+            f"Total value: {money(float(whole['simple']), currency)} by the simple formula, "
+            f"{money(float(whole['simple_per_customer']), currency)} with own figures, "
+            f"{money(float(whole['model']), currency)} by the model."
+        ),
+        data={
+            "table": {str(name): table[name].tolist() for name in table.columns if name != "note"},
+            "unit": currency if len(currency) <= 1 else "",
+        },
+    )
+
+
+# --- segments ---------------------------------------------------------------------------
+
+
+def _segments(study: Study) -> Iterator[Table | Figure | str]:
+    assert study.clv is not None
+    names = [*study.rfm.segment_cols]
+    for place, name in enumerate(names):
+        rfm, gathered = _gathered(study.rfm, name)
+        report = segment_report(study.clv, rfm, by=name, **study.question.terms())
+        whole = report.iloc[-1:]
+        rows = report.iloc[:-1].sort_values("clv", ascending=False, kind="stable")
+        yield _table(
+            f"segment-{place}",
+            f"Segments by {name}",
+            name,
+            pd.concat([rows, whole]),
+            {
+                "customers": ("customers", "integer"),
+                "one_time_share": ("bought once", "percent"),
+                "p_purchase": ("chance to buy again", "percent"),
+                "clv": ("value", "money"),
+                "clv_lower": ("lower", "money"),
+                "clv_upper": ("upper", "money"),
+                "clv_per_customer": ("value per customer", "money"),
+            },
+            f"The most valuable first, with {percent(study.question.interval)} intervals."
+            + (f" {gathered:,} small segments stand together as {_OTHERS}." if gathered else ""),
+        )
+    if not names:
+        yield "The table has no segment columns; rfm_summary(segment_cols=...) keeps them."
+    elif len(names) > 1:
+        yield f"Segments: {listed(names)}."
+
+
+def _gathered(rfm: RfmTable, name: str) -> tuple[RfmTable, int]:
+    """The table with all but the largest segments of a column as one."""
+    column = rfm.table[name]
+    counts = column.value_counts()
+    if len(counts) <= _SEGMENTS + 1:
+        return rfm, 0
+    text = pc.cast(column, pa.string())
+    order = sorted(
+        zip(counts.field("counts").to_pylist(), counts.field("values").to_pylist(), strict=True),
+        key=lambda pair: (-pair[0], str(pair[1])),
+    )
+    large = [str(value) for _, value in order[:_SEGMENTS] if value is not None]
+    kept = pc.or_kleene(pc.is_in(text, value_set=pa.array(large)), pc.is_null(text))
+    place = rfm.table.schema.get_field_index(name)
+    table = rfm.table.set_column(place, name, pc.if_else(kept, text, _OTHERS))
+    return replace(rfm, table=table), len(counts) - len(large)
+
+
+def _table(
+    key: str,
+    title: str,
+    index: str,
+    frame: pd.DataFrame,
+    columns: dict[str, tuple[str, Format]],
+    caption: str,
+) -> Table:
+    """A table of some columns of a frame, under their own headings."""
+    there = {name: shown for name, shown in columns.items() if not frame[name].isna().all()}
+    rows: list[tuple[Any, ...]] = [
+        tuple(row) for row in frame[[index, *there]].itertuples(index=False, name=None)
+    ]
+    return Table(
+        key=key,
+        title=title,
+        columns=(index.replace("_", " "), *(shown for shown, _ in there.values())),
+        rows=tuple((str(row[0]), *row[1:]) for row in rows),
+        caption=caption,
+        formats=dict(there.values()),
+    )
