@@ -212,6 +212,12 @@ def score(
         Literal["clv", "all"],
         typer.Option(help="Intervals of the value alone, or of P(alive), purchases and spend too."),
     ] = "clv",
+    predictive: Annotated[
+        bool,
+        typer.Option(
+            "--predictive", help="Add intervals of what customers will really buy and spend."
+        ),
+    ] = False,
     draws: Annotated[int, typer.Option(help="Posterior draws to use, evenly spaced.")] = 500,
     customer_id: Annotated[str | None, typer.Option(help="Of a log: column of ids.")] = None,
     timestamp: Annotated[str | None, typer.Option(help="Of a log: column of dates.")] = None,
@@ -276,6 +282,7 @@ def score(
         discounting=discounting,
         interval=interval,
         intervals=intervals,
+        predictive=predictive,
         draws=draws,
         customer_id_col=customer_id,
         datetime_col=timestamp,

@@ -55,6 +55,7 @@ def score(
     interval: float = 0.9,
     draws: int = 500,
     intervals: Intervals = "clv",
+    predictive: bool = False,
     customer_id_col: str | None = None,
     datetime_col: str | None = None,
     monetary_value_col: str | None = None,
@@ -97,6 +98,9 @@ def score(
         As in :meth:`clvmodels.CLVPosterior.predict`.
     intervals : {"clv", "all"}
         Whether intervals of p_alive, expected_purchases and expected_spend are written.
+    predictive : bool
+        Whether intervals of the outcome are written too: purchases_lower, purchases_upper,
+        value_lower and value_upper, of what a customer will really do.
     customer_id_col, datetime_col, monetary_value_col : str, optional
         Columns of a log.
     observation_period_end, refunds, zero_amounts, duplicates
@@ -157,6 +161,7 @@ def score(
         "interval": interval,
         "draws": draws,
         "intervals": intervals,
+        "predictive": predictive,
     }
     cores = _whole("threads", available_cores() if threads is None else threads)
     job = _open_job(

@@ -58,6 +58,7 @@ def score_files(
     interval: float = 0.9,
     draws: int = 500,
     intervals: Intervals = "clv",
+    predictive: bool = False,
     customer_id_col: str | None = None,
     datetime_col: str | None = None,
     monetary_value_col: str | None = None,
@@ -86,7 +87,7 @@ def score_files(
     ----------
     source, posterior, output
         As in `clvmodels.score`, with the forms said above.
-    horizon, discount_rate, discounting, interval, draws, intervals
+    horizon, discount_rate, discounting, interval, draws, intervals, predictive
         As in :meth:`clvmodels.CLVPosterior.predict` and `clvmodels.score`.
     customer_id_col, datetime_col, monetary_value_col, observation_period_end : optional
         Of a log.
@@ -129,6 +130,7 @@ def score_files(
         "interval": interval,
         "draws": draws,
         "intervals": intervals,
+        "predictive": predictive,
     }
     job = _open_job(source, posterior, output, read, scoring, block_rows, table, progress)
     with spark_session(threads, memory_limit) as session:

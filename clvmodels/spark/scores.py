@@ -33,6 +33,7 @@ def score(
     interval: float = 0.9,
     draws: int = 500,
     intervals: Intervals = "clv",
+    predictive: bool = False,
     margin: float | None = None,
 ) -> DataFrame:
     """Score customers where they lie.
@@ -54,6 +55,8 @@ def score(
         As in :meth:`clvmodels.CLVPosterior.predict`.
     intervals : {"clv", "all"}
         Which intervals are in the output.
+    predictive : bool
+        Whether intervals of the outcome are in it too, as in `clvmodels.score`.
     margin : float, optional
         Share of revenue that values are made of; by default the SparkRfm's, else 1.
 
@@ -84,6 +87,7 @@ def score(
         interval=interval,
         draws=draws,
         intervals=intervals,
+        predictive=predictive,
         margin=margin,
         threads=1,  # Spark runs a task per core
     )

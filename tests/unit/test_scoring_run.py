@@ -94,6 +94,17 @@ def names_in(folder: Path) -> list[str]:
 # --- the numbers -------------------------------------------------------------------------
 
 
+def test_intervals_of_the_outcome_are_those_of_predict(
+    posterior: CLVPosterior, frame: pd.DataFrame, base: Path, tmp_path: Path
+) -> None:
+    score(base, posterior, tmp_path / "s.parquet", draws=DRAWS, block_rows=150, predictive=True)
+    wanted = expected(posterior, frame, predictive=True)
+    assert_scores(tmp_path / "s.parquet", wanted)
+    found = read(tmp_path / "s.parquet")
+    for name in ("purchases", "value"):
+        assert (found[f"{name}_lower"] <= found[f"{name}_upper"]).all()
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_every_output_has_the_numbers_of_predict(
     posterior: CLVPosterior, frame: pd.DataFrame, base: Path, tmp_path: Path, output: str
@@ -224,7 +235,7 @@ def test_every_row_is_scored_or_rejected_for_its_reason(
     mixed = pd.concat([good, bad_rows()]).sample(frac=1.0, random_state=3, ignore_index=True)
     mixed["reason"] = "of the user's"
     mixed.to_parquet(tmp_path / "mixed.parquet", index=False)
-    with pytest.warns(UserWarning, match="13 of 513 rows could not be scored"):
+    with pytest.warns(UserWarning, match="14 of 514 rows could not be scored"):
         report = score(
             tmp_path / "mixed.parquet",
             posterior,
@@ -243,7 +254,7 @@ def test_every_row_is_scored_or_rejected_for_its_reason(
     given = given.rename(columns={"reason_given": "reason"})
     pd.testing.assert_frame_equal(given, mixed[~fine].reset_index(drop=True))
     assert report.reasons == {reason: 2 if "one row" in reason else 1 for reason in REASONS}
-    assert (report.rows, report.scored, report.rejected) == (513, 500, 13)
+    assert (report.rows, report.scored, report.rejected) == (514, 500, 14)
 
 
 def test_a_customer_in_two_files_is_rejected_in_both(

@@ -194,9 +194,10 @@ def test_one_row_for_every_row_with_its_reason(spark: Any) -> None:
     [
         {},
         {"intervals": "all", "interval": 0.5, "horizon": None, "margin": 0.3, "draws": 50},
+        {"predictive": True, "draws": 50},
         {"discounting": "monthly", "discount_rate": 0.2, "horizon": "12M"},
     ],
-    ids=["default", "whole life, all intervals", "monthly"],
+    ids=["default", "whole life, all intervals", "outcomes", "monthly"],
 )
 def test_spark_scores_as_one_machine_does(spark: Any, options: dict[str, Any]) -> None:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "250")
