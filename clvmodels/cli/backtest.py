@@ -140,8 +140,8 @@ def _explain(terminal: Terminal) -> None:
         "errors as a share of the baseline's, the others as the difference; in brackets where "
         "another draw of customers could turn the sign. Baselines: the simple formula for "
         "everybody, or with customers' own figures; what customers did in the last period "
-        "again; the average of those who came in the same month; the model's most likely point "
-        "without its uncertainty, which judges the rest of the distribution."
+        "again; the average of those who came in the same month; the model at the centre of "
+        "its posterior, as a single number for each customer."
     )
 
 

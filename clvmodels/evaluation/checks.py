@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from clvmodels.evaluation.baselines import LABELS
+from clvmodels.evaluation.baselines import LABELS, POINT
 from clvmodels.evaluation.metrics import METRIC_LABELS
 from clvmodels.verdict import Check, Status
 
@@ -58,8 +58,11 @@ def baseline_check(metrics: pd.DataFrame, target: str) -> Check:
         won = int((compared["model_is"] == "better").sum())
         said = f"{won} of {len(compared)} are won beyond chance, the others are open."
         return Check(name, 0.0, 0.0, "pass", said)
-    listed = "; ".join(_lost(row, mine) for row in lost.to_dict("records"))
-    said = f"{len(lost)} of {len(compared)} comparisons are lost: {listed}."
+    others = lost[lost["forecast"] != POINT]
+    listed = [_lost(row, mine) for row in others.to_dict("records")]
+    own = len(lost) - len(others)
+    listed += [f"{own} to the model's own point estimate"] if own else []
+    said = f"{len(lost)} of {len(compared)} comparisons are lost: {'; '.join(listed)}."
     return Check(name, float(len(lost)), 0.0, "warn", said)
 
 

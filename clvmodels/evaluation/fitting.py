@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from clvmodels.errors import SchemaError
-from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import check_choice
 from clvmodels.verdict import Verdict
@@ -15,6 +18,7 @@ from clvmodels.verdict import Verdict
 if TYPE_CHECKING:
     from clvmodels.models import CLVModel
 
+FittedModel = CLVPosterior | PurchasePosterior
 ModelName = Literal["bgnbd", "mbgnbd"]
 
 
@@ -33,7 +37,7 @@ class Fitting:
     model: ModelName | CLVModel
     options: Mapping[str, Any]
 
-    def fit(self, rfm: RfmTable, **changes: Any) -> CLVPosterior | PurchasePosterior:
+    def fit(self, rfm: RfmTable, **changes: Any) -> FittedModel:
         """Fit purchases and, where the table has amounts, spend."""
         options = {**self.options, **changes}
         model = self.specification()
@@ -42,9 +46,13 @@ class Fitting:
             raise SchemaError(f"A backtest cannot use a {type(fitted).__name__}.")
         return fitted
 
-    def mode(self, rfm: RfmTable) -> CLVPosterior | PurchasePosterior:
-        """Fit the most likely point alone."""
-        return self.fit(rfm, method="map")
+    def mode(self, rfm: RfmTable) -> tuple[FittedModel, str]:
+        """Fit the most likely point alone; say what is wrong with it, if anything is."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # said in the note
+            fitted = self.fit(rfm, method="map", on_failure="warn")
+        failed = [c for verdict in verdicts(fitted).values() for c in verdict.failures]
+        return fitted, "; ".join(f"{check.name}: {check.value:.2g}" for check in failed)
 
     def specification(self) -> CLVModel:
         """Return the specification, making one of a name."""
@@ -67,7 +75,30 @@ class Fitting:
         return self.model if isinstance(self.model, str) else self.model.purchases.name
 
 
-def verdicts(posterior: CLVPosterior | PurchasePosterior) -> dict[str, Verdict]:
+def centre(posterior: FittedModel) -> FittedModel:
+    """Take one point for the whole posterior: the mean of every parameter's logarithm.
+
+    A mean on the log scale, since parameters are positive and their posteriors long in
+    the upper tail.
+    """
+    if isinstance(posterior, CLVPosterior):
+        spend = GammaGammaPosterior.from_draws(**_point(posterior.spend))
+        return CLVPosterior(_purchases(posterior.purchases), spend)
+    return _purchases(posterior)
+
+
+def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
+    scale = posterior.scale
+    return type(posterior).from_draws(
+        **_point(posterior), time_unit=scale.time_unit, time_scaler=scale.time_scaler
+    )
+
+
+def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, float]:
+    return {name: float(np.exp(np.log(v).mean())) for name, v in posterior.draws().items()}
+
+
+def verdicts(posterior: FittedModel) -> dict[str, Verdict]:
     """Return the verdict of each fit."""
     if isinstance(posterior, CLVPosterior):
         return posterior.verdicts

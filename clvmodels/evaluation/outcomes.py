@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from clvmodels.evaluation.baselines import POINT, Forecast
+from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.metrics import LEVELS, Target
 from clvmodels.evaluation.observed import Observed
-from clvmodels.evaluation.tracking import FittedModel, total_purchases
+from clvmodels.evaluation.tracking import total_purchases
 from clvmodels.posterior import CLVPosterior
 from clvmodels.predict import tail_probabilities
 from clvmodels.predictive import count_distribution, portfolio, value_distribution
@@ -48,8 +49,8 @@ class Asked:
 
 
 def expected(observed: Observed, posterior: FittedModel, asked: Asked, name: str) -> Forecast:
-    """What a posterior expects of every customer; a mode is the point estimate."""
-    note = "the most likely parameters alone" if name == POINT else ""
+    """What a posterior expects of every customer."""
+    note = "parameters at the means of their logarithms" if name == POINT else ""
     if isinstance(posterior, CLVPosterior):
         scores = posterior.predict(
             observed.train,

@@ -12,7 +12,7 @@ from clvmodels.evaluation import checks
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT, Forecast, baselines
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.dates import Span
-from clvmodels.evaluation.fitting import Fitting, ModelName, verdicts
+from clvmodels.evaluation.fitting import FittedModel, Fitting, ModelName, centre, verdicts
 from clvmodels.evaluation.metrics import (
     Replicates,
     Target,
@@ -32,7 +32,7 @@ from clvmodels.evaluation.outcomes import (
 )
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import data_sensitivity
-from clvmodels.evaluation.tracking import FittedModel, repeats, tracking
+from clvmodels.evaluation.tracking import repeats, tracking
 from clvmodels.rfm.periods import PERIOD_FREQUENCY
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -92,7 +92,7 @@ def backtest(
     and counted. The baselines forecast the same customers over the same horizon, with
     the same discounting and margin: the simple formula, for the base as a whole and
     with customers' own figures; everybody's last period again; the average of those who
-    came in the same month; and the model's most likely point alone.
+    came in the same month; and the model at the centre of its posterior, as one number.
 
     Parameters
     ----------
@@ -211,6 +211,7 @@ def _evaluate(
     reading: Reading, span: Span, fitting: Fitting, asked: Asked, bootstrap: int
 ) -> Evaluated:
     observed = reading.cut(span, asked.discount_rate, asked.discounting)
+    _check_somebody_came_back(reading, observed)
     posterior = fitting.fit(observed.train)
     forecasts = [expected(observed, posterior, asked, MODEL)]
     forecasts += baselines(
@@ -221,12 +222,25 @@ def _evaluate(
         discounting=asked.discounting,
     )
     if not posterior.certain:
-        forecasts.append(expected(observed, fitting.mode(observed.train), asked, POINT))
+        forecasts.append(expected(observed, centre(posterior), asked, POINT))
     value = value_target(observed, posterior, forecasts, asked)
     targets = [purchases_target(observed, posterior, forecasts, asked)]
     targets += [] if value is None else [value]
     found = [replicate(target, samples=bootstrap, seed=asked.seed) for target in targets]
     return Evaluated(observed, posterior, forecasts, targets, found)
+
+
+def _check_somebody_came_back(reading: Reading, observed: Observed) -> None:
+    if observed.bought.any():
+        return
+    calendar, span = reading.calendar, observed.span
+    raise SchemaError(
+        f"None of the {observed.customers:,} customers known on {calendar.date(span.train_end)} "
+        f"buys again up to {calendar.date(span.test_end)}, only {observed.split.new_customers:,} "
+        f"new ones do: let the holdout last longer, the log reaches to "
+        f"{calendar.date(calendar.last)}, or pass another train_period_end, such as "
+        f"{calendar.date(calendar.sensible())}."
+    )
 
 
 def _report(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -56,18 +57,27 @@ def data_sensitivity(
         actual - 1) and change (forecast / forecast as given - 1); note, which says why a
         row is empty.
     """
-    rows = [_row(AS_GIVEN, observed, fitting, asked)]
+    rows = [_attempt(AS_GIVEN, lambda: observed, "", fitting, asked)]
     for variant in _variants(reading, span):
-        try:
-            found = variant.reading.cut(variant.span, asked.discount_rate, asked.discounting)
-            rows.append(_row(variant.what, found, fitting, asked) | {"note": variant.note})
-        except ClvError as error:
-            rows.append({"handling": variant.what, "note": str(error)})
+        cut = partial(variant.reading.cut, variant.span, asked.discount_rate, asked.discounting)
+        rows.append(_attempt(variant.what, cut, variant.note, fitting, asked))
     return _with_changes(pd.DataFrame(rows))
 
 
+def _attempt(
+    what: str, cut: Callable[[], Observed], note: str, fitting: Fitting, asked: Asked
+) -> dict[str, Any]:
+    """One row; one that only says why, where the data handled so can not be used."""
+    try:
+        row = _row(what, cut(), fitting, asked)
+    except ClvError as error:
+        return {"handling": what, "note": str(error)}
+    return row | {"note": "; ".join(filter(None, (note, row["note"])))}
+
+
 def _row(what: str, observed: Observed, fitting: Fitting, asked: Asked) -> dict[str, Any]:
-    forecast = expected(observed, fitting.mode(observed.train), asked, POINT)
+    fitted, problem = fitting.mode(observed.train)
+    forecast = expected(observed, fitted, asked, POINT)
     row: dict[str, Any] = {
         "handling": what,
         "customers": float(observed.customers),
@@ -76,7 +86,7 @@ def _row(what: str, observed: Observed, fitting: Fitting, asked: Asked) -> dict[
     row |= _total("purchases", forecast, observed.bought)
     if observed.spent is not None:
         row |= _total("value", forecast, observed.spent)
-    return row | {"note": ""}
+    return row | {"note": problem}
 
 
 def _total(target: str, forecast: Forecast, actual: Any) -> dict[str, float]:

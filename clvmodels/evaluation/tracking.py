@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import BarycentricInterpolator
 
+from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import IntArray, Observed
 from clvmodels.evaluation.paths import Histories, simulate_counts
 from clvmodels.formulas.purchases import PurchaseFormulas
@@ -24,7 +25,6 @@ MOST_REPEATS: Final = 7
 _NODES: Final = 12
 _CELLS: Final = 2_000_000
 _TRAIN, _HOLDOUT, _REPEATS, _TOTAL = range(4)
-FittedModel = CLVPosterior | PurchasePosterior
 
 
 def purchase_posterior(posterior: FittedModel) -> PurchasePosterior:
