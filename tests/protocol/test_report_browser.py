@@ -1,0 +1,258 @@
+"""The report in a real browser: quiet, within its window, sortable, readable in the dark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clvmodels.reporting import RenderedReport, render_page
+from tests.protocol.browser import Browser, find_browser, open_browser
+from tests.protocol.report_samples import NASTY, draw, sample
+
+pytestmark = pytest.mark.slow
+
+PHONE, DESK, PAPER = 390, 1280, 718  # CSS pixels; paper is A4 less its margins
+HEADING = "#section-data thead th:nth-child({})"
+
+# Elements that reach beyond the window, other than inside a box that scrolls.
+OVERFLOWING = """
+[...document.querySelectorAll('body *')].filter(e => {
+  const box = e.getBoundingClientRect();
+  const scrolls = e.parentElement.closest('.scroll, pre.note, nav.contents');
+  return box.right > innerWidth + 1 && !scrolls && !e.matches('.unseen, .skip');
+}).map(e => e.outerHTML.slice(0, 80))
+"""
+# Texts with less contrast than WCAG asks for (4.5; 3 where large), with their ratio.
+PALE = """
+(() => {
+  const read = (c) => c.match(/[\\d.]+/g).map(Number);
+  const light = (c) => {
+    const [r, g, b] = c.map(v => v / 255).map(v =>
+      v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = read(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0.99) return c.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const own = (e) => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  return [...document.querySelectorAll('body *')].filter(e => own(e) && e.tagName !== 'SCRIPT')
+    .map(e => {
+      const style = getComputedStyle(e);
+      const [a, b] = [light(read(style.color).slice(0, 3)), light(ground(e))].sort((x, y) => y - x);
+      const large = parseFloat(style.fontSize) >= 24;
+      return [e.outerHTML.slice(0, 60), (a + 0.05) / (b + 0.05), large ? 3 : 4.5];
+    }).filter(([_, ratio, limit]) => ratio < limit);
+})()
+"""
+COLUMN = """
+[...document.querySelectorAll('#section-data tbody tr')]
+  .map(row => [row.cells[{0}].textContent, row.cells[{0}].dataset.value ?? null])
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium: install it (Debian: apt-get install chromium) to run this")
+    with open_browser(program, tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    made = {
+        "plain": render_page(sample(rows=40), draw),
+        "nasty": render_page(sample(names=NASTY, title=NASTY[0]), draw),
+        "long": render_page(sample(names=("N" * 5000,), title="T" * 500), draw),
+    }
+    for name, page in made.items():
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in made}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the pictures; SCREENSHOTS names one that stays."""
+    wanted = os.environ.get("SCREENSHOTS")
+    folder = Path(wanted) if wanted else tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def complaints(browser: Browser) -> list[Any]:
+    """Whatever the browser has to say of a page: messages, errors, refusals."""
+    names = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    return [event for name in names for event in browser.named(name)]
+
+
+def requests(browser: Browser) -> list[str]:
+    """What a page asked for, other than what it holds itself."""
+    asked = [event["request"]["url"] for event in browser.named("Network.requestWillBeSent")]
+    return [url for url in asked if not url.startswith("data:")]
+
+
+@pytest.mark.parametrize("name", ["plain", "nasty", "long"])
+@pytest.mark.parametrize("width", [320, PHONE, DESK])
+def test_it_is_quiet_and_fits(
+    browser: Browser, pages: dict[str, Path], pictures: Path, name: str, width: int
+) -> None:
+    browser.open(pages[name], width=width)
+    assert complaints(browser) == []
+    assert requests(browser) == [pages[name].as_uri()]
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.run(OVERFLOWING) == []
+    sizes = browser.run("[...document.images].map(i => [i.complete, i.naturalWidth])")
+    assert len(sizes) == 2
+    assert all(done and wide > 300 for done, wide in sizes)
+    assert browser.picture(pictures / f"{name}-{width}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_texts_stand_out(
+    browser: Browser, pages: dict[str, Path], pictures: Path, dark: bool
+) -> None:
+    for width in (PHONE, DESK):
+        browser.open(pages["plain"], width=width, dark=dark)
+        assert browser.run(PALE) == []
+        browser.picture(pictures / f"{'dark' if dark else 'light'}-{width}.png")
+    assert dark == browser.run(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(v => v < 64)"
+    )
+
+
+def test_the_policy_is_in_force(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["plain"], width=DESK)
+    browser.run(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x: onerror=window.hit=1>')"
+    )
+    browser.run("document.body.insertAdjacentHTML('beforeend', '<b style=\"color:red\">x</b>')")
+    assert browser.run("fetch('http://127.0.0.1:9/').then(() => 'came', () => 'refused')") == (
+        "refused"
+    )
+    assert browser.run("window.hit ?? null") is None
+    said = " ".join(event["entry"]["text"] for event in browser.named("Log.entryAdded"))
+    for what in ("inline event handler", "inline style", "connect"):
+        assert what in said.lower()
+
+
+def numbers(cells: list[list[Any]]) -> list[float | None]:
+    return [None if raw is None else float(raw) for _, raw in cells]
+
+
+def test_a_click_sorts_numbers_as_numbers(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["plain"], width=DESK)
+    before = numbers(browser.run(COLUMN.format(4)))
+    known = sorted(value for value in before if value is not None)
+    assert known != [value for value in before if value is not None]
+    missing = [None] * before.count(None)
+    assert len(missing) == 1
+    heading = HEADING.format(5)
+    expected = {"ascending": known, "descending": known[::-1]}
+    for state, values in expected.items():
+        browser.click(f"{heading} button")
+        assert numbers(browser.run(COLUMN.format(4))) == values + missing
+        assert browser.run(f"document.querySelector('{heading}').ariaSort") == state
+        spoken = browser.run("document.getElementById('announcer').textContent")
+        assert spoken == f"Sorted by silent for (weeks), {state}"
+    browser.click(f"{heading} button")
+    assert numbers(browser.run(COLUMN.format(4))) == before
+    assert browser.run("document.querySelectorAll('[aria-sort]').length") == 0
+
+
+def test_words_sort_as_people_count(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["plain"], width=PHONE)
+    browser.click(HEADING.format(2) + " button")
+    browser.click(HEADING.format(1) + " button")
+    shown = [text for text, _ in browser.run(COLUMN.format(0))]
+    assert shown == [f"segment {n}" for n in range(1, 41)]
+    assert browser.run("document.querySelectorAll('[aria-sort]').length") == 1
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_the_keyboard_sorts_too(browser: Browser, pages: dict[str, Path], key: str) -> None:
+    browser.open(pages["plain"], width=DESK)
+    wanted = HEADING.format(2) + " button"
+    for _ in range(60):
+        browser.press("Tab")
+        if browser.run(f"document.activeElement === document.querySelector('{wanted}')"):
+            break
+    assert browser.run("document.activeElement.textContent").startswith("customers")
+    assert browser.run("document.activeElement.matches(':focus-visible')")
+    assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    browser.press(key)
+    found = numbers(browser.run(COLUMN.format(1)))
+    assert found == sorted(found)
+
+
+def test_the_first_stop_leads_past_the_contents(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["plain"], width=DESK)
+    browser.press("Tab")
+    assert browser.run("document.activeElement.className") == "skip"
+    assert browser.run("document.activeElement.getBoundingClientRect().x >= 0")
+    browser.press("Enter")
+    assert browser.run("document.activeElement.id") == "main"
+
+
+def test_boxes_that_scroll_can_be_reached(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["plain"], width=PHONE)
+    stops = (
+        "[...document.querySelectorAll('.scroll')].map(e => [e.scrollWidth > e.clientWidth || "
+        "e.scrollHeight > e.clientHeight, e.tabIndex === 0])"
+    )
+    found = browser.run(stops)
+    assert any(scrolls for scrolls, _ in found)
+    assert all(scrolls == stop for scrolls, stop in found)
+
+
+def test_without_scripts_tables_are_tables(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(pages["plain"], width=DESK)
+        assert complaints(browser) == []
+        assert browser.run("document.querySelectorAll('button').length") == 0
+        assert browser.run(COLUMN.format(0))[0] == ["segment 1", None]
+        assert browser.run(OVERFLOWING) == []
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("name", ["plain", "nasty", "long"])
+def test_on_paper_nothing_is_cut(
+    browser: Browser, pages: dict[str, Path], pictures: Path, name: str
+) -> None:
+    browser.open(pages[name], width=PAPER, media="print", dark=True)
+    assert browser.run("getComputedStyle(document.querySelector('nav')).display") == "none"
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert browser.run(ground) == "rgb(255, 255, 255)"
+    assert browser.run(PALE) == []
+    assert browser.run("document.documentElement.scrollWidth") == PAPER
+    inside = browser.run(
+        "[...document.querySelectorAll('.scroll')].map(e => [getComputedStyle(e).overflow, "
+        "e.firstElementChild.getBoundingClientRect().right <= innerWidth + 1])"
+    )
+    assert inside
+    assert all(box == ["visible", True] for box in inside)
+    browser.picture(pictures / f"paper-{name}.png")
+    assert browser.pdf(pictures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_it_works_in_a_notebooks_frame(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    frame = RenderedReport(sample(), pages["plain"].read_text(encoding="utf-8"))._repr_html_()
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f"<!doctype html><title>x</title><link rel=icon href=data:,>{frame}")
+    browser.open(notebook, width=DESK)
+    assert complaints(browser) == []
+    assert requests(browser) == [notebook.as_uri()]
+    assert browser.run("document.querySelector('iframe').getBoundingClientRect().height") > 700
