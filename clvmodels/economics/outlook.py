@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.predict import tail_probabilities, totals_by_draw
+from clvmodels.predict import Predictor, tail_probabilities
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -146,13 +146,14 @@ def group_values(
         Horizon, discounting, interval, draws.
     """
     columns, m_bar, future, paired = outlook.prepared(posterior, rfm)
+    span = (float(columns.T.min()), float(columns.T.max())) if len(columns) else None
+    predictor = Predictor(paired, future, wanted="none", span=span)
     mean, by_draw = np.zeros(count), np.zeros((count, paired.count))
     for i in range(count):
         rows = group == i
         if rows.any():
-            by_draw[i], mean[i] = totals_by_draw(
-                paired, columns.x[rows], columns.t_x[rows], columns.T[rows], m_bar[rows], future
-            )
+            found = predictor(columns.x[rows], columns.t_x[rows], columns.T[rows], m_bar[rows])
+            by_draw[i], mean[i] = found.by_draw, found.columns["clv"].sum()
     customers = np.bincount(group, minlength=count).astype(np.int64)
     certain = posterior.certain or paired.count == 1
     return GroupValues(customers, mean, by_draw, certain, outlook.interval)
