@@ -165,17 +165,18 @@ def _score(
     value: FloatArray, weight: FloatArray, some: float, y: float
 ) -> tuple[float, float, float]:
     """CRPS of y, P(value < y) and P(value = y) of the weighted paths."""
-    F, before, crps, below = 1.0 - some, 0.0, 0.0, 0.0
+    F, before, crps = 1.0 - some, 0.0, 0.0
+    below = 1.0 - some if y > 0.0 else 0.0
+    equal = 0.0 if y > 0.0 else 1.0 - some
     for i in np.argsort(value):
         crps += _squared_gap(before, value[i], y, F)
         if value[i] < y:
             below += weight[i]
+        elif value[i] == y:
+            equal += weight[i]
         before = value[i]
         F += weight[i]
-    crps += _squared_gap(before, max(before, y), y, 1.0)
-    if y > 0.0:
-        return crps, below + (1.0 - some), 0.0
-    return crps, 0.0, 1.0 - some
+    return crps + _squared_gap(before, max(before, y), y, 1.0), below, equal
 
 
 @compiled
