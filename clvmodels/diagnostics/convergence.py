@@ -342,8 +342,8 @@ def _pairs(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]], study
         f"{x} and {y} {number(c, 2)}" for (x, y), c in zip(pairs, correlation, strict=True)
     )
     return Figure(
-        key=f"pairs-{kind}",
-        kind="pairs",
+        key=f"ridges-{kind}",
+        kind="ridges",
         title=f"{name}: parameters that trade off against each other lie on ridges",
         caption=(
             "Each point is a draw, on logarithmic axes; divergent transitions are crosses. A "
@@ -353,7 +353,7 @@ def _pairs(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]], study
         ),
         alt=f"Scatter plots of draws; correlations of the logarithms: {words}.",
         data={
-            "panels": [
+            "pairs": [
                 {
                     "x_name": x,
                     "y_name": y,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from clvmodels.audit import Reason
 from clvmodels.diagnostics import limits
 from clvmodels.diagnostics.counts import actual_repeats, bin_labels
 from clvmodels.diagnostics.record import Figure, Section, Table
@@ -65,15 +66,18 @@ def _checks(study: Study) -> Iterator[Check]:
 
 
 def _left_out(study: Study) -> Check:
-    name, limit = "share of the log's rows left out", limits.MAX_LEFT_OUT
+    name, limit = "share of the rows up to the observation end left out", limits.MAX_LEFT_OUT
     audit = study.rfm.audit
     if audit is None or not audit.rows_read:
         return limits.unavailable(name, "The table does not come with the audit of a log.", limit)
-    most = max(audit.left_out, key=lambda item: item.rows, default=None)
+    asked = {Reason.AFTER_END.text, Reason.ALREADY_OBSERVED.text}  # for what was asked for
+    others = [item for item in audit.left_out if item.reason not in asked]
+    read = audit.rows_used + sum(item.rows for item in others)
+    most = max(others, key=lambda item: item.rows, default=None)
     why = "" if most is None or not most.rows else f", most of them for: {most.reason}"
     return limits.judged(
         name,
-        1.0 - audit.rows_used / audit.rows_read,
+        1.0 - audit.rows_used / max(read, 1),
         limit,
         f"Many rows were left out{why}; make sure that they are not customers' purchases.",
         fine="Few rows were left out.",

@@ -233,10 +233,9 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
     shared = {"dates": tracked.dates, "split": None}
     yield Figure(
         key="tracking",
-        kind="tracking",
-        title="Week by week the model "
-        + ("follows" if _inside(tracked) >= 0.8 else "misses much of")
-        + " what the base did",
+        kind="purchases_over_time",
+        title=f"Week by week {percent(_inside(tracked))} of what the base did lies "
+        + ("in the model's band" if len(tracked.lower) else "near the model's line"),
         caption=(
             "Repeat purchases of all customers in each period: real (points) and expected of "
             f"customers of whom only the first purchase is known (line, {level} predictive band). "
@@ -257,7 +256,7 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
     )
     yield Figure(
         key="tracking-cumulative",
-        kind="tracking",
+        kind="purchases_over_time",
         title=(
             f"In the end the model expects {expected:,.0f} repeat purchases and there were "
             f"{actual:,.0f}"

@@ -201,7 +201,7 @@ def _tracking(backtest: Backtest) -> Figure:
     shown = table.iloc[::step]
     return Figure(
         key="backtest-tracking",
-        kind="tracking",
+        kind="purchases_over_time",
         title=(
             f"In the holdout {expected:,.0f} purchases were forecast and {actual:,.0f} came"
             + (f" ({actual / expected - 1.0:+.0%})" if expected > 0 else "")
@@ -319,7 +319,7 @@ def _coverage(backtest: Backtest) -> Iterator[Figure]:
     short_of = table[table["upper"] < table["level"]]
     yield Figure(
         key="coverage",
-        kind="coverage",
+        kind="interval_coverage",
         title="Predictive intervals hold as often as they say"
         if not len(short_of)
         else "Some predictive intervals hold less often than they say",

@@ -150,7 +150,8 @@ class Figure:
     key : str
         Stable name within the report.
     kind : str
-        Which function of `clvmodels.plots` draws it: ``plot_<kind>(**data, axes=...)``.
+        Which function of `clvmodels.plots` draws it, ``plot_<kind>``; `draw_figure` calls
+        it with the data.
     title, caption, alt : str
         The title says what to see, the caption how to read it, and the alt text says in
         words what the picture shows, with its main numbers.

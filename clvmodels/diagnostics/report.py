@@ -16,6 +16,7 @@ from clvmodels.diagnostics.says import says_section
 from clvmodels.diagnostics.study import Question, Study, model_name, prepare
 from clvmodels.diagnostics.totals import Amount, Totals, totals
 from clvmodels.diagnostics.words import horizon_of, listed, number, percent, unit_of
+from clvmodels.diagnostics.worth import worth
 from clvmodels.schema import Discounting, Horizon
 from clvmodels.verdict import Check, Status
 
@@ -100,7 +101,8 @@ def diagnose(
         random_seed=random_seed,
     )
     study = prepare(posterior, rfm, question, log=log, id_map=id_map, backtest=backtest)
-    added = totals(study)
+    held = worth(study)
+    added = totals(study, held)
     provenance = provenance_of(study, date)
     sections = (
         data_section(study),
@@ -108,7 +110,7 @@ def diagnose(
         prior_section(study),
         fit_section(study),
         prediction_section(study),
-        says_section(study, added),
+        says_section(study, added, held),
         provenance_section(study, provenance),
     )
     checks = tuple(check for section in sections for check in section.checks)

@@ -13,6 +13,7 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.totals import Totals
 from clvmodels.diagnostics.values import value_parts
 from clvmodels.diagnostics.words import horizon_of, number, percent, short, unit_of
+from clvmodels.diagnostics.worth import Worth
 from clvmodels.schema import FloatArray
 
 _CELLS: Final = 25
@@ -20,9 +21,9 @@ _MATRIX_DRAWS: Final = 100
 _ALIVE_BINS: Final = 20
 
 
-def says_section(study: Study, totals: Totals) -> Section:
+def says_section(study: Study, totals: Totals, held: Worth | None) -> Section:
     """Matrices, P(alive), values, tiers, customers slipping away, simple formula, segments."""
-    tables, figures, notes = value_parts(study)
+    tables, figures, notes = value_parts(study, held)
     return Section(
         key="says",
         title="What the model says",
@@ -196,7 +197,7 @@ def _alive_figure(study: Study) -> Iterator[Figure]:
     likely, unlikely = float(np.mean(alive >= 0.8)), float(np.mean(alive < 0.2))
     yield Figure(
         key="alive",
-        kind="alive",
+        kind="alive_histogram",
         title=(
             f"{percent(likely)} of the repeat customers are very likely active, "
             f"{percent(unlikely)} very likely gone"

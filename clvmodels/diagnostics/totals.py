@@ -10,11 +10,11 @@ import numpy as np
 
 from clvmodels.cores import available_cores
 from clvmodels.diagnostics.study import FEW_DRAWS, Study, bounds
-from clvmodels.posterior import total_value
+from clvmodels.diagnostics.worth import Worth
 from clvmodels.schema import FloatArray
 
-_CELLS: Final = 60_000_000
-_LEAST_DRAWS: Final = 50
+_CELLS: Final = 40_000_000
+_LEAST_DRAWS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Totals:
     value: Amount | None
 
 
-def totals(study: Study) -> Totals:
+def totals(study: Study, held: Worth | None) -> Totals:
     """Add up the base; means are those of the customers' own predictions."""
     repeat = np.asarray(study.repeat)
     by_draw = _by_draw(study)
@@ -73,15 +73,16 @@ def totals(study: Study) -> Totals:
         active=active,
         again=again,
         again_repeat=again_repeat,
-        value=_value(study),
+        value=_value(held),
     )
 
 
-def _value(study: Study) -> Amount | None:
-    if study.clv is None:
+def _value(held: Worth | None) -> Amount | None:
+    if held is None:
         return None
-    found = total_value(study.clv, study.rfm, **study.question.terms())
-    return Amount(found.mean, found.lower, found.upper)
+    whole = held.values.whole()
+    lower, upper = whole.bounds()
+    return Amount(float(whole.mean[0]), float(lower[0]), float(upper[0]))
 
 
 def _by_draw(study: Study) -> FloatArray:

@@ -14,16 +14,15 @@ import pyarrow.compute as pc
 from clvmodels.diagnostics.record import Figure, Format, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import horizon_of, listed, money, percent, short, unit_of
+from clvmodels.diagnostics.worth import Worth
 from clvmodels.economics import (
     action_lists,
     compare_with_simple,
     gini,
     lorenz_curve,
     segment_report,
-    tier_report,
-    top_shares,
 )
-from clvmodels.economics.outlook import past_revenue
+from clvmodels.economics.outlook import past_revenue, ratio
 from clvmodels.errors import ClvError
 from clvmodels.rfm import RfmTable
 
@@ -36,15 +35,16 @@ _OTHERS: Final = "(others)"
 Parts = tuple[list[Table], list[Figure], list[str]]
 
 
-def value_parts(study: Study) -> Parts:
+def value_parts(study: Study, held: Worth | None) -> Parts:
     """Tables, figures and notes about value; a note alone where there are no values."""
-    if study.clv is None:
+    if held is None:
         return [], [], [f"No values: {study.why_no_value}"]
     tables: list[Table] = []
     figures: list[Figure] = list(_distribution(study))
     notes: list[str] = []
-    for part in (_tiers, _slipping, _comparison, _segments):
-        for item in _guarded(part(study)):
+    parts = (_tiers(study, held), _slipping(study), _comparison(study), _segments(study))
+    for part in parts:
+        for item in _guarded(part):
             if isinstance(item, Table):
                 tables.append(item)
             elif isinstance(item, Figure):
@@ -130,28 +130,26 @@ def _lorenz(study: Study) -> Figure:
 
 # --- tiers ------------------------------------------------------------------------------
 
-_TIER_COLUMNS: Final[dict[str, tuple[str, Format]]] = {
-    "customers": ("customers", "integer"),
-    "clv": ("value", "money"),
-    "clv_lower": ("lower", "money"),
-    "clv_upper": ("upper", "money"),
-    "clv_per_customer": ("value per customer", "money"),
-    "value_share": ("share of the value", "percent"),
-    "past_share": ("share of past revenue", "percent"),
-}
 
-
-def _tiers(study: Study) -> Iterator[Table | Figure | str]:
-    assert study.clv is not None
-    report = tier_report(study.clv, study.rfm, **study.question.terms())
+def _tiers(study: Study, held: Worth) -> Iterator[Table | Figure | str]:
+    report = tier_frame(held)
+    level = percent(study.question.interval)
     yield _table(
         "tiers",
         "Value tiers",
         "tier",
         report,
-        _TIER_COLUMNS,
+        {
+            "customers": ("customers", "integer"),
+            "clv": ("value", "money"),
+            "clv_lower": ("lower", "money"),
+            "clv_upper": ("upper", "money"),
+            "clv_per_customer": ("value per customer", "money"),
+            "value_share": ("share of the value", "percent"),
+            "past_share": ("share of past revenue", "percent"),
+        },
         "Tiers are the top 5 % of the customers by value, the next 15 %, the next 30 %, and the "
-        f"other half; intervals of {percent(study.question.interval)}.",
+        f"other half; intervals of {level}.",
     )
     best = report.iloc[0]
     yield Figure(
@@ -163,7 +161,7 @@ def _tiers(study: Study) -> Iterator[Table | Figure | str]:
         ),
         caption=(
             "What each tier holds of the customers, of past revenue and of the value expected, "
-            f"with its {percent(study.question.interval)} interval."
+            f"with its {level} interval."
         ),
         alt="; ".join(
             f"{row['tier']}: {percent(row['customer_share'])} of the customers, "
@@ -172,21 +170,57 @@ def _tiers(study: Study) -> Iterator[Table | Figure | str]:
         ),
         data={"report": {str(name): report[name].tolist() for name in report.columns}},
     )
-    shares = top_shares(study.clv, study.rfm, **study.question.terms())
-    yield _table(
-        "top-shares",
-        "What the top customers hold",
-        "top",
-        shares.assign(top=[f"top {percent(share)}" for share in shares["top"]]),
+    yield _top_shares(held)
+
+
+def tier_frame(held: Worth) -> pd.DataFrame:
+    """What each tier holds; the columns of `clvmodels.tier_report` under their names."""
+    everything = held.values.with_whole()
+    lower, upper = everything.bounds()
+    share, share_lower, share_upper = held.values.shares()
+    past = np.full(len(held.names), np.nan) if held.past is None else held.past
+    past = np.append(past, past.sum())
+    whole = 1.0 if everything.mean[-1] else np.nan
+    certain = np.nan if held.values.certain else whole
+    return pd.DataFrame(
         {
-            "customers": ("customers", "integer"),
-            "value_share": ("share of the value", "percent"),
-            "value_share_lower": ("lower", "percent"),
-            "value_share_upper": ("upper", "percent"),
-            "past_share": ("their share of past revenue", "percent"),
-            "past_top_share": ("share of as many top customers of the past", "percent"),
-        },
-        "The most valuable customers ahead are not all the best ones of the past.",
+            "tier": [*held.names, "(whole)"],
+            "customers": everything.customers,
+            "customer_share": everything.customers / everything.customers[-1],
+            "clv": everything.mean,
+            "clv_lower": lower,
+            "clv_upper": upper,
+            "clv_per_customer": ratio(everything.mean, everything.customers),
+            "value_share": np.append(share, whole),
+            "value_share_lower": np.append(share_lower, certain),
+            "value_share_upper": np.append(share_upper, certain),
+            "past_share": ratio(past, past[-1]),
+        }
+    )
+
+
+def _top_shares(held: Worth) -> Table:
+    rows: list[tuple[Any, ...]] = []
+    customers = np.cumsum(held.values.customers)
+    for tiers in (1, 2):
+        past: tuple[float, ...] = ()
+        if held.past is not None and held.past_best is not None:
+            total = held.past.sum()
+            own, best = held.past[:tiers].sum(), held.past_best[tiers - 1]
+            past = (float(ratio(own, total)), float(ratio(best, total)))
+        name = f"top {percent(float(customers[tiers - 1] / customers[-1]))}"
+        rows.append((name, customers[tiers - 1], *held.top(tiers), *past))
+    columns = ["customers", "share of the value", "lower", "upper"]
+    if held.past is not None:
+        columns += ["their share of past revenue", "share of as many top customers of the past"]
+    formats: dict[str, Format] = dict.fromkeys(columns, "percent")
+    return Table(
+        key="top-shares",
+        title="What the top customers hold",
+        columns=("top", *columns),
+        rows=tuple(rows),
+        caption="The most valuable customers ahead are not all the best ones of the past.",
+        formats=formats | {"customers": "integer"},
     )
 
 

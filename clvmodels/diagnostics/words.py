@@ -29,7 +29,10 @@ def percent(share: float | None) -> str:
     value = 100.0 * share
     if value != 0 and abs(value) < 0.1:
         return f"{value:.1g} %"
-    return f"{value:.0f} %" if abs(value) >= 10 or value == int(value) else f"{value:.1f} %"
+    if 99.0 < value < 100.0:  # nearly all is not all
+        return ">99.9 %" if value > 99.9 else f"{value:.1f} %"
+    text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
+    return f"{text} %"
 
 
 def money(value: float | None, currency: str = "") -> str:

@@ -8,9 +8,33 @@ from clvmodels.plots.backtest import (
     plot_tracking,
 )
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
+from clvmodels.plots.convergence import (
+    plot_energy,
+    plot_prior_posterior,
+    plot_prior_sensitivity,
+    plot_ranks,
+    plot_ridges,
+    plot_trace,
+)
 from clvmodels.plots.diagnostics import draw_figure
 from clvmodels.plots.economics import plot_comparison, plot_lorenz, plot_tiers, plot_tornado
+from clvmodels.plots.fit import (
+    plot_cohorts,
+    plot_conditional_expectations,
+    plot_purchases_over_time,
+    plot_repeat_histogram,
+    plot_spend_by_frequency,
+    plot_spend_density,
+)
 from clvmodels.plots.forecast import plot_calibration, plot_concentration, plot_pairs, plot_totals
+from clvmodels.plots.says import (
+    plot_alive_histogram,
+    plot_gains,
+    plot_group_calibration,
+    plot_history_matrix,
+    plot_interval_coverage,
+    plot_value_distribution,
+)
 
 __all__ = [
     "ACTUAL",
@@ -19,18 +43,36 @@ __all__ = [
     "PALE",
     "draw_figure",
     "new_figure",
+    "plot_alive_histogram",
     "plot_calibration",
+    "plot_cohorts",
     "plot_comparison",
     "plot_concentration",
+    "plot_conditional_expectations",
     "plot_coverage",
     "plot_deciles",
+    "plot_energy",
+    "plot_gains",
+    "plot_group_calibration",
+    "plot_history_matrix",
+    "plot_interval_coverage",
     "plot_lorenz",
     "plot_metric",
     "plot_pairs",
+    "plot_prior_posterior",
+    "plot_prior_sensitivity",
+    "plot_purchases_over_time",
+    "plot_ranks",
+    "plot_repeat_histogram",
     "plot_repeats",
+    "plot_ridges",
+    "plot_spend_by_frequency",
+    "plot_spend_density",
     "plot_tiers",
     "plot_tornado",
     "plot_totals",
+    "plot_trace",
     "plot_tracking",
+    "plot_value_distribution",
     "save_figure",
 ]

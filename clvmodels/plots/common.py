@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,3 +51,38 @@ def whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
 def as_percent(value: float, _: Any) -> str:
     """Format a tick that is a share."""
     return f"{100 * value:.0f} %"
+
+
+def floats(values: Sequence[float | None]) -> FloatArray:
+    """Numbers of a record, in which what is not there is None."""
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def one_axes(axes: Axes | None) -> Axes:
+    """The axes that were given, or those of a figure of their own."""
+    return new_figure(1, 1, "")[1][0] if axes is None else axes
+
+
+def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequence[Axes]:
+    """As many axes as there are panels: those that were given, or of a figure of their own.
+
+    Raises
+    ------
+    ValueError
+        Too few were given.
+    """
+    if axes is None:
+        from matplotlib.figure import Figure
+
+        columns = min(columns, count)
+        rows = -(-count // columns)
+        figure, grid = new_figure(rows, columns, "")
+        assert isinstance(figure, Figure)
+        figure.set_size_inches(4.6 * columns, 3.0 * rows)
+        for empty in grid[count:]:
+            empty.remove()
+        return grid[:count]
+    given = list(axes) if isinstance(axes, Iterable) else [axes]
+    if len(given) < count:
+        raise ValueError(f"There are {count} panels: give as many axes, found {len(given)}.")
+    return given[:count]

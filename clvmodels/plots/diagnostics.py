@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Figure
+from clvmodels.plots import convergence, fit, says
+from clvmodels.plots.economics import plot_comparison, plot_lorenz, plot_tiers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
 
 
-def draw_figure(figure: Figure, axes: Axes | None = None) -> Picture:
+def draw_figure(figure: Figure, axes: Any = None) -> Picture:
     """Draw a report's figure.
 
     Parameters
@@ -18,23 +21,61 @@ def draw_figure(figure: Figure, axes: Axes | None = None) -> Picture:
     figure : Figure
         Of a report; its kind names the function of `clvmodels.plots` that draws it.
     axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
+        Where to draw; by default a figure of its own. Kinds of several panels take a
+        sequence of them.
 
     Returns
     -------
     matplotlib Figure
-        Without its title and caption, which stand around it.
+        Without the record's title and caption, which stand around it.
 
     Raises
     ------
     KeyError
         No function draws this kind.
     """
-    drawn = _PLOTS[figure.kind](**figure.data, axes=axes)
-    picture = drawn.figure
-    while not isinstance(picture, Picture):
+    from matplotlib.figure import Figure as Picture
+
+    drawn = PLOTS[figure.kind](**figure.data, axes=axes)
+    picture = (drawn[0] if isinstance(drawn, list | tuple) else drawn).figure
+    while not isinstance(picture, Picture):  # a figure within a figure
         picture = picture.figure
     return picture
 
 
-_PLOTS: dict[str, Any] = {}
+def _tiers(report: Mapping[str, Any], axes: Any = None) -> Any:
+    import pandas as pd
+
+    return plot_tiers(pd.DataFrame(report), axes=axes)
+
+
+def _comparison(table: Mapping[str, Any], unit: str, axes: Any = None) -> Any:
+    import pandas as pd
+
+    return plot_comparison(pd.DataFrame(table), unit=unit, axes=axes)
+
+
+PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
+    "alive_histogram": says.plot_alive_histogram,
+    "cohorts": fit.plot_cohorts,
+    "comparison": _comparison,
+    "conditional_expectations": fit.plot_conditional_expectations,
+    "energy": convergence.plot_energy,
+    "gains": says.plot_gains,
+    "group_calibration": says.plot_group_calibration,
+    "history_matrix": says.plot_history_matrix,
+    "interval_coverage": says.plot_interval_coverage,
+    "lorenz": plot_lorenz,
+    "prior_posterior": convergence.plot_prior_posterior,
+    "prior_sensitivity": convergence.plot_prior_sensitivity,
+    "purchases_over_time": fit.plot_purchases_over_time,
+    "ranks": convergence.plot_ranks,
+    "repeat_histogram": fit.plot_repeat_histogram,
+    "ridges": convergence.plot_ridges,
+    "spend_by_frequency": fit.plot_spend_by_frequency,
+    "spend_density": fit.plot_spend_density,
+    "tiers": _tiers,
+    "trace": convergence.plot_trace,
+    "value_distribution": says.plot_value_distribution,
+}
+"""By kind of figure."""

@@ -1,0 +1,298 @@
+"""Figures of the data and of how the model fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, as_percent, floats, one_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Numbers = Sequence[float | None]
+
+
+def plot_repeat_histogram(
+    bins: Sequence[str],
+    actual: Numbers,
+    *,
+    expected: Numbers | None = None,
+    lower: Numbers | None = None,
+    upper: Numbers | None = None,
+    expected_label: str = "expected by the model",
+    share: bool = False,
+    axes: Axes | None = None,
+) -> Axes:
+    """Customers by number of repeat purchases.
+
+    Parameters
+    ----------
+    bins : sequence of str
+        Names of the bars.
+    actual : sequence of float
+        Customers in each, or shares of them.
+    expected, lower, upper : sequence of float, optional
+        What a model expects, with its interval.
+    expected_label : str
+        What that is called.
+    share : bool
+        Whether the numbers are shares.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    places = np.arange(len(bins))
+    axes.bar(places, floats(actual), 0.75, color=PALE, edgecolor=OTHER, label="real")
+    if expected is not None:
+        middle = floats(expected)
+        if lower is not None and upper is not None:
+            axes.vlines(
+                places, floats(lower), floats(upper), color=EXPECTED, linewidth=2.5, alpha=0.6
+            )
+        axes.plot(places, middle, "o", color=EXPECTED, markersize=6, label=expected_label)
+        axes.legend(frameon=False)
+    axes.set_xticks(places, list(bins))
+    axes.set_xlabel("repeat purchases")
+    axes.set_ylabel("share of customers" if share else "customers")
+    axes.yaxis.set_major_formatter(as_percent if share else _thousands)
+    axes.set_ylim(bottom=0)
+    return axes
+
+
+def plot_cohorts(
+    cohorts: Sequence[str],
+    customers: Numbers,
+    repeat_share: Numbers,
+    *,
+    axes: Axes | None = None,
+) -> Axes:
+    """New customers by cohort, and the share of them who have come back.
+
+    Parameters
+    ----------
+    cohorts : sequence of str
+        Months, quarters or years of the first purchase.
+    customers : sequence of float
+        New ones.
+    repeat_share : sequence of float
+        Of them, who have come back.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+
+    Returns
+    -------
+    Axes
+        Of the customers; those of the share are its twin.
+    """
+    axes = one_axes(axes)
+    places = np.arange(len(cohorts))
+    axes.bar(places, floats(customers), 0.75, color=PALE, edgecolor=OTHER, label="new customers")
+    step = -(-len(cohorts) // 8)
+    axes.set_xticks(places[::step], list(cohorts)[::step])
+    axes.tick_params(axis="x", labelrotation=30 if len(cohorts) > 4 else 0)
+    axes.set_xlabel("first purchase in")
+    axes.set_ylabel("new customers (bars)")
+    axes.yaxis.set_major_formatter(_thousands)
+    twin = axes.twinx()
+    twin.plot(places, floats(repeat_share), "o-", color=EXPECTED, markersize=4)
+    twin.set_ylim(0, 1)
+    twin.set_ylabel("came back (line)", color=EXPECTED)
+    twin.yaxis.set_major_formatter(as_percent)
+    twin.spines[["top"]].set_visible(False)
+    return axes
+
+
+def plot_purchases_over_time(
+    dates: Sequence[str],
+    actual: Numbers,
+    expected: Numbers,
+    *,
+    lower: Numbers = (),
+    upper: Numbers = (),
+    split: str | None = None,
+    cumulative: bool = False,
+    axes: Axes | None = None,
+) -> Axes:
+    """Repeat purchases of the whole base by period: real, and expected with its band.
+
+    Parameters
+    ----------
+    dates : sequence of str
+        ISO dates.
+    actual, expected : sequence of float
+    lower, upper : sequence of float
+        Predictive band; empty where there is none.
+    split : str, optional
+        Date from which the model forecasts.
+    cumulative : bool
+        Whether the numbers are sums so far.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    when = np.array(dates, dtype="datetime64[D]")
+    if len(lower):
+        axes.fill_between(
+            when,
+            floats(lower),
+            floats(upper),
+            color=EXPECTED,
+            alpha=0.2,
+            linewidth=0,
+            label="predictive band",
+        )
+    axes.plot(when, floats(expected), color=EXPECTED, linewidth=1.6, label="expected by the model")
+    axes.plot(
+        when,
+        floats(actual),
+        "." if not cumulative else "--",
+        color=ACTUAL,
+        markersize=5,
+        label="real",
+    )
+    if split is not None:
+        at = np.array([split, split], dtype="datetime64[D]")
+        axes.plot(at, axes.get_ylim(), color="black", linewidth=0.9, linestyle="--")
+    axes.set_ylabel("repeat purchases" + (" so far" if cumulative else " in each period"))
+    axes.set_xlabel("date")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(_thousands)
+    axes.tick_params(axis="x", labelrotation=30)
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_conditional_expectations(
+    groups: Sequence[str],
+    customers: Sequence[int],
+    actual: Numbers,
+    expected: Numbers,
+    *,
+    axes: Axes | None = None,
+) -> Axes:
+    """Mean purchases in a holdout by number of repeats before it.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Number of repeats in the calibration.
+    customers : sequence of int
+        How many each group has.
+    actual, expected : sequence of float
+        Mean purchases in the holdout.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    places = np.arange(len(groups))
+    axes.plot(places, floats(expected), "o-", color=EXPECTED, label="expected by the model")
+    axes.plot(places, floats(actual), "s--", color=ACTUAL, label="real")
+    labels = [f"{name}\n({count:,})" for name, count in zip(groups, customers, strict=True)]
+    axes.set_xticks(places, labels)
+    axes.set_xlabel("repeats in the calibration (customers)")
+    axes.set_ylabel("mean purchases in the holdout")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_spend_density(
+    edges: Numbers,
+    actual: Numbers,
+    expected: Numbers,
+    *,
+    lower: Numbers | None = None,
+    upper: Numbers | None = None,
+    currency: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Density of the mean spend of repeat customers, over its logarithm.
+
+    Parameters
+    ----------
+    edges : sequence of float, length B + 1
+        Of the bins, in money.
+    actual, expected, lower, upper : sequence of float, length B
+        Densities: data, model, and the model's interval.
+    currency : str
+        Of the edges.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    at = floats(edges)
+    middle = np.sqrt(at[1:] * at[:-1])
+    axes.stairs(floats(actual), at, fill=True, color=PALE, edgecolor=OTHER, label="real")
+    if lower is not None and upper is not None:
+        axes.fill_between(
+            middle, floats(lower), floats(upper), color=EXPECTED, alpha=0.25, linewidth=0
+        )
+    axes.plot(
+        middle, floats(expected), color=EXPECTED, linewidth=1.8, label="expected by the model"
+    )
+    money_axis(axes, "x", currency)
+    axes.set_xlabel("mean spend per repeat purchase" + (f" ({currency})" if currency else ""))
+    axes.set_ylabel("density per unit of ln(spend)")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_spend_by_frequency(
+    groups: Sequence[str],
+    customers: Sequence[int],
+    quantiles: Sequence[Numbers],
+    *,
+    currency: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Boxes of mean spend by number of repeats.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Numbers of repeats.
+    customers : sequence of int
+        How many each group has.
+    quantiles : sequence of 5 sequences of float
+        10, 25, 50, 75 and 90 % of each group.
+    currency : str
+        Of the quantiles.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    low, first, middle, third, high = (floats(row) for row in quantiles)
+    places = np.arange(len(groups))
+    axes.vlines(places, low, high, color=OTHER, linewidth=1.2)
+    axes.bar(places, third - first, 0.6, bottom=first, color=PALE, edgecolor=OTHER)
+    axes.hlines(middle, places - 0.3, places + 0.3, color=EXPECTED, linewidth=2.4)
+    labels = [f"{name}\n({count:,})" for name, count in zip(groups, customers, strict=True)]
+    axes.set_xticks(places, labels)
+    axes.set_yscale("log")
+    money_axis(axes, "y", currency)
+    axes.set_xlabel("repeat purchases (customers)")
+    axes.set_ylabel("mean spend per purchase" + (f" ({currency})" if currency else ""))
+    return axes
+
+
+def money_axis(axes: Axes, which: str, currency: str) -> None:
+    """A logarithmic axis of money, with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    sign = currency if len(currency) == 1 else ""
+    if which == "x":
+        axes.set_xscale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    subs = (1.0, 2.0, 5.0) if high / max(low, 1e-300) < 1e3 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{sign}{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _thousands(value: float, _: object) -> str:
+    return f"{value:,.10g}"

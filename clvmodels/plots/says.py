@@ -1,0 +1,225 @@
+"""Figures of what a model says of customers, and of how well it said so before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, as_percent, floats, one_axes
+from clvmodels.plots.convergence import CHAINS
+from clvmodels.plots.fit import Numbers, money_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_history_matrix(
+    frequency: Sequence[int],
+    recency: Numbers,
+    values: Sequence[Numbers],
+    *,
+    label: str,
+    unit: str = "",
+    share: bool = False,
+    axes: Axes | None = None,
+) -> Axes:
+    """A quantity over number of repeats and time of the last one, as a map of colours.
+
+    Parameters
+    ----------
+    frequency : sequence of int, length X
+    recency : sequence of float, length Y
+        Time of the last purchase since the first.
+    values : Y sequences of X numbers
+        None where no history is possible.
+    label, unit : str
+        Of the values, and of time.
+    share : bool
+        Whether the values are probabilities.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    table = np.ma.masked_invalid(np.stack([floats(row) for row in values]))
+    top = 1.0 if share else float(table.max()) if table.count() else 1.0
+    places = np.arange(len(frequency))
+    drawn = axes.pcolormesh(
+        places,
+        floats(recency),
+        table,
+        cmap="viridis",
+        vmin=0.0,
+        vmax=top,
+        shading="nearest",
+        rasterized=True,
+    )
+    bar = axes.figure.colorbar(drawn, ax=axes, label=label)
+    if share:
+        bar.ax.yaxis.set_major_formatter(as_percent)
+    step = -(-len(frequency) // 9)
+    axes.set_xticks(places[::step], [f"{x}" for x in list(frequency)[::step]])
+    axes.set_xlabel("repeat purchases")
+    axes.set_ylabel("last purchase after" + (f" ({unit})" if unit else ""))
+    return axes
+
+
+def plot_alive_histogram(
+    edges: Numbers, customers: Sequence[int], *, axes: Axes | None = None
+) -> Axes:
+    """Repeat customers by P(alive).
+
+    Parameters
+    ----------
+    edges : sequence of float, length B + 1
+        Of P(alive).
+    customers : sequence of int, length B
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    axes.stairs(customers, floats(edges), fill=True, color=EXPECTED, alpha=0.85)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(as_percent)
+    axes.set_xlabel("P(alive)")
+    axes.set_ylabel("repeat customers")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    return axes
+
+
+def plot_value_distribution(
+    edges: Numbers,
+    repeat: Sequence[int],
+    once: Sequence[int],
+    *,
+    currency: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Customers by expected value, on a logarithmic axis.
+
+    Parameters
+    ----------
+    edges : sequence of float, length B + 1
+        In money.
+    repeat, once : sequence of int, length B
+        Customers who came back, and who bought once; one upon the other.
+    currency : str
+        Of the edges.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    at = floats(edges)
+    lower = np.asarray(once)
+    both = lower + np.asarray(repeat)
+    axes.stairs(both, at, baseline=lower, fill=True, color=EXPECTED, label="came back")
+    axes.stairs(lower, at, fill=True, color=OTHER, label="bought once")
+    money_axis(axes, "x", currency)
+    axes.set_xlabel("expected value of a customer" + (f" ({currency})" if currency else ""))
+    axes.set_ylabel("customers")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_group_calibration(
+    expected: Numbers,
+    actual: Numbers,
+    *,
+    lower: Numbers,
+    upper: Numbers,
+    quantity: str,
+    unit: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Mean forecast of groups of customers against what came.
+
+    Parameters
+    ----------
+    expected, actual, lower, upper : sequence of float
+        Of each group; the interval is of what came.
+    quantity, unit : str
+        What was forecast.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    x, y = floats(expected), floats(actual)
+    ends = np.stack([floats(lower), floats(upper)])
+    top = float(np.nanmax(np.concatenate([x, y, ends.ravel()]), initial=1e-9)) * 1.05
+    axes.plot([0, top], [0, top], color=OTHER, linewidth=1)
+    axes.vlines(x, ends[0], ends[1], color=EXPECTED, linewidth=1.5)
+    axes.plot(x, y, "o", color=EXPECTED)
+    axes.set(xlim=(0, top), ylim=(0, top))
+    words = f"{quantity} per customer" + (f" ({unit})" if unit else "")
+    axes.set_xlabel(f"forecast {words}")
+    axes.set_ylabel(f"real {words}")
+    return axes
+
+
+def plot_gains(
+    share: Numbers,
+    curves: Mapping[str, Numbers],
+    *,
+    quantity: str,
+    axes: Axes | None = None,
+) -> Axes:
+    """Share of what came that lies with the customers of the highest forecasts.
+
+    Parameters
+    ----------
+    share : sequence of float
+        Of customers.
+    curves : mapping of str to sequence of float
+        By forecast, the model's first; the last one is the best possible.
+    quantity : str
+        What was forecast.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    at = floats(share)
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1)
+    for i, (name, curve) in enumerate(curves.items()):
+        style: dict[str, Any] = {
+            "color": CHAINS[i % len(CHAINS)],
+            "linewidth": 2.2 if i == 0 else 1.2,
+        }
+        if i == len(curves) - 1 and i > 0:
+            style |= {"color": "black", "linestyle": ":"}
+        axes.plot(at, floats(curve), label=name, **style)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.xaxis.set_major_formatter(as_percent)
+    axes.yaxis.set_major_formatter(as_percent)
+    axes.set_xlabel("share of customers, highest forecasts first")
+    axes.set_ylabel(f"share of the real {quantity}")
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return axes
+
+
+def plot_interval_coverage(
+    series: Sequence[Mapping[str, Any]], *, axes: Axes | None = None
+) -> Axes:
+    """Share of customers whose predictive interval held, against what it should be.
+
+    Parameters
+    ----------
+    series : sequence of mapping
+        One for each target: name, level, coverage, lower, upper.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
+    for one, colour, marker in zip(series, (EXPECTED, ACTUAL), "os", strict=False):
+        level = floats(one["level"])
+        axes.vlines(level, floats(one["lower"]), floats(one["upper"]), color=colour, linewidth=1.5)
+        axes.plot(level, floats(one["coverage"]), f"{marker}-", color=colour, label=one["name"])
+    axes.set(xlim=(0.4, 1.0), ylim=(0.4, 1.01))
+    axes.xaxis.set_major_formatter(as_percent)
+    axes.yaxis.set_major_formatter(as_percent)
+    axes.set_xlabel("probability of the interval")
+    axes.set_ylabel("share of customers whose interval held")
+    axes.legend(frameon=False)
+    return axes
