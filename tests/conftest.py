@@ -61,6 +61,8 @@ def _start_spark() -> Any:
 
     settings = {
         "spark.driver.bindAddress": "127.0.0.1",
+        # many small jobs: compiling the JVM's code hard is not worth its time
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.driver.host": "127.0.0.1",
         # so that whoever collects the customers fails
         "spark.driver.maxResultSize": "2m",

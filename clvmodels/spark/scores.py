@@ -172,11 +172,11 @@ def counted(df: DataFrame, *, unique: bool) -> DataFrame:
 def _output_type(df: DataFrame, scores: pa.Schema) -> StructType:
     from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
-    kinds = {
-        schema.CUSTOMER_ID: df.schema[schema.CUSTOMER_ID].dataType,
-        schema.FREQUENCY: LongType(),
-    }
-    fields = [StructField(name, kinds.get(name, DoubleType())) for name in scores.names]
+    fields = [
+        StructField(one.name, LongType() if pa.types.is_integer(one.type) else DoubleType())
+        for one in scores
+    ]
+    fields[0] = StructField(schema.CUSTOMER_ID, df.schema[schema.CUSTOMER_ID].dataType)
     return StructType([*fields, StructField(REASON, StringType())])
 
 

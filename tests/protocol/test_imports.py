@@ -171,7 +171,9 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
     assert loaded.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["posterior", "predict", "rfm", "scoring", "simulate", "cli"])
+@pytest.mark.parametrize(
+    "module", ["posterior", "predict", "rfm", "scoring", "simulate", "spark", "cli"]
+)
 def test_scoring_loads_no_pymc(module: str) -> None:
     loaded = run_python(
         f"import sys, clvmodels.{module}; print([m for m in {sorted(PYMC)} if m in sys.modules])"
