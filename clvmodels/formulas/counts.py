@@ -126,6 +126,34 @@ def count_pmf_if_alive(
     return np.asarray((both + last * at_least).reshape(arrays[0].shape))
 
 
+def count_sf_if_alive(
+    n: npt.ArrayLike,
+    R: npt.ArrayLike,
+    A: npt.ArrayLike,
+    a: npt.ArrayLike,
+    B: npt.ArrayLike,
+    horizon: npt.ArrayLike,
+) -> FloatArray:
+    """Probability that a living customer makes more than n purchases, S(n) P(N > n).
+
+    Parameters and errors are those of :func:`count_pmf_if_alive`.
+    """
+    R, A, a, B = check_positive(R=R, A=A, a=a, B=B)
+    arrays = np.broadcast_arrays(check_counts("n", n), R, check_horizon(horizon) / A, a, B)
+    count, shape, ratio, a, B = (np.array(v, order="C").ravel() for v in arrays)
+    stays = np.empty(count.size)
+    _log_shares(count, a, B, stays)
+    with np.errstate(divide="ignore"):
+        some = 1.0 / (1.0 + 1.0 / ratio)
+    return np.asarray((np.exp(stays) * betainc(count + 1.0, shape, some)).reshape(arrays[0].shape))
+
+
+@compiled
+def _log_shares(k: FloatArray, a: FloatArray, B: FloatArray, out: FloatArray) -> None:
+    for i in range(k.size):
+        out[i] = log_share_staying(k[i], a[i], B[i])
+
+
 @compiled
 def first_count(R: float, ratio: float) -> float:
     """Least n whose probability is more than e^-650, among those below the mode."""

@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.counts import begin_counts, next_count
+from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
 from clvmodels.predict.chunks import Chunk
 from clvmodels.predict.grouping import IntArray
 from clvmodels.predict.kernel import alive_by_draw, mean_product
 from clvmodels.schema import FloatArray
 
-MOST_COUNTS: Final = 50_000  # rows of a table; more than anybody buys
+MOST_COUNTS: Final = 50_000  # rows of a table, which has 8 bytes for each and draw
 
 
 @compiled
@@ -37,7 +37,13 @@ def _longer(table: FloatArray) -> FloatArray:
 
 @compiled
 def living_table(
-    R: FloatArray, ratio: FloatArray, a: FloatArray, B: FloatArray, least: float, table: FloatArray
+    R: FloatArray,
+    ratio: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    least: float,
+    most: int,
+    table: FloatArray,
 ) -> tuple[FloatArray, int]:
     """P(count >= n | alive) for n = 1, 2, ... until its mean over draws is at most least.
 
@@ -47,6 +53,8 @@ def living_table(
         Of the living customer; ratio is horizon / (alpha + T).
     least : float
         Also what any mixture of the rows with probabilities of being alive is at most.
+    most : int
+        Rows at most.
     table : ndarray, shape (rows, S)
         To be filled.
 
@@ -55,11 +63,11 @@ def living_table(
     table : ndarray
         The same, or a longer one.
     rows : int
-        How many are filled; -1 where ``MOST_COUNTS`` are too few.
+        How many are filled; -1 where ``most`` are too few.
     """
     state, first = np.empty((3, R.size)), np.empty(R.size)
     latest = begin_counts(R, ratio, first, state)
-    for n in range(MOST_COUNTS):
+    for n in range(most):
         if n == table.shape[0]:
             table = _longer(table)
         next_count(float(n), R, ratio, a, B, first, latest, state, table[n])
@@ -101,7 +109,9 @@ def enter_age(
 
 
 @compiled
-def count_quantiles(chunk: Chunk, horizon: float, upper_tails: FloatArray, out: FloatArray) -> bool:
+def count_quantiles(
+    chunk: Chunk, horizon: float, upper_tails: FloatArray, most: int, out: FloatArray
+) -> None:
     """Quantiles of the number of purchases of every history.
 
     Parameters
@@ -112,13 +122,10 @@ def count_quantiles(chunk: Chunk, horizon: float, upper_tails: FloatArray, out: 
         In units of T.
     upper_tails : ndarray, shape (K,)
         1 - probability, for each quantile: the least n with P(count > n) <= that.
+    most : int
+        Greatest number that is looked for step by step.
     out : ndarray, shape (K, H)
-        Is filled.
-
-    Returns
-    -------
-    bool
-        Whether the tables were long enough.
+        Is filled; NaN where that is not enough.
     """
     S = chunk.a.size
     table, rows, last = np.empty((16, S)), 0, -1
@@ -129,14 +136,14 @@ def count_quantiles(chunk: Chunk, horizon: float, upper_tails: FloatArray, out: 
             last, k = pair, chunk.x_of_pair[pair]
             enter_age(chunk, pair, horizon, log_age, ratio)
             table, rows = living_table(
-                chunk.power[k], ratio, chunk.a, chunk.stays[k], upper_tails.min(), table
+                chunk.power[k], ratio, chunk.a, chunk.stays[k], upper_tails.min(), most, table
             )
-            if rows < 0:
-                return False
+        if rows < 0:
+            out[:, h] = np.nan
+            continue
         enter_alive(chunk, h, log_age, alive)
         for j in range(upper_tails.size):
             out[j, h] = first_at_most(alive, table, rows, upper_tails[j])
-    return True
 
 
 @compiled
@@ -162,7 +169,9 @@ def count_survival(chunk: Chunk, horizon: float, least: float) -> tuple[FloatArr
         if pair != last:
             last, k = pair, chunk.x_of_pair[pair]
             enter_age(chunk, pair, horizon, log_age, ratio)
-            table, rows = living_table(chunk.power[k], ratio, chunk.a, chunk.stays[k], least, table)
+            table, rows = living_table(
+                chunk.power[k], ratio, chunk.a, chunk.stays[k], least, MOST_COUNTS, table
+            )
             if rows < 0:
                 return values, length, False
         enter_alive(chunk, h, log_age, alive)
@@ -175,3 +184,30 @@ def count_survival(chunk: Chunk, horizon: float, least: float) -> tuple[FloatArr
             values[filled] = mean_product(alive, table[n])
             filled += 1
     return values[:filled], length, True
+
+
+def quantile_by_bisection(
+    alive: FloatArray, living: tuple[FloatArray, ...], horizon: float, upper_tail: float
+) -> float:
+    """Least n with P(count > n) <= upper_tail, however great, of one history.
+
+    Parameters
+    ----------
+    alive : ndarray, shape (S,)
+        P(alive) by draw.
+    living : tuple of ndarray, each of shape (S,)
+        R, A, a, B.
+    horizon, upper_tail : float
+    """
+    R, A, a, B = living
+
+    def above(n: float) -> float:
+        return float(np.mean(alive * count_sf_if_alive(n, R, A, a, B, horizon)))
+
+    low, high = -1.0, 1.0  # more than low, at most high
+    while above(high) > upper_tail:
+        low, high = high, 2.0 * high
+    while high - low > 1.0:
+        middle = np.floor((low + high) / 2.0)
+        low, high = (low, middle) if above(middle) <= upper_tail else (middle, high)
+    return float(high)

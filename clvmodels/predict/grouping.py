@@ -51,7 +51,9 @@ def group_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> Groups:
         key = (x_rank * len(T_level) + T_rank) * len(t_level) + t_rank
     rows = np.argsort(key, kind="stable")
     key = key[rows]
-    begin = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+    new = np.ones(len(key), dtype=np.bool_)
+    new[1:] = key[1:] != key[:-1]
+    begin = np.flatnonzero(new)
     rest, t_code = np.divmod(key[begin], len(t_level))
     x_code, T_code = np.divmod(rest if pair is None else pair[rest], len(T_level))
     return Groups(

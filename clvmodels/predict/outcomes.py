@@ -11,7 +11,7 @@ import numpy as np
 from clvmodels.cores import available_cores
 from clvmodels.errors import DomainError
 from clvmodels.predict.chunks import CHUNK, Chunk, chunk_of, chunks
-from clvmodels.predict.counts import MOST_COUNTS, count_quantiles
+from clvmodels.predict.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
 from clvmodels.predict.draws import Draws, Future, tail_probabilities
 from clvmodels.predict.grouping import Groups, IntArray, group_rows
 from clvmodels.predict.paths import Outcomes
@@ -25,6 +25,7 @@ TOO_MANY: Final = (
     "use a shorter one."
 )
 _SEED: Final = 20040501
+_MOST_STEPS: Final = 2_000  # of tables for quantiles; beyond, they are bisected
 
 
 def check_finite(horizon: float) -> None:
@@ -110,7 +111,8 @@ class OutcomePredictor:
         Returns
         -------
         mapping of str to ndarray, shape (N,)
-            ``OUTCOMES``; purchases are whole numbers.
+            ``OUTCOMES``; purchases are whole numbers. A value's interval is NaN where the
+            customer would make more than ``paths.MOST_PURCHASES``.
         """
         groups = group_rows(x, t_x, T)
         m_bar = np.where(x == 0, 0.0, m_bar)
@@ -130,8 +132,19 @@ class OutcomePredictor:
 
     def _fill_counts(self, chunk: Chunk, groups: Groups, begin: int, out: FloatArray) -> None:
         found = np.empty((2, len(chunk.x_of)))
-        if not count_quantiles(chunk, self.future.horizon, self._tails, found):
-            raise DomainError(TOO_MANY)
+        count_quantiles(chunk, self.future.horizon, self._tails, _MOST_STEPS, found)
+        for h in np.flatnonzero(np.isnan(found[0])):
+            found[:, h] = self._great_counts(groups, begin + int(h))
         end = begin + found.shape[1]
         rows = groups.rows[groups.start[begin] : groups.start[end]]
         out[:, rows] = np.repeat(found, np.diff(groups.start[begin : end + 1]), axis=1)
+
+    def _great_counts(self, groups: Groups, h: int) -> list[float]:
+        """Quantiles of a history that leads to more purchases than a table has rows."""
+        draws, formulas = self.draws.purchases, self.draws.formulas
+        x, t_x, T = groups.x[h], groups.t_x[h], groups.T[h]
+        alive = formulas.p_alive(x, t_x, T, **draws)
+        stays = formulas.stay_shape(x, b=draws["b"])
+        living = (draws["r"] + x, draws["alpha"] + T, draws["a"], stays)
+        horizon = self.future.horizon
+        return [quantile_by_bisection(alive, living, horizon, float(t)) for t in self._tails]

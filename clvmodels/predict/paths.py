@@ -16,7 +16,7 @@ a path are simulated in units of v + x m_bar, so that one simulation serves all 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from clvmodels.formulas._jit import compiled
 from clvmodels.predict.chunks import Chunk
 from clvmodels.predict.random import State, bits_of, exponential, gamma, hashed, uniform
 from clvmodels.schema import FloatArray
+
+MOST_PURCHASES: Final = 1e5  # on a path, in expectation; more are not simulated
 
 
 class Outcomes(NamedTuple):
@@ -146,7 +148,8 @@ def fill_unit_values(
     x : float
     outcomes : Outcomes
     out : ndarray, shape (per_draw, S)
-        Is filled with discounted values in units of v + x m_bar, given a purchase.
+        Is filled with discounted values in units of v + x m_bar, given a purchase; NaN
+        where somebody who never drops out would make more than ``MOST_PURCHASES``.
     """
     k, state, S = chunk.x_of_pair[pair], np.empty(1, dtype=np.uint64), chunk.a.size
     seed, none = hashed(hashed(outcomes.seed, bits_of(x)), bits_of(chunk.T[pair])), np.empty(0)
@@ -154,6 +157,9 @@ def fill_unit_values(
         R, A = chunk.power[k, d], chunk.alpha[d] + chunk.T[pair]
         end = math.log1p(outcomes.horizon / A)
         buys = -math.expm1(-R * end)
+        if R * outcomes.horizon > MOST_PURCHASES * A:
+            out[:] = np.nan
+            return
         living, shape = (R, A, chunk.a[d], chunk.stays[k, d]), outcomes.q[d] + outcomes.p[d] * x
         for j in range(outcomes.per_draw):
             state[0] = hashed(seed, np.uint64(j * S + d))

@@ -20,7 +20,7 @@ from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.futures import VALUE, add_totals
 from clvmodels.predict.grouping import group_rows
 from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
-from clvmodels.predict.paths import Outcomes
+from clvmodels.predict.paths import MOST_PURCHASES, Outcomes
 from clvmodels.predictive.base import row_keys
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_choice
@@ -140,11 +140,16 @@ def portfolio(
     m_bar = np.where(columns.x == 0, 0.0, m_bar)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
     cores = threads or available_cores()
-    samples = _simulated(columns, m_bar, paired, outcomes, group, len(labels), cores)
-    samples[:, VALUE] *= future.margin
     found = Predictor(paired, future, wanted="none", threads=cores)(
         columns.x, columns.t_x, columns.T, m_bar
     ).columns
+    if found["expected_purchases"].max() > MOST_PURCHASES:
+        raise DomainError(
+            f"A customer is expected to make more than {MOST_PURCHASES:,.0f} purchases within the "
+            "horizon: use a shorter one, or leave that customer out."
+        )
+    samples = _simulated(columns, m_bar, paired, outcomes, group, len(labels), cores)
+    samples[:, VALUE] *= future.margin
     means: dict[str, npt.NDArray[Any]] = {
         total: np.bincount(group, weights=found[name], minlength=len(labels))
         for total, name in _MEAN_OF.items()

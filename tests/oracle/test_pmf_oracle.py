@@ -12,7 +12,11 @@ import pytest
 
 from clvmodels import BetaGeoPosterior, ModifiedBetaGeoPosterior
 from clvmodels.formulas import bgnbd, mbgnbd
-from clvmodels.formulas.counts import count_pmf_if_alive, log_negative_binomial
+from clvmodels.formulas.counts import (
+    count_pmf_if_alive,
+    count_sf_if_alive,
+    log_negative_binomial,
+)
 from clvmodels.predict.counts import living_table
 from clvmodels.predictive import CountDistribution, count_distribution
 
@@ -128,7 +132,7 @@ def test_recursion_against_the_formula(heavy: bool, rng: np.random.Generator) ->
     R = log_uniform(rng, 500, 5000, S) if heavy else log_uniform(rng, 1e-3, 200, S)
     ratio = log_uniform(rng, 0.05, 3, S)
     a, B = log_uniform(rng, 1e-3, 5, S), log_uniform(rng, 0.01, 5000, S)
-    table, rows = living_table(R, ratio, a, B, 1e-12, np.empty((4, S)))
+    table, rows = living_table(R, ratio, a, B, 1e-12, 50_000, np.empty((4, S)))
     assert 0 < rows <= len(table)
     assert table[rows - 1].mean() <= 1e-12 < table[rows - 2].mean()
     n = np.arange(rows + 1)[:, None]
@@ -136,11 +140,13 @@ def test_recursion_against_the_formula(heavy: bool, rng: np.random.Generator) ->
     assert (np.diff(survival, axis=0) <= 0).all()
     pmf = count_pmf_if_alive(n, R, 1.0, a, B, ratio)
     np.testing.assert_allclose(-np.diff(survival, axis=0), pmf[:-1], rtol=0, atol=2e-12)
+    above = count_sf_if_alive(n[:-1], R, 1.0, a, B, ratio)
+    np.testing.assert_allclose(survival[1:], above, rtol=0, atol=2e-12)
 
 
 def test_too_long_a_table_says_so() -> None:
     one = np.ones(1)
-    assert living_table(1e6 * one, one, 1e-3 * one, one, 1e-12, np.empty((4, 1)))[1] == -1
+    assert living_table(100 * one, one, one, one, 1e-12, 50, np.empty((4, 1)))[1] == -1
 
 
 # --- mixtures over draws ---
