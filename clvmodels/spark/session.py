@@ -43,7 +43,7 @@ def spark_session(threads: int | None, memory_limit: str | None) -> Iterator[Spa
     """
     memory = None if memory_limit is None else check_memory_limit(memory_limit)
     try:
-        from pyspark.sql import SparkSession
+        import pyspark.sql
     except ImportError as error:
         raise SchemaError(
             f"Spark is not installed ({error}): pip install 'clvmodels[spark]', or use the local "
@@ -52,8 +52,8 @@ def spark_session(threads: int | None, memory_limit: str | None) -> Iterator[Spa
     with warnings.catch_warnings():
         # PySpark 4.3 says so at many places; nothing here goes by way of pandas
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-        active = SparkSession.getActiveSession()
-        session = active or _started(SparkSession, threads, memory)
+        active = pyspark.sql.SparkSession.getActiveSession()
+        session = active or _started(pyspark.sql.SparkSession, threads, memory)
         try:
             yield session
         finally:

@@ -17,6 +17,7 @@ import pytest
 import clvmodels as clv
 from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
 from clvmodels import spark as on_spark
+from clvmodels.cli import main
 from clvmodels.errors import DomainError, ResumeError, SchemaError
 from clvmodels.scoring.rows import REASONS
 
@@ -191,6 +192,17 @@ def test_leftovers_of_attempts_do_not_count(spark: Any, tmp_path: Path) -> None:
         tmp_path / "base", POSTERIOR, tmp_path / "b", allow_rejects=True, progress=leave
     )
     assert_same(read_folder(got.output), read_folder(wanted.output), ["customer_id"])
+
+
+@pytest.mark.slow
+def test_the_command_line(spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_base(tmp_path / "base", files=2)
+    posterior = POSTERIOR.save(tmp_path / "posterior.nc")
+    told = ["--posterior", str(posterior), "-o", str(tmp_path / "out"), "--engine", "spark"]
+    assert main(["score", str(tmp_path / "base"), *told, "--quiet"]) == 3
+    assert "9 of 908 rows could not be scored" in " ".join(capsys.readouterr().err.split())
+    assert read_folder(tmp_path / "out").num_rows == 899
+    assert (tmp_path / "out.manifest.json").exists()
 
 
 # --- without Spark -----------------------------------------------------------------------
