@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -24,11 +24,14 @@ class Measured:
         Largest resident memory over the runs.
     found : dict
         What the last run printed.
+    inside : list of float
+        Wall time of the work alone in each run, where the job timed it.
     """
 
     seconds: list[float]
     peak_mb: float
     found: dict[str, Any]
+    inside: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
@@ -47,9 +50,15 @@ def run_in_turns(*jobs: tuple[str, dict[str, Any]], repeats: int) -> list[Measur
     return [_together(list(own)) for own in zip(*runs, strict=True)]
 
 
+def work_alone(measured: Measured) -> Measured:
+    """Take the times of the work alone, without imports."""
+    return replace(measured, seconds=measured.inside)
+
+
 def _together(runs: list[Measured]) -> Measured:
     seconds = [one.seconds[0] for one in runs]
-    return Measured(seconds, max(one.peak_mb for one in runs), runs[-1].found)
+    inside = [one.inside[0] for one in runs if one.inside]
+    return Measured(seconds, max(one.peak_mb for one in runs), runs[-1].found, inside)
 
 
 def _once(job: str, options: dict[str, Any]) -> Measured:
@@ -65,4 +74,6 @@ def _once(job: str, options: dict[str, Any]) -> Measured:
     seconds = time.perf_counter() - started
     if status != 0:
         raise RuntimeError(f"{job} {options} failed with status {status}")
-    return Measured([seconds], usage.ru_maxrss / 1024.0, json.loads(output.splitlines()[-1]))
+    found = json.loads(output.splitlines()[-1])
+    inside = [found.pop("seconds")] if "seconds" in found else []
+    return Measured([seconds], usage.ru_maxrss / 1024.0, found, inside)
