@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from clvmodels.errors import DomainError, SchemaError
@@ -81,6 +82,12 @@ class Calendar:
         start = start_of(period, self.scale)
         return str(start) if self.scale.time_unit == "h" else str(start.date())
 
+    def last_day(self, period: int) -> str:
+        """Last date of a period; where hours are counted, the hour."""
+        if self.scale.time_unit == "h":
+            return self.date(period)
+        return str((start_of(period + 1, self.scale) - pd.Timedelta(days=1)).date())
+
     def moment(self, period: int) -> Any:
         """Start of a period."""
         return start_of(period, self.scale)
@@ -149,7 +156,7 @@ class Calendar:
         if train_end < int(self.periods.min()):
             raise SchemaError(f"{said} lies before the log: {self.range()}. {self._better()}")
         if not (self.repeat & (self.periods <= train_end)).any():
-            raise SchemaError(f"{said} leaves no repeat purchase to learn from: {self._better()}")
+            raise SchemaError(f"{said} leaves no repeat purchase to learn from. {self._better()}")
 
     def _better(self) -> str:
         """Dates of calibration that would work."""
@@ -158,7 +165,7 @@ class Calendar:
         if not len(repeats) or repeats[0] > latest:
             return "Nobody buys twice before the log's last purchases: a longer log is needed."
         return (
-            f"the first repeat purchase is on {self.date(int(repeats[0]))}, the last purchase on "
+            f"The first repeat purchase is on {self.date(int(repeats[0]))}, the last purchase on "
             f"{self.date(int(self.periods.max()))}, so that train_period_end may be from "
             f"{self.date(int(repeats[0]))} to {self.date(latest)}; "
             f"{self.date(self.sensible())} leaves the last third of the log to compare with."
@@ -175,7 +182,7 @@ class Calendar:
 
     def _no_holdout(self, train_end: int, said: str) -> str:
         if train_end >= int(self.periods.max()):
-            return f"{said} leaves no purchase in the holdout: {self._better()}"
+            return f"{said} leaves no purchase in the holdout. {self._better()}"
         nearest = int(self.periods[self.periods > train_end].min())
         return (
             f"{said} and the end of the holdout leave no purchase between them: the next one is "

@@ -1,0 +1,173 @@
+"""One cut of a log: forecasts, what happened, and the parts of the report about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from clvmodels.errors import SchemaError
+from clvmodels.evaluation import checks
+from clvmodels.evaluation.baselines import LABELS, MODEL, POINT, Forecast, baselines
+from clvmodels.evaluation.cuts import Reading
+from clvmodels.evaluation.dates import Span
+from clvmodels.evaluation.fitting import FittedModel, Fitting, centre
+from clvmodels.evaluation.metrics import (
+    Replicates,
+    Target,
+    calibration_rows,
+    coverage_rows,
+    metric_rows,
+    replicate,
+)
+from clvmodels.evaluation.observed import Observed
+from clvmodels.evaluation.outcomes import (
+    Asked,
+    expected,
+    purchases_target,
+    total_draws,
+    totals_rows,
+    value_target,
+)
+from clvmodels.evaluation.tracking import repeats, tracking
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
+from clvmodels.verdict import Check
+
+_PATHS: Final = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """One origin: what was forecast, what happened, and how well they agree."""
+
+    observed: Observed
+    posterior: FittedModel
+    forecasts: list[Forecast]
+    targets: list[Target]
+    found: list[Replicates]
+
+    def metrics(self, interval: float) -> pd.DataFrame:
+        """Rows of all targets."""
+        pairs = zip(self.targets, self.found, strict=True)
+        return pd.DataFrame([row for t, f in pairs for row in metric_rows(t, f, interval)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is the same at every cut of a log.
+
+    Attributes
+    ----------
+    reading : Reading
+        The log.
+    fitting : Fitting
+        The model, and how it is fitted.
+    asked : Asked
+        What is asked of it.
+    bootstrap : int
+        Samples of customers.
+    """
+
+    reading: Reading
+    fitting: Fitting
+    asked: Asked
+    bootstrap: int
+
+
+def evaluate(plan: Plan, span: Span) -> Evaluated:
+    """Fit up to a date, forecast the holdout, and compare.
+
+    Raises
+    ------
+    SchemaError
+        None of the customers came back.
+    """
+    reading, asked = plan.reading, plan.asked
+    observed = reading.cut(span, asked.discount_rate, asked.discounting)
+    _check_somebody_came_back(reading, observed)
+    posterior = plan.fitting.fit(observed.train)
+    forecasts = [expected(observed, posterior, asked, MODEL)]
+    forecasts += baselines(
+        observed,
+        log=reading.log,
+        id_map=reading.options["id_map"],
+        discount_rate=asked.discount_rate,
+        discounting=asked.discounting,
+    )
+    if not posterior.certain:
+        forecasts.append(expected(observed, centre(posterior), asked, POINT))
+    value = value_target(observed, posterior, forecasts, asked)
+    targets = [purchases_target(observed, posterior, forecasts, asked)]
+    targets += [] if value is None else [value]
+    found = [replicate(target, samples=plan.bootstrap, seed=asked.seed) for target in targets]
+    return Evaluated(observed, posterior, forecasts, targets, found)
+
+
+def _check_somebody_came_back(reading: Reading, observed: Observed) -> None:
+    if observed.bought.any():
+        return
+    calendar, span = reading.calendar, observed.span
+    raise SchemaError(
+        f"None of the {observed.customers:,} customers known on {calendar.date(span.train_end)} "
+        f"buys again up to {calendar.date(span.test_end)}, only {observed.split.new_customers:,} "
+        f"new ones do: let the holdout last longer, the log reaches to "
+        f"{calendar.date(calendar.last)}, or pass another train_period_end, such as "
+        f"{calendar.date(calendar.sensible())}."
+    )
+
+
+def report_tables(main: Evaluated, asked: Asked) -> dict[str, Any]:
+    """Tables, checks and notes of one cut, under their names in `Backtest`."""
+    observed, interval = main.observed, asked.interval
+    pairs = list(zip(main.targets, main.found, strict=True))
+    band: dict[str, Any] = {"interval": interval, "draws": asked.draws, "seed": asked.seed}
+    tables = {
+        "metrics": main.metrics(interval),
+        "customers": _customers(main, interval),
+        "coverage": pd.DataFrame([row for t, f in pairs for row in coverage_rows(t, f, interval)]),
+        "totals": _totals(main, asked),
+        "calibration": pd.DataFrame(
+            [row for t, f in pairs for row in calibration_rows(t, f, interval)]
+        ),
+        "tracking": tracking(observed, main.posterior, paths=_PATHS, **band),
+        "repeats": repeats(observed, main.posterior, **band),
+    }
+    names = [target.name for target in main.targets]
+    return {**tables, "checks": _checks(names, tables, interval), "notes": _notes(main)}
+
+
+def _totals(main: Evaluated, asked: Asked) -> pd.DataFrame:
+    samples = total_draws(main.observed, main.posterior, asked)
+    rows = [totals_rows(target, samples[target.name], asked) for target in main.targets]
+    return pd.DataFrame([row for part in rows for row in part])
+
+
+def _customers(main: Evaluated, interval: float) -> pd.DataFrame:
+    table = main.observed.train.to_pandas()
+    names = [CUSTOMER_ID, FREQUENCY, RECENCY, T]
+    names += [MONETARY_VALUE] if main.observed.has_money else []
+    columns: dict[str, Any] = {}
+    for target in main.targets:
+        columns[f"{target.name}_actual"] = target.actual
+        columns |= {f"{target.name}_{name}": f for name, f in target.forecasts.items()}
+        if interval in target.lower:
+            columns[f"{target.name}_lower"] = target.lower[interval]
+            columns[f"{target.name}_upper"] = target.upper[interval]
+    return pd.concat([table[names], pd.DataFrame(columns)], axis=1)
+
+
+def _checks(
+    targets: list[str], tables: dict[str, pd.DataFrame], interval: float
+) -> tuple[Check, ...]:
+    found = [checks.training_check(tables["tracking"], interval)]
+    found += [checks.total_check(tables["totals"], target, interval) for target in targets]
+    found += [checks.coverage_check(tables["coverage"], target, interval) for target in targets]
+    found += [checks.baseline_check(tables["metrics"], target) for target in targets]
+    return tuple(found)
+
+
+def _notes(main: Evaluated) -> tuple[str, ...]:
+    of_forecasts = [f"{LABELS[f.name]}: {f.note}" for f in main.forecasts if f.note]
+    alone = "the model is a single point: what is not known of its parameters is in no interval"
+    return tuple([alone, *of_forecasts] if main.posterior.certain else of_forecasts)

@@ -1,0 +1,388 @@
+"""One call from a log to a verdict: what it holds, how it is kept, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvmodels import (
+    Backtest,
+    BetaGeoPosterior,
+    CLVPosterior,
+    DomainError,
+    GammaGammaPosterior,
+    SchemaError,
+    backtest,
+    load_backtest,
+)
+from clvmodels.evaluation import checks, tracking
+from clvmodels.evaluation.cuts import Reading
+from clvmodels.evaluation.dates import Calendar
+from clvmodels.evaluation.fitting import Fitting, centre
+from clvmodels.evaluation.metrics import METRICS
+from clvmodels.evaluation.paths import Histories, simulate_counts
+from clvmodels.formulas import bgnbd, mbgnbd
+from clvmodels.schema import TimeScale
+from clvmodels.simulate import simulate_log
+
+COLUMNS: dict[str, Any] = {"customer_id_col": "customer_id", "datetime_col": "date"}
+MONEY: dict[str, Any] = {**COLUMNS, "monetary_value_col": "amount"}
+TRUTH = {"r": 0.5, "alpha": 20.0, "a": 0.8, "b": 2.5}
+SPEND = {"p": 6.0, "q": 4.0, "v": 15.0}
+QUICK: dict[str, Any] = {"bootstrap": 50, "draws": 50}
+
+
+def known(rfm: Any, draws: int) -> Any:
+    """A posterior around what the log was simulated from."""
+    rng = np.random.default_rng(3)
+    scatter = [0.1 * (draws > 1) * rng.normal(size=draws) for _ in range(7)]
+    values = {**TRUTH, **SPEND}
+    some = {k: v * np.exp(e) for (k, v), e in zip(values.items(), scatter, strict=True)}
+    unit = {"time_unit": rfm.time_unit, "time_scaler": rfm.time_scaler}
+    purchases = BetaGeoPosterior.from_draws(**{name: some[name] for name in TRUTH}, **unit)
+    if not rfm.has_money:
+        return purchases
+    return CLVPosterior(
+        purchases, GammaGammaPosterior.from_draws(**{name: some[name] for name in SPEND})
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_fits() -> Iterator[None]:
+    """Backtests of CDNOW fit models; here they are known, so that all is about the rest."""
+
+    def fit(self: Fitting, rfm: Any, **changes: Any) -> Any:
+        return known(rfm, 1 if "map" in {*self.options.values(), *changes.values()} else 60)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fitting, "fit", fit)
+        yield
+
+
+@pytest.fixture(scope="module")
+def log() -> pd.DataFrame:
+    found = simulate_log(400, **TRUTH, **SPEND, T=(200.0, 300.0), seed=11)
+    return found[["customer_id", "date", "amount"]]
+
+
+@pytest.fixture(scope="module")
+def cut(log: pd.DataFrame) -> str:
+    first, last = log["date"].min(), log["date"].max()
+    return str((first + 0.6 * (last - first)).date())
+
+
+@pytest.fixture(scope="module")
+def found(log: pd.DataFrame, cut: str) -> Backtest:
+    return backtest(log, **MONEY, train_period_end=cut, origins=2, sensitivity=True, **QUICK)
+
+
+def test_all_tables_speak_of_the_same_customers(found: Backtest, log: pd.DataFrame) -> None:
+    settings = found.settings
+    assert len(found) == settings["customers"] == len(found.customers)
+    assert len(found) + settings["new_customers"] == log["customer_id"].nunique()
+    later = log[log["date"] >= pd.Timestamp(found.train_end) + pd.Timedelta(days=1)]
+    later = later[later["customer_id"].isin(found.customers["customer_id"])]
+    days = later.assign(day=later["date"].dt.floor("D")).drop_duplicates(["customer_id", "day"])
+    assert found.customers["purchases_actual"].sum() == len(days)
+    tracked = found.tracking[found.tracking["part"] == "holdout"]
+    assert tracked["actual"].sum() == len(days)
+    assert tracked["expected"].sum() == pytest.approx(found.customers["purchases_model"].sum())
+    train = found.tracking[found.tracking["part"] == "train"]
+    assert train["actual"].sum() == found.customers["frequency"].sum()
+    assert tracked["cumulative_actual"].iloc[-1] == len(days) + train["actual"].sum()
+    assert found.repeats["actual"].sum() == len(found)
+    assert found.repeats["expected"].sum() == pytest.approx(len(found))
+    for target in ("purchases", "value"):
+        totals = found.totals[found.totals["target"] == target]
+        assert (totals["forecast"] == totals["forecast"].iloc[0]).all()
+        assert totals["actual"].iloc[0] == pytest.approx(found.customers[f"{target}_actual"].sum())
+        assert (np.diff(totals["upper"] - totals["lower"]) > 0).all()
+
+
+def test_every_metric_of_every_forecast_is_there(found: Backtest) -> None:
+    names = ["model", "simple", "simple_per_customer", "last_period", "cohort", "point"]
+    for target in found.targets:
+        assert found.table(target).index.tolist() == list(METRICS)
+        assert found.table(target).columns.tolist() == names
+        assert found.verdict(target).columns.tolist() == names[1:]
+        assert set(np.unique(found.verdict(target))) <= {"", "better", "worse", "unclear"}
+    assert set(found.coverage["level"]) == {0.5, 0.8, 0.9, 0.95}
+    with pytest.raises(SchemaError, match="has purchases, value"):
+        found.table("spend")
+
+
+def test_rolling_origins_lie_in_the_second_half(found: Backtest, log: pd.DataFrame) -> None:
+    assert found.rolling is not None
+    ends = found.rolling.drop_duplicates("origin")
+    assert ends["origin"].tolist() == [1, 2]
+    first, last = log["date"].min(), log["date"].max()
+    middle = first + (last - first) / 2
+    assert abs(pd.Timestamp(ends["train_end"].iloc[0]) - middle) < pd.Timedelta(days=2)
+    assert ends["train_end"].iloc[1] == ends["test_end"].iloc[0]
+    assert set(found.rolling["metric"]) == set(METRICS)
+
+
+def test_sensitivity_is_one_table(found: Backtest) -> None:
+    table = found.sensitivity
+    assert table is not None
+    assert table["handling"].iloc[0] == "as given"
+    assert table["purchases_change"].iloc[0] == 0
+    # the log has neither refunds nor zeros nor duplicates
+    same = table[table["handling"].str.contains("refunds|amounts of 0|duplicate")]
+    assert len(same) == 3
+    np.testing.assert_allclose(same["value_change"], 0.0, atol=1e-9)
+    later = table[table["handling"].str.startswith("observation starts")]
+    assert (later["customers"] <= table["customers"].iloc[0]).all()
+    assert (later["repeat_purchases"] < table["repeat_purchases"].iloc[0]).all()
+    assert table["purchases_actual"].iloc[0] == found.customers["purchases_actual"].sum()
+    hours = table[table["handling"] == "one purchase per hour, not per day"]
+    assert (hours["repeat_purchases"] == table["repeat_purchases"].iloc[0]).all()
+
+
+def test_it_is_kept_whole(found: Backtest, tmp_path: Path) -> None:
+    again = load_backtest(found.save(tmp_path / "kept"))
+    assert again.to_dict() == found.to_dict()
+    for name in ("metrics", "customers", "tracking", "calibration", "repeats", "rolling"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
+    assert str(again) == str(found)
+    header = json.loads((tmp_path / "kept" / "metrics.json").read_text())
+    assert header["status"] == found.status
+    header["format_version"] = 99
+    (tmp_path / "kept" / "metrics.json").write_text(json.dumps(header))
+    with pytest.raises(SchemaError, match="newer than"):
+        load_backtest(tmp_path / "kept")
+    with pytest.raises(SchemaError, match="no whole backtest"):
+        load_backtest(tmp_path)
+
+
+def test_it_shows_itself(found: Backtest) -> None:
+    page = found._repr_html_()
+    assert "share of the true top 10 % found" in page
+    assert page.count("<table") >= 4
+    assert found.train_end in repr(found)
+
+
+def test_the_same_seed_gives_the_same_figures(log: pd.DataFrame, cut: str) -> None:
+    one, other = (backtest(log, **MONEY, train_period_end=cut, **QUICK) for _ in range(2))
+    assert one.to_dict() == other.to_dict()
+    pd.testing.assert_frame_equal(one.tracking, other.tracking)
+
+
+def test_a_mode_is_its_own_point_estimate(log: pd.DataFrame, cut: str) -> None:
+    mode = backtest(log, **MONEY, train_period_end=cut, method="map", **QUICK)
+    assert "point" not in mode.table()
+    assert "single point" in mode.notes[0]
+    total = mode.totals.set_index(["target", "level"]).loc[("purchases", 0.9)]
+    assert total["lower"] < total["forecast"] < total["upper"]  # chance alone
+
+
+def test_margin_scales_value_and_nothing_else(log: pd.DataFrame, cut: str, found: Backtest) -> None:
+    third = backtest(log, **MONEY, train_period_end=cut, margin=0.25, **QUICK)
+    scale = {"mae": 0.25, "rmse": 0.25, "poisson_deviance": 0.25, "crps": 0.25}
+    for metric in METRICS:
+        one, other = third.table("value").loc[metric], found.table("value").loc[metric]
+        np.testing.assert_allclose(one, scale.get(metric, 1.0) * other, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(third.table("purchases"), found.table("purchases"))
+
+
+def test_without_amounts_purchases_alone_are_tested(log: pd.DataFrame, cut: str) -> None:
+    alone = backtest(log, **COLUMNS, train_period_end=cut, **QUICK)
+    assert alone.targets == ("purchases",)
+    assert "value_actual" not in alone.customers
+    total = alone.totals.set_index("level")
+    assert total["lower"][0.9] < total["forecast"][0.9] < total["upper"][0.9]
+
+
+# --- what is refused -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train_period_end": "1990-01-01"}, "before the log: the log runs from"),
+        ({"train_period_end": "2025-03-08"}, "no repeat purchase to learn from"),
+        ({"train_period_end": "2030-01-01"}, "no purchase in the holdout.*may be from"),
+        ({"test_period_end": "2030-01-01"}, "longer than the log"),
+        ({"horizon": "5Y"}, "longer than the log"),
+        ({"horizon": None, "train_period_end": None}, "Pass train_period_end"),
+        ({"horizon": "4W", "test_period_end": "2025-12-01"}, "either test_period_end or horizon"),
+        ({"origins": 0}, "whole number from 1"),
+        ({"origins": 90, "horizon": "100D"}, "do not fit"),
+        ({"interval": 1.0}, "between 0 and 1"),
+        ({"bootstrap": -1}, "whole number of samples"),
+        ({"discount_rate": -0.1}, "effective annual rate"),
+        ({"model": "pareto"}, "unknown"),
+        ({"horizon": 0}, "at least one period"),
+    ],
+)
+def test_bad_input_says_what_would_work(
+    log: pd.DataFrame, cut: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((SchemaError, DomainError), match=message):
+        backtest(log, **MONEY, **{"train_period_end": cut, **QUICK, **options})
+
+
+def test_the_dates_in_the_message_do_work(log: pd.DataFrame) -> None:
+    reading = Reading.of(log, {**MONEY, **_DEFAULTS})
+    with pytest.raises(SchemaError) as error:
+        reading.calendar.span("1990-01-01", None, None)
+    earliest = str(error.value).split("may be from ")[1].split(" to ")
+    latest, sensible = earliest[1].split(";")[0], earliest[1].split("; ")[1].split(" ")[0]
+    for date in (earliest[0], latest, sensible):
+        reading.calendar.span(date, None, None)
+    day_before = pd.Timestamp(earliest[0]) - pd.Timedelta(days=1)
+    with pytest.raises(SchemaError, match="no repeat purchase"):
+        reading.calendar.span(day_before, None, None)
+
+
+def test_customers_only_in_the_holdout() -> None:
+    log = pd.DataFrame(
+        {
+            "customer_id": [1, 1, 2, 3, 4],
+            "date": ["2020-01-01", "2020-02-01", "2020-02-01", "2020-03-01", "2020-04-01"],
+            "amount": [5.0, 6.0, 7.0, 8.0, 9.0],
+        }
+    )
+    with pytest.raises(SchemaError, match=r"None of the 2 customers .* only 2 new ones"):
+        backtest(log, **MONEY, train_period_end="2020-02-01", **QUICK)
+
+
+def test_a_log_without_purchases() -> None:
+    empty = pd.DataFrame({"customer_id": [1], "date": ["x"], "amount": [1.0]})
+    with pytest.raises(SchemaError, match="no purchase that could be used"):
+        backtest(empty, **MONEY, train_period_end="2020-01-01", **QUICK)
+
+
+def test_nobody_buys_twice() -> None:
+    log = pd.DataFrame({"customer_id": [1, 2], "date": ["2020-01-01", "2020-02-01"], "amount": 1.0})
+    with pytest.raises(SchemaError, match="Nobody buys twice"):
+        backtest(log, **MONEY, train_period_end="2020-01-15", **QUICK)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "time_unit": "D",
+    "time_scaler": 1.0,
+    "refunds": "drop",
+    "zero_amounts": "keep",
+    "duplicates": "keep",
+    "id_map": None,
+    "margin": 1.0,
+}
+
+
+@pytest.mark.parametrize(("count", "horizon"), [(1, None), (4, None), (5, "10D"), (3, 20)])
+def test_origins_are_equally_spaced(count: int, horizon: Any) -> None:
+    periods = np.arange(0, 201)
+    repeat = periods > 0
+    calendar = Calendar(periods, repeat, 200, TimeScale())
+    spans = calendar.origins(count, None, horizon)
+    assert len(spans) == count
+    assert spans[0].train_end == 100
+    assert len({span.length for span in spans}) == 1
+    assert spans[-1].test_end == 200 if count > 1 or horizon is None else True
+    steps = np.diff([span.train_end for span in spans])
+    assert len(steps) == 0 or np.ptp(steps) <= 1
+
+
+# --- expectations by week --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("formulas", [bgnbd.FORMULAS, mbgnbd.FORMULAS])
+def test_simulated_weeks_have_the_expectation_of_the_closed_form(formulas: Any) -> None:
+    n, S = 300, 400
+    parameters = {name: np.full(S, value) for name, value in TRUTH.items()}
+    rng = np.random.default_rng(5)
+    T = rng.uniform(10, 60, n)
+    x = np.repeat([0.0, 1.0, 4.0], n // 3)
+    t_x = np.where(x > 0, T * rng.uniform(0.2, 1.0, n), 0.0)
+    edges = np.array([0.0, 7.0, 14.0, 60.0])
+    drawn = simulate_counts(formulas, parameters, Histories(x, t_x, T, np.zeros(n)), edges, seed=1)
+    expected = [float(formulas.expected_purchases(x, t_x, T, s, **TRUTH).sum()) for s in edges[1:]]
+    error = drawn.mean(axis=0) - np.diff([0.0, *expected])
+    assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
+
+
+def test_weekly_expectation_is_the_closed_form(log: pd.DataFrame, cut: str) -> None:
+    reading = Reading.of(log, {**MONEY, **_DEFAULTS})
+    base = reading.cut(reading.calendar.span(cut, None, None), 0.1, "continuous")
+    rng = np.random.default_rng(2)
+    draws = {name: value * rng.lognormal(0, 0.1, 30) for name, value in TRUTH.items()}
+    posterior = BetaGeoPosterior.from_draws(**draws)
+    edges = np.append(np.arange(base.span.train_end, base.span.test_end, 3), base.span.test_end)
+    assert len(edges) > 20  # so that it is interpolated
+    by_week = tracking.expected_of_known(base, posterior, edges, 30)
+    frame = base.train.to_pandas()
+    x, t_x, T = (frame[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
+    columns = {name: values[:, None] for name, values in draws.items()}
+    exact = [
+        bgnbd.expected_purchases(x, t_x, T, float(edge - edges[0]), **columns).sum(axis=1).mean()
+        for edge in edges
+    ]
+    np.testing.assert_allclose(by_week, np.diff(exact), rtol=1e-6)
+    first = base.first
+    weeks = np.arange(base.span.train_end - 70, base.span.train_end + 1, 7)
+    new = tracking.expected_of_new(base, posterior, weeks, 30)
+    ages = np.maximum(weeks[:, None] - first, 0).astype(float)
+    each = [bgnbd.expected_purchases_new(ages, **_one(draws, s)).sum(axis=1) for s in range(30)]
+    np.testing.assert_allclose(new, np.diff(np.mean(each, axis=0)), rtol=1e-10)
+
+
+def _one(draws: dict[str, Any], s: int) -> dict[str, float]:
+    return {name: float(values[s]) for name, values in draws.items()}
+
+
+# --- checks ----------------------------------------------------------------------------
+
+
+def test_a_total_outside_its_interval_is_a_warning_with_the_figure() -> None:
+    row = {"target": "purchases", "level": 0.9, "forecast": 1653.0, "actual": 1882.0}
+    totals = pd.DataFrame([row | {"lower": 1490.0, "upper": 1820.0}])
+    outside = checks.total_check(totals, "purchases", 0.9)
+    assert (outside.status, outside.value, outside.limit) == ("warn", 1882.0, 1820.0)
+    assert "1,653 were forecast where 1,882 came (-12.2%)" in outside.advice
+    assert "1,490 to 1,820" in outside.advice
+    inside = checks.total_check(totals.assign(actual=1700.0), "purchases", 0.9)
+    assert inside.status == "pass"
+    low = checks.total_check(totals.assign(actual=1400.0), "purchases", 0.9)
+    assert (low.status, low.limit) == ("warn", 1490.0)
+
+
+def test_intervals_that_are_too_narrow_are_a_warning() -> None:
+    row = {"target": "value", "level": 0.9, "coverage": 0.80, "lower": 0.78, "upper": 0.82}
+    assert checks.coverage_check(pd.DataFrame([row]), "value", 0.9).status == "warn"
+    wide = pd.DataFrame([row | {"coverage": 0.94, "upper": 0.95}])
+    assert checks.coverage_check(wide, "value", 0.9).status == "pass"
+
+
+def test_lost_comparisons_are_named() -> None:
+    rows = [
+        ("mae", "model", 0.8, ""),
+        ("mae", "simple", 0.7, "worse"),
+        ("mae", "point", 0.79, "worse"),
+        ("gini", "model", 0.5, ""),
+        ("gini", "simple", 0.4, "better"),
+    ]
+    table = pd.DataFrame(rows, columns=["metric", "forecast", "value", "model_is"])
+    lost = checks.baseline_check(table.assign(target="purchases"), "purchases")
+    assert (lost.status, lost.value) == ("warn", 2.0)
+    assert "2 of 3" in lost.advice
+    assert "mean absolute error 0.8 against 0.7 of the simple formula" in lost.advice
+    assert "1 to the model's own point estimate" in lost.advice
+    won = checks.baseline_check(table.iloc[[0, 3, 4]].assign(target="purchases"), "purchases")
+    assert won.status == "pass"
+
+
+def test_the_point_estimate_is_the_centre_of_the_posterior() -> None:
+    posterior = BetaGeoPosterior.from_draws(r=[1.0, 4.0], alpha=[9.0, 9.0], a=[1.0, 1.0], b=2.0)
+    point = centre(posterior)
+    assert isinstance(point, BetaGeoPosterior)
+    assert not isinstance(point, CLVPosterior)
+    assert {name: float(v[0]) for name, v in point.draws().items()} == pytest.approx(
+        {"r": 2.0, "alpha": 9.0, "a": 1.0, "b": 2.0}
+    )
