@@ -20,7 +20,7 @@ from clvmodels.verdict import Check, laplace_verdict, nuts_verdict
 
 OnePosterior = PurchasePosterior | GammaGammaPosterior
 
-# Given draws of this length a chain can be judged as Markov chains
+# Chains shorter than that cannot be judged
 _ENOUGH: Final = 100
 _TRACE_POINTS: Final = 200
 _PAIR_POINTS: Final = 500
@@ -54,7 +54,7 @@ def convergence_checks(posterior: OnePosterior) -> list[Check]:
     """Judge the draws of one model by the method that made them."""
     method, name = posterior.metadata.method, model_name(posterior)
     draws, stats = chains_of(posterior), statistics_of(posterior)
-    if method == "nuts" or (method == "given" and _like_chains(draws)):
+    if method == "nuts" or (method == "given" and _chains(draws) > 1 and _like_chains(draws)):
         found = list(nuts_verdict(draws, stats.get("diverging")).checks)
         found.append(_error_check(draws))
         if method == "nuts":
@@ -81,6 +81,10 @@ def statistics_of(posterior: OnePosterior) -> dict[str, npt.NDArray[Any]]:
         return {}
     group = posterior.tree["sample_stats"].to_dataset()
     return {str(name): values.to_numpy() for name, values in group.data_vars.items()}
+
+
+def _chains(draws: Mapping[str, FloatArray]) -> int:
+    return int(next(iter(draws.values())).shape[0])
 
 
 def _like_chains(draws: Mapping[str, FloatArray]) -> bool:
@@ -246,7 +250,7 @@ def _figures(posterior: OnePosterior, study: Study) -> Iterator[Figure]:
         draws = chains_of(posterior)
         if _like_chains(draws):
             yield _trace(posterior, draws, study)
-        if _like_chains(draws) and next(iter(draws.values())).shape[0] > 1:
+        if _like_chains(draws) and _chains(draws) > 1:
             yield _ranks(posterior, draws)
     stats = statistics_of(posterior)
     yield _pairs(posterior, stats, study)
@@ -273,7 +277,7 @@ def _trace(posterior: OnePosterior, draws: Mapping[str, FloatArray], study: Stud
         ),
         alt=(
             f"Traces of {', '.join(draws)} over {length:,} draws of "
-            f"{next(iter(draws.values())).shape[0]} chains; largest R-hat {number(rhat, 4)}."
+            f"{_chains(draws)} chains; largest R-hat {number(rhat, 4)}."
         ),
         data={
             "draw": shown.tolist(),

@@ -320,7 +320,7 @@ def _coverage(backtest: Backtest) -> Iterator[Figure]:
     yield Figure(
         key="coverage",
         kind="interval_coverage",
-        title="Predictive intervals hold as often as they say"
+        title="Predictive intervals hold at least as often as they say"
         if not len(short_of)
         else "Some predictive intervals hold less often than they say",
         caption=(

@@ -153,7 +153,8 @@ def headline(checks: tuple[Check, ...], why_no_value: str = "") -> Headline:
     said = {
         "fail": "Do not use these numbers as they are.",
         "warn": "These numbers can be used with care.",
-        "pass": "These numbers can be used.",
+        "pass": "These numbers can be used"
+        + (", as far as they could be checked." if named["unavailable"] else "."),
         "unavailable": "Nothing could be checked, so nothing is known of these numbers.",
     }
     sentences = []

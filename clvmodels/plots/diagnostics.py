@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Figure
 from clvmodels.plots import convergence, fit, says
+from clvmodels.plots.common import floats
 from clvmodels.plots.economics import plot_comparison, plot_lorenz, plot_tiers
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure as Picture
 
 
@@ -44,15 +46,20 @@ def draw_figure(figure: Figure, axes: Any = None) -> Picture:
 
 
 def _tiers(report: Mapping[str, Any], axes: Any = None) -> Any:
-    import pandas as pd
-
-    return plot_tiers(pd.DataFrame(report), axes=axes)
+    return plot_tiers(_frame(report, text="tier"), axes=axes)
 
 
 def _comparison(table: Mapping[str, Any], unit: str, axes: Any = None) -> Any:
+    return plot_comparison(_frame(table, text="decile"), unit=unit, axes=axes)
+
+
+def _frame(columns: Mapping[str, Any], *, text: str) -> pd.DataFrame:
+    """A table of a record, of numbers but for one column."""
     import pandas as pd
 
-    return plot_comparison(pd.DataFrame(table), unit=unit, axes=axes)
+    return pd.DataFrame(
+        {name: values if name == text else floats(values) for name, values in columns.items()}
+    )
 
 
 PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
