@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 OUT ?= demo-output
+REPORTS ?= report-output
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick lint format bench wheel constraints clean distclean
+.PHONY: help env demo report test test-quick lint format bench wheel constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +18,9 @@ env: ## make or refresh the environment in .venv
 
 demo: env ## the main job on the embedded CDNOW log, results in demo-output/
 	@$(BIN)/clvmodels demo --out "$(OUT)"
+
+report: env ## the diagnostic reports of CDNOW and Online Retail, in report-output/
+	@$(BIN)/python scripts/reports.py "$(REPORTS)"
 
 test: env ## every test, slow ones included
 	$(PYTEST)
@@ -46,7 +50,7 @@ constraints: ## pin the newest versions that fit pyproject.toml
 	    --quiet --output-file constraints.txt
 
 clean: ## remove what tests, builds and the demo left behind
-	rm -rf build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist demo-output report-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find clvmodels tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and the environment too

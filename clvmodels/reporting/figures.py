@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Draw = Callable[[Figure], "Drawing"]
 
+MAX_LABEL: Final = 60  # letters
 MAX_SVG_BYTES: Final = 120_000
 MAX_FIGURE_BYTES: Final = 2_800_000  # of all figures of one page
 _PNG_DPI: Final = 144
@@ -72,6 +73,8 @@ def make_picture(figure: Figure, draw: Draw, *, max_bytes: int = MAX_SVG_BYTES) 
     with mpl.rc_context(_RC), warnings.catch_warnings():
         # names in scripts that the font lacks: the browser has others
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # labels so long that nothing is left for the axes
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         drawing = draw(replace(figure, data=_spoken(figure.data)))
         svg = plain_svg(_save(drawing, "svg"))
         width, height = (round(inches * 96) for inches in _inches(svg))
@@ -133,7 +136,8 @@ def _save(drawing: Drawing, kind: str) -> bytes:
         format=kind,
         dpi=_PNG_DPI,
         transparent=True,
-        bbox_inches="tight",
+        # a layout has made room for everything already; else a second drawing finds out
+        bbox_inches=None if drawing.get_layout_engine() else "tight",
         pad_inches=_PAD,
         metadata={"Date": None} if kind == "svg" else {"Software": None},
     )
@@ -158,9 +162,10 @@ def _few_colours(png: bytes) -> bytes:
 
 
 def _spoken(data: Any) -> Any:
-    """Data in which a dollar sign is a dollar sign: between two, matplotlib reads formulas."""
+    """Data whose texts can be labels: short, and with dollar signs that begin no formula."""
     if isinstance(data, str):
-        return clean(data).replace("$", r"\$")
+        short = data if len(data) <= MAX_LABEL else f"{data[: MAX_LABEL - 3]}..."
+        return clean(short).replace("$", r"\$")
     if isinstance(data, Mapping):
         return {key: _spoken(value) for key, value in data.items()}
     if isinstance(data, list):

@@ -65,7 +65,7 @@ class Grid:
     @property
     def long(self) -> bool:
         """Whether it scrolls in a box of its own."""
-        return len(self.rows) > LONG
+        return len(self.rows) > LONG and self.id != "checks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,18 @@ def fact_groups(report: Report) -> list[FactGroup]:
     return groups
 
 
-def check_grid(checks: Sequence[Check]) -> Grid:
-    """All checks as a table, in reading order."""
+def check_grid(checks: Sequence[Check], *, passed: bool) -> Grid:
+    """Checks that passed, or the others, as a table; the worst first."""
+    chosen = [check for check in checks if (check.status == "pass") == passed]
+    chosen.sort(key=lambda check: _ORDER.index(check.status))
     columns = (
         Column("Status"),
         Column("Check"),
         Column("Value", "number"),
         Column("Limit", "number"),
     )
-    return Grid("checks", "Checks", "", columns, tuple(_check_row(check) for check in checks))
+    title = f"{len(chosen)} checks that passed" if passed else "Checks that did not pass"
+    return Grid("checks", title, "", columns, tuple(_check_row(check) for check in chosen))
 
 
 def count_checks(checks: Sequence[Check]) -> str:

@@ -72,7 +72,13 @@
     }
   }
 
+  // On paper nothing is folded away.
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details:not([open])")) part.open = true;
+  });
+
   document.querySelectorAll("table[data-sortable]").forEach(prepare);
   stops();
   addEventListener("resize", stops);
+  addEventListener("toggle", stops, true);
 })();

@@ -1,0 +1,179 @@
+"""``clvmodels report``: a page, a record and a verdict, or one clear line of what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clvmodels
+from clvmodels import (
+    BetaGeoPosterior,
+    CLVPosterior,
+    GammaGammaPosterior,
+    RfmTable,
+    load_posterior,
+    rfm_summary,
+)
+from clvmodels.cli import main
+from clvmodels.datasets import load_cdnow
+from clvmodels.diagnostics import Report, diagnose
+from clvmodels.reporting import from_json, render_page, render_text
+
+WIDTH = 80
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    log = load_cdnow(sample=True)
+    log.to_parquet(folder / "log.parquet", index=False)
+    rfm = rfm_summary(
+        log, customer_id_col="customer_id", datetime_col="date", monetary_value_col="amount"
+    )
+    rfm.to_parquet(folder / "rfm.parquet")
+    rfm.to_pandas().to_csv(folder / "rfm.csv", index=False)
+    rng = np.random.default_rng(7)
+    point = {"r": 0.25, "alpha": 38.0, "a": 0.62, "b": 2.75}
+    draws = {name: value * rng.lognormal(0, 0.05, 100) for name, value in point.items()}
+    spend = GammaGammaPosterior.from_draws(p=4.8, q=4.2 * rng.lognormal(0, 0.05, 100), v=24.6)
+    purchases = BetaGeoPosterior.from_draws(**draws)
+    CLVPosterior(purchases, spend).save(folder / "posterior.nc")
+    CLVPosterior(BetaGeoPosterior.from_draws(**point), spend).save(folder / "point.nc")
+    purchases.save(folder / "purchases.nc")
+    spend.save(folder / "spend.nc")
+    (folder / "empty").mkdir()
+    return folder
+
+
+def arguments(files: Path, *more: str) -> list[str]:
+    named = ["--rfm", str(files / "rfm.parquet"), "--posterior", str(files / "posterior.nc")]
+    return ["report", *named, "-o", "report.html", "--draws", "60", *more]
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--help"]) == 0
+    assert "clvmodels report" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_page_record_and_terminal_say_the_same(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = str(files / "log.parquet")
+    options = ("--json", "report.json", "--log", log, "--currency", "$", "--horizon", "39W")
+    assert main(arguments(files, *options)) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    expected = diagnose(
+        load_posterior(files / "posterior.nc"),
+        RfmTable.from_parquet(files / "rfm.parquet"),
+        log=log,
+        horizon="39W",
+        draws=60,
+        currency="$",
+    )
+    text = Path("report.json").read_text(encoding="utf-8")
+    assert from_json(text) == from_json(json.dumps(expected.to_dict()))
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert page == render_page(expected)
+    assert page.startswith("<!doctype html>")
+    assert len(page) < 5_000_000
+    assert out.startswith(render_text(expected, width=WIDTH, whole=False))
+    assert [line for line in out.splitlines() if len(line) > WIDTH and "Wrote" not in line] == []
+    assert len(re.findall("^Wrote report.(?:html|json) ", out, re.MULTILINE)) == 2
+    assert sorted(path.name for path in Path().iterdir()) == ["report.html", "report.json"]
+
+
+@pytest.mark.slow
+def test_the_librarys_report_is_the_commands(files: Path) -> None:
+    assert main(arguments(files, "--quiet")) == 0
+    rendered = clvmodels.report(
+        load_posterior(files / "posterior.nc"),
+        RfmTable.from_parquet(files / "rfm.parquet"),
+        draws=60,
+        output="own/report.html",
+        json="own/report.json",
+    )
+    assert Path("own/report.html").read_bytes() == Path("report.html").read_bytes()
+    assert Path("own/report.json").read_text() == rendered.json
+    assert Path("report.html").read_text(encoding="utf-8") == rendered.html
+
+
+@pytest.mark.slow
+def test_full_prints_the_sections_too(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(files, "--full")) == 0
+    out = capsys.readouterr().out
+    for section in record_of(files).sections:
+        assert section.title in out
+
+
+def record_of(files: Path) -> Report:
+    assert main(arguments(files, "--quiet", "--json", "again.json")) == 0
+    return from_json(Path("again.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("posterior", ["point.nc", "purchases.nc"])
+def test_what_a_posterior_does_not_know_is_said(
+    files: Path, posterior: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [part.replace("posterior.nc", posterior) for part in arguments(files)]
+    assert main(named) == 0
+    out = capsys.readouterr().out
+    assert "not available" in out
+    assert Path("report.html").stat().st_size > 50_000
+
+
+@pytest.mark.slow
+def test_a_plain_csv_says_what_is_assumed(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = [part.replace("rfm.parquet", "rfm.csv") for part in arguments(files)]
+    assert main(named) == 0
+    assert "does not say its unit of time" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(files, "--quiet")) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+WRONG = {
+    "no such table": (["--rfm", "no.parquet"], "no.parquet"),
+    "no such posterior": (["--posterior", "no.nc"], "no.nc"),
+    "spend alone": (["--posterior", "{}/spend.nc"], "purchases"),
+    "no such log": (["--log", "no.parquet"], "no.parquet"),
+    "no such backtest": (["--backtest", "no"], "no folder no"),
+    "no backtest in there": (["--backtest", "{}/empty"], "empty"),
+    "another suffix": (["-o", "report.pdf"], ".html"),
+    "another suffix of the record": (["--json", "report.txt"], ".json"),
+    "horizon": (["--horizon", "soon"], "--horizon"),
+    "interval": (["--interval", "90"], "--interval"),
+    "rate": (["--discount-rate", "-1"], "--discount-rate"),
+    "draws": (["--draws", "0"], "--draws"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_is_one_clear_line(
+    files: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes, named = WRONG[case]
+    before = sorted(path.name for path in files.iterdir())
+    assert main(arguments(files, *(part.format(files) for part in changes))) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert named in err
+    assert list(Path().iterdir()) == []
+    assert sorted(path.name for path in files.iterdir()) == before
