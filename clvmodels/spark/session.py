@@ -72,11 +72,14 @@ def _started(kind: Any, threads: int | None, memory: str | None) -> SparkSession
     }
     if memory is not None:
         settings["spark.driver.memory"] = re.sub(r"i?B$", "", memory).lower()
-    builder = kind.builder.config(map=settings)
     if "MASTER" not in os.environ and not os.environ.get("SPARK_CONF_DIR"):
-        builder = builder.master(f"local[{threads or '*'}]")
+        settings |= {
+            "spark.master": f"local[{threads or '*'}]",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+        }
     try:
-        session: SparkSession = builder.getOrCreate()
+        session: SparkSession = kind.builder.config(map=settings).getOrCreate()
     except Exception as error:
         raise SchemaError(f"Spark did not start ({_first_line(error)}). {_JAVA}") from error
     return session
