@@ -149,10 +149,12 @@ def _depth_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
 
 
 def mcse_share(values: FloatArray) -> float:
-    """Monte Carlo error of the mean in posterior sds, as ArviZ has it."""
+    """Monte Carlo error of the mean in posterior sds, as ArviZ has it; NaN of stuck chains."""
     from arviz_stats.base import array_stats
 
-    with np.errstate(divide="ignore", invalid="ignore"):  # a stuck chain has a NaN
+    if not np.ptp(values):
+        return math.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
         return float(array_stats.mcse(values, method="mean") / np.std(values, ddof=1))
 
 

@@ -66,7 +66,7 @@ def _checks(study: Study) -> Iterator[Check]:
 
 
 def _left_out(study: Study) -> Check:
-    name, limit = "share of the rows up to the observation end left out", limits.MAX_LEFT_OUT
+    name, limit = "share of the log's rows left out, but for later ones", limits.MAX_LEFT_OUT
     audit = study.rfm.audit
     if audit is None or not audit.rows_read:
         return limits.unavailable(name, "The table does not come with the audit of a log.", limit)

@@ -1,0 +1,202 @@
+"""Every kind of figure is drawn from the record alone, and shows its numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure as Picture
+
+from clvmodels import GammaGammaPosterior, RfmTable, plots
+from clvmodels.diagnostics import Figure, diagnose
+from clvmodels.plots import draw_figure, new_figure
+from clvmodels.plots.convergence import CHAINS
+from clvmodels.plots.diagnostics import PLOTS
+from clvmodels.posterior import CLVPosterior
+from tests.unit.diagnostics_cases import SPEND, base, fitted, normal_in_logs
+
+# What only a backtest gives
+BACKTEST = {"conditional_expectations", "gains", "group_calibration", "interval_coverage"}
+MADE = {
+    "conditional_expectations": {
+        "groups": ["0", "1"],
+        "customers": [5, 3],
+        "actual": [0.5, 1.5],
+        "expected": [0.4, 1.7],
+    },
+    "gains": {
+        "share": [0.0, 0.5, 1.0],
+        "curves": {"model": [0.0, 0.8, 1.0], "the best": [0.0, 0.9, 1.0]},
+        "quantity": "purchases",
+    },
+    "group_calibration": {
+        "expected": [0.1, 2.0],
+        "actual": [0.2, 1.8],
+        "lower": [0.1, None],
+        "upper": [0.3, None],
+        "quantity": "purchases",
+        "unit": "",
+    },
+    "interval_coverage": {
+        "series": [
+            {
+                "name": "purchases",
+                "level": [0.5, 0.9],
+                "coverage": [0.8, 0.95],
+                "lower": [0.78, 0.94],
+                "upper": [0.82, 0.96],
+            }
+        ]
+    },
+    "purchases_over_time": {
+        "dates": ["2020-01-07", "2020-01-14", "2020-01-21"],
+        "actual": [1.0, 4.0, 3.0],
+        "expected": [2.0, 3.0, 3.0],
+        "lower": [0.0, 1.0, 1.0],
+        "upper": [4.0, 6.0, 6.0],
+        "split": "2020-01-14",
+        "cumulative": False,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Figure]:
+    """One figure of each kind, from a report and by hand, as JSON would hand them on."""
+    posterior = CLVPosterior(normal_in_logs(0.05, prior_sigma=1.0), fitted(GammaGammaPosterior))
+    rows = RfmTable.from_pandas(base(), observation_end="2020-01-31")
+    found = {figure.kind: figure for figure in diagnose(posterior, rows, currency="$").figures}
+    made = {k: Figure(k, k, "Title", "Caption.", "Alt.", data) for k, data in MADE.items()}
+    passed_on = {}
+    for kind, figure in (found | made).items():
+        data = json.loads(json.dumps(figure.to_dict(), allow_nan=False))["data"]
+        passed_on[kind] = Figure(figure.key, kind, figure.title, figure.caption, figure.alt, data)
+    return passed_on
+
+
+def all_axes(picture: Picture) -> Iterator[Axes]:
+    yield from picture.axes
+
+
+def test_every_kind_is_there_and_public(figures: dict[str, Figure]) -> None:
+    assert set(figures) == set(PLOTS)
+    assert set(figures) >= BACKTEST
+    for kind in PLOTS:
+        assert f"plot_{kind}" in plots.__all__
+        assert callable(getattr(plots, f"plot_{kind}"))
+
+
+@pytest.mark.parametrize("kind", sorted(PLOTS))
+def test_axes_say_what_they_show(figures: dict[str, Figure], kind: str) -> None:
+    picture = draw_figure(figures[kind])
+    picture.canvas.draw()
+    main = [axes for axes in all_axes(picture) if axes.get_label() != "<colorbar>"]
+    assert main
+    for axes in main:
+        assert axes.get_xlabel() or kind in ("tiers", "cohorts")  # names; a twin's
+        assert axes.get_ylabel() or kind in ("prior_sensitivity", "comparison")  # names; money
+        assert axes.has_data()
+    labels = " ".join(axes.get_xlabel() + axes.get_ylabel() for axes in main)
+    if kind in ("spend_density", "spend_by_frequency", "value_distribution"):
+        assert "($)" in labels
+    if kind == "history_matrix":
+        assert "(days)" in labels
+    assert not plt.get_fignums()  # nothing was left in pyplot's hands
+
+
+@pytest.mark.parametrize("kind", ["repeat_histogram", "alive_histogram", "history_matrix"])
+def test_given_axes_are_used(figures: dict[str, Figure], kind: str) -> None:
+    picture, axes = new_figure(1, 1, "")
+    assert draw_figure(figures[kind], axes[0]) is picture
+    assert axes[0].has_data()
+
+
+def test_panels_take_as_many_axes(figures: dict[str, Figure]) -> None:
+    picture, axes = new_figure(2, 2, "")
+    assert draw_figure(figures["trace"], axes) is picture
+    with pytest.raises(ValueError, match="panels"):
+        draw_figure(figures["trace"], axes[0])
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(KeyError):
+        draw_figure(Figure("key", "nothing", "", "", "", {}))
+
+
+def test_bars_are_the_numbers(figures: dict[str, Figure]) -> None:
+    (axes,) = draw_figure(figures["repeat_histogram"]).axes
+    heights = [bar.get_height() for bar in axes.containers[0]]
+    assert heights == figures["repeat_histogram"].data["actual"]
+
+
+def test_points_are_the_numbers() -> None:
+    data = {"bins": ["0", "1"], "actual": [5.0, 2.0], "expected": [4.0, 3.0]}
+    axes = plots.plot_repeat_histogram(**data, lower=[3.0, 1.0], upper=[6.0, 4.0])
+    (points,) = axes.lines
+    np.testing.assert_allclose(points.get_ydata(), data["expected"])
+    (ends,) = axes.collections
+    assert [segment[:, 1].tolist() for segment in ends.get_segments()] == [[3.0, 6.0], [1.0, 4.0]]
+
+
+def test_chains_are_lines_of_their_own(figures: dict[str, Figure]) -> None:
+    figure = figures["ranks"]
+    picture = draw_figure(figure)
+    assert len(picture.axes) == len(figure.data["parameters"]) == len(SPEND)
+    for axes, panel in zip(picture.axes, figure.data["parameters"], strict=True):
+        steps = [patch.get_data().values.tolist() for patch in axes.patches]
+        assert steps == panel["chains"]
+
+
+def test_divergent_draws_are_marked() -> None:
+    pair = {
+        "x_name": "a", "y_name": "b", "x_unit": "", "y_unit": "days",
+        "x": [0.5, 0.6, 0.7], "y": [1.0, 2.0, 3.0], "diverging": [False, True, False],
+    }  # fmt: skip
+    (axes,) = plots.plot_ridges([pair])
+    usual, divergent = axes.collections
+    assert usual.get_offsets().tolist() == [[0.5, 1.0], [0.7, 3.0]]
+    assert divergent.get_offsets().tolist() == [[0.6, 2.0]]
+    assert axes.get_ylabel() == "b (days)"
+
+
+def test_impossible_histories_are_empty() -> None:
+    axes = plots.plot_history_matrix(
+        [0, 1], [0.0, 5.0], [[1.0, 0.2], [None, 0.9]], label="P(alive)", share=True
+    )
+    drawn = axes.collections[0].get_array()
+    assert np.ma.getmaskarray(drawn).tolist() == [[False, False], [True, False]]
+    assert axes.collections[0].get_clim() == (0.0, 1.0)
+
+
+def test_stacked_customers_add_up() -> None:
+    axes = plots.plot_value_distribution([1.0, 10.0, 100.0], [3, 1], [5, 0], currency="$")
+    tops = [patch.get_data() for patch in axes.patches]
+    assert tops[0].values.tolist() == [8, 1]
+    assert np.broadcast_to(tops[0].baseline, 2).tolist() == [5, 0]
+    assert tops[1].values.tolist() == [5, 0]
+
+
+def test_colours_can_be_told_apart_without_hue() -> None:
+    """Chains differ in lightness or along blue to yellow, not along red to green alone."""
+    colours = [np.array(to_rgb(colour)) for colour in CHAINS]
+    seen = [deuteranope(colour) for colour in colours]
+    gaps = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(gaps) > 0.15
+
+
+def deuteranope(rgb: np.ndarray) -> np.ndarray:
+    """What is left of a colour without green cones (Machado, Oliveira & Fernandes 2009)."""
+    matrix = np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    )
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.clip(matrix @ linear, 0.0, 1.0) ** (1.0 / 2.2)
