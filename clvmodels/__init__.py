@@ -55,6 +55,12 @@ if TYPE_CHECKING:
         ModifiedBetaGeoPosterior,
         load_posterior,
     )
+    from clvmodels.predictive import (
+        count_distribution,
+        portfolio,
+        simulate_future,
+        value_distribution,
+    )
     from clvmodels.reporting import RenderedReport, report
     from clvmodels.rfm import (
         RfmTable,
@@ -96,6 +102,7 @@ _HOME = {
     "action_lists": "economics",
     "backtest": "evaluation",
     "compare_with_simple": "economics",
+    "count_distribution": "predictive",
     "customer_acquisition_cost": "economics",
     "customer_equity": "economics",
     "datasets": "datasets",
@@ -107,6 +114,7 @@ _HOME = {
     "lorenz_curve": "economics",
     "ltv_to_cac": "economics",
     "payback_period": "economics",
+    "portfolio": "predictive",
     "report": "reporting",
     "rfm_scores": "economics",
     "rfm_summary": "rfm",
@@ -118,10 +126,12 @@ _HOME = {
     "simple_clv_per_customer": "economics",
     "simple_sensitivity": "economics",
     "simulate": "simulate",
+    "simulate_future": "predictive",
     "spark": "spark",
     "tier_movement": "economics",
     "tier_report": "economics",
     "top_shares": "economics",
+    "value_distribution": "predictive",
     "value_tiers": "economics",
 }
 
@@ -155,6 +165,7 @@ __all__ = [
     "action_lists",
     "backtest",
     "compare_with_simple",
+    "count_distribution",
     "customer_acquisition_cost",
     "customer_equity",
     "datasets",
@@ -166,6 +177,7 @@ __all__ = [
     "lorenz_curve",
     "ltv_to_cac",
     "payback_period",
+    "portfolio",
     "report",
     "rfm_scores",
     "rfm_summary",
@@ -177,10 +189,12 @@ __all__ = [
     "simple_clv_per_customer",
     "simple_sensitivity",
     "simulate",
+    "simulate_future",
     "spark",
     "tier_movement",
     "tier_report",
     "top_shares",
+    "value_distribution",
     "value_tiers",
 ]
 

@@ -15,7 +15,7 @@ from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.purchases import PurchasePosterior
-from clvmodels.posterior.spend import GammaGammaPosterior
+from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
 from clvmodels.predict import (
     OUTCOMES,
     Draws,
@@ -276,7 +276,7 @@ class CLVPosterior:
             As :func:`clvmodels.predict.predict_rows` takes them.
         """
         columns = rfm_columns(rfm, scale=self.scale, money=True)
-        m_bar = _checked_spend(columns)
+        m_bar = checked_spend(columns)
         future, paired = self.future_and_draws(
             horizon, discount_rate, discounting, interval, draws, columns.margin
         )
@@ -396,16 +396,3 @@ class CLVPosterior:
 
 def _repeated(draws: dict[str, FloatArray], count: int) -> dict[str, FloatArray]:
     return {name: np.broadcast_to(values, count).copy() for name, values in draws.items()}
-
-
-def _checked_spend(columns: RfmColumns) -> FloatArray:
-    m_bar = columns.m_bar
-    if m_bar is None:
-        raise SchemaError("The RFM table lacks monetary_value.")
-    bad = ~(np.isfinite(m_bar) & (m_bar >= 0))
-    if bad.any():
-        raise SchemaError(
-            f"{int(bad.sum()):,} repeat customers have a negative or missing monetary_value; the "
-            f"first is row {int(np.argmax(bad))}. Leave them out, or summarise the log again."
-        )
-    return m_bar

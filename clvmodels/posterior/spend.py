@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
-from clvmodels.histories import distinct_rows, rfm_columns
+from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.posterior.core import Posterior
+from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,3 +81,23 @@ class GammaGammaPosterior(Posterior):
         draws = {name: values[:, None] for name, values in self.draws().items()}
         values = gamma_gamma.expected_spend(columns.x[first], m_bar[first], **draws)
         return self._labelled(values[:, inverse], columns, "expected_spend")
+
+
+def checked_spend(columns: RfmColumns) -> FloatArray:
+    """Mean spend of every row, which predictions cannot do without.
+
+    Raises
+    ------
+    SchemaError
+        It is missing, or negative or empty for a repeat customer.
+    """
+    m_bar = columns.m_bar
+    if m_bar is None:
+        raise SchemaError("The RFM table lacks monetary_value.")
+    bad = ~(np.isfinite(m_bar) & (m_bar >= 0))
+    if bad.any():
+        raise SchemaError(
+            f"{int(bad.sum()):,} repeat customers have a negative or missing monetary_value; the "
+            f"first is row {int(np.argmax(bad))}. Leave them out, or summarise the log again."
+        )
+    return m_bar

@@ -2,7 +2,7 @@
 
 from clvmodels.predictive.counts import CountDistribution, count_distribution
 from clvmodels.predictive.future import FuturePaths, simulate_future
-from clvmodels.predictive.portfolio import Portfolio, portfolio
+from clvmodels.predictive.totals import Portfolio, portfolio
 from clvmodels.predictive.values import ValueDistribution, value_distribution
 
 __all__ = [

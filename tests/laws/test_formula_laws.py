@@ -82,7 +82,8 @@ def test_monthly_discounting_brackets_continuous(
     continuous = bgnbd.discounted_purchases(*history, horizon, delta, **parameters)
     monthly = bgnbd.discounted_purchases(*history, horizon, delta, month=month, **parameters)
     assert monthly <= continuous * (1 + SLACK)
-    assert continuous <= monthly * math.exp(delta * month) * (1 + SLACK) + 1e-300
+    if delta * month < 600:  # beyond, all that is bought in the first month is worth nothing
+        assert continuous <= monthly * math.exp(delta * month) * (1 + SLACK) + 1e-300
 
 
 @given(MODELS, histories(), PARAMETERS, LENGTHS, st.one_of(st.none(), LENGTHS))
