@@ -23,7 +23,6 @@ MAX_LABEL: Final = 60  # letters
 MAX_SVG_BYTES: Final = 120_000
 MAX_FIGURE_BYTES: Final = 2_800_000  # of all figures of one page
 _PNG_DPI: Final = 144
-_PAD: Final = 0.08  # inches around a figure
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
@@ -32,6 +31,11 @@ _RC: Final[dict[str, Any]] = {
     "svg.fonttype": "none",  # text stays text, so that browsers find glyphs for any script
     "font.family": ["DejaVu Sans"],
     "path.simplify": True,
+    "figure.facecolor": "none",  # the page's own ground
+    "axes.facecolor": "none",
+    "savefig.facecolor": "auto",
+    "savefig.pad_inches": 0.08,
+    "legend.facecolor": "white",
 }
 # matplotlib 3.10 writes the shorthand, which is no attribute of SVG
 _FONT: Final = re.compile(
@@ -131,16 +135,15 @@ def _font(value: str) -> list[tuple[str, str]]:
 
 def _save(drawing: Drawing, kind: str) -> bytes:
     file = io.BytesIO()
-    drawing.savefig(
-        file,
-        format=kind,
-        dpi=_PNG_DPI,
-        transparent=True,
-        # a layout has made room for everything already; else a second drawing finds out
-        bbox_inches=None if drawing.get_layout_engine() else "tight",
-        pad_inches=_PAD,
-        metadata={"Date": None} if kind == "svg" else {"Software": None},
-    )
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    if kind == "svg" and drawing.get_layout_engine():
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+        # savefig would draw twice, first to find out how much room is needed: the layout knows
+        FigureCanvasSVG(drawing).print_svg(file, metadata=metadata)
+        return file.getvalue()
+    room = None if drawing.get_layout_engine() else "tight"
+    drawing.savefig(file, format=kind, dpi=_PNG_DPI, bbox_inches=room, metadata=metadata)
     return file.getvalue()
 
 

@@ -148,7 +148,7 @@ def table_grid(table: Table, report: Report) -> Grid:
     """One table; what is too long for a page is cut, and said to be."""
     formats = [table.formats.get(name, "text") for name in table.columns]
     columns = tuple(
-        Column(name, _kind(how), _unit(how, report))
+        Column(_unbroken(name), _kind(how), _unit(how, report))
         for name, how in zip(table.columns, formats, strict=True)
     )
     rows = tuple(
@@ -165,6 +165,11 @@ def table_grid(table: Table, report: Report) -> Grid:
             "all are in the same report as JSON."
         )
     return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut)
+
+
+def _unbroken(name: str) -> str:
+    """A heading in which numbers keep their percent signs."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", name)
 
 
 def _kind(how: Format) -> Kind:
