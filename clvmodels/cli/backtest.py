@@ -186,9 +186,10 @@ def _show_rolling(terminal: Terminal, rolling: pd.DataFrame) -> None:
         first = group.iloc[0]
         figures = [_figure(row["metric"], row["value"]) for row in group.to_dict("records")]
         lost = str(worse.get(origin, 0))
-        rows.append((f"to {first['train_end']}", number(first["customers"]), *figures, lost))
-    money = [] if len(kept["target"].unique()) == 1 else ["value\ntotal off", "value\nMAE"]
-    headings = ["\ncalibration", "\ncustomers", "purchases\ntotal off", "purchases\nMAE", *money]
+        rows.append((first["train_end"], number(first["customers"]), *figures, lost))
+    headings = ["calibration\nto", "\ncustomers"]
+    for target in kept["target"].unique():
+        headings += [f"{target}\ntotal", "\nMAE"]
     terminal.show(table([*headings, "comparisons\nlost"], rows))
 
 

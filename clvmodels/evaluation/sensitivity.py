@@ -129,7 +129,10 @@ def _merging(reading: Reading, span: Span) -> Iterator[Variant]:
             until = [str(start_of(end, other).date() + pd.Timedelta(days=6)) for end in ends]
             note = f"whole weeks: calibration to {until[0]}, holdout to {until[1]}"
         what = f"one purchase per {_MERGED[unit]}, not per {_MERGED[scale.time_unit]}"
-        yield Variant(what, _reread(reading, changed), moved, note)
+        read = _reread(reading, changed)
+        if unit == "h" and len(read.purchases) == len(reading.purchases):
+            note = "the log has the same purchases by the hour: only the last day counts in full"
+        yield Variant(what, read, moved, note)
 
 
 def _last_whole(end: int, scale: TimeScale, other: TimeScale) -> int:

@@ -22,7 +22,7 @@ from clvmodels.schema import FloatArray, TimeUnit
 # What a "week" is where time is counted otherwise, in periods
 STEP: Final[dict[TimeUnit, int]] = {"h": 168, "D": 7, "W": 1, "M": 1}
 MOST_REPEATS: Final = 7
-_NODES: Final = 12
+_NODES: Final = 8
 _CELLS: Final = 2_000_000
 _TRAIN, _HOLDOUT, _REPEATS, _TOTAL = range(4)
 
@@ -165,7 +165,7 @@ def expected_of_known(
 ) -> FloatArray:
     """Purchases expected by week of the customers as they were known at the first edge.
 
-    The sum over customers is analytic in the length of time, so that beyond a dozen
+    The sum over customers is analytic in the length of time, so that beyond a few
     weeks it is interpolated, in ln(1 + s / mean T), at Chebyshev's points; both ends are
     among them, so that the whole holdout is exact.
     """

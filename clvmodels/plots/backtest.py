@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, new_figure
+from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, as_percent, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,7 @@ def plot_tracking(
     axes.axvline(end, color="black", linewidth=0.8, linestyle="--")
     axes.set_ylim(bottom=0)
     axes.set_ylabel("repeat purchases" + (" so far" if cumulative else " in the week"))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False, loc="upper left" if cumulative else "best")
     _date_axis(axes)
     return axes
@@ -209,6 +210,8 @@ def plot_metric(
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(places, [labels[name] for name in mine["forecast"]])
     axes.set_ylim(len(mine) - 0.4, -0.6)
+    if metric in ("bias", "top_found"):
+        axes.xaxis.set_major_formatter(as_percent)
     return axes
 
 

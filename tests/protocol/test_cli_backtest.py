@@ -76,6 +76,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_it_writes_its_files_and_says_what_it_found(
     log: Path, capsys: pytest.CaptureFixture[str]
@@ -98,6 +99,7 @@ def test_it_writes_its_files_and_says_what_it_found(
     assert "predictive interval of the total" in words
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_origins_and_sensitivity(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(log, "--origins", "2", "--sensitivity")) == 0
@@ -111,6 +113,7 @@ def test_origins_and_sensitivity(log: Path, capsys: pytest.CaptureFixture[str]) 
     assert found.sensitivity is not None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_quiet_says_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(log, "--quiet")) == 0

@@ -82,6 +82,7 @@ def found(log: pd.DataFrame, cut: str) -> Backtest:
     return backtest(log, **MONEY, train_period_end=cut, origins=2, sensitivity=True, **QUICK)
 
 
+@pytest.mark.slow  # makes the backtest that the next tests look at
 def test_all_tables_speak_of_the_same_customers(found: Backtest, log: pd.DataFrame) -> None:
     settings = found.settings
     assert len(found) == settings["customers"] == len(found.customers)
