@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.errors import ClvError, DomainError, SchemaError, TimeUnitError
 
 CUSTOMER_ID: Final = "customer_id"
 FREQUENCY: Final = "frequency"
@@ -72,7 +72,7 @@ class TimeScale:
             raise TimeUnitError(
                 f"time_unit={self.time_unit!r} is unknown: use one of 'h', 'D', 'W', 'M'."
             )
-        scaler = float(self.time_scaler)
+        scaler = check_number("time_scaler", self.time_scaler, TimeUnitError)
         if not (math.isfinite(scaler) and scaler > 0):
             raise TimeUnitError(f"time_scaler={self.time_scaler!r} must be a positive number.")
         object.__setattr__(self, "time_unit", unit)
@@ -119,7 +119,7 @@ class TimeScale:
                 )
             unit = "h" if match[2] == "H" else match[2]
             return float(match[1]) * _DAYS_PER_UNIT[unit] / self.days
-        length = float(horizon)
+        length = check_number("horizon", horizon)
         if math.isnan(length) or length < 0:
             raise DomainError(f"horizon={horizon!r} must be a number >= 0.")
         return length
@@ -142,7 +142,7 @@ def annual_rate_to_delta(discount_rate: float) -> float:
     DomainError
         The rate is negative or not finite.
     """
-    rate = float(discount_rate)
+    rate = check_number("discount_rate", discount_rate)
     if not (math.isfinite(rate) and rate >= 0):
         raise DomainError(
             f"discount_rate={discount_rate!r} must be an effective annual rate >= 0, "
@@ -153,12 +153,61 @@ def annual_rate_to_delta(discount_rate: float) -> float:
 
 def check_margin(margin: float) -> float:
     """Return the margin as a float, a share of revenue in (0, 1]."""
-    value = float(margin)
+    value = check_number("margin", margin)
     if not (math.isfinite(value) and 0 < value <= 1):
         raise DomainError(
             f"margin={margin!r} must be a share of revenue in (0, 1], such as 0.3 for 30 %."
         )
     return value
+
+
+def check_number(name: str, value: object, error: type[ClvError] = DomainError) -> float:
+    """Return an argument as a float, which may be infinite or NaN.
+
+    Raises
+    ------
+    DomainError, or the error that is given
+        It is no number, or too large for a float.
+    """
+    try:
+        if isinstance(value, bool | str | bytes):
+            raise TypeError
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as cause:
+        raise error(f"{name}={shown(value)} must be a number.") from cause
+
+
+def check_whole(name: str, value: object) -> int:
+    """Return an argument as an int of at least 1.
+
+    Raises
+    ------
+    DomainError
+        It is no such number.
+    """
+    number = check_number(name, value)
+    if not (number >= 1 and number.is_integer()):
+        raise DomainError(f"{name}={shown(value)} must be a whole number >= 1.")
+    return int(number)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return an argument that is True or False: text such as "no" would be true.
+
+    Raises
+    ------
+    SchemaError
+        It is neither.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise SchemaError(f"{name}={shown(value)} must be True or False.")
+    return bool(value)
+
+
+def shown(value: object) -> str:
+    """Write any value in one line of a message."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -37,20 +37,26 @@ def engine_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise OSError(
-            errno.ENOMEM, f"Not enough memory for the embedded engine: raise memory_limit ({error})"
-        ) from error
+        text = f"Not enough memory for the embedded engine: raise memory_limit ({_line(error)})"
+        raise OSError(errno.ENOMEM, text) from error
     except duckdb.Error as error:
         if os.strerror(errno.ENOSPC) in str(error):  # a commit's error is none of the kind below
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        text = " ".join(str(error).split())
+        text = _line(error)
         if isinstance(error, duckdb.OperationalError):
             raise SchemaError(f"A file cannot be read or written: {text}") from error
+        if isinstance(error, duckdb.ParserException) and "Memory" in text:  # beyond 2^64
+            raise SchemaError(f"memory_limit cannot be used: {text}") from error
         if isinstance(
             error, duckdb.DataError | duckdb.InvalidInputException | duckdb.NotSupportedError
         ):
             raise SchemaError(f"The input cannot be read: {text}") from error
         raise
+
+
+def _line(error: Exception) -> str:
+    """What an error says before it gives advice."""
+    return " ".join(str(error).split("\n\n")[0].split())
 
 
 def parquet_scan(paths: Iterable[Path]) -> str:

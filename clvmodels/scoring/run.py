@@ -12,16 +12,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from clvmodels import __version__
+from clvmodels import __version__, schema
 from clvmodels.cores import available_cores
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import SchemaError
 from clvmodels.memory import check_memory_limit
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit
 from clvmodels.scoring.blocks import Progress, score_blocks
 from clvmodels.scoring.freshness import concerns
-from clvmodels.scoring.inputs import refuse_changed
+from clvmodels.scoring.inputs import path_of, refuse_changed
 from clvmodels.scoring.prepass import prepare
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
 from clvmodels.scoring.records import total_clv
@@ -161,19 +161,20 @@ def score(
         "interval": interval,
         "draws": draws,
         "intervals": intervals,
-        "predictive": predictive,
+        "predictive": schema.check_flag("predictive", predictive),
     }
-    cores = _whole("threads", available_cores() if threads is None else threads)
+    allow_rejects = schema.check_flag("allow_rejects", allow_rejects)
+    cores = schema.check_whole("threads", available_cores() if threads is None else threads)
     job = _open_job(
         source,
         posterior,
         output,
         read,
         options,
-        block_rows=_whole("block_rows", block_rows),
+        block_rows=schema.check_whole("block_rows", block_rows),
         table=table,
         threads=cores,
-        tell=progress or _nobody,
+        tell=_listener(progress),
     )
     log_limit = check_memory_limit(memory_limit)
     limits = _MODEST if memory_limit is None else log_limit, log_limit
@@ -234,7 +235,7 @@ def _open_job(
     tell: Progress,
 ) -> _Job:
     """Check all that can be checked before anything is written."""
-    path = None if isinstance(posterior, CLVPosterior) else Path(posterior)
+    path = None if isinstance(posterior, CLVPosterior) else path_of("The posterior", posterior)
     fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
     if not isinstance(fitted, CLVPosterior):
         raise SchemaError(
@@ -322,10 +323,10 @@ def _timed(job: _Job, stage_name: str) -> Iterator[None]:
     job.seconds[stage_name] = round(time.perf_counter() - start, 3)
 
 
-def _whole(name: str, value: int) -> int:
-    if isinstance(value, bool) or value != int(value) or value < 1:
-        raise DomainError(f"{name}={value!r} must be a whole number >= 1.")
-    return int(value)
+def _listener(progress: Progress | None) -> Progress:
+    if progress is not None and not callable(progress):
+        raise SchemaError(f"progress={schema.shown(progress)} must be a function, or None.")
+    return progress or _nobody
 
 
 def _nobody(event: str, fields: Mapping[str, Any]) -> None:

@@ -60,7 +60,7 @@ class ReadOptions:
         if self.time_unit is None and self.time_scaler is None:
             return default
         scaler = 1.0 if self.time_scaler is None else self.time_scaler
-        return TimeScale(self.time_unit or "D", scaler)
+        return TimeScale("D" if self.time_unit is None else self.time_unit, scaler)
 
 
 @dataclass(frozen=True, slots=True)

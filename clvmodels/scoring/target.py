@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError
+from clvmodels.schema import shown
 from clvmodels.scoring import disk
+from clvmodels.scoring.inputs import path_of
 
 Kind = Literal["parquet", "csv", "duckdb", "folder"]
 FORMAT: Final = "clvmodels scores"
@@ -83,9 +85,9 @@ def open_target(output: str | Path, table: str = DEFAULT_TABLE) -> Target:
     OSError
         Its folder cannot be made or written to.
     """
-    path = Path(output)
-    if not _TABLE.fullmatch(table):
-        raise SchemaError(f"table={table!r} must be letters, digits and _, such as 'scores'.")
+    path = path_of("The output", output)
+    if not isinstance(table, str) or not _TABLE.fullmatch(table):
+        raise SchemaError(f"table={shown(table)} must be letters, digits and _, such as 'scores'.")
     target = Target(path, _kind(path, str(output)), table)
     if not target.stem.strip("."):
         raise SchemaError(f"The output {str(output)!r} has no name: write 'scores.parquet'.")
