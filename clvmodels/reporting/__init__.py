@@ -2,7 +2,7 @@
 
 from clvmodels.reporting.json import from_json, to_json
 from clvmodels.reporting.page import render_page
-from clvmodels.reporting.report import RenderedReport, render, report
+from clvmodels.reporting.rendered import RenderedReport, render, report
 from clvmodels.reporting.text import render_text
 
 __all__ = [

@@ -165,6 +165,5 @@ def _hash(text: str) -> str:
 
 def _version(report: Report) -> str:
     """The version that made the record, where it says so."""
-    versions: Any = report.provenance.get("versions", {})
-    found = versions.get("clvmodels") if isinstance(versions, dict) else None
-    return str(found or report.provenance.get("clvmodels") or "")
+    versions: Any = report.provenance.get("report_versions")
+    return str(versions.get("clvmodels", "")) if isinstance(versions, dict) else ""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
 from clvmodels.reporting.values import NUMERIC, clean, one_line, write
-from clvmodels.reporting.views import count_checks
+from clvmodels.reporting.views import CODE, count_checks
 from clvmodels.verdict import Check
 
 MARKS: Final = {"pass": "ok", "warn": "WARN", "fail": "FAIL", "unavailable": "n/a"}
@@ -125,6 +125,8 @@ def _table(table: Table, report: Report, width: int) -> list[str]:
         for row in table.rows[:MAX_ROWS]
     ]
     lines = [*_wrap(table.title, width), ""]
+    if table.key in CODE:
+        return [*lines, *(f"    {one_line_of_code(str(row[-1]))}" for row in table.rows), ""]
     lines += _grid(headings, [how in NUMERIC for how in formats], rows, width)
     if len(table.rows) > MAX_ROWS:
         lines.append(f"  ... {len(table.rows) - MAX_ROWS:,} rows more")

@@ -16,6 +16,7 @@ Kind = Literal["number", "date", "text"]
 MAX_ROWS: Final = 1000  # of one table; the record has all
 MAX_TEXT: Final = 400  # letters of one cell
 LONG: Final = 25  # rows from which a table scrolls in its own box
+CODE: Final = ("reproduce",)  # tables of lines to copy
 _GROUPS: Final = {
     "worth": "What the base is worth",
     "active": "Who bought repeatedly",
@@ -56,6 +57,7 @@ class Grid:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     cut: str = ""
+    code: str = ""
 
     @property
     def sortable(self) -> bool:
@@ -164,7 +166,8 @@ def table_grid(table: Table, report: Report) -> Grid:
             f"The first {MAX_ROWS:,} of {len(table.rows):,} rows; "
             "all are in the same report as JSON."
         )
-    return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut)
+    code = "\n".join(str(row[-1]) for row in table.rows) if table.key in CODE else ""
+    return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut, code)
 
 
 def _unbroken(name: str) -> str:

@@ -75,7 +75,15 @@ class ScoreReport:
 
     @classmethod
     def from_manifest(cls, target: Target, record: Mapping[str, Any]) -> ScoreReport:
-        """Read a manifest; null is NaN."""
+        """Read a manifest; null is NaN.
+
+        Parameters
+        ----------
+        target : Target
+            The output that it describes.
+        record : mapping
+            As it is in the file.
+        """
         rows, totals = record["rows"], record["totals"]
         clv = {name: _number(value) for name, value in totals["clv"].items()}
         return cls(

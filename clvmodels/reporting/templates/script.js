@@ -24,10 +24,11 @@
   }
 
   function sort(table, rows, column, direction) {
-    const keys = rows.map((row) => keyOf(row, column));
+    const wholes = rows.filter((row) => row.className === "whole"); // sums stay below
+    const keys = rows.filter((row) => !wholes.includes(row)).map((row) => keyOf(row, column));
     const sign = direction === "descending" ? -1 : 1;
     if (direction !== "none") keys.sort((a, b) => compare(a, b, sign));
-    table.tBodies[0].append(...keys.map((key) => key.row));
+    table.tBodies[0].append(...keys.map((key) => key.row), ...wholes);
   }
 
   function mark(headings, chosen, direction) {
