@@ -10,12 +10,7 @@ import numpy as np
 import xarray as xr
 
 from clvmodels.diagnostics import limits
-from clvmodels.diagnostics.convergence import (
-    chains_of,
-    interval_columns,
-    kind_of,
-    unit_of_parameter,
-)
+from clvmodels.diagnostics.convergence import interval_columns
 from clvmodels.diagnostics.counts import (
     actual_repeats,
     bin_labels,
@@ -30,6 +25,7 @@ from clvmodels.diagnostics.densities import (
     prior_text,
     priors_of,
 )
+from clvmodels.diagnostics.draws import chains_of, kind_of, unit_of_parameter
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.diagnostics.words import listed, number, percent, short
@@ -265,8 +261,8 @@ def _densities(
             else "the data leave some priors almost as wide as they were"
         ),
         caption=(
-            "Prior (line) and posterior (bars) of each parameter, on a logarithmic axis but for "
-            "shares, each scaled to its own height. Where both look alike the data said nothing."
+            "Prior (line) and posterior (bars) of each parameter, most on logarithmic axes, each "
+            "scaled to its own height. Where both look alike the data said nothing."
         ),
         alt=f"Priors and posteriors; ratio of the widths of their 98 % intervals: {said}.",
         data={"parameters": panels},
@@ -275,14 +271,14 @@ def _densities(
 
 def _panel(prior: PriorDensity, values: FloatArray) -> dict[str, object]:
     """Densities per unit of ln(parameter), or of the parameter where it is a share."""
-    share = prior.dist.support()[1] <= 1.0
+    # A share that runs to 0 is seen only in logarithms
+    share = prior.dist.support()[1] <= 1.0 and float(np.median(values)) > 0.05
     wide = np.asarray(prior.dist.ppf(_TAILS), dtype=np.float64)
     low, high = np.quantile(values, _TAILS)
     ends = (min(wide[0], low), max(wide[1], high))
     grid = np.linspace(*ends, _GRID) if share else np.geomspace(*ends, _GRID)
     with np.errstate(over="ignore", under="ignore"):
         density = np.exp(prior.log_density(grid)) * (1.0 if share else grid)
-    # Log-spaced between the extremes of the draws, which a share's bins are not
     first, last = float(values.min()), float(values.max())
     edges = (np.linspace if share else np.geomspace)(first, last, _POSTERIOR_BINS + 1)
     counts = (
