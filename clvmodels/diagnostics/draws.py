@@ -56,9 +56,14 @@ def mcse_share(values: FloatArray) -> float:
 
 
 def bfmi(energy: npt.NDArray[Any]) -> FloatArray:
-    """Estimated Bayesian fraction of missing information of each chain, as ArviZ has it."""
+    """Estimated Bayesian fraction of missing information of each chain, as ArviZ has it.
+
+    NaN of chains of a single draw.
+    """
     from arviz_stats.base import array_stats
 
+    if energy.shape[1] < 2:
+        return np.full(len(energy), math.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = array_stats.bfmi(np.asarray(energy, dtype=np.float64))
     return np.asarray(found, dtype=np.float64)

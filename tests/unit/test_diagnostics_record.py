@@ -9,14 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvmodels import GammaGammaPosterior, ModifiedBetaGeoPosterior, RfmTable
+from clvmodels import CLVPosterior, GammaGammaPosterior, ModifiedBetaGeoPosterior, RfmTable
 from clvmodels.diagnostics import Figure, Report, Table, diagnose
 from clvmodels.diagnostics.counts import histogram_of_draws
 from clvmodels.diagnostics.record import plain
 from clvmodels.diagnostics.study import Question, prepare
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.verdict import laplace_verdict
-from tests.unit.diagnostics_cases import base, fitted_pair, given, good_statistics, mode
+from tests.unit.diagnostics_cases import (
+    PURCHASES,
+    SPEND,
+    base,
+    chains,
+    fitted,
+    fitted_pair,
+    given,
+    good_statistics,
+    mode,
+)
 
 SECTIONS = ("data", "convergence", "priors", "fit", "prediction", "says", "provenance")
 
@@ -222,6 +232,18 @@ def test_a_diverging_fit_and_a_failed_k_hat_are_reported(rows: pd.DataFrame) -> 
     )
     assert status(report, "BG/NBD: Pareto k-hat") == "fail"
     assert report.verdict.status == "fail"
+
+
+@pytest.mark.parametrize("draws", [1, 2, 3, 4])
+def test_chains_of_a_few_draws_fail_and_are_reported(rows: pd.DataFrame, draws: int) -> None:
+    shape = (4, draws)
+    pair = CLVPosterior(
+        fitted(draws=chains(PURCHASES, draws=draws), statistics=good_statistics(shape)),
+        fitted(GammaGammaPosterior, chains(SPEND, draws=draws), statistics=good_statistics(shape)),
+    )
+    report = diagnose(pair, rows)
+    assert status(report, "BG/NBD: largest R-hat") == "fail"
+    strict(report)
 
 
 def test_what_users_call_things_stays_as_it_is(rows: pd.DataFrame) -> None:
