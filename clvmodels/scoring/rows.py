@@ -33,6 +33,7 @@ REASONS: Final = (
     "recency above 0 at frequency 0",
     "monetary_value is missing or not finite at frequency above 0",
     "monetary_value is negative at frequency above 0",
+    "monetary_value is too large to be an amount",
 )
 NEEDED: Final = (
     schema.CUSTOMER_ID,
@@ -42,6 +43,7 @@ NEEDED: Final = (
     schema.MONETARY_VALUE,
 )
 _MOST: Final = 2.0**53  # beyond it floats skip whole numbers
+_MOST_SPENT: Final = 1e100  # the squares of sums over any base are finite
 # Also read where it is there: it makes historical_value and total_value.
 OPTIONAL: Final = (schema.FIRST_VALUE,)
 
@@ -119,6 +121,7 @@ def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = 
         (x == 0) & (t_x > 0),
         repeat & ~np.isfinite(m_bar),
         repeat & (m_bar < 0),
+        repeat & (m_bar > _MOST_SPENT),
     )
     reason = np.full(len(x), -1, dtype=np.int8)
     for code in range(len(REASONS) - 1, -1, -1):

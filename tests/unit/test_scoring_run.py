@@ -215,6 +215,7 @@ def bad_rows() -> pd.DataFrame:
         "recency above 0 at frequency 0": {"frequency": 0.0},
         "monetary_value is missing or not finite at frequency above 0": {"monetary_value": np.nan},
         "monetary_value is negative at frequency above 0": {"monetary_value": -5.0},
+        "monetary_value is too large to be an amount": {"monetary_value": 1e101},
     }
     assert tuple(changes) == REASONS
     rows = [
@@ -235,7 +236,7 @@ def test_every_row_is_scored_or_rejected_for_its_reason(
     mixed = pd.concat([good, bad_rows()]).sample(frac=1.0, random_state=3, ignore_index=True)
     mixed["reason"] = "of the user's"
     mixed.to_parquet(tmp_path / "mixed.parquet", index=False)
-    with pytest.warns(UserWarning, match="14 of 514 rows could not be scored"):
+    with pytest.warns(UserWarning, match="15 of 515 rows could not be scored"):
         report = score(
             tmp_path / "mixed.parquet",
             posterior,
@@ -254,7 +255,7 @@ def test_every_row_is_scored_or_rejected_for_its_reason(
     given = given.rename(columns={"reason_given": "reason"})
     pd.testing.assert_frame_equal(given, mixed[~fine].reset_index(drop=True))
     assert report.reasons == {reason: 2 if "one row" in reason else 1 for reason in REASONS}
-    assert (report.rows, report.scored, report.rejected) == (514, 500, 14)
+    assert (report.rows, report.scored, report.rejected) == (515, 500, 15)
 
 
 def test_a_customer_in_two_files_is_rejected_in_both(

@@ -156,6 +156,7 @@ ODD: list[tuple[Any, ...]] = [
     ("x = 0 < t_x", 0.0, 30.0, 40.0, 5.0, 10),
     ("m null", 2.0, 30.0, 40.0, None, 11),
     ("m < 0", 2.0, 30.0, 40.0, -5.0, 12),
+    ("m huge", 2.0, 30.0, 40.0, 1e200, 13),
 ]
 ODD_DDL = "customer_id string, frequency double, recency double, T double, monetary_value double"
 
