@@ -14,7 +14,7 @@ from rich.table import Table as Layout
 from rich.text import Text
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
-from clvmodels.reporting.values import NUMERIC, clean, one_line, write
+from clvmodels.reporting.values import NUMERIC, code_line, one_line, write
 from clvmodels.reporting.views import CODE, count_checks
 from clvmodels.verdict import Check
 
@@ -104,13 +104,8 @@ def _section(section: Section, report: Report, width: int) -> list[str]:
 
 def _note(note: str, width: int) -> list[str]:
     if "\n" in note:
-        return [f"    {one_line_of_code(line)}" for line in note.split("\n")]
+        return [f"    {code_line(line)}" for line in note.split("\n")]
     return _wrap(f"Note: {note}", width)
-
-
-def one_line_of_code(line: str) -> str:
-    """A line that keeps its blanks."""
-    return clean(line).rstrip()
 
 
 def _table(table: Table, report: Report, width: int) -> list[str]:
@@ -126,7 +121,7 @@ def _table(table: Table, report: Report, width: int) -> list[str]:
     ]
     lines = [*_wrap(table.title, width), ""]
     if table.key in CODE:
-        return [*lines, *(f"    {one_line_of_code(str(row[-1]))}" for row in table.rows), ""]
+        return [*lines, *(f"    {code_line(str(row[-1]))}" for row in table.rows), ""]
     lines += _grid(headings, [how in NUMERIC for how in formats], rows, width)
     if len(table.rows) > MAX_ROWS:
         lines.append(f"  ... {len(table.rows) - MAX_ROWS:,} rows more")

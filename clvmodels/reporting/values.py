@@ -24,6 +24,11 @@ def one_line(text: str) -> str:
     return _BIDI.sub("", " ".join(clean(text).split()))
 
 
+def code_line(text: str) -> str:
+    """A line of code for a terminal: its blanks stay."""
+    return _BIDI.sub("", clean(text).replace("\n", " ").expandtabs(4)).rstrip()
+
+
 def is_number(value: Any) -> bool:
     """Whether a value can be compared as a number; truth values cannot."""
     return isinstance(value, int | float) and not isinstance(value, bool)

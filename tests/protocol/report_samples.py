@@ -41,7 +41,7 @@ FORMATS: dict[str, Any] = {
 
 
 def segments(rows: int = 12, names: tuple[str, ...] = ()) -> Table:
-    """A table with a column of every kind, in an order of no kind."""
+    """A table with a column of every kind, in an order of no kind, and a row of sums."""
     rng = np.random.default_rng(5)
     named = [*names, *(f"segment {n}" for n in range(1, rows - len(names) + 1))]
     made = [
@@ -56,6 +56,7 @@ def segments(rows: int = 12, names: tuple[str, ...] = ()) -> Table:
         )
         for n, name in enumerate(named)
     ]
+    made.append(("(whole)", 123_456, 1.0, 5e6, 44.0, "2011-12-09", "pass"))
     return Table(
         key="segments",
         title="Two segments hold half of the value",
@@ -115,7 +116,7 @@ def sample(*, names: tuple[str, ...] = (), rows: int = 12, title: str = "CDNOW")
         Section("convergence", "Convergence", "", checks=CHECKS[:2], figures=(waves("trace"),)),
         Section("fit", "Does the model fit?", "It does not.", checks=CHECKS[2:3] + CHECKS[4:]),
         Section("prediction", "Does it predict?", "", checks=CHECKS[3:4], notes=("No backtest.",)),
-        Section("provenance", "Provenance", "", tables=(_provenance(name),)),
+        Section("provenance", "Provenance", "", tables=(_provenance(name), _lines(name))),
     )
     return Report(
         title=title,
@@ -123,7 +124,7 @@ def sample(*, names: tuple[str, ...] = (), rows: int = 12, title: str = "CDNOW")
         checks=CHECKS,
         facts=facts,
         sections=sections,
-        provenance={"versions": {"clvmodels": "0.1.0"}, "column": name},
+        provenance={"report_versions": {"clvmodels": "0.1.0"}, "column": name},
         currency="$",
         time_unit="weeks",
     )
@@ -132,3 +133,8 @@ def sample(*, names: tuple[str, ...] = (), rows: int = 12, title: str = "CDNOW")
 def _provenance(name: str) -> Table:
     rows = (("clvmodels", "0.1.0"), ("seed", 1), ("customer column", name))
     return Table("versions", "What made this report", ("what", "value"), rows)
+
+
+def _lines(name: str) -> Table:
+    rows = ((1, "import clvmodels"), (2, f"clvmodels.report({name!r})"))
+    return Table("reproduce", "How to make it again", ("", "line"), rows)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import clvmodels
@@ -14,6 +15,7 @@ from clvmodels import (
     BetaGeoPosterior,
     CLVPosterior,
     GammaGammaPosterior,
+    ModifiedBetaGeoPosterior,
     RfmTable,
     load_posterior,
     rfm_summary,
@@ -145,6 +147,35 @@ def test_a_plain_csv_says_what_is_assumed(files: Path, capsys: pytest.CaptureFix
 def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(files, "--quiet")) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def hard_base(name: str) -> tuple[object, RfmTable]:
+    """Return a fit and a base that a report has little to say of."""
+    rng = np.random.default_rng(5)
+    n = 1 if name == "one customer" else 60
+    T = rng.integers(40, 400, n).astype(float)
+    x = np.zeros(n) if name == "nobody came back" else rng.poisson(3, n).astype(float)
+    recency = np.where(x > 0, np.floor(T * rng.uniform(0.3, 1, n)), 0.0)
+    frame = pd.DataFrame({"customer_id": np.arange(n), "frequency": x, "recency": recency, "T": T})
+    frame["monetary_value"] = np.where(x > 0, rng.uniform(5, 50, n), 0.0)
+    means = {"r": 0.25, "alpha": 38.0, "a": 0.62, "b": 2.75}
+    draws = {key: mean * rng.lognormal(0, 0.05, 100) for key, mean in means.items()}
+    kind = ModifiedBetaGeoPosterior if name == "another model" else BetaGeoPosterior
+    q = 0.8 if name == "infinite spend" else 4.2
+    spend = GammaGammaPosterior.from_draws(p=4.8, q=q * rng.lognormal(0, 0.05, 100), v=24.6)
+    return CLVPosterior(kind.from_draws(**draws), spend), RfmTable.from_pandas(frame, time_unit="D")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["nobody came back", "one customer", "infinite spend", "another model"]
+)
+def test_what_cannot_be_used_is_reported_all_the_same(name: str) -> None:
+    rendered = clvmodels.report(*hard_base(name), output="report.html")
+    assert rendered.record.verdict.status in ("warn", "fail")
+    assert rendered.record.verdict.headline in rendered.html
+    assert render_text(rendered.record).startswith(rendered.record.title)
+    assert from_json(rendered.json) == rendered.record
 
 
 WRONG = {

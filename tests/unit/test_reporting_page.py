@@ -164,6 +164,11 @@ def test_tables_and_figures_can_be_heard(tree: Node) -> None:
             assert "aria-labelledby" in node.attributes or node.tag == "pre"
 
 
+def test_lines_to_copy_are_lines(tree: Node) -> None:
+    assert tree.all("pre")[-1].text == "import clvmodels\nclvmodels.report('web')"
+    assert "(whole)" in [row.all("th")[0].text for row in tree.all("tr") if "whole" in row.classes]
+
+
 def test_statuses_are_words_and_signs(tree: Node) -> None:
     badges = {node.text for node in tree.walk() if "badge" in node.classes}
     assert badges == {"✓ pass", "▲ warn", "✕ fail", "○ not available"}
@@ -395,7 +400,7 @@ def test_a_page_of_many_figures_and_rows_stays_below_5_mb() -> None:
     report = replace(report, sections=(replace(first, figures=figures), *others))
     page = render_page(report, draw)
     assert len(page.encode()) < 5_000_000
-    assert f"The first {MAX_ROWS:,} of 100,000 rows" in page
+    assert f"The first {MAX_ROWS:,} of 100,001 rows" in page
     assert len(parse(page).all("table")[2].all("tr")) == MAX_ROWS + 1
 
 
