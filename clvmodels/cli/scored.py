@@ -87,6 +87,8 @@ def read_figures(report: ScoreReport, table_name: str) -> Figures:
             f"SELECT (SELECT sum(clv) FROM (SELECT clv FROM {scan} ORDER BY clv DESC LIMIT {count}"
             f")), (SELECT coalesce(sum(clv), 0) FROM {scan} WHERE frequency = 0)"
         ).fetchone()
+    # A column that is empty everywhere, as the intervals of a mode are, has no type in CSV.
+    top = top.astype({name: "float64" for name in top.columns if name != "customer_id"})
     total = report.clv.mean
     return Figures(top, best / total if total > 0 else float("nan"), once)
 
