@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def one_line(error: object, most: int = 400) -> str:
+    """What an error of another library says, in one line of a message."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class ClvError(Exception):
     """Base of every error that clvmodels raises on purpose."""
 

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from clvmodels.errors import SchemaError
+from clvmodels.schema import shown
 
 _AMOUNT: Final = re.compile(r"\s*\d+(\.\d+)?\s*([kKMGT]i?)?B?\s*")
 _MOST: Final = 4 * 2**30
@@ -30,6 +31,6 @@ def check_memory_limit(limit: str | None) -> str:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return f"{max(min(total // 4, _MOST), _LEAST) >> 20}MiB"
     if not isinstance(limit, str) or not _AMOUNT.fullmatch(limit) or not re.search(r"[1-9]", limit):
-        raise SchemaError(f"memory_limit={limit!r} is no amount of memory: write '4GB'.")
+        raise SchemaError(f"memory_limit={shown(limit)} is no amount of memory: write '4GB'.")
     text = limit.strip()
     return text if text.upper().endswith("B") else f"{text}B"

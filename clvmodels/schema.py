@@ -70,7 +70,7 @@ class TimeScale:
         unit = "h" if self.time_unit == "H" else self.time_unit  # type: ignore[comparison-overlap]
         if unit not in get_args(TimeUnit):
             raise TimeUnitError(
-                f"time_unit={self.time_unit!r} is unknown: use one of 'h', 'D', 'W', 'M'."
+                f"time_unit={shown(self.time_unit)} is unknown: use one of 'h', 'D', 'W', 'M'."
             )
         scaler = check_number("time_scaler", self.time_scaler, TimeUnitError)
         if not (math.isfinite(scaler) and scaler > 0):
@@ -214,5 +214,5 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
     """Return the value if it is one of the choices, else say which there are."""
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
-        raise SchemaError(f"{name}={value!r} is unknown: use one of {listed}.")
+        raise SchemaError(f"{name}={shown(value)} is unknown: use one of {listed}.")
     return value

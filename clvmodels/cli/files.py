@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ def _is_own(path: Path) -> bool:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
-        raise SchemaError(f"{path} cannot be read as Parquet: {error}") from error
+        raise SchemaError(f"{path} cannot be read as Parquet: {one_line(error)}") from error
     return b"clvmodels.rfm" in metadata
 
 

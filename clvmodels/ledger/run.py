@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.audit import Audit, Reason, make_audit
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_of,
@@ -142,10 +142,13 @@ def reading() -> Iterator[None]:
     """Say in our own words that a file cannot be read."""
     try:
         yield
-    except _unreadable() as error:
+    except _engine_error() as error:
         if os.strerror(errno.ENOSPC) in str(error):  # where the engine spills
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise SchemaError(f"the log cannot be read: {error}") from error
+        # A damaged file may end in an error of no kind.
+        if isinstance(error, _unreadable()) or type(error) is _engine_error():
+            raise SchemaError(f"the log cannot be read: {one_line(error)}") from error
+        raise
 
 
 def empty_result(audit: Audit) -> SchemaError:
@@ -162,6 +165,13 @@ def empty_result(audit: Audit) -> SchemaError:
             else " Check the column names and the observation end."
         )
     )
+
+
+def _engine_error() -> type[Exception]:
+    import duckdb
+
+    kind: type[Exception] = duckdb.Error
+    return kind
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
@@ -207,7 +217,7 @@ def read_audit(
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
         raise SchemaError(
-            f"customer_id_col={options.customer_id_col!r} holds floats, and {fractional[0]:,} "
+            f"customer_id_col={options.customer_id_col!r} holds floats, and {int(fractional[0]):,} "
             "rows have ids that are no whole numbers below 2**53: convert the column to "
             "integers or text."
         )

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from clvmodels.errors import SchemaError
-from clvmodels.schema import TimeScale, TimeUnit
+from clvmodels.errors import SchemaError, one_line
+from clvmodels.schema import TimeScale, TimeUnit, shown
 
 # Weeks from Monday to Sunday
 PERIOD_FREQUENCY: Final[dict[TimeUnit, str]] = {"h": "h", "D": "D", "W": "W-SUN", "M": "M"}
@@ -43,7 +43,8 @@ def ordinal_of(when: Any, scale: TimeScale) -> int:
             raise ValueError("it is missing")
     except (TypeError, ValueError) as error:
         raise SchemaError(
-            f"{when!r} is no date ({error}): write it as '2011-12-09' or pass a date."
+            f"{shown(when)} is no date ({one_line(error)}): write it as '2011-12-09' or pass a "
+            "date."
         ) from error
     period = pd.Period(moment.tz_localize(None), freq=PERIOD_FREQUENCY[scale.time_unit])
     return int(period.ordinal)

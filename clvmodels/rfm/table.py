@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import PERIOD_FREQUENCY, ordinal_of, start_of
@@ -137,7 +137,9 @@ class RfmTable:
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise SchemaError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
+            raise SchemaError(
+                f"{str(path)!r} cannot be read as Parquet: {one_line(error)}"
+            ) from error
         metadata = dict(table.schema.metadata or {})
         if METADATA_KEY not in metadata:
             raise SchemaError(
@@ -159,7 +161,9 @@ class RfmTable:
         try:
             found = pq.read_schema(path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise SchemaError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
+            raise SchemaError(
+                f"{str(path)!r} cannot be read as Parquet: {one_line(error)}"
+            ) from error
         text = (found.metadata or {}).get(METADATA_KEY)
         return None if text is None else cls._from_header(found.empty_table(), text, path)
 

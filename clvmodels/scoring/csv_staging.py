@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels import schema
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.rfm.on_disk import quoted
 from clvmodels.scoring.duck import identifier
-from clvmodels.scoring.rows import NEEDED, OPTIONAL
+from clvmodels.scoring.rows import NEEDED, OPTIONAL, refuse_confusing
 
 # The column as it was given, beside the numbers that were read from it.
 GIVEN: Final = "given: "
@@ -61,7 +61,7 @@ def open_csv(path: Path) -> CsvFile:
         It is empty or no text, or lacks a column.
     """
     header = _header(path)
-    split = {d: tuple(next(csv.reader([header], delimiter=d), [])) for d in _DELIMITERS}
+    split = {delimiter: _fields(path, header, delimiter) for delimiter in _DELIMITERS}
     delimiter = max(split, key=lambda d: len(set(split[d]) & set(NEEDED)))
     columns = tuple(name.strip() for name in split[delimiter])
     missing = [name for name in NEEDED if name not in columns]
@@ -70,9 +70,12 @@ def open_csv(path: Path) -> CsvFile:
             f"{path} lacks {', '.join(missing)}; found {', '.join(columns)}. For a log name "
             "customer_id_col, datetime_col and monetary_value_col."
         )
-    twice = sorted({name for name in columns if columns.count(name) > 1 or not name})
+    folded = [name.lower() for name in columns]  # as the engine reads them
+    twice = sorted({name for name in folded if folded.count(name) > 1 or not name})
     if twice:
-        raise SchemaError(f"{path} has several columns named {twice[0]!r}, or one without a name.")
+        name = next(name for name in columns if name.lower() == twice[0])
+        raise SchemaError(f"{path} has several columns named {name!r}, or one without a name.")
+    refuse_confusing(columns, str(path))
     return CsvFile(path, delimiter, columns)
 
 
@@ -127,6 +130,13 @@ def _column(name: str, *, whole: bool) -> str:
     return quote
 
 
+def _fields(path: Path, line: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error as error:
+        raise SchemaError(f"{path} cannot be read as CSV: {one_line(error)}") from error
+
+
 def _header(path: Path) -> str:
     """First line that is not blank."""
     try:
@@ -134,7 +144,7 @@ def _header(path: Path) -> str:
             lines = (line.decode("utf-8-sig").strip("\r\n") for line in stream)
             header = next((line for line in lines if line.strip()), None)
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise SchemaError(f"{path} cannot be read as CSV: {error}") from error
+        raise SchemaError(f"{path} cannot be read as CSV: {one_line(error)}") from error
     if header is None:
         raise SchemaError(f"{path} is empty: it must have a first line with names of columns.")
     return header

@@ -10,7 +10,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.rfm.on_disk import Resources, quoted
 
 
@@ -47,16 +47,16 @@ def engine_errors() -> Iterator[None]:
             raise SchemaError(f"A file cannot be read or written: {text}") from error
         if isinstance(error, duckdb.ParserException) and "Memory" in text:  # beyond 2^64
             raise SchemaError(f"memory_limit cannot be used: {text}") from error
-        if isinstance(
-            error, duckdb.DataError | duckdb.InvalidInputException | duckdb.NotSupportedError
-        ):
+        # A damaged file may end in an error of no kind.
+        kinds = duckdb.DataError | duckdb.InvalidInputException | duckdb.NotSupportedError
+        if isinstance(error, kinds) or type(error) is duckdb.Error:
             raise SchemaError(f"The input cannot be read: {text}") from error
         raise
 
 
 def _line(error: Exception) -> str:
     """What an error says before it gives advice."""
-    return " ".join(str(error).split("\n\n")[0].split())
+    return one_line(str(error).split("\n\n")[0])
 
 
 def parquet_scan(paths: Iterable[Path]) -> str:

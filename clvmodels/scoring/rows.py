@@ -44,6 +44,7 @@ NEEDED: Final = (
 )
 _MOST: Final = 2.0**53  # beyond it floats skip whole numbers
 _MOST_SPENT: Final = 1e100  # the squares of sums over any base are finite
+_OF_THE_ENGINE: Final = ("file_index", "file_row_number")
 # Also read where it is there: it makes historical_value and total_value.
 OPTIONAL: Final = (schema.FIRST_VALUE,)
 
@@ -91,6 +92,29 @@ def check_schema(found: pa.Schema, where: str) -> None:
         kind = found.field(name).type
         if not (_is_number(kind) or pa.types.is_null(kind)):
             raise SchemaError(f"Column {name!r} of {where} must hold numbers, found {kind}.")
+
+
+def refuse_confusing(names: Sequence[str], where: str) -> None:
+    """Refuse names that the embedded engine, to which T and t are one, would mix up.
+
+    Raises
+    ------
+    SchemaError
+        A name differs from a needed one in upper and lower case only, or is that by which
+        the engine tells files and rows apart.
+    """
+    for name in names:
+        same = [one for one in NEEDED if one.lower() == name.lower() and one != name]
+        if same and same[0] in names:
+            raise SchemaError(
+                f"{where} has columns {same[0]!r} and {name!r}, which differ in upper and lower "
+                "case only: rename one."
+            )
+        if name.lower() in _OF_THE_ENGINE:
+            raise SchemaError(
+                f"{where} has a column {name!r}, which means something else to the embedded "
+                "engine: rename it."
+            )
 
 
 def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = None) -> Rows:

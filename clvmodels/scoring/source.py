@@ -28,7 +28,7 @@ from clvmodels.scoring.inputs import (
     list_files,
     stat_file,
 )
-from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema
+from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema, refuse_confusing
 from clvmodels.transactions import KeepDrop, LogOptions, Refunds
 
 SourceKind = Literal["rfm", "csv", "log"]
@@ -163,6 +163,7 @@ def common_schema(paths: Sequence[Path]) -> pa.Schema:
     found = [pq.read_schema(path) for path in paths]
     for path, one in zip(paths, found, strict=True):
         check_schema(_decoded(one), str(path))
+        refuse_confusing(one.names, str(path))
     fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, paths))]
     for name in (*NEEDED[1:], *OPTIONAL):
         types = {_value_type(one.field(name).type) for one in found if name in one.names}
@@ -248,9 +249,10 @@ def _foreign(
 
 def _open_log(listing: Listing, options: ReadOptions, scale: TimeScale) -> Source:
     named = (options.customer_id_col, options.datetime_col, options.monetary_value_col)
-    if not all(named):
+    if not all(isinstance(name, str) and name for name in named):
         raise SchemaError(
-            "A log needs all three: customer_id_col, datetime_col and monetary_value_col."
+            "A log needs all three: customer_id_col, datetime_col and monetary_value_col, each "
+            "the name of a column."
         )
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": LOG_CSV})
     if kind == "Parquet" and RfmTable.outline(listing.files[0]) is not None:

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 
 _BATCH: Final = 131_072
 
@@ -94,7 +94,7 @@ def read_file(path: Path, schema: pa.Schema, skip: int = 0) -> Iterator[pa.Recor
                 yield _cast(batch.slice(skip), schema)
                 skip = 0
     except (OSError, pa.ArrowException) as error:
-        raise SchemaError(f"{path} cannot be read as Parquet: {error}") from error
+        raise SchemaError(f"{path} cannot be read as Parquet: {one_line(error)}") from error
 
 
 def _groups_from(metadata: pq.FileMetaData, skip: int) -> tuple[list[int], int]:

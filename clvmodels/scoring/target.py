@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.schema import shown
 from clvmodels.scoring import disk
 from clvmodels.scoring.inputs import path_of
@@ -207,7 +207,7 @@ def _check_database(target: Target) -> None:
             ).fetchall()
     except duckdb.Error as error:
         raise SchemaError(
-            f"The output {target.path} cannot be opened as a DuckDB database: {error}"
+            f"The output {target.path} cannot be opened as a DuckDB database: {one_line(error)}"
         ) from error
     if kinds and kinds[0][0] != "BASE TABLE":
         raise SchemaError(f"table={target.table!r} is a view in {target.path}: give another name.")
