@@ -112,12 +112,13 @@ def _sums(rfm: Path) -> dict[str, Any]:
     return {"rows": found[0], "sums": [f"{float(value):.9g}" for value in found[1:]]}
 
 
-def score_ours(base: str, posterior: str, draws: int) -> dict[str, Any]:
+def score_ours(base: str, posterior: str, draws: int, predictive: bool = False) -> dict[str, Any]:
     """Score an RFM file into a folder of parts: mean, sd and interval of clv."""
     from clvmodels import score
 
     with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
-        report = score(base, posterior, Path(folder) / "scores", draws=draws)
+        out = Path(folder) / "scores"
+        report = score(base, posterior, out, draws=draws, predictive=predictive)
         return {"scored": report.scored, "rejected": report.rejected}
 
 

@@ -171,8 +171,9 @@ def test_it_shows_itself(found: Backtest) -> None:
 
 def test_the_same_seed_gives_the_same_figures(log: pd.DataFrame, cut: str) -> None:
     one, other = (backtest(log, **MONEY, train_period_end=cut, **QUICK) for _ in range(2))
-    assert one.to_dict() == other.to_dict()
-    pd.testing.assert_frame_equal(one.tracking, other.tracking)
+    # Sums of the log are exact to the last bit or so: threads add in another order.
+    for name in ("metrics", "customers", "coverage", "totals", "calibration", "tracking"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name), rtol=1e-9)
 
 
 def test_a_mode_is_its_own_point_estimate(log: pd.DataFrame, cut: str) -> None:
