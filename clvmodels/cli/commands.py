@@ -252,7 +252,7 @@ def score(
     threads: Threads = None,
     block_rows: Annotated[
         int, typer.Option(help="Rows scored at once; memory grows with it.")
-    ] = 1_000_000,
+    ] = 500_000,
     engine: Annotated[
         Literal["local", "spark"], typer.Option(help="This machine, or Spark.")
     ] = "local",

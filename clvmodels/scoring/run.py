@@ -39,7 +39,7 @@ from clvmodels.scoring.target import (
 from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
 from clvmodels.transactions import KeepDrop, Refunds
 
-BLOCK_ROWS: Final = 1_000_000
+BLOCK_ROWS: Final = 500_000
 # Of the engine for all but the summary of a log: what it reads and writes passes through.
 _MODEST: Final = "1GB"
 
