@@ -36,6 +36,23 @@ MemoryLimit = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(help="Cores to use; by default all.")]
 
+Refunds = Annotated[
+    Literal["drop", "net", "error"],
+    typer.Option(help="Negative amounts: leave out, add within the period, refuse."),
+]
+ZeroAmounts = Annotated[
+    Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
+]
+Duplicates = Annotated[
+    Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
+]
+Margin = Annotated[float, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
+DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
+Discounting = Annotated[
+    Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
+]
+Interval = Annotated[float, typer.Option(help="Probability of the intervals.")]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -86,19 +103,10 @@ def summarize(
     observation_end: Annotated[
         str | None, typer.Option(help="Last date observed; by default the last in the log.")
     ] = None,
-    refunds: Annotated[
-        Literal["drop", "net", "error"],
-        typer.Option(help="Negative amounts: leave out, add within the period, refuse."),
-    ] = "drop",
-    zero_amounts: Annotated[
-        Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
-    ] = "keep",
-    duplicates: Annotated[
-        Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
-    ] = "keep",
-    margin: Annotated[
-        float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
-    ] = 1.0,
+    refunds: Refunds = "drop",
+    zero_amounts: ZeroAmounts = "keep",
+    duplicates: Duplicates = "keep",
+    margin: Margin = 1.0,
     memory_limit: MemoryLimit = None,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -203,11 +211,9 @@ def score(
     horizon: Annotated[
         str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
     ] = "365D",
-    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
-    discounting: Annotated[
-        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
-    ] = "continuous",
-    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    discount_rate: DiscountRate = 0.10,
+    discounting: Discounting = "continuous",
+    interval: Interval = 0.9,
     intervals: Annotated[
         Literal["clv", "all"],
         typer.Option(help="Intervals of the value alone, or of P(alive), purchases and spend too."),
@@ -323,11 +329,9 @@ def compare(
     horizon: Annotated[
         str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
     ] = "365D",
-    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
-    discounting: Annotated[
-        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
-    ] = "continuous",
-    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    discount_rate: DiscountRate = 0.10,
+    discounting: Discounting = "continuous",
+    interval: Interval = 0.9,
     draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
     quiet: Quiet = False,
 ) -> None:
@@ -376,30 +380,19 @@ def backtest(
     ] = False,
     time_unit: TimeUnit = "D",
     time_scaler: TimeScaler = 1.0,
-    refunds: Annotated[
-        Literal["drop", "net", "error"],
-        typer.Option(help="Negative amounts: leave out, add within the period, refuse."),
-    ] = "drop",
-    zero_amounts: Annotated[
-        Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
-    ] = "keep",
-    duplicates: Annotated[
-        Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
-    ] = "keep",
-    margin: Annotated[
-        float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
-    ] = 1.0,
-    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
-    discounting: Annotated[
-        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
-    ] = "continuous",
+    refunds: Refunds = "drop",
+    zero_amounts: ZeroAmounts = "keep",
+    duplicates: Duplicates = "keep",
+    margin: Margin = 1.0,
+    discount_rate: DiscountRate = 0.10,
+    discounting: Discounting = "continuous",
     model: Annotated[
         Literal["bgnbd", "mbgnbd"], typer.Option(help="The model of purchases.")
     ] = "bgnbd",
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",
-    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    interval: Interval = 0.9,
     draws: Annotated[int, typer.Option(help="Posterior draws to predict with.")] = 500,
     bootstrap: Annotated[
         int, typer.Option(help="Samples of customers for the intervals of the metrics.")
@@ -457,11 +450,9 @@ def report(
     horizon: Annotated[
         str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
     ] = "365D",
-    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.10,
-    discounting: Annotated[
-        Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
-    ] = "continuous",
-    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    discount_rate: DiscountRate = 0.10,
+    discounting: Discounting = "continuous",
+    interval: Interval = 0.9,
     draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
     currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
     seed: Annotated[int, typer.Option(help="Makes the report repeatable.")] = 0,
