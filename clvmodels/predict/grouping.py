@@ -61,6 +61,11 @@ def group_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> Groups:
     )
 
 
+def new_pairs(x: FloatArray, T: FloatArray) -> npt.NDArray[np.bool_]:
+    """Where a history is the first of its (x, T); they come ordered by x and T."""
+    return np.append(True, (x[1:] != x[:-1]) | (T[1:] != T[:-1]))
+
+
 def _ranks(values: FloatArray) -> tuple[IntArray, FloatArray]:
     """Rank of every value among the distinct ones, and these in order."""
     import pandas as pd

@@ -17,15 +17,13 @@ import numpy as np
 from clvmodels.cores import available_cores
 from clvmodels.formulas import gamma_gamma
 from clvmodels.predict import kernel
+from clvmodels.predict.chunks import CHUNK
 from clvmodels.predict.draws import Draws, Future, tail_probabilities
-from clvmodels.predict.grouping import Groups, IntArray, group_rows
+from clvmodels.predict.grouping import Groups, IntArray, group_rows, new_pairs
 from clvmodels.predict.living import Living
 from clvmodels.predict.tails import tail_of
 from clvmodels.schema import FloatArray
 
-# Histories worked off at a time: tables of ln(alpha + t) for them stay in the caches
-# where times repeat, and below 150 MB at 500 draws where they do not.
-CHUNK: Final = 16_384
 _MOST_INTERPOLATED: Final = 512  # x, at about 0.25 MB each
 _WANTED: Final = {
     "none": kernel.TOTALS,
@@ -193,7 +191,7 @@ class _Work:
         """Fill the rows of the histories from ``begin`` on; return their value by draw."""
         groups = self.groups
         x, t_x, T = (column[begin : begin + CHUNK] for column in (groups.x, groups.t_x, groups.T))
-        new = np.append(True, (x[1:] != x[:-1]) | (T[1:] != T[:-1]))
+        new = new_pairs(x, T)
         counts, x_of = np.unique(x, return_inverse=True)
         recencies, t_x_of = np.unique(t_x, return_inverse=True)
         start = groups.start[begin : begin + len(x) + 1]
@@ -248,7 +246,7 @@ class _Work:
 
 def _curves(groups: Groups, nodes: int) -> FloatArray:
     """Those x that have enough different T to be worth interpolating."""
-    new = np.append(True, (groups.x[1:] != groups.x[:-1]) | (groups.T[1:] != groups.T[:-1]))
+    new = new_pairs(groups.x, groups.T)
     counts, ages = np.unique(groups.x[new], return_counts=True)
     most = np.argsort(-ages, kind="stable")[:_MOST_INTERPOLATED]
     return np.asarray(np.sort(counts[most][ages[most] > nodes]))
