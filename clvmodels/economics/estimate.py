@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import TotalValue
-from clvmodels.posterior.clv import NewCustomerValue
+from clvmodels.posterior.new_customer import NewCustomerValue
 from clvmodels.schema import FloatArray
 
 __all__ = ["CustomerValue", "Estimate"]

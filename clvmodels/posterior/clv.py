@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from clvmodels import schema
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.posterior.core import evenly_spaced
+from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
 from clvmodels.predict import (
@@ -23,9 +23,7 @@ from clvmodels.predict import (
     OutcomePredictor,
     pair,
     predict_rows,
-    product_moments,
     share,
-    tail_probabilities,
 )
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
 from clvmodels.verdict import Verdict
@@ -54,28 +52,6 @@ _UNCERTAIN: Final = (
     "expected_spend_lower",
     "expected_spend_upper",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NewCustomerValue:
-    """What a customer not yet acquired is worth, first purchase included.
-
-    Attributes
-    ----------
-    mean, sd, lower, upper : float
-        Of the expected value; sd and interval are NaN where there is no uncertainty.
-    interval : float
-        Probability of the equal-tailed interval.
-    draws : ndarray, shape (S,)
-        The value in each draw.
-    """
-
-    mean: float
-    sd: float
-    lower: float
-    upper: float
-    interval: float
-    draws: FloatArray = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -248,16 +224,7 @@ class CLVPosterior:
             horizon, discount_rate, discounting, interval, draws, margin
         )
         self.check_spend(paired, np.zeros(1))
-        repeats = paired.formulas.discounted_purchases_new(
-            future.horizon, future.delta, **paired.purchases, month=future.month
-        )
-        spend = gamma_gamma.population_mean(**paired.spend)
-        mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
-        value = np.atleast_1d(margin * (1.0 + repeats) * spend)
-        if self.certain or paired.count == 1:
-            return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval, value)
-        lower, upper = np.quantile(value, tail_probabilities(interval))
-        return NewCustomerValue(mean, sd, float(lower), float(upper), interval, value)
+        return value_of_new_customer(paired, future, certain=self.certain)
 
     def prepared(
         self,

@@ -1,0 +1,59 @@
+"""What a customer not yet acquired is worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clvmodels.formulas import gamma_gamma
+from clvmodels.predict import Draws, Future, product_moments, tail_probabilities
+from clvmodels.schema import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class NewCustomerValue:
+    """What a customer not yet acquired is worth, first purchase included.
+
+    Attributes
+    ----------
+    mean, sd, lower, upper : float
+        Of the expected value; sd and interval are NaN where there is no uncertainty.
+    interval : float
+        Probability of the equal-tailed interval.
+    draws : ndarray, shape (S,)
+        The value in each draw.
+    """
+
+    mean: float
+    sd: float
+    lower: float
+    upper: float
+    interval: float
+    draws: FloatArray = field(repr=False, compare=False)
+
+
+def value_of_new_customer(paired: Draws, future: Future, *, certain: bool) -> NewCustomerValue:
+    """Value of a customer not yet acquired, from checked draws.
+
+    Parameters
+    ----------
+    paired : Draws
+        Of both models, with a finite mean spend.
+    future : Future
+        Horizon, discounting, margin and interval.
+    certain : bool
+        Whether one of the posteriors is a single point.
+    """
+    repeats = paired.formulas.discounted_purchases_new(
+        future.horizon, future.delta, **paired.purchases, month=future.month
+    )
+    spend = gamma_gamma.population_mean(**paired.spend)
+    margin, interval = future.margin, future.interval
+    mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
+    value = np.atleast_1d(margin * (1.0 + repeats) * spend)
+    if certain or paired.count == 1:
+        return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval, value)
+    lower, upper = np.quantile(value, tail_probabilities(interval))
+    return NewCustomerValue(mean, sd, float(lower), float(upper), interval, value)
