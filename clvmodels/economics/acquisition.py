@@ -89,6 +89,11 @@ def acquisition_funnel(
     spend : float
         What the campaign cost, >= 0.
 
+    Returns
+    -------
+    AcquisitionFunnel
+        Counts and ratios; a ratio over nothing is NaN or infinite, and noted.
+
     Raises
     ------
     DomainError

@@ -108,6 +108,11 @@ def action_lists(
     horizon, discount_rate, discounting, draws
         As in :meth:`CLVPosterior.predict`.
 
+    Returns
+    -------
+    ActionLists
+        Every customer with a state, and the lists to act on.
+
     Raises
     ------
     DomainError

@@ -38,8 +38,10 @@ def lorenz_curve(values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
 
     Returns
     -------
-    customers, value : ndarray, shape (N + 1,)
-        From (0, 0) to (1, 1); on the diagonal all are equal.
+    customers : ndarray, shape (N + 1,)
+        Cumulative share of customers, from 0 to 1.
+    value : ndarray, shape (N + 1,)
+        Their share of the value, from 0 to 1; on the diagonal all are equal.
 
     Raises
     ------
@@ -72,6 +74,11 @@ def gini(values: npt.ArrayLike) -> float:
     ----------
     values : array_like, shape (N,)
         As in `lorenz_curve`.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
 
     Raises
     ------

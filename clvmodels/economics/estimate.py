@@ -47,7 +47,17 @@ class Estimate:
     def mapped(
         self, function: Callable[[FloatArray], FloatArray], *, sd: float, note: str = ""
     ) -> Estimate:
-        """A rising linear function of the figure, which keeps order and so the interval."""
+        """A rising linear function of the figure, which keeps order and so the interval.
+
+        Parameters
+        ----------
+        function : callable
+            Of an array.
+        sd : float
+            Of the result.
+        note : str
+            What a reader should know of it.
+        """
         ends = function(np.array([self.mean, self.lower, self.upper]))
         mean, lower, upper = (float(end) for end in ends)
         return Estimate(

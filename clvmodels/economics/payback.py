@@ -98,6 +98,11 @@ def payback_period(
     draws : int
         Posterior draws to use, evenly spaced over all.
 
+    Returns
+    -------
+    PaybackPeriod
+        Days, with their interval and the share of draws that never get there.
+
     Raises
     ------
     DomainError

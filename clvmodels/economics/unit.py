@@ -129,6 +129,11 @@ def highest_cac(ltv: CustomerValue, *, target_ratio: float = 1.0) -> Estimate:
     target_ratio : float
         LTV:CAC to be reached, > 0. At 1 acquisition just pays.
 
+    Returns
+    -------
+    Estimate
+        The value over the target, with its interval.
+
     Raises
     ------
     SchemaError
@@ -162,6 +167,11 @@ def acquisition_budget(
         How many are to be acquired, >= 0.
     target_ratio : float
         As in `highest_cac`.
+
+    Returns
+    -------
+    Estimate
+        Cost of all of them together.
 
     Raises
     ------

@@ -211,6 +211,16 @@ class Backtest:
 def load_backtest(folder: str | Path) -> Backtest:
     """Read what `Backtest.save` wrote.
 
+    Parameters
+    ----------
+    folder : str or Path
+        Where it was saved.
+
+    Returns
+    -------
+    Backtest
+        The same tables and settings.
+
     Raises
     ------
     SchemaError

@@ -63,7 +63,17 @@ def summary_expr(
 def audit_expr(
     table: ibis.Table, options: LogOptions, id_map: ibis.Table | None = None
 ) -> ibis.Table:
-    """Log -> one row per reason: rows, amount, customers, periods; see `audit_of`."""
+    """Log -> one row per reason: rows, amount, customers, periods.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        The log.
+    options : LogOptions
+        How it is to be read.
+    id_map : ibis.Table, optional
+        From ids in the log to customers.
+    """
     return audit_of(ledger_expr(table, options, id_map))
 
 

@@ -14,7 +14,16 @@ class BetaGeoModel(PurchaseSpecification):
     """BG/NBD: purchases at a Gamma rate, dropout after a purchase with Beta probability.
 
     Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", eq. 6.
-    Parameters are those of :class:`PurchaseSpecification`.
+
+    Parameters
+    ----------
+    priors : "default", "pymc-marketing" or mapping of str to Prior
+        By parameter: r, alpha and either phi_dropout = a / (a + b) with
+        kappa_dropout = a + b, or a and b themselves. What is not named keeps its
+        default; a prior of alpha is taken to be in the table's unit of time.
+    alpha_scale : float, optional
+        What alpha's default prior is multiplied by, in the table's unit of time;
+        by default the mean of T over customers.
 
     Examples
     --------

@@ -14,7 +14,16 @@ class ModifiedBetaGeoModel(PurchaseSpecification):
     """MBG/NBD: as BG/NBD, but customers may drop out after the first purchase too.
 
     Batislam, Denizel & Filiztekin (2007), eq. 3; Wagner & Hoppe (2008).
-    Parameters are those of :class:`PurchaseSpecification`.
+
+    Parameters
+    ----------
+    priors : "default", "pymc-marketing" or mapping of str to Prior
+        By parameter: r, alpha and either phi_dropout = a / (a + b) with
+        kappa_dropout = a + b, or a and b themselves. What is not named keeps its
+        default; a prior of alpha is taken to be in the table's unit of time.
+    alpha_scale : float, optional
+        What alpha's default prior is multiplied by, in the table's unit of time;
+        by default the mean of T over customers.
 
     Examples
     --------

@@ -22,7 +22,22 @@ PALE: Final = "#d5dbe1"
 
 
 def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Axes]]:
-    """Make a figure that needs no screen, and its axes in reading order."""
+    """Make a figure that needs no screen, and its axes in reading order.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the grid of axes.
+    title : str
+        Of the whole figure.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        To be saved by :func:`save_figure`.
+    axes : list of matplotlib Axes
+        From left to right, row by row.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,7 +51,15 @@ def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Ax
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure; the suffix says the format."""
+    """Write a figure; the suffix says the format.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Of :func:`new_figure`.
+    path : Path
+        File to write, such as ``picture.png``.
+    """
     figure.savefig(path, dpi=130)
 
 

@@ -123,6 +123,7 @@ def plot_purchases_over_time(
     dates : sequence of str
         ISO dates.
     actual, expected : sequence of float
+        Repeat purchases of each period.
     lower, upper : sequence of float
         Predictive band; empty where there is none.
     split : str, optional

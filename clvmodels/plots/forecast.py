@@ -24,6 +24,8 @@ def plot_totals(
 
     Parameters
     ----------
+    axes : matplotlib Axes
+        Where to draw.
     totals : mapping of str to float
         By label.
     colours : sequence of str
@@ -47,7 +49,19 @@ def plot_totals(
 def plot_pairs(
     axes: Axes, groups: Sequence[str], expected: FloatArray, actual: FloatArray, *, unit: str
 ) -> None:
-    """Two lines over groups of customers: what was expected, what happened."""
+    """Two lines over groups of customers: what was expected, what happened.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    groups : sequence of str
+        Their names, from left to right.
+    expected, actual : ndarray
+        Of each group.
+    unit : str
+        Of both.
+    """
     places = range(len(groups))
     axes.plot(places, expected, "o-", color=EXPECTED, label="expected by the model")
     axes.plot(places, actual, "s--", color=ACTUAL, label="really")
@@ -58,7 +72,15 @@ def plot_pairs(
 
 
 def plot_calibration(axes: Axes, predicted: FloatArray, observed: FloatArray) -> None:
-    """Predicted chances against the shares that came true; on the line both agree."""
+    """Predicted chances against the shares that came true; on the line both agree.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    predicted, observed : ndarray
+        Mean chance and share of each group, in [0, 1].
+    """
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1, zorder=0)
     axes.plot(predicted, observed, "o", color=EXPECTED)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
@@ -67,7 +89,15 @@ def plot_calibration(axes: Axes, predicted: FloatArray, observed: FloatArray) ->
 
 
 def plot_concentration(axes: Axes, customers: FloatArray, value: FloatArray) -> None:
-    """Cumulative share of value over the share of customers, most valuable first."""
+    """Cumulative share of value over the share of customers, most valuable first.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    customers, value : ndarray
+        Cumulative shares, from 0 to 1.
+    """
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
     axes.plot(customers, value, color=EXPECTED)
     axes.fill_between(customers, customers, value, color=EXPECTED, alpha=0.12)

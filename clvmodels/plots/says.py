@@ -30,6 +30,7 @@ def plot_history_matrix(
     Parameters
     ----------
     frequency : sequence of int, length X
+        Repeat purchases.
     recency : sequence of float, length Y
         Time of the last purchase since the first.
     values : Y sequences of X numbers
@@ -75,6 +76,7 @@ def plot_alive_histogram(
     edges : sequence of float, length B + 1
         Of P(alive).
     customers : sequence of int, length B
+        How many lie between each two edges.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """

@@ -30,6 +30,7 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
     Parameters
     ----------
     report : Report
+        The record.
     width : int
         Columns; 40 at least.
     whole : bool

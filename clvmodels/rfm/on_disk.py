@@ -92,7 +92,8 @@ def rfm_summary_to_parquet(
         than memory.
     target : str or Path
         Parquet file to write or replace.
-    customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler, \
+    customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
+        As in :func:`clvmodels.rfm_summary`.
     observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
         As in :func:`clvmodels.rfm_summary`.
     memory_limit : str, optional

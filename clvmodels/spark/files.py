@@ -103,6 +103,7 @@ def score_files(
     Returns
     -------
     ScoreReport
+        As of `clvmodels.score`.
 
     Raises
     ------

@@ -113,6 +113,7 @@ def rfm_summary(
     Returns
     -------
     SparkRfm
+        With ``.audit``; the customers stay in Spark.
 
     Raises
     ------
