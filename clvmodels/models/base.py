@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from clvmodels import __version__
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
+from clvmodels.models.parameters import Parameters
 from clvmodels.models.priors import (
     PYMC_MARKETING,
     Default,
@@ -30,13 +29,15 @@ if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
 
+    from clvmodels.frames import Frame
+
 Priors = Literal["default", "pymc-marketing"] | Mapping[str, Any]
 
 _VERSIONED: Final = ("pymc", "pytensor", "nutpie", "numba", "numpy")
 
 
 @dataclass(frozen=True)
-class Specification(ABC):
+class Specification(Parameters, ABC):
     """A frozen model specification; fitting it returns a posterior.
 
     Subclasses say which parameters there are, what their defaults are, and how the
@@ -56,12 +57,12 @@ class Specification(ABC):
         else:
             check_names(self.priors, (*self.defaults, *self.alternatives))
 
-    def build(self, rfm: RfmTable | pd.DataFrame) -> pm.Model:
+    def build(self, rfm: RfmTable | Frame) -> pm.Model:
         """Write the model down in PyMC, for this base.
 
         Parameters
         ----------
-        rfm : RfmTable or DataFrame
+        rfm : RfmTable or frame
             The base; a plain frame counts as days.
 
         Returns
@@ -73,7 +74,7 @@ class Specification(ABC):
 
     def fit(
         self,
-        rfm: RfmTable | pd.DataFrame,
+        rfm: RfmTable | Frame,
         *,
         method: Method = "auto",
         draws: int = 1000,
@@ -88,7 +89,7 @@ class Specification(ABC):
 
         Parameters
         ----------
-        rfm : RfmTable or DataFrame
+        rfm : RfmTable or frame
             The base; a plain frame counts as days.
         method : {"auto", "nuts", "laplace", "map"}
             "laplace" is the importance-weighted approximation at the mode, "nuts" Markov
@@ -187,12 +188,8 @@ class Specification(ABC):
     def _given_scale(self, given: float | None, from_data: float) -> float:
         return from_data if given is None else check_scale(self._scale_name(), given)
 
-    def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
 
-
-def observation_end(rfm: RfmTable | pd.DataFrame) -> str | None:
+def observation_end(rfm: RfmTable | Frame) -> str | None:
     """ISO date at which a table was looked at; None of a plain frame."""
     if not isinstance(rfm, RfmTable) or rfm.observation_end is None:
         return None

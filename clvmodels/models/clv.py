@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from clvmodels.histories import rfm_columns
 from clvmodels.inference import Settings
 from clvmodels.models.base import observation_end
 from clvmodels.models.bgnbd import BetaGeoModel
 from clvmodels.models.gamma_gamma import GammaGammaModel
+from clvmodels.models.parameters import Parameters
 from clvmodels.models.purchases import PurchaseSpecification
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
 
+if TYPE_CHECKING:
+    from clvmodels.frames import Frame
+
 
 @dataclass(frozen=True)
-class CLVModel:
+class CLVModel(Parameters):
     """A purchase model and a spend model, fitted to the same base.
 
     Parameters
@@ -38,8 +40,15 @@ class CLVModel:
     purchases: PurchaseSpecification = field(default_factory=BetaGeoModel)
     spend: GammaGammaModel = field(default_factory=GammaGammaModel)
 
-    def fit(self, rfm: RfmTable | pd.DataFrame, **options: Any) -> CLVPosterior:
-        """Fit both models; options are those of :meth:`BetaGeoModel.fit`.
+    def fit(self, rfm: RfmTable | Frame, **options: Any) -> CLVPosterior:
+        """Fit both models.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame
+            The base, with monetary_value; a plain frame counts as days.
+        **options
+            As in :meth:`BetaGeoModel.fit`.
 
         Returns
         -------

@@ -70,6 +70,12 @@ def test_verbs_have_one_signature(kind, verb: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [*MODELS, CLVModel])
+@pytest.mark.parametrize("verb", ["get_params", "set_params", "replace"])
+def test_verbs_of_scikit_learn_have_one_signature(kind, verb: str) -> None:
+    assert inspect.signature(getattr(kind, verb)) == inspect.signature(getattr(BetaGeoModel, verb))
+
+
+@pytest.mark.parametrize("kind", [*MODELS, CLVModel])
 def test_past_the_data_all_is_by_keyword(kind) -> None:
     _, rfm, *rest = parameters(kind.fit).values()
     assert rfm.name == "rfm"
