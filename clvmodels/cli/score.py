@@ -90,7 +90,7 @@ def _judge(report: ScoreReport, allow_rejects: bool) -> int:
 @contextmanager
 def _watched(terminal: Terminal, *, bar: bool) -> Iterator[Any]:
     """Yield a listener that logs every event, and moves a bar where somebody may watch."""
-    shown = bar and not terminal.quiet and terminal.err.is_terminal
+    shown = bar and terminal.watched
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

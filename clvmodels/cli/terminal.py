@@ -33,11 +33,13 @@ class Terminal:
         self.out.width = min(self.out.width, MAX_WIDTH)
         self.err = Console(stderr=True, quiet=quiet, **plain)  # type: ignore[arg-type]
         self.quiet = quiet
+        # Notebooks have colours forced on where nothing can move the cursor
+        self.watched = not quiet and self.err.is_terminal and self.err.file.isatty()
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Show a spinner and the time gone by, where somebody may be watching."""
-        if self.quiet or not self.err.is_terminal:
+        if not self.watched:
             yield
             return
         columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -25,8 +25,8 @@ def progress(title: str, *, shown: bool) -> Iterator[Callable[[float], None] | N
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(
-        console=console, transient=True, disable=not (console.is_terminal or console.is_jupyter)
-    ) as bar:
+    # Notebooks force colours on in the commands that they run, where no cursor can move
+    watched = console.is_jupyter or (console.is_terminal and console.file.isatty())
+    with Progress(console=console, transient=True, disable=not watched) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda share: bar.update(task, completed=share)
