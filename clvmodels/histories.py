@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels import schema
+from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,6 +32,15 @@ IntArray = npt.NDArray[np.int64]
 # Total spend x * m_bar is recovered from a mean; at 12 significant digits the same
 # cents give the same number whatever the rounding of the division was.
 _SPEND_DIGITS: Final = 12
+
+_READ: Final = (
+    schema.CUSTOMER_ID,
+    schema.FREQUENCY,
+    schema.RECENCY,
+    schema.T,
+    schema.MONETARY_VALUE,
+    schema.FIRST_VALUE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +147,15 @@ class RfmColumns:
 
 
 def rfm_columns(
-    data: RfmTable | pd.DataFrame, *, scale: schema.TimeScale | None = None, money: bool = False
+    data: RfmTable | Frame, *, scale: schema.TimeScale | None = None, money: bool = False
 ) -> RfmColumns:
     """Check an RFM table or frame and take its columns.
 
     Parameters
     ----------
-    data : RfmTable or DataFrame
-        With customer_id, frequency, recency, T and, for spend, monetary_value.
+    data : RfmTable or frame
+        Of pandas, polars or pyarrow, with customer_id, frequency, recency, T and, for
+        spend, monetary_value.
     scale : TimeScale, optional
         The unit that is expected; an RfmTable in another one is refused, a plain
         frame is taken to be in it.
@@ -161,7 +172,8 @@ def rfm_columns(
     frame, margin, own = _frame_of(data)
     if scale is not None and own is not None:
         check_scale(own, scale)
-    _require(frame, money=money)
+    _require(frames.column_names(frame), money=money)
+    frame = frames.to_pandas(frame, _READ)
     x = _floats(frame, schema.FREQUENCY)
     t_x = _floats(frame, schema.RECENCY)
     T = _floats(frame, schema.T)
@@ -218,7 +230,7 @@ def distinct_rows(*columns: FloatArray) -> tuple[IntArray, IntArray]:
     return first[order], rank[code]
 
 
-def purchase_histories(data: RfmTable | pd.DataFrame | RfmColumns) -> PurchaseHistories:
+def purchase_histories(data: RfmTable | Frame | RfmColumns) -> PurchaseHistories:
     """Distinct (frequency, recency, T) of a base, with counts.
 
     Raises
@@ -234,7 +246,7 @@ def purchase_histories(data: RfmTable | pd.DataFrame | RfmColumns) -> PurchaseHi
     return PurchaseHistories(columns.x[first], columns.t_x[first], columns.T[first], count)
 
 
-def spend_histories(data: RfmTable | pd.DataFrame | RfmColumns) -> SpendHistories:
+def spend_histories(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
     """Distinct (frequency, total repeat spend) of the repeat customers, with counts.
 
     Raises
@@ -279,35 +291,36 @@ def significant(values: FloatArray, digits: int) -> FloatArray:
     return np.asarray(np.where(exponent >= 0, up, np.round(values / power) * power))
 
 
-def _frame_of(
-    data: RfmTable | pd.DataFrame,
-) -> tuple[pd.DataFrame, float, schema.TimeScale | None]:
-    import pandas as pd
-
+def _frame_of(data: RfmTable | Frame) -> tuple[Any, float, schema.TimeScale | None]:
     from clvmodels.rfm import RfmTable
 
     if isinstance(data, RfmTable):
-        return data.to_pandas(), data.margin, data.scale
-    if isinstance(data, pd.DataFrame):
-        return data, 1.0, None
+        return data.table, data.margin, data.scale
+    if frames.kind_of(data) is not None:
+        return frames.eager(data), 1.0, None
     raise SchemaError(
-        f"Expected an RfmTable or a pandas DataFrame, found {type(data).__name__}: "
-        "make one with rfm_summary(...) or RfmTable.from_pandas(...)."
+        f"Expected an RfmTable, {frames.FRAMES}, found {type(data).__name__}: "
+        "make one with rfm_summary(...) or RfmTable.from_frame(...)."
     )
 
 
-def _require(frame: pd.DataFrame, *, money: bool) -> None:
+def _require(names: Sequence[str], *, money: bool) -> None:
     needed = [schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T]
     if money:
         needed.append(schema.MONETARY_VALUE)
-    missing = [name for name in needed if name not in frame]
+    missing = [name for name in needed if name not in names]
     if missing:
-        raise SchemaError(_missing_message(missing, tuple(map(str, frame.columns))))
+        raise SchemaError(_missing_message(missing, tuple(names)))
+    twice = [name for name in _READ if names.count(name) > 1]
+    if twice:
+        raise SchemaError(
+            f"The RFM table has {names.count(twice[0])} columns named {twice[0]!r}: rename one."
+        )
 
 
 def _missing_message(missing: list[str], found: tuple[str, ...]) -> str:
     there = f"; found {', '.join(found)}" if found else ""
-    hint = " Give rfm_summary a monetary_value_col." if schema.MONETARY_VALUE in missing else ""
+    hint = " Give rfm_summary a monetary_value_col." if schema.MONETARY_VALUE in missing else " Rename yours."
     return f"The RFM table lacks {', '.join(missing)}{there}.{hint}"
 
 
@@ -316,7 +329,8 @@ def _floats(frame: pd.DataFrame, name: str) -> FloatArray:
         return np.asarray(frame[name].to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise SchemaError(
-            f"Column {name!r} must hold numbers, found {frame[name].dtype}: {error}"
+            f"Column {name!r} holds {frame[name].dtype}, not numbers: convert it "
+            f"({one_line(error)})."
         ) from error
 
 

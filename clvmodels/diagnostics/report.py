@@ -21,9 +21,8 @@ from clvmodels.schema import Discounting, Horizon
 from clvmodels.verdict import Check, Status
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clvmodels.evaluation.record import Backtest
+    from clvmodels.frames import Frame
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.rfm import RfmTable
 
@@ -32,7 +31,7 @@ _ORDER: tuple[Status, ...] = ("unavailable", "pass", "warn", "fail")
 
 def diagnose(
     posterior: CLVPosterior | PurchasePosterior,
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     *,
     log: Any = None,
     backtest: Backtest | None = None,
@@ -53,7 +52,7 @@ def diagnose(
     ----------
     posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
         By any method; what a method does not give is said to be unavailable.
-    rfm : RfmTable or DataFrame
+    rfm : RfmTable or frame
         The base, as a rule the one that was fitted.
     log : object, optional
         The log that ``rfm`` was made of, in any of the forms of `rfm_summary`: for the

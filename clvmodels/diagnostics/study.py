@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from clvmodels import frames
 from clvmodels.errors import ClvError, DomainError, SchemaError
 from clvmodels.histories import (
     PurchaseHistories,
@@ -25,6 +26,7 @@ from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, check_
 
 if TYPE_CHECKING:
     from clvmodels.evaluation.record import Backtest
+    from clvmodels.frames import Frame
 
 # Draws for what is summed over all customers in each draw
 FEW_DRAWS: Final = 200
@@ -65,29 +67,10 @@ class _Remembering(CLVPosterior):
 
     _known: dict[Any, pd.DataFrame] = field(default_factory=dict)
 
-    def predict(
-        self,
-        rfm: RfmTable | pd.DataFrame,
-        *,
-        horizon: Horizon = "365D",
-        discount_rate: float = 0.10,
-        discounting: Discounting = "continuous",
-        interval: float = 0.9,
-        draws: int = 500,
-        predictive: bool = False,
-    ) -> pd.DataFrame:
-        key = (id(rfm), horizon, discount_rate, discounting, interval, draws, predictive)
+    def predict(self, rfm: Any, **options: Any) -> Any:
+        key = (id(rfm), *sorted(options.items()))
         if key not in self._known:
-            self._known[key] = CLVPosterior.predict(
-                self,
-                rfm,
-                horizon=horizon,
-                discount_rate=discount_rate,
-                discounting=discounting,
-                interval=interval,
-                draws=draws,
-                predictive=predictive,
-            )
+            self._known[key] = CLVPosterior.predict(self, rfm, **options)
         return self._known[key]
 
 
@@ -184,7 +167,7 @@ def model_name(posterior: PurchasePosterior | GammaGammaPosterior) -> str:
 
 def prepare(
     posterior: Any,
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     question: Question,
     *,
     log: Any = None,
@@ -238,23 +221,22 @@ def _parts(posterior: Any) -> tuple[PurchasePosterior, GammaGammaPosterior | Non
 
 def _check(question: Question, purchases: PurchasePosterior) -> None:
     check_choice("discounting", question.discounting, ("continuous", "monthly"))
-    if not 0 < question.interval < 1:
-        raise DomainError(f"interval={question.interval!r} must lie between 0 and 1, such as 0.9.")
+    check_interval(question.interval)
     purchases.scale.horizon(question.horizon)
     purchases.scale.delta(question.discount_rate)
     purchases.draws(question.draws)
 
 
-def _table(rfm: RfmTable | pd.DataFrame, scale: TimeScale) -> RfmTable:
+def _table(rfm: RfmTable | Frame, scale: TimeScale) -> RfmTable:
     if isinstance(rfm, RfmTable):
         check_scale(rfm.scale, scale)
         table = rfm
-    elif isinstance(rfm, pd.DataFrame):
-        table = RfmTable.from_pandas(rfm, time_unit=scale.time_unit, time_scaler=scale.time_scaler)
+    elif frames.kind_of(rfm) is not None:
+        table = RfmTable.from_frame(rfm, time_unit=scale.time_unit, time_scaler=scale.time_scaler)
     else:
         raise SchemaError(
-            f"Expected an RfmTable or a pandas DataFrame, found {type(rfm).__name__}: make one "
-            "with rfm_summary(...)."
+            f"Expected an RfmTable, {frames.FRAMES}, found {type(rfm).__name__}: make one with "
+            "rfm_summary(...)."
         )
     if not len(table):
         raise SchemaError("The RFM table has no rows: there is nothing to report.")

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clvmodels.evaluation.dates import Span
+from clvmodels.frames import to_pandas
 from clvmodels.ledger import WHOLE_ID
 from clvmodels.rfm import RfmSplit, RfmTable
 from clvmodels.rfm.periods import start_of
@@ -106,7 +107,7 @@ class Observed:
     @property
     def bought(self) -> IntArray:
         """Purchases of each customer in the holdout."""
-        return self.split.test["test_frequency"].to_numpy(dtype=np.int64)
+        return to_pandas(self.split.test)["test_frequency"].to_numpy(dtype=np.int64)
 
     @property
     def spent(self) -> FloatArray | None:

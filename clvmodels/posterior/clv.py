@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 import numpy as np
 
-from clvmodels import schema
+from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.posterior.core import evenly_spaced
@@ -30,7 +30,10 @@ from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
+    from clvmodels.frames import Frame, OtherFrame
+    from clvmodels.posterior.options import PredictOptions
     from clvmodels.rfm import RfmTable
 
 _POINTS: Final = (
@@ -120,9 +123,22 @@ class CLVPosterior:
 
         return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
 
+    @overload
+    def predict(
+        self, rfm: RfmTable | pd.DataFrame, **options: Unpack[PredictOptions]
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(self, rfm: OtherFrame, **options: Unpack[PredictOptions]) -> OtherFrame: ...
+
+    @overload
+    def predict(  # type: ignore[overload-cannot-match]
+        self, rfm: pl.LazyFrame, **options: Unpack[PredictOptions]
+    ) -> pl.DataFrame: ...
+
     def predict(
         self,
-        rfm: RfmTable | pd.DataFrame,
+        rfm: RfmTable | Frame,
         *,
         horizon: Horizon = "365D",
         discount_rate: float = 0.10,
@@ -130,13 +146,14 @@ class CLVPosterior:
         interval: float = 0.9,
         draws: int = 500,
         predictive: bool = False,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Predict every customer's future purchases and their discounted value.
 
         Parameters
         ----------
-        rfm : RfmTable or DataFrame
-            Customers, in this posterior's unit of time, with monetary_value.
+        rfm : RfmTable or frame
+            Customers, in this posterior's unit of time, with monetary_value: a pandas or
+            polars DataFrame or a pyarrow Table. (A LazyFrame is collected.)
         horizon : str, float or None
             "365D", "52W", "12M", a number in the table's unit, or None for the whole
             remaining life.
@@ -154,7 +171,9 @@ class CLVPosterior:
 
         Returns
         -------
-        DataFrame
+        DataFrame or Table
+            Of the kind that was passed, pandas for an RfmTable. What is empty is NaN in
+            pandas and null in polars and Arrow, where customer_id keeps its type.
             One row per input row, in input order: customer_id, frequency, recency, T,
             monetary_value, p_alive, p_purchase, expected_purchases,
             discounted_purchases, expected_spend, clv, clv_sd, clv_lower, clv_upper, and
@@ -181,6 +200,7 @@ class CLVPosterior:
             Draws whose expected spend, or undiscounted whole-life purchases, are
             infinite.
         """
+        rfm = frames.eager(rfm)
         columns, m_bar, future, paired = self.prepared(
             rfm, horizon, discount_rate, discounting, interval, draws
         )
@@ -190,7 +210,8 @@ class CLVPosterior:
             rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
         if predictive:
             rows |= OutcomePredictor(paired, future)(*who)
-        return self._frame(columns, m_bar, rows)
+        scores = self._frame(columns, m_bar, rows)
+        return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
     def new_customer_value(
         self,
@@ -228,7 +249,7 @@ class CLVPosterior:
 
     def prepared(
         self,
-        rfm: RfmTable | pd.DataFrame,
+        rfm: RfmTable | Frame,
         horizon: Horizon,
         discount_rate: float,
         discounting: Discounting,
@@ -285,8 +306,7 @@ class CLVPosterior:
         margin: float,
     ) -> Future:
         schema.check_choice("discounting", discounting, ("continuous", "monthly"))
-        if not 0 < interval < 1:
-            raise DomainError(f"interval={interval!r} must lie between 0 and 1, such as 0.9.")
+        interval = schema.check_interval(interval)
         month = self.scale.month if discounting == "monthly" else None
         delta = self.scale.delta(discount_rate)
         return Future(self.scale.horizon(horizon), delta, month, interval, margin)

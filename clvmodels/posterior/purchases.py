@@ -16,8 +16,7 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.schema import FloatArray, Horizon, TimeUnit
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 
@@ -60,7 +59,7 @@ class PurchasePosterior(Posterior):
         draws = {"r": r, "alpha": alpha, "a": a, "b": b}
         return cls._from_draws(cls.model, draws, time_unit, time_scaler)
 
-    def expected_probability_alive(self, data: RfmTable | pd.DataFrame) -> xr.DataArray:
+    def expected_probability_alive(self, data: RfmTable | Frame) -> xr.DataArray:
         """Probability of still being active at the end of observation.
 
         BG/NBD says 1, for ever, of a customer who bought once: look at
@@ -68,25 +67,24 @@ class PurchasePosterior(Posterior):
 
         Parameters
         ----------
-        data : RfmTable or DataFrame
+        data : RfmTable or frame
             Customers, in this posterior's unit of time.
 
         Returns
         -------
         DataArray, dims (chain, draw, customer_id)
+            In every draw.
         """
         columns, kinds, inverse = self._distinct(data)
         values = self.formulas.p_alive(*kinds, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns, "probability_alive")
 
-    def probability_of_purchase(
-        self, data: RfmTable | pd.DataFrame, *, future_t: Horizon
-    ) -> xr.DataArray:
+    def probability_of_purchase(self, data: RfmTable | Frame, *, future_t: Horizon) -> xr.DataArray:
         """Probability of at least one purchase within the horizon.
 
         Parameters
         ----------
-        data : RfmTable or DataFrame
+        data : RfmTable or frame
             Customers, in this posterior's unit of time.
         future_t : str, float or None
             Horizon: "365D", a number in the posterior's unit, or None for ever.
@@ -94,20 +92,19 @@ class PurchasePosterior(Posterior):
         Returns
         -------
         DataArray, dims (chain, draw, customer_id)
+            In every draw.
         """
         columns, kinds, inverse = self._distinct(data)
         horizon = self.scale.horizon(future_t)
         values = self.formulas.p_purchase(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns, "probability_of_purchase")
 
-    def expected_purchases(
-        self, data: RfmTable | pd.DataFrame, *, future_t: Horizon
-    ) -> xr.DataArray:
+    def expected_purchases(self, data: RfmTable | Frame, *, future_t: Horizon) -> xr.DataArray:
         """Expected number of purchases within the horizon.
 
         Parameters
         ----------
-        data : RfmTable or DataFrame
+        data : RfmTable or frame
             Customers, in this posterior's unit of time.
         future_t : str, float or None
             Horizon; for the whole life infinite in draws with a <= 1.
@@ -115,6 +112,7 @@ class PurchasePosterior(Posterior):
         Returns
         -------
         DataArray, dims (chain, draw, customer_id)
+            In every draw.
         """
         columns, kinds, inverse = self._distinct(data)
         horizon = self.scale.horizon(future_t)
@@ -132,6 +130,7 @@ class PurchasePosterior(Posterior):
         Returns
         -------
         DataArray, dims (chain, draw) or (chain, draw, t)
+            In every draw, of one or of several lengths of time.
         """
         scalar = t is None or isinstance(t, str) or np.ndim(t) == 0
         lengths = (
@@ -161,7 +160,7 @@ class PurchasePosterior(Posterior):
         return {name: values[:, None] for name, values in self.draws().items()}
 
     def _distinct(
-        self, data: RfmTable | pd.DataFrame
+        self, data: RfmTable | Frame
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
         columns = rfm_columns(data, scale=self.scale)
         self._check_cells(len(columns))

@@ -15,8 +15,7 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 
@@ -54,12 +53,12 @@ class GammaGammaPosterior(Posterior):
         """
         return cls._from_draws("gamma_gamma", {"p": p, "q": q, "v": v}, "D", 1.0)
 
-    def expected_customer_spend(self, data: RfmTable | pd.DataFrame) -> xr.DataArray:
+    def expected_customer_spend(self, data: RfmTable | Frame) -> xr.DataArray:
         """Expected spend per purchase (note 25, eq. 5).
 
         Parameters
         ----------
-        data : RfmTable or DataFrame
+        data : RfmTable or frame
             Customers, with monetary_value.
 
         Returns
@@ -74,9 +73,7 @@ class GammaGammaPosterior(Posterior):
         """
         columns = rfm_columns(data, money=True)
         self._check_cells(len(columns))
-        m_bar = columns.m_bar
-        if m_bar is None or not (m_bar >= 0).all():
-            raise SchemaError("monetary_value is negative or missing for repeat customers.")
+        m_bar = checked_spend(columns)
         first, inverse = distinct_rows(columns.x, m_bar)
         draws = {name: values[:, None] for name, values in self.draws().items()}
         values = gamma_gamma.expected_spend(columns.x[first], m_bar[first], **draws)
@@ -93,7 +90,7 @@ def checked_spend(columns: RfmColumns) -> FloatArray:
     """
     m_bar = columns.m_bar
     if m_bar is None:
-        raise SchemaError("The RFM table lacks monetary_value.")
+        raise SchemaError("The RFM table lacks monetary_value: summarise the log with amounts.")
     bad = ~(np.isfinite(m_bar) & (m_bar >= 0))
     if bad.any():
         raise SchemaError(

@@ -13,8 +13,7 @@ from clvmodels.predict import tail_probabilities, totals_by_draw
 from clvmodels.schema import Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 
@@ -47,7 +46,7 @@ class TotalValue:
 
 def total_value(
     posterior: CLVPosterior,
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     *,
     horizon: Horizon = "365D",
     discount_rate: float = 0.10,

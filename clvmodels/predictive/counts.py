@@ -29,8 +29,7 @@ from clvmodels.predictive.loops import crps_of_counts, moments_of_counts, quanti
 from clvmodels.schema import FloatArray, Horizon
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 TAIL: Final = 1e-12  # P(count >= n) below which a distribution is cut off
@@ -185,6 +184,13 @@ class CountDistribution:
 
         P(count < y) + u P(count = y) with u uniform, shape (N,): Czado, Gneiting & Held
         (2009), "Predictive model assessment for count data".
+
+        Parameters
+        ----------
+        y : array_like, shape (N,)
+            What customers really bought.
+        random_seed : int
+            Of u.
         """
         y = self._checked(y)
         u = np.random.default_rng(random_seed).random(len(y))
@@ -219,7 +225,7 @@ class CountDistribution:
 
 def count_distribution(
     posterior: CLVPosterior | PurchasePosterior,
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     *,
     horizon: Horizon = "365D",
     draws: int = 500,
@@ -230,7 +236,8 @@ def count_distribution(
     Parameters
     ----------
     posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
-    rfm : RfmTable or DataFrame
+        Of purchases; spend is not needed.
+    rfm : RfmTable or frame
         Customers, in the posterior's unit of time.
     horizon : str or float
         "365D", "52W", "12M" or a number in the table's unit; finite.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels import frames
 from clvmodels.cores import available_cores
 from clvmodels.errors import DomainError
 from clvmodels.histories import RfmColumns
@@ -23,8 +24,7 @@ from clvmodels.predictive.base import row_keys
 from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 _MOST_CELLS: Final = 5e7
@@ -36,10 +36,11 @@ class FuturePaths:
 
     Attributes
     ----------
-    purchases : DataFrame
+    purchases : DataFrame or Table
         One row per simulated purchase: path, customer_id, time (since the end of
         observation, in the posterior's unit), amount (neither discounted nor times
-        margin); ordered by customer in the table's order, path and time.
+        margin); ordered by customer in the table's order, path and time. Of the kind of
+        frame that was passed, pandas for an RfmTable.
     draw : ndarray of int, shape (paths,)
         Which posterior draw, of those used, each path has.
     customer_id : ndarray, shape (N,)
@@ -49,7 +50,7 @@ class FuturePaths:
         Discounted value x margin.
     """
 
-    purchases: pd.DataFrame
+    purchases: Any
     draw: npt.NDArray[np.int64]
     customer_id: npt.NDArray[np.generic]
     counts: npt.NDArray[np.int64] = field(repr=False)
@@ -61,11 +62,17 @@ class FuturePaths:
             f"{len(self.purchases):,} purchases>"
         )
 
-    def totals(self) -> pd.DataFrame:
-        """Buyers, purchases and value of all customers together, one row per path."""
+    def totals(self) -> Any:
+        """Buyers, purchases and value of all customers together, one row per path.
+
+        Returns
+        -------
+        DataFrame or Table
+            Of the kind of ``purchases``.
+        """
         import pandas as pd
 
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "path": np.arange(len(self.draw)),
                 "buyers": (self.counts > 0).sum(axis=0),
@@ -73,10 +80,11 @@ class FuturePaths:
                 "value": self.values.sum(axis=0),
             }
         )
+        return frames.like(self.purchases, table)
 
 
 def simulate_future(
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     posterior: CLVPosterior,
     horizon: Horizon = "365D",
     *,
@@ -96,7 +104,7 @@ def simulate_future(
 
     Parameters
     ----------
-    rfm : RfmTable or DataFrame
+    rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value.
     posterior : CLVPosterior
         Of purchases and spend.
@@ -118,6 +126,7 @@ def simulate_future(
     Returns
     -------
     FuturePaths
+        Every purchase of every path.
 
     Raises
     ------
@@ -126,10 +135,10 @@ def simulate_future(
         than 5e7 purchases or cells: ``count_distribution``, ``value_distribution`` and
         ``portfolio`` know the distributions of larger bases.
     """
-    if paths != int(paths) or paths < 1:
-        raise DomainError(f"paths={paths!r} must be a whole number >= 1.")
+    paths, draws = check_whole("paths", paths), check_whole("draws", draws)
+    rfm = frames.eager(rfm)
     columns, m_bar, future, paired = posterior.prepared(
-        rfm, horizon, discount_rate, discounting, 0.9, min(draws, int(paths))
+        rfm, horizon, discount_rate, discounting, 0.9, min(draws, paths)
     )
     check_finite(future.horizon)
     m_bar = np.where(columns.x == 0, 0.0, m_bar)
@@ -137,8 +146,8 @@ def simulate_future(
     bought = Predictor(paired, future, wanted="none")(*who).columns["expected_purchases"]
     _check_size(paths * max(float(len(columns)), float(bought.sum())), paths)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
-    run = _Run(columns, m_bar, paired, outcomes, threads or available_cores())
-    return run.paths(int(paths), future.margin)
+    run = _Run(rfm, columns, m_bar, paired, outcomes, threads or available_cores())
+    return run.paths(paths, future.margin)
 
 
 def _check_size(cells: float, paths: int) -> None:
@@ -154,6 +163,7 @@ def _check_size(cells: float, paths: int) -> None:
 class _Run:
     """Customers, draws and options of one simulation."""
 
+    rfm: Any
     columns: RfmColumns
     m_bar: FloatArray
     draws: Draws
@@ -199,18 +209,18 @@ class _Run:
                 pass
         return out
 
-    def _table(
-        self, bought: npt.NDArray[np.int64], times: FloatArray, amounts: FloatArray
-    ) -> pd.DataFrame:
+    def _table(self, bought: npt.NDArray[np.int64], times: FloatArray, amounts: FloatArray) -> Any:
         import pandas as pd
 
         customers, paths = bought.shape
         each = bought.ravel()
-        return pd.DataFrame(
+        whose = np.repeat(np.arange(customers), bought.sum(axis=1))
+        table = pd.DataFrame(
             {
                 "path": np.repeat(np.tile(np.arange(paths), customers), each),
-                CUSTOMER_ID: np.repeat(self.columns.customer_id, bought.sum(axis=1)),
+                CUSTOMER_ID: self.columns.customer_id[whose],
                 "time": times,
                 "amount": amounts,
             }
         )
+        return frames.like(self.rfm, table, own={CUSTOMER_ID: whose})

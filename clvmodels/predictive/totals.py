@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels import frames
 from clvmodels.cores import available_cores
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
@@ -27,6 +28,8 @@ from clvmodels.schema import Discounting, FloatArray, Horizon, check_choice
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from clvmodels.frames import Frame
 
 TOTALS: Final = ("buyers", "alive", "purchases", "value")  # as predict.futures has them
 _MEAN_OF: Final = {"buyers": "p_purchase", "purchases": "expected_purchases", "value": "clv"}
@@ -50,18 +53,19 @@ class Portfolio:
 
     Attributes
     ----------
-    table : DataFrame
+    table : DataFrame or Table
         One row per segment, and a last one, "(whole)", of all customers (the only one
         without ``by``): the columns of ``by``, customers, and for each total its mean,
         ``_sd``, ``_lower`` and ``_upper``. The means of buyers, purchases and value are
         the sums over customers of ``predict``'s p_purchase, expected_purchases and clv.
+        Of the kind of frame that was passed, pandas for an RfmTable.
     interval : float
         Probability of the equal-tailed intervals.
     samples : ndarray, shape (rows of the table, 4, paths)
         The totals on every path: buyers, alive, purchases, value.
     """
 
-    table: pd.DataFrame
+    table: Any
     interval: float
     samples: FloatArray
 
@@ -81,11 +85,11 @@ class Portfolio:
         return f"<Portfolio, {self.interval:.0%} intervals>\n{self.table}"
 
     def _repr_html_(self) -> str:
-        return str(self.table.to_html(border=0))
+        return str(frames.to_pandas(self.table).to_html(border=0))
 
 
 def portfolio(
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     posterior: CLVPosterior,
     *,
     horizon: Horizon = "365D",
@@ -105,7 +109,7 @@ def portfolio(
 
     Parameters
     ----------
-    rfm : RfmTable or DataFrame
+    rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value.
     posterior : CLVPosterior
         Of purchases and spend.
@@ -123,6 +127,7 @@ def portfolio(
     Returns
     -------
     Portfolio
+        Totals of all and of each segment.
 
     Raises
     ------
@@ -130,6 +135,7 @@ def portfolio(
         As :meth:`CLVPosterior.predict`; the horizon is endless; ``by`` names no segment
         column; there are no customers.
     """
+    rfm = frames.eager(rfm)
     columns, m_bar, future, paired = posterior.prepared(
         rfm, horizon, discount_rate, discounting, interval, draws
     )
@@ -158,11 +164,11 @@ def portfolio(
     counts = np.bincount(group, minlength=len(labels))
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
     table = _table(texts, _with_whole(counts), means, samples, interval)
-    return Portfolio(table, interval, samples)
+    return Portfolio(frames.like(rfm, table), interval, samples)
 
 
 def _segments(
-    rfm: RfmTable | pd.DataFrame, by: str | Sequence[str] | None, customers: int
+    rfm: RfmTable | Frame, by: str | Sequence[str] | None, customers: int
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], npt.NDArray[np.int64]]:
     """Names of the segment columns, labels of the segments, and everybody's segment."""
     if by is None:

@@ -23,8 +23,7 @@ from clvmodels.predictive.base import check_probabilities
 from clvmodels.schema import Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
 Loop = Callable[[Chunk, Customers, Outcomes, FloatArray, FloatArray], None]
@@ -82,6 +81,7 @@ class ValueDistribution:
         Returns
         -------
         ndarray, shape (N,) or (K, N)
+            Of every customer, by probability where there are several.
         """
         wanted = check_probabilities(probability)
         out = np.empty((wanted.size, len(self)))
@@ -117,6 +117,13 @@ class ValueDistribution:
         """Probability integral transform, uniform where the model is right.
 
         Randomised where y is 0: P(value < y) + u P(value = y) with u uniform.
+
+        Parameters
+        ----------
+        y : array_like, shape (N,)
+            What customers really brought.
+        random_seed : int
+            Of u.
         """
         _, below, equal = self._scores(y)
         u = np.random.default_rng(random_seed).random(len(self))
@@ -147,7 +154,7 @@ class ValueDistribution:
 
 def value_distribution(
     posterior: CLVPosterior,
-    rfm: RfmTable | pd.DataFrame,
+    rfm: RfmTable | Frame,
     *,
     horizon: Horizon = "365D",
     discount_rate: float = 0.10,
@@ -163,7 +170,7 @@ def value_distribution(
     ----------
     posterior : CLVPosterior
         Of purchases and spend.
-    rfm : RfmTable or DataFrame
+    rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value.
     horizon, discount_rate, discounting, draws
         As in :meth:`CLVPosterior.predict`; the horizon is finite.

@@ -17,6 +17,7 @@ from clvmodels.reporting.text import render_text
 
 if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest
+    from clvmodels.frames import Frame
     from clvmodels.posterior import BetaGeoPosterior, CLVPosterior
     from clvmodels.rfm import RfmTable
 
@@ -97,7 +98,7 @@ def render(record: Report) -> RenderedReport:
 
 def report(
     posterior: CLVPosterior | BetaGeoPosterior,
-    rfm: RfmTable,
+    rfm: RfmTable | Frame,
     *,
     log: Any = None,
     backtest: Backtest | str | os.PathLike[str] | None = None,
@@ -110,7 +111,8 @@ def report(
     Parameters
     ----------
     posterior : CLVPosterior or BetaGeoPosterior
-    rfm : RfmTable
+        Of any method.
+    rfm : RfmTable or frame
         The customers that it was fitted to.
     log : optional
         The log of the table, for what a table cannot tell.

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
+from clvmodels.frames import like, to_pandas
 from clvmodels.ledger import Ledger, collect
 from clvmodels.rfm.periods import ordinal_of
 from clvmodels.rfm.summary import rfm_summary
@@ -28,10 +29,11 @@ class RfmSplit:
     ----------
     train : RfmTable
         Customers seen in the calibration period, to fit.
-    test : pandas.DataFrame
-        For the same customers in the same order: customer_id, test_frequency (periods
-        with a purchase), with amounts test_monetary_value (mean total of those periods,
-        0 where there is none), and test_T (length of the holdout in the table's unit).
+    test : DataFrame or Table
+        Of the kind of the log (of pandas for files and streams). For the same customers in
+        the same order: customer_id, test_frequency (periods with a purchase), with amounts
+        test_monetary_value (mean total of those periods, 0 where there is none), and
+        test_T (length of the holdout in the table's unit).
     new_customers : int
         Customers first seen in the holdout, who are left out of both.
     test_audit : Audit
@@ -39,19 +41,19 @@ class RfmSplit:
     """
 
     train: RfmTable
-    test: pd.DataFrame = field(repr=False)
+    test: Any = field(repr=False)
     new_customers: int
     test_audit: Audit = field(repr=False)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Both parts in one frame, as pymc-marketing's rfm_train_test_split returns them.
+        """Both parts in one pandas frame, as pymc-marketing's rfm_train_test_split has them.
 
         first_value and segment columns stay in ``train``.
         """
         names = [CUSTOMER_ID, FREQUENCY, RECENCY, T]
         names += [MONETARY_VALUE] if self.train.has_money else []
         left = self.train.to_pandas()[names]
-        return left.merge(self.test, on=CUSTOMER_ID, how="left", validate="one_to_one")
+        return left.merge(to_pandas(self.test), on=CUSTOMER_ID, how="left", validate="one_to_one")
 
 
 def rfm_train_test_split(
@@ -79,8 +81,8 @@ def rfm_train_test_split(
         As in `rfm_summary`.
     train_period_end : str, date or Period
         Last calibration period, as a whole: with days, a purchase in the evening of that
-        day belongs to the calibration. (pymc-marketing cuts at the moment given, midnight
-        for a date, and so counts that day's purchases in the holdout.)
+        day belongs to the calibration. pymc-marketing cuts at the moment given, midnight
+        for a date, and so counts that day's purchases in the holdout.
     test_period_end : str, date or Period, optional
         Last holdout period; by default that of the last readable date in the log.
     time_unit, time_scaler, refunds, zero_amounts, duplicates, segment_cols, id_map, margin
@@ -96,9 +98,9 @@ def rfm_train_test_split(
     SchemaError
         As `rfm_summary`, or the holdout is empty.
     """
-    source = replayable(source)
+    log = replayable(source)
     train = rfm_summary(
-        source,
+        log,
         customer_id_col=customer_id_col,
         datetime_col=datetime_col,
         monetary_value_col=monetary_value_col,
@@ -123,16 +125,16 @@ def rfm_train_test_split(
                 f"train_period_end={train_period_end!r}: pass a later one."
             )
     options = replace(train.options, after=start, end=end, segment_cols=())
-    ledger = collect(source, options, id_map)
+    ledger = collect(log, options, id_map)
     if not ledger.audit.periods or ledger.last is None:
         raise SchemaError(
-            f"no purchase lies after train_period_end={train_period_end!r}"
+            f"No purchase lies after train_period_end={train_period_end!r}"
             + ("" if test_period_end is None else f" and up to {test_period_end!r}")
             + ": move the end of the calibration back."
         )
     length = ((ledger.last if end is None else end) - start) / train.time_scaler
     test, known = _holdout(train, ledger, length)
-    return RfmSplit(train, test, ledger.audit.customers - known, ledger.audit)
+    return RfmSplit(train, like(source, test), ledger.audit.customers - known, ledger.audit)
 
 
 def _holdout(train: RfmTable, ledger: Ledger, length: float) -> tuple[pd.DataFrame, int]:

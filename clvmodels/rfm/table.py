@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.frames import Frame, to_pandas, to_polars
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import PERIOD_FREQUENCY, ordinal_of, start_of
@@ -31,6 +32,9 @@ from clvmodels.schema import (
 )
 from clvmodels.transactions import LogOptions
 
+if TYPE_CHECKING:
+    import polars as pl
+
 FORMAT_VERSION: Final = 1
 METADATA_KEY: Final = b"clvmodels.rfm"
 _POLICIES: Final = (
@@ -45,7 +49,7 @@ _POLICIES: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RfmTable:
-    """One row per customer, sorted by customer_id; made by `rfm_summary` or `from_pandas`.
+    """One row per customer, sorted by customer_id; made by `rfm_summary` or `from_frame`.
 
     Parameters
     ----------
@@ -113,6 +117,10 @@ class RfmTable:
         """Return the columns as a DataFrame, the caller's own copy."""
         frame: pd.DataFrame = self.table.to_pandas()
         return frame
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the columns as a polars DataFrame; polars must be installed."""
+        return to_polars(self.table)
 
     # --- files ---
 
@@ -209,29 +217,30 @@ class RfmTable:
             )
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise SchemaError(
-                f"the clvmodels metadata of {str(path)!r} is damaged ({error!r}): summarise the "
+                f"The clvmodels metadata of {str(path)!r} is damaged ({error!r}): summarise the "
                 "log again with rfm_summary."
             ) from error
 
     # --- frames ---
 
     @classmethod
-    def from_pandas(
+    def from_frame(
         cls,
-        frame: pd.DataFrame,
+        frame: Frame,
         *,
         time_unit: TimeUnit = "D",
         time_scaler: float = 1,
         observation_end: Any = None,
         margin: float = 1.0,
     ) -> RfmTable:
-        """Take customers that were summarised elsewhere.
+        """Take customers that were summarised elsewhere; `from_pandas` is the same.
 
         Parameters
         ----------
-        frame : pandas.DataFrame
-            customer_id, frequency, recency, T, optionally monetary_value (may be missing
-            where frequency is 0) and first_value; further columns become segments.
+        frame : DataFrame or Table
+            Of pandas, polars (lazy ones too) or pyarrow, with customer_id, frequency,
+            recency, T, optionally monetary_value (may be missing where frequency is 0)
+            and first_value; further columns become segments.
         time_unit, time_scaler : str, float
             The unit of recency and T: ``time_scaler`` periods of ``time_unit``.
         observation_end : date-like, optional
@@ -246,7 +255,7 @@ class RfmTable:
             their number and the first of them.
         """
         scale = TimeScale(time_unit, time_scaler)
-        table = validated(frame)
+        table = validated(to_pandas(frame))
         known = {CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE}
         return cls(
             table=table,
@@ -259,6 +268,8 @@ class RfmTable:
             margin=check_margin(margin),
             segment_cols=tuple(name for name in table.column_names if name not in known),
         )
+
+    from_pandas = from_frame
 
     # --- later logs ---
 
@@ -297,7 +308,7 @@ class RfmTable:
         options, end = self._for_update()
         if self.has_id_map and id_map is None:
             raise SchemaError(
-                "this table was made with an id_map: pass it to update as well (or {} if the "
+                "This table was made with an id_map: pass it to update as well (or {} if the "
                 "new log has customers' own ids)."
             )
         new_end = None
@@ -317,7 +328,7 @@ class RfmTable:
     def _for_update(self) -> tuple[LogOptions, int]:
         if self.options is None or self.audit is None or self.observation_end is None:
             raise SchemaError(
-                "only a table made by rfm_summary can be updated: this one does not know the "
+                "Only a table made by rfm_summary can be updated: this one does not know the "
                 "columns of its log and its observation end."
             )
         return self.options, ordinal_of(self.observation_end, self.scale)
@@ -410,7 +421,7 @@ def _same_types(new: pa.Table, old: pa.Table) -> pa.Table:
     found = new.schema.field(CUSTOMER_ID).type
     if pa.types.is_string(ids) != pa.types.is_string(found):
         raise SchemaError(
-            f"the new log's customer ids are {found}, the table's are {ids}: convert the new "
+            f"The new log's customer ids are {found}, the table's are {ids}: convert the new "
             "log's column."
         )
     return new.select(old.column_names).cast(old.schema)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import glob
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.transactions.options import LogOptions
 
@@ -139,7 +139,7 @@ def _expand(path: str) -> str:
     if Path(path).is_dir():
         path = str(Path(path) / "**" / "*.parquet")
     if not Path(path).exists() and not glob.glob(path, recursive=True):
-        raise SchemaError(f"no file is found at {path!r}: check the path or the pattern.")
+        raise SchemaError(f"No file is found at {path!r}: check the path or the pattern.")
     return path
 
 
@@ -147,7 +147,7 @@ def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     paths = [_expand(path) for path in paths]
     kinds = {_file_kind(path) for path in paths}
     if len(kinds) > 1:
-        raise SchemaError("the paths mix Parquet and CSV: pass files of one kind at a time.")
+        raise SchemaError("The paths mix Parquet and CSV: pass files of one kind at a time.")
     if kinds == {"csv"}:
         return _open_csv(paths, options, backend)
     table = backend.read_parquet(paths, table_name=_LOG)
@@ -190,20 +190,19 @@ def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
     SchemaError
         The source is unknown, or a column mixes types.
     """
-    if isinstance(source, pd.DataFrame):
+    source = frames.eager(source)
+    kind = frames.kind_of(source)
+    if kind == "pandas":
         return _from_pandas(_narrow_pandas(source, options))
-    polars = sys.modules.get("polars")
-    if polars is not None and isinstance(source, polars.LazyFrame):
-        source = source.collect()
-    if polars is not None and isinstance(source, polars.DataFrame):
+    if kind == "polars":
         return source.to_arrow()
-    if isinstance(source, pa.Table | pa.RecordBatch | pa.RecordBatchReader):
-        return pa.Table.from_batches([source]) if isinstance(source, pa.RecordBatch) else source
+    if kind == "pyarrow" or isinstance(source, pa.RecordBatchReader):
+        return source
     if type(source).__module__.startswith("pyarrow._dataset"):
         return source
     if isinstance(source, Mapping):
         return _from_pandas(pd.DataFrame(source))
-    raise SchemaError(f"a log cannot be a {type(source).__name__}: pass {_SOURCES}.")
+    raise SchemaError(f"A log cannot be a {type(source).__name__}: pass {_SOURCES}.")
 
 
 def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFrame:
@@ -213,7 +212,7 @@ def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFr
     check_columns([str(name) for name in frame.columns], options)
     if frame.columns.has_duplicates:
         twice = str(frame.columns[frame.columns.duplicated()][0])
-        raise SchemaError(f"the log has two columns named {twice!r}: rename one of them.")
+        raise SchemaError(f"The log has two columns named {twice!r}: rename one of them.")
     if options.duplicates == "drop":
         return frame
     return frame[list(dict.fromkeys(options.columns))]
@@ -236,7 +235,7 @@ def _arrow_column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
         column = pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise SchemaError(
-            f"column {series.name!r} holds values of several types or of a type without an "
+            f"Column {series.name!r} holds values of several types or of a type without an "
             f"Arrow equivalent ({error}): convert it to one type, for instance with .astype(str)."
         ) from error
     return column
@@ -328,5 +327,5 @@ def _check_types(log: OpenLog) -> None:
 
 
 def replayable(source: Any) -> Any:
-    """Return a source that can be read twice: a stream is read into memory."""
-    return source.read_all() if isinstance(source, pa.RecordBatchReader) else source
+    """Return a source that can be read twice: a stream or a lazy frame is read into memory."""
+    return source.read_all() if isinstance(source, pa.RecordBatchReader) else frames.eager(source)
