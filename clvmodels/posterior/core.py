@@ -13,14 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from clvmodels.errors import DomainError
-from clvmodels.histories import RfmColumns
+from clvmodels.errors import DomainError, one_line
 from clvmodels.posterior.metadata import Metadata
-from clvmodels.schema import FloatArray, TimeScale, TimeUnit
+from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from clvmodels.frames import Frame
+    from clvmodels.rfm import RfmTable
 
 MAX_CELLS: Final = 2e8
 SAMPLE_DIMS: Final = ("chain", "draw")
@@ -43,6 +46,8 @@ class Posterior:
     metadata: Metadata
 
     parameters: ClassVar[tuple[str, ...]]
+    # What the likelihood is of, by pymc-marketing's name.
+    observed: ClassVar[str]
 
     @property
     def verdict(self) -> Verdict:
@@ -76,6 +81,7 @@ class Posterior:
         Returns
         -------
         mapping of str to ndarray, shape (count,)
+            By parameter.
         """
         chosen = evenly_spaced(self.draws_total, count)
         group = self.tree["posterior"]
@@ -107,6 +113,89 @@ class Posterior:
         if self.metadata.method == "laplace":
             frame["importance_ess"] = float(self.tree["sample_stats"]["importance_ess"])
         return frame
+
+    def log_likelihood(
+        self, rfm: RfmTable | Frame, *, customers: int = 20_000, random_seed: int = 0
+    ) -> xr.DataArray:
+        """Log-likelihood of every customer's data under every draw.
+
+        Of a larger base a simple random sample is taken, without replacement. With
+        n of N customers and ArviZ's ``elpd``, ``se`` and ``p`` of the sample, those of
+        the whole base are N / n elpd, sqrt(N / n) se and N / n p; the sampling itself
+        adds a standard error of N / n se sqrt(1 - n / N). Models are compared on the same
+        customers: the same table and seed give the same sample.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame
+            The base that was fitted, in this posterior's unit of time.
+        customers : int
+            The most to take.
+        random_seed : int
+            Of the sample.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, customer_id)
+            Attributes: ``customers`` n, ``customers_of_base`` N, ``without_term``
+            customers that the likelihood does not see (spend: those without a repeat
+            purchase of positive value), and ``random_seed``.
+
+        Raises
+        ------
+        SchemaError, TimeUnitError
+            The table is not of the right form or unit.
+        DomainError
+            Nobody has anything to contribute, or draws x customers are too many cells.
+        """
+        terms = self._likelihood(rfm)
+        rows = terms.sample(customers, random_seed)
+        if not len(rows):
+            raise DomainError("No customer of this table has a term in the likelihood.")
+        self._check_cells(len(rows))
+        values = terms.evaluate(rows, self.draws())
+        return self._labelled(values, terms.customer_id[rows], "log_likelihood").assign_attrs(
+            customers=len(rows),
+            customers_of_base=len(terms.rows),
+            without_term=len(terms.customer_id) - len(terms.rows),
+            random_seed=random_seed,
+        )
+
+    def to_datatree(
+        self,
+        rfm: RfmTable | Frame | None = None,
+        *,
+        customers: int = 20_000,
+        random_seed: int = 0,
+    ) -> xr.DataTree:
+        """Return ArviZ's tree; with a table, the pointwise log-likelihood too.
+
+        ``az.loo`` and ``az.compare`` need that group; all else works on ``tree``. ArviZ's
+        ``loo_subsample`` wants the draws of all customers and so does not help with a
+        base too large for them: :meth:`log_likelihood` says how a sample is taken and
+        how its figures are scaled up.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame, optional
+            The base that was fitted.
+        customers, random_seed
+            As in :meth:`log_likelihood`.
+
+        Returns
+        -------
+        DataTree
+            A copy: groups posterior, sample_stats and, with a table, log_likelihood.
+        """
+        tree: xr.DataTree = self.tree.copy()
+        if rfm is not None:
+            values = self.log_likelihood(rfm, customers=customers, random_seed=random_seed)
+            group = values.to_dataset(name=self.observed).assign_attrs(values.attrs)
+            tree["log_likelihood"] = xr.DataTree(group)
+        return tree
+
+    def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
+        raise NotImplementedError
 
     def fingerprint(self) -> str:
         """SHA-256 of the draws and their unit: what predictions depend on."""
@@ -144,17 +233,19 @@ class Posterior:
             Metadata(model=model, scale=TimeScale(time_unit, time_scaler)),
         )
 
-    def _labelled(self, values: FloatArray, columns: RfmColumns, name: str) -> xr.DataArray:
+    def _labelled(
+        self, values: FloatArray, customer_id: npt.NDArray[np.generic], name: str
+    ) -> xr.DataArray:
         """(draws, customers) -> (chain, draw, customer_id)."""
         group = self.tree["posterior"]
-        shape = (group.sizes["chain"], group.sizes["draw"], len(columns))
+        shape = (group.sizes["chain"], group.sizes["draw"], len(customer_id))
         return xr.DataArray(
             values.reshape(shape),
             dims=(*SAMPLE_DIMS, "customer_id"),
             coords={
                 "chain": group["chain"].to_numpy(),
                 "draw": group["draw"].to_numpy(),
-                "customer_id": columns.customer_id,
+                "customer_id": customer_id,
             },
             name=name,
         )
@@ -174,24 +265,23 @@ class Posterior:
         )
 
     def _repr_html_(self) -> str:
-        table = self.summary().round(4).to_html(border=0)
+        table = self.summary().to_html(border=0, float_format=lambda v: f"{v:,.4g}")
         return f"<div><p>{html.escape(repr(self))}</p>{table}</div>"
 
 
 def evenly_spaced(total: int, count: int | None) -> npt.NDArray[np.int64]:
     """Positions of ``count`` evenly spaced draws out of ``total``."""
-    if count is not None and (count < 1 or count != int(count)):
-        raise DomainError(f"draws={count!r} must be a whole number >= 1.")
-    if count is None or count >= total:
+    wanted = total if count is None else check_whole("draws", count)
+    if wanted >= total:
         return np.arange(total)
-    return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
+    return ((np.arange(wanted) + 0.5) * total / wanted).astype(np.int64)
 
 
 def _draw_vector(name: str, values: npt.ArrayLike) -> FloatArray:
     try:
         vector = np.atleast_1d(np.asarray(values, dtype=np.float64))
     except (TypeError, ValueError) as error:
-        raise DomainError(f"Draws of {name} must be numbers: {error}") from error
+        raise DomainError(f"Draws of {name} must be numbers ({one_line(error)}).") from error
     if vector.ndim != 1 or not len(vector):
         raise DomainError(f"Draws of {name} must be a number or a 1-D array, not empty.")
     if not (np.isfinite(vector) & (vector > 0)).all():

@@ -13,6 +13,7 @@ from clvmodels.formulas import bgnbd, mbgnbd
 from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, Horizon, TimeUnit
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class PurchasePosterior(Posterior):
     """
 
     parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
+    observed: ClassVar[str] = "recency_frequency"
     formulas: ClassVar[PurchaseFormulas]
     model: ClassVar[str]
 
@@ -77,7 +79,7 @@ class PurchasePosterior(Posterior):
         """
         columns, kinds, inverse = self._distinct(data)
         values = self.formulas.p_alive(*kinds, **self._columns_of_draws())
-        return self._labelled(values[:, inverse], columns, "probability_alive")
+        return self._labelled(values[:, inverse], columns.customer_id, "probability_alive")
 
     def probability_of_purchase(self, data: RfmTable | Frame, *, future_t: Horizon) -> xr.DataArray:
         """Probability of at least one purchase within the horizon.
@@ -97,7 +99,7 @@ class PurchasePosterior(Posterior):
         columns, kinds, inverse = self._distinct(data)
         horizon = self.scale.horizon(future_t)
         values = self.formulas.p_purchase(*kinds, horizon, **self._columns_of_draws())
-        return self._labelled(values[:, inverse], columns, "probability_of_purchase")
+        return self._labelled(values[:, inverse], columns.customer_id, "probability_of_purchase")
 
     def expected_purchases(self, data: RfmTable | Frame, *, future_t: Horizon) -> xr.DataArray:
         """Expected number of purchases within the horizon.
@@ -117,7 +119,7 @@ class PurchasePosterior(Posterior):
         columns, kinds, inverse = self._distinct(data)
         horizon = self.scale.horizon(future_t)
         values = self.formulas.expected_purchases(*kinds, horizon, **self._columns_of_draws())
-        return self._labelled(values[:, inverse], columns, "expected_purchases")
+        return self._labelled(values[:, inverse], columns.customer_id, "expected_purchases")
 
     def expected_purchases_new_customer(self, *, t: Horizon | npt.ArrayLike = None) -> xr.DataArray:
         """Expected number of repeat purchases of a new customer within t.
@@ -155,6 +157,12 @@ class PurchasePosterior(Posterior):
             name="expected_purchases_new_customer",
         )
         return result.isel(t=0, drop=True) if scalar else result
+
+    def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
+        columns = rfm_columns(rfm, scale=self.scale)
+        data = (columns.x, columns.t_x, columns.T)
+        rows = np.arange(len(columns))
+        return LikelihoodTerms(columns.customer_id, rows, data, self.formulas.log_likelihood)
 
     def _columns_of_draws(self) -> dict[str, FloatArray]:
         return {name: values[:, None] for name, values in self.draws().items()}

@@ -12,6 +12,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class GammaGammaPosterior(Posterior):
     """
 
     parameters: ClassVar[tuple[str, ...]] = ("p", "q", "v")
+    observed: ClassVar[str] = "monetary_value"
 
     @classmethod
     def from_draws(cls, *, p: npt.ArrayLike, q: npt.ArrayLike, v: npt.ArrayLike) -> Self:
@@ -77,7 +79,14 @@ class GammaGammaPosterior(Posterior):
         first, inverse = distinct_rows(columns.x, m_bar)
         draws = {name: values[:, None] for name, values in self.draws().items()}
         values = gamma_gamma.expected_spend(columns.x[first], m_bar[first], **draws)
-        return self._labelled(values[:, inverse], columns, "expected_spend")
+        return self._labelled(values[:, inverse], columns.customer_id, "expected_spend")
+
+    def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
+        columns = rfm_columns(rfm, money=True)
+        m_bar = checked_spend(columns)
+        rows = np.flatnonzero((columns.x > 0) & (m_bar > 0))
+        formula = gamma_gamma.log_likelihood
+        return LikelihoodTerms(columns.customer_id, rows, (columns.x, m_bar), formula)
 
 
 def checked_spend(columns: RfmColumns) -> FloatArray:

@@ -1,0 +1,86 @@
+"""Log-likelihood of single customers, for ArviZ's leave-one-out cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.histories import IntArray, distinct_rows
+from clvmodels.schema import FloatArray, check_whole
+
+# Cells of the formula that are in memory at once, besides the result.
+_BLOCK: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodTerms:
+    """What the likelihood of a base is a sum of.
+
+    Attributes
+    ----------
+    customer_id : ndarray, shape (N,)
+        All customers of the table.
+    rows : ndarray of int, shape (M,)
+        Positions of those who carry a term.
+    arguments : tuple of ndarray, each shape (N,)
+        Data of the customers, in the order in which the formula takes them.
+    formula : callable
+        Of these arguments and, by name, the parameters; broadcasts.
+    """
+
+    customer_id: npt.NDArray[np.generic]
+    rows: IntArray
+    arguments: tuple[FloatArray, ...]
+    formula: Callable[..., FloatArray]
+
+    def sample(self, customers: int, random_seed: int) -> IntArray:
+        """Positions of all who carry a term, or of a simple random sample of them.
+
+        Parameters
+        ----------
+        customers : int
+            At most so many, without replacement, in the table's order.
+        random_seed : int
+            Of the sample.
+        """
+        most = check_whole("customers", customers)
+        seed = check_whole("random_seed", random_seed, least=0)
+        if len(self.rows) <= most:
+            return self.rows
+        chosen = np.random.default_rng(seed).choice(len(self.rows), most, replace=False)
+        return self.rows[np.sort(chosen)]
+
+    def evaluate(self, rows: IntArray, draws: Mapping[str, FloatArray]) -> FloatArray:
+        """Log-likelihood of some customers under each draw.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+            Their positions.
+        draws : mapping of str to ndarray, shape (S,)
+            By parameter.
+
+        Returns
+        -------
+        ndarray, shape (S, n)
+            Computed once for customers who share a history.
+        """
+        columns = [one[rows] for one in self.arguments]
+        first, inverse = distinct_rows(*columns)
+        columns = [one[first] for one in columns]
+        parameters = {name: values[:, None] for name, values in draws.items()}
+        count = len(next(iter(draws.values())))
+        found = np.empty((count, len(rows)))
+        by_kind = np.argsort(inverse, kind="stable")
+        step = max(_BLOCK // count, 1)
+        for start in range(0, len(first), step):
+            block = slice(start, start + step)
+            values = self.formula(*(one[block] for one in columns), **parameters)
+            ends = np.searchsorted(inverse[by_kind], [start, start + step])
+            sharing = by_kind[slice(*ends)]
+            found[:, sharing] = values[:, inverse[sharing] - start]
+        return found
