@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args, overload
 
 import numpy as np
 
+from clvmodels import frames
 from clvmodels.economics.base import (
     Base,
     LogColumns,
@@ -42,34 +43,31 @@ if TYPE_CHECKING:
 __all__ = ["SimpleClv", "simple_clv", "simple_clv_per_customer"]
 
 
+class SimpleOptions(LogColumns, total=False):
+    """Keyword arguments of `simple_clv_per_customer`."""
+
+    log: Any
+    silence: float | None
+    horizon: Horizon
+    discount_rate: float
+    discounting: Discounting
+    id_map: Any
+
+
 @overload
-def simple_clv(
-    source: Any,
-    *,
-    by: None = None,
-    log: Any = None,
-    silence: float | None = None,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    id_map: Any = None,
-    **columns: Unpack[LogColumns],
-) -> SimpleClv: ...
+def simple_clv(source: Any, *, by: None = None, **options: Unpack[SimpleOptions]) -> SimpleClv: ...
 
 
 @overload
 def simple_clv(
-    source: Any,
-    *,
-    by: str | Sequence[str],
-    log: Any = None,
-    silence: float | None = None,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    id_map: Any = None,
-    **columns: Unpack[LogColumns],
+    source: RfmTable | pd.DataFrame, *, by: str | Sequence[str], **options: Unpack[SimpleOptions]
 ) -> pd.DataFrame: ...
+
+
+@overload
+def simple_clv(
+    source: Any, *, by: str | Sequence[str], **options: Unpack[SimpleOptions]
+) -> Any: ...
 
 
 def simple_clv(
@@ -83,7 +81,7 @@ def simple_clv(
     discounting: Discounting = "continuous",
     id_map: Any = None,
     **columns: Unpack[LogColumns],
-) -> SimpleClv | pd.DataFrame:
+) -> Any:
     """Mean order value x orders per customer-year x margin x years retained.
 
     Every customer of the base counts alike: neither how long they have been silent nor
@@ -119,13 +117,13 @@ def simple_clv(
 
     Returns
     -------
-    SimpleClv or DataFrame
-        Inputs and results. With ``by`` one row per group, "(none)" for customers
-        without a value, and a last one, "(whole)": the group's names as text, the
-        attributes of SimpleClv, and a ``note`` that says why what is missing is not
-        available. Customers, orders, revenue, time and lost
-        customers of the groups add up to the whole; values do not, since each group has
-        its own inputs.
+    SimpleClv, or with ``by`` DataFrame or Table
+        Inputs and results. With ``by`` a frame of the kind of the log (pandas for an
+        RfmTable and for files): one row per group, "(none)" for customers without a value,
+        and a last one, "(whole)": the group's names as text, the attributes of SimpleClv,
+        and a ``note`` that says why what is missing is not available. Customers, orders,
+        revenue, time and lost customers of the groups add up to the whole; values do not,
+        since each group has its own inputs.
 
     Raises
     ------
@@ -142,7 +140,19 @@ def simple_clv(
     base = base_of(rfm)
     segments = None if by is None else segments_of(rfm, names)
     terms = _terms(rfm, log, silence, id_map, horizon, discount_rate, discounting)
-    return evaluate(base, terms) if segments is None else _by_segment(base, segments, terms)
+    if segments is None:
+        return evaluate(base, terms)
+    return frames.like(source, _by_segment(base, segments, terms))
+
+
+@overload
+def simple_clv_per_customer(
+    source: RfmTable | pd.DataFrame, **options: Unpack[SimpleOptions]
+) -> pd.DataFrame: ...
+
+
+@overload
+def simple_clv_per_customer(source: Any, **options: Unpack[SimpleOptions]) -> Any: ...
 
 
 def simple_clv_per_customer(
@@ -155,7 +165,7 @@ def simple_clv_per_customer(
     discounting: Discounting = "continuous",
     id_map: Any = None,
     **columns: Unpack[LogColumns],
-) -> pd.DataFrame:
+) -> Any:
     """The simple formula with each customer's own order value and frequency.
 
     Own mean order value x own orders per year x margin x the base's years retained: all
@@ -170,8 +180,9 @@ def simple_clv_per_customer(
 
     Returns
     -------
-    DataFrame
-        One row per customer in the table's order: customer_id, orders, order_value,
+    DataFrame or Table
+        Of the kind of the log (pandas for an RfmTable and for files). One row per customer
+        in the table's order: customer_id, orders, order_value,
         years (watched), orders_per_year, silent (days since the last purchase), lost,
         value (over the horizon), lifetime_value (over 1 / churn), note. Customers
         watched for no time have no frequency and no value, and a note that says so.
@@ -190,7 +201,7 @@ def simple_clv_per_customer(
     order_value, watched = base.revenue / base.orders, base.watched > 0
     per_year = np.divide(base.orders, base.years, out=np.full(len(base), np.nan), where=watched)
     earned = order_value * per_year
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             CUSTOMER_ID: rfm.table[CUSTOMER_ID].to_pandas(),
             "orders": base.orders.astype(np.int64),
@@ -204,6 +215,7 @@ def simple_clv_per_customer(
             "note": np.where(watched, "", NO_TIME),
         }
     )
+    return frames.like(source, table)
 
 
 def _over(earned: FloatArray, margin: float, years: float) -> FloatArray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, overload
 
 import numpy as np
 import pandas as pd
 
+from clvmodels import frames
 from clvmodels.economics.labels import WHOLE
 from clvmodels.economics.outlook import (
     GroupValues,
@@ -24,6 +25,7 @@ from clvmodels.rfm import RfmTable
 from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:
+    from clvmodels.frames import Frame, OtherFrame
     from clvmodels.posterior import CLVPosterior
 
 CLV: Final = "clv"
@@ -34,19 +36,36 @@ GONE: Final = "gone"
 DEFAULT_QUANTILES: Final = (0.5, 0.8, 0.95)
 
 
+class Cuts(TypedDict, total=False):
+    """Keyword arguments of `value_tiers`."""
+
+    quantiles: Sequence[float] | None
+    thresholds: Sequence[float] | None
+    labels: Sequence[str] | None
+
+
+@overload
+def value_tiers(scores: pd.DataFrame, **cuts: Unpack[Cuts]) -> pd.DataFrame: ...
+
+
+@overload
+def value_tiers(scores: OtherFrame, **cuts: Unpack[Cuts]) -> OtherFrame: ...
+
+
 def value_tiers(
-    scores: pd.DataFrame,
+    scores: Frame,
     *,
     quantiles: Sequence[float] | None = None,
     thresholds: Sequence[float] | None = None,
     labels: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> Any:
     """Put every customer into a tier by clv.
 
     Parameters
     ----------
-    scores : DataFrame
-        With customer_id and clv, such as `CLVPosterior.predict` gives.
+    scores : DataFrame or Table
+        Of pandas, polars or pyarrow, with customer_id and clv, such as
+        `CLVPosterior.predict` gives.
     quantiles : sequence of float, optional
         Shares of customers, counted from the least valuable, at which a new tier
         begins: (0.5, 0.8, 0.95), the default, makes a top tier of 5 % of the customers,
@@ -61,9 +80,10 @@ def value_tiers(
 
     Returns
     -------
-    DataFrame
-        customer_id, clv and tier (ordered categorical, the most valuable largest), with
-        the rows, order and index of ``scores``.
+    DataFrame or Table
+        customer_id, clv and tier, with the rows, order and index of ``scores``, and of its
+        kind. tier is an ordered categorical, the most valuable largest: in polars an Enum,
+        in Arrow an ordered dictionary.
 
     Raises
     ------
@@ -72,7 +92,8 @@ def value_tiers(
     DomainError
         Cuts are not increasing, or quantiles not between 0 and 1.
     """
-    ids, values = _checked_scores(scores)
+    given = frames.eager(scores)
+    ids, values = _checked_scores(frames.to_pandas(given, (CUSTOMER_ID, CLV)))
     cuts = _checked_cuts(quantiles, thresholds)
     if thresholds is not None:
         codes = np.searchsorted(cuts, values, side="right")
@@ -83,7 +104,8 @@ def value_tiers(
         codes = (place[:, None] < above).sum(axis=1)
     names = _checked_labels(labels, len(cuts) + 1)
     tiers = pd.Categorical([names[code] for code in codes], categories=names, ordered=True)
-    return pd.DataFrame({CUSTOMER_ID: ids, CLV: values, TIER: tiers}, index=scores.index)
+    table = pd.DataFrame({CUSTOMER_ID: ids, CLV: values, TIER: tiers}, index=ids.index)
+    return frames.like(given, table, own={CUSTOMER_ID: None})
 
 
 def tier_report(
@@ -142,21 +164,31 @@ def tier_report(
     return pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier)})
 
 
-def tier_movement(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+@overload
+def tier_movement(before: pd.DataFrame, after: Frame) -> pd.DataFrame: ...
+
+
+@overload
+def tier_movement(before: OtherFrame, after: Frame) -> OtherFrame: ...
+
+
+def tier_movement(before: Frame, after: Frame) -> Any:
     """Count who moved from which tier to which between two observation ends.
 
     Parameters
     ----------
-    before, after : DataFrame
-        With customer_id and tier, as `value_tiers` gives them; made with the same
-        thresholds they show who gained or lost value, with quantiles who overtook whom.
+    before, after : DataFrame or Table
+        Of pandas, polars or pyarrow, with customer_id and tier, as `value_tiers` gives
+        them; made with the same thresholds they show who gained or lost value, with
+        quantiles who overtook whom.
 
     Returns
     -------
-    DataFrame of int
-        A row for each tier before, the most valuable first, and "new" for customers of
-        ``after`` alone; a column for each tier after, and "gone" for those of ``before``
-        alone. All cells together are all customers.
+    DataFrame or Table, of int
+        Of the kind of ``before``. A row for each tier before, the most valuable first, and
+        "new" for customers of ``after`` alone; a column for each tier after, and "gone" for
+        those of ``before`` alone. All cells together are all customers. The tiers before
+        are the index in pandas, and in polars and Arrow the first column, "before".
 
     Raises
     ------
@@ -164,6 +196,7 @@ def tier_movement(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         A column is missing, a customer is there twice or without a tier, or a tier is
         called "new" or "gone".
     """
+    before = frames.eager(before)
     old, new = _tier_by_id(before, "before"), _tier_by_id(after, "after")
     both = pd.concat({"old": old.astype(object), "new": new.astype(object)}, axis=1)
     rows = [*_tiers_down(old), NEW]
@@ -172,7 +205,7 @@ def tier_movement(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         both["old"].where(both["old"].notna(), NEW), both["new"].where(both["new"].notna(), GONE)
     )
     counts = counts.reindex(index=rows, columns=columns, fill_value=0).astype("int64")
-    return counts.rename_axis(index="before", columns="after")
+    return frames.like(before, counts.rename_axis(index="before", columns="after"))
 
 
 def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
@@ -203,7 +236,8 @@ def _checked_scores(scores: pd.DataFrame) -> tuple[pd.Series[Any], FloatArray]:
             raise SchemaError(f"Scores lack {name!r}: pass what CLVPosterior.predict returns.")
     ids = scores[CUSTOMER_ID]
     if ids.duplicated().any():
-        raise SchemaError(f"Scores have customer_id={ids[ids.duplicated()].iloc[0]!r} twice.")
+        first = ids[ids.duplicated()].iloc[0]
+        raise SchemaError(f"Scores have customer_id={first!r} twice: keep one row per customer.")
     values = scores[CLV].to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~np.isfinite(values)
     if bad.any():
@@ -242,13 +276,16 @@ def _checked_labels(labels: Sequence[str] | None, count: int) -> list[str]:
     return names
 
 
-def _tier_by_id(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+def _tier_by_id(given: Frame, name: str) -> pd.Series[Any]:
+    frame = frames.to_pandas(given, (CUSTOMER_ID, TIER))
     for wanted in (CUSTOMER_ID, TIER):
         if wanted not in frame:
             raise SchemaError(f"{name} lacks {wanted!r}: pass what value_tiers returns.")
     ids, tiers = frame[CUSTOMER_ID], frame[TIER]
     if ids.duplicated().any() or tiers.isna().any():
-        raise SchemaError(f"{name} has a customer twice, or one without a tier.")
+        raise SchemaError(
+            f"{name} has a customer twice, or one without a tier: pass what value_tiers returns."
+        )
     if tiers.isin([NEW, GONE]).any():
         raise SchemaError(f"{name} has a tier called {NEW!r} or {GONE!r}: rename it.")
     return tiers.set_axis(ids)
