@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvmodels.errors import SchemaError
+from clvmodels.frames import to_pandas
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import T
@@ -106,7 +107,7 @@ def cohorts(rfm: RfmTable) -> pd.Series[Any]:
 def _coded(rfm: RfmTable, name: str) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Codes of a column, in the order of its values, and the text of each code."""
     if name in rfm.segment_cols:
-        values = rfm.table[name].to_pandas().astype(object)
+        values = to_pandas(rfm.table, [name])[name].astype(object)
     elif name == COHORT:
         values = cohorts(rfm)
     else:
