@@ -138,8 +138,9 @@ class Posterior:
         -------
         DataArray, dims (chain, draw, customer_id)
             Attributes: ``customers`` n, ``customers_of_base`` N, ``without_term``
-            customers that the likelihood does not see (spend: those without a repeat
-            purchase of positive value), and ``random_seed``.
+            customers left out since the likelihood does not see them (purchases: those
+            first seen at T = 0; spend: those without a repeat purchase of positive value), and
+            ``random_seed``.
 
         Raises
         ------

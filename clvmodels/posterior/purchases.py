@@ -161,7 +161,8 @@ class PurchasePosterior(Posterior):
     def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
         columns = rfm_columns(rfm, scale=self.scale)
         data = (columns.x, columns.t_x, columns.T)
-        rows = np.arange(len(columns))
+        # Who was watched for no time says nothing: a term of 0, whatever the draw.
+        rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
         return LikelihoodTerms(columns.customer_id, rows, data, self.formulas.log_likelihood)
 
     def _columns_of_draws(self) -> dict[str, FloatArray]:
