@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError
-from clvmodels.schema import FloatArray, check_choice
+from clvmodels.schema import FloatArray, check_choice, check_number, check_whole
 
 PurchaseModel = Literal["bgnbd", "mbgnbd"]
 ObservationTime = float | tuple[float, float] | npt.ArrayLike
@@ -80,10 +80,8 @@ class Population:
     model: PurchaseModel
 
     def __post_init__(self) -> None:
-        if self.n != int(self.n) or self.n < 0:
-            raise DomainError(f"n={self.n!r} must be a whole number of customers >= 0.")
-        if self.seed != int(self.seed) or self.seed < 0:
-            raise DomainError(f"seed={self.seed!r} must be a whole number >= 0.")
+        check_whole("n", self.n, least=0)
+        check_whole("seed", self.seed, least=0)
         for name in ("r", "alpha", "a", "b"):
             check_positive(name, getattr(self, name))
         check_choice("model", self.model, get_args(PurchaseModel))
@@ -231,5 +229,6 @@ def whole_periods(T: npt.ArrayLike, *, n: int, period: float | None) -> FloatArr
 
 
 def check_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
+    number = check_number(name, value)
+    if not (math.isfinite(number) and number > 0):
         raise DomainError(f"{name}={value!r} must be a finite number > 0.")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +157,7 @@ class Audit:
             return cls(**{**data, "left_out": left_out, "notes": tuple(data["notes"])})
         except (KeyError, TypeError) as error:
             raise SchemaError(
-                f"this is no audit of clvmodels ({error}): write it with Audit.to_dict()."
+                f"This is no audit of clvmodels ({one_line(error)}): write it with Audit.to_dict()."
             ) from error
 
     def merge(self, later: Audit, *, customers: int, periods: int) -> Audit:

@@ -11,7 +11,7 @@ from clvmodels.errors import DomainError
 from clvmodels.ledger import gap_quantile_of_log
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of
-from clvmodels.schema import FREQUENCY, RECENCY
+from clvmodels.schema import FREQUENCY, RECENCY, check_number
 
 __all__ = ["gap_quantile", "mean_gap_quantile"]
 
@@ -76,7 +76,7 @@ def mean_gap_quantile(rfm: RfmTable, share: float = 0.95) -> float:
 
 
 def _check_share(share: float) -> None:
-    if not 0 <= share <= 1:
+    if not 0 <= check_number("share", share) <= 1:
         raise DomainError(f"share={share!r} must lie between 0 and 1.")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames, schema
-from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.errors import DomainError, SchemaError, TimeUnitError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -320,7 +320,8 @@ def _require(names: Sequence[str], *, money: bool) -> None:
 
 def _missing_message(missing: list[str], found: tuple[str, ...]) -> str:
     there = f"; found {', '.join(found)}" if found else ""
-    hint = " Give rfm_summary a monetary_value_col." if schema.MONETARY_VALUE in missing else " Rename yours."
+    money = schema.MONETARY_VALUE in missing
+    hint = " Give rfm_summary a monetary_value_col." if money else " Rename yours."
     return f"The RFM table lacks {', '.join(missing)}{there}.{hint}"
 
 

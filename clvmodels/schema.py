@@ -74,7 +74,7 @@ class TimeScale:
             )
         scaler = check_number("time_scaler", self.time_scaler, TimeUnitError)
         if not (math.isfinite(scaler) and scaler > 0):
-            raise TimeUnitError(f"time_scaler={self.time_scaler!r} must be a positive number.")
+            raise TimeUnitError(f"time_scaler={shown(self.time_scaler)} must be a positive number.")
         object.__setattr__(self, "time_unit", unit)
         object.__setattr__(self, "time_scaler", scaler)
 
@@ -177,8 +177,8 @@ def check_number(name: str, value: object, error: type[ClvError] = DomainError) 
         raise error(f"{name}={shown(value)} must be a number.") from cause
 
 
-def check_whole(name: str, value: object) -> int:
-    """Return an argument as an int of at least 1.
+def check_whole(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
+    """Return an argument as an int, by default of at least 1.
 
     Raises
     ------
@@ -186,9 +186,19 @@ def check_whole(name: str, value: object) -> int:
         It is no such number.
     """
     number = check_number(name, value)
-    if not (number >= 1 and number.is_integer()):
-        raise DomainError(f"{name}={shown(value)} must be a whole number >= 1.")
+    if not (number >= least and number.is_integer()):
+        raise DomainError(f"{name}={shown(value)} must be a whole number >= {least}.")
+    if most is not None and number > most:
+        raise DomainError(f"{name}={shown(value)} must be at most {most:,}.")
     return int(number)
+
+
+def check_interval(interval: object) -> float:
+    """Return the probability of an equal-tailed interval as a float."""
+    value = check_number("interval", interval)
+    if not 0 < value < 1:
+        raise DomainError(f"interval={shown(interval)} must lie between 0 and 1, such as 0.9.")
+    return value
 
 
 def check_flag(name: str, value: object) -> bool:

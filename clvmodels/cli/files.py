@@ -144,4 +144,4 @@ def read_frame(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         return pd.read_csv(path)
     except (ValueError, OSError) as error:
-        raise SchemaError(f"{path} cannot be read: {error}") from error
+        raise SchemaError(f"{path} cannot be read: {one_line(error)}") from error

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from clvmodels.schema import check_choice
 from clvmodels.verdict import Check, Status
 
 SCHEMA_VERSION: Final = 1
@@ -259,13 +260,11 @@ class Report:
 
         Raises
         ------
-        KeyError
+        SchemaError
             There is none.
         """
-        for section in self.sections:
-            if section.key == key:
-                return section
-        raise KeyError(key)
+        keys = [section.key for section in self.sections]
+        return self.sections[keys.index(check_choice("section", key, tuple(keys)))]
 
     @property
     def figures(self) -> tuple[Figure, ...]:

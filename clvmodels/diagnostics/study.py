@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import frames
-from clvmodels.errors import ClvError, DomainError, SchemaError
+from clvmodels.errors import ClvError, SchemaError
 from clvmodels.histories import (
     PurchaseHistories,
     RfmColumns,
@@ -22,7 +22,14 @@ from clvmodels.histories import (
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.predict import Draws, Future, predict_rows
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, check_choice
+from clvmodels.schema import (
+    Discounting,
+    FloatArray,
+    Horizon,
+    TimeScale,
+    check_choice,
+    check_interval,
+)
 
 if TYPE_CHECKING:
     from clvmodels.evaluation.record import Backtest

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from clvmodels.errors import DomainError
+from clvmodels.schema import check_number
 
 __all__ = ["AcquisitionFunnel", "acquisition_funnel", "customer_acquisition_cost"]
 
@@ -135,10 +136,7 @@ def _cost_each(spend: float, count: float) -> float:
 
 
 def _amount(name: str, value: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise DomainError(f"{name}={value!r} must be a number: {error}.") from error
+    number = check_number(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise DomainError(f"{name}={value!r} must be a finite number >= 0.")
     return number

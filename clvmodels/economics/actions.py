@@ -21,6 +21,7 @@ from clvmodels.schema import (
     FloatArray,
     Horizon,
     T,
+    check_number,
 )
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _alive_at_last(posterior: CLVPosterior, rfm: RfmTable, outlook: Outlook) -> 
 
 
 def _check_shares(top: float, slipping_from: float, lost_from: float) -> None:
-    if not 0 < top <= 1:
+    if not 0 < check_number("top", top) <= 1:
         raise DomainError(f"top={top!r} must be a share of customers in (0, 1].")
     if not 0 < slipping_from < lost_from <= 1:
         raise DomainError(

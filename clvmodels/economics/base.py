@@ -21,6 +21,7 @@ from clvmodels.schema import (
     FloatArray,
     T,
     TimeUnit,
+    check_number,
 )
 from clvmodels.transactions import KeepDrop, Refunds, replayable
 
@@ -157,7 +158,7 @@ def silence_of(
 ) -> tuple[float, SilenceSource]:
     """Days without a purchase after which a customer counts as lost, and whence they are."""
     if silence is not None:
-        if not (math.isfinite(silence) and silence > 0):
+        if not (math.isfinite(check_number("silence", silence)) and silence > 0):
             raise DomainError(f"silence={silence!r} must be a number of days > 0.")
         return float(silence), "given"
     if log is None:

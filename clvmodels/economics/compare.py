@@ -20,9 +20,9 @@ from clvmodels.economics.outlook import (
     ratio,
 )
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.schema import Discounting, FloatArray, Horizon, check_whole
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -88,8 +88,7 @@ def compare_with_simple(
         No customers, or groups is no whole number >= 1; or as `simple_clv` and
         :meth:`CLVPosterior.predict`.
     """
-    if groups != int(groups) or groups < 1:
-        raise DomainError(f"groups={groups!r} must be a whole number >= 1.")
+    groups = check_whole("groups", groups)
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
     ids = customer_ids(check_base(rfm))
     really = None if actual is None else _by_customer(actual, ids)
@@ -160,12 +159,15 @@ def _by_customer(actual: Actual, ids: pd.Series[Any]) -> FloatArray:
     try:
         found = pd.Series(actual, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise SchemaError(f"actual must hold numbers: {error}") from error
+        raise SchemaError(f"actual must hold numbers ({one_line(error)}).") from error
     if found.index.has_duplicates:
         first = found.index[found.index.duplicated()].tolist()[0]
         raise SchemaError(f"actual has customer {first!r} twice: add up what customers spent.")
     if not np.isfinite(found).all():
-        raise SchemaError("actual has values that are missing or not finite.")
+        raise SchemaError(
+            "actual has values that are missing or not finite: leave these customers out, who "
+            "then count as 0."
+        )
     if not found.index.isin(ids).any():
         raise SchemaError(
             "actual has none of the table's customers: its index must hold customer_id, of the "

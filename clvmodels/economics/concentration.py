@@ -22,7 +22,7 @@ from clvmodels.economics.outlook import (
 from clvmodels.errors import DomainError
 from clvmodels.posterior import TotalValue, total_value
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.schema import Discounting, FloatArray, Horizon, check_number
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -217,7 +217,7 @@ def _past_shares(
 
 
 def _checked_share(share: float) -> float:
-    if not 0 < share <= 1:
+    if not 0 < check_number("shares", share) <= 1:
         raise DomainError(f"shares has {share!r}: a share of customers lies in (0, 1].")
     return float(share)
 

@@ -23,7 +23,7 @@ from clvmodels.economics.outlook import (
 from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import FREQUENCY, Discounting, FloatArray, Horizon
+from clvmodels.schema import FREQUENCY, Discounting, FloatArray, Horizon, check_number, shown
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -208,7 +208,7 @@ def _spend(
 def _by_segment(segments: Segments, given: Money, name: str) -> FloatArray:
     values = np.full(len(segments.labels), np.nan)
     if not isinstance(given, Mapping | pd.Series):
-        raise SchemaError(f"{name} must be a mapping from segment to money, found {given!r}.")
+        raise SchemaError(f"{name} must be a mapping from segment to money, found {shown(given)}.")
     for key, value in given.items():
         place = segments.find(key)
         if place is None:
@@ -221,9 +221,9 @@ def _by_segment(segments: Segments, given: Money, name: str) -> FloatArray:
 def _checked(name: str, key: Any, value: Any) -> float:
     """Return an amount >= 0, or NaN where there is none."""
     missing = value is None or value is pd.NA
-    amount = math.nan if missing else float(value)
+    where = name if key is None else f"{name} of {key!r}"
+    amount = math.nan if missing else check_number(where, value)
     if amount < 0 or math.isinf(amount):
-        where = name if key is None else f"{name} of {key!r}"
         raise DomainError(f"{where} is {value!r}: it must be an amount of money >= 0.")
     return amount
 

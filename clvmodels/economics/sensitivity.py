@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from clvmodels.economics.figures import SimpleClv
 from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.errors import DomainError
-from clvmodels.schema import check_choice
+from clvmodels.schema import check_choice, check_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,14 +75,14 @@ def simple_sensitivity(
     import pandas as pd
 
     check_choice("over", over, get_args(Over))
-    if not 0 < change < 1:
+    if not 0 < check_number("change", change) < 1:
         raise DomainError(f"change={change!r} must lie between 0 and 1: 0.01 is one percent.")
     start = inputs.inputs if isinstance(inputs, SimpleClv) else inputs
     value = _value(start, over)
     if not (math.isfinite(value) and value > 0):
         advice = "use over='horizon'" if over == "lifetime" else "use a finite horizon"
-        why = f"without churn: {advice}" if value > 0 else "so there is nothing to raise"
-        raise DomainError(f"Value over the {over} is {value:g} {why}.")
+        why = f" without churn: {advice}" if value > 0 else ", so there is nothing to raise"
+        raise DomainError(f"Value over the {over} is {value:g}{why}.")
     rows = [_row(start, name, change, over, value) for name in _LIMITS]
     table = pd.DataFrame(rows)
     # Rounding must not order inputs that count alike

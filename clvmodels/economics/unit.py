@@ -11,7 +11,7 @@ from clvmodels.economics.estimate import CustomerValue, Estimate, as_estimate
 from clvmodels.economics.outlook import check_base, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
-from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.schema import Discounting, FloatArray, Horizon, check_number
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -146,7 +146,7 @@ def highest_cac(ltv: CustomerValue, *, target_ratio: float = 1.0) -> Estimate:
     >>> highest_cac(75.0, target_ratio=3.0).mean
     25.0
     """
-    if not (math.isfinite(target_ratio) and target_ratio > 0):
+    if not (math.isfinite(check_number("target_ratio", target_ratio)) and target_ratio > 0):
         raise DomainError(f"target_ratio={target_ratio!r} must be a number > 0.")
     return as_estimate(ltv).times(1.0 / target_ratio)
 
@@ -183,20 +183,20 @@ def acquisition_budget(
     >>> acquisition_budget(75.0, customers=1_000, target_ratio=3.0).mean
     25000.0
     """
-    if not (math.isfinite(customers) and customers >= 0):
+    if not (math.isfinite(check_number("customers", customers)) and customers >= 0):
         raise DomainError(f"customers={customers!r} must be a finite number >= 0.")
     each = highest_cac(ltv, target_ratio=target_ratio)
     if math.isinf(each.mean):
-        raise DomainError("The value of a customer is infinite, and so has no budget.")
+        raise DomainError(
+            "The value of a customer is infinite, and so has no budget: give it a finite horizon, "
+            "or a discount rate above 0."
+        )
     return each.times(float(customers))
 
 
 def check_cost(cac: float | None) -> float:
     """Return a cost >= 0 as a float, NaN where it is not known."""
-    try:
-        cost = math.nan if cac is None else float(cac)
-    except (TypeError, ValueError) as error:
-        raise DomainError(f"cac={cac!r} must be an amount of money >= 0.") from error
+    cost = math.nan if cac is None else check_number("cac", cac)
     if cost < 0:
         raise DomainError(f"cac={cac!r} must be an amount of money >= 0.")
     return cost

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.rfm.periods import ordinal_of, start_of
-from clvmodels.schema import Horizon, TimeScale
+from clvmodels.schema import Horizon, TimeScale, check_whole
 
 IntArray = npt.NDArray[np.int64]
 MAX_ORIGINS: Final = 100
@@ -207,8 +207,7 @@ class Calendar:
         SchemaError, DomainError
             The log is too short for so many.
         """
-        if count != int(count) or not 1 <= count <= MAX_ORIGINS:
-            raise DomainError(f"origins={count!r} must be a whole number from 1 to {MAX_ORIGINS}.")
+        count = check_whole("origins", count, most=MAX_ORIGINS)
         first = int(self.periods.min())
         last = self.last
         if test_period_end is not None:
@@ -226,10 +225,10 @@ class Calendar:
         return [self._checked(Span(start, start + length)) for start in starts]
 
     def _checked(self, span: Span) -> Span:
-        self._check_train(span.train_end, f"the origin {self.date(span.train_end)}")
+        self._check_train(span.train_end, f"The origin {self.date(span.train_end)}")
         inside = (self.periods > span.train_end) & (self.periods <= span.test_end)
         if not inside.any():
             raise SchemaError(
-                self._no_holdout(span.train_end, f"the origin {self.date(span.train_end)}")
+                self._no_holdout(span.train_end, f"The origin {self.date(span.train_end)}")
             )
         return span

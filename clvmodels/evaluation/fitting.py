@@ -43,7 +43,10 @@ class Fitting:
         model = self.specification()
         fitted: Any = (model if rfm.has_money else model.purchases).fit(rfm, **options)
         if not isinstance(fitted, CLVPosterior | PurchasePosterior):
-            raise SchemaError(f"A backtest cannot use a {type(fitted).__name__}.")
+            raise SchemaError(
+                f"A backtest needs draws of purchases, found a {type(fitted).__name__}: pass "
+                "model='bgnbd', 'mbgnbd' or a CLVModel."
+            )
         return fitted
 
     def mode(self, rfm: RfmTable) -> tuple[FittedModel, str]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.evaluation.baselines import LABELS
 from clvmodels.evaluation.checks import worst
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
@@ -252,7 +252,7 @@ def load_backtest(folder: str | Path) -> Backtest:
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise SchemaError(
-            f"{folder} holds no whole backtest ({error}): write one with Backtest.save."
+            f"{folder} holds no whole backtest ({one_line(error)}): write one with Backtest.save."
         ) from error
 
 

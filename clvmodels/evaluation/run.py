@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import pandas as pd
 
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import SchemaError
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.dates import Span
 from clvmodels.evaluation.evaluated import Evaluated, Plan, evaluate, report_tables
@@ -20,6 +20,8 @@ from clvmodels.schema import (
     TimeUnit,
     annual_rate_to_delta,
     check_choice,
+    check_interval,
+    check_whole,
 )
 from clvmodels.transactions import KeepDrop, Refunds
 
@@ -212,10 +214,5 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
 def _checked(interval: float, discounting: str, discount_rate: float, bootstrap: int) -> float:
     check_choice("discounting", discounting, get_args(Discounting))
     annual_rate_to_delta(discount_rate)
-    if not 0 < interval < 1:
-        raise DomainError(f"interval={interval!r} must lie between 0 and 1, such as 0.9.")
-    if bootstrap != int(bootstrap) or not 0 <= bootstrap <= MAX_BOOTSTRAP:
-        raise DomainError(
-            f"bootstrap={bootstrap!r} must be a whole number of samples, 0 to {MAX_BOOTSTRAP:,}."
-        )
-    return float(interval)
+    check_whole("bootstrap", bootstrap, least=0, most=MAX_BOOTSTRAP)
+    return check_interval(interval)

@@ -147,7 +147,7 @@ def reading() -> Iterator[None]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         # A damaged file may end in an error of no kind.
         if isinstance(error, _unreadable()) or type(error) is _engine_error():
-            raise SchemaError(f"the log cannot be read: {one_line(error)}") from error
+            raise SchemaError(f"The log cannot be read: {one_line(error)}") from error
         raise
 
 
@@ -156,7 +156,7 @@ def empty_result(audit: Audit) -> SchemaError:
     left = ", ".join(f"{item.rows:,} {item.reason}" for item in audit.left_out if item.rows)
     unreadable = audit.rows_left_out(Reason.UNREADABLE_DATE)
     return SchemaError(
-        f"no purchase is left of the log: {audit.rows_read:,} rows read"
+        f"No purchase is left of the log: {audit.rows_read:,} rows read"
         + (f", of which {left}." if left else ".")
         + (
             " Dates as text must be ISO 8601 (2011-12-09, 20111209, 2011-12-09T08:26); parse "

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.schema import check_number, shown
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -156,13 +157,13 @@ def check_names(priors: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
     """Refuse what is no prior, and priors of parameters that the model does not have."""
     if not isinstance(priors, Mapping):
         raise SchemaError(
-            f"priors={priors!r} must be 'default', {PYMC_MARKETING!r}, or a mapping from parameter "
-            "names to pymc-extras priors."
+            f"priors={shown(priors)} must be 'default', {PYMC_MARKETING!r}, or a mapping from "
+            "parameter names to pymc-extras priors."
         )
     for name, prior in priors.items():
         if not hasattr(prior, "create_variable"):
             raise SchemaError(
-                f"The prior of {name} is {prior!r}: give a pymc-extras Prior, such as "
+                f"The prior of {name} is {shown(prior)}: give a pymc-extras Prior, such as "
                 "Prior('LogNormal', mu=0, sigma=1)."
             )
     unknown = sorted(set(priors) - set(allowed))
@@ -174,7 +175,7 @@ def check_names(priors: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
 
 def check_scale(name: str, value: float) -> float:
     """Return a scale as a float if it is positive and finite."""
-    scale = float(value)
+    scale = check_number(name, value)
     if not (math.isfinite(scale) and scale > 0):
         raise DomainError(f"{name}={value!r} must be a positive, finite number.")
     return scale

@@ -52,7 +52,10 @@ class PurchaseSpecification(Specification):
             direct = {"a", "b"} & set(self.priors)
             through = {"phi_dropout", "kappa_dropout"} & set(self.priors)
             if len(direct) == 1 or (direct and through):
-                raise SchemaError("Give priors of both a and b, or of phi_dropout, kappa_dropout.")
+                raise SchemaError(
+                    "Give priors of a and b, or of phi_dropout and kappa_dropout: not of a or b "
+                    "alone, and not of both pairs."
+                )
 
     def _peer_priors(self) -> dict[str, Prior]:
         return pymc_marketing_purchase_priors()

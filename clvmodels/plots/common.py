@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from clvmodels.errors import SchemaError
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequ
 
     Raises
     ------
-    ValueError
+    SchemaError
         Too few were given.
     """
     if axes is None:
@@ -107,5 +108,5 @@ def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequ
         return grid[:count]
     given = list(axes) if isinstance(axes, Iterable) else [axes]
     if len(given) < count:
-        raise ValueError(f"There are {count} panels: give as many axes, found {len(given)}.")
+        raise SchemaError(f"There are {count} panels: give as many axes, found {len(given)}.")
     return given[:count]

@@ -21,7 +21,7 @@ from clvmodels.predict.grouping import Groups, group_rows
 from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import Outcomes
 from clvmodels.predictive.base import row_keys
-from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon
+from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon, check_whole
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame

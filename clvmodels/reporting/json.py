@@ -15,7 +15,7 @@ from clvmodels.diagnostics.record import (
     Section,
     Table,
 )
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.verdict import Check
 
 
@@ -45,7 +45,8 @@ def from_json(text: str) -> Report:
         if isinstance(error, SchemaError):
             raise
         raise SchemaError(
-            f"This is no report of clvmodels ({error}): write it with 'clvmodels report --json'."
+            f"This is no report of clvmodels ({one_line(error)}): write it with "
+            "'clvmodels report --json'."
         ) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.ledger import tidy
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -31,7 +31,7 @@ def check_columns(table: pa.Table, segments: tuple[str, ...]) -> pa.Table:
     if missing:
         found = ", ".join(repr(name) for name in table.column_names)
         raise SchemaError(
-            f"column {missing[0]!r} is missing; found {found}. Rename yours to customer_id, "
+            f"Column {missing[0]!r} is missing; found {found}. Rename yours to customer_id, "
             "frequency, recency, T (and monetary_value)."
         )
     return table
@@ -69,7 +69,8 @@ def _to_float(column: pd.Series[Any]) -> FloatArray:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise SchemaError(
-            f"column {column.name!r} holds {column.dtype}, not numbers: convert it ({error})."
+            f"Column {column.name!r} holds {column.dtype}, not numbers: convert it "
+            f"({one_line(error)})."
         ) from error
 
 

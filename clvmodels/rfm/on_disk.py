@@ -206,8 +206,11 @@ def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, targ
         f"COPY ({backend.compile(rfm)}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, "
         f"KV_METADATA {{{quoted(METADATA_KEY.decode())}: {quoted(json.dumps(header))}}})"
     )
-    if pq.read_metadata(target).num_rows != audit.customers:
-        raise SchemaError(f"The summary has lost customers: report this. {audit}")
+    found = pq.read_metadata(target).num_rows
+    if found != audit.customers:
+        raise RuntimeError(
+            f"{found:,} customers were written, not {audit.customers:,}: report this."
+        )
 
 
 def _are_whole(backend: Any, customers: Any) -> bool:

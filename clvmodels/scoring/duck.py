@@ -37,8 +37,8 @@ def engine_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        text = f"Not enough memory for the embedded engine: raise memory_limit ({_line(error)})"
-        raise OSError(errno.ENOMEM, text) from error
+        short = f"Not enough memory for the embedded engine: raise memory_limit ({_line(error)})"
+        raise OSError(errno.ENOMEM, short) from error
     except duckdb.Error as error:
         if os.strerror(errno.ENOSPC) in str(error):  # a commit's error is none of the kind below
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error

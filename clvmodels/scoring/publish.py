@@ -32,7 +32,7 @@ def make_aside(
     """
     parts = part_files(work)
     if [path.name for path in parts] != [record.part.name for record in records]:
-        raise RuntimeError(f"{work.parts} does not hold the parts of all blocks.")
+        raise RuntimeError(f"{work.parts} does not hold the parts of all blocks: report this.")
     scored = sum(record.scored for record in records)
     rows = sum(record.part.rows for record in records)
     made = work.output(target.path.name)
@@ -108,4 +108,4 @@ def _put_folder(path: Path, work: Workspace) -> None:
 
 def _check_rows(what: str, found: int, expected: int) -> None:
     if found != expected:
-        raise RuntimeError(f"{found:,} rows of {what} were written, not {expected:,}.")
+        raise RuntimeError(f"{found:,} rows of {what} were written, not {expected:,}: report this.")

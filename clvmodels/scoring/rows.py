@@ -80,18 +80,23 @@ def check_schema(found: pa.Schema, where: str) -> None:
     """
     missing = [name for name in NEEDED if name not in found.names]
     if missing:
-        hint = " Summarise the log with amounts." if missing == [schema.MONETARY_VALUE] else ""
+        only_money = missing == [schema.MONETARY_VALUE]
+        hint = "Summarise the log with amounts." if only_money else "Rename yours."
         raise SchemaError(
-            f"{where} lacks {', '.join(missing)}; found {', '.join(found.names)}.{hint}"
+            f"{where} lacks {', '.join(missing)}; found {', '.join(found.names)}. {hint}"
         )
     for name in (*NEEDED, *OPTIONAL):
         if found.names.count(name) > 1:
-            raise SchemaError(f"{where} has {found.names.count(name)} columns named {name!r}.")
+            raise SchemaError(
+                f"{where} has {found.names.count(name)} columns named {name!r}: rename one."
+            )
         if name == schema.CUSTOMER_ID or name not in found.names:
             continue
         kind = found.field(name).type
         if not (_is_number(kind) or pa.types.is_null(kind)):
-            raise SchemaError(f"Column {name!r} of {where} must hold numbers, found {kind}.")
+            raise SchemaError(
+                f"{where} has a column {name!r} that holds {kind}, not numbers: convert it."
+            )
 
 
 def refuse_confusing(names: Sequence[str], where: str) -> None:

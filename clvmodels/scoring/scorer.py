@@ -140,8 +140,6 @@ class Scorer:
                 f"{type(posterior).__name__}: fit a table with amounts."
             )
         schema.check_choice("intervals", intervals, ("clv", "all"))
-        interval = schema.check_number("interval", interval)
-        draws = schema.check_whole("draws", draws)
         self.future, self.draws = posterior.future_and_draws(
             horizon, discount_rate, discounting, interval, draws, schema.check_margin(margin)
         )

@@ -51,7 +51,10 @@ class RowStream:
         while missing:
             batch = self._rest if self._rest is not None else next(self._batches, None)
             if batch is None:
-                raise SchemaError("The input has fewer rows than its files say: it has changed.")
+                raise SchemaError(
+                    "The input has fewer rows than its files say, and so has changed while it was "
+                    "read: run the command again when nobody writes to it."
+                )
             parts.append(batch.slice(0, missing))
             self._rest = batch.slice(missing) if batch.num_rows > missing else None
             missing -= parts[-1].num_rows

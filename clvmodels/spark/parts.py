@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import schema
+from clvmodels.errors import SchemaError
 from clvmodels.scoring import disk
 from clvmodels.scoring.blocks import write_parquet
 from clvmodels.scoring.given import SOURCE_FILE, SOURCE_ROW
@@ -109,7 +110,7 @@ def collected(work: Workspace, texts: Sequence[str]) -> list[BlockRecord]:
 
     Raises
     ------
-    RuntimeError
+    SchemaError
         A file is not there: the workers do not see the output's folder.
     """
     records = sorted(
@@ -133,7 +134,7 @@ def collected(work: Workspace, texts: Sequence[str]) -> list[BlockRecord]:
 
 def _renamed(folder: Path, file: FileRecord, name: str) -> FileRecord:
     if not file.is_there(folder):
-        raise RuntimeError(
+        raise SchemaError(
             f"A worker wrote {file.name}, and it is not in {folder}: all workers must see the "
             "output's folder. Elsewhere call clvmodels.spark.score and write its DataFrame."
         )

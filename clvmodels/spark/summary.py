@@ -158,7 +158,7 @@ def _needed(df: DataFrame, options: LogOptions) -> DataFrame:
     check_columns(df.columns, options)
     twice = [name for name in options.columns if df.columns.count(name) > 1]
     if twice:
-        raise SchemaError(f"the log has two columns named {twice[0]!r}: rename one of them.")
+        raise SchemaError(f"The log has two columns named {twice[0]!r}: rename one of them.")
     if options.duplicates == "drop":
         return df
     return df.select(*(_quoted(name) for name in dict.fromkeys(options.columns)))

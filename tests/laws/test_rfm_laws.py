@@ -228,7 +228,7 @@ def summarise(log: list[Row], **options: Any) -> RfmTable | None:
     try:
         return rfm_summary(frame(log), **{**COLUMNS, **options})
     except SchemaError as error:
-        if "no purchase is left" in str(error):
+        if "No purchase is left" in str(error):
             return None
         raise
 
@@ -384,7 +384,7 @@ def test_split_counts_what_the_same_customers_did_later(
     test = reference(late, unit=unit[0], scaler=unit[1], **policy)
     options = {"time_unit": unit[0], "time_scaler": unit[1], **policy}
     if not train.rows or not test.rows:
-        with pytest.raises(SchemaError, match="no purchase"):
+        with pytest.raises(SchemaError, match="No purchase"):
             rfm_train_test_split(frame(log), train_period_end=cut, **COLUMNS, **options)
         return
     split = rfm_train_test_split(frame(log), train_period_end=cut, **COLUMNS, **options)

@@ -251,7 +251,7 @@ WRONG = {
     ),
     "nothing left": (
         [*SUMMARIZE, "--observation-end", "1990-01-01"],
-        "no purchase is left",
+        "No purchase is left",
     ),
     "margin": (
         [*SUMMARIZE, "--margin", "2"],

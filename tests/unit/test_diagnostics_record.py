@@ -116,7 +116,7 @@ def test_the_record_does_not_grow_with_the_base(rows: pd.DataFrame, report: Repo
 
 def test_sections_are_found_by_key(report: Report) -> None:
     assert report.section("fit").title == "Does the model fit?"
-    with pytest.raises(KeyError):
+    with pytest.raises(SchemaError, match="section='nothing' is unknown: use one of"):
         report.section("nothing")
 
 

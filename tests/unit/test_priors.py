@@ -127,12 +127,12 @@ def test_a_prior_may_have_a_prior() -> None:
         (lambda: BetaGeoModel(priors="flat"), "priors='flat'.*'default', 'pymc-marketing'"),
         (lambda: BetaGeoModel(priors={"q": Prior("Gamma", alpha=1, beta=1)}), "called q"),
         (lambda: GammaGammaModel(priors={"a": Prior("Gamma", alpha=1, beta=1)}), "called a"),
-        (lambda: BetaGeoModel(priors={"a": Prior("Gamma", alpha=1, beta=1)}), "both a and b"),
+        (lambda: BetaGeoModel(priors={"a": Prior("Gamma", alpha=1, beta=1)}), "a or b alone"),
         (
             lambda: BetaGeoModel(
                 priors={n: Prior("Gamma", alpha=1, beta=1) for n in ("a", "b", "phi_dropout")}
             ),
-            "both a and b, or of phi_dropout",
+            "not of both pairs",
         ),
         (lambda: BetaGeoModel(priors={"r": 1.0}), "prior of r is 1.0: give a pymc-extras Prior"),
         (lambda: BetaGeoModel(priors=None), "priors=None must be"),

@@ -230,13 +230,13 @@ def test_from_pandas_refuses_what_is_no_history(changes: dict[str, Any], match: 
 
 
 def test_from_pandas_refuses_missing_columns_and_units() -> None:
-    with pytest.raises(SchemaError, match="column 'recency' is missing; found 'customer_id'"):
+    with pytest.raises(SchemaError, match="Column 'recency' is missing; found 'customer_id'"):
         RfmTable.from_pandas(GOOD.drop(columns="recency"))
     with pytest.raises(TimeUnitError):
         RfmTable.from_pandas(GOOD, time_unit="Q")  # type: ignore[arg-type]
     with pytest.raises(DomainError):
         RfmTable.from_pandas(GOOD, margin=1.5)
-    with pytest.raises(SchemaError, match="only a table made by rfm_summary can be updated"):
+    with pytest.raises(SchemaError, match="Only a table made by rfm_summary can be updated"):
         RfmTable.from_pandas(GOOD, observation_end="2020-01-01").update(NEW)
 
 

@@ -354,7 +354,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "latin": ("latin.csv", {}, "cannot be read"),
     "half a gzip": ("cut.csv.gz", {}, "cannot be read as CSV"),
     "no money": ("moneyless.parquet", {}, "lacks monetary_value"),
-    "words": ("words.parquet", {}, "must hold numbers"),
+    "words": ("words.parquet", {}, "not numbers: convert it"),
     "truth": ("truth.parquet", {}, "ids must be text or numbers"),
     "ids of two types": (["foreign.parquet", "ids.parquet"], {}, "in different files"),
     "own and foreign": (["rfm.parquet", "foreign.parquet"], {}, "does not say its unit"),
@@ -370,7 +370,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "before the log": (
         "log.parquet",
         {**LOG, "observation_period_end": "1990-01-01"},
-        "no purchase is left",
+        "No purchase is left",
     ),
     "no date": ("log.parquet", {**LOG, "observation_period_end": "soon"}, "is no date"),
     "refunds": ("log.parquet", {**LOG, "refunds": "some"}, "refunds='some'"),

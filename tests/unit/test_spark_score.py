@@ -292,7 +292,7 @@ def test_errors_come_before_any_work(spark: Any) -> None:
     df = spark.createDataFrame(BASE)
     with pytest.raises(SchemaError, match="lacks monetary_value"):
         on_spark.score(df.drop(M), POSTERIOR)
-    with pytest.raises(SchemaError, match="'frequency' of The DataFrame must hold numbers"):
+    with pytest.raises(SchemaError, match="The DataFrame has a column 'frequency' that holds"):
         on_spark.score(df.withColumn(X, df[X].cast("string")), POSTERIOR)
     with pytest.raises(SchemaError, match="purchases and spend"):
         on_spark.score(df, POSTERIOR.purchases)  # type: ignore[arg-type]

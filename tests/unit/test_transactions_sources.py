@@ -106,7 +106,7 @@ def test_files(tmp_path: Path) -> None:
     check([tmp_path / "a.parquet", str(tmp_path / "b.parquet")])
     check(tmp_path / "?.csv", segment_cols=["shop"])
     check(tmp_path / "all.csv.gz", duplicates="drop")
-    with pytest.raises(SchemaError, match="no file is found"):
+    with pytest.raises(SchemaError, match="No file is found"):
         check(tmp_path / "c.parquet")
     with pytest.raises(SchemaError, match="mix"):
         check([tmp_path / "a.parquet", tmp_path / "a.csv"])
@@ -257,7 +257,7 @@ def test_types_of_amounts(kind: str) -> None:
         ({"monetary_value_col": "shop"}, r"monetary_value_col='shop' holds string"),
         ({"segment_cols": "shop"}, r"segment_cols='shop' must be a list"),
         ({"refunds": "dorp"}, r"refunds='dorp' is unknown: use one of 'drop', 'net', 'error'"),
-        ({"observation_period_end": "1999-01-01"}, r"no purchase is left.*6 after the obser"),
+        ({"observation_period_end": "1999-01-01"}, r"No purchase is left.*6 after the obser"),
         ({"observation_period_end": "soon"}, r"'soon' is no date"),
         ({"observation_period_end": 1999}, r"1999 is no date"),
     ],
@@ -268,7 +268,7 @@ def test_errors_say_what_was_found_and_what_to_do(changes: dict[str, Any], match
 
 
 def test_errors_about_whole_logs() -> None:
-    with pytest.raises(SchemaError, match="no purchase is left of the log: 0 rows read"):
+    with pytest.raises(SchemaError, match="No purchase is left of the log: 0 rows read"):
         rfm_summary(LOG[:0], **NAMES)
     with pytest.raises(SchemaError, match="6 no date"):
         rfm_summary(with_column("when", None), **NAMES)
@@ -280,7 +280,7 @@ def test_errors_about_whole_logs() -> None:
         rfm_summary(with_column("when", "1 May 2020"), **NAMES)
     with pytest.raises(SchemaError, match="'who' holds values of several types"):
         rfm_summary(with_column("who", [1, "a", 2, 3, 4, 5]), **NAMES)
-    with pytest.raises(SchemaError, match="a log cannot be a int"):
+    with pytest.raises(SchemaError, match="A log cannot be a int"):
         rfm_summary(5, **NAMES)
     twice = pd.concat([LOG, LOG[["shop"]]], axis=1)
     with pytest.raises(SchemaError, match="two columns named 'shop'"):
@@ -332,7 +332,7 @@ def test_a_split_of_a_stream_reads_it_once() -> None:
         rfm_train_test_split(
             LOG, train_period_end="2020-01-04", test_period_end="2020-01-01", **NAMES
         )
-    with pytest.raises(SchemaError, match="no purchase lies after"):
+    with pytest.raises(SchemaError, match="No purchase lies after"):
         rfm_train_test_split(LOG, train_period_end="2020-02-01", **NAMES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from clvmodels import schema
 from clvmodels.errors import DomainError
 
 
@@ -15,7 +16,7 @@ def check_number(name: str, value: float, *, endless: bool = False, signed: bool
     endless, signed : bool
         Whether infinity, and numbers below 0, are allowed too.
     """
-    number = _as_float(name, value)
+    number = schema.check_number(name, value)
     fine = number == number and (endless or not math.isinf(number)) and (signed or number >= 0)
     if not fine:
         kind = "a number" if endless else "a finite number"
@@ -25,7 +26,7 @@ def check_number(name: str, value: float, *, endless: bool = False, signed: bool
 
 def check_divisor(name: str, value: float, need: str) -> float:
     """Return a finite number > 0 as a float; ``need`` says who cannot do without it."""
-    number = _as_float(name, value)
+    number = schema.check_number(name, value)
     if not (math.isfinite(number) and number > 0):
         raise DomainError(f"{name}={value!r} must be > 0: {need}.")
     return number
@@ -33,14 +34,7 @@ def check_divisor(name: str, value: float, need: str) -> float:
 
 def check_share(name: str, value: float) -> float:
     """Return a share between 0 and 1 as a float."""
-    number = _as_float(name, value)
+    number = schema.check_number(name, value)
     if not 0 <= number <= 1:
         raise DomainError(f"{name}={value!r} must be a share between 0 and 1.")
     return number
-
-
-def _as_float(name: str, value: float) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise DomainError(f"{name}={value!r} must be a number: {error}.") from error
