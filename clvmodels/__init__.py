@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels import datasets, economics, simulate, spark
+    from clvmodels import datasets, economics, mlflow, simulate, spark
     from clvmodels.audit import Audit
     from clvmodels.economics import (
         ActionLists,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         TimeUnitError,
     )
     from clvmodels.evaluation import Backtest, backtest, load_backtest
+    from clvmodels.interop.pymc_marketing import from_pymc_marketing
     from clvmodels.models import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
     from clvmodels.posterior import (
         BetaGeoPosterior,
@@ -107,12 +108,14 @@ _HOME = {
     "customer_equity": "economics",
     "datasets": "datasets",
     "economics": "economics",
+    "from_pymc_marketing": "interop.pymc_marketing",
     "gini": "economics",
     "highest_cac": "economics",
     "load_backtest": "evaluation",
     "load_posterior": "posterior",
     "lorenz_curve": "economics",
     "ltv_to_cac": "economics",
+    "mlflow": "mlflow",
     "payback_period": "economics",
     "portfolio": "predictive",
     "report": "reporting",
@@ -170,12 +173,14 @@ __all__ = [
     "customer_equity",
     "datasets",
     "economics",
+    "from_pymc_marketing",
     "gini",
     "highest_cac",
     "load_backtest",
     "load_posterior",
     "lorenz_curve",
     "ltv_to_cac",
+    "mlflow",
     "payback_period",
     "portfolio",
     "report",

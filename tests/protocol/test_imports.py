@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"posterior"},
     {"inference", "scoring", "economics"},
     {"predictive"},
-    {"spark"},
+    {"mlflow", "spark"},
     {"models"},
     {"interop"},
     {"evaluation"},
@@ -172,7 +172,7 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["posterior", "predict", "rfm", "scoring", "simulate", "spark", "cli"]
+    "module", ["posterior", "predict", "rfm", "scoring", "simulate", "spark", "mlflow", "cli"]
 )
 def test_scoring_loads_no_pymc(module: str) -> None:
     loaded = run_python(
