@@ -23,7 +23,7 @@ PALE: Final = "#d5dbe1"
 
 
 def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Axes]]:
-    """Make a figure that needs no screen, and its axes in reading order.
+    """Make a figure that needs no screen, shows itself in notebooks, and its axes.
 
     Parameters
     ----------
@@ -39,11 +39,9 @@ def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Ax
     axes : list of matplotlib Axes
         From left to right, row by row.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from clvmodels.plots.sheet import Sheet
 
-    figure = Figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Sheet(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
     figure.suptitle(title, fontsize=13)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:

@@ -158,7 +158,9 @@ def _grid(
     for row in rows:
         layout.add_row(*(Text(one_line(cell)) for cell in row))
     file = io.StringIO()
-    console = Console(file=file, width=width, color_system=None, legacy_windows=False)
+    plain: dict[str, Any] = {"color_system": None, "legacy_windows": False}
+    # In a notebook rich would else show the lines, and write none
+    console = Console(file=file, width=width, force_jupyter=False, **plain)
     console.print(Padding(layout, (0, 0, 0, 2), expand=False))
     return file.getvalue().rstrip("\n").split("\n")
 
