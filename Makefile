@@ -8,7 +8,7 @@ REPORTS ?= report-output
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo report test test-quick lint format bench wheel constraints clean distclean
+.PHONY: help env demo report test test-quick lint format docs bench wheel constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ format: env ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: env ## the documentation site, warnings as errors, in docs/_build/html
+	rm -rf docs/api/generated docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
 bench: env ## measure speed and memory beside pymc-marketing (an hour); ONLY=NAME for one suite
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
@@ -50,7 +54,8 @@ constraints: ## pin the newest versions that fit pyproject.toml
 	    --quiet --output-file constraints.txt
 
 clean: ## remove what tests, builds and the demo left behind
-	rm -rf build dist demo-output report-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist demo-output report-output .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	    docs/_build docs/api/generated docs/notebooks
 	find clvmodels tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and the environment too

@@ -178,8 +178,21 @@ class BetaGeometric:
 
     Notes
     -----
-    All methods take scalars or arrays, broadcast them and return float64 arrays; r,
-    alpha, a and b are keyword arguments. They raise
+    All methods take scalars or arrays, broadcast them and return float64 arrays. Their
+    arguments are
+
+    x, t_x, T : array_like
+        Repeat purchases, time of the last one, and age.
+    horizon, t : array_like
+        Length of time from T on, or from a new customer's first purchase; may be infinite.
+    delta, month
+        Discounting, as in :func:`~clvmodels.formulas.residual.discounted_if_alive`.
+    n : array_like
+        Number of purchases asked for.
+    r, alpha, a, b : array_like
+        Parameters, by keyword.
+
+    They raise
     :class:`~clvmodels.errors.DomainError` where x is no whole number >= 0, not
     0 <= t_x <= T, t_x > 0 at x = 0, a horizon is negative, or a parameter is not finite
     and > 0.
