@@ -9,7 +9,7 @@ from typing import Final
 from clvmodels.errors import SchemaError
 from clvmodels.schema import shown
 
-_AMOUNT: Final = re.compile(r"\s*\d+(\.\d+)?\s*([kKMGT]i?)?B?\s*")
+_AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _MOST: Final = 4 * 2**30
 _LEAST: Final = 2**29
 
@@ -34,3 +34,12 @@ def check_memory_limit(limit: str | None) -> str:
         raise SchemaError(f"memory_limit={shown(limit)} is no amount of memory: write '4GB'.")
     text = limit.strip()
     return text if text.upper().endswith("B") else f"{text}B"
+
+
+def bytes_of(limit: str) -> int:
+    """Return the bytes of a limit that `check_memory_limit` let pass."""
+    found = _AMOUNT.fullmatch(limit)
+    if found is None:
+        raise ValueError(f"{limit!r} is no amount of memory")
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))

@@ -1,14 +1,16 @@
-"""A log reduced to its customers and to an audit, in one pass; see `expressions`."""
+"""A log reduced to its customers and to an audit; see `expressions`."""
 
 from clvmodels.ledger.expressions import (
     audit_expr,
     audit_of,
     customers_of,
     ledger_expr,
+    left_out_expr,
     merge_customers,
     purchases_expr,
     rfm_of,
     summary_expr,
+    used_expr,
 )
 from clvmodels.ledger.id_map import read_id_map
 from clvmodels.ledger.rows import SEGMENT
@@ -36,6 +38,7 @@ __all__ = [
     "empty_result",
     "gap_quantile_of_log",
     "ledger_expr",
+    "left_out_expr",
     "merge_customers",
     "purchases_expr",
     "read_audit",
@@ -46,4 +49,5 @@ __all__ = [
     "summary_expr",
     "tidy",
     "to_rfm",
+    "used_expr",
 ]

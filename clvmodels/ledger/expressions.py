@@ -1,23 +1,25 @@
 """Log -> ledger -> summary and audit, as Ibis expressions that any backend can run.
 
-Two group-bys do all the work, and the log is read once:
+Two group-bys do all the work:
 
 1. rows -> *customer-periods*: every row gets a reason (0 = used), left-out rows lose
    their customer, and rows are merged by customer, calendar period and reason;
 2. customer-periods -> *ledger*: one row per customer with what a summary needs, and one
    row without customer per reason, which is the audit.
 
-The ledger is sufficient: `customers_of`, `rfm_of` and `audit_of` read the rest off it,
+The log is read once; files that can be read again go faster in two passes, `used_expr`
+and `left_out_expr`. The ledger is sufficient: `customers_of`, `rfm_of` and ``audit_of`` read the rest off it,
 and two ledgers of separate periods can be merged (`merge_customers`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
 from clvmodels.ledger.engines import earliest, total_of
-from clvmodels.ledger.rows import SEGMENT, classify, to_persons
+from clvmodels.ledger.rows import SEGMENT, classify, to_persons, used_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -90,6 +92,48 @@ def ledger_expr(
         extra_amount (duplicates); extra (duplicates); segment_0, ...
     """
     return _to_ledger(_customer_periods(table, options, id_map), options)
+
+
+def used_expr(
+    table: ibis.Table, options: LogOptions, *, part: int = 0, parts: int = 1
+) -> ibis.Table:
+    """Log -> the rows of the ledger that stand for customers, of one part of them.
+
+    Leaner than `ledger_expr`, for logs that can be read twice: neither the reason nor the
+    count of rows goes through the group-by of customer-periods, whose size decides how
+    much memory and time a summary takes.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        The log.
+    options : LogOptions
+        Without netting and with duplicates kept: those need the count.
+    part, parts : int
+        Customers whose hash leaves this remainder; a customer lies in one part.
+
+    Returns
+    -------
+    ibis.Table
+        The columns of `ledger_expr`, in its order; rows is null.
+    """
+    import ibis
+
+    rows = used_rows(table, options)
+    if parts > 1:
+        rows = rows.filter(rows["customer"].hash().abs() % parts == part)
+    periods = _to_periods(rows, options, keys=["customer", "period"])
+    ledger = _to_ledger(periods, options, keys=["customer"])
+    reason = ibis.literal(int(Reason.USED), type="int8")
+    ledger = ledger.mutate(reason=reason, rows=ibis.null("int64"))
+    return ledger.select(*ledger_expr(table, options).columns)
+
+
+def left_out_expr(table: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Log -> the rows of the ledger that stand for reasons; see `used_expr`."""
+    rows = classify(table, options)
+    rows = rows.filter(rows["reason"] != int(Reason.USED))
+    return _to_ledger(_to_periods(rows, options), options)
 
 
 def purchases_expr(
@@ -198,16 +242,17 @@ def _customer_periods(
     return _net(_to_periods(rows, options), options)
 
 
-def _to_periods(rows: ibis.Table, options: LogOptions) -> ibis.Table:
-    """Rows -> one row per customer, period and reason."""
+def _to_periods(
+    rows: ibis.Table, options: LogOptions, keys: Sequence[str] = ("customer", "period", "reason")
+) -> ibis.Table:
+    """Rows -> one row per customer, period and reason; without reasons rows are not counted."""
     import ibis
 
     if options.duplicates == "drop":
         rows = _split_copies(rows, options)
-    keys = ["customer", "period", "reason"]
-    aggregates: dict[str, Any] = {
-        "rows": rows["keep"].sum() if options.duplicates == "drop" else rows.count()
-    }
+    aggregates: dict[str, Any] = {}
+    if "reason" in keys:
+        aggregates["rows"] = rows["keep"].sum() if options.duplicates == "drop" else rows.count()
     if options.has_money:
         aggregates["total"] = total_of(rows["amount"])
     if options.duplicates == "drop":
@@ -219,7 +264,7 @@ def _to_periods(rows: ibis.Table, options: LogOptions) -> ibis.Table:
         aggregates["negative_rows"] = refund.cast("int64").sum()
         aggregates["negative"] = total_of(ibis.ifelse(refund, rows["amount"], 0.0))
     if not options.segment_cols:
-        return rows.group_by(keys).agg(**aggregates)
+        return rows.group_by(list(keys)).agg(**aggregates)
     # one row per moment first: then the earliest value is unique, the smallest of its moment
     segments = [SEGMENT.format(i) for i in range(len(options.segment_cols))]
     smallest = {name: rows[name].min() for name in segments}
@@ -260,7 +305,9 @@ def _net(periods: ibis.Table, options: LogOptions) -> ibis.Table:
 # --- stage 2: ledger ---------------------------------------------------------------
 
 
-def _to_ledger(periods: ibis.Table, options: LogOptions) -> ibis.Table:
+def _to_ledger(
+    periods: ibis.Table, options: LogOptions, keys: Sequence[str] = ("customer", "reason")
+) -> ibis.Table:
     """Customer-periods -> one row per customer, one per reason without customer."""
     p = periods
     aggregates = {
@@ -272,7 +319,7 @@ def _to_ledger(periods: ibis.Table, options: LogOptions) -> ibis.Table:
         aggregates["first_value"] = earliest(p["total"], p["period"])
     names = ("rows", "total", "extra", "extra_amount", "negative_rows", "negative")
     sums = _resum(p, [name for name in names if name in p.columns])
-    return p.group_by(["customer", "reason"]).agg(**aggregates, **sums, **_earliest(p, "period"))
+    return p.group_by(list(keys)).agg(**aggregates, **sums, **_earliest(p, "period"))
 
 
 def _resum(table: ibis.Table, names: Any) -> dict[str, Any]:

@@ -35,16 +35,33 @@ def classify(table: ibis.Table, options: LogOptions) -> ibis.Table:
     """
     import ibis
 
-    rows = _read(table, options)
-    reason = ibis.cases(*_cases(rows, options), else_=int(Reason.USED)).cast("int8")
-    rows = rows.mutate(reason=reason)
+    rows = _with_reasons(table, options)
     used = rows["reason"] == int(Reason.USED)
     changes = {"customer": ibis.ifelse(used, rows["customer"], None)}
     if options.has_money:
         changes["amount"] = ibis.ifelse(rows["finite"], rows["amount"], 0.0)
-    kept = ("period", "reason", "copies", "stamp")
-    names = [name for name in rows.columns if name in kept or name.startswith("segment_")]
-    return rows.select(*names, **changes)
+    return rows.select(*_kept(rows), **changes)
+
+
+def used_rows(table: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Keep the rows that `classify` gives reason 0, with the same columns but the reason."""
+    rows = _with_reasons(table, options)
+    amounts = ["amount"] if options.has_money else []
+    names = ["customer", *amounts, *(name for name in _kept(rows) if name != "reason")]
+    return rows.filter(rows["reason"] == int(Reason.USED)).select(*names)
+
+
+def _kept(rows: ibis.Table) -> list[str]:
+    names = ("period", "reason", "copies", "stamp")
+    return [name for name in rows.columns if name in names or name.startswith("segment_")]
+
+
+def _with_reasons(table: ibis.Table, options: LogOptions) -> ibis.Table:
+    import ibis
+
+    rows = _read(table, options)
+    reason = ibis.cases(*_cases(rows, options), else_=int(Reason.USED)).cast("int8")
+    return rows.mutate(reason=reason)
 
 
 def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:

@@ -204,9 +204,16 @@ def _split(ledger: pa.Table, options: LogOptions, backend: Any, float_ids: bool)
 
 
 def read_audit(
-    ledger: Any, options: LogOptions, backend: Any, float_ids: bool
+    ledger: Any,
+    options: LogOptions,
+    backend: Any,
+    float_ids: bool,
+    rows_read: int | None = None,
 ) -> tuple[Audit, int | None]:
     """Audit of a ledger that lies in a backend, and the last period with a readable date.
+
+    ``rows_read`` are all rows of the log, where the ledger does not count those that are
+    used (`used_expr`): they are what the reasons leave over.
 
     Raises
     ------
@@ -214,6 +221,11 @@ def read_audit(
         Ids are floats that are no whole numbers.
     """
     lines = fetch(backend, audit_of(ledger)).to_pylist()
+    if rows_read is not None:
+        left_out = sum(line["rows"] for line in lines if line["reason"] != Reason.USED)
+        for line in lines:
+            if line["reason"] == Reason.USED:
+                line["rows"] = rows_read - left_out
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
         raise SchemaError(
@@ -235,11 +247,11 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
     money = options.has_money
     per_reason: dict[Reason, tuple[int, float | None]] = {}
     for line in lines:
-        amount = float(line["amount"] or 0.0) if money else None
+        amount = _stated(line["amount"] or 0.0) if money else None
         per_reason[Reason(line["reason"])] = (int(line["rows"]), amount)
     if options.duplicates == "drop":
         extra = int(sum(line["extra"] for line in lines))
-        amount = float(sum(line["extra_amount"] for line in lines)) if money else None
+        amount = _stated(sum(line["extra_amount"] for line in lines)) if money else None
         per_reason[Reason.DUPLICATE] = (extra, amount)
     if money and not per_reason:
         per_reason[Reason.USED] = (0, 0.0)
@@ -252,10 +264,15 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
         periods=int(used["periods"]) if used else 0,
         netted=(
             int(used["negative_rows"]) if used and netting else 0,
-            float(used["negative"] if used else 0.0) if netting else None,
+            _stated(used["negative"] if used else 0.0) if netting else None,
         ),
         notes=notes,
     )
+
+
+def _stated(amount: float) -> float:
+    """An amount to 15 digits: those of cents are exact, and the same in any order of adding."""
+    return float(f"{amount:.15g}")
 
 
 def _ids_from_text(ledger: pa.Table) -> pa.Table:

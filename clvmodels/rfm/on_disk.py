@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,19 +21,23 @@ from clvmodels.ledger import (
     customers_of,
     empty_result,
     ledger_expr,
+    left_out_expr,
     read_audit,
     reading,
     refuse_refunds,
     rfm_of,
+    used_expr,
 )
-from clvmodels.memory import check_memory_limit
+from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
 from clvmodels.schema import CUSTOMER_ID, TimeUnit
 from clvmodels.transactions import KeepDrop, LogOptions, OpenLog, Refunds, engine, open_log
 
-_LEDGER = "ledger"
+_LEDGER: Final = "ledger"
+# What a row may take in the group-by of customer-periods, measured, with room for the rest.
+_BYTES_A_ROW: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,16 @@ class Resources:
     memory_limit: str | None = None
     threads: int | None = None
     spill: Path | None = None
+
+    def parts(self, rows: int) -> int:
+        """Into how many parts customers are split, so that no part has to spill.
+
+        Reading a Parquet log once more costs less than writing to disk, and reading
+        back, what does not fit.
+        """
+        if self.memory_limit is None:
+            return 1
+        return max(1, math.ceil(rows * _BYTES_A_ROW / bytes_of(self.memory_limit)))
 
     def settings(self) -> dict[str, str]:
         """Settings of the engine by name."""
@@ -169,11 +184,9 @@ def summarize_to_parquet(
         for name, value in (resources or Resources()).settings().items():
             backend.con.execute(f"SET {name} = {quoted(value)}")
         log = open_log(source, options, backend)
-        backend.con.execute(
-            f"CREATE TEMP TABLE {_LEDGER} AS {backend.compile(ledger_expr(log.table, log.options))}"
-        )
+        rows_read = _make_ledger(backend, log, resources or Resources())
         ledger = backend.table(_LEDGER)
-        audit, last = read_audit(ledger, log.options, backend, log.float_ids)
+        audit, last = read_audit(ledger, log.options, backend, log.float_ids, rows_read)
         refuse_refunds(audit, options)
         end = last if options.end is None else options.end
         if end is None or not audit.customers:
@@ -185,6 +198,30 @@ def summarize_to_parquet(
 def quoted(text: object) -> str:
     """Write text as a literal of SQL."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None:
+    """Fill the table of the ledger; return the rows of the log where it does not count them."""
+    netting = log.options.has_money and log.options.refunds == "net"
+    if not log.patterns or netting or log.options.duplicates == "drop":
+        _store(backend, [ledger_expr(log.table, log.options)])
+        return None
+    before = log.versions()
+    rows = int(backend.to_pyarrow(log.table.count()).as_py())
+    parts = resources.parts(rows)
+    used = [used_expr(log.table, log.options, part=i, parts=parts) for i in range(parts)]
+    _store(backend, [*used, left_out_expr(log.table, log.options)])
+    if log.versions() != before:
+        raise SchemaError(
+            "The log has changed while it was read: run it again when nobody writes to it."
+        )
+    return rows
+
+
+def _store(backend: Any, pieces: Sequence[Any]) -> None:
+    for i, piece in enumerate(pieces):
+        how = f"INSERT INTO {_LEDGER}" if i else f"CREATE TEMP TABLE {_LEDGER} AS"
+        backend.con.execute(f"{how} {backend.compile(piece)}")
 
 
 def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, target: Path) -> None:

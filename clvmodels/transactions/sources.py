@@ -47,11 +47,21 @@ class OpenLog:
         The options, with the time zone that the source declares.
     text_ids : bool
         Ids were read as text only because the file has no types (CSV).
+    patterns : tuple of str
+        Paths and patterns of local Parquet files, which are cheap to read twice; empty
+        for any other source.
     """
 
     table: ibis.Table
     options: LogOptions
     text_ids: bool = False
+    patterns: tuple[str, ...] = ()
+
+    def versions(self) -> dict[str, tuple[int, int]]:
+        """Size and time of change of each file of ``patterns``."""
+        names = [name for text in self.patterns for name in _matches(text)]
+        found = {name: Path(name).stat() for name in names}
+        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
     @property
     def float_ids(self) -> bool:
@@ -143,6 +153,10 @@ def _expand(path: str) -> str:
     return path
 
 
+def _matches(path: str) -> list[str]:
+    return [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))
+
+
 def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     paths = [_expand(path) for path in paths]
     kinds = {_file_kind(path) for path in paths}
@@ -151,7 +165,9 @@ def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     if kinds == {"csv"}:
         return _open_csv(paths, options, backend)
     table = backend.read_parquet(paths, table_name=_LOG)
-    return OpenLog(table, replace(options, time_zone=_parquet_zone(paths[0], table, options)))
+    options = replace(options, time_zone=_parquet_zone(paths[0], table, options))
+    local = not any("://" in path for path in paths)
+    return OpenLog(table, options, patterns=tuple(paths) if local else ())
 
 
 def _open_csv(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
@@ -170,8 +186,7 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
     kind = table[options.datetime_col].type()
     if "://" in path or not kind.is_timestamp() or kind.timezone is None:
         return None
-    first = path if Path(path).exists() else sorted(glob.glob(path, recursive=True))[0]
-    return _zone(pq.read_schema(first).field(options.datetime_col).type)
+    return _zone(pq.read_schema(_matches(path)[0]).field(options.datetime_col).type)
 
 
 def _zone(kind: pa.DataType) -> str | None:

@@ -11,9 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from clvmodels import RfmTable, rfm_summary, rfm_summary_to_parquet
+from clvmodels.audit import Reason
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import SchemaError
-from clvmodels.memory import check_memory_limit
+from clvmodels.ledger import left_out_expr
+from clvmodels.memory import bytes_of, check_memory_limit
+from clvmodels.rfm.on_disk import Resources
 
 COLUMNS = {
     "customer_id_col": "customer_id",
@@ -58,6 +61,43 @@ def test_it_is_the_table_of_memory(
     assert [file.name for file in out.parent.iterdir()] == ["rfm.parquet"]
 
 
+@pytest.mark.parametrize("ids", ["numbers", "text"])
+def test_customers_in_parts_are_the_same_customers(
+    log: pd.DataFrame, tmp_path: Path, ids: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log.copy()
+    log["customer_id"] = log["customer_id"].astype("Int64" if ids == "numbers" else "str")
+    log.loc[log.index[::97], "customer_id"] = None
+    path, whole, parted = (tmp_path / f"{name}.parquet" for name in ("log", "whole", "parted"))
+    log.to_parquet(path)
+    rfm_summary_to_parquet(path, whole, **COLUMNS, memory_limit="500MB", threads=1)
+    monkeypatch.setattr("clvmodels.rfm.on_disk._BYTES_A_ROW", 1_000_000)
+    assert Resources("500MB").parts(len(log)) == 14
+    audit = rfm_summary_to_parquet(path, parted, **COLUMNS, memory_limit="500MB", threads=1)
+    assert RfmTable.from_parquet(parted) == RfmTable.from_parquet(whole)
+    assert audit.rows_left_out(Reason.NO_CUSTOMER) == log["customer_id"].isna().sum() > 0
+    assert audit.rows_read == len(log)
+
+
+@pytest.mark.parametrize("change", ["grown", "another"])
+def test_a_log_that_changes_while_it_is_read_is_refused(
+    log: pd.DataFrame, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "log", tmp_path / "rfm.parquet"
+    folder.mkdir()
+    log.to_parquet(folder / "1.parquet")
+
+    def meddled(*args: Any) -> Any:
+        longer = pd.concat([log, log]) if change == "grown" else log
+        longer.to_parquet(folder / ("1.parquet" if change == "grown" else "2.parquet"))
+        return left_out_expr(*args)
+
+    monkeypatch.setattr("clvmodels.rfm.on_disk.left_out_expr", meddled)
+    with pytest.raises(SchemaError, match="changed while it was read"):
+        rfm_summary_to_parquet(folder, out, **COLUMNS)
+    assert not out.exists()
+
+
 def test_a_log_without_purchases_leaves_the_old_file(log: pd.DataFrame, tmp_path: Path) -> None:
     path, out = tmp_path / "log.parquet", tmp_path / "rfm.parquet"
     log.assign(amount=-1.0).to_parquet(path)
@@ -100,3 +140,11 @@ def test_limits_are_understood() -> None:
     assert check_memory_limit(" 2G ") == "2GB"
     assert check_memory_limit("1.5GiB") == "1.5GiB"
     assert check_memory_limit(None).endswith("MiB")
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [("2GB", 2e9), ("1.5GiB", 1.5 * 2**30), ("300MiB", 300 * 2**20), ("7 kB", 7e3), ("9B", 9)],
+)
+def test_limits_are_bytes(limit: str, size: float) -> None:
+    assert bytes_of(check_memory_limit(limit)) == size
