@@ -97,7 +97,8 @@ def explain_failure(verdict: Verdict) -> str:
     """One line for an error message."""
     figures = "; ".join(_line(check).strip() for check in verdict.failures)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
-    return f"The {verdict.method} fit did not converge ({figures}). {advice}"
+    fit = "fit" if verdict.method == "given" else f"{verdict.method} fit"
+    return f"The {fit} did not converge ({figures}). {advice}"
 
 
 def at_most(name: str, value: float, limit: float, advice: str) -> Check:

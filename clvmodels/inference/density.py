@@ -167,6 +167,27 @@ def compile_density(
     return Density(_lookup(model, values, jacobian, key), data, start)
 
 
+def unconstrain(model: pm.Model, draws: Mapping[str, FloatArray]) -> FloatArray:
+    """Turn draws of a model's free variables into points of its density.
+
+    Parameters
+    ----------
+    model : pm.Model
+        With scalar, continuous free variables.
+    draws : mapping of str to ndarray, shape (n,)
+        By variable.
+
+    Returns
+    -------
+    ndarray, shape (n, dim)
+    """
+    columns = [pt.vector(one.name, dtype=one.dtype) for one in model.free_RVs]
+    points = [_forward(model, one) for one in model.free_RVs]
+    batched = vectorize_graph(points, dict(zip(model.free_RVs, columns, strict=True)))
+    function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
+    return np.column_stack(function(*(draws[one.name] for one in model.free_RVs)))
+
+
 def _lookup(model: pm.Model, values: list[Any], jacobian: bool, key: Hashable | None) -> _Compiled:
     found = _compiled.get((key, jacobian)) if key is not None else None
     if found is None:
@@ -213,6 +234,11 @@ def _constrain(
     # A few element-wise steps on a few thousand numbers: not worth compiling.
     function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
     return tuple(variable.name for variable in wanted), function
+
+
+def _forward(model: pm.Model, variable: Any) -> Any:
+    transform = model.rvs_to_transforms[variable]
+    return variable if transform is None else transform.forward(variable, *variable.owner.inputs)
 
 
 def _backward(model: pm.Model, variable: Any) -> Any:

@@ -21,6 +21,8 @@ _DECREMENT: Final = 1e-9
 # Where the posterior is all but flat the whitened scale stays finite: no direction is
 # taken to be wider than this many units of logarithm.
 _WIDEST: Final = 3.0
+# A mode is known to this share of a posterior standard deviation, or is none.
+MODE_TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ def find_mode(density: Density) -> Mode:
             break
         theta, (value, gradient) = moved, density(moved)
     return Mode(theta, value, scale, decrement, curved)
+
+
+def distance_to_mode(density: Density, theta: FloatArray) -> float:
+    """Newton's decrement at a point, in posterior sd; NaN where no mode is near."""
+    _, gradient = density(theta)
+    scale, curved = _whiten(hessian(density, theta))
+    return float(np.linalg.norm(scale.T @ gradient)) if curved else math.nan
 
 
 def hessian(density: Density, theta: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,8 @@ class NutsDraws:
     stats: dict[str, npt.NDArray[Any]]
 
 
-_STATS = {
+# nutpie's names of the statistics that are kept, and ArviZ's.
+STATISTICS: Final = {
     "diverging": "diverging",
     "energy": "energy",
     "logp": "lp",
@@ -88,7 +89,7 @@ def sample_nuts(
     stats = tree["sample_stats"]
     return NutsDraws(
         mode.location + z @ mode.scale.T,
-        {new: stats[old].to_numpy() for old, new in _STATS.items() if old in stats},
+        {new: stats[old].to_numpy() for old, new in STATISTICS.items() if old in stats},
     )
 
 

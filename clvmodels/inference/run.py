@@ -15,7 +15,7 @@ import xarray as xr
 from clvmodels.errors import ConvergenceError, DomainError
 from clvmodels.inference.density import Density, compile_density
 from clvmodels.inference.laplace import sample_laplace
-from clvmodels.inference.mode import Mode, find_mode
+from clvmodels.inference.mode import MODE_TOLERANCE, Mode, find_mode
 from clvmodels.inference.nuts import sample_nuts
 from clvmodels.inference.progress import progress
 from clvmodels.schema import check_choice
@@ -40,8 +40,6 @@ DEFAULT_IMPORTANCE_DRAWS: Final = 1000
 MIN_IMPORTANCE_DRAWS: Final = 100
 # Below this many customers NUTS is as quick and the posterior less Gaussian.
 AUTO_CUSTOMERS: Final = 10_000
-# The mode is known to this share of a posterior standard deviation.
-_MODE_TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +216,7 @@ def _map(density: Density, seed: int) -> Result:
     stats: dict[str, npt.NDArray[Any]] = {"lp": np.array([[mode.value]])}
     tree = _tree(density, point, stats, "map", seed)
     decrement = mode.decrement if mode.curved else np.nan
-    return Result(tree, map_verdict(decrement, _MODE_TOLERANCE), "map", seed, ())
+    return Result(tree, map_verdict(decrement, MODE_TOLERANCE), "map", seed, ())
 
 
 def _tree(

@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -156,6 +157,11 @@ class Specification(Parameters, ABC):
         )
         return self._posterior(result, metadata)
 
+    def described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
+        """Counts and fingerprint of a base, as a posterior keeps them."""
+        statistics, _ = self._prepare(columns)
+        return self._base(statistics), str(statistics.fingerprint())
+
     def resolved_priors(self, scale: float) -> dict[str, Prior]:
         """The priors in the units of the data, the way that they enter the model."""
         if self.priors == PYMC_MARKETING:
@@ -193,8 +199,12 @@ def observation_end(rfm: RfmTable | Frame) -> str | None:
     """ISO date at which a table was looked at; None of a plain frame."""
     if not isinstance(rfm, RfmTable) or rfm.observation_end is None:
         return None
-    end = rfm.observation_end
-    return str(end.date()) if end == end.normalize() else end.isoformat()
+    return iso_date(rfm.observation_end)
+
+
+def iso_date(end: datetime) -> str:
+    """ISO date of a midnight, with the time of any other moment."""
+    return str(end.date()) if end.time() == time() else end.isoformat()
 
 
 def _versions() -> dict[str, str]:

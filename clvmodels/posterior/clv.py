@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 import numpy as np
 
 from clvmodels import frames, schema
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.posterior.core import evenly_spaced
+from clvmodels.posterior.finite import check_life, check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
@@ -23,7 +23,6 @@ from clvmodels.predict import (
     OutcomePredictor,
     pair,
     predict_rows,
-    share,
 )
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
 from clvmodels.verdict import Verdict
@@ -123,6 +122,24 @@ class CLVPosterior:
 
         return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
 
+    def to_pymc_marketing(self, rfm: RfmTable | Frame) -> Any:
+        """Make fitted models of pymc-marketing for purchases and for spend.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame
+            As in :meth:`BetaGeoPosterior.to_pymc_marketing`, with monetary_value.
+
+        Returns
+        -------
+        PymcMarketingModels
+            A named tuple of ``purchases`` and ``spend``, for
+            ``spend.expected_customer_lifetime_value(purchases, data=purchases.data)``.
+        """
+        from clvmodels.interop.pymc_marketing import to_pymc_marketing
+
+        return to_pymc_marketing(self, rfm)
+
     @overload
     def predict(
         self, rfm: RfmTable | pd.DataFrame, **options: Unpack[PredictOptions]
@@ -153,7 +170,7 @@ class CLVPosterior:
         ----------
         rfm : RfmTable or frame
             Customers, in this posterior's unit of time, with monetary_value: a pandas or
-            polars DataFrame or a pyarrow Table. (A LazyFrame is collected.)
+            polars DataFrame or a pyarrow Table. A LazyFrame is collected.
         horizon : str, float or None
             "365D", "52W", "12M", a number in the table's unit, or None for the whole
             remaining life.
@@ -261,7 +278,7 @@ class CLVPosterior:
         Returns
         -------
         columns, m_bar, future, draws
-            As :func:`clvmodels.predict.predict_rows` takes them.
+            As ``clvmodels.predict.predict_rows`` takes them.
         """
         columns = rfm_columns(rfm, scale=self.scale, money=True)
         m_bar = checked_spend(columns)
@@ -285,7 +302,7 @@ class CLVPosterior:
         Returns
         -------
         future, draws
-            As :func:`clvmodels.predict.predict_rows` takes them.
+            As ``clvmodels.predict.predict_rows`` takes them.
 
         Raises
         ------
@@ -294,7 +311,7 @@ class CLVPosterior:
         """
         future = self._future(horizon, discount_rate, discounting, interval, margin)
         paired = self.paired(draws)
-        self._check_life(paired, future)
+        check_life(paired, future)
         return future, paired
 
     def _future(
@@ -311,6 +328,8 @@ class CLVPosterior:
         delta = self.scale.delta(discount_rate)
         return Future(self.scale.horizon(horizon), delta, month, interval, margin)
 
+    check_spend = staticmethod(check_spend)
+
     def paired(self, draws: int) -> Draws:
         """Pair the draws of both models, evenly spaced, at most as many as there are."""
         totals = (self.purchases.draws_total, self.spend.draws_total)
@@ -319,43 +338,6 @@ class CLVPosterior:
         count = len(evenly_spaced(most, draws))
         bought, spent = (one.draws(count) for one in (self.purchases, self.spend))
         return pair(_repeated(bought, count), _repeated(spent, count), self.purchases.formulas)
-
-    @staticmethod
-    def check_spend(paired: Draws, x: FloatArray) -> None:
-        """Refuse draws in which the expected spend of some customer is infinite.
-
-        Parameters
-        ----------
-        paired : Draws
-            Of both models.
-        x : ndarray
-            Repeat purchases of the customers; none is fine.
-
-        Raises
-        ------
-        DomainError
-            p x + q <= 1 for the fewest repeat purchases, in some draw.
-        """
-        if not len(x):
-            return
-        least_x = float(x.min())
-        infinite = share(paired.spend["p"] * least_x + paired.spend["q"] <= 1)
-        if infinite > 0:
-            raise DomainError(
-                f"{infinite:.1%} of the draws have p x + q <= 1 at frequency x = {least_x:g}, "
-                "where expected spend is infinite. Give q a prior with its mass above 1, fit to a "
-                "longer log, or predict customers with more repeat purchases only."
-            )
-
-    @staticmethod
-    def _check_life(paired: Draws, future: Future) -> None:
-        if math.isinf(future.horizon) and future.delta == 0:
-            endless = share(paired.purchases["a"] <= 1)
-            if endless > 0:
-                raise DomainError(
-                    f"{endless:.1%} of the draws have a <= 1, where the undiscounted purchases of "
-                    "a whole life are infinite: use a discount rate above 0, or a finite horizon."
-                )
 
     def _frame(self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any]) -> pd.DataFrame:
         import pandas as pd

@@ -7,7 +7,7 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -194,6 +194,38 @@ class Posterior:
             group = values.to_dataset(name=self.observed).assign_attrs(values.attrs)
             tree["log_likelihood"] = xr.DataTree(group)
         return tree
+
+    def to_pymc_marketing(self, rfm: RfmTable | Frame) -> Any:
+        """Make a fitted model of pymc-marketing, on which its methods and plots work.
+
+        It is the same model: the priors go along, the draws become its ``idata``, and the
+        table becomes its ``data``. Draws that were given, of which no priors are known,
+        stand beside pymc-marketing's default priors. It knows no unit of time: lengths
+        that its methods take count in this posterior's unit.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame
+            The base that was fitted, one row per customer; another one is taken with a
+            warning. The spend model keeps the customers with a repeat purchase of
+            positive value, as pymc-marketing wants it.
+
+        Returns
+        -------
+        pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel or GammaGammaModel
+            Fitted. :func:`clvmodels.from_pymc_marketing` is the way back.
+
+        Raises
+        ------
+        SchemaError
+            pymc-marketing is not installed, the table is not of the right form, or it
+            repeats a customer.
+        TimeUnitError
+            The table is in another unit.
+        """
+        from clvmodels.interop.pymc_marketing import to_pymc_marketing
+
+        return to_pymc_marketing(self, rfm)  # type: ignore[arg-type]  # it checks
 
     def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
         raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Fits of other packages, from there and to there."""

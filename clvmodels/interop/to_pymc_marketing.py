@@ -1,0 +1,131 @@
+"""Posteriors as fitted models of pymc-marketing."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from clvmodels.errors import SchemaError
+from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.interop.peer import COUNTERPARTS, OnePosterior, pymc_marketing_clv
+from clvmodels.models.base import Specification
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
+
+
+class PymcMarketingModels(NamedTuple):
+    """Fitted models of pymc-marketing for purchases and for spend.
+
+    Attributes
+    ----------
+    purchases : pymc_marketing.clv.BetaGeoModel or ModifiedBetaGeoModel
+    spend : pymc_marketing.clv.GammaGammaModel
+    """
+
+    purchases: Any
+    spend: Any
+
+
+def to_pymc_marketing(posterior: OnePosterior | CLVPosterior, rfm: Any) -> Any:
+    """Make fitted models of pymc-marketing; see ``Posterior.to_pymc_marketing``."""
+    if isinstance(posterior, CLVPosterior):
+        return PymcMarketingModels(
+            to_pymc_marketing(posterior.purchases, rfm), to_pymc_marketing(posterior.spend, rfm)
+        )
+    spend = isinstance(posterior, GammaGammaPosterior)
+    columns = rfm_columns(rfm, scale=None if spend else posterior.scale, money=spend)
+    peer, specification = _peer_of(posterior)
+    _compare_bases(posterior, specification, columns)
+    model = peer(model_config=_priors_of(posterior))
+    frame = _frame(columns, repeat_only=spend)
+    model.build_model(frame)
+    model.idata = _tree(posterior, model, frame)
+    model.set_idata_attrs(model.idata)
+    model.is_fitted_ = True
+    return model
+
+
+def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification]:
+    clv = pymc_marketing_clv()
+    for name, (specification, kind) in COUNTERPARTS.items():
+        if type(posterior) is kind:
+            return getattr(clv, name), specification()
+    raise SchemaError(f"A {type(posterior).__name__} has no counterpart in pymc-marketing.")
+
+
+def _priors_of(posterior: OnePosterior) -> dict[str, Any]:
+    from pymc_extras.deserialize import deserialize
+
+    return {name: deserialize(dict(one)) for name, one in posterior.metadata.priors.items()}
+
+
+def _compare_bases(
+    posterior: OnePosterior, specification: Specification, columns: RfmColumns
+) -> None:
+    fitted = posterior.metadata.fingerprint
+    if fitted is not None and specification.described(columns)[1] != fitted:
+        warnings.warn(
+            "This table is not the base that was fitted: the model's data, and plots that compare "
+            "it with the data, are of this table; the draws are of the other one.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _frame(columns: RfmColumns, *, repeat_only: bool) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            CUSTOMER_ID: columns.customer_id,
+            FREQUENCY: columns.x.astype(np.int64),
+            RECENCY: columns.t_x,
+            T: columns.T,
+        }
+    )
+    if columns.m_bar is not None:
+        frame[MONETARY_VALUE] = columns.m_bar
+    if repeat_only:
+        frame = frame[(frame[FREQUENCY] > 0) & (frame[MONETARY_VALUE] > 0)]
+    repeated = int(frame[CUSTOMER_ID].duplicated().sum())
+    if repeated:
+        raise SchemaError(
+            f"{repeated:,} rows repeat a customer_id, which pymc-marketing refuses: give one row "
+            "per customer."
+        )
+    return frame.reset_index(drop=True)
+
+
+def _tree(posterior: OnePosterior, model: Any, frame: pd.DataFrame) -> xr.DataTree:
+    """The groups that a fit of pymc-marketing leaves behind."""
+    known = posterior.metadata
+    draws = posterior.tree["posterior"].to_dataset()
+    free = {one.name for one in model.model.free_RVs}
+    if "phi_dropout" in free and "phi_dropout" not in draws:
+        total = draws["a"] + draws["b"]
+        draws = draws.assign(phi_dropout=draws["a"] / total, kappa_dropout=total)
+    draws = draws.assign_attrs(
+        method=known.method,
+        time_unit=known.scale.time_unit,
+        time_scaler=known.scale.time_scaler,
+        pymc_marketing_version=version("pymc-marketing"),
+    )
+    if known.observation_end is not None:
+        draws = draws.assign_attrs(observation_end=known.observation_end)
+    groups = {name: node.to_dataset() for name, node in posterior.tree.children.items()}
+    groups |= {"posterior": draws, "fit_data": frame.to_xarray()}
+    if isinstance(posterior, PurchasePosterior):
+        groups["observed_data"] = _observed(model, frame)
+    return xr.DataTree.from_dict(groups)
+
+
+def _observed(model: Any, frame: pd.DataFrame) -> xr.Dataset:
+    dims = ("customer_id", "obs_var")
+    values = frame[[RECENCY, FREQUENCY]].to_numpy(dtype=np.float64)
+    return xr.Dataset(
+        {PurchasePosterior.observed: (dims, values)},
+        coords={name: np.asarray(model.model.coords[name]) for name in dims},
+    )
