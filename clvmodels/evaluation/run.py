@@ -110,7 +110,8 @@ def backtest(
     Returns
     -------
     Backtest
-        Tables and checks; ``save`` keeps them, `load_backtest` reads them.
+        Tables and checks; ``save`` keeps them, `load_backtest` reads them. Its tables are
+        pandas, whatever the log is, as they are after reading.
 
     Raises
     ------
