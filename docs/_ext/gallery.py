@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-TITLE: Final = "Notebooks"
-INTRO: Final = """\
+HEAD: Final = """\
+# Notebooks
+
 Real data, from a clean kernel, with results that are asserted: a wrong number fails the tests.
 Each is a file of `notebooks/` in the repository, to be opened and run.
 """
+
+
+class Notebook(NamedTuple):
+    """What the gallery shows of a notebook."""
+
+    name: str
+    title: str
+    text: str
+    picture: bytes | None
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -24,49 +34,55 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def copy(docs: Path) -> None:
-    """Copy notebooks/*.ipynb to docs/notebooks/ and write the gallery's page.
+    """Copy notebooks/*.ipynb to docs/notebooks/ and write the gallery beside them.
 
     Files that have not changed keep their times, so that Sphinx does not read them again.
     """
-    source, target = docs.parent / "notebooks", docs / "notebooks"
+    target = docs / "notebooks"
+    files = sorted((docs.parent / "notebooks").glob("[0-9]*.ipynb"))
+    wanted = {file.name: file.read_bytes() for file in files}
+    found = [read(file) for file in files]
+    wanted |= {f"{one.name}.png": one.picture for one in found if one.picture}
+    wanted["index.md"] = page(found).encode()
     target.mkdir(exist_ok=True)
-    found = sorted(source.glob("[0-9]*.ipynb"))
-    for stale in set(target.glob("*.ipynb")) - {target / file.name for file in found}:
-        stale.unlink()
-    for file in found:
-        if not _same(file, target / file.name):
-            shutil.copyfile(file, target / file.name)
-    page = _page(found)
-    index = target / "index.md"
-    if not index.is_file() or index.read_text(encoding="utf-8") != page:
-        index.write_text(page, encoding="utf-8")
+    for stale in target.iterdir():
+        if stale.is_file() and stale.name not in wanted:
+            stale.unlink()
+    for name, content in wanted.items():
+        file = target / name
+        if not file.is_file() or file.read_bytes() != content:
+            file.write_bytes(content)
 
 
-def _same(one: Path, other: Path) -> bool:
-    return other.is_file() and one.read_bytes() == other.read_bytes()
-
-
-def _page(files: list[Path]) -> str:
-    entries = [_entry(file, *_head(file)) for file in files]
-    listed = "\n".join(file.stem for file in files)
-    tree = f":::{{toctree}}\n:hidden:\n\n{listed}\n:::\n"
-    return "\n".join([f"# {TITLE}", "", INTRO, *entries, "", tree])
-
-
-def _entry(file: Path, title: str, text: str) -> str:
-    return f"- **[{title}]({file.name})**: {text}"
-
-
-def _head(file: Path) -> tuple[str, str]:
-    """Title and first paragraph of a notebook."""
+def read(file: Path) -> Notebook:
+    """Title, first paragraph and first picture of a notebook."""
     cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
-    words = [_text(cell) for cell in cells if cell["cell_type"] == "markdown"]
-    paragraphs = [part.strip() for text in words for part in text.split("\n\n") if part.strip()]
-    title = next((part for part in paragraphs if part.startswith("# ")), f"# {file.stem}")
-    plain = [part for part in paragraphs if part[0].isalpha()]
-    return title.splitlines()[0].removeprefix("# ").strip(), " ".join((plain or [""])[0].split())
+    words = "\n\n".join(_text(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    parts = [part.strip() for part in words.split("\n\n") if part.strip()]
+    title = next((part for part in parts if part.startswith("# ")), f"# {file.stem}")
+    first = next((part for part in parts if part[0].isalpha()), "")
+    outputs = (output for cell in cells for output in cell.get("outputs", ()))
+    pictures = (output.get("data", {}).get("image/png") for output in outputs)
+    png = next((base64.b64decode(_text(one)) for one in pictures if one), None)
+    return Notebook(file.stem, title.splitlines()[0][2:].strip(), " ".join(first.split()), png)
 
 
-def _text(cell: dict[str, Any]) -> str:
-    source = cell["source"]
+def page(found: list[Notebook]) -> str:
+    """The gallery's page."""
+    entries = "\n".join(map(_entry, found))
+    tree = "\n".join(one.name for one in found)
+    return (
+        f"{HEAD}\n:::::{{container}} gallery\n{entries}\n:::::\n\n"
+        f":::{{toctree}}\n:hidden:\n\n{tree}\n:::\n"
+    )
+
+
+def _entry(one: Notebook) -> str:
+    link = f"{one.name}.ipynb"
+    picture = f"[![{one.title}]({one.name}.png)]({link})\n\n" if one.picture else ""
+    text = f"**[{one.title}]({link})**\n\n{one.text}"
+    return f"::::{{container}} entry\n{picture}{text}\n::::"
+
+
+def _text(source: str | list[str]) -> str:
     return source if isinstance(source, str) else "".join(source)

@@ -8,7 +8,6 @@ import html.parser
 import importlib
 import inspect
 import io
-import os
 import re
 import shlex
 import shutil
@@ -25,6 +24,7 @@ from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import Validator, validate
 
 import clvmodels
+from clvmodels.cli import main
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -40,6 +40,7 @@ PUBLIC = (
     "clvmodels.economics",
     "clvmodels.evaluation",
     "clvmodels.formulas.simple",
+    "clvmodels.mlflow",
     "clvmodels.models",
     "clvmodels.plots",
     "clvmodels.posterior",
@@ -262,6 +263,8 @@ PAGES = [page for page in sorted(DOCS.glob("*.md")) if blocks(page)]
 def test_pages_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page in a folder of its own, from top to bottom."""
     monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "true")
     names: dict[str, Any] = {"__name__": page.stem}
     for block in blocks(page):
         if block.note.startswith("not run: "):
@@ -280,7 +283,7 @@ def run_doctest(text: str, names: dict[str, Any], where: str) -> None:
     test = doctest.DocTestParser().get_doctest(text, names, where, where, 0)
     assert test.examples, f"{where}: no examples"
     said = io.StringIO()
-    result = doctest.DocTestRunner(optionflags=FLAGS).run(test, said.write, clear_globs=False)
+    result = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.write, clear_globs=False)
     names.update(test.globs)
     assert result.failed == 0, said.getvalue()
 
@@ -289,10 +292,7 @@ def run_command(command: list[str], note: str, where: str) -> None:
     """Run a command of ours as it is printed; others are refused, since nothing tests them."""
     assert command[0] == "clvmodels", f"{where}: '{command[0]}' is no command of ours"
     wanted = int(note.removeprefix("exit code ")) if note.startswith("exit code ") else 0
-    program = [sys.executable, "-m", "clvmodels.cli", *command[1:]]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == wanted, f"{where}: {done.returncode}\n{done.stdout}{done.stderr}"
+    assert main(command[1:]) == wanted, where
 
 
 def test_what_is_not_run_says_why() -> None:
