@@ -82,7 +82,7 @@ class Backtest:
         The rows of ``metrics`` for every rolling origin, with origin, train_end,
         test_end and customers.
     sensitivity : DataFrame or None
-        How totals change with the handling of the data; see `data_sensitivity`.
+        How totals change with the handling of the data.
     checks : tuple of Check
         What the reader must know.
     fits : mapping of str to Verdict
