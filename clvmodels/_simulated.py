@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError
-from clvmodels.schema import FloatArray, check_choice, check_number, check_whole
+from clvmodels.schema import FloatArray, check_choice, check_number, check_whole, shown
 
 PurchaseModel = Literal["bgnbd", "mbgnbd"]
 ObservationTime = float | tuple[float, float] | npt.ArrayLike
@@ -210,7 +210,10 @@ class Exposure:
 
 def whole_periods(T: npt.ArrayLike, *, n: int, period: float | None) -> FloatArray:
     """Observation times as a checked array of shape () or (n,), in periods if any."""
-    times = np.asarray(T, dtype=np.float64)
+    try:
+        times = np.asarray(T, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DomainError(f"T={shown(T)} must be a number, (low, high), or {n} values.") from error
     if times.ndim and times.shape != (n,):
         raise DomainError(
             f"T has shape {times.shape}: give one number, (low, high), or {n} values."

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +69,9 @@ class TimeScale:
     time_scaler: float = 1.0
 
     def __post_init__(self) -> None:
-        unit = "h" if self.time_unit == "H" else self.time_unit  # type: ignore[comparison-overlap]
-        if unit not in get_args(TimeUnit):
+        given: Any = self.time_unit
+        unit = "h" if isinstance(given, str) and given == "H" else given
+        if not isinstance(unit, str) or unit not in get_args(TimeUnit):
             raise TimeUnitError(
                 f"time_unit={shown(self.time_unit)} is unknown: use one of 'h', 'D', 'W', 'M'."
             )
@@ -214,6 +217,32 @@ def check_flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def check_list(name: str, value: object) -> list[Any]:
+    """Return an argument that holds several values as a list.
+
+    Raises
+    ------
+    SchemaError
+        It is one value, or a mapping.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise SchemaError(f"{name}={shown(value)} must be a list.")
+    return list(value)
+
+
+def path_of(what: str, value: object) -> Path:
+    """Return a path that was given, or say what else was.
+
+    Raises
+    ------
+    SchemaError
+        It cannot be a path.
+    """
+    if isinstance(value, str | Path) and "\0" not in str(value):
+        return Path(value)
+    raise SchemaError(f"{what} must be named by a path, found {shown(value)}.")
+
+
 def shown(value: object) -> str:
     """Write any value in one line of a message."""
     text = " ".join(repr(value).split())
@@ -222,7 +251,7 @@ def shown(value: object) -> str:
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
     """Return the value if it is one of the choices, else say which there are."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise SchemaError(f"{name}={shown(value)} is unknown: use one of {listed}.")
     return value

@@ -204,7 +204,8 @@ def _alive_at_last(posterior: CLVPosterior, rfm: RfmTable, outlook: Outlook) -> 
 def _check_shares(top: float, slipping_from: float, lost_from: float) -> None:
     if not 0 < check_number("top", top) <= 1:
         raise DomainError(f"top={top!r} must be a share of customers in (0, 1].")
-    if not 0 < slipping_from < lost_from <= 1:
+    slipping = check_number("slipping_from", slipping_from)
+    if not 0 < slipping < check_number("lost_from", lost_from) <= 1:
         raise DomainError(
             f"slipping_from={slipping_from!r} and lost_from={lost_from!r} must be shares of "
             "P(alive) with 0 < slipping_from < lost_from <= 1."

@@ -14,7 +14,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.frames import to_pandas
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of, start_of
-from clvmodels.schema import T
+from clvmodels.schema import T, check_list
 
 COHORT: Final = "cohort"
 NONE: Final = "(none)"
@@ -70,7 +70,7 @@ def segments_of(rfm: RfmTable, by: str | Sequence[str]) -> Segments:
         There is no such column, or the table does not know its observation end and so
         no months.
     """
-    names = (by,) if isinstance(by, str) else tuple(dict.fromkeys(by))
+    names = (by,) if isinstance(by, str) else tuple(dict.fromkeys(check_list("by", by)))
     if not names:
         raise SchemaError("by is empty: name at least one segment column, or 'cohort'.")
     parts = [_coded(rfm, name) for name in names]

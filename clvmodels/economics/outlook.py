@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Predictor, tail_probabilities
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
@@ -56,7 +57,7 @@ class Outlook:
         self, posterior: CLVPosterior, rfm: RfmTable
     ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
         """Return what `CLVPosterior.prepared` does."""
-        return posterior.prepared(
+        return value_posterior(posterior).prepared(
             rfm, self.horizon, self.discount_rate, self.discounting, self.interval, self.draws
         )
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
 from clvmodels.formulas import gamma_gamma
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import tail_probabilities
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_margin
 
@@ -119,7 +120,7 @@ def payback_period(
     68
     """
     cost, share = check_cost(cac), check_margin(margin)
-    future, paired = posterior.future_and_draws(
+    future, paired = value_posterior(posterior).future_and_draws(
         within, discount_rate, discounting, interval, draws, share
     )
     if math.isinf(future.horizon):

@@ -33,6 +33,7 @@ from clvmodels.schema import (
     Horizon,
     annual_rate_to_delta,
     check_choice,
+    check_list,
 )
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def simple_clv(
         There are no customers, none was watched for any time, or nobody bought twice
         and no silence is given.
     """
-    names = (by,) if isinstance(by, str) else tuple(by or ())
+    names = (by,) if isinstance(by, str) else tuple(check_list("by", [] if by is None else by))
     wanted = [name for name in names if name != COHORT]
     rfm, log = read_table(source, log, id_map, columns, wanted)
     base = base_of(rfm)

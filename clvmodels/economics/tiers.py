@@ -22,7 +22,15 @@ from clvmodels.economics.outlook import (
 )
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    Discounting,
+    FloatArray,
+    Horizon,
+    check_list,
+    check_number,
+    shown,
+)
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame, OtherFrame
@@ -256,18 +264,18 @@ def _checked_cuts(
     name, given = "thresholds", thresholds
     if given is None:
         name, given = "quantiles", DEFAULT_QUANTILES if quantiles is None else quantiles
-    cuts = np.asarray(list(given), dtype=np.float64)
+    cuts = np.array([check_number(name, value) for value in check_list(name, given)])
     if not (len(cuts) and np.isfinite(cuts).all() and (np.diff(cuts) > 0).all()):
-        raise DomainError(f"{name}={list(given)!r} must be increasing numbers, at least one.")
+        raise DomainError(f"{name}={shown(given)} must be increasing numbers, at least one.")
     if name == "quantiles" and not (cuts[0] > 0 and cuts[-1] < 1):
-        raise DomainError(f"quantiles={list(given)!r} must lie between 0 and 1, such as 0.8.")
+        raise DomainError(f"quantiles={shown(given)} must lie between 0 and 1, such as 0.8.")
     return cuts
 
 
 def _checked_labels(labels: Sequence[str] | None, count: int) -> list[str]:
     if labels is None:
         return [f"tier {count - i}" for i in range(count)]
-    names = list(labels)
+    names = check_list("labels", labels)
     if len(names) != count or len(set(names)) != count:
         raise SchemaError(
             f"labels={names!r} must be {count} different names, one more than there are cuts, "

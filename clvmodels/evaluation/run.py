@@ -126,7 +126,7 @@ def backtest(
     asked = Asked(
         discount_rate,
         discounting,
-        _checked(interval, discounting, discount_rate, bootstrap),
+        _checked(interval, discounting, discount_rate, bootstrap, draws, random_seed),
         draws,
         random_seed,
     )
@@ -212,8 +212,12 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
     }
 
 
-def _checked(interval: float, discounting: str, discount_rate: float, bootstrap: int) -> float:
+def _checked(
+    interval: float, discounting: str, discount_rate: float, bootstrap: int, draws: int, seed: int
+) -> float:
     check_choice("discounting", discounting, get_args(Discounting))
     annual_rate_to_delta(discount_rate)
+    check_whole("draws", draws)
+    check_whole("random_seed", seed, least=0)
     check_whole("bootstrap", bootstrap, least=0, most=MAX_BOOTSTRAP)
     return check_interval(interval)

@@ -18,7 +18,7 @@ from clvmodels.inference.laplace import sample_laplace
 from clvmodels.inference.mode import MODE_TOLERANCE, Mode, find_mode
 from clvmodels.inference.nuts import sample_nuts
 from clvmodels.inference.progress import progress
-from clvmodels.schema import check_choice
+from clvmodels.schema import check_choice, shown
 from clvmodels.verdict import (
     Verdict,
     explain_failure,
@@ -88,9 +88,9 @@ class Settings:
 
 def _check_whole(name: str, value: object, least: int) -> None:
     # NumPy's integers count, its floats and booleans do not.
-    whole = hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not (whole and int(value) >= least):  # type: ignore[call-overload]
-        raise DomainError(f"{name}={value!r} must be a whole number >= {least}.")
+        raise DomainError(f"{name}={shown(value)} must be a whole number >= {least}.")
 
 
 @dataclass(frozen=True, slots=True)

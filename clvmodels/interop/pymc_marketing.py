@@ -185,7 +185,8 @@ def _draws(model: Any, kind: type[OnePosterior]) -> tuple[dict[str, FloatArray],
     for name in kind.parameters:
         if name not in draws:
             raise SchemaError(
-                f"The posterior of this {type(model).__name__} has no draws of {name}."
+                f"The posterior of this {type(model).__name__} has no draws of {name}: fit the "
+                "model with pymc-marketing's own parameters."
             )
         if not (np.isfinite(draws[name]) & (draws[name] > 0)).all():
             raise DomainError(f"Draws of {name} must be positive and finite.")

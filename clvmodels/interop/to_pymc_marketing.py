@@ -55,7 +55,10 @@ def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification]:
     for name, (specification, kind) in COUNTERPARTS.items():
         if type(posterior) is kind:
             return getattr(clv, name), specification()
-    raise SchemaError(f"A {type(posterior).__name__} has no counterpart in pymc-marketing.")
+    raise SchemaError(
+        f"A {type(posterior).__name__} has no counterpart in pymc-marketing: hand over the "
+        "posterior of purchases, or that of spend."
+    )
 
 
 def _priors_of(posterior: OnePosterior) -> dict[str, Any]:

@@ -217,7 +217,7 @@ class CLVPosterior:
             Draws whose expected spend, or undiscounted whole-life purchases, are
             infinite.
         """
-        rfm = frames.eager(rfm)
+        rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
         columns, m_bar, future, paired = self.prepared(
             rfm, horizon, discount_rate, discounting, interval, draws
         )
@@ -361,6 +361,22 @@ class CLVPosterior:
 
     def _repr_html_(self) -> str:
         return self.purchases._repr_html_() + self.spend._repr_html_()
+
+
+def value_posterior(found: object) -> CLVPosterior:
+    """Return a posterior of purchases and spend, or say what else was given.
+
+    Raises
+    ------
+    SchemaError
+        It is another thing, or knows purchases or spend alone.
+    """
+    if isinstance(found, CLVPosterior):
+        return found
+    raise SchemaError(
+        f"A value needs a posterior of purchases and spend, found {type(found).__name__}: pass a "
+        "CLVPosterior, fitted to a table with amounts."
+    )
 
 
 def _repeated(draws: dict[str, FloatArray], count: int) -> dict[str, FloatArray]:

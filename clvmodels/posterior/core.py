@@ -313,7 +313,7 @@ def evenly_spaced(total: int, count: int | None) -> npt.NDArray[np.int64]:
 def _draw_vector(name: str, values: npt.ArrayLike) -> FloatArray:
     try:
         vector = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DomainError(f"Draws of {name} must be numbers ({one_line(error)}).") from error
     if vector.ndim != 1 or not len(vector):
         raise DomainError(f"Draws of {name} must be a number or a 1-D array, not empty.")

@@ -21,6 +21,7 @@ from clvmodels.posterior.purchases import (
     PurchasePosterior,
 )
 from clvmodels.posterior.spend import GammaGammaPosterior
+from clvmodels.schema import path_of
 
 FORMAT: Final = "clvmodels posterior"
 FORMAT_VERSION: Final = 1
@@ -74,11 +75,14 @@ def load_posterior(path: str | Path) -> Any:
 
     Raises
     ------
+    SchemaError
+        It is named by something else than a path.
     PosteriorFileError
         There is no such file, or it is truncated, foreign, or of a newer format.
     """
-    tree = _read(Path(path))
-    record = _metadata_of(tree, Path(path))
+    path = path_of("The posterior", path)
+    tree = _read(path)
+    record = _metadata_of(tree, path)
     try:
         parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:

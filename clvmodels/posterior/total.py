@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clvmodels.posterior.clv import CLVPosterior
+from clvmodels.posterior.clv import CLVPosterior, value_posterior
 from clvmodels.predict import tail_probabilities, totals_by_draw
 from clvmodels.schema import Discounting, FloatArray, Horizon
 
@@ -77,7 +77,7 @@ def total_value(
     SchemaError, TimeUnitError, DomainError
         As :meth:`CLVPosterior.predict`.
     """
-    columns, m_bar, future, paired = posterior.prepared(
+    columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, interval, draws
     )
     by_draw, mean = totals_by_draw(paired, columns.x, columns.t_x, columns.T, m_bar, future)

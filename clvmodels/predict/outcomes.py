@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
 from clvmodels.predict.chunks import CHUNK, Chunk, chunk_of, chunks
 from clvmodels.predict.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
@@ -16,7 +16,7 @@ from clvmodels.predict.draws import Draws, Future, tail_probabilities
 from clvmodels.predict.grouping import Groups, IntArray, group_rows
 from clvmodels.predict.paths import Outcomes
 from clvmodels.predict.values import Customers, value_quantiles
-from clvmodels.schema import FloatArray
+from clvmodels.schema import FloatArray, check_whole
 
 OUTCOMES: Final = ("purchases_lower", "purchases_upper", "value_lower", "value_upper")
 PATHS: Final = 1000  # at least so many per (x, T)
@@ -43,6 +43,9 @@ def check_finite(horizon: float) -> None:
         )
 
 
+_MOST_SEED: Final = 2**53  # beyond it floats, which seeds may be given as, skip whole numbers
+
+
 def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int = _SEED) -> Outcomes:
     """What is simulated of every (x, T).
 
@@ -55,6 +58,8 @@ def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int =
     seed : int
         Of all random numbers.
     """
+    paths = check_whole("paths", paths)
+    seed = check_whole("random_seed", seed, least=0, most=_MOST_SEED)
     return Outcomes(
         horizon=future.horizon,
         delta=future.delta,
@@ -94,7 +99,7 @@ class OutcomePredictor:
     def __init__(self, draws: Draws, future: Future, *, threads: int | None = None) -> None:
         check_finite(future.horizon)
         self.draws, self.future = draws, future
-        self._threads = threads or available_cores()
+        self._threads = cores_for(threads)
         self._outcomes = outcomes_of(draws, future)
         self._tails = 1.0 - np.array(tail_probabilities(future.interval))
 

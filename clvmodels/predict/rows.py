@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.formulas import gamma_gamma
 from clvmodels.predict import kernel
 from clvmodels.predict.chunks import CHUNK
@@ -78,7 +78,7 @@ class Predictor:
         threads: int | None = None,
     ) -> None:
         self.draws, self.future = draws, future
-        self._threads = threads or available_cores()
+        self._threads = cores_for(threads)
         self._living = None if span is None else Living(draws, future, span)
         low, high = tail_probabilities(future.interval)
         tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))

@@ -9,7 +9,7 @@ from clvmodels.errors import DomainError
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.grouping import Groups
 from clvmodels.predict.outcomes import check_finite
-from clvmodels.schema import FloatArray, Horizon
+from clvmodels.schema import FloatArray, Horizon, shown
 
 IntArray = npt.NDArray[np.int64]
 
@@ -45,9 +45,12 @@ def history_of_rows(groups: Groups) -> IntArray:
 
 def check_probabilities(probability: npt.ArrayLike) -> FloatArray:
     """Return probabilities between 0 and 1, both excluded, as an array of at most one axis."""
-    wanted = np.asarray(probability, dtype=np.float64)
+    try:
+        wanted = np.asarray(probability, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        wanted = np.full(1, np.nan)
     if wanted.ndim > 1 or not ((wanted > 0) & (wanted < 1)).all():
-        raise DomainError(f"probability={probability!r} must lie between 0 and 1.")
+        raise DomainError(f"probability={shown(probability)} must lie between 0 and 1.")
     return wanted
 
 

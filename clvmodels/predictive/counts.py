@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import rfm_columns
@@ -280,7 +280,7 @@ def count_distribution(
             )
         return values, lengths
 
-    with ThreadPoolExecutor(threads or available_cores()) as pool:
+    with ThreadPoolExecutor(cores_for(threads)) as pool:
         parts = list(pool.map(work, chunks(groups)))
     survival = np.concatenate([np.empty(0), *(part[0] for part in parts)])
     lengths = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
 from clvmodels.histories import RfmColumns
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Draws, Predictor
 from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.futures import follow
@@ -137,7 +138,7 @@ def simulate_future(
     """
     paths, draws = check_whole("paths", paths), check_whole("draws", draws)
     rfm = frames.eager(rfm)
-    columns, m_bar, future, paired = posterior.prepared(
+    columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, 0.9, min(draws, paths)
     )
     check_finite(future.horizon)
@@ -146,7 +147,7 @@ def simulate_future(
     bought = Predictor(paired, future, wanted="none")(*who).columns["expected_purchases"]
     _check_size(paths * max(float(len(columns)), float(bought.sum())), paths)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
-    run = _Run(rfm, columns, m_bar, paired, outcomes, threads or available_cores())
+    run = _Run(rfm, columns, m_bar, paired, outcomes, cores_for(threads))
     return run.paths(paths, future.margin)
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Draws, Predictor, tail_probabilities
 from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.futures import VALUE, add_totals
@@ -136,7 +137,7 @@ def portfolio(
         column; there are no customers.
     """
     rfm = frames.eager(rfm)
-    columns, m_bar, future, paired = posterior.prepared(
+    columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, interval, draws
     )
     check_finite(future.horizon)
@@ -145,7 +146,7 @@ def portfolio(
     names, labels, group = _segments(rfm, by, len(columns))
     m_bar = np.where(columns.x == 0, 0.0, m_bar)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
-    cores = threads or available_cores()
+    cores = cores_for(threads)
     found = Predictor(paired, future, wanted="none", threads=cores)(
         columns.x, columns.t_x, columns.T, m_bar
     ).columns

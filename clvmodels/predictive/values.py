@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Draws, Future, Predictor
 from clvmodels.predict.chunks import Chunk, chunk_of, chunks
 from clvmodels.predict.grouping import Groups, group_rows
@@ -191,7 +192,7 @@ def value_distribution(
     SchemaError, TimeUnitError, DomainError
         As :meth:`CLVPosterior.predict`, or the horizon is endless.
     """
-    columns, m_bar, future, paired = posterior.prepared(
+    columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, 0.9, draws
     )
     check_finite(future.horizon)
@@ -207,5 +208,5 @@ def value_distribution(
         _draws=paired,
         _future=future,
         _outcomes=outcomes,
-        _threads=threads or available_cores(),
+        _threads=cores_for(threads),
     )

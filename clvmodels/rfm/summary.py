@@ -19,6 +19,7 @@ from clvmodels.schema import (
     T,
     TimeScale,
     TimeUnit,
+    check_list,
 )
 from clvmodels.transactions import KeepDrop, LogOptions, Refunds
 
@@ -151,9 +152,10 @@ def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
 def _check_segments(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise SchemaError(f"segment_cols={names!r} must be a list of names: [{names!r}].")
-    for name in names:
+    listed = check_list("segment_cols", names)
+    for name in listed:
         if name in _RESERVED:
             raise SchemaError(
                 f"segment_cols has {name!r}, a column of the summary itself: rename it."
             )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(listed))

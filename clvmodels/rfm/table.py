@@ -29,6 +29,7 @@ from clvmodels.schema import (
     TimeScale,
     TimeUnit,
     check_margin,
+    path_of,
 )
 from clvmodels.transactions import LogOptions
 
@@ -143,7 +144,7 @@ class RfmTable:
             version of it.
         """
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(path_of("The table", path))
         except (OSError, pa.ArrowInvalid) as error:
             raise SchemaError(
                 f"{str(path)!r} cannot be read as Parquet: {one_line(error)}"

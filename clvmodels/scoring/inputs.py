@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import shown
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")
@@ -87,19 +86,6 @@ def list_files(source: str | Path | Sequence[str | Path]) -> Listing:
     if len({path.resolve() for path in files}) < len(files):
         raise SchemaError("The input names a file twice: its customers would be there twice.")
     return Listing(", ".join(part.text for part in parts), files)
-
-
-def path_of(what: str, value: object) -> Path:
-    """Return a path that was given, or say what else was.
-
-    Raises
-    ------
-    SchemaError
-        It cannot be a path.
-    """
-    if isinstance(value, str | Path) and "\0" not in str(value):
-        return Path(value)
-    raise SchemaError(f"{what} must be named by a path, found {shown(value)}.")
 
 
 def stat_file(path: Path, rows: int | None = None) -> InputFile:

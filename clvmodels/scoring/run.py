@@ -13,15 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from clvmodels import __version__, schema
-from clvmodels.cores import available_cores
+from clvmodels.cores import cores_for
 from clvmodels.errors import SchemaError
 from clvmodels.memory import check_memory_limit
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeUnit
+from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 from clvmodels.scoring.blocks import Progress, score_blocks
 from clvmodels.scoring.freshness import concerns
-from clvmodels.scoring.inputs import path_of, refuse_changed
+from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.prepass import prepare
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
 from clvmodels.scoring.records import total_clv
@@ -164,7 +164,7 @@ def score(
         "predictive": schema.check_flag("predictive", predictive),
     }
     allow_rejects = schema.check_flag("allow_rejects", allow_rejects)
-    cores = schema.check_whole("threads", available_cores() if threads is None else threads)
+    cores = cores_for(threads)
     job = _open_job(
         source,
         posterior,

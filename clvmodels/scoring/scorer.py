@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import schema
-from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
@@ -134,11 +134,7 @@ class Scorer:
         threads: int | None = None,
         span: tuple[float, float] | None = None,
     ) -> None:
-        if not isinstance(posterior, CLVPosterior):
-            raise SchemaError(
-                f"Scoring needs a posterior of purchases and spend, found "
-                f"{type(posterior).__name__}: fit a table with amounts."
-            )
+        posterior = value_posterior(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
         self.future, self.draws = posterior.future_and_draws(
             horizon, discount_rate, discounting, interval, draws, schema.check_margin(margin)

@@ -214,7 +214,8 @@ def _same_base(path: Path, one: RfmTable, other_path: Path, other: RfmTable) -> 
 
 def _agree_with_file(table: RfmTable, options: ReadOptions, scale: TimeScale) -> None:
     check_scale(table.scale, options.scale(scale))
-    if options.margin is not None and not math.isclose(options.margin, table.margin):
+    margin = table.margin if options.margin is None else schema.check_margin(options.margin)
+    if not math.isclose(margin, table.margin):
         raise SchemaError(
             f"margin={options.margin!r} is not the table's, {table.margin:g}: leave it out, or "
             "summarise the log again with this margin."

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError, one_line
-from clvmodels.schema import shown
+from clvmodels.schema import path_of, shown
 from clvmodels.scoring import disk
-from clvmodels.scoring.inputs import path_of
 
 Kind = Literal["parquet", "csv", "duckdb", "folder"]
 FORMAT: Final = "clvmodels scores"

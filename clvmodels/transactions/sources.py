@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
+from clvmodels.schema import shown
 from clvmodels.transactions.options import LogOptions
 
 if TYPE_CHECKING:
@@ -298,14 +299,16 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
         **{f"segment_cols[{i}]": name for i, name in enumerate(options.segment_cols)},
     }
     for argument, name in arguments.items():
-        if name is None or name in found:
+        if isinstance(name, str) and name in found:
+            continue
+        if name is None and argument == "monetary_value_col":
             continue
         folded = {str(column).lower(): str(column) for column in found}
         close = difflib.get_close_matches(str(name).lower(), list(folded), n=3, cutoff=0.5)
         hint = " or ".join(repr(folded[key]) for key in close)
         listed = ", ".join(repr(str(column)) for column in found)
         raise SchemaError(
-            f"{argument}={name!r} is no column of the log, which has {listed}."
+            f"{argument}={shown(name)} is no column of the log, which has {listed}."
             + (f" Did you mean {hint}?" if hint else "")
         )
 

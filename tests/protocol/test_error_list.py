@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "errors.md"
 _LISTED = re.compile(r"^(?:- |  )`(?P<text>.+)` \((?P<kind>[\w ]+)\)\\$")
 # A capital, a place, or the name of an argument.
-_BEGINS = re.compile(r"[A-Z<]|\w+=|[a-z_]+ (?:cannot|gives|has|is|makes|must|of|sends) ")
+_BEGINS = re.compile(r"[A-Z<]|\w+=|[a-z_-]+ (?:cannot|gives|has|is|makes|must|of|sends) ")
 _ENTRY = re.compile(r"(?:`.+` \([\w ]+\)\\\n  )+\*Cause:\* \S.*\\\n  \*Cure:\* \S.*\n?")
 
 
