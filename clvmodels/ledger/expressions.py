@@ -8,8 +8,8 @@ Two group-bys do all the work:
    row without customer per reason, which is the audit.
 
 The log is read once; files that can be read again go faster in two passes, `used_expr`
-and `left_out_expr`. The ledger is sufficient: `customers_of`, `rfm_of` and ``audit_of`` read the rest off it,
-and two ledgers of separate periods can be merged (`merge_customers`).
+and `left_out_expr`. The ledger is sufficient: `customers_of`, `rfm_of` and ``audit_of``
+read the rest off it, and two ledgers of separate periods can be merged (`merge_customers`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +41,7 @@ class TotalValue:
     lower: float
     upper: float
     interval: float
-    draws: FloatArray
+    draws: FloatArray = field(repr=False, compare=False)
 
 
 def total_value(
