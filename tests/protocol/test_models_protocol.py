@@ -331,7 +331,7 @@ def modules() -> list[str]:
     found = pkgutil.walk_packages(clvmodels.__path__, "clvmodels.")
     # Underscored ones are private; running a __main__ is running the command.
     names = [module.name for module in found if "._" not in module.name]
-    return ["clvmodels", *(name for name in names if not name.startswith("clvmodels.spark"))]
+    return ["clvmodels", *names]
 
 
 def load(name: str) -> ModuleType:
