@@ -32,10 +32,12 @@ class Reasons(Directive):
 
 
 def constants() -> dict[str, str]:
-    """Numbers by name, as they are to be read."""
-    return {
-        name: f"{value:g}"
+    """Numbers by name, as they are to be read; shares as NAME_PERCENT too."""
+    found = {
+        name: value
         for module in map(import_module, CONSTANTS)
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, int | float)
     }
+    plain = {name: f"{value:g}" for name, value in found.items()}
+    return plain | {f"{name}_PERCENT": f"{100 * value:g} %" for name, value in found.items()}
