@@ -33,7 +33,7 @@ from clvmodels.interop.peer import COUNTERPARTS, OnePosterior, pymc_marketing_cl
 from clvmodels.interop.to_pymc_marketing import PymcMarketingModels, to_pymc_marketing
 from clvmodels.models.base import Specification, iso_date
 from clvmodels.models.priors import as_dict
-from clvmodels.posterior import CLVPosterior, Metadata
+from clvmodels.posterior import CLVPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.core import SAMPLE_DIMS
 from clvmodels.schema import RECENCY, FloatArray, T, TimeScale, TimeUnit, check_choice, shown
 from clvmodels.verdict import Verdict, explain_failure
@@ -134,7 +134,7 @@ def _taken_over(
     metadata = Metadata(
         model=specification.name,
         method=verdict.method,
-        scale=_scale(attrs, *unit),
+        scale=_scale(attrs, *unit, strict=issubclass(kind, PurchasePosterior)),
         observation_end=_iso(observation_end) or attrs.get("observation_end"),
         verdict=verdict,
         priors=_priors(model),
@@ -240,13 +240,18 @@ def _priors(model: Any) -> dict[str, Any]:
 
 
 def _scale(
-    attrs: Mapping[str, Any], time_unit: TimeUnit | None, time_scaler: float | None
+    attrs: Mapping[str, Any],
+    time_unit: TimeUnit | None,
+    time_scaler: float | None,
+    *,
+    strict: bool,
 ) -> TimeScale:
+    """The unit that is asked for; ``strict`` holds it against the one written down."""
     written = TimeScale(attrs.get("time_unit", "D"), attrs.get("time_scaler", 1.0))
     if time_unit is None and time_scaler is None:
         return written
     asked = TimeScale(time_unit or "D", 1.0 if time_scaler is None else time_scaler)
-    if "time_unit" in attrs and asked != written:
+    if strict and "time_unit" in attrs and asked != written:
         raise TimeUnitError(
             f"The model was made by to_pymc_marketing from a posterior in {written}, not in "
             f"{asked}: leave time_unit and time_scaler out."
