@@ -91,7 +91,8 @@ def test_fit_has_the_contracts_arguments() -> None:
     assert defaults == {"method": "auto", "draws": 1000, "chains": 4}
     assert found["random_seed"].default is None
     hints = typing.get_type_hints(
-        BetaGeoModel.fit, vars(importlib.import_module("clvmodels.models.base")) | {"pd": pd}
+        BetaGeoModel.fit,
+        vars(importlib.import_module("clvmodels.models.base")) | {"Frame": pd.DataFrame},
     )
     assert typing.get_origin(hints["method"]) is typing.Literal
     assert set(typing.get_args(hints["method"])) == {"auto", "nuts", "laplace", "map"}
@@ -109,6 +110,30 @@ def test_purchase_posteriors_have_the_peers_names(name: str) -> None:
         assert parameters(getattr(kind, verb))[argument].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(parameters(kind.expected_probability_alive)) == ["self", "data"]
     assert list(parameters(kind.from_draws))[:4] == ["r", "alpha", "a", "b"]
+
+
+@pytest.mark.parametrize("kind", POSTERIORS.values())
+@pytest.mark.parametrize(
+    "verb", ["draws", "summary", "save", "log_likelihood", "to_datatree", "to_pymc_marketing"]
+)
+def test_posteriors_have_one_set_of_verbs(kind, verb: str) -> None:
+    found = inspect.signature(getattr(kind, verb))
+    assert found == inspect.signature(getattr(BetaGeoPosterior, verb))
+    first, *rest = list(found.parameters.values())[1:] or [None]
+    assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in rest)
+    if "_" in verb:
+        assert first.name == "rfm"
+
+
+def test_both_posteriors_together_go_over_by_the_same_verb() -> None:
+    found = inspect.signature(CLVPosterior.to_pymc_marketing)
+    assert found == inspect.signature(BetaGeoPosterior.to_pymc_marketing)
+
+
+def test_what_comes_over_is_asked_for_by_keyword() -> None:
+    model, spend, *rest = parameters(clvmodels.from_pymc_marketing).values()
+    assert (model.name, spend.name, spend.default) == ("model", "spend", None)
+    assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in rest)
 
 
 @pytest.mark.parametrize("formulas", [bgnbd.FORMULAS, mbgnbd.FORMULAS])
