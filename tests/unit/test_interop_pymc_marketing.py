@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import xarray as xr
 from pymc_extras.prior import Prior
@@ -295,9 +296,9 @@ def test_the_groups_of_a_fit(pair) -> None:
     assert list(posterior.tree.children) == ["posterior"]
 
 
-def test_a_frame_and_an_arrow_table_do_too(pair) -> None:
+def test_frames_of_any_kind_do_too(pair) -> None:
     posterior, model = pair
-    for table in (FRAME, TABLE.to_arrow()):
+    for table in (FRAME, TABLE.to_arrow(), pl.from_arrow(TABLE.to_arrow())):
         other = posterior.to_pymc_marketing(table)
         pd.testing.assert_frame_equal(other.data, model.data)
     without = posterior.to_pymc_marketing(FRAME.drop(columns="monetary_value"))
@@ -409,6 +410,17 @@ def test_another_base_than_the_fitted_one_is_said(name: str) -> None:
     posterior.to_pymc_marketing(FRAME.sample(frac=1, random_state=1))  # in any order
     with pytest.warns(UserWarning, match="not the base that was fitted"):
         posterior.to_pymc_marketing(FRAME.head(100))
+
+
+def test_customers_watched_for_no_time_are_kept(pair) -> None:
+    """With its own warning: they do no harm, and nobody is lost."""
+    posterior, _ = pair
+    table = FRAME.head(20).copy()
+    table.loc[:2, ["frequency", "recency", "T"]] = 0
+    with pytest.warns(UserWarning, match="T=0 is uninformative"):
+        model = posterior.to_pymc_marketing(table)
+    found = model.expected_purchases(future_t=10)
+    agree(found, posterior.expected_purchases(table, future_t=10), 1e-8)
 
 
 def test_without_pymc_marketing(monkeypatch) -> None:
