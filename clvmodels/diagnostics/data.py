@@ -241,7 +241,7 @@ def _cohorts(study: Study) -> Figure:
         else f"All customers came in {labels[0]}",
         caption=(
             "New customers by the time of their first purchase (bars), and the share of them who "
-            "have come back (line). Later cohorts had less time to come back, so the line falls."
+            "have come back (line). Later cohorts had less time to come back."
         ),
         alt=(
             f"{len(labels)} cohorts from {labels[0]} to {labels[-1]}; the largest, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.schema import FloatArray
-from clvmodels.verdict import nuts_verdict
+from clvmodels.verdict import Check, nuts_verdict
 
 _TRACE_POINTS: Final = 200
 _PAIR_POINTS: Final = 500
@@ -55,15 +56,11 @@ def _trace(posterior: OnePosterior, draws: Mapping[str, FloatArray], study: Stud
     name, length = model_name(posterior), next(iter(draws.values())).shape[1]
     shown = np.unique(np.linspace(0, length - 1, min(_TRACE_POINTS, length)).astype(int))
     worst = nuts_verdict(draws, None).checks[0]
-    rhat, agree = worst.value, worst.status == "pass"
+    rhat = worst.value
     return Figure(
         key=f"trace-{kind_of(posterior)}",
         kind="trace",
-        title=(
-            f"{name}: the chains move through the same values"
-            if agree
-            else f"{name}: the chains do not agree (largest R-hat {number(rhat)})"
-        ),
+        title=f"{name}: {_agreement(worst)}",
         caption=(
             "Every line is a chain, every panel a parameter. Good chains look like the same noise: "
             "no trends, no steps, and no chain apart from the others."
@@ -84,6 +81,14 @@ def _trace(posterior: OnePosterior, draws: Mapping[str, FloatArray], study: Stud
             ],
         },
     )
+
+
+def _agreement(rhat: Check) -> str:
+    if rhat.status == "pass":
+        return "the chains move through the same values"
+    if rhat.value is None or not math.isfinite(rhat.value):
+        return "whether the chains agree cannot be told"
+    return f"the chains do not agree (largest R-hat {number(rhat.value)})"
 
 
 def _ranks(posterior: OnePosterior, draws: Mapping[str, FloatArray]) -> Figure:

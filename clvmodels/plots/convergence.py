@@ -190,7 +190,8 @@ def plot_prior_sensitivity(
     axes.set_yticks(places, [_wrapped(name) for name in parameters])
     axes.set_ylim(len(parameters) - 0.5, -0.5)
     axes.set_xlabel("sensitivity (limit dashed)")
-    axes.legend(frameon=False)
+    # Above the bars, which may reach anywhere.
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
     return axes
 
 
