@@ -8,7 +8,7 @@ REPORTS ?= report-output
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo report test test-quick lint format docs bench wheel constraints clean distclean
+.PHONY: help env demo report test test-quick lint format docs notebooks bench wheel constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: env ## ruff and mypy, as CI runs them
 format: env ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebooks: env ## run the notebooks and store what they show; ONLY=NAME for one
+	$(BIN)/python scripts/notebooks.py $(ONLY)
 
 docs: env ## the documentation site, warnings as errors, in docs/_build/html
 	rm -rf docs/api/generated docs/_build
