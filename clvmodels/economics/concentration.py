@@ -19,10 +19,10 @@ from clvmodels.economics.outlook import (
     ratio,
     top_count,
 )
-from clvmodels.errors import DomainError
+from clvmodels.errors import DomainError, one_line
 from clvmodels.posterior import TotalValue, total_value
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon, check_number
+from clvmodels.schema import Discounting, FloatArray, Horizon, check_list, check_number
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -135,7 +135,7 @@ def top_shares(
         A share is outside (0, 1], or the base is empty; or as
         :meth:`CLVPosterior.predict`.
     """
-    wanted = [_checked_share(share) for share in shares]
+    wanted = [_checked_share(share) for share in check_list("shares", shares)]
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
     ids = customer_ids(check_base(rfm))
     revenue = past_revenue(rfm)
@@ -223,7 +223,10 @@ def _checked_share(share: float) -> float:
 
 
 def _checked(values: npt.ArrayLike) -> FloatArray:
-    ordered = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+    try:
+        ordered = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DomainError(f"Values of customers must be numbers ({one_line(error)}).") from error
     if not len(ordered):
         raise DomainError("There are no customers whose values could be compared.")
     if not (np.isfinite(ordered).all() and ordered[0] >= 0):

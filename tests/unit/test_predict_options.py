@@ -15,6 +15,7 @@ from clvmodels import (
     CLVPosterior,
     DomainError,
     GammaGammaPosterior,
+    RfmTable,
     SchemaError,
     TimeUnitError,
     count_distribution,
@@ -41,6 +42,7 @@ RFM = pd.DataFrame(
         "monetary_value": [22.35, 0.0],
     }
 )
+TABLE = RfmTable.from_pandas(RFM)
 LOG = pd.DataFrame({"who": [1, 1, 2], "when": pd.date_range("2024-01-01", periods=3), "paid": 5.0})
 COLUMNS = {"customer_id_col": "who", "datetime_col": "when", "monetary_value_col": "paid"}
 # What people pass by mistake: text, lists, cells of a frame, things of another kind.
@@ -134,6 +136,8 @@ OPTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda **o: economics.acquisition_budget(75.0, **{"customers": 3, "target_ratio": 3.0} | o),
         ("customers", "target_ratio"),
     ),
+    "gini": (economics.gini, ("values",)),
+    "top_shares": (lambda **o: economics.top_shares(POSTERIOR, TABLE, **o), ("shares",)),
     "ltv_to_cac": (lambda **o: economics.ltv_to_cac(75.0, **o), ("cac",)),
     "load_posterior": (load_posterior, ("path",)),
     "from_draws": (
