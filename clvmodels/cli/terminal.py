@@ -33,8 +33,12 @@ class Terminal:
         self.out.width = min(self.out.width, MAX_WIDTH)
         self.err = Console(stderr=True, quiet=quiet, **plain)  # type: ignore[arg-type]
         self.quiet = quiet
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody may watch something move."""
         # Notebooks have colours forced on where nothing can move the cursor
-        self.watched = not quiet and self.err.is_terminal and self.err.file.isatty()
+        return not self.quiet and self.err.is_terminal and self.err.file.isatty()
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -229,14 +230,15 @@ def test_without_log_json_there_are_no_records(
 
 def test_a_bar_shows_rows_per_second_and_time_left() -> None:
     terminal = Terminal()
-    terminal.err = Console(stderr=True, force_terminal=True, width=WIDTH)
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    terminal.err = Console(file=screen, force_terminal=True, width=WIDTH)
     block = {"block": 0, "done": 4_000_000, "of": 10_000_000, "rows_per_second": 250_000}
-    with terminal.err.capture() as captured, command._watched(terminal, bar=True) as listen:
+    with command._watched(terminal, bar=True) as listen:
         listen("scoring", {"rows": 10_000_000, "done": 0})
         listen("block", block)
-    shown = captured.get()
     for part in ("Scoring", "250,000 rows/s", "40%"):
-        assert part in shown
+        assert part in screen.getvalue()
     for hidden in (Terminal(quiet=True), Terminal()):
         with hidden.err.capture() as captured, command._watched(hidden, bar=True) as listen:
             listen("scoring", {"rows": 10, "done": 0})
