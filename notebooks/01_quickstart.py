@@ -211,7 +211,8 @@ plt.show()
 
 # %% [markdown]
 # The groups come in the right order at the top, where it counts, and those who came back do so
-# more often than the model says. Notebook 3 looks into that, notebook 2 puts it in money.
+# more often than the model says. [Notebook 3](03_is_the_fit_good.ipynb) looks into that, [notebook
+# 2](02_model_against_the_formula.ipynb) puts it in money.
 
 # %%
 best_tenth = ranked["customer_id"].head(236)
@@ -259,8 +260,8 @@ print(f"The same {len(scores):,} values.")
 # %% [markdown]
 # ## Where to go from here
 #
-# - `02_model_against_the_formula`: is all this any better than a spreadsheet formula? In money.
-# - `03_is_the_fit_good`: how to tell whether the numbers can be used.
-# - `04_scoring_a_million_customers`: the same for a large base.
-# - `05_decisions`: whom to call, what a customer may cost.
-# - `06_from_pymc_marketing`: if you have a model there already.
+# - [Against the simple formula](02_model_against_the_formula.ipynb): is all this any better? In money.
+# - [Is the fit good?](03_is_the_fit_good.ipynb): how to tell whether the numbers can be used.
+# - [A million customers](04_scoring_a_million_customers.ipynb): the same for a large base.
+# - [Decisions](05_decisions.ipynb): whom to look after, what a customer may cost.
+# - [pymc-marketing](06_from_pymc_marketing.ipynb): if you have a model there already.

@@ -162,7 +162,8 @@ assert -0.20 < off["model_off"] < -0.13
 # %% [markdown]
 # The model is about 17 % too low, and its 90 % interval does not hold the truth. The interval is
 # about the parameters; it knows nothing of Christmas, or of customers who come back after a long
-# time. That is a real weakness of BG/NBD on these data, and notebook 3 looks into it.
+# time. That is a real weakness of BG/NBD on these data, and [notebook 3](03_is_the_fit_good.ipynb)
+# looks into it.
 #
 # ## What the difference is worth
 #

@@ -99,8 +99,9 @@ outcome.map("{:,.0f}".format)
 
 # %% [markdown]
 # More came than the interval allows. It knows the luck of customers and what is unknown of the
-# parameters, but not that the model itself is a little wrong (notebook 3), nor of a good season.
-# How far a total can be off, a backtest tells: here 17 %, not 4 %.
+# parameters, but not that the model itself is a little wrong ([notebook
+# 3](03_is_the_fit_good.ipynb)), nor of a good season. How far a total can be off, a backtest
+# tells: here 17 %, not 4 %.
 #
 # ## Tiers
 #

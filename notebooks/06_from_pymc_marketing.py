@@ -280,7 +280,7 @@ assert np.allclose(everybody[ours["customer_id"]], ours["clv"], rtol=1e-9)
 # %% [markdown]
 # Their cost grows with customers x draws x months, in memory too; here equal histories are worked
 # out once, in blocks. To go on to millions, save the posterior and score from file to file, as in
-# notebook 4:
+# [notebook 4](04_scoring_a_million_customers.ipynb):
 #
 # ```python
 # taken.save("posterior.nc") clv.score("base/", "posterior.nc", "scores")
