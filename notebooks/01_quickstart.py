@@ -260,7 +260,7 @@ print(f"The same {len(scores):,} values.")
 # %% [markdown]
 # ## Where to go from here
 #
-# - [Against the simple formula](02_model_against_the_formula.ipynb): is all this any better? In money.
+# - [The simple formula](02_model_against_the_formula.ipynb): is all this any better? In money.
 # - [Is the fit good?](03_is_the_fit_good.ipynb): how to tell whether the numbers can be used.
 # - [A million customers](04_scoring_a_million_customers.ipynb): the same for a large base.
 # - [Decisions](05_decisions.ipynb): whom to look after, what a customer may cost.
