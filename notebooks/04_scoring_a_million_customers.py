@@ -15,10 +15,10 @@
 # die in the middle. We summarise in DuckDB, fit, score from file to file, kill the scoring while
 # it runs, go on, and check that nothing was lost and nothing done twice.
 #
-# **The customers are made up.** No public log is this large. They are drawn from BG/NBD and
-# Gamma-Gamma with the parameters of the real CDNOW, so this notebook is about size and speed; the
-# others, on real data, are about whether the numbers are any good. All files are in a temporary
-# folder that is removed at the end.
+# **The customers are made up.** No log of this size comes with the package. They are drawn from
+# BG/NBD and Gamma-Gamma with the parameters of the real CDNOW, so this notebook is about size and
+# speed; the others, on real data, are about whether the numbers are any good. All files are in a
+# temporary folder that is removed at the end.
 
 # %%
 import json
