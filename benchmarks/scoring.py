@@ -45,7 +45,7 @@ def _summary(transactions: int, memory_limit: str | None) -> Row:
     ours, by_hand = run_in_turns(
         ("summarize_ours", {"log": log, "memory_limit": memory_limit}),
         ("summarize_by_hand", {"log": log, "memory_limit": memory_limit}),
-        repeats=5 if transactions <= TEN_MILLION else 1,
+        repeats=9 if transactions <= TEN_MILLION else 1,
     )
     ours, by_hand = work_alone(ours), work_alone(by_hand)
     ratio = ours.median / by_hand.median

@@ -37,7 +37,7 @@ from clvmodels.transactions import KeepDrop, LogOptions, OpenLog, Refunds, engin
 
 _LEDGER: Final = "ledger"
 # What a row may take in the group-by of customer-periods, measured, with room for the rest.
-_BYTES_A_ROW: Final = 128
+_BYTES_A_ROW: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,8 @@ def summarize_to_parquet(
         The log cannot be read as the options say, or no purchase is left of it.
     """
     with reading(), engine() as backend:
+        # The only order that counts is asked for, when customers are written.
+        backend.con.execute("SET preserve_insertion_order = false")
         for name, value in (resources or Resources()).settings().items():
             backend.con.execute(f"SET {name} = {quoted(value)}")
         log = open_log(source, options, backend)

@@ -77,7 +77,7 @@ def engine() -> Iterator[Any]:
 
     backend = ibis.duckdb.connect()
     try:
-        backend.con.execute("SET TimeZone = 'UTC'")
+        backend.con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         yield backend
     finally:
         backend.disconnect()
