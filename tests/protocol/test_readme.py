@@ -74,7 +74,7 @@ def test_what_it_names_is_there() -> None:
     text = README.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), target
-    for name in re.findall(r"\bmake ([a-z-]+)", text):
+    for name in re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.M):
         assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), re.M), name
     for name in re.findall(r"\bclvmodels\.([a-z_]+)\b(?!\.)", text):
         assert hasattr(clvmodels, name), name
