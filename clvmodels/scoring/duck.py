@@ -12,6 +12,7 @@ from typing import Any
 
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.rfm.on_disk import Resources, quoted
+from clvmodels.transactions import set_up
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def connected(resources: Resources, database: Path | None = None) -> Iterator[An
     ):
         for name, value in resources.settings().items():
             connection.execute(f"SET {name} = {quoted(value)}")
-        connection.execute("SET TimeZone = 'UTC'")
+        set_up(connection)
         yield connection
 
 

@@ -7,6 +7,7 @@ from clvmodels.transactions.sources import (
     engine,
     open_log,
     replayable,
+    set_up,
     to_arrow,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "engine",
     "open_log",
     "replayable",
+    "set_up",
     "to_arrow",
 ]

@@ -77,10 +77,19 @@ def engine() -> Iterator[Any]:
 
     backend = ibis.duckdb.connect()
     try:
-        backend.con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        set_up(backend.con)
         yield backend
     finally:
         backend.disconnect()
+
+
+def set_up(connection: Any) -> None:
+    """Make a connection of the embedded engine count in UTC and draw no progress bar."""
+    connection.execute("SET TimeZone = 'UTC'")
+    # In notebooks it may be unable to draw one, and then to be told not to.
+    [[drawn]] = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if drawn:
+        connection.execute("SET enable_progress_bar = false")
 
 
 def attach(backend: Any, data: Any, name: str) -> ibis.Table:
