@@ -115,7 +115,7 @@ def used_expr(
     Returns
     -------
     ibis.Table
-        The columns of `ledger_expr`, in its order; rows is null.
+        The columns of `ledger_expr`, in another order; rows is null.
     """
     import ibis
 
@@ -125,8 +125,7 @@ def used_expr(
     periods = _to_periods(rows, options, keys=["customer", "period"])
     ledger = _to_ledger(periods, options, keys=["customer"])
     reason = ibis.literal(int(Reason.USED), type="int8")
-    ledger = ledger.mutate(reason=reason, rows=ibis.null("int64"))
-    return ledger.select(*ledger_expr(table, options).columns)
+    return ledger.mutate(reason=reason, rows=ibis.null("int64"))
 
 
 def left_out_expr(table: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -259,7 +258,7 @@ def _to_periods(
         aggregates["extra"] = rows["extra"].sum()
         if options.has_money:
             aggregates["extra_amount"] = total_of(rows["amount"] * rows["extra"])
-    if options.has_money and options.refunds == "net":
+    if options.netting:
         refund = rows["amount"] < 0
         aggregates["negative_rows"] = refund.cast("int64").sum()
         aggregates["negative"] = total_of(ibis.ifelse(refund, rows["amount"], 0.0))
@@ -291,7 +290,7 @@ def _net(periods: ibis.Table, options: LogOptions) -> ibis.Table:
     """Make refunds of the rows of a period whose netted total is not positive."""
     import ibis
 
-    if not (options.has_money and options.refunds == "net"):
+    if not options.netting:
         return periods
     p = periods
     moved = p["total"] - 2 * p["negative"]

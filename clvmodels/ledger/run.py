@@ -256,15 +256,14 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
     if money and not per_reason:
         per_reason[Reason.USED] = (0, 0.0)
     used = next((line for line in lines if line["reason"] == Reason.USED), None)
-    netting = money and options.refunds == "net"
     return make_audit(
         per_reason,
         reasons=options.reasons,
         customers=int(used["customers"]) if used else 0,
         periods=int(used["periods"]) if used else 0,
         netted=(
-            int(used["negative_rows"]) if used and netting else 0,
-            _stated(used["negative"] if used else 0.0) if netting else None,
+            int(used["negative_rows"]) if used and options.netting else 0,
+            _stated(used["negative"] if used else 0.0) if options.netting else None,
         ),
         notes=notes,
     )

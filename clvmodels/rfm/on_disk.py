@@ -204,8 +204,7 @@ def quoted(text: object) -> str:
 
 def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None:
     """Fill the table of the ledger; return the rows of the log where it does not count them."""
-    netting = log.options.has_money and log.options.refunds == "net"
-    if not log.patterns or netting or log.options.duplicates == "drop":
+    if not log.patterns or log.options.netting or log.options.duplicates == "drop":
         _store(backend, [ledger_expr(log.table, log.options)])
         return None
     before = log.versions()
@@ -222,7 +221,7 @@ def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None
 
 def _store(backend: Any, pieces: Sequence[Any]) -> None:
     for i, piece in enumerate(pieces):
-        how = f"INSERT INTO {_LEDGER}" if i else f"CREATE TEMP TABLE {_LEDGER} AS"
+        how = f"INSERT INTO {_LEDGER} BY NAME" if i else f"CREATE TEMP TABLE {_LEDGER} AS"
         backend.con.execute(f"{how} {backend.compile(piece)}")
 
 

@@ -58,6 +58,11 @@ class LogOptions:
         return self.monetary_value_col is not None
 
     @property
+    def netting(self) -> bool:
+        """Whether refunds are added up with the purchases of their period."""
+        return self.has_money and self.refunds == "net"
+
+    @property
     def reasons(self) -> tuple[Reason, ...]:
         """The reasons that can apply, in the order in which they are tried."""
         skipped = (

