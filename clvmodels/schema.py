@@ -7,6 +7,7 @@ discount rate d is, per day, delta = ln(1 + d) / 365.25.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ _DAYS_PER_UNIT: Final[dict[str, float]] = {
     "Y": DAYS_PER_YEAR,
 }
 _HORIZON = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([hHDWMY])\s*")
+
+# pathlib makes one slash of two; one letter is a drive of Windows
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 
 Horizon = str | float | int | None
 FloatArray = npt.NDArray[np.float64]
@@ -231,14 +235,20 @@ def check_list(name: str, value: object) -> list[Any]:
 
 
 def path_of(what: str, value: object) -> Path:
-    """Return a path that was given, or say what else was.
+    """Return a path of this machine that was given, or say what else was.
 
     Raises
     ------
     SchemaError
-        It cannot be a path.
+        It cannot be a path, or it is a URL.
     """
-    if isinstance(value, str | Path) and "\0" not in str(value):
+    if isinstance(value, str | os.PathLike) and "\0" not in str(value):
+        if (url := _URL.match(os.fspath(value))) is not None:
+            raise SchemaError(
+                f"{what} is a URL ({url[1]}://{url[2]}): only files of this machine are read and "
+                "written. Copy what is to be read here first, and copy the result from here; or "
+                "mount the storage as a folder."
+            )
         return Path(value)
     raise SchemaError(f"{what} must be named by a path, found {shown(value)}.")
 

@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import check_output, write_aside
+from clvmodels.cli.files import check_folder, check_output, write_aside
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
-from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +30,9 @@ _TITLES: Final = {"purchases": "Purchases per customer", "value": "Discounted va
 
 def run(log: str, output: Path, *, quiet: bool, horizon: str | None, **options: Any) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
-    if output.exists() and not output.is_dir():
-        raise SchemaError(f"The output {output} is a file: name a folder.")
+    check_folder(output)
     options["horizon"] = None if horizon is None else read_horizon(horizon)
-    paths = [check_output(output / name) for name in FILES]
+    paths = [check_output(output / name, inputs=[log]) for name in FILES]
     terminal = Terminal(quiet=quiet)
     with terminal.step("Loading PyMC"):
         from clvmodels.evaluation import backtest

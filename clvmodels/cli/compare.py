@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import check_output, read_frame, read_rfm, write_aside, write_frame
+from clvmodels.cli.files import (
+    check_folder,
+    check_input,
+    check_output,
+    read_frame,
+    read_rfm,
+    write_aside,
+    write_frame,
+)
 from clvmodels.cli.reports import ahead, interval_name
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
+from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.schema import CUSTOMER_ID
 
 if TYPE_CHECKING:
@@ -47,11 +56,9 @@ def run(
     **options: Any,
 ) -> None:
     """Compare, print and write to a folder; options are those of `compare_with_simple`."""
-    for path in (rfm, posterior, *([] if actual is None else [actual])):
-        if not path.is_file():
-            raise SchemaError(f"There is no file {path}.")
-    if output.exists() and not output.is_dir():
-        raise SchemaError(f"The output {output} is a file: name a folder.")
+    inputs = [check_input(path) for path in (rfm, posterior, actual) if path is not None]
+    check_folder(output)
+    refuse_inputs((output / name for name in FILES), named_paths([*inputs, *log]))
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):

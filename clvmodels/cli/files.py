@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.outputs import named_paths, refuse_inputs
+from clvmodels.schema import path_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,20 +37,59 @@ def kind_of(path: Path) -> str:
     raise SchemaError(f"{path} must end in {', '.join(PARQUET + CSV)}: the name says the format.")
 
 
-def check_output(path: Path, *, suffixes: tuple[str, ...] = ()) -> Path:
-    """Refuse an output that cannot be written, before any work is done.
+def check_input(path: Path) -> Path:
+    """Refuse a file that is not there, or not on this machine.
 
     Raises
     ------
     SchemaError
-        The suffix is another, or the path is a folder.
+        There is no such file.
+    """
+    if not path_of("The input", path).is_file():
+        raise SchemaError(f"There is no file {path}.")
+    return path
+
+
+def check_folder(path: Path) -> Path:
+    """Refuse an output folder that is a file, or not on this machine.
+
+    Raises
+    ------
+    SchemaError
+        It is such a one.
+    """
+    if path_of("The output", path).exists() and not path.is_dir():
+        raise SchemaError(f"The output {path} is a file: name a folder.")
+    return path
+
+
+def check_output(
+    path: Path, *, suffixes: tuple[str, ...] = (), inputs: Iterable[str | Path] = ()
+) -> Path:
+    """Refuse an output that cannot be written, before any work is done.
+
+    Parameters
+    ----------
+    path : Path
+        What is to be written or replaced.
+    suffixes : tuple of str
+        What its name may end in; empty for anything.
+    inputs : iterable of str or Path
+        Files, folders and patterns that the command reads.
+
+    Raises
+    ------
+    SchemaError
+        The suffix is another, the path is a folder or a URL, or it is among the inputs.
     OSError
         Its folder cannot be made or written to.
     """
+    path = path_of("The output", path)
     if suffixes and not path.name.lower().endswith(suffixes):
         raise SchemaError(f"The output {path} must end in {' or '.join(suffixes)}.")
     if path.is_dir():
         raise SchemaError(f"The output {path} is a folder: name a file.")
+    refuse_inputs([path], named_paths(list(inputs)))
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(13, "No permission to write there", str(path.parent))
@@ -106,8 +147,7 @@ def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
     """
     from clvmodels.rfm import RfmTable
 
-    if not path.is_file():
-        raise SchemaError(f"There is no file {path}.")
+    check_input(path)
     if kind_of(path) == "parquet" and _is_own(path):
         return RfmTable.from_parquet(path), None
     table = RfmTable.from_pandas(
@@ -137,8 +177,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if not path.is_file():
-        raise SchemaError(f"There is no file {path}.")
+    check_input(path)
     try:
         if kind_of(path) == "parquet":
             return pd.read_parquet(path)

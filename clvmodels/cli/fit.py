@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clvmodels.cli.files import check_output, read_rfm, write_aside
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
+from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.schema import TimeScale, TimeUnit
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def run(
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
-    check_output(output)
+    check_output(output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm])
     terminal = Terminal(quiet=quiet)
     base, assumed = read_rfm(rfm, TimeScale(time_unit, time_scaler))
     posterior = fit_base(terminal, base, model=model, priors=priors, **options)

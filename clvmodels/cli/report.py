@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clvmodels.cli.files import read_rfm
+from clvmodels.cli.files import check_input, read_rfm
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import SchemaError
+from clvmodels.outputs import refuse_inputs
+from clvmodels.schema import path_of
 
 
 def run(
@@ -27,6 +29,7 @@ def run(
 ) -> None:
     """Report, print and write; options are those of `clvmodels.report`."""
     _check_inputs(rfm, posterior, backtest)
+    refuse_inputs((path for path in (output, json) if path is not None), [rfm, posterior])
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
         from clvmodels.posterior import CLVPosterior, load_posterior
@@ -59,7 +62,6 @@ def run(
 
 def _check_inputs(rfm: Path, posterior: Path, backtest: Path | None) -> None:
     for path in (rfm, posterior):
-        if not path.is_file():
-            raise SchemaError(f"There is no file {path}.")
-    if backtest is not None and not backtest.is_dir():
+        check_input(path)
+    if backtest is not None and not path_of("The backtest", backtest).is_dir():
         raise SchemaError(f"There is no folder {backtest}.")

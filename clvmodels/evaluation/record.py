@@ -18,6 +18,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.evaluation.baselines import LABELS
 from clvmodels.evaluation.checks import worst
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
+from clvmodels.schema import path_of
 from clvmodels.verdict import Check, Status, Verdict
 
 FORMAT_VERSION: Final = 1
@@ -170,7 +171,7 @@ class Backtest:
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet and metrics.json to a folder; see `load_backtest`."""
-        folder = Path(folder)
+        folder = path_of("The backtest", folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in (*TABLES, *OPTIONAL):
             table = getattr(self, name)
@@ -226,7 +227,7 @@ def load_backtest(folder: str | Path) -> Backtest:
     SchemaError
         The folder holds no backtest, or one of a newer version, or a table is missing.
     """
-    folder = Path(folder)
+    folder = path_of("The backtest", folder)
     try:
         header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
         version = header["format_version"]

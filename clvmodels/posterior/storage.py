@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import xarray as xr
 
-from clvmodels.errors import PosteriorFileError
+from clvmodels.errors import PosteriorFileError, SchemaError
+from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
@@ -37,8 +38,19 @@ AnyPosterior = PurchasePosterior | GammaGammaPosterior | CLVPosterior
 
 
 def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
-    """Write posteriors as groups of one file, whole or not at all."""
-    target = Path(path)
+    """Write posteriors as groups of one file, whole or not at all.
+
+    Raises
+    ------
+    SchemaError
+        The path is none of this machine, or its name is that of another kind of file.
+    """
+    target = path_of("The posterior", path)
+    if not target.name.lower().endswith(POSTERIOR_SUFFIXES):
+        raise SchemaError(
+            f"The posterior {target} must end in {' or '.join(POSTERIOR_SUFFIXES)}: it is a "
+            "NetCDF file."
+        )
     record = {
         name: one.metadata.to_dict() | {"draws_digest": one.fingerprint()}
         for name, one in posteriors.items()

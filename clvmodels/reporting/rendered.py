@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Report
 from clvmodels.errors import SchemaError
+from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import render_page
 from clvmodels.reporting.text import render_text
+from clvmodels.schema import path_of
 
 if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest
@@ -135,11 +137,11 @@ def report(
         is no error: the report says so.
     """
     from clvmodels.diagnostics import diagnose
+    from clvmodels.evaluation.record import HEADER, load_backtest
 
-    check_outputs(output, json)
+    read = [*named_paths(log), *(folder / HEADER for folder in named_paths(backtest))]
+    check_outputs(output, json, read)
     if isinstance(backtest, str | os.PathLike):
-        from clvmodels.evaluation import load_backtest
-
         backtest = load_backtest(Path(backtest))
     rendered = render(diagnose(posterior, rfm, log=log, backtest=backtest, **options))
     write_report(rendered, output, json)
@@ -158,16 +160,19 @@ def write_report(
 
 
 def check_outputs(
-    output: str | os.PathLike[str] | None, json: str | os.PathLike[str] | None
+    output: str | os.PathLike[str] | None,
+    json: str | os.PathLike[str] | None,
+    inputs: Iterable[Path] = (),
 ) -> None:
-    """Refuse outputs that cannot be written, before any work is done."""
+    """Refuse outputs that cannot be written, or are read, before any work is done."""
     wanted = ((output, (".html", ".htm")), (json, (".json",)))
-    paths = [(Path(path), suffixes) for path, suffixes in wanted if path is not None]
+    paths = [(path_of("The output", path), ends) for path, ends in wanted if path is not None]
     for path, suffixes in paths:
         if not path.name.lower().endswith(suffixes):
             raise SchemaError(f"The output {path} must end in {' or '.join(suffixes)}.")
         if path.is_dir():
             raise SchemaError(f"The output {path} is a folder: name a file.")
+    refuse_inputs((path for path, _ in paths), inputs)
     for path, _ in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK):

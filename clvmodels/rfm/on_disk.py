@@ -29,10 +29,11 @@ from clvmodels.ledger import (
     used_expr,
 )
 from clvmodels.memory import bytes_of, check_memory_limit
+from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
-from clvmodels.schema import CUSTOMER_ID, TimeUnit
+from clvmodels.schema import CUSTOMER_ID, TimeUnit, path_of
 from clvmodels.transactions import KeepDrop, LogOptions, OpenLog, Refunds, engine, open_log
 
 _LEDGER: Final = "ledger"
@@ -143,7 +144,8 @@ def rfm_summary_to_parquet(
         segment_cols=segment_cols,
         margin=margin,
     )
-    limit, path = check_memory_limit(memory_limit), Path(target)
+    limit, path = check_memory_limit(memory_limit), path_of("The output", target)
+    refuse_inputs([path], named_paths(source))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".clvmodels-") as aside:
         written = Path(aside) / path.name

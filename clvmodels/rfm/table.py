@@ -131,7 +131,8 @@ class RfmTable:
             **(self.table.schema.metadata or {}),
             METADATA_KEY: json.dumps(self.header()).encode(),
         }
-        pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
+        target = path_of("The table", path)
+        pq.write_table(self.table.replace_schema_metadata(metadata), target, compression="zstd")
 
     @classmethod
     def from_parquet(cls, path: str | Path) -> RfmTable:

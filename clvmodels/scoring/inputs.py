@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError
+from clvmodels.schema import path_of
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")
@@ -134,9 +135,7 @@ def kinds_of(files: Iterable[Path], suffixes: Mapping[str, tuple[str, ...]]) -> 
 
 
 def _list_one(text: str) -> Listing:
-    if "://" in text:
-        raise SchemaError(f"{text!r} is not on this machine: copy it here first.")
-    path = Path(text)
+    path = path_of("The input", text)
     if path.is_file():
         return Listing(text, (path.absolute(),))
     if path.is_dir():

@@ -16,6 +16,7 @@ from clvmodels import __version__, schema
 from clvmodels.cores import cores_for
 from clvmodels.errors import SchemaError
 from clvmodels.memory import check_memory_limit
+from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
@@ -248,7 +249,7 @@ def _open_job(
     if found.kind == "rfm":
         common_schema([file.path for file in found.files])
     target = open_target(output, table)
-    refuse_overlap(target, (file.path for file in found.files), found.folder)
+    refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
     refuse_foreign(target.work)
     options |= {"draws_used": used, "block_rows": block_rows}
     return _Job(target, found, fitted, path, scoring, options, block_rows, tell)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.outputs import refuse_inputs
 from clvmodels.schema import path_of, shown
 from clvmodels.scoring import disk
 
@@ -97,7 +98,7 @@ def open_target(output: str | Path, table: str = DEFAULT_TABLE) -> Target:
     return target
 
 
-def refuse_overlap(target: Target, inputs: Iterable[Path], folder: Path | None) -> None:
+def refuse_overlap(target: Target, inputs: Iterable[Path]) -> None:
     """Refuse an output that is, or would become, part of the input.
 
     Parameters
@@ -105,23 +106,10 @@ def refuse_overlap(target: Target, inputs: Iterable[Path], folder: Path | None) 
     target : Target
         Where scores go.
     inputs : iterable of Path
-        Files that are read.
-    folder : Path or None
-        Folder of which every file is read.
+        Files, folders and patterns that are read, the posterior's file among them.
     """
-    ours = [path.resolve() for path in (target.path, target.rejects, target.work)]
-    for path in inputs:
-        found = path.resolve()
-        if any(found == own or own in found.parents for own in ours):
-            raise SchemaError(
-                f"The input includes {path}, which belongs to the output {target.path}: write "
-                "the output to another folder."
-            )
-    if folder is not None and folder.resolve() in ours[0].parents:
-        raise SchemaError(
-            f"The output {target.path} lies in the folder {folder} that is read: write it to "
-            "another folder."
-        )
+    ours = (target.path, target.rejects, target.work, target.manifest)
+    refuse_inputs(ours, inputs)
 
 
 def _kind(path: Path, text: str) -> Kind:

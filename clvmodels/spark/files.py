@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from clvmodels import __version__, schema
 from clvmodels.errors import SchemaError
+from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeUnit
+from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.blocks import Progress
 from clvmodels.scoring.freshness import concerns
@@ -183,7 +184,7 @@ def _open_job(
     progress: Progress | None,
 ) -> _Job:
     """Check all that can be checked before Spark starts."""
-    path = None if isinstance(posterior, CLVPosterior) else Path(posterior)
+    path = None if isinstance(posterior, CLVPosterior) else path_of("The posterior", posterior)
     fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
     found = open_source(source, read, getattr(fitted, "scale", schema.TimeScale()))
     scorer = Scorer(fitted, **scoring, margin=found.margin, threads=1)
@@ -194,7 +195,7 @@ def _open_job(
             f"Spark writes a folder of Parquet files: name the output {target.stem!r}, without "
             "suffix, or use the local engine."
         )
-    refuse_overlap(target, (file.path for file in found.files), found.folder)
+    refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
     refuse_foreign(target.work)
     options = {
         **scoring,

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
-from clvmodels.schema import shown
+from clvmodels.schema import path_of, shown
 from clvmodels.transactions.options import LogOptions
 
 if TYPE_CHECKING:
@@ -154,9 +154,7 @@ def _file_kind(path: str) -> str:
 
 def _expand(path: str) -> str:
     """Check that a local path exists; a folder stands for its Parquet files."""
-    if "://" in path:
-        return path
-    if Path(path).is_dir():
+    if path_of("The log", path).is_dir():
         path = str(Path(path) / "**" / "*.parquet")
     if not Path(path).exists() and not glob.glob(path, recursive=True):
         raise SchemaError(f"No file is found at {path!r}: check the path or the pattern.")
@@ -176,8 +174,7 @@ def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
         return _open_csv(paths, options, backend)
     table = backend.read_parquet(paths, table_name=_LOG)
     options = replace(options, time_zone=_parquet_zone(paths[0], table, options))
-    local = not any("://" in path for path in paths)
-    return OpenLog(table, options, patterns=tuple(paths) if local else ())
+    return OpenLog(table, options, patterns=tuple(paths))
 
 
 def _open_csv(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
@@ -194,7 +191,7 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
     """Time zone that the file's Arrow schema declares; the engine itself forgets it."""
     check_columns(table.columns, options)
     kind = table[options.datetime_col].type()
-    if "://" in path or not kind.is_timestamp() or kind.timezone is None:
+    if not kind.is_timestamp() or kind.timezone is None:
         return None
     return _zone(pq.read_schema(_matches(path)[0]).field(options.datetime_col).type)
 

@@ -18,7 +18,7 @@ PACKAGE = Path(clvmodels.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors"},
     {"schema"},
-    {"formulas", "audit", "cores", "frames", "memory", "verdict", "_simulated"},
+    {"formulas", "audit", "cores", "frames", "memory", "outputs", "verdict", "_simulated"},
     {"transactions", "simulate"},
     {"ledger"},
     {"rfm"},

@@ -425,7 +425,7 @@ def test_what_another_wrote_is_not_replaced(
     (tmp_path / "g" / "notes.txt").write_text("mine")
     refused("g", "also holds 'notes.txt'")
     refused("g.parquet", "belongs to g")
-    refused("base.parquet", "belongs to the output")
+    refused("base.parquet", "is an input")
     assert (tmp_path / "theirs" / "thesis.txt").read_text() == "final"
     assert (tmp_path / "a.partial" / "thesis.txt").read_text() == "final"
 

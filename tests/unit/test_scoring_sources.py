@@ -342,7 +342,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no list": ([], {}, "empty list"),
     "twice in the list": (["rfm.parquet", "rfm.parquet"], {}, "names a file twice"),
     "empty folder": ("nothing", {}, "holds no Parquet"),
-    "far away": ("s3://bucket/rfm.parquet", {}, "not on this machine"),
+    "far away": ("s3://bucket/rfm.parquet", {}, "The input is a URL \\(s3://bucket/rfm.parquet\\)"),
     "text": ("notes.txt", {}, "must end in"),
     "mixed kinds": (["rfm.parquet", "other.csv"], {}, "mixes Parquet and CSV"),
     "half a file": ("cut.parquet", {}, "cannot be read as Parquet"),
