@@ -13,8 +13,23 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Status = Literal["pass", "warn", "fail", "unavailable"]
 Method = Literal["nuts", "laplace", "map", "given"]
+Use = Literal["totals", "ranking", "customers"]
+"""What numbers may be used for: sums over the base, who comes before whom, single customers."""
+Side = Literal["", "at most", "at least", "within"]
+"""Which side of its limit a figure has to stay on; within is that far from 0 either way."""
+Unit = Literal["number", "share", "truth"]
+"""How figures are written: a share in percent, a truth (1 or 0) as yes or no."""
 
+USES: Final[tuple[Use, ...]] = ("totals", "ranking", "customers")
 _ORDER: Final[tuple[Status, ...]] = ("unavailable", "pass", "warn", "fail")
+
+WORDS: Final[dict[Status, str]] = {
+    "pass": "pass",
+    "warn": "warn",
+    "fail": "fail",
+    "unavailable": "not available",
+}
+"""Statuses as they are read."""
 
 MAX_RHAT: Final = 1.01
 MIN_ESS_PER_CHAIN: Final = 100.0
@@ -31,13 +46,21 @@ class Check:
     Attributes
     ----------
     name : str
-        What was looked at.
+        What was looked at, as it is read aloud before its figure.
     value, limit : float or None
         The figure and the bound that it is held against; None where there is none.
     status : {"pass", "warn", "fail", "unavailable"}
         A figure that the method should have and is NaN fails.
     advice : str
-        One sentence of what it means or what to do.
+        What it means or what to do.
+    side : {"", "at most", "at least", "within"}
+        Where the figure has to lie of its limit.
+    unit : {"number", "share", "truth"}
+        How figure and limit are written.
+    bears_on : tuple of str
+        What a figure beyond its limit puts in doubt: "totals", "ranking", "customers" (what
+        is said of single ones), any of them or none. By default all: the draws of a fit
+        that failed are good for nothing.
     """
 
     name: str
@@ -45,6 +68,64 @@ class Check:
     limit: float | None
     status: Status
     advice: str
+    side: Side = ""
+    unit: Unit = "number"
+    bears_on: tuple[Use, ...] = USES
+
+    def __post_init__(self) -> None:
+        # JSON has lists
+        object.__setattr__(self, "bears_on", tuple(u for u in USES if u in self.bears_on))
+
+    @property
+    def figure(self) -> str:
+        """The value as it is read; "" where there is none."""
+        signed = self.side == "within"
+        return "" if self.value is None else figure_text(self.value, self.unit, signed=signed)
+
+    @property
+    def bound(self) -> str:
+        """The limit with its direction, such as "at most 5 %"; "" where there is none."""
+        if self.limit is None or self.unit == "truth":
+            return ""
+        sign = "\N{PLUS-MINUS SIGN}" if self.side == "within" else ""
+        return f"{self.side or 'limit'} {sign}{figure_text(self.limit, self.unit)}"
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.name}: {WORDS[self.status]}"
+        bound = f" ({self.bound})" if self.bound else ""
+        return f"{self.name} {self.figure}{bound}: {WORDS[self.status]}"
+
+
+def figure_text(value: float, unit: Unit = "number", *, signed: bool = False) -> str:
+    """Write a figure: the same one is written alike wherever it stands.
+
+    Examples
+    --------
+    >>> figure_text(0.1234, "share"), figure_text(0.011, "share", signed=True)
+    ('12.3 %', '+1.1 %')
+    >>> figure_text(1.00123), figure_text(152.23), figure_text(1882.0), figure_text(1.0, "truth")
+    ('1.001', '152.2', '1,882', 'yes')
+    """
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinity"
+    if unit == "truth":
+        return "yes" if value else "no"
+    plus = "+" if signed and value > 0 else ""
+    return f"{plus}{_digits(100.0 * value, 3)} %" if unit == "share" else plus + _digits(value, 4)
+
+
+def _digits(value: float, most: int) -> str:
+    """Up to that many significant digits; all of those before the point."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4 or exponent >= 15:
+        return f"{value:.{most - 1}e}"
+    text = f"{value:,.{max(0, most - 1 - exponent)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +166,27 @@ class Verdict:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Verdict:
         """Rebuild from :meth:`to_dict`."""
-        return cls(record["method"], tuple(Check(**check) for check in record["checks"]))
+        # "uncertainty" of a mode, which could neither pass nor fail, was a check once
+        checks = [check for check in record["checks"] if check["name"] != "uncertainty"]
+        return cls(record["method"], tuple(map(_remembered, checks)))
 
     def __str__(self) -> str:
-        lines = [f"{self.method}: {self.status}"]
-        lines += [_line(check) for check in self.checks]
+        lines = [f"{self.method}: {WORDS[self.status]}"]
+        lines += [f"  {check}" for check in self.checks]
         return "\n".join(lines)
+
+
+def _remembered(check: Mapping[str, Any]) -> Check:
+    """A check from a file; older ones did not write down which side is the right one."""
+    name, limit = check["name"], check["limit"]
+    side = "" if limit is None else "at least" if "ESS" in name else "at most"
+    unit = "share" if name.startswith("share of") else "number"
+    return Check(**{"side": side, "unit": unit, **check})
 
 
 def explain_failure(verdict: Verdict) -> str:
     """One line for an error message."""
-    figures = "; ".join(_line(check).strip() for check in verdict.failures)
+    figures = "; ".join(str(check) for check in verdict.failures)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
     fit = "fit" if verdict.method == "given" else f"{verdict.method} fit"
     return f"The {fit} did not converge ({figures}). {advice}"
@@ -103,12 +194,14 @@ def explain_failure(verdict: Verdict) -> str:
 
 def at_most(name: str, value: float, limit: float, advice: str) -> Check:
     """Pass where value <= limit; NaN fails."""
-    return Check(name, value, limit, "pass" if value <= limit else "fail", advice)
+    status: Status = "pass" if value <= limit else "fail"
+    return Check(name, value, limit, status, advice, "at most")
 
 
 def at_least(name: str, value: float, limit: float, advice: str) -> Check:
     """Pass where value >= limit; NaN fails."""
-    return Check(name, value, limit, "pass" if value >= limit else "fail", advice)
+    status: Status = "pass" if value >= limit else "fail"
+    return Check(name, value, limit, status, advice, "at least")
 
 
 def nuts_verdict(
@@ -158,24 +251,9 @@ def laplace_verdict(khat: float, importance_ess: float) -> Verdict:
 
 def map_verdict(decrement: float, limit: float) -> Verdict:
     """Judge a mode by the optimiser; a single point carries no uncertainty."""
-    return Verdict(
-        "map",
-        (
-            at_most(
-                "distance from the mode, in posterior sd",
-                decrement,
-                limit,
-                "The optimiser stopped early: use method='nuts'.",
-            ),
-            Check(
-                "uncertainty",
-                None,
-                None,
-                "unavailable",
-                "A mode carries no uncertainty: sd and interval columns are empty.",
-            ),
-        ),
-    )
+    advice = "The optimiser stopped early: use method='nuts'."
+    name = "distance from the mode, in posterior sd"
+    return Verdict("map", (at_most(name, decrement, limit, advice),))
 
 
 def given_verdict() -> Verdict:
@@ -207,21 +285,17 @@ def _worst(values: Sequence[float], pick: Any) -> float:
 
 
 def _divergences(diverging: npt.NDArray[np.bool_] | None) -> Check:
-    name, limit = "share of divergent transitions", MAX_DIVERGENT_SHARE
+    name = "share of divergent transitions"
     if diverging is None:
-        return Check(name, None, limit, "unavailable", "The sampler did not report divergences.")
+        return Check(name, None, 0.0, "unavailable", "The sampler did not report divergences.")
     share = float(np.mean(diverging))
-    advice = "NUTS could not follow the posterior everywhere: raise tune, or use stronger priors."
-    status: Status = "pass" if share == 0 else "warn" if share <= limit else "fail"
-    return Check(name, share, limit, status, advice)
+    advice = (
+        "NUTS could not follow the posterior everywhere: raise tune, or use stronger priors. "
+        f"Above {figure_text(MAX_DIVERGENT_SHARE, 'share')} the fit fails."
+    )
+    status: Status = "pass" if share == 0 else "warn" if share <= MAX_DIVERGENT_SHARE else "fail"
+    return Check(name, share, 0.0, status, advice, "at most", "share")
 
 
 def _json_number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _line(check: Check) -> str:
-    if check.value is None:
-        return f"  {check.name}: {check.status}"
-    limit = "" if check.limit is None else f" (limit {check.limit:g})"
-    return f"  {check.name} {check.value:.4g}{limit}: {check.status}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.cli.files import check_folder, check_output, write_aside
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.verdict import WORDS, figure_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,17 +221,30 @@ def _show_sensitivity(terminal: Terminal, sensitivity: pd.DataFrame) -> None:
 
 
 def _signed(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:+.1f} %"
+    return "-" if math.isnan(share) else figure_text(share, "share", signed=True)
 
 
 def _show_verdict(terminal: Terminal, found: Backtest) -> None:
-    terminal.heading(f"Verdict: {found.status}")
+    from clvmodels.uses import in_one_sentence
+
+    terminal.heading("What can such forecasts be used for?")
+    terminal.say(in_one_sentence(found.uses))
+    for use in found.uses:
+        terminal.say()
+        terminal.say(str(use))
+    terminal.heading("The checks behind it")
+    terminal.say(
+        "Errors are model minus real, as a share of what is real: +10 % is a forecast that was "
+        "too high."
+    )
     for check in found.checks:
+        terminal.say()
         terminal.say(_said(check))
 
 
 def _said(check: Check) -> str:
-    return f"{check.status.upper()}  {check.name}: {check.advice}"
+    bound = f" ({check.bound})" if check.bound else ""
+    return f"{WORDS[check.status].upper()}  {check.name} {check.figure}{bound}. {check.advice}"
 
 
 def _draw(found: Backtest, output: Path) -> None:

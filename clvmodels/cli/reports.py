@@ -10,6 +10,7 @@ import numpy as np
 
 from clvmodels.cli.terminal import Terminal, between, number, percent, significant, table
 from clvmodels.schema import DAYS_PER_YEAR, Horizon, TimeScale
+from clvmodels.verdict import WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,8 +112,7 @@ def verdict_line(verdict: Verdict) -> str:
     checks = "; ".join(_check(check) for check in verdict.checks)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
     how = _METHODS[verdict.method]
-    word = {"unavailable": "not available"}.get(verdict.status, verdict.status)
-    return f"Verdict: {word}. Fitted by {how}: {checks}. {advice}"
+    return f"Verdict: {WORDS[verdict.status]}. Fitted by {how}: {checks}. {advice}"
 
 
 def show_in_words(
@@ -229,11 +229,8 @@ def _when_asked(purchases: Any) -> str:
 
 def _check(check: Check) -> str:
     if check.value is None:
-        return f"{check.name} {'not available' if check.status == 'unavailable' else check.status}"
-    side = "at least" if "ESS" in check.name else "at most"
-    limit = "" if check.limit is None else f" ({side} {check.limit:g})"
-    figure = number(check.value) if check.value >= 100 else significant(check.value, 3)
-    return f"{check.name} {figure}{limit}"
+        return f"{check.name} {WORDS[check.status]}"
+    return f"{check.name} {check.figure}" + (f" ({check.bound})" if check.bound else "")
 
 
 def _negative(amount: float | None) -> float | None:

@@ -2,5 +2,6 @@
 
 from clvmodels.diagnostics.record import Fact, Figure, Headline, Report, Section, Table
 from clvmodels.diagnostics.report import diagnose
+from clvmodels.uses import UseVerdict
 
-__all__ = ["Fact", "Figure", "Headline", "Report", "Section", "Table", "diagnose"]
+__all__ = ["Fact", "Figure", "Headline", "Report", "Section", "Table", "UseVerdict", "diagnose"]

@@ -10,12 +10,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.diagnostics import limits
+from clvmodels import limits
 from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.draws import (
     OnePosterior,
+    all_chains_of,
     bfmi,
-    chains_of,
     kind_of,
     long_enough,
     mcse_share,
@@ -49,7 +49,7 @@ def convergence_section(study: Study) -> Section:
 def convergence_checks(posterior: OnePosterior) -> list[Check]:
     """Judge the draws of one model by the method that made them."""
     method, name = posterior.metadata.method, model_name(posterior)
-    draws, stats = chains_of(posterior), statistics_of(posterior)
+    draws, stats = all_chains_of(posterior), statistics_of(posterior)
     if method == "nuts" or (
         method == "given" and number_of_chains(draws) > 1 and long_enough(draws)
     ):
@@ -97,7 +97,8 @@ def _error_check(draws: Mapping[str, FloatArray]) -> Check:
 def _energy_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
     name = "smallest energy BFMI of a chain"
     if "energy" not in stats:
-        return limits.unavailable(name, "The sampler did not report energies.", limits.MIN_BFMI)
+        why_not = "The sampler did not report energies."
+        return limits.unavailable(name, why_not, limits.MIN_BFMI, side="at least")
     return limits.judged_least(
         name,
         float(np.min(bfmi(stats["energy"]))),
@@ -110,15 +111,15 @@ def _energy_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
 def _depth_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
     name = "share of transitions at the greatest tree depth"
     if "reached_max_treedepth" not in stats:
-        return limits.unavailable(
-            name, "The sampler did not report tree depths.", limits.MAX_TREE_DEPTH_SHARE
-        )
+        why_not, most = "The sampler did not report tree depths.", limits.MAX_TREE_DEPTH_SHARE
+        return limits.unavailable(name, why_not, most, side="at most", unit="share")
     return limits.judged(
         name,
         float(np.mean(stats["reached_max_treedepth"])),
         limits.MAX_TREE_DEPTH_SHARE,
         "NUTS was cut short on its way: raise tune, or use stronger priors.",
         fine="NUTS was not cut short on its way.",
+        unit="share",
     )
 
 
@@ -142,7 +143,7 @@ def _table(posterior: OnePosterior, interval: float) -> Table:
         columns=("parameter", *columns),
         rows=tuple(
             (name, *_row(values, interval, certain=posterior.certain, chains=chains))
-            for name, values in chains_of(posterior).items()
+            for name, values in all_chains_of(posterior).items()
         ),
         caption=_METHOD_CAPTION.get(posterior.metadata.method, ""),
         formats={name: formats[name] for name in columns},

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from clvmodels import limits
 from clvmodels.audit import Reason
-from clvmodels.diagnostics import limits
 from clvmodels.diagnostics.counts import actual_repeats, bin_labels
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
@@ -54,22 +54,26 @@ def _checks(study: Study) -> Iterator[Check]:
     )
     yield _left_out(study)
     yield limits.judged(
-        "share of customers observed for no time (T = 0)",
+        "share of customers observed for no time",
         float(histories.count[histories.T == 0].sum() / histories.customers),
         limits.MAX_UNOBSERVED,
-        "Many customers came in the last period, of whom the data say nothing yet: end the "
-        "observation later.",
+        "Many customers came in the last period (T = 0), of whom the data say nothing yet: end "
+        "the observation later.",
         fine="Nearly all customers were observed for some time.",
+        unit="share",
+        bears_on=("ranking", "customers"),
     )
     yield _zero_spend(study)
     yield _same_base(study)
 
 
 def _left_out(study: Study) -> Check:
-    name, limit = "share of the log's rows left out, but for later ones", limits.MAX_LEFT_OUT
+    name, limit = "share of the log's rows that were left out", limits.MAX_LEFT_OUT
+    how: dict[str, Any] = {"unit": "share", "bears_on": ("totals", "customers")}
     audit = study.rfm.audit
     if audit is None or not audit.rows_read:
-        return limits.unavailable(name, "The table does not come with the audit of a log.", limit)
+        why_not = "The table does not come with the audit of a log."
+        return limits.unavailable(name, why_not, limit, side="at most", **how)
     asked = {Reason.AFTER_END.text, Reason.ALREADY_OBSERVED.text}  # for what was asked for
     others = [item for item in audit.left_out if item.reason not in asked]
     read = audit.rows_used + sum(item.rows for item in others)
@@ -80,15 +84,17 @@ def _left_out(study: Study) -> Check:
         1.0 - audit.rows_used / max(read, 1),
         limit,
         f"Many rows were left out{why}; make sure that they are not customers' purchases.",
-        fine="Few rows were left out.",
+        fine="Few rows were left out. Rows after the observation end do not count.",
+        **how,
     )
 
 
 def _zero_spend(study: Study) -> Check:
     name, limit = "share of repeat customers with a mean spend of 0", limits.MAX_ZERO_SPEND
+    how: dict[str, Any] = {"unit": "share", "bears_on": ("totals", "customers")}
     m_bar, repeat = study.columns.m_bar, study.repeat
     if m_bar is None or not repeat.any():
-        return limits.unavailable(name, "There is no repeat spend.", limit)
+        return limits.unavailable(name, "There is no repeat spend.", limit, side="at most", **how)
     return limits.judged(
         name,
         float(np.mean(m_bar[repeat] == 0)),
@@ -96,14 +102,16 @@ def _zero_spend(study: Study) -> Check:
         "Customers who spend nothing lie outside the spend model, which overrates them: leave "
         "free orders out (zero_amounts='drop').",
         fine="Hardly any customer's purchases are free.",
+        **how,
     )
 
 
 def _same_base(study: Study) -> Check:
-    name = "table is the one that was fitted (1 = yes)"
+    name = "the table is the one that was fitted:"
     known = study.purchases.metadata.fingerprint
     if known is None:
-        return limits.unavailable(name, "The posterior does not know what it was fitted to.", 1.0)
+        why_not = "The posterior does not know what it was fitted to."
+        return limits.unavailable(name, why_not, unit="truth")
     same = float(study.histories.fingerprint() == known)
     return limits.judged_least(
         name,
@@ -112,6 +120,7 @@ def _same_base(study: Study) -> Check:
         "The posterior was fitted to other customers or another date: what follows shows how it "
         "fits this table, not what it was fitted to.",
         fine="The posterior was fitted to this very table.",
+        unit="truth",
     )
 
 

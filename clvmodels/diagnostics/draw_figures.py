@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.diagnostics import limits
+from clvmodels import limits
 from clvmodels.diagnostics.draws import (
     OnePosterior,
     bfmi,

@@ -27,6 +27,16 @@ def chains_of(posterior: OnePosterior) -> dict[str, FloatArray]:
     }
 
 
+def all_chains_of(posterior: OnePosterior) -> dict[str, FloatArray]:
+    """The same of everything that was sampled too, such as phi_dropout: what a fit is judged by."""
+    others = {
+        str(name): np.asarray(values.to_numpy(), dtype=np.float64)
+        for name, values in posterior.tree["posterior"].data_vars.items()
+        if values.dims == ("chain", "draw")
+    }
+    return chains_of(posterior) | others
+
+
 def statistics_of(posterior: OnePosterior) -> dict[str, npt.NDArray[Any]]:
     """What the sampler reported, by name; empty where it did not."""
     if "sample_stats" not in posterior.tree.children:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from scipy.stats import binom
 
-from clvmodels.diagnostics import limits
+from clvmodels import limits
 from clvmodels.diagnostics.counts import (
     actual_repeats,
     bin_labels,
@@ -19,7 +20,8 @@ from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.spend_fit import spend_checks, spend_figures
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tracking import Tracked, track, why_not_tracked
-from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.diagnostics.words import listed, number, percent, short
+from clvmodels.evaluation.checks import relative_error
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
@@ -80,28 +82,75 @@ def chance_limit(expected: FloatArray, seed: int, limit: float) -> float:
 
 
 def _checks(study: Study, expected: FloatArray) -> Iterator[Check]:
-    actual = actual_repeats(study.histories)
-    limit = chance_limit(expected, study.question.random_seed, limits.MAX_MISPLACED)
-    yield limits.judged(
-        "share of customers whom the model expects to have another number of repeats",
-        float(misplaced(expected.mean(axis=0), actual)),
-        limit,
-        "The model does not reproduce how often customers come back: be careful with what it says "
-        "of single customers, and try another model (MBG/NBD) or other groups of customers.",
-        fine="The model reproduces how often customers come back.",
-        fail_from=max(limits.TOO_MANY_MISPLACED, limit),
-    )
+    yield _repeats_check(study, expected)
+    yield from _bars_check(study, expected)
     yield _total_check(study)
     yield from spend_checks(study)
-    yield _life_check(study)
+    yield from _life_check(study)
     yield _dropout_check(study)
 
 
+def _repeats_check(study: Study, expected: FloatArray) -> Check:
+    limit = chance_limit(expected, study.question.random_seed, limits.MAX_MISPLACED)
+    return limits.judged(
+        "share of customers whom the model expects to have another number of repeats",
+        float(misplaced(expected.mean(axis=0), actual_repeats(study.histories))),
+        limit,
+        "The model does not reproduce how often customers come back: be careful with what it says "
+        "of single customers, and try another model (MBG/NBD) or other groups of customers.",
+        fine="The model reproduces how many customers come back how often, but for chance.",
+        fail_from=max(limits.TOO_MANY_MISPLACED, limit),
+        unit="share",
+        bears_on=("customers",),
+    )
+
+
+def _bars_check(study: Study, expected: FloatArray) -> Iterator[Check]:
+    """Bars of that histogram that neither chance nor a small difference explains."""
+    out = bars_outside(study, expected)
+    if out is None:
+        return
+    _, off = out
+    labels = bin_labels()
+    named = listed([f"{labels[bar]} repeats ({_bar(study, expected, bar)})" for bar in off], most=8)
+    level = percent(study.question.interval)
+    yield limits.judged(
+        f"bars of customers by repeats, of {len(labels)}, that lie outside their {level} interval",
+        float(len(off)),
+        float(binom.ppf(0.95, len(labels), 1.0 - study.question.interval)),
+        f"Outside are {named}: be careful with customers of these kinds.",
+        fine=f"Outside is {named}; so many are by chance." if len(off) else "All bars lie inside.",
+        bears_on=("customers",),
+    )
+
+
+def bars_outside(study: Study, expected: FloatArray) -> tuple[list[int], list[int]] | None:
+    """Bars outside their predictive interval, and those of them that are off by more than a little.
+
+    None where nothing is uncertain and there is no interval.
+    """
+    lower, upper = _band(study, expected)
+    if lower is None or upper is None:
+        return None
+    actual, mean = actual_repeats(study.histories), expected.mean(axis=0)
+    low, high = (np.array(ends, dtype=np.float64) for ends in (lower, upper))
+    out = (actual < low) | (actual > high)
+    far = out & (np.abs(actual - mean) > limits.MAX_BAR_ERROR * mean)
+    return np.flatnonzero(out).tolist(), np.flatnonzero(far).tolist()
+
+
+def _bar(study: Study, expected: FloatArray, bar: int) -> str:
+    actual = actual_repeats(study.histories)
+    return f"{actual[bar]:,.0f} customers, {expected[:, bar].mean():,.0f} expected"
+
+
 def _total_check(study: Study) -> Check:
-    name = "relative error of the number of repeat purchases expected of customers like these"
+    name = "error of the repeat purchases expected of customers like these"
+    how: dict[str, Any] = {"unit": "share", "bears_on": ("totals",)}
     actual = float(np.mean(study.columns.x))
     if actual == 0:
-        return limits.unavailable(name, "Nobody came back.", limits.MAX_TOTAL_ERROR)
+        most = limits.MAX_TOTAL_ERROR
+        return limits.unavailable(name, "Nobody came back.", most, side="within", **how)
     ages, customers = study.ages()
     mean = float(mean_repeats(study.purchases.formulas, study.few_draws(), ages, customers).mean())
     size = study.histories.customers
@@ -111,42 +160,50 @@ def _total_check(study: Study) -> Check:
     said = f"{mean * size:,.0f} are expected and there are {actual * size:,.0f}"
     return limits.judged(
         name,
-        abs(mean / actual - 1.0),
+        relative_error(mean, actual),
         limit,
         f"{said}: totals from this model are off by about as much.",
         fine=f"{said}.",
         fail_from=max(limits.TOO_MUCH_TOTAL_ERROR, limit),
+        within=True,
+        **how,
     )
 
 
-def _life_check(study: Study) -> Check:
-    share = float(np.mean(study.purchases.draws()["a"] <= 1.0))
+def _life_check(study: Study) -> Iterator[Check]:
+    """Only of a whole life that is not discounted: elsewhere nothing can be without end."""
     endless = math.isinf(study.scale.horizon(study.question.horizon))
-    undiscounted = endless and study.question.discount_rate == 0
-    said = (
-        f"In {percent(share)} of the draws customers would buy without end if nothing were "
-        "discounted (a <= 1)"
-    )
-    return limits.judged(
-        "share of draws with a <= 1",
+    if not (endless and study.question.discount_rate == 0):
+        return
+    share = _without_end(study)
+    yield limits.judged(
+        "share of draws in which customers buy without end",
         share,
-        0.0 if undiscounted else 1.0,
-        f"{said}: ask for a finite horizon, or a discount rate above 0.",
-        fine=f"{said}, which does not touch a finite or discounted horizon.",
+        0.0,
+        f"In {percent(share)} of the draws purchases add up without end (a <= 1): ask for a finite "
+        "horizon, or a discount rate above 0.",
+        fine="Purchases come to an end in every draw.",
         otherwise="fail",
+        unit="share",
     )
+
+
+def _without_end(study: Study) -> float:
+    return float(np.mean(study.purchases.draws()["a"] <= 1.0))
 
 
 def _dropout_check(study: Study) -> Check:
     draws = study.purchases.draws()
     middle = float(np.median(draws["a"] / (draws["a"] + draws["b"])))
     return limits.judged_least(
-        "median of the mean dropout probability a / (a + b)",
+        "share of customers who leave after a purchase, in the middle of the draws",
         middle,
         limits.MIN_DROPOUT,
         "Hardly anybody seems to drop out: a runs to 0 along a ridge, P(alive) is near 1 for "
         "nearly all, and long horizons rest on that; a longer log would show who has left.",
         fine="Customers drop out noticeably, so that P(alive) tells them apart.",
+        unit="share",
+        bears_on=("totals", "customers"),
     )
 
 
@@ -157,7 +214,8 @@ def _repeat_figure(study: Study, expected: FloatArray) -> Figure:
     return Figure(
         key="repeats",
         kind="repeat_histogram",
-        title=f"The model puts {percent(1.0 - share)} of the customers into the right bar",
+        title=f"The model puts {percent(1.0 - share)} of the customers into the right bar"
+        + _said_of_bars(study, expected),
         caption=(
             "Customers by number of repeat purchases: what they did (bars), and what the model "
             "expects of customers observed for as long (points"
@@ -179,6 +237,17 @@ def _repeat_figure(study: Study, expected: FloatArray) -> Figure:
             "upper": upper,
         },
     )
+
+
+def _said_of_bars(study: Study, expected: FloatArray) -> str:
+    """Which bars lie outside their interval, for a title; "" where there is no interval."""
+    found, labels = bars_outside(study, expected), bin_labels()
+    if found is None:
+        return ""
+    if not found[0]:
+        return "; all bars lie in their intervals"
+    named = listed([labels[bar] for bar in found[0]], most=8)
+    return f"; outside their intervals lie the bars of {named} repeats"
 
 
 def _band(
@@ -330,6 +399,11 @@ def _notes(study: Study, tracked: Tracked | None, why_not: str) -> Iterator[str]
         yield why_not
     if tracked is not None and not tracked.agrees:
         yield "The log has another number of repeat purchases than the table: is it the same log?"
+    if (share := _without_end(study)) > 0:
+        yield (
+            f"In {percent(share)} of the draws customers would buy without end if nothing were "
+            "discounted (a <= 1); a finite or discounted horizon is not touched by it."
+        )
     if study.backtest is None:
         yield "Conditional expectations by frequency need a backtest, and none was given."
     if study.spend is None:

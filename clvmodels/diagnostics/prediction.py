@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from clvmodels.diagnostics import limits
+from clvmodels import limits
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
+from clvmodels.evaluation.checks import relative_error, signed
 from clvmodels.evaluation.metrics import METRIC_LABELS
+from clvmodels.evaluation.record import fit_checks
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
@@ -37,7 +41,9 @@ def prediction_section(study: Study) -> Section:
             intro="A backtest fits the model to the past and lets it forecast what has happened.",
             checks=(
                 limits.unavailable(
-                    "backtest", "No backtest was given: run clvmodels.backtest on the log."
+                    "backtest",
+                    "No backtest was given, so prediction was not checked: run "
+                    "clvmodels.backtest on the log.",
                 ),
             ),
             notes=("No backtest was given, so nothing is known of how well the model predicts.",),
@@ -52,28 +58,42 @@ def prediction_section(study: Study) -> Section:
         intro=(
             f"The model was fitted to purchases up to {backtest.train_end} and forecast those up "
             f"to {backtest.test_end}, of {len(backtest):,} customers, beside forecasts that need "
-            "no model. Metrics have bootstrap intervals over customers."
+            "no model. Metrics have bootstrap intervals over customers. Errors are model minus "
+            "real, as a share of what is real: +10 % is a forecast that was too high."
         ),
-        checks=tuple(_checks(backtest)),
+        checks=tuple(_checks(study, backtest)),
         tables=tuple(_tables(backtest)),
         figures=tuple(figures),
         notes=backtest.notes,
     )
 
 
-def _checks(backtest: Backtest) -> Iterator[Check]:
-    for check in backtest.checks:
+def _checks(study: Study, backtest: Backtest) -> Iterator[Check]:
+    yield _same_customers(study, backtest)
+    yield from predicted_checks(study)
+    for check in fit_checks(backtest.fits):
         yield replace(check, name=f"backtest: {check.name}")
-    for name, verdict in backtest.fits.items():
-        failed = len(verdict.failures)
-        yield limits.judged(
-            f"backtest: failed checks of the fit of {name}",
-            float(failed),
-            0.0,
-            "The backtest's own fit did not converge, so its figures are not to be trusted.",
-            fine="The backtest's own fit converged.",
-            otherwise="fail",
-        )
+
+
+def predicted_checks(study: Study) -> tuple[Check, ...]:
+    """What the backtest found of forecasts; nothing without one."""
+    found = () if study.backtest is None else study.backtest.checks
+    return tuple(replace(check, name=f"backtest: {check.name}") for check in found)
+
+
+def _same_customers(study: Study, backtest: Backtest) -> Check:
+    """A backtest of other customers says nothing of these."""
+    here = pa.array(study.rfm.table["customer_id"].to_pandas().astype(str))
+    there = pa.array(backtest.customers["customer_id"].astype(str))
+    return limits.judged_least(
+        "backtest: share of its customers who are in this base",
+        float(np.mean(pc.is_in(there, value_set=here).to_numpy(zero_copy_only=False))),
+        limits.MIN_SAME_CUSTOMERS,
+        "The backtest is of another base, and says little of this one: run it on this base's log.",
+        fine="The backtest is of this base.",
+        fail_below=limits.TOO_FEW_SAME_CUSTOMERS,
+        unit="share",
+    )
 
 
 # --- tables -----------------------------------------------------------------------------
@@ -204,7 +224,7 @@ def _tracking(backtest: Backtest) -> Figure:
         kind="purchases_over_time",
         title=(
             f"In the holdout {expected:,.0f} purchases were forecast and {actual:,.0f} came"
-            + (f" ({actual / expected - 1.0:+.0%})" if expected > 0 else "")
+            + (f" ({signed(relative_error(expected, actual))})" if actual > 0 else "")
         ),
         caption=(
             "Repeat purchases added up over time, real (points) and expected (line, with its "

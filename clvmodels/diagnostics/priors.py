@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from clvmodels.diagnostics import limits
+from clvmodels import limits
 from clvmodels.diagnostics.convergence import interval_columns
 from clvmodels.diagnostics.counts import (
     actual_repeats,
@@ -32,7 +32,7 @@ from clvmodels.diagnostics.words import listed, number, percent, short
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.schema import FloatArray
-from clvmodels.verdict import Check
+from clvmodels.verdict import USES, Check
 
 Sensitivity = Mapping[str, tuple[float, float]]
 
@@ -146,7 +146,7 @@ def _sensitivity_check(
     name = f"{model_name(posterior)}: largest sensitivity to the prior"
     limit = limits.MAX_PRIOR_SENSITIVITY
     if sensed is None:
-        return limits.unavailable(name, _why_not(posterior, priors), limit)
+        return limits.unavailable(name, _why_not(posterior, priors), limit, side="at most")
     worst = max(sensed, key=lambda parameter: sensed[parameter][0])
     moved = [parameter for parameter, (prior, _) in sensed.items() if prior > limit]
     told = [pair[0] for what, pair in sensed.items() if what in (_NEW_PURCHASES, _NEW_SPEND)]
@@ -162,6 +162,7 @@ def _sensitivity_check(
             else ": look at how prior and posterior lie, and whether you mean that prior."
         ),
         fine="A somewhat weaker or stronger prior would not change the answers noticeably.",
+        bears_on=() if harmless else USES,
     )
 
 
@@ -340,10 +341,11 @@ def _prior_repeats(study: Study, priors: Mapping[str, PriorDensity] | None) -> P
 
 
 def _predictive_check(found: Predictive | None) -> Check:
-    name = "prior predictive: chance of a mean number of repeats as far out as the real one"
+    name = "chance that the priors give repeats as far out as the real ones"
     limit = limits.MIN_PRIOR_TAIL
     if found is None:
-        return limits.unavailable(name, "The priors are not known.", limit)
+        why_not = "The priors are not known."
+        return limits.unavailable(name, why_not, limit, side="at least", unit="share")
     _, means, actual = found
     below, above = float(np.mean(means <= actual)), float(np.mean(means >= actual))
     return limits.judged_least(
@@ -353,6 +355,7 @@ def _predictive_check(found: Predictive | None) -> Check:
         f"The real {number(actual)} repeats a customer lie outside what the priors hold possible: "
         "check the unit of time and the priors.",
         fine=f"The priors hold the real {number(actual)} repeats a customer possible.",
+        unit="share",
     )
 
 

@@ -14,46 +14,62 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from clvmodels.schema import check_choice
+from clvmodels.uses import UseVerdict
 from clvmodels.verdict import Check, Status
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 Format = Literal[
-    "text", "integer", "number", "figures", "percent", "money", "duration", "date", "status"
+    "text",
+    "integer",
+    "number",
+    "figures",
+    "percent",
+    "error",
+    "money",
+    "duration",
+    "date",
+    "status",
 ]
 """How a value is written.
 
 text as it is; integer with thousands separators; number with up to 4 significant
-digits; figures with up to 6; percent of a share (0.25 is 25 %); money in the report's
+digits; figures with up to 6; percent of a share (0.25 is 25 %), error the same with its
+sign (0.25 is +25 %); money in the report's
 currency; duration in the report's time unit; date as ISO text; status as
 pass | warn | fail | unavailable.
 """
-FactGroup = Literal["worth", "active", "one-time", "base"]
+FactGroup = Literal["worth", "buy", "active", "base"]
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """Whether the numbers can be used, on one screen.
+    """What the numbers can be used for, on one screen.
 
     Attributes
     ----------
     status : {"pass", "warn", "fail", "unavailable"}
-        The worst status of all checks.
+        Of all uses together: pass where each is supported, fail where none is left,
+        unavailable where none was checked.
     headline : str
-        One sentence for the manager.
+        What the numbers can be used for, in a sentence or two for the manager.
     sentences : tuple of str
-        What stands behind it, at most a handful.
+        What else stands behind it, at most a handful.
+    uses : tuple of UseVerdict
+        The verdict of each use: totals, ranking, single customers.
     """
 
     status: Status
     headline: str
     sentences: tuple[str, ...] = ()
+    uses: tuple[UseVerdict, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "status": self.status,
             "headline": self.headline,
+            "uses": [use.to_dict() for use in self.uses],
             "sentences": list(self.sentences),
         }
 
@@ -75,8 +91,8 @@ class Fact:
         How the three are written.
     note : str
         What the figure means and leaves out.
-    group : {"worth", "active", "one-time", "base"}
-        Active repeat customers and one-time buyers are shown apart.
+    group : {"worth", "buy", "active", "base"}
+        What the base is worth; who will buy; who is still a customer; the base.
     """
 
     key: str
@@ -294,6 +310,9 @@ def check_record(check: Check) -> dict[str, Any]:
         "limit": plain(check.limit),
         "status": check.status,
         "advice": check.advice,
+        "side": check.side,
+        "unit": check.unit,
+        "bears_on": list(check.bears_on),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from clvmodels.diagnostics.facts import LEAST_KNOWN
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.totals import Totals
@@ -42,32 +43,32 @@ def _activity_table(study: Study, totals: Totals) -> Table:
     ahead = horizon_of(study.question.horizon, study.scale)
     known = totals.repeat + totals.once
     rows = [
-        ("came back", totals.repeat, totals.repeat / known, totals.active, totals.again_repeat),
-        ("bought once", totals.once, totals.once / known, None, totals.again),
+        ("came back", totals.repeat, totals.repeat / known, totals.again_repeat, totals.active),
+        ("bought once", totals.once, totals.once / known, totals.again, None),
     ]
-    columns = ("customers who ...", "number", "share", "probably active", "lower", "upper")
+    columns = ("customers who ...", "number", "share", "will buy", "lower", "upper")
     return Table(
         key="activity",
-        title="Who is probably still active, and who will buy again",
-        columns=(*columns, "will buy again", "lower end", "upper end"),
+        title="Who will buy, and who is still a customer",
+        columns=(*columns, "still active", "lower end", "upper end"),
         rows=tuple(
             (
                 name,
                 count,
                 share,
-                *((None,) * 3 if active is None else (active.mean, active.lower, active.upper)),
                 again.mean,
                 again.lower,
                 again.upper,
+                *((None,) * 3 if active is None else (active.mean, active.lower, active.upper)),
             )
-            for name, count, share, active, again in rows
+            for name, count, share, again, active in rows
         ),
         caption=(
             f"Expected numbers of customers, with {percent(study.question.interval)} intervals; "
-            f"the last three columns are about {ahead}. "
+            f"those who will buy do so at least once in {ahead}. {LEAST_KNOWN} "
             + (
                 "BG/NBD holds everybody who bought once to be active for ever, so their P(alive) "
-                "says nothing and is left out: look at who will buy again."
+                "says nothing and is left out."
                 if _blind(study)
                 else "Customers who bought once are apart, since little is known of them."
             )
@@ -76,7 +77,7 @@ def _activity_table(study: Study, totals: Totals) -> Table:
             "number": "integer",
             "share": "percent",
             **dict.fromkeys(
-                ("probably active", "lower", "upper", "will buy again", "lower end", "upper end"),
+                ("will buy", "lower", "upper", "still active", "lower end", "upper end"),
                 "integer",
             ),
         },

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.special import betainc
 from scipy.stats import rankdata
 
-from clvmodels.diagnostics import limits
+from clvmodels import limits
 from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
@@ -31,22 +31,27 @@ def spend_checks(study: Study) -> Iterator[Check]:
     yield _correlation_check(study)
     share = float(np.mean(study.spend.draws()["q"] <= 1.0))
     yield limits.judged(
-        "share of draws with q <= 1",
+        "share of draws in which the mean spend is infinite",
         share,
         0.0,
-        f"In {percent(share)} of the draws the mean spend of all customers is infinite, so values "
-        "of customers without repeats are not given: use a prior of q above 1, or a longer log.",
+        f"In {percent(share)} of the draws the mean spend of all customers is infinite (q <= 1), "
+        "so values of customers without repeats are not given: use a prior of q above 1, or a "
+        "longer log.",
         fine="The mean spend of all customers is finite in every draw.",
         otherwise="fail",
+        unit="share",
     )
 
 
 def _histogram_check(study: Study) -> Check:
     name = "share of repeat customers whom the model expects to spend another mean amount"
     limit = limits.MAX_SPEND_MISPLACED
+    # The spread of amounts is not their mean: totals and order hold where it is off.
+    how: dict[str, Any] = {"unit": "share", "bears_on": ("customers",)}
     found = spend_histogram(study)
     if found is None:
-        return limits.unavailable(name, "There is no repeat spend to look at.", limit)
+        why_not = "There is no repeat spend to look at."
+        return limits.unavailable(name, why_not, limit, side="at most", **how)
     _, actual, expected = found
     return limits.judged(
         name,
@@ -56,6 +61,7 @@ def _histogram_check(study: Study) -> Check:
         "orders): be careful with single customers' values.",
         fine="The model reproduces how much customers spend.",
         fail_from=max(limits.TOO_MUCH_SPEND_MISPLACED, _by_chance(study, expected)),
+        **how,
     )
 
 
@@ -130,20 +136,22 @@ def correlation(study: Study) -> tuple[float, float] | None:
 
 
 def _correlation_check(study: Study) -> Check:
-    name = "rank correlation of frequency and mean spend (absolute)"
+    name = "rank correlation of frequency and mean spend"
+    how: dict[str, Any] = {"bears_on": ("ranking", "customers")}
     found = correlation(study)
     if found is None:
-        return limits.unavailable(
-            name, "There are too few different repeat customers.", limits.MAX_CORRELATION
-        )
+        why_not = "There are too few different repeat customers."
+        return limits.unavailable(name, why_not, limits.MAX_CORRELATION, side="within", **how)
     said = f"Rank correlation {found[0]:.2f}, plain correlation {found[1]:.2f}"
     return limits.judged(
         name,
-        abs(found[0]),
+        found[0],
         limits.MAX_CORRELATION,
         f"{said}: the model takes them to be independent, so values of frequent buyers are off; "
         "fit groups of customers apart.",
         fine=f"{said}: near enough to the independence that the model assumes.",
+        within=True,
+        **how,
     )
 
 

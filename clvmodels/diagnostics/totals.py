@@ -38,8 +38,8 @@ class Totals:
         Expected number of repeat customers who are still active.
     again : Amount
         Expected number of one-time buyers who buy again within the horizon.
-    again_repeat : Amount
-        The same of repeat customers.
+    again_repeat, again_all : Amount
+        The same of repeat customers, and of all.
     value : Amount or None
         Value of all customers together; None where there are no values.
     """
@@ -49,6 +49,7 @@ class Totals:
     active: Amount
     again: Amount
     again_repeat: Amount
+    again_all: Amount
     value: Amount | None
 
 
@@ -62,10 +63,11 @@ def totals(study: Study, held: Worth | None) -> Totals:
         float(p_alive[repeat].sum()),
         float(p_purchase[~repeat].sum()),
         float(p_purchase[repeat].sum()),
+        float(p_purchase.sum()),
     )
-    active, again, again_repeat = (
+    active, again, again_repeat, again_all = (
         Amount(mean, *bounds(row, study.question, study.purchases.certain))
-        for mean, row in zip(means, by_draw, strict=True)
+        for mean, row in zip(means, [*by_draw, by_draw[1] + by_draw[2]], strict=True)
     )
     return Totals(
         repeat=int(repeat.sum()),
@@ -73,6 +75,7 @@ def totals(study: Study, held: Worth | None) -> Totals:
         active=active,
         again=again,
         again_repeat=again_repeat,
+        again_all=again_all,
         value=_value(held),
     )
 

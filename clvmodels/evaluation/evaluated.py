@@ -32,7 +32,6 @@ from clvmodels.evaluation.outcomes import (
 )
 from clvmodels.evaluation.tracking import repeats, tracking
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
-from clvmodels.verdict import Check
 
 _PATHS: Final = 200
 
@@ -133,8 +132,7 @@ def report_tables(main: Evaluated, asked: Asked) -> dict[str, Any]:
         "tracking": tracking(observed, main.posterior, paths=_PATHS, **band),
         "repeats": repeats(observed, main.posterior, **band),
     }
-    names = [target.name for target in main.targets]
-    return {**tables, "checks": _checks(names, tables, interval), "notes": _notes(main)}
+    return {**tables, "checks": checks.judge(tables, interval), "notes": _notes(main)}
 
 
 def _totals(main: Evaluated, asked: Asked) -> pd.DataFrame:
@@ -155,16 +153,6 @@ def _customers(main: Evaluated, interval: float) -> pd.DataFrame:
             columns[f"{target.name}_lower"] = target.lower[interval]
             columns[f"{target.name}_upper"] = target.upper[interval]
     return pd.concat([table[names], pd.DataFrame(columns)], axis=1)
-
-
-def _checks(
-    targets: list[str], tables: dict[str, pd.DataFrame], interval: float
-) -> tuple[Check, ...]:
-    found = [checks.training_check(tables["tracking"], interval)]
-    found += [checks.total_check(tables["totals"], target, interval) for target in targets]
-    found += [checks.coverage_check(tables["coverage"], target, interval) for target in targets]
-    found += [checks.baseline_check(tables["metrics"], target) for target in targets]
-    return tuple(found)
 
 
 def _notes(main: Evaluated) -> tuple[str, ...]:

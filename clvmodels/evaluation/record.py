@@ -15,13 +15,14 @@ from typing import Any, Final
 import pandas as pd
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.evaluation import checks as judging
 from clvmodels.evaluation.baselines import LABELS
-from clvmodels.evaluation.checks import worst
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
 from clvmodels.schema import path_of
-from clvmodels.verdict import Check, Status, Verdict
+from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses
+from clvmodels.verdict import WORDS, Check, Status, Verdict
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 HEADER: Final = "metrics.json"
 TABLES: Final = (
     "metrics",
@@ -114,7 +115,12 @@ class Backtest:
     @property
     def status(self) -> Status:
         """The worst status of all checks."""
-        return worst(self.checks)
+        return judging.worst(self.checks)
+
+    @property
+    def uses(self) -> tuple[UseVerdict, ...]:
+        """What forecasts of this kind can be used for: totals, ranking, single customers."""
+        return judge_uses(fit_checks(self.fits), self.checks)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -159,6 +165,7 @@ class Backtest:
             "test_end": self.test_end,
             "settings": dict(self.settings),
             "status": self.status,
+            "uses": [use.to_dict() for use in self.uses],
             "checks": [_plain(asdict(check)) for check in self.checks],
             "fits": {name: verdict.to_dict() for name, verdict in self.fits.items()},
             "notes": list(self.notes),
@@ -193,12 +200,15 @@ class Backtest:
         )
 
     def __str__(self) -> str:
-        lines = [repr(self)]
+        lines = [repr(self), *(f"  {use}" for use in self.uses)]
         lines += [f"  {check.status}: {check.name}: {check.advice}" for check in self.checks]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        parts = [f"<p><b>{html.escape(repr(self))}</b></p>", _checks_html(self.checks)]
+        uses = [f"<b>{html.escape(in_one_sentence(self.uses))}</b>"]
+        uses += [html.escape(str(use)) for use in self.uses]
+        parts = [f"<p><b>{html.escape(repr(self))}</b></p>", f"<p>{'<br>'.join(uses)}</p>"]
+        parts.append(_checks_html(self.checks))
         for target in self.targets:
             wide = self.table(target).rename(index=METRIC_LABELS, columns=LABELS)
             shown = wide.to_html(border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
@@ -246,7 +256,7 @@ def load_backtest(folder: str | Path) -> Backtest:
             train_end=header["train_end"],
             test_end=header["test_end"],
             settings=header["settings"],
-            checks=tuple(Check(**check) for check in header["checks"]),
+            checks=_checks_of(header, tables),
             fits={name: Verdict.from_dict(found) for name, found in header["fits"].items()},
             notes=tuple(header["notes"]),
             **tables,
@@ -255,6 +265,30 @@ def load_backtest(folder: str | Path) -> Backtest:
         raise SchemaError(
             f"{folder} holds no whole backtest ({one_line(error)}): write one with Backtest.save."
         ) from error
+
+
+def _checks_of(header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> tuple[Check, ...]:
+    """Checks as they were kept; those of format 1 could not fail, and are made again."""
+    if header["format_version"] < FORMAT_VERSION:
+        return judging.judge(tables, float(header["settings"]["interval"]))
+    return tuple(Check(**check) for check in header["checks"])
+
+
+def fit_checks(fits: Mapping[str, Verdict]) -> list[Check]:
+    """Whether the backtest's own fits converged; without, its figures say nothing."""
+    return [
+        Check(
+            f"failed checks of the backtest's own fit of {name}",
+            float(len(verdict.failures)),
+            0.0,
+            "pass" if verdict.ok else "fail",
+            "The backtest's own fit converged."
+            if verdict.ok
+            else "The backtest's own fit did not converge, so its figures are not to be trusted.",
+            "at most",
+        )
+        for name, verdict in fits.items()
+    ]
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
@@ -285,7 +319,8 @@ def _plain_value(value: Any) -> Any:
 
 def _checks_html(checks: tuple[Check, ...]) -> str:
     rows = "".join(
-        f"<tr><td>{check.status}</td><td>{html.escape(check.name)}</td>"
+        f"<tr><td>{WORDS[check.status]}</td><td>{html.escape(check.name)}</td>"
+        f"<td>{html.escape(check.figure)}</td><td>{html.escape(check.bound)}</td>"
         f"<td>{html.escape(check.advice)}</td></tr>"
         for check in checks
     )

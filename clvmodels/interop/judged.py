@@ -75,13 +75,13 @@ def judge(
 def _mode(draws: Mapping[str, FloatArray], model: pm.Model | None) -> Verdict:
     if model is None:
         known = map_verdict(0.0, MODE_TOLERANCE)
-        return Verdict("map", (_unavailable(known.checks[0].name), *known.checks[1:]))
+        return Verdict("map", (_unavailable(known.checks[0].name),))
     frozen = _frozen(model)
     (theta,) = unconstrain(frozen, _rows(draws))
     distance = distance_to_mode(compile_density(frozen, jacobian=False), theta)
-    near, uncertain = map_verdict(distance, MODE_TOLERANCE).checks
+    (near,) = map_verdict(distance, MODE_TOLERANCE).checks
     advice = "The optimiser stopped early: fit with method='mcmc'."
-    return Verdict("map", (replace(near, advice=advice), uncertain))
+    return Verdict("map", (replace(near, advice=advice),))
 
 
 def _variational(draws: Mapping[str, FloatArray], model: pm.Model | None) -> Verdict:

@@ -16,6 +16,7 @@ from clvmodels.diagnostics.record import (
     Table,
 )
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.uses import UseVerdict
 from clvmodels.verdict import Check
 
 
@@ -54,7 +55,12 @@ def _report(data: Mapping[str, Any]) -> Report:
     verdict = data["verdict"]
     return Report(
         title=data["title"],
-        verdict=Headline(verdict["status"], verdict["headline"], tuple(verdict["sentences"])),
+        verdict=Headline(
+            verdict["status"],
+            verdict["headline"],
+            tuple(verdict["sentences"]),
+            tuple(map(UseVerdict.from_dict, verdict["uses"])),
+        ),
         checks=_checks(data),
         facts=tuple(Fact(**fact) for fact in data["facts"]),
         sections=tuple(_section(section) for section in data["sections"]),

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from clvmodels.diagnostics.record import Figure, Report, Section
 from clvmodels.reporting.figures import Draw, limit_each, make_picture
-from clvmodels.reporting.values import clean
+from clvmodels.reporting.values import MISSING, clean
 from clvmodels.reporting.views import (
     Grid,
     ShownCheck,
@@ -27,6 +27,7 @@ from clvmodels.reporting.views import (
     count_checks,
     fact_groups,
     shown_checks,
+    shown_uses,
     slug,
     table_grid,
     worst,
@@ -91,6 +92,8 @@ def render_page(report: Report, draw: Draw | None = None) -> str:
             policy=_ALLOWED.format(style=_hash(style), script=_hash(script)),
             style=Markup(style),
             script=Markup(script),
+            uses=shown_uses(report),
+            missing=MISSING,
             facts=fact_groups(report),
             to_mind=check_grid(report.checks, passed=False),
             passed=check_grid(report.checks, passed=True),

@@ -14,7 +14,7 @@ from rich.table import Table as Layout
 from rich.text import Text
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
-from clvmodels.reporting.values import NUMERIC, code_line, one_line, write
+from clvmodels.reporting.values import MISSING, NUMERIC, code_line, one_line, write
 from clvmodels.reporting.views import CODE, count_checks
 from clvmodels.verdict import Check
 
@@ -55,6 +55,9 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
 def _verdict(report: Report, width: int) -> list[str]:
     verdict = report.verdict
     lines = _wrap(f"{MARKS[verdict.status]}: {verdict.headline}", width)
+    for use in verdict.uses:
+        lines += ["", *_wrap(f"{MARKS[use.status]}: {use}", width)]
+    lines += [""] if verdict.uses and verdict.sentences else []
     for sentence in verdict.sentences:
         lines += _wrap(sentence, width)
     return lines
@@ -77,10 +80,7 @@ def _fact(fact: Fact, report: Report) -> tuple[str, str, str]:
 
 
 def _checks(checks: Sequence[Check], width: int) -> list[str]:
-    rows = [
-        (c.name, MARKS[c.status], write(c.value, "number"), write(c.limit, "number"))
-        for c in checks
-    ]
+    rows = [(c.name, MARKS[c.status], c.figure or MISSING, c.bound or MISSING) for c in checks]
     headings, numeric = ("check", "", "value", "limit"), (False, True, True, True)
     lines = _grid(headings, numeric, rows, width)
     for check in checks:

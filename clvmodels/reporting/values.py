@@ -9,7 +9,9 @@ from typing import Any, Final
 from clvmodels.diagnostics.record import Format
 
 MISSING: Final = "\N{EN DASH}"
-NUMERIC: Final = frozenset({"integer", "number", "figures", "percent", "money", "duration"})
+NUMERIC: Final = frozenset(
+    {"integer", "number", "figures", "percent", "error", "money", "duration"}
+)
 _UNWELCOME: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -60,6 +62,8 @@ def write(value: Any, how: Format = "text", *, currency: str = "", time_unit: st
         return f"{significant(value, 4)} {time_unit}".rstrip()
     if how == "percent":
         return percent(value)
+    if how == "error":
+        return f"{'+' if value > 0 else ''}{percent(value)}"
     if how == "integer":
         return f"{value:,.0f}"
     return significant(value, 6 if how == "figures" else 4)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
-from clvmodels.reporting.values import NUMERIC, is_number, write
+from clvmodels.reporting.values import MISSING, NUMERIC, is_number, write
 from clvmodels.verdict import Check, Status
 
 Kind = Literal["number", "date", "text"]
@@ -19,8 +20,8 @@ LONG: Final = 25  # rows from which a table scrolls in its own box
 CODE: Final = ("reproduce",)  # tables of lines to copy
 _GROUPS: Final = {
     "worth": "What the base is worth",
-    "active": "Who bought repeatedly",
-    "one-time": "Who bought only once",
+    "buy": "Who will buy",
+    "active": "Who is still a customer",
     "base": "The base",
 }
 _ORDER: Final[tuple[Status, ...]] = ("fail", "warn", "unavailable", "pass")
@@ -91,6 +92,16 @@ class FactGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownUse:
+    """One use with its verdict."""
+
+    subject: str
+    verdict: str
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownCheck:
     """One check, beside the section that it judges."""
 
@@ -99,6 +110,14 @@ class ShownCheck:
     limit: Cell
     status: Status
     advice: str
+
+
+def shown_uses(report: Report) -> list[ShownUse]:
+    """What the numbers can be used for."""
+    return [
+        ShownUse(use.subject[:1].upper() + use.subject[1:], use.verdict, use.status, use.reason)
+        for use in report.verdict.uses
+    ]
 
 
 def fact_groups(report: Report) -> list[FactGroup]:
@@ -136,8 +155,7 @@ def count_checks(checks: Sequence[Check]) -> str:
 def shown_checks(section: Section) -> tuple[ShownCheck, ...]:
     """The checks of a section."""
     return tuple(
-        ShownCheck(c.name, _number(c.value), _number(c.limit), c.status, c.advice)
-        for c in section.checks
+        ShownCheck(c.name, _figure(c), _bound(c), c.status, c.advice) for c in section.checks
     )
 
 
@@ -199,11 +217,22 @@ def _fact(fact: Fact, report: Report) -> ShownFact:
 def _check_row(check: Check) -> tuple[Cell, ...]:
     status = Cell(check.status, status=check.status)
     name = Cell(check.name, header=True, more=check.advice)
-    return (status, name, _number(check.value), _number(check.limit))
+    return (status, name, _figure(check), _bound(check))
 
 
-def _number(value: float | None) -> Cell:
-    return _cell(value, "number")
+def _figure(check: Check) -> Cell:
+    return _written(check.figure, check.value)
+
+
+def _bound(check: Check) -> Cell:
+    return _written(check.bound, check.limit)
+
+
+def _written(text: str, value: float | None) -> Cell:
+    """A figure as checks write it, which is said once for every rendering."""
+    if not text or value is None or not math.isfinite(value):
+        return Cell(text or MISSING)
+    return Cell(text, repr(value), "number")
 
 
 def _cell(value: Any, how: Format, *, header: bool = False, **units: str) -> Cell:

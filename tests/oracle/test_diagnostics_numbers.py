@@ -27,7 +27,7 @@ from clvmodels.diagnostics import Report, diagnose
 from clvmodels.diagnostics.counts import histogram_of_draws
 from clvmodels.diagnostics.densities import prior_of
 from clvmodels.diagnostics.spend_fit import spend_histogram
-from clvmodels.diagnostics.study import Question, prepare
+from clvmodels.diagnostics.study import Question, model_name, prepare
 from clvmodels.evaluation import backtest
 from clvmodels.formulas import bgnbd, gamma_gamma
 from clvmodels.posterior import total_value
@@ -115,7 +115,8 @@ def test_expected_repeats_are_sums_over_customers(
     assert value(report, "another number of repeats") == pytest.approx(off, rel=1e-9)
     mean = bgnbd.FORMULAS.expected_purchases_new(T, **draws).mean()
     real = rfm.to_pandas()["frequency"].mean()
-    assert value(report, "relative error") == pytest.approx(abs(mean / real - 1), rel=1e-9)
+    found = value(report, "error of the repeat purchases")
+    assert found == pytest.approx(mean / real - 1, rel=1e-9)
 
 
 def test_the_band_of_repeats_holds_what_the_model_makes(
@@ -328,7 +329,9 @@ def test_convergence_is_arvizs(sampled: CLVPosterior, rfm: RfmTable) -> None:
     for kind, one in (("purchases", sampled.purchases), ("spend", sampled.spend)):
         shown = table(report, "convergence", f"parameters-{kind}")
         tree = one.tree
-        names = list(one.parameters)
+        names = [*one.parameters, *(set(tree["posterior"].data_vars) - set(one.parameters))]
+        names.sort(key=shown.index.get_loc)
+        assert set(names) == set(shown.index)
         found = {
             "R-hat": arviz_stats.rhat(tree, var_names=names),
             "bulk ESS": arviz_stats.ess(tree, var_names=names),
@@ -340,6 +343,8 @@ def test_convergence_is_arvizs(sampled: CLVPosterior, rfm: RfmTable) -> None:
             )
         draws = np.concatenate(tree["posterior"]["q" if kind == "spend" else "r"].to_numpy())
         assert shown["mean"]["q" if kind == "spend" else "r"] == pytest.approx(draws.mean())
+        for check in one.verdict.checks:
+            assert value(report, f"{model_name(one)}: {check.name}") == check.value
     energy = sampled.purchases.tree["sample_stats"]["energy"].to_numpy()
     by_hand = [np.sum(np.diff(e) ** 2) / np.sum((e - e.mean()) ** 2) for e in energy]
     assert value(report, "BG/NBD: smallest energy") == pytest.approx(min(by_hand), rel=5e-3)

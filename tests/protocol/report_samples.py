@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from clvmodels.diagnostics.record import Fact, Figure, Headline, Report, Section, Table
+from clvmodels.uses import UseVerdict
 from clvmodels.verdict import Check
 
 NASTY = (
@@ -23,11 +24,16 @@ NASTY = (
     "very long " + "n" * 600,
 )
 CHECKS = (
-    Check("largest R-hat", 1.0012, 1.01, "pass", "The chains agree."),
-    Check("smallest bulk ESS", 1234.5, 400.0, "pass", "Enough draws."),
-    Check("share of draws with a <= 1", 0.031, 0.05, "warn", "Totals lean on a long tail of them."),
+    Check("largest R-hat", 1.0012, 1.01, "pass", "The chains agree.", "at most"),
+    Check("smallest bulk ESS", 1234.5, 400.0, "pass", "Enough draws.", "at least"),
+    Check("share of long lives", 0.031, 0.05, "warn", "Totals lean on them.", "at most", "share"),
     Check("calibration on held-out periods", None, None, "unavailable", "Give a backtest."),
-    Check("repeat purchases, posterior predictive", 0.41, 0.2, "fail", "Look at the histogram."),
+    Check("error of repeat purchases", 0.41, 0.2, "fail", "Look there.", "within", "share"),
+)
+USE_VERDICTS = (
+    UseVerdict("totals", "not supported", "Error of repeat purchases +41 % (within ±20 %)."),
+    UseVerdict("ranking", "supported", "The backtest found what it found."),
+    UseVerdict("customers", "not checked", "No backtest says how well they predict."),
 )
 COLUMNS = ("segment", "customers", "share", "worth", "silent for", "last bought", "verdict")
 FORMATS: dict[str, Any] = {
@@ -100,7 +106,7 @@ def sample(*, names: tuple[str, ...] = (), rows: int = 12, title: str = "CDNOW")
     facts = (
         Fact("value", "What the base is worth", 1234567.8, 1.1e6, 1.4e6, "money", name, "worth"),
         Fact("active", "Probably still active", 412.7, 401.2, 424.9, "number", "", "active"),
-        Fact("once", "Bought only once", 1411, None, None, "integer", "P(alive) is 1.", "one-time"),
+        Fact("once", "Bought only once", 1411, None, None, "integer", "P(alive) is 1.", "active"),
         Fact("end", "Observed until", "1997-09-30", format="date", group="base"),
         Fact("q", "Mean spend", None, None, None, "money", "Infinite in some draws.", "base"),
     )
@@ -120,7 +126,9 @@ def sample(*, names: tuple[str, ...] = (), rows: int = 12, title: str = "CDNOW")
     )
     return Report(
         title=title,
-        verdict=Headline("fail", "Not before the fit is mended.", (f"Look at {name}.",)),
+        verdict=Headline(
+            "warn", "Not before the fit is mended.", (f"Look at {name}.",), USE_VERDICTS
+        ),
         checks=CHECKS,
         facts=facts,
         sections=sections,

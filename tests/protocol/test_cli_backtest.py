@@ -93,7 +93,11 @@ def test_it_writes_its_files_and_says_what_it_found(
     assert len(header["metrics"]) == len(metrics)
     assert len(pd.read_parquet("out/customers.parquet")) == 2357
     words = " ".join(said.split())
-    assert "Verdict: warn" in words
+    assert "What can such forecasts be used for?" in words
+    for use in found.uses:
+        assert str(use) in words
+    assert "Errors are model minus real" in words
+    assert "WARN error of total purchases in the holdout -12" in words
     assert "forecast where 1,882 came" in words
     assert "mean absolute error" in words
     assert "predictive interval of the total" in words

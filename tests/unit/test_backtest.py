@@ -346,20 +346,26 @@ def test_a_total_outside_its_interval_is_a_warning_with_the_figure() -> None:
     row = {"target": "purchases", "level": 0.9, "forecast": 1653.0, "actual": 1882.0}
     totals = pd.DataFrame([row | {"lower": 1490.0, "upper": 1820.0}])
     outside = checks.total_check(totals, "purchases", 0.9)
-    assert (outside.status, outside.value, outside.limit) == ("warn", 1882.0, 1820.0)
-    assert "1,653 were forecast where 1,882 came (-12.2%)" in outside.advice
+    assert (outside.status, outside.figure, outside.bound) == ("warn", "-12.2 %", "")
+    assert "1,653 were forecast where 1,882 came (-12.2 %)" in outside.advice
     assert "1,490 to 1,820" in outside.advice
     inside = checks.total_check(totals.assign(actual=1700.0), "purchases", 0.9)
     assert inside.status == "pass"
     low = checks.total_check(totals.assign(actual=1400.0), "purchases", 0.9)
-    assert (low.status, low.limit) == ("warn", 1490.0)
+    assert (low.status, low.figure) == ("warn", "+18.1 %")
+    nothing = checks.total_check(totals.assign(actual=0.0), "purchases", 0.9)
+    assert (nothing.status, nothing.figure) == ("fail", "infinite")
 
 
-def test_intervals_that_are_too_narrow_are_a_warning() -> None:
-    row = {"target": "value", "level": 0.9, "coverage": 0.80, "lower": 0.78, "upper": 0.82}
-    assert checks.coverage_check(pd.DataFrame([row]), "value", 0.9).status == "warn"
-    wide = pd.DataFrame([row | {"coverage": 0.94, "upper": 0.95}])
-    assert checks.coverage_check(wide, "value", 0.9).status == "pass"
+@pytest.mark.parametrize(
+    ("coverage", "upper", "status"),
+    [(0.94, 0.95, "pass"), (0.89, 0.91, "pass"), (0.80, 0.82, "warn"), (0.70, 0.72, "fail")],
+)
+def test_intervals_that_are_too_narrow(coverage: float, upper: float, status: str) -> None:
+    row = {"target": "value", "level": 0.9, "coverage": coverage, "lower": 0.6, "upper": upper}
+    check = checks.coverage_check(pd.DataFrame([row]), "value", 0.9)
+    assert (check.status, check.bound) == (status, "at least 90 %")
+    assert check.bears_on == ("customers",)
 
 
 def test_lost_comparisons_are_named() -> None:
@@ -367,17 +373,33 @@ def test_lost_comparisons_are_named() -> None:
         ("mae", "model", 0.8, ""),
         ("mae", "simple", 0.7, "worse"),
         ("mae", "point", 0.79, "worse"),
+        ("rmse", "model", 0.8, ""),
+        ("rmse", "simple", 0.9, "better"),
         ("gini", "model", 0.5, ""),
         ("gini", "simple", 0.4, "better"),
     ]
     table = pd.DataFrame(rows, columns=["metric", "forecast", "value", "model_is"])
-    lost = checks.baseline_check(table.assign(target="purchases"), "purchases")
-    assert (lost.status, lost.value) == ("warn", 2.0)
-    assert "2 of 3" in lost.advice
-    assert "mean absolute error 0.8 against 0.7 of the simple formula" in lost.advice
-    assert "1 to the model's own point estimate" in lost.advice
-    won = checks.baseline_check(table.iloc[[0, 3, 4]].assign(target="purchases"), "purchases")
-    assert won.status == "pass"
+    errors, rankings = checks.baseline_checks(table.assign(target="purchases"), "purchases")
+    assert (errors.status, errors.value, errors.bears_on) == ("warn", 1.0, ("customers",))
+    assert "1 of 2" in errors.advice
+    assert "mean absolute error 0.8 against 0.7 of the simple formula" in errors.advice
+    assert "1 more are lost to the model's own point estimate" in errors.advice
+    assert (rankings.status, rankings.bears_on) == ("pass", ("ranking",))
+
+
+def test_a_folder_of_the_first_format_is_read_and_judged_anew(
+    found: Backtest, tmp_path: Path
+) -> None:
+    """Its checks could not fail, and knew not what they bear on."""
+    found.save(tmp_path)
+    header = json.loads((tmp_path / "metrics.json").read_text())
+    assert header["format_version"] == 2
+    old = {"name": "x", "value": 1.0, "limit": None, "status": "warn", "advice": "."}
+    header |= {"format_version": 1, "checks": [old]}
+    header.pop("uses")
+    (tmp_path / "metrics.json").write_text(json.dumps(header))
+    assert load_backtest(tmp_path).checks == found.checks
+    assert load_backtest(tmp_path).uses == found.uses
 
 
 def test_the_point_estimate_is_the_centre_of_the_posterior() -> None:
