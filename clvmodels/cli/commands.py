@@ -30,6 +30,13 @@ TimeScaler = Annotated[
     float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
 ]
 
+MaxRejects = Annotated[
+    str | None,
+    typer.Option(
+        help="Fail, and write nothing, where more rows cannot be used: a share (1%, 0.01) or a "
+        "number."
+    ),
+]
 MemoryLimit = Annotated[
     str | None,
     typer.Option(help="Such as 4GB, for reading logs and finding duplicates; spills to disk."),
@@ -107,6 +114,7 @@ def summarize(
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
     margin: Margin = 1.0,
+    max_rejects: MaxRejects = None,
     memory_limit: MemoryLimit = None,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -129,6 +137,7 @@ def summarize(
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         margin=margin,
+        max_rejects=max_rejects,
         memory_limit=memory_limit,
         threads=threads,
     )
@@ -251,6 +260,7 @@ def score(
         float | None, typer.Option(help="Share of revenue that is profit, likewise.")
     ] = None,
     table: Annotated[str, typer.Option(help="Table of a DuckDB database.")] = "scores",
+    max_rejects: MaxRejects = None,
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Rows that cannot be scored are no failure.")
     ] = False,
@@ -300,6 +310,7 @@ def score(
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,
+        max_rejects=max_rejects,
         table=table,
         memory_limit=memory_limit,
         threads=threads,

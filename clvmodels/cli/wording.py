@@ -29,6 +29,7 @@ _OPTIONS: Final = {
     "discounting": "--discounting",
     "interval": "--interval",
     "intervals": "--intervals",
+    "max_rejects": "--max-rejects",
     "memory_limit": "--memory-limit",
     "threads": "--threads",
     "block_rows": "--block-rows",

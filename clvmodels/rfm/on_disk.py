@@ -30,6 +30,7 @@ from clvmodels.ledger import (
 )
 from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.outputs import named_paths, refuse_inputs
+from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
@@ -93,6 +94,7 @@ def rfm_summary_to_parquet(
     duplicates: KeepDrop = "keep",
     segment_cols: Sequence[str] = (),
     margin: float = 1.0,
+    max_rejects: float | str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
 ) -> Audit:
@@ -112,6 +114,9 @@ def rfm_summary_to_parquet(
         As in :func:`clvmodels.rfm_summary`.
     observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
         As in :func:`clvmodels.rfm_summary`.
+    max_rejects : float or str, optional
+        The most rows whose date or amount cannot be read: a share below 1 (0.01 or "1%")
+        or a number of rows. Where there are more, nothing is written.
     memory_limit : str, optional
         Such as "4GB"; by default a quarter of the machine's memory, at most 4 GB.
     threads : int, optional
@@ -125,12 +130,14 @@ def rfm_summary_to_parquet(
     Raises
     ------
     SchemaError
-        The log cannot be read as the options say, or no purchase is left of it.
+        The log cannot be read as the options say, no purchase is left of it, or more rows
+        are unreadable than ``max_rejects``.
     TimeUnitError
         The time unit is unknown.
     DomainError
         The margin is no share.
     """
+    most = RejectLimit.read(max_rejects)
     options = log_options(
         time_unit,
         time_scaler,
@@ -151,7 +158,9 @@ def rfm_summary_to_parquet(
         written = Path(aside) / path.name
         resources = Resources(limit, threads, Path(aside) / "spill")
         audit = summarize_to_parquet(source, written, options, resources)
+        refuse_loss(unreadable(audit), audit.rows_read, most, path)
         os.replace(written, path)
+    warn_unreadable(audit)
     return audit
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from clvmodels.errors import SchemaError
 from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
+from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import (
@@ -120,7 +121,10 @@ def rfm_summary(
         segment_cols=segment_cols,
         margin=margin,
     )
-    return _to_table(collect(source, options, id_map), options, id_map is not None)
+    rfm = _to_table(collect(source, options, id_map), options, id_map is not None)
+    if rfm.audit is not None:
+        warn_unreadable(rfm.audit)
+    return rfm
 
 
 def log_options(

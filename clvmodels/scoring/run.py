@@ -18,10 +18,11 @@ from clvmodels.errors import SchemaError
 from clvmodels.memory import check_memory_limit
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
+from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 from clvmodels.scoring.blocks import Progress, score_blocks
-from clvmodels.scoring.freshness import concerns
+from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
 from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.prepass import prepare
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
@@ -69,6 +70,7 @@ def score(
     margin: float | None = None,
     table: str = DEFAULT_TABLE,
     allow_rejects: bool = False,
+    max_rejects: float | str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
     block_rows: int = BLOCK_ROWS,
@@ -114,6 +116,10 @@ def score(
         Of a database.
     allow_rejects : bool
         Do not warn of rows that cannot be scored.
+    max_rejects : float or str, optional
+        The most rows that may be rejected, a share below 1 (0.01 or "1%") or a number: of
+        the rows that cannot be scored, and of a log's rows whose date or amount cannot be
+        read. Where there are more, the run fails and an older output stays.
     memory_limit : str, optional
         Such as "4GB", of the embedded engine, which spills to disk. By default 1 GB, and
         for the summary of a log a quarter of the machine's memory, at most 4 GB.
@@ -133,7 +139,8 @@ def score(
     Raises
     ------
     SchemaError
-        The input, the output or an option is not of a form that can be used.
+        The input, the output or an option is not of a form that can be used; more rows are
+        rejected than ``max_rejects``, or all of them where an older output would go.
     TimeUnitError
         The input counts time in another unit than the posterior.
     DomainError
@@ -173,6 +180,7 @@ def score(
         read,
         options,
         block_rows=schema.check_whole("block_rows", block_rows),
+        most=RejectLimit.read(max_rejects),
         table=table,
         threads=cores,
         tell=_listener(progress),
@@ -200,6 +208,7 @@ class _Job:
     source: Source
     posterior: CLVPosterior
     posterior_path: Path | None
+    most: RejectLimit | None
     scoring: Mapping[str, Any]
     options: Mapping[str, Any]
     block_rows: int
@@ -231,6 +240,7 @@ def _open_job(
     options: dict[str, Any],
     *,
     block_rows: int,
+    most: RejectLimit | None,
     table: str,
     threads: int,
     tell: Progress,
@@ -252,7 +262,7 @@ def _open_job(
     refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
     refuse_foreign(target.work)
     options |= {"draws_used": used, "block_rows": block_rows}
-    return _Job(target, found, fitted, path, scoring, options, block_rows, tell)
+    return _Job(target, found, fitted, path, most, scoring, options, block_rows, tell)
 
 
 def _run(job: _Job, resources: Resources, for_log: Resources) -> ScoreReport:
@@ -276,6 +286,7 @@ def _manifest(
     with _timed(job, "stage"):
         staged = stage(job.source, work.staged, for_log if job.source.log else resources)
     job.tell("staged", {"rows": staged.total, "files": len(staged.files)})
+    refuse_lost_log(staged, job.most, job.target, work)
     with _timed(job, "look"):
         columns = common_schema(staged.files)
         prepass = prepare(staged, columns.field(0).type, work.prepass, resources)
@@ -288,6 +299,7 @@ def _manifest(
         records = score_blocks(
             scorer, staged, prepass, work, job.block_rows, job.tell, compression=compression
         )
+    refuse_lost_rows(records, job.most, job.target, work)
     refuse_changed(job.source.files)
     with _timed(job, "write"):
         make_aside(job.target, work, records, resources)
@@ -308,7 +320,7 @@ def _manifest(
 
 
 def _warn(job: _Job, staged: Staged) -> list[str]:
-    said = concerns(job.posterior, staged.observation_end)
+    said = concerns(job.posterior, staged)
     if not staged.total:
         said.append(f"{job.source.text} has no rows: the output has none either.")
     for text in said:

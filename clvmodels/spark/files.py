@@ -17,11 +17,12 @@ from clvmodels import __version__, schema
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
+from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.blocks import Progress
-from clvmodels.scoring.freshness import concerns
+from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
 from clvmodels.scoring.inputs import PARQUET, refuse_changed
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
 from clvmodels.scoring.records import BlockRecord, total_clv
@@ -72,6 +73,7 @@ def score_files(
     margin: float | None = None,
     table: str = DEFAULT_TABLE,
     allow_rejects: bool = False,
+    max_rejects: float | str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
     block_rows: int = BLOCK_ROWS,
@@ -93,6 +95,8 @@ def score_files(
     customer_id_col, datetime_col, monetary_value_col, observation_period_end : optional
         Of a log.
     refunds, zero_amounts, duplicates, time_unit, time_scaler, margin, table, allow_rejects
+        As in `clvmodels.score`.
+    max_rejects : float or str, optional
         As in `clvmodels.score`.
     memory_limit, threads : optional
         Of the session, where it is started here.
@@ -134,7 +138,8 @@ def score_files(
         "intervals": intervals,
         "predictive": predictive,
     }
-    job = _open_job(source, posterior, output, read, scoring, block_rows, table, progress)
+    most = RejectLimit.read(max_rejects)
+    job = _open_job(source, posterior, output, read, scoring, block_rows, most, table, progress)
     with spark_session(threads, memory_limit) as session:
         report = _run(job, session)
     if report.rejected and not allow_rejects:
@@ -148,6 +153,7 @@ class _Job:
     source: Source
     posterior: CLVPosterior
     posterior_path: Path | None
+    most: RejectLimit | None
     scorer: Scorer
     options: Mapping[str, Any]
     tell: Progress
@@ -180,6 +186,7 @@ def _open_job(
     read: ReadOptions,
     scoring: Mapping[str, Any],
     block_rows: int,
+    most: RejectLimit | None,
     table: str,
     progress: Progress | None,
 ) -> _Job:
@@ -203,7 +210,8 @@ def _open_job(
         "block_rows": int(block_rows),
         "engine": "spark",
     }
-    return _Job(target, found, fitted, path, scorer, options, progress or (lambda *_: None))
+    tell = progress or (lambda *_: None)
+    return _Job(target, found, fitted, path, most, scorer, options, tell)
 
 
 def _check_input(source: Source) -> None:
@@ -251,10 +259,12 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
     with _staged(job.source, session) as (staged, rows):
         job.seconds["stage"] = round(time.perf_counter() - start, 3)
         job.tell("staged", {"rows": staged.total, "files": len(job.source.files)})
+        refuse_lost_log(staged, job.most, job.target, work)
         said = _warn(job, staged)
         job.tell("scoring", {"rows": staged.total, "done": 0})
         with job.timed("score"):
             records = _scored(job, work, rows)
+    refuse_lost_rows(records, job.most, job.target, work)
     refuse_changed(job.source.files)
     with job.timed("write"):
         make_aside(job.target, work, records, Resources())
@@ -274,7 +284,7 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
 
 
 def _warn(job: _Job, staged: Staged) -> list[str]:
-    said = concerns(job.posterior, staged.observation_end)
+    said = concerns(job.posterior, staged)
     if not staged.total:
         said.append(f"{job.source.text} has no rows: the output has none either.")
     for text in said:

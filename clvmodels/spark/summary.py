@@ -21,6 +21,7 @@ from clvmodels.ledger import (
     refuse_refunds,
     rfm_of,
 )
+from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale, TimeUnit
@@ -137,7 +138,9 @@ def rfm_summary(
         segment_cols=segment_cols,
         margin=margin,
     )
-    return summary_of(df, options, id_map, persist=persist)
+    found = summary_of(df, options, id_map, persist=persist)
+    warn_unreadable(found.audit)
+    return found
 
 
 def summary_of(

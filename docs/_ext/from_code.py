@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 # What stands for {{ NAME }} on a page: modules of constants, all of them in capitals.
-CONSTANTS = ("clvmodels.verdict", "clvmodels.limits", "clvmodels.scoring.freshness")
+CONSTANTS = ("clvmodels.verdict", "clvmodels.limits", "clvmodels.scoring.concerns")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"schema"},
     {"formulas", "audit", "cores", "frames", "memory", "outputs", "verdict", "_simulated"},
-    {"transactions", "simulate", "limits", "uses"},
+    {"transactions", "rejects", "simulate", "limits", "uses"},
     {"ledger"},
     {"rfm"},
     {"histories", "datasets", "gaps"},

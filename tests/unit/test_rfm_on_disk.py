@@ -34,6 +34,7 @@ def log() -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 @pytest.mark.parametrize(
     "options",
@@ -61,6 +62,7 @@ def test_it_is_the_table_of_memory(
     assert [file.name for file in out.parent.iterdir()] == ["rfm.parquet"]
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 @pytest.mark.parametrize("ids", ["numbers", "text"])
 def test_customers_in_parts_are_the_same_customers(
     log: pd.DataFrame, tmp_path: Path, ids: str, monkeypatch: pytest.MonkeyPatch

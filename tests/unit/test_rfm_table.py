@@ -72,6 +72,7 @@ def test_a_netted_total_that_is_rounding_is_no_purchase() -> None:
     assert left_out(got) == {"refund": 3}
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 def test_each_row_has_the_first_reason_that_applies() -> None:
     rows = pd.DataFrame(
         [

@@ -123,6 +123,7 @@ def csv(path: Path, text: str) -> RfmTable:
     return rfm_summary(path, **NAMES)
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 def test_csv_counts_what_it_cannot_read(tmp_path: Path) -> None:
     table = csv(
         tmp_path / "log.csv",
@@ -289,6 +290,7 @@ def test_errors_about_whole_logs() -> None:
         rfm_summary(with_column("paid", [1, -1, -2, 3, 4, 5.0]), refunds="error", **NAMES)
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 def test_one_row_and_an_unused_row_that_sets_the_end() -> None:
     one = rfm_summary(LOG[:1], **NAMES).to_pandas()
     assert one[["frequency", "recency", "T"]].to_numpy().tolist() == [[0, 0, 0]]

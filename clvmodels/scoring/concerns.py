@@ -1,0 +1,87 @@
+"""What speaks against scoring: of the posterior, and of the rows that are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import pandas as pd
+
+from clvmodels.errors import SchemaError
+from clvmodels.posterior import CLVPosterior
+from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
+from clvmodels.scoring.records import BlockRecord, reasons_of
+from clvmodels.scoring.staging import Staged
+from clvmodels.scoring.target import Target
+from clvmodels.scoring.workspace import Workspace
+from clvmodels.verdict import explain_failure
+
+MAX_AGE_DAYS: Final = 90.0
+MAX_AGE_SHARE: Final = 0.1
+
+
+def concerns(posterior: CLVPosterior, staged: Staged) -> list[str]:
+    """Say what speaks against scoring: failed fits, an old posterior, an unreadable log.
+
+    A posterior is too old when the base was observed for longer after it than a tenth of
+    its training window (the longest T), or than 90 days.
+    """
+    failed = [
+        f"{model}: {explain_failure(verdict)}"
+        for model, verdict in posterior.verdicts.items()
+        if not verdict.ok
+    ]
+    return failed + _age(posterior, staged.observation_end) + unreadable_rows(staged.audit)
+
+
+def refuse_lost_log(
+    staged: Staged, most: RejectLimit | None, target: Target, work: Workspace
+) -> None:
+    """Refuse a log of which more rows cannot be read than may be; the run leaves nothing."""
+    if staged.audit is not None:
+        with _leaving_nothing(work):
+            audit = staged.audit
+            refuse_loss(unreadable(audit), audit.rows_read, most, target.path)
+
+
+def refuse_lost_rows(
+    records: Sequence[BlockRecord], most: RejectLimit | None, target: Target, work: Workspace
+) -> None:
+    """Refuse more rejected rows than may be, or all where an earlier output would go for it."""
+    counts = reasons_of(records)
+    rows = sum(record.scored for record in records) + sum(counts.values())
+    with _leaving_nothing(work):
+        refuse_loss(counts, rows, most, target.path)
+        if target.manifest.exists():
+            refuse_empty(counts, rows, target.path)
+
+
+@contextmanager
+def _leaving_nothing(work: Workspace) -> Iterator[None]:
+    """Remove what a refused run has done: the next one is of a mended input."""
+    try:
+        yield
+    except SchemaError:
+        work.remove()
+        raise
+
+
+def _age(posterior: CLVPosterior, observation_end: pd.Timestamp | None) -> list[str]:
+    metadata = posterior.purchases.metadata
+    if observation_end is None or metadata.observation_end is None:
+        return []
+    fitted = pd.Timestamp(metadata.observation_end)
+    days = (observation_end - fitted).days
+    dates = f"{observation_end:%Y-%m-%d}, the posterior's base to {fitted:%Y-%m-%d}"
+    if days < 0:
+        return [f"The base was observed to {dates}: an older base than the one that was fitted."]
+    limit = MAX_AGE_DAYS
+    if "max_T" in metadata.base:
+        limit = min(limit, MAX_AGE_SHARE * metadata.base["max_T"] * metadata.scale.days)
+    if days <= limit:
+        return []
+    return [
+        f"The base was observed to {dates}: the posterior is {days:,} days older, more than "
+        f"{limit:.0f}. Fit again."
+    ]
