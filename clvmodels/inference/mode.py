@@ -21,6 +21,11 @@ _DECREMENT: Final = 1e-9
 # Where the posterior is all but flat the whitened scale stays finite: no direction is
 # taken to be wider than this many units of logarithm.
 _WIDEST: Final = 3.0
+# On a flat way out to the edge there is no last point: it is followed until the mode is
+# known to a hundredth of the tolerance, by steps of at most so many units of logarithm.
+_FLAT_DECREMENT: Final = 1e-5
+_LONGEST: Final = 3.0
+_NO_CURVATURE: Final = 1e-8  # below it a second difference is rounding
 # A mode is known to this share of a posterior standard deviation, or is none.
 MODE_TOLERANCE: Final = 1e-3
 
@@ -56,14 +61,37 @@ def find_mode(density: Density) -> Mode:
     theta = _climb(density)
     value, gradient = density(theta)
     for _ in range(_NEWTON_STEPS):
-        scale, curved = _whiten(hessian(density, theta))
+        matrix = hessian(density, theta)
+        scale, curved = _whiten(matrix)
         step = scale @ (scale.T @ gradient)
         decrement = math.sqrt(max(float(gradient @ step), 0.0))
+        flat = _flat(matrix)
+        if flat:
+            step = _long_step(matrix, gradient)
         moved, improved = _line_search(density, theta, value, step)
-        if decrement < _DECREMENT or improved <= value:
+        enough = _FLAT_DECREMENT if flat else _DECREMENT
+        if decrement < enough or improved <= value:
             break
         theta, (value, gradient) = moved, density(moved)
     return Mode(theta, value, scale, decrement, curved)
+
+
+def _flat(matrix: FloatArray) -> bool:
+    """Whether some direction is wider than whitening takes it to be, or bends upwards."""
+    return bool(np.linalg.eigvalsh(-matrix)[0] < 1.0 / _WIDEST**2)
+
+
+def _long_step(matrix: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Newton's step uphill, direction by direction, as long as each direction's curvature has it.
+
+    The whitened step is too short where a parameter runs to the edge of its range, as the
+    probability of dropping out does in a base that nobody leaves: there the density is
+    -c e^t in the logarithm t, and every Newton step is of length 1, however small e^t is.
+    """
+    eigenvalues, vectors = np.linalg.eigh(-matrix)
+    size = np.maximum(np.abs(eigenvalues), _NO_CURVATURE)
+    along = np.clip((vectors.T @ gradient) / size, -_LONGEST, _LONGEST)
+    return np.asarray(vectors @ along)
 
 
 def distance_to_mode(density: Density, theta: FloatArray) -> float:
