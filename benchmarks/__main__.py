@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import fitting, scoring
+from benchmarks import backtesting, fitting, scoring
 from benchmarks.table import report
 
-SUITES = {"fitting": fitting.rows, "scoring": scoring.rows}
+SUITES = {"fitting": fitting.rows, "backtesting": backtesting.rows, "scoring": scoring.rows}
 
 
 def main() -> int:

@@ -45,6 +45,27 @@ def fit_ours(base: str, method: str, draws: int = 1000, chains: int = 4) -> dict
     return {"checks": checks, "moments": moments, "status": status}
 
 
+def fit_log(name: str, until: str) -> dict[str, Any]:
+    """Read a log and fit both models, to a day."""
+    from benchmarks.logs import small_log
+    from clvmodels import CLVModel, rfm_summary
+
+    log, columns = small_log(name)
+    rfm = rfm_summary(log, **columns, observation_period_end=until)
+    CLVModel().fit(rfm, random_seed=0, progressbar=False, on_failure="warn")
+    return {"customers": len(rfm)}
+
+
+def backtest_log(name: str, until: str) -> dict[str, Any]:
+    """Backtest a log that was cut at a day."""
+    from benchmarks.logs import small_log
+    from clvmodels import backtest
+
+    log, columns = small_log(name)
+    found = backtest(log, **columns, train_period_end=until, on_failure="warn")
+    return {"customers": len(found), "status": found.status}
+
+
 def fit_peer(base: str, draws: int = 1000, chains: int | None = None) -> dict[str, Any]:
     """Fit both of pymc-marketing's models with its default sampler, and save."""
     from pymc_marketing.clv import BetaGeoModel, GammaGammaModel
@@ -154,7 +175,16 @@ def clv_peer(base: str, posterior: str, customers: int, draws: int) -> dict[str,
 
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     job.__name__: job
-    for job in (fit_ours, fit_peer, summarize_ours, summarize_by_hand, score_ours, clv_peer)
+    for job in (
+        fit_ours,
+        fit_log,
+        backtest_log,
+        fit_peer,
+        summarize_ours,
+        summarize_by_hand,
+        score_ours,
+        clv_peer,
+    )
 }
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 from benchmarks.bases import cache_dir
 
 TRANSACTIONS_PER_CUSTOMER = 6.024  # 10,000,000 of 1,660,000 customers
 YEAR = 31_557_600  # seconds
+# Few leave, and all with the same probability: a and b are known by their ratio alone
+REGULAR = {"r": 2.0, "alpha": 900.0, "a": 50.0, "b": 5000.0, "p": 6.0, "q": 4.0, "v": 15.0}
 
 
 def log_parquet(transactions: int) -> Path:
@@ -22,6 +28,21 @@ def log_parquet(transactions: int) -> Path:
             connection.execute(_generate(transactions, customers, aside))
         aside.rename(path)
     return path
+
+
+def small_log(name: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A log by name, and its columns as `rfm_summary` and `backtest` take them."""
+    from clvmodels.datasets import load_cdnow, load_online_retail
+    from clvmodels.simulate import simulate_log
+
+    if name == "cdnow":
+        log, when = load_cdnow(), "date"
+    elif name == "online_retail":
+        log, when = load_online_retail(), "timestamp"
+    else:
+        log, when = simulate_log(5_500, **REGULAR, T=(400.0, 1100.0), seed=3), "date"
+    columns = {"customer_id_col": "customer_id", "monetary_value_col": "amount"}
+    return log, {"datetime_col": when, **columns}
 
 
 def _generate(transactions: int, customers: int, path: Path) -> str:

@@ -35,10 +35,9 @@ def run(log: str, output: Path, *, quiet: bool, horizon: str | None, **options: 
     options["horizon"] = None if horizon is None else read_horizon(horizon)
     paths = [check_output(output / name, inputs=[log]) for name in FILES]
     terminal = Terminal(quiet=quiet)
-    with terminal.step("Loading PyMC"):
-        from clvmodels.evaluation import backtest
-    with terminal.step("Fitting on the past, predicting the rest"):
-        found = backtest(log, **options)
+    from clvmodels.evaluation import backtest
+
+    found = backtest(log, progressbar=terminal.watched, **options)
     with terminal.step("Writing files and pictures"):
         found.save(output)
         _draw(found, output)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from clvmodels.diagnostics.study import FEW_DRAWS, Study
 from clvmodels.evaluation.paths import Histories, simulate_counts
-from clvmodels.evaluation.tracking import STEP
+from clvmodels.evaluation.tracking import STEP, new_along
 from clvmodels.formulas.purchases import BetaGeometric
 from clvmodels.ledger.purchases import collect_purchases
 from clvmodels.rfm.periods import ordinal_of, start_of
@@ -110,12 +110,12 @@ def _expected(study: Study, start: Numbers, customers: Numbers, edges: Numbers) 
     """Expected repeats by draw and interval, shape (S, K)."""
     ages = np.maximum(edges[:, None] - start, 0)
     distinct, inverse = np.unique(ages, return_inverse=True)
-    draws = study.few_draws()
+    draws = study.purchases.draws(FEW_DRAWS)
     rows = max(_CELLS // len(draws["r"]), 1)
     formulas, scaler = study.purchases.formulas, study.scale.time_scaler
     each = np.concatenate(
         [
-            formulas.expected_purchases_new(distinct[i : i + rows] / scaler, **draws)
+            new_along(formulas, distinct[i : i + rows] / scaler, draws)
             for i in range(0, len(distinct), rows)
         ],
         axis=1,

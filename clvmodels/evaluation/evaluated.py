@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ from clvmodels.evaluation.tracking import repeats, tracking
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
 
 _PATHS: Final = 200
+STEPS: Final = 4  # of a cut that a user may be told of
+REPORT_STEPS: Final = 2  # of its tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +69,15 @@ class Plan:
         What is asked of it.
     bootstrap : int
         Samples of customers.
+    begin : callable
+        Is told what begins; of every cut there are `STEPS`.
     """
 
     reading: Reading
     fitting: Fitting
     asked: Asked
     bootstrap: int
+    begin: Callable[[str], None]
 
 
 def evaluate(plan: Plan, span: Span) -> Evaluated:
@@ -83,9 +89,13 @@ def evaluate(plan: Plan, span: Span) -> Evaluated:
         None of the customers came back.
     """
     reading, asked = plan.reading, plan.asked
+    until = reading.calendar.date(span.train_end)
+    plan.begin(f"customers as of {until}")
     observed = reading.cut(span, asked.discount_rate, asked.discounting)
     _check_somebody_came_back(reading, observed)
+    plan.begin(f"fitting to {until}")
     posterior = plan.fitting.fit(observed.train)
+    plan.begin(f"predicting from {until} on")
     forecasts = [expected(observed, posterior, asked, MODEL)]
     forecasts += baselines(
         observed,
@@ -99,6 +109,7 @@ def evaluate(plan: Plan, span: Span) -> Evaluated:
     value = value_target(observed, posterior, forecasts, asked)
     targets = [purchases_target(observed, posterior, forecasts, asked)]
     targets += [] if value is None else [value]
+    plan.begin(f"comparing with what came after {until}")
     found = [replicate(target, samples=plan.bootstrap, seed=asked.seed) for target in targets]
     return Evaluated(observed, posterior, forecasts, targets, found)
 
@@ -116,16 +127,19 @@ def _check_somebody_came_back(reading: Reading, observed: Observed) -> None:
     )
 
 
-def report_tables(main: Evaluated, asked: Asked) -> dict[str, Any]:
+def report_tables(main: Evaluated, plan: Plan) -> dict[str, Any]:
     """Tables, checks and notes of one cut, under their names in `Backtest`."""
-    observed, interval = main.observed, asked.interval
+    observed, asked, interval = main.observed, plan.asked, plan.asked.interval
     pairs = list(zip(main.targets, main.found, strict=True))
     band: dict[str, Any] = {"interval": interval, "draws": asked.draws, "seed": asked.seed}
+    plan.begin("simulating totals")
+    totals = _totals(main, asked)
+    plan.begin("following the weeks")
     tables = {
         "metrics": main.metrics(interval),
         "customers": _customers(main, interval),
         "coverage": pd.DataFrame([row for t, f in pairs for row in coverage_rows(t, f, interval)]),
-        "totals": _totals(main, asked),
+        "totals": totals,
         "calibration": pd.DataFrame(
             [row for t, f in pairs for row in calibration_rows(t, f, interval)]
         ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
@@ -49,12 +50,28 @@ class Order:
         top : ndarray, shape (N,)
             Which part of each customer is among the top share, between 0 and 1.
         """
-        own = np.bincount(self.group, weights, minlength=self.count)
-        up_to = np.cumsum(own)
-        ranks = up_to - own + (own + 1.0) / 2.0
-        inside = up_to - (1.0 - share) * up_to[-1]
-        top = np.divide(inside, own, out=np.zeros(self.count), where=own > 0)
-        return ranks[self.group], np.clip(top, 0.0, 1.0)[self.group]
+        return _ranks_and_top(self.group, self.count, weights, share)
+
+
+@compiled
+def _ranks_and_top(
+    group: IntArray, count: int, weights: FloatArray, share: float
+) -> tuple[FloatArray, FloatArray]:
+    """Go through the customers twice: weigh the groups, then hand their ranks back."""
+    own, rank, part = np.zeros(count), np.empty(count), np.zeros(count)
+    for i in range(group.size):
+        own[group[i]] += weights[i]
+    above = (1.0 - share) * own.sum()
+    up_to = 0.0
+    for g in range(count):
+        up_to += own[g]
+        rank[g] = up_to - own[g] + (own[g] + 1.0) / 2.0
+        if own[g] > 0.0:
+            part[g] = min(max((up_to - above) / own[g], 0.0), 1.0)
+    ranks, top = np.empty(group.size), np.empty(group.size)
+    for i in range(group.size):
+        ranks[i], top[i] = rank[group[i]], part[group[i]]
+    return ranks, top
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +123,10 @@ def top_found(truth: Truth, top: FloatArray) -> float:
     return _sum(w, top, truth.top) / (truth.share * float(w.sum()))
 
 
+@compiled_sum
 def _sum(one: FloatArray, two: FloatArray, three: FloatArray) -> float:
-    """Sum of products. Not a BLAS call: threads cost more than they gain at this length."""
-    return float((one * two * three).sum())
+    """Sum of products, hundreds of thousands of times in a bootstrap: nothing is allocated."""
+    total = 0.0
+    for i in range(one.size):
+        total += one[i] * two[i] * three[i]
+    return total

@@ -8,12 +8,20 @@ import pandas as pd
 
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Span
-from clvmodels.evaluation.evaluated import Evaluated, Plan, evaluate, report_tables
+from clvmodels.evaluation.dates import Calendar, Span
+from clvmodels.evaluation.evaluated import (
+    REPORT_STEPS,
+    STEPS,
+    Evaluated,
+    Plan,
+    evaluate,
+    report_tables,
+)
 from clvmodels.evaluation.fitting import Fitting, ModelName, verdicts
 from clvmodels.evaluation.outcomes import Asked
 from clvmodels.evaluation.record import Backtest
-from clvmodels.evaluation.sensitivity import data_sensitivity
+from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
+from clvmodels.progress import by_steps, progress
 from clvmodels.schema import (
     Discounting,
     Horizon,
@@ -59,7 +67,7 @@ def backtest(
     bootstrap: int = 1000,
     sensitivity: bool = False,
     random_seed: int = 0,
-    progressbar: bool = False,
+    progressbar: bool = True,
 ) -> Backtest:
     """Fit on the past of a log, predict the rest, and compare with what happened.
 
@@ -105,7 +113,7 @@ def backtest(
     random_seed : int
         Makes fit, bootstrap and simulation repeatable.
     progressbar : bool
-        Show the sampler's progress.
+        Show what is being done, on a terminal or in a notebook.
 
     Returns
     -------
@@ -146,35 +154,46 @@ def backtest(
         "method": method,
         "on_failure": on_failure,
         "random_seed": random_seed,
-        "progressbar": progressbar,
+        "progressbar": False,  # of a step, where there is one of all
     }
     fitting = Fitting(model, fit_options)
-    fitting.specification()  # refuses what is no model before the log is read
-    reading = Reading.of(log, options)
-    plan = Plan(reading, fitting, asked, bootstrap)
-    rolling = [] if origins is None else reading.calendar.origins(origins, test_period_end, horizon)
-    if train_period_end is None and not rolling:
-        raise SchemaError(
-            f"Pass train_period_end, the last date to learn from, or origins: "
-            f"{reading.calendar.range()}, and "
-            f"{reading.calendar.date(reading.calendar.sensible())} would leave the last third."
-        )
-    span = (
-        rolling[-1]
-        if train_period_end is None
-        else reading.calendar.span(train_period_end, test_period_end, horizon)
+    steps = 2 + STEPS * (1 + (origins or 0)) + REPORT_STEPS + MOST_VARIANTS * sensitivity
+    with progress("Backtest", shown=progressbar) as told:
+        begin = by_steps(told, steps)
+        begin("loading PyMC")
+        fitting.specification()  # refuses what is no model before the log is read
+        begin("reading the log")
+        reading = Reading.of(log, options)
+        spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, origins)
+        return _tested(Plan(reading, fitting, asked, bootstrap, begin), *spans, sensitivity)
+
+
+def _spans(
+    calendar: Calendar, train_end: Any, test_end: Any, horizon: Horizon, origins: int | None
+) -> tuple[Span, list[Span]]:
+    """The cut that is reported, and rolling ones."""
+    rolling = [] if origins is None else calendar.origins(origins, test_end, horizon)
+    if train_end is not None:
+        return calendar.span(train_end, test_end, horizon), rolling
+    if rolling:
+        return rolling[-1], rolling
+    raise SchemaError(
+        f"Pass train_period_end, the last date to learn from, or origins: {calendar.range()}, "
+        f"and {calendar.date(calendar.sensible())} would leave the last third."
     )
-    main = evaluate(plan, span)
+
+
+def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> Backtest:
+    """Everything that is reported of a cut, and of others."""
+    calendar, main = plan.reading.calendar, evaluate(plan, span)
     return Backtest(
-        train_end=reading.calendar.last_day(span.train_end),
-        test_end=reading.calendar.last_day(span.test_end),
+        train_end=calendar.last_day(span.train_end),
+        test_end=calendar.last_day(span.test_end),
         settings=_settings(plan, main),
-        **report_tables(main, asked),
+        **report_tables(main, plan),
         fits=verdicts(main.posterior),
         rolling=_rolling(plan, rolling, main) if rolling else None,
-        sensitivity=(
-            data_sensitivity(reading, span, main.observed, fitting, asked) if sensitivity else None
-        ),
+        sensitivity=data_sensitivity(plan, main) if sensitivity else None,
     )
 
 

@@ -14,6 +14,7 @@ from clvmodels.errors import ClvError
 from clvmodels.evaluation.baselines import POINT, Forecast
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.dates import Span
+from clvmodels.evaluation.evaluated import Evaluated, Plan
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.outcomes import Asked, expected
@@ -21,6 +22,7 @@ from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FREQUENCY, TimeScale, TimeUnit
 
 AS_GIVEN: Final = "as given"
+MOST_VARIANTS: Final = 8  # with the data as given
 _STARTS: Final = (0.25, 0.5)
 _MERGED: Final[dict[TimeUnit, str]] = {
     "h": "hour",
@@ -41,9 +43,7 @@ class Variant:
     note: str = ""
 
 
-def data_sensitivity(
-    reading: Reading, span: Span, observed: Observed, fitting: Fitting, asked: Asked
-) -> pd.DataFrame:
+def data_sensitivity(plan: Plan, main: Evaluated) -> pd.DataFrame:
     """Fit and forecast again with the data handled otherwise; see `Backtest.sensitivity`.
 
     All rows, the first too, are of the most likely point, so that only the handling
@@ -57,8 +57,11 @@ def data_sensitivity(
         actual - 1) and change (forecast / forecast as given - 1); note, which says why a
         row is empty.
     """
+    observed, asked, fitting = main.observed, plan.asked, plan.fitting
+    plan.begin(AS_GIVEN)
     rows = [_attempt(AS_GIVEN, lambda: observed, "", fitting, asked)]
-    for variant in _variants(reading, span):
+    for variant in _variants(plan.reading, observed.span):
+        plan.begin(variant.what)
         cut = partial(variant.reading.cut, variant.span, asked.discount_rate, asked.discounting)
         rows.append(_attempt(variant.what, cut, variant.note, fitting, asked))
     return _with_changes(pd.DataFrame(rows))

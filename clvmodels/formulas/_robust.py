@@ -115,6 +115,15 @@ def gamma_rule(shape: float, reach: float, rate: FloatArray, weight: FloatArray)
 
 
 @compiled
+def _mean_over_p(R: float, w: float, n: int, p: FloatArray, weight: FloatArray) -> float:
+    """E[(1 - (1 + p w)^-R) / p] by a rule that reaches (R + 1) w."""
+    value = 0.0
+    for i in range(n):
+        value += weight[i] * -math.expm1(-R * math.log1p(p[i] * w)) / p[i]
+    return value
+
+
+@compiled
 def _undiscounted(
     R: float, A: float, a: float, B: float, horizon: float, p: FloatArray, weight: FloatArray
 ) -> float:
@@ -125,20 +134,30 @@ def _undiscounted(
         return (a + B - 1.0) / (a - 1.0) if a > 1.0 else math.inf
     w = horizon / A
     n = beta_rule(a, B, (R + 1.0) * w, p, weight)
-    value = 0.0
-    for i in range(n):
-        value += weight[i] * -math.expm1(-R * math.log1p(p[i] * w)) / p[i]
-    return value
+    return _mean_over_p(R, w, n, p, weight)
 
 
 @compiled
 def undiscounted_loop(
     R: FloatArray, A: FloatArray, a: FloatArray, B: FloatArray, horizon: FloatArray, out: FloatArray
 ) -> None:
-    """Purchases if alive, element by element of arrays of one length."""
+    """Purchases if alive, element by element of arrays of one length.
+
+    A rule over p serves as long as R, a and B stay and horizon / A does not grow: rows
+    in falling order of it are several times as quick.
+    """
     p, weight = np.empty(_NODES), np.empty(_NODES)
+    reach, n = -1.0, 0
     for i in range(out.size):
-        out[i] = _undiscounted(R[i], A[i], a[i], B[i], horizon[i], p, weight)
+        if horizon[i] == 0.0 or math.isinf(horizon[i]):
+            out[i] = _undiscounted(R[i], A[i], a[i], B[i], horizon[i], p, weight)
+            continue
+        w = horizon[i] / A[i]
+        same = i > 0 and R[i] == R[i - 1] and a[i] == a[i - 1] and B[i] == B[i - 1]
+        if not (same and w <= reach):
+            reach = w
+            n = beta_rule(a[i], B[i], (R[i] + 1.0) * w, p, weight)
+        out[i] = _mean_over_p(R[i], w, n, p, weight)
 
 
 @compiled

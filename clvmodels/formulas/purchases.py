@@ -18,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, expit, gammaln
 
-from clvmodels.formulas._domain import check_counts, check_histories, check_horizon, check_positive
+from clvmodels.formulas._domain import (
+    check_amounts,
+    check_counts,
+    check_histories,
+    check_horizon,
+    check_positive,
+)
+from clvmodels.formulas.along import purchases_along
 from clvmodels.formulas.counts import count_pmf_if_alive
 from clvmodels.formulas.residual import (
     ResidualPurchases,
@@ -123,6 +130,11 @@ class PurchaseFormulas(Protocol):
         **parameters: Unpack[Parameters],
     ) -> ResidualPurchases:
         """Purchases of living customers for draws (rows) by histories (columns)."""
+
+    def if_alive_along(
+        self, x: float, T: Numbers, lengths: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Purchases of living customers for draws by ages by many lengths of time."""
 
     def expected_purchases_new(self, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
         """Repeat purchases expected of a new customer in (0, t]."""
@@ -327,6 +339,35 @@ class BetaGeometric:
         return residual_block(
             x, T, horizon, delta, extra_stays=self.extra_stays, month=month, **parameters
         )
+
+    def if_alive_along(
+        self, x: float, T: Numbers, lengths: Numbers, **parameters: Unpack[Parameters]
+    ) -> FloatArray:
+        """Purchases of living customers of one x for draws by ages by many lengths of time.
+
+        Undiscounted, by :func:`~clvmodels.formulas.along.purchases_along`: the more ages
+        and lengths there are, the cheaper is each. Multiply by :meth:`p_alive`.
+
+        Parameters
+        ----------
+        x : float
+            Repeat purchases.
+        T : array_like, shape (J,)
+            Ages.
+        lengths : array_like, shape (K,)
+            Lengths of time from T on, finite.
+        r, alpha, a, b : ndarray, shape (S,)
+            Draws of the parameters.
+
+        Returns
+        -------
+        ndarray, shape (S, J, K)
+        """
+        count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
+        r, alpha, a, b = _check(**parameters)
+        w = length / (alpha[:, None, None] + ages[:, None])
+        each = np.broadcast_to(self.stay_shape(count, b=b), r.shape)
+        return purchases_along(r + count, a, each, w.reshape(len(r), -1)).reshape(w.shape)
 
     def expected_purchases_new(self, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
         """Repeat purchases expected of a new customer in (0, t], eq. 9."""

@@ -78,9 +78,10 @@ def _fill(purchases: FloatArray, discounted: FloatArray, who: _Living) -> None:
     value = np.empty(left.size)
     _robust.undiscounted_loop(rest.R, rest.A, rest.a, rest.B, rest.horizon, value)
     purchases[left] = value
-    _robust.discounted_loop(
-        rest.R, rest.A, rest.a, rest.B, rest.horizon, rest.delta, who.month, value
-    )
+    if rest.delta.any():
+        _robust.discounted_loop(
+            rest.R, rest.A, rest.a, rest.B, rest.horizon, rest.delta, who.month, value
+        )
     discounted[left] = value
 
 

@@ -17,7 +17,7 @@ from clvmodels.inference.density import Density, compile_density
 from clvmodels.inference.laplace import sample_laplace
 from clvmodels.inference.mode import MODE_TOLERANCE, Mode, find_mode
 from clvmodels.inference.nuts import sample_nuts
-from clvmodels.inference.progress import progress
+from clvmodels.progress import progress
 from clvmodels.schema import check_choice, shown
 from clvmodels.verdict import (
     Verdict,

@@ -24,21 +24,25 @@ BUYERS, ALIVE, PURCHASES, VALUE = range(4)
 def _future(
     d: int,
     alive: float,
+    end: float,
+    buys: float,
     living: tuple[float, float, float, float],
     outcomes: Outcomes,
     state: State,
     times: FloatArray,
     amounts: FloatArray,
 ) -> Walk:
-    """One path of a customer who may be dead, by draw d."""
-    R, A, _, _ = living
+    """One path of a customer who may be dead, by draw d.
+
+    ``end`` is ln((A + horizon) / A), ``buys`` the probability of a purchase if alive. Most
+    paths have none, and need no logarithm to find it out.
+    """
     v = (uniform(state) - (1.0 - alive)) / alive if alive > 0.0 else -1.0
     if v < 0.0:
         return Walk(0.0, 0, False)
-    end = math.log1p(outcomes.horizon / A)
-    first = -math.log1p(-v) / R  # by inversion of P(first <= t)
-    if first > end:
+    if v > buys:
         return Walk(0.0, 0, True)
+    first = -math.log1p(-v) / living[0]  # by inversion of P(first <= t)
     return walk(first, end, living, outcomes.p[d], outcomes, state, times, amounts)
 
 
@@ -46,6 +50,17 @@ def _future(
 def _living(chunk: Chunk, pair: int, d: int) -> tuple[float, float, float, float]:
     k = chunk.x_of_pair[pair]
     return chunk.power[k, d], chunk.alpha[d] + chunk.T[pair], chunk.a[d], chunk.stays[k, d]
+
+
+@compiled
+def _enter_chances(
+    chunk: Chunk, pair: int, ratio: FloatArray, end: FloatArray, buys: FloatArray
+) -> None:
+    """Fill ln((A + horizon) / A) and P(a purchase | alive) by draw of an (x, T)."""
+    k = chunk.x_of_pair[pair]
+    for d in range(ratio.size):
+        end[d] = math.log1p(ratio[d])
+        buys[d] = -math.expm1(-chunk.power[k, d] * end[d])
 
 
 @compiled
@@ -78,12 +93,14 @@ def add_totals(
     """
     S, none = chunk.a.size, np.empty(0)
     log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
+    end, buys = np.empty(S), np.empty(S)
     state, last = np.empty(1, dtype=np.uint64), -1
     for h in range(chunk.x_of.size):
         pair, x = chunk.pair_of[h], customers.x[h]
         if pair != last:
             last = pair
             enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
+            _enter_chances(chunk, pair, ratio, end, buys)
         enter_alive(chunk, h, log_age, alive)
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
@@ -92,7 +109,9 @@ def add_totals(
                 living = _living(chunk, pair, d)
                 for j in range(outcomes.per_draw):
                     state[0] = hashed(seed, np.uint64(j * S + d))
-                    path = _future(d, alive[d], living, outcomes, state, none, none)
+                    path = _future(
+                        d, alive[d], end[d], buys[d], living, outcomes, state, none, none
+                    )
                     totals[j, d, ALIVE] += path.stays
                     if path.bought > 0:
                         totals[j, d, BUYERS] += 1.0
@@ -128,10 +147,12 @@ def follow(
     """
     S, paths, none = chunk.a.size, outcomes.per_draw * chunk.a.size, np.empty(0)
     log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
+    end, buys = np.empty(S), np.empty(S)
     state, when, what = np.empty(1, dtype=np.uint64), none, none
     for h in range(chunk.x_of.size):
         pair, x = chunk.pair_of[h], customers.x[h]
         enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
+        _enter_chances(chunk, pair, ratio, end, buys)
         enter_alive(chunk, h, log_age, alive)
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
@@ -143,7 +164,7 @@ def follow(
                     what = amounts[begin[place] : begin[place + 1]]
                 state[0] = hashed(seed, np.uint64(k))
                 living = _living(chunk, pair, d)
-                path = _future(d, alive[d], living, outcomes, state, when, what)
+                path = _future(d, alive[d], end[d], buys[d], living, outcomes, state, when, what)
                 out[0, i, k], out[1, i, k] = path.bought, 0.0
                 if path.bought > 0:
                     scale = _scale(x, x * customers.m_bar[i], d, outcomes, state)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from clvmodels.formulas import _robust, _series, mbgnbd
+from clvmodels.formulas.along import purchases_along
+from clvmodels.formulas.residual import purchases_if_alive
 
 
 def log_uniform(rng: np.random.Generator, lo: float, hi: float, n: int) -> np.ndarray:
@@ -108,3 +110,45 @@ def test_importing_formulas_loads_no_frames_and_no_pymc() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "set()"
+
+
+# --- many lengths of one curve -----------------------------------------------------------
+
+ALONG = {  # R, A, a, B, horizon: lowest and highest
+    "common": ((0.05, 60), (5, 500), (0.05, 5), (0.2, 60), (30, 4000)),
+    "moderate": ((0.01, 5000), (1, 1000), (0.01, 12), (0.01, 5000), (1e-3, 1e4)),
+    "nobody leaves": ((0.5, 50), (20, 1000), (1e-3, 0.05), (0.1, 5000), (1, 1000)),
+    "a and b run off": ((0.5, 50), (20, 1000), (20, 5000), (20, 5000), (1, 1000)),
+    "domain": ((1e-3, 5000), (1e-3, 1e4), (1e-3, 1e4), (1e-3, 1e4), (1e-3, 1e4)),
+}
+
+
+@pytest.mark.parametrize("regime", ALONG)
+def test_lengths_of_one_curve_are_what_each_is_alone(regime: str, rng: np.random.Generator) -> None:
+    S, K = 60, 240
+    R, A, a, B = (log_uniform(rng, *ends, S) for ends in ALONG[regime][:4])
+    horizon, T = log_uniform(rng, *ALONG[regime][4], K), rng.integers(0, 700, K)
+    w = np.append(horizon / (A[:, None] + T), np.zeros((S, 1)), axis=1)
+    along = purchases_along(R, a, B, w)
+    alone = purchases_if_alive(R[:, None], 1.0, a[:, None], B[:, None], w)
+    error = np.abs(along - alone).max(axis=1) / alone.max(axis=1)
+    assert error.max() < 1e-10
+    assert (along[:, -1] == 0.0).all()
+
+
+def test_a_curve_asked_at_one_length_only_is_a_point(rng: np.random.Generator) -> None:
+    one = np.full((1, 100), 0.7)
+    along = purchases_along(np.ones(1), np.ones(1), np.full(1, 2.0), one)
+    np.testing.assert_allclose(along, purchases_if_alive(1.0, 1.0, 1.0, 2.0, 0.7), rtol=1e-12)
+
+
+def test_a_rule_that_serves_many_lengths_is_as_good_as_its_own(rng: np.random.Generator) -> None:
+    """Rows in falling order share the rule of the longest; one by one each has its own."""
+    w = np.sort(log_uniform(rng, 1e-4, 1e4, 200))[::-1]
+    for R, a, B in ((0.3, 1e-3, 500.0), (40.0, 300.0, 2000.0), (5.0, 0.7, 0.2)):
+        columns = [np.full(w.size, value) for value in (R, 1.0, a, B)]
+        shared, own = np.empty(w.size), np.empty(w.size)
+        _robust.undiscounted_loop(*columns, w, shared)
+        for i in range(w.size):
+            _robust.undiscounted_loop(*(c[i : i + 1] for c in columns), w[i : i + 1], own[i:])
+        np.testing.assert_allclose(shared, own, rtol=1e-12)

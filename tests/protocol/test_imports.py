@@ -17,6 +17,7 @@ PACKAGE = Path(clvmodels.__file__).parent
 # Lower imports nothing from higher; modules of one layer leave each other alone.
 LAYERS: list[set[str]] = [
     {"errors"},
+    {"progress"},
     {"schema"},
     {"formulas", "audit", "cores", "frames", "memory", "outputs", "verdict", "_simulated"},
     {"transactions", "rejects", "simulate", "limits", "uses"},
