@@ -131,7 +131,7 @@ def _named(checks: Sequence[Check]) -> str:
 
 def _told(check: Check) -> str:
     bound = f" ({check.bound})" if check.bound and check.status != "pass" else ""
-    return f"{check.name} {check.figure}{bound}".rstrip()
+    return f"{check.name}: {check.figure}{bound}"
 
 
 def _upper(text: str) -> str:

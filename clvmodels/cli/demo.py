@@ -209,12 +209,12 @@ def _tell_one_time(terminal: Terminal, outcome: Outcome) -> None:
     came = float((outcome.bought[once] > 0).mean())
     terminal.heading("4. Who bought only once")
     terminal.say(
-        f"{once.sum():,} of {len(once):,} customers ({percent(float(once.mean()))}). Of them "
-        "P(alive), the probability of still being a customer, says nothing: in this model one "
-        "can leave only right after a repeat purchase, so it is 1 for them for ever. Ask instead "
-        f"how likely they are to buy again in the {HORIZON[:-1]} weeks (p_purchase): "
-        f"{percent(chance)} on average. In truth {percent(came)} did. They make up "
-        f"${outcome.scores.loc[once, 'clv'].sum():,.0f} of the value above."
+        f"{once.sum():,} of {len(once):,} customers ({percent(float(once.mean()))}). They buy "
+        f"again in the {HORIZON[:-1]} weeks with a chance of {percent(chance)} on average (p_purchase). "
+        f"In truth {percent(came)} did. They make up "
+        f"${outcome.scores.loc[once, 'clv'].sum():,.0f} of the value above. Of P(alive), the "
+        "probability of still being a customer, nothing can be read here: in this model one can "
+        "leave only right after a repeat purchase, so it is 1 for them for ever."
     )
 
 
@@ -223,12 +223,12 @@ def _tell_customers(
 ) -> None:
     terminal.heading("5. The ten most valuable customers, in $")
     top = outcome.scores.nlargest(10, "clv")
-    show_top(terminal, top, posterior, split.train, INTERVAL, really=outcome.spent)
+    show_top(terminal, top, split.train, INTERVAL, really=outcome.spent)
     terminal.say()
     terminal.say(
-        "P(alive): probability of still being a customer. Buys ahead: purchases expected. Value: "
-        "discounted spend expected. Interval: of that expectation; one customer's real spending "
-        "scatters far more, as the last column shows."
+        f"Chance to buy: probability of at least one purchase in the {HORIZON[:-1]} weeks. Buys "
+        "ahead: purchases expected. Value: discounted spend expected. Interval: of that "
+        "expectation; one customer's real spending scatters far more, as the last column shows."
     )
 
 

@@ -140,7 +140,6 @@ def show_in_words(
 def show_top(
     terminal: Terminal,
     top: pd.DataFrame,
-    posterior: CLVPosterior,
     rfm: RfmTable | CLVPosterior,
     interval: float,
     *,
@@ -155,16 +154,15 @@ def show_top(
     really : Series, optional
         By customer_id, what they spent in the end.
     """
-    headings = ["\ncustomer", "repeat\nbuys", f"{unit_name(rfm.scale)}\nsilent", "\nP(alive)"]
-    headings += ["buys\nahead", "\nvalue", f"{percent(interval)}\ninterval"]
+    headings = ["\ncustomer", "repeat\nbuys", f"{unit_name(rfm.scale)}\nsilent"]
+    headings += ["chance\nto buy", "buys\nahead", "\nvalue", f"{percent(interval)}\ninterval"]
     headings += ["spend\neach" if really is None else "really\nspent"]
-    hidden = knows_no_leaving(posterior)
     rows = [
         (
             str(row["customer_id"]),
             number(row["frequency"]),
             number(row["T"] - row["recency"]),
-            "?" if hidden and row["frequency"] == 0 else number(row["p_alive"], 2),
+            percent(row["p_purchase"]),
             number(row["expected_purchases"], 1),
             number(row["clv"]),
             between(row["clv_lower"], row["clv_upper"]),
@@ -185,13 +183,20 @@ def knows_no_leaving(posterior: CLVPosterior) -> bool:
     return posterior.purchases.metadata.model == "bgnbd"
 
 
-def one_time_note() -> str:
-    """Say why P(alive) says nothing of customers who bought once."""
-    return (
-        "Of customers who bought only once, P(alive) says nothing: in BG/NBD a customer can "
-        "leave only right after a repeat purchase, so for them it is 1 for ever. Judge them by "
-        "p_purchase, the chance that they buy again within the horizon."
+def alive_note(posterior: CLVPosterior) -> str:
+    """Say by which column to judge customers, and why P(alive) is not that one."""
+    said = (
+        "Judge customers by p_purchase, the chance that they buy within the horizon. p_alive, the "
+        "probability that they are still customers, is the least certain figure of all: nobody "
+        "sees a customer leave, and models that expect the same purchases can differ in it by a "
+        "factor of two."
     )
+    if knows_no_leaving(posterior):
+        said += (
+            " Of customers who bought only once it says nothing: in BG/NBD a customer can leave "
+            "only right after a repeat purchase, so for them it is 1 for ever."
+        )
+    return said
 
 
 def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior) -> str:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.reports import (
     ahead,
+    alive_note,
     interval_name,
-    knows_no_leaving,
-    one_time_note,
     show_audit,
     show_top,
 )
@@ -65,7 +64,7 @@ def show_scored(
         terminal.heading(f"What {report.scored:,} customers are worth")
         _show_value(terminal, report, figures, posterior, options)
         terminal.heading("The ten most valuable")
-        show_top(terminal, figures.top, posterior, posterior, options["interval"])
+        show_top(terminal, figures.top, posterior, options["interval"])
     terminal.say()
     terminal.wrote(report.output, f"{report.scored:,} customers")
     if report.rejects is not None:
@@ -137,5 +136,4 @@ def _show_value(
         "The interval is of the expected value: how well the averages are known if the model "
         "holds. What customers will really spend varies more."
     )
-    if knows_no_leaving(posterior) and report.one_time:
-        terminal.say(one_time_note())
+    terminal.say(alive_note(posterior))

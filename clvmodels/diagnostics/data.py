@@ -107,7 +107,7 @@ def _zero_spend(study: Study) -> Check:
 
 
 def _same_base(study: Study) -> Check:
-    name = "the table is the one that was fitted:"
+    name = "the table is the one that was fitted"
     known = study.purchases.metadata.fingerprint
     if known is None:
         why_not = "The posterior does not know what it was fitted to."

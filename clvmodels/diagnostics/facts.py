@@ -12,12 +12,13 @@ from clvmodels import limits
 from clvmodels.diagnostics.record import Fact
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.totals import Amount, Totals
-from clvmodels.diagnostics.words import horizon_of, number, percent, unit_of
+from clvmodels.diagnostics.words import horizon_of, money, number, percent, unit_of
 from clvmodels.evaluation.checks import relative_error
 
 LEAST_KNOWN: Final = (
-    "The least certain figure of all, as nobody sees a customer leave: models that predict "
-    "purchases equally well differ widely in it. Go by who will buy."
+    "The least certain figure of all, since nobody sees a customer leave: on CDNOW BG/NBD and "
+    "MBG/NBD, which expect the same purchases, differ by a factor of two in the sum of P(alive). "
+    "Go by who will buy."
 )
 
 
@@ -26,6 +27,8 @@ def facts(study: Study, added: Totals) -> Iterator[Fact]:
     ahead = horizon_of(study.question.horizon, study.scale)
     yield from _worth(study, added, ahead)
     yield from _errors(study)
+    if added.value is not None:
+        yield _per_customer(study, added.value)
     yield from _buyers(study, added, ahead)
     yield from _active(study, added)
     yield from _base(study)
@@ -47,21 +50,28 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         )
         return
     rate = f"discounted at {percent(asked.discount_rate)} a year"
-    margin = "" if study.rfm.margin == 1 else f", at a margin of {percent(study.rfm.margin)}"
+    margin = (
+        "revenue, with no margin taken off"
+        if study.rfm.margin == 1
+        else f"profit, at a margin of {percent(study.rfm.margin)}"
+    )
     yield Fact(
         "value_of_the_base",
         "What the base is worth",
         value.mean,
         *_ends(value),
         "money",
-        f"Expected value of what these customers will buy in {ahead}, {rate}{margin}. The "
+        f"Expected value of what these customers will buy in {ahead}, {rate}: {margin}. The "
         f"{percent(asked.interval)} interval is of this expectation: how well the parameters are "
         "known, not how far the total may be missed. Customers to come are not in it.",
         "worth",
     )
     yield _with_the_calendar(value, asked.interval)
+
+
+def _per_customer(study: Study, value: Amount) -> Fact:
     size = study.histories.customers
-    yield Fact(
+    return Fact(
         "value_per_customer",
         "Per customer",
         value.mean / size,
@@ -104,7 +114,7 @@ def _errors(study: Study) -> Iterator[Fact]:
     if backtest is None:
         yield Fact(
             "backtest_error",
-            "Error of the last backtest",
+            "Backtest, model minus real",
             None,
             format="error",
             note="No backtest was given, so nothing is known of how far such totals are missed.",
@@ -114,18 +124,22 @@ def _errors(study: Study) -> Iterator[Fact]:
     level = float(backtest.settings["interval"])
     totals = backtest.totals[backtest.totals["level"] == level]
     for row in totals.iloc[::-1].to_dict("records"):  # value first
-        what = {"value": "value", "purchases": "number of purchases"}[str(row["target"])]
+        what = {"value": "value", "purchases": "purchases"}[str(row["target"])]
         error = relative_error(row["forecast"], row["actual"])
+        forecast, actual = (
+            money(float(one), study.question.currency) if what == "value" else number(round(one))
+            for one in (row["forecast"], row["actual"])
+        )
         yield Fact(
             f"backtest_error_{row['target']}",
-            f"Error of the last backtest's {what}",
+            f"Backtest of {what}, model minus real",
             error if math.isfinite(error) else None,
             format="error",
             note=(
-                f"Model minus real, over real: {number(row['forecast'])} were forecast for "
-                f"{backtest.train_end} to {backtest.test_end}, {number(row['actual'])} came, "
+                f"As a share of what is real: after {backtest.train_end} and up to "
+                f"{backtest.test_end} {forecast} were forecast and {actual} came, "
                 f"{'inside' if row['inside'] else 'outside'} the {percent(level)} predictive "
-                "interval."
+                "interval of the total."
             ),
             group="worth",
         )

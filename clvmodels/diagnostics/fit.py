@@ -112,14 +112,14 @@ def _bars_check(study: Study, expected: FloatArray) -> Iterator[Check]:
         return
     _, off = out
     labels = bin_labels()
-    named = listed([f"{labels[bar]} repeats ({_bar(study, expected, bar)})" for bar in off], most=8)
+    named = listed([_bar(study, expected, bar) for bar in off], most=8)
     level = percent(study.question.interval)
     yield limits.judged(
-        f"bars of customers by repeats, of {len(labels)}, that lie outside their {level} interval",
+        f"bars of customers by repeats that lie outside their {level} interval",
         float(len(off)),
         float(binom.ppf(0.95, len(labels), 1.0 - study.question.interval)),
         f"Outside are {named}: be careful with customers of these kinds.",
-        fine=f"Outside is {named}; so many are by chance." if len(off) else "All bars lie inside.",
+        fine=f"Outside is {named}, by chance." if len(off) else "All of them lie inside.",
         bears_on=("customers",),
     )
 
@@ -141,7 +141,8 @@ def bars_outside(study: Study, expected: FloatArray) -> tuple[list[int], list[in
 
 def _bar(study: Study, expected: FloatArray, bar: int) -> str:
     actual = actual_repeats(study.histories)
-    return f"{actual[bar]:,.0f} customers, {expected[:, bar].mean():,.0f} expected"
+    repeats = f"{bin_labels()[bar]} repeat" + ("" if bar == 1 else "s")
+    return f"{repeats} ({actual[bar]:,.0f} customers, {expected[:, bar].mean():,.0f} expected)"
 
 
 def _total_check(study: Study) -> Check:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -70,15 +69,8 @@ def prediction_section(study: Study) -> Section:
 
 def _checks(study: Study, backtest: Backtest) -> Iterator[Check]:
     yield _same_customers(study, backtest)
-    yield from predicted_checks(study)
-    for check in fit_checks(backtest.fits):
-        yield replace(check, name=f"backtest: {check.name}")
-
-
-def predicted_checks(study: Study) -> tuple[Check, ...]:
-    """What the backtest found of forecasts; nothing without one."""
-    found = () if study.backtest is None else study.backtest.checks
-    return tuple(replace(check, name=f"backtest: {check.name}") for check in found)
+    yield from backtest.checks
+    yield from fit_checks(backtest.fits)
 
 
 def _same_customers(study: Study, backtest: Backtest) -> Check:
@@ -86,7 +78,7 @@ def _same_customers(study: Study, backtest: Backtest) -> Check:
     here = pa.array(study.rfm.table["customer_id"].to_pandas().astype(str))
     there = pa.array(backtest.customers["customer_id"].astype(str))
     return limits.judged_least(
-        "backtest: share of its customers who are in this base",
+        "share of the backtest's customers who are in this base",
         float(np.mean(pc.is_in(there, value_set=here).to_numpy(zero_copy_only=False))),
         limits.MIN_SAME_CUSTOMERS,
         "The backtest is of another base, and says little of this one: run it on this base's log.",

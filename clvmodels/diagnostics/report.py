@@ -8,7 +8,7 @@ from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
 from clvmodels.diagnostics.fit import fit_section
-from clvmodels.diagnostics.prediction import predicted_checks, prediction_section
+from clvmodels.diagnostics.prediction import prediction_section
 from clvmodels.diagnostics.priors import prior_section
 from clvmodels.diagnostics.provenance import provenance_of, provenance_section
 from clvmodels.diagnostics.record import Headline, Report
@@ -114,7 +114,7 @@ def diagnose(
     checks = tuple(check for section in sections for check in section.checks)
     return Report(
         title=title or _title(study),
-        verdict=headline(checks, predicted_checks(study), study.why_no_value),
+        verdict=headline(checks, _predicted(study), study.why_no_value),
         checks=checks,
         facts=tuple(facts(study, added)),
         sections=sections,
@@ -122,6 +122,11 @@ def diagnose(
         currency=currency,
         time_unit=unit_of(study.scale),
     )
+
+
+def _predicted(study: Study) -> tuple[Check, ...]:
+    """What a backtest found of forecasts; nothing without one."""
+    return () if study.backtest is None else study.backtest.checks
 
 
 def _title(study: Study) -> str:

@@ -7,7 +7,7 @@ that was too high.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import pandas as pd
 from clvmodels import limits
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
 from clvmodels.evaluation.metrics import METRIC_LABELS, TOP
-from clvmodels.verdict import Check, Status, figure_text
+from clvmodels.verdict import Check, Status, Use, figure_text
 
 _NAMES: Final = {"purchases": "purchases", "value": "discounted value"}
 # What is asked of forecasts for single customers, and of the order that they make.
@@ -62,7 +62,9 @@ def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
     text = f"{row['forecast']:,.0f} were forecast where {actual:,.0f} came ({signed(error)}), " + (
         "inside" if inside else "outside"
     )
-    text += f" the {interval:.0%} predictive interval of the total, {lower:,.0f} to {upper:,.0f}"
+    text += (
+        f" the {_level(interval)} predictive interval of the total, {lower:,.0f} to {upper:,.0f}"
+    )
     check = Check(name, error, None, "pass", f"{text}.", "within", "share", ("totals",))
     if inside and not far:
         return check
@@ -84,7 +86,7 @@ def training_check(tracking: pd.DataFrame, interval: float) -> Check:
     error = relative_error(expected, actual)
     text = (
         f"{expected:,.0f} are expected of customers like these ({signed(error)}), "
-        f"{interval:.0%} band {lower:,.0f} to {upper:,.0f}, and there are {actual:,.0f}"
+        f"{_level(interval)} band {lower:,.0f} to {upper:,.0f}, and there are {actual:,.0f}"
     )
     check = Check(name, error, None, "pass", f"{text}.", "within", "share", ("totals",))
     if lower <= actual <= upper:
@@ -123,9 +125,9 @@ def ranking_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
         (0.0, limits.TOO_LOW_RANK_CORRELATION, limits.MIN_RANK_CORRELATION),
         no_order,
     )
-    best = f"{TOP:.0%}"
+    best = _level(TOP)
     check = _better_than_chance(
-        f"share of the best {best} by real {_NAMES[target]} among the best {best} forecast",
+        f"share of the best {best} by real {_NAMES[target]} that is among the best {best} forecast",
         found,
         (TOP, limits.TOO_FEW_TOP_FOUND, limits.MIN_TOP_FOUND),
         no_order,
@@ -157,12 +159,12 @@ def _better_than_chance(
 def coverage_check(coverage: pd.DataFrame, target: str, interval: float) -> Check:
     """Whether customers' predictive intervals hold as often as they say."""
     row = _row(coverage, target, interval)
-    hold = f"{row['coverage']:.1%} of the intervals hold, {interval:.0%} should"
+    hold = f"{_level(row['coverage'])} of the intervals hold, {_level(interval)} should"
     short = row["upper"] < interval  # beyond what another draw of customers explains
     far = row["upper"] < interval - limits.TOO_MUCH_UNCOVERED
     status: Status = "fail" if far else "warn" if short else "pass"
     return Check(
-        f"share of customers whose {interval:.0%} interval holds their {_NAMES[target]}",
+        f"share of customers whose {_level(interval)} interval holds their {_NAMES[target]}",
         row["coverage"],
         interval,
         status,
@@ -176,50 +178,69 @@ def coverage_check(coverage: pd.DataFrame, target: str, interval: float) -> Chec
 def baseline_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
     """Whether a forecast without a model is better than the model, and where.
 
-    One check of errors for single customers, one of the order; each fails where one and
-    the same baseline is better in all that can be compared.
+    One check of errors for single customers, one of the order. Each warns where a baseline
+    is better in most of what can be compared, and fails where one is better in all of it.
     """
     mine = metrics[metrics["target"] == target]
-    for what, names, use in (
-        ("errors", _ERRORS, "customers"),
-        ("rankings", _RANKINGS, "ranking"),
-    ):
+    uses: tuple[tuple[str, tuple[str, ...], Use], ...] = (
+        ("for single customers", _ERRORS, "customers"),
+        ("at ranking customers", _RANKINGS, "ranking"),
+    )
+    for what, names, use in uses:
         table = mine[mine["metric"].isin(names)]
-        check = _against_baselines(table, f"{what} of {_NAMES[target]}")
-        yield replace(check, bears_on=(use,))  # type: ignore[arg-type]
+        check = _against_baselines(table, f"{what} by {_NAMES[target]}")
+        yield replace(check, bears_on=(use,))
 
 
 def _against_baselines(table: pd.DataFrame, what: str) -> Check:
     compared = table[(table["model_is"] != "") & (table["forecast"] != MODEL)]
     others = compared[compared["forecast"] != POINT]
     lost = others[others["model_is"] == "worse"]
-    name = f"{what} in which a forecast without a model is better"
+    better, everywhere = _better_than_the_model(others)
     own = int((compared["model_is"] == "worse").sum()) - len(lost)
-    also = f" {own} more are lost to the model's own point estimate." if own else ""
+    said = _compared(others, lost, table) + (
+        f" {own} more {'is' if own == 1 else 'are'} lost to the model's own point estimate."
+        if own
+        else ""
+    )
+    if better:
+        best = LABELS[(everywhere or better)[0]]
+        how = "in every comparison" if everywhere else "in most comparisons"
+        said = f"The {best} is better {how}: it may serve you better here. {said}"
+    status: Status = "fail" if everywhere else "warn" if better else "pass"
+    name = f"forecasts without a model that are better {what}"
+    return Check(name, float(len(better)), 0.0, status, said, "at most")
+
+
+def _compared(others: pd.DataFrame, lost: pd.DataFrame, table: pd.DataFrame) -> str:
+    won = int((others["model_is"] == "better").sum())
+    said = f"{won} of {len(others)} comparisons are won beyond chance"
     if not len(lost):
-        won = int((others["model_is"] == "better").sum())
-        said = f"{won} of {len(others)} comparisons are won beyond chance, the others are open."
-        return Check(name, 0.0, 0.0, "pass", f"{said}{also}", "at most")
+        return f"{said}, none is lost."
     listed = "; ".join(_lost(row, table) for row in lost.to_dict("records"))
-    said = f"{len(lost)} of {len(others)} comparisons are lost: {listed}.{also}"
-    beaten = _beaten_everywhere(others)
-    if beaten:
-        said = f"The {LABELS[beaten[0]]} is better in every comparison: take it instead. {said}"
-    return Check(name, float(len(lost)), 0.0, "fail" if beaten else "warn", said, "at most")
+    return f"{said}, {len(lost)} {'is' if len(lost) == 1 else 'are'} lost: {listed}."
 
 
-def _beaten_everywhere(others: pd.DataFrame) -> Sequence[str]:
-    """Baselines that are better than the model in all that could be compared."""
-    worse = others.assign(lost=others["model_is"] == "worse").groupby("forecast", sort=False)
-    counted = worse["lost"].agg(["sum", "size"])
-    all_lost = (counted["sum"] == counted["size"]) & (counted["size"] >= _LEAST_COMPARED)
-    return [str(name) for name in counted.index[all_lost]]
+def _better_than_the_model(others: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Baselines that are better than the model in most of what was compared, and in all of it."""
+    better, everywhere = [], []
+    for name, found in others.groupby("forecast", sort=False)["model_is"]:
+        lost = int((found == "worse").sum())
+        if 2 * lost > len(found):
+            better.append(str(name))
+        if lost == len(found) >= _LEAST_COMPARED:
+            everywhere.append(str(name))
+    return better, everywhere
 
 
 def worst(checks: tuple[Check, ...]) -> Status:
     """Return the worst status of all checks."""
     order: tuple[Status, ...] = ("unavailable", "pass", "warn", "fail")
     return max((check.status for check in checks), key=order.index, default="unavailable")
+
+
+def _level(share: float) -> str:
+    return figure_text(share, "share")
 
 
 def _row(table: pd.DataFrame, target: str, level: float) -> dict[str, Any]:

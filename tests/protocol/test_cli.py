@@ -217,18 +217,23 @@ def test_a_plain_csv_is_scored_alike_and_what_is_assumed_is_said(
     pd.testing.assert_frame_equal(own, plain, rtol=1e-12)
 
 
-def test_p_alive_of_one_time_buyers_is_not_shown_where_it_means_nothing(
+def test_customers_are_shown_with_their_chance_to_buy_and_p_alive_with_a_warning(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frame = RfmTable.from_parquet(files / "rfm.parquet").to_pandas()
     frame.query("frequency == 0").head(20).to_csv("once.csv", index=False)
-    for posterior, shown in (("posterior.nc", "?"), ("m.nc", r"0\.\d\d")):
+    for posterior, hidden in (("posterior.nc", True), ("m.nc", False)):
         arguments = ["score", "once.csv", "--posterior", str(files / posterior)]
         assert main([*arguments, "-o", "scores.csv"]) == 0
         out = capsys.readouterr().out
-        assert ("P(alive) says nothing" in out) == (shown == "?")
-        shown = re.escape(shown) if shown == "?" else shown
-        assert len(re.findall(rf"^\d+ +0 +\d+ +{shown} ", out, re.MULTILINE)) == 10
+        said = " ".join(out.split())
+        assert "least certain figure of all" in said
+        assert ("once it says nothing" in said) == hidden
+        top = pd.read_csv("scores.csv").nlargest(10, "clv")
+        shown = re.findall(r"^\d+ +0 +\d+ +([\d.]+) % ", out, re.MULTILINE)
+        np.testing.assert_allclose(
+            [float(text) for text in shown], 100 * top["p_purchase"], atol=0.5
+        )
 
 
 # --- what goes wrong ----------------------------------------------------------------
@@ -456,7 +461,7 @@ def test_fit_takes_model_and_priors_and_a_mode_has_no_interval(
     assert metadata.priors["r"]["dist"] == "Weibull"
     assert metadata.scale.days == 7
     out = capsys.readouterr().out
-    assert "uncertainty not available" in " ".join(out.split())
+    assert "without uncertainty: distance from the mode" in " ".join(out.split())
     assert re.search(r"^ +r +\S+ +- +-$", out, re.MULTILINE)
     arguments = ["score", str(files / "rfm.csv"), "--posterior", "p.nc", "-o", "scores.csv"]
     assert main(arguments) == 0

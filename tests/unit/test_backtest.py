@@ -405,10 +405,10 @@ def test_lost_comparisons_are_named() -> None:
     ]
     table = pd.DataFrame(rows, columns=["metric", "forecast", "value", "model_is"])
     errors, rankings = checks.baseline_checks(table.assign(target="purchases"), "purchases")
-    assert (errors.status, errors.value, errors.bears_on) == ("warn", 1.0, ("customers",))
-    assert "1 of 2" in errors.advice
+    assert (errors.status, errors.value, errors.bears_on) == ("pass", 0.0, ("customers",))
+    assert "1 of 2 comparisons are won beyond chance, 1 is lost" in errors.advice
     assert "mean absolute error 0.8 against 0.7 of the simple formula" in errors.advice
-    assert "1 more are lost to the model's own point estimate" in errors.advice
+    assert "1 more is lost to the model's own point estimate" in errors.advice
     assert (rankings.status, rankings.bears_on) == ("pass", ("ranking",))
 
 

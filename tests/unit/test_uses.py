@@ -14,6 +14,7 @@ from clvmodels.diagnostics import diagnose
 from clvmodels.diagnostics.report import headline
 from clvmodels.evaluation import Backtest, checks
 from clvmodels.evaluation.fitting import Fitting
+from clvmodels.evaluation.metrics import METRIC_LABELS
 from clvmodels.simulate import simulate_log
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses, overall
 from clvmodels.verdict import USES, Check
@@ -82,8 +83,8 @@ def test_without_a_backtest_the_headline_says_so() -> None:
 
 def test_the_reason_names_the_figure_and_the_limits_side() -> None:
     (totals, *_) = judge_uses([], [made("fail", "totals", value=2.5)])
-    assert totals.reason == "Figure 2.5 (at most 2)."
-    assert str(totals) == "Totals: not supported. Figure 2.5 (at most 2)."
+    assert totals.reason == "Figure: 2.5 (at most 2)."
+    assert str(totals) == "Totals: not supported. Figure: 2.5 (at most 2)."
 
 
 # --- real cases ---
@@ -217,22 +218,25 @@ def lost_to(names: tuple[str, ...]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("names", "status"),
+    ("names", "better", "status"),
     [
-        ((), "pass"),
-        (("mae",), "warn"),
-        (("mae", "rmse", "poisson_deviance"), "warn"),
-        (("mae", "rmse", "poisson_deviance", "crps"), "fail"),
+        ((), 0, "pass"),
+        (("mae",), 0, "pass"),
+        (("mae", "rmse"), 0, "pass"),
+        (("mae", "rmse", "poisson_deviance"), 1, "warn"),
+        (("mae", "rmse", "poisson_deviance", "crps"), 1, "fail"),
     ],
 )
 def test_a_model_that_the_simple_formula_beats_everywhere_fails(
-    names: tuple[str, ...], status: str
+    names: tuple[str, ...], better: int, status: str
 ) -> None:
     errors, _ = checks.baseline_checks(lost_to(names), "value")
-    assert (errors.status, errors.value, errors.bears_on) == (status, len(names), ("customers",))
+    assert (errors.status, errors.value, errors.bears_on) == (status, better, ("customers",))
     assert ("The simple formula is better in every comparison" in errors.advice) == (
         status == "fail"
     )
+    assert ("better in most comparisons" in errors.advice) == (status == "warn")
+    assert all(METRIC_LABELS[name] in errors.advice for name in names)  # what is lost is named
 
 
 @pytest.mark.parametrize(
@@ -295,4 +299,4 @@ def test_a_backtest_of_another_base_supports_nothing(good: Backtest) -> None:
     rfm = rfm_summary(other[["customer_id", "date", "amount"]], **COLUMNS)
     report = diagnose(known(), rfm, backtest=replace(good, customers=strangers))
     assert {use.verdict for use in report.verdict.uses} == {"not supported"}
-    assert all("customers who are in this base 0 %" in use.reason for use in report.verdict.uses)
+    assert all("customers who are in this base: 0 %" in use.reason for use in report.verdict.uses)
