@@ -209,11 +209,11 @@ def _tell_one_time(terminal: Terminal, outcome: Outcome) -> None:
     came = float((outcome.bought[once] > 0).mean())
     terminal.heading("4. Who bought only once")
     terminal.say(
-        f"{once.sum():,} of {len(once):,} customers ({percent(float(once.mean()))}). They buy "
-        f"again in the {HORIZON[:-1]} weeks with a chance of {percent(chance)} on average (p_purchase). "
-        f"In truth {percent(came)} did. They make up "
-        f"${outcome.scores.loc[once, 'clv'].sum():,.0f} of the value above. Of P(alive), the "
-        "probability of still being a customer, nothing can be read here: in this model one can "
+        f"{once.sum():,} of {len(once):,} customers ({percent(float(once.mean()))}). On average "
+        f"they buy again in the {HORIZON[:-1]} weeks with a chance (p_purchase) of "
+        f"{percent(chance)}; in truth {percent(came)} did. They make up "
+        f"${outcome.scores.loc[once, 'clv'].sum():,.0f} of the value above. P(alive), the "
+        "probability of still being a customer, says nothing of them: in this model one can "
         "leave only right after a repeat purchase, so it is 1 for them for ever."
     )
 

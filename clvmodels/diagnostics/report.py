@@ -114,7 +114,12 @@ def diagnose(
     checks = tuple(check for section in sections for check in section.checks)
     return Report(
         title=title or _title(study),
-        verdict=headline(checks, _predicted(study), study.why_no_value),
+        verdict=headline(
+            checks,
+            _predicted(study),
+            study.why_no_value,
+            converged=all(c.status != "fail" for c in sections[1].checks),
+        ),
         checks=checks,
         facts=tuple(facts(study, added)),
         sections=sections,
@@ -136,7 +141,11 @@ def _title(study: Study) -> str:
 
 
 def headline(
-    checks: tuple[Check, ...], predicted: tuple[Check, ...], why_no_value: str = ""
+    checks: tuple[Check, ...],
+    predicted: tuple[Check, ...],
+    why_no_value: str = "",
+    *,
+    converged: bool = True,
 ) -> Headline:
     """Say on one screen what the numbers can be used for.
 
@@ -148,10 +157,13 @@ def headline(
         Those of them that a backtest made; none without one.
     why_no_value : str
         Why there are no values, if there are none.
+    converged : bool
+        Whether no check of the fit's convergence failed.
     """
     uses = judge_uses([check for check in checks if check not in predicted], predicted)
     passed = sum(check.status == "pass" for check in checks)
-    sentences = [f"{passed} of {len(checks)} checks passed."]
+    sentences = [] if converged else ["The fit did not converge, so nothing that follows counts."]
+    sentences.append(f"{passed} of {len(checks)} checks passed.")
     if why_no_value:
         sentences.append(f"There are no values: {why_no_value}")
     return Headline(overall(uses), in_one_sentence(uses), tuple(sentences), uses)

@@ -231,7 +231,7 @@ def _bound(check: Check) -> Cell:
 def _written(text: str, value: float | None) -> Cell:
     """A figure as checks write it, which is said once for every rendering."""
     if not text or value is None or not math.isfinite(value):
-        return Cell(text or MISSING)
+        return Cell(text or MISSING, kind="number")
     return Cell(text, repr(value), "number")
 
 

@@ -228,6 +228,7 @@ def test_a_diverging_fit_and_a_failed_k_hat_are_reported(rows: pd.DataFrame) -> 
     assert {use.verdict for use in report.verdict.uses} == {"not supported"}
     assert all("divergent" in use.reason for use in report.verdict.uses)
     assert report.verdict.headline.startswith("Do not use these numbers")
+    assert report.verdict.sentences[0].startswith("The fit did not converge")
     bad = {"khat": 1.2, "importance_ess": 900.0}
     report = diagnose(
         fitted_pair(method="laplace", statistics=bad, verdict=laplace_verdict(1.2, 900.0)), rows
