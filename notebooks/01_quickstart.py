@@ -131,7 +131,7 @@ published.map("{:.3g}".format)
 customers = posterior.predict(rfm, horizon="39W", discount_rate=0.10)
 ranked = customers.sort_values("clv", ascending=False, ignore_index=True)
 
-shown = ["customer_id", "frequency", "monetary_value", "p_alive", "expected_purchases"]
+shown = ["customer_id", "frequency", "monetary_value", "p_purchase", "expected_purchases"]
 ranked[[*shown, "expected_spend", "clv", "clv_lower", "clv_upper"]].head(10)
 
 # %% [markdown]
@@ -139,14 +139,14 @@ ranked[[*shown, "expected_spend", "clv", "clv_lower", "clv_upper"]].head(10)
 #
 # | column | meaning |
 # |---|---|
-# | `p_alive` | probability that the customer has not left for good |
-# | `p_purchase` | probability of at least one purchase within the horizon |
+# | `p_purchase` | probability of at least one purchase within the horizon: who is expected to buy |
 # | `expected_purchases` | how many purchases to expect within it |
 # | `discounted_purchases` | the same, later ones counting less |
 # | `expected_spend` | their mean spend, drawn towards everybody's where orders are few |
 # | `clv` | worth of these purchases today: margin x `expected_spend` x `discounted_purchases` |
 # | `clv_sd`, `clv_lower`, `clv_upper` | how well that is known: its sd and 90 % interval |
 # | `historical_value`, `total_value` | what the customer brought so far, and that plus `clv` |
+# | `p_alive` | probability that the customer has not left for good: the least certain column |
 #
 # `clv` is **residual** value: what is still to come. What was earned already is not in it.
 
@@ -175,19 +175,21 @@ assert (best["value_upper"] - best["value_lower"] > best["clv_upper"] - best["cl
 best
 
 # %% [markdown]
-# ### A caveat: customers who bought once
+# ### A caveat: who is expected to buy, and who is still a customer
 #
-# In BG/NBD a customer can only leave *after a repeat purchase*. So whoever bought once and never
-# again has `p_alive` = 1 for ever. That is the model's bookkeeping, not news about the customer.
-# Look at `p_purchase` for them instead: it falls with every week of silence. The log knows who
-# really bought in the 39 weeks:
+# Lead with `p_purchase`, which the log can prove right or wrong. Nobody sees a customer leave, so
+# `p_alive` is the least certain column: models that fit and predict equally well differ in its sum
+# by a factor of two here. In BG/NBD a customer can only leave *after a repeat purchase*, so whoever
+# bought once and never again has `p_alive` = 1 for ever. That is the model's bookkeeping, not news
+# about the customer; `p_purchase` falls with every week of silence. The log knows who really bought
+# in the 39 weeks:
 
 # %%
 future = log[log["date"].between("1997-10-01", "1998-06-30")]
 customers["really_bought"] = customers["customer_id"].isin(future["customer_id"])
 once = customers["frequency"] == 0
 kinds = once.map({True: "bought once", False: "came back"}).rename("until today")
-compared = ["p_alive", "p_purchase", "really_bought"]
+compared = ["p_purchase", "really_bought", "p_alive"]
 
 assert once.sum() == 1_411
 assert (customers.loc[once, "p_alive"] == 1).all()

@@ -71,7 +71,7 @@ plots.draw_figure(figures["prior-posterior-purchases"])
 # %%
 check = {check.name: check for check in report.record.checks}
 sensitivity = check["BG/NBD: largest sensitivity to the prior"]
-print(f"{sensitivity.status}: {sensitivity.value:.3f} (limit {sensitivity.limit})")
+print(sensitivity)
 
 weeks = clv.rfm_summary(log, **columns, observation_period_end=today, time_scaler=7)
 in_weeks = clv.BetaGeoModel().fit(weeks, random_seed=1, progressbar=False)
@@ -260,7 +260,9 @@ assert both.loc["purchases forecast", "MBG/NBD"] < both.loc["purchases forecast"
 both
 
 # %% [markdown]
-# `p_alive` of one-time buyers makes more sense there. The forecasts are a draw: the typical
+# `p_alive` of one-time buyers makes more sense there, and shows how little is known of it: the two
+# models differ by a factor of two in who is still a customer, and hardly in who will buy, which is
+# what the report leads with. The forecasts are a draw: the typical
 # customer a little better, the total further off, since nobody comes back in MBG/NBD either.
 # Leave-one-out cross-validation on the calibration alone (by ArviZ, from each customer's
 # log-likelihood) cannot tell them apart at all: the difference `elpd_diff` is far below its
@@ -284,7 +286,8 @@ compared[["elpd", "se", "p", "elpd_diff", "dse"]].map("{:,.1f}".format)
 # ## The report
 #
 # All that, and more, on one page that loads nothing from elsewhere and can be sent and printed.
-# The verdict first; in a notebook `report` alone shows the whole page.
+# The verdict first: what the numbers can be used for, by what the backtest found. In a notebook
+# `report` alone shows the whole page.
 
 # %%
 report.save("report.html", json="report.json")
