@@ -127,8 +127,8 @@ class RfmColumns:
         Mean spend of repeat purchases; 0 where there is none. None without money.
     first_value : ndarray of float or None, shape (N,)
         Spend of the first purchase, where the table knows it.
-    margin : float
-        Share of revenue that values are made of.
+    margin : float or None
+        Share of revenue that is profit; None where the table does not say it.
     scale : TimeScale or None
         The table's unit; None for a plain frame.
     """
@@ -139,7 +139,7 @@ class RfmColumns:
     T: FloatArray
     m_bar: FloatArray | None
     first_value: FloatArray | None
-    margin: float
+    margin: float | None
     scale: schema.TimeScale | None
 
     def __len__(self) -> int:
@@ -291,13 +291,13 @@ def significant(values: FloatArray, digits: int) -> FloatArray:
     return np.asarray(np.where(exponent >= 0, up, np.round(values / power) * power))
 
 
-def _frame_of(data: RfmTable | Frame) -> tuple[Any, float, schema.TimeScale | None]:
+def _frame_of(data: RfmTable | Frame) -> tuple[Any, float | None, schema.TimeScale | None]:
     from clvmodels.rfm import RfmTable
 
     if isinstance(data, RfmTable):
-        return data.table, data.margin, data.scale
+        return data.table, data.margin if data.margin_said else None, data.scale
     if frames.kind_of(data) is not None:
-        return frames.eager(data), 1.0, None
+        return frames.eager(data), None, None
     raise SchemaError(
         f"Expected an RfmTable, {frames.FRAMES}, found {type(data).__name__}: "
         "make one with rfm_summary(...) or RfmTable.from_frame(...)."

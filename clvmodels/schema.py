@@ -25,6 +25,7 @@ RECENCY: Final = "recency"
 T: Final = "T"
 MONETARY_VALUE: Final = "monetary_value"
 FIRST_VALUE: Final = "first_value"
+MARGIN: Final = "margin"
 
 DAYS_PER_WEEK: Final = 7.0
 DAYS_PER_MONTH: Final = 30.4375

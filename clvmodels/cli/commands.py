@@ -53,7 +53,7 @@ ZeroAmounts = Annotated[
 Duplicates = Annotated[
     Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
 ]
-Margin = Annotated[float, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
+Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
 DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
 Discounting = Annotated[
     Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
@@ -113,7 +113,7 @@ def summarize(
     refunds: Refunds = "drop",
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
-    margin: Margin = 1.0,
+    margin: Margin = None,
     max_rejects: MaxRejects = None,
     memory_limit: MemoryLimit = None,
     threads: Threads = None,
@@ -257,7 +257,11 @@ def score(
         float | None, typer.Option(help="Time units per unit of time, likewise.")
     ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="Share of revenue that is profit, likewise.")
+        float | None,
+        typer.Option(
+            help="Share of revenue that is profit; by default what the input says, else that of "
+            "the base that was fitted."
+        ),
     ] = None,
     table: Annotated[str, typer.Option(help="Table of a DuckDB database.")] = "scores",
     max_rejects: MaxRejects = None,
@@ -394,7 +398,9 @@ def backtest(
     refunds: Refunds = "drop",
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
-    margin: Margin = 1.0,
+    margin: Annotated[
+        float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
+    ] = 1.0,
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
     model: Annotated[

@@ -62,8 +62,11 @@ def run(
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
+        from clvmodels.posterior.clv import at_margin
+
         fitted = _read_posterior(posterior)
         base, assumed = read_rfm(rfm, fitted.scale)
+        base = at_margin(fitted, base)
         really = None if actual is None else read_actual(actual)
     with terminal.step("The simple formula"):
         from clvmodels.economics import compare_with_simple, simple_clv

@@ -153,7 +153,10 @@ def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
     table = RfmTable.from_pandas(
         read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler
     )
-    return table, f"{path} does not say its unit of time and margin: taken as {scale} and 1."
+    return table, (
+        f"{path} does not say its unit of time and margin: taken as {scale} and that of the base "
+        "that was fitted, if it had one."
+    )
 
 
 def _is_own(path: Path) -> bool:

@@ -197,7 +197,8 @@ def _glance(study: Study) -> Iterator[tuple[str, str]]:
             "mean spend of a repeat customer",
             f"median {number(middle)}, 90 % between {number(low)} and {number(high)}",
         )
-    yield "margin", percent(study.rfm.margin)
+    said = study.rfm.margin_said
+    yield "margin", percent(study.rfm.margin) if said else "none said: values are revenue"
 
 
 def _first_span(study: Study) -> str:

@@ -20,6 +20,7 @@ from clvmodels.histories import (
     rfm_columns,
 )
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior.clv import at_margin
 from clvmodels.predict import Draws, Future, predict_rows
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
@@ -195,9 +196,10 @@ def prepare(
     purchases, spend = _parts(posterior)
     _check(question, purchases)
     table = _table(rfm, purchases.scale)
+    clv = None if spend is None else _Remembering(purchases, spend)
+    table = table if clv is None else at_margin(clv, table)
     columns = rfm_columns(table, scale=purchases.scale)
     histories = purchase_histories(columns)
-    clv = None if spend is None else _Remembering(purchases, spend)
     scores, why = _scores(clv, table, columns, purchases, question)
     return Study(
         purchases=purchases,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.economics.labels import WHOLE
-from clvmodels.economics.outlook import Outlook, check_base, column, ranking, ratio, top_count
+from clvmodels.economics.outlook import Outlook, base_for, column, ranking, ratio, top_count
 from clvmodels.errors import DomainError
 from clvmodels.histories import distinct_rows
 from clvmodels.rfm import RfmTable
@@ -48,10 +48,11 @@ class ActionLists:
     customers : DataFrame
         One row per customer, in the table's order: customer_id, state, valuable,
         frequency, silence (time since the last purchase, in the table's unit), p_alive,
-        p_alive_at_last, p_alive_drop, p_purchase, clv, clv_as_usual, clv_lost.
+        p_alive_at_last, p_alive_drop, p_purchase, clv, clv_as_usual, clv_lost, and the
+        margin that is in them.
     counts : DataFrame
         One row per state and a last one, "(whole)": customers, valuable, p_purchase
-        (mean), clv and clv_lost (sums).
+        (mean), clv and clv_lost (sums), margin.
     slipping : DataFrame
         Rows of ``customers`` that are valuable and slipping, most clv lost first.
     one_time : DataFrame
@@ -122,7 +123,8 @@ def action_lists(
     """
     _check_shares(top, slipping_from, lost_from)
     outlook = Outlook(horizon, discount_rate, discounting, 0.9, draws)
-    scores = outlook.scores(posterior, check_base(rfm))
+    rfm = base_for(posterior, rfm)
+    scores = outlook.scores(posterior, rfm)
     then = _alive_at_last(posterior, rfm, outlook)
     now = scores["p_alive"].to_numpy()
     young = column(rfm, T) <= rfm.scale.horizon(new_within) * (1 + _ROUNDING)
@@ -152,6 +154,7 @@ def action_lists(
             "clv": clv,
             "clv_as_usual": as_usual,
             "clv_lost": as_usual - clv,
+            "margin": rfm.margin,
         }
     )
     return ActionLists(
@@ -175,6 +178,7 @@ def _counts(customers: pd.DataFrame) -> pd.DataFrame:
                 "p_purchase": float(ratio(part["p_purchase"].sum(), len(part))),
                 "clv": float(part["clv"].sum()),
                 "clv_lost": float(part["clv_lost"].sum()),
+                "margin": customers["margin"].iloc[0],
             }
         )
     return pd.DataFrame(rows)

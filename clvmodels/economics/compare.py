@@ -13,7 +13,7 @@ from clvmodels.economics.outlook import (
     GroupValues,
     IntArray,
     Outlook,
-    check_base,
+    base_for,
     customer_ids,
     group_values,
     ranking,
@@ -77,7 +77,7 @@ def compare_with_simple(
         customers), simple_per_customer (own order value and frequency), model, with
         model_lower and model_upper from draws; with ``actual`` also actual, and simple_off,
         simple_per_customer_off and model_off, by how much each is off, as a share of
-        actual (NaN where that is 0); and note.
+        actual (NaN where that is 0); the margin that is in all of them; and note.
 
     Raises
     ------
@@ -90,7 +90,8 @@ def compare_with_simple(
     """
     groups = check_whole("groups", groups)
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    ids = customer_ids(check_base(rfm))
+    rfm = base_for(posterior, rfm)
+    ids = customer_ids(rfm)
     really = None if actual is None else _by_customer(actual, ids)
     terms: dict[str, Any] = {
         "horizon": horizon,
@@ -110,6 +111,7 @@ def compare_with_simple(
             "decile" if groups == 10 else "group": [*map(str, range(1, count + 1)), WHOLE],
             **money,
             **({} if really is None else _against(money, _sums(group, really, count))),
+            "margin": rfm.margin,
             "note": _notes(group, own, count),
         }
     )

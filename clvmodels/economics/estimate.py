@@ -28,6 +28,8 @@ class Estimate:
         Probability of the equal-tailed interval; NaN where there is none.
     draws : ndarray, shape (S,)
         The figure in each draw of the posterior.
+    margin : float or None
+        Share of revenue that the value behind it is made of; None of a plain number.
     note : str
         Why it is infinite or not available; else empty.
     """
@@ -37,6 +39,7 @@ class Estimate:
     lower: float = math.nan
     upper: float = math.nan
     interval: float = math.nan
+    margin: float | None = None
     draws: FloatArray = field(repr=False, compare=False)
     note: str = ""
 
@@ -66,6 +69,7 @@ class Estimate:
             lower=lower,
             upper=upper,
             interval=self.interval,
+            margin=self.margin,
             draws=function(self.draws),
             note=note,
         )
@@ -87,7 +91,7 @@ def as_estimate(value: CustomerValue | TotalValue) -> Estimate:
     if isinstance(value, Estimate):
         return value
     if isinstance(value, NewCustomerValue):
-        names = ("mean", "sd", "lower", "upper", "interval", "draws")
+        names = ("mean", "sd", "lower", "upper", "interval", "margin", "draws")
         return Estimate(**{name: getattr(value, name) for name in names})
     if isinstance(value, TotalValue):
         raise SchemaError(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior.clv import at_margin, value_posterior
 from clvmodels.predict import Predictor, tail_probabilities
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
@@ -183,6 +183,17 @@ def check_base(rfm: RfmTable) -> RfmTable:
     if not len(rfm):
         raise DomainError("The table has no customers: there is nothing to report.")
     return rfm
+
+
+def base_for(posterior: CLVPosterior, rfm: RfmTable) -> RfmTable:
+    """Return the table with the margin that its values will have, if it holds customers.
+
+    Raises
+    ------
+    SchemaError, DomainError
+        As `check_base`.
+    """
+    return at_margin(posterior, check_base(rfm))
 
 
 def column(rfm: RfmTable, name: str) -> FloatArray:

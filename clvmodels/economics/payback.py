@@ -13,9 +13,10 @@ import numpy.typing as npt
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
 from clvmodels.formulas import gamma_gamma
+from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import tail_probabilities
-from clvmodels.schema import Discounting, FloatArray, Horizon, check_margin
+from clvmodels.schema import Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -45,6 +46,10 @@ class PaybackPeriod:
         Days that were looked at.
     cac : float
         The cost.
+    margin : float
+        Share of revenue that it is paid back with.
+    margin_from : {"argument", "posterior", "not said"}
+        Who said it.
     draws : ndarray, shape (S,)
         Days in each draw.
     note : str
@@ -58,6 +63,8 @@ class PaybackPeriod:
     never: float
     within: float
     cac: float
+    margin: float
+    margin_from: MarginSource
     draws: FloatArray = field(repr=False, compare=False)
     note: str = ""
 
@@ -66,7 +73,7 @@ def payback_period(
     posterior: CLVPosterior,
     cac: float | None,
     *,
-    margin: float = 1.0,
+    margin: float | None = None,
     discount_rate: float = 0.0,
     discounting: Discounting = "continuous",
     within: Horizon = "5Y",
@@ -86,8 +93,8 @@ def payback_period(
         Of purchases and spend.
     cac : float or None
         Cost of acquiring a customer, >= 0; None or NaN if it is not known.
-    margin : float
-        Share of revenue that is profit.
+    margin : float, optional
+        Share of revenue that is profit; by default that of the base that was fitted.
     discount_rate : float
         Effective annual rate at which margin is discounted; by default it is not.
     discounting : {"continuous", "monthly"}
@@ -119,8 +126,9 @@ def payback_period(
     >>> round(payback_period(posterior, 20.0, margin=0.4).days)
     68
     """
-    cost, share = check_cost(cac), check_margin(margin)
-    future, paired = value_posterior(posterior).future_and_draws(
+    cost, used = check_cost(cac), value_posterior(posterior).margin_for(margin)
+    share = used.value
+    future, paired = posterior.future_and_draws(
         within, discount_rate, discounting, interval, draws, share
     )
     if math.isinf(future.horizon):
@@ -146,6 +154,7 @@ def payback_period(
         float(first[0]) * days,
         by_draw * days,
         cost=cost,
+        margin=used,
         within=future.horizon * days,
         interval=interval,
         certain=posterior.certain or paired.count == 1,
@@ -177,7 +186,14 @@ def _first_time(
 
 
 def _result(
-    first: float, by_draw: FloatArray, *, cost: float, within: float, interval: float, certain: bool
+    first: float,
+    by_draw: FloatArray,
+    *,
+    cost: float,
+    margin: Margin,
+    within: float,
+    interval: float,
+    certain: bool,
 ) -> PaybackPeriod:
     unknown = math.isnan(cost)
     lower = upper = math.nan
@@ -194,6 +210,8 @@ def _result(
         never=math.nan if unknown else float(np.isinf(by_draw).mean()),
         within=within,
         cac=cost,
+        margin=margin.value,
+        margin_from=margin.source,
         draws=np.full(len(by_draw), np.nan) if unknown else by_draw,
         note="no acquisition cost given" if unknown else note,
     )

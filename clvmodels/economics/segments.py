@@ -15,7 +15,7 @@ from clvmodels.economics.labels import WHOLE, Segments, segments_of
 from clvmodels.economics.outlook import (
     GroupValues,
     Outlook,
-    check_base,
+    base_for,
     column,
     group_values,
     past_revenue,
@@ -76,9 +76,9 @@ def segment_report(
         each name in ``by``, then customers, one_time_buyers and their one_time_share,
         p_purchase (mean); clv (sum) and clv_per_customer; past_margin (sum); ltv (per
         customer), acquisition_spend, cac, ltv_to_cac; ``_lower`` and ``_upper`` of clv,
-        clv_per_customer, ltv and ltv_to_cac; and note, why a figure is not available or
-        infinite. Counts and money add up to the whole; its intervals come from the sum
-        in each draw, and do not.
+        clv_per_customer, ltv and ltv_to_cac; the margin that is in the money; and note, why
+        a figure is not available or infinite. Counts and money add up to the whole; its
+        intervals come from the sum in each draw, and do not.
 
     Raises
     ------
@@ -90,7 +90,8 @@ def segment_report(
         :meth:`CLVPosterior.predict`.
     """
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    segments = segments_of(check_base(rfm), by)
+    rfm = base_for(posterior, rfm)
+    segments = segments_of(rfm, by)
     customers = np.bincount(segments.group, minlength=len(segments.labels))
     spend = _with_whole(_spend(segments, customers, acquisition_spend, cac))
     values = group_values(posterior, rfm, segments.group, len(segments.labels), outlook)
@@ -151,6 +152,7 @@ def _acquired(
         "acquisition_spend": spend,
         "cac": cac,
         **_ends("ltv_to_cac", per_cost),
+        "margin": np.full(len(cac), rfm.margin),
         "note": notes,
     }
 

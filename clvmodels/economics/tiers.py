@@ -14,7 +14,7 @@ from clvmodels.economics.outlook import (
     GroupValues,
     IntArray,
     Outlook,
-    check_base,
+    base_for,
     group_values,
     past_revenue,
     ranking,
@@ -151,8 +151,8 @@ def tier_report(
         The most valuable tier first, "(whole)" last: tier, customers, customer_share,
         clv (sum), clv_per_customer, value_share; past_revenue and past_share, which are
         known and need no interval (empty where the table lacks first purchases);
-        ``_lower`` and ``_upper`` of clv and value_share. Shares of nothing, and means
-        of an empty tier, are NaN.
+        ``_lower`` and ``_upper`` of clv and value_share; and the margin that is in clv.
+        Shares of nothing, and means of an empty tier, are NaN.
 
     Raises
     ------
@@ -160,7 +160,8 @@ def tier_report(
         As `value_tiers` and :meth:`CLVPosterior.predict`; or the base is empty.
     """
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    scores = outlook.scores(posterior, check_base(rfm))
+    rfm = base_for(posterior, rfm)
+    scores = outlook.scores(posterior, rfm)
     tiers = value_tiers(scores, quantiles=quantiles, thresholds=thresholds, labels=labels)[TIER].cat
     names = list(tiers.categories)[::-1]
     group: IntArray = np.asarray(len(names) - 1 - tiers.codes.to_numpy(), dtype=np.int64)
@@ -169,7 +170,7 @@ def tier_report(
     by_tier = np.full(len(names), np.nan)
     if revenue is not None:
         by_tier = np.asarray([revenue[group == i].sum() for i in range(len(names))])
-    return pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier)})
+    return pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier), "margin": rfm.margin})
 
 
 @overload

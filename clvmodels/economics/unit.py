@@ -73,13 +73,14 @@ def acquired_customer_value(
         interval=interval,
         draws=draws,
     )
-    past, customers = rfm.margin * math.fsum(revenue), len(rfm)
+    past, customers = total.margin * math.fsum(revenue), len(rfm)
     residual = Estimate(
         mean=total.mean,
         sd=total.sd,
         lower=total.lower,
         upper=total.upper,
         interval=total.interval,
+        margin=total.margin,
         draws=total.draws,
     )
     return residual.mapped(lambda values: (past + values) / customers, sd=total.sd / customers)

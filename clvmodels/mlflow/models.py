@@ -94,7 +94,8 @@ def log_model(
     model as well, and the figures of the checks metrics of the active run.
 
     **A frame says nothing of its unit of time or its margin.** What the model gets through
-    MLflow is taken to be in the posterior's unit, and its values are of revenue: margin 1.
+    MLflow is taken to be in the posterior's unit, and its values are at the margin of the base
+    that was fitted; each row says it in its column ``margin``.
 
     Parameters
     ----------

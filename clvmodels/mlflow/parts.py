@@ -105,7 +105,7 @@ def _checked(posterior: CLVPosterior, given: Mapping[str, Any]) -> dict[str, Any
         check_choice("predict_options", name, tuple(options))
     options |= given
     terms = {name: value for name, value in options.items() if name != "predictive"}
-    posterior.future_and_draws(**terms, margin=1.0)
+    posterior.future_and_draws(**terms, margin=posterior.margin_for().value)
     return options | {
         "discount_rate": float(options["discount_rate"]),
         "interval": float(options["interval"]),

@@ -151,6 +151,7 @@ class Specification(Parameters, ABC):
             prior_scales={self._scale_name(): scale},
             seed=result.seed,
             notes=result.notes,
+            margin=columns.margin,
             base=base,
             fingerprint=statistics.fingerprint(),
             versions=_versions(),

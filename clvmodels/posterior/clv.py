@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 import numpy as np
 
 from clvmodels import frames, schema
-from clvmodels.errors import SchemaError
+from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
-from clvmodels.posterior.core import evenly_spaced
+from clvmodels.margin import Margin, margin_for
+from clvmodels.posterior.core import Posterior, evenly_spaced
 from clvmodels.posterior.finite import check_life, check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.purchases import PurchasePosterior
@@ -64,6 +65,11 @@ class CLVPosterior:
     ----------
     purchases : BetaGeoPosterior or ModifiedBetaGeoPosterior
     spend : GammaGammaPosterior
+    margin : float or None
+        Share of revenue that is profit, of the base that was fitted: it is in all values of
+        customers who are in no table, and of tables that do not say theirs. By default what
+        the two posteriors know of it; ``dataclasses.replace(posterior, margin=0.3)`` gives
+        one to draws from elsewhere. It is saved with them.
 
     Examples
     --------
@@ -81,6 +87,7 @@ class CLVPosterior:
 
     purchases: PurchasePosterior
     spend: GammaGammaPosterior
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("purchases", PurchasePosterior), ("spend", GammaGammaPosterior)):
@@ -90,6 +97,9 @@ class CLVPosterior:
                     f"{name} must be a {kind.__name__}, found {type(found).__name__}: "
                     "CLVPosterior(purchases, spend)."
                 )
+        object.__setattr__(self, "margin", _common_margin(self))
+        for name in ("purchases", "spend"):
+            object.__setattr__(self, name, _at_margin(getattr(self, name), self.margin))
 
     @property
     def scale(self) -> TimeScale:
@@ -163,6 +173,7 @@ class CLVPosterior:
         interval: float = 0.9,
         draws: int = 500,
         predictive: bool = False,
+        margin: float | None = None,
     ) -> Any:
         """Predict every customer's future purchases and their discounted value.
 
@@ -185,6 +196,10 @@ class CLVPosterior:
         predictive : bool
             Add intervals of the outcome: ``purchases_lower``, ``purchases_upper``,
             ``value_lower``, ``value_upper``. They take a finite horizon.
+        margin : float, optional
+            Share of revenue that values are made of. By default the table's, where it says
+            one, else that of the base that was fitted; a difference between them is warned
+            of. Without any it is 1.
 
         Returns
         -------
@@ -195,7 +210,8 @@ class CLVPosterior:
             monetary_value, p_alive, p_purchase, expected_purchases,
             discounted_purchases, expected_spend, clv, clv_sd, clv_lower, clv_upper, and
             ``_lower``/``_upper`` of p_alive, expected_purchases and expected_spend;
-            historical_value and total_value where the table knows the first purchase.
+            historical_value and total_value where the table knows the first purchase; and
+            the margin that is in the values.
             These intervals are of the *expected* value: they show how well the parameters
             are known, not what one customer will happen to do. With one draw (a mode)
             sd and interval columns are empty. clv is margin x spend x discounted
@@ -219,7 +235,7 @@ class CLVPosterior:
         """
         rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
         columns, m_bar, future, paired = self.prepared(
-            rfm, horizon, discount_rate, discounting, interval, draws
+            rfm, horizon, discount_rate, discounting, interval, draws, margin
         )
         who = (columns.x, columns.t_x, columns.T, m_bar)
         rows: dict[str, Any] = dict(predict_rows(paired, *who, future))
@@ -227,7 +243,7 @@ class CLVPosterior:
             rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
         if predictive:
             rows |= OutcomePredictor(paired, future)(*who)
-        scores = self._frame(columns, m_bar, rows)
+        scores = self._frame(columns, m_bar, rows, future.margin)
         return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
     def new_customer_value(
@@ -238,7 +254,7 @@ class CLVPosterior:
         discounting: Discounting = "continuous",
         interval: float = 0.9,
         draws: int = 500,
-        margin: float = 1.0,
+        margin: float | None = None,
     ) -> NewCustomerValue:
         """Expected value of a customer not yet acquired, first purchase included.
 
@@ -249,20 +265,26 @@ class CLVPosterior:
         ----------
         horizon, discount_rate, discounting, interval, draws
             As in :meth:`predict`.
-        margin : float
-            Share of revenue that values are made of.
+        margin : float, optional
+            Share of revenue that values are made of; by default that of the base that was
+            fitted, 1 where it had none.
+
+        Returns
+        -------
+        NewCustomerValue
+            With the margin that is in it, and who said that.
 
         Raises
         ------
         DomainError
             Draws with q <= 1 have an infinite mean spend.
         """
-        margin = schema.check_margin(margin)
+        used = self.margin_for(margin)
         future, paired = self.future_and_draws(
-            horizon, discount_rate, discounting, interval, draws, margin
+            horizon, discount_rate, discounting, interval, draws, used.value
         )
         self.check_spend(paired, np.zeros(1))
-        return value_of_new_customer(paired, future, certain=self.certain)
+        return value_of_new_customer(paired, future, used.source, certain=self.certain)
 
     def prepared(
         self,
@@ -272,6 +294,7 @@ class CLVPosterior:
         discounting: Discounting,
         interval: float,
         draws: int,
+        margin: float | None = None,
     ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
         """Check all that a prediction needs; arguments are those of :meth:`predict`.
 
@@ -282,11 +305,22 @@ class CLVPosterior:
         """
         columns = rfm_columns(rfm, scale=self.scale, money=True)
         m_bar = checked_spend(columns)
+        used = self.margin_for(margin, table=columns.margin).warned()
         future, paired = self.future_and_draws(
-            horizon, discount_rate, discounting, interval, draws, columns.margin
+            horizon, discount_rate, discounting, interval, draws, used.value
         )
         self.check_spend(paired, columns.x)
         return columns, m_bar, future, paired
+
+    def margin_for(self, argument: float | None = None, *, table: float | None = None) -> Margin:
+        """Decide which margin values have: an argument's, a table's, or that of the base fitted.
+
+        Parameters
+        ----------
+        argument, table : float or None
+            What they say; None where it is nothing.
+        """
+        return margin_for(argument, table=table, posterior=self.margin)
 
     def future_and_draws(
         self,
@@ -339,7 +373,9 @@ class CLVPosterior:
         bought, spent = (one.draws(count) for one in (self.purchases, self.spend))
         return pair(_repeated(bought, count), _repeated(spent, count), self.purchases.formulas)
 
-    def _frame(self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any]) -> pd.DataFrame:
+    def _frame(
+        self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any], margin: float
+    ) -> pd.DataFrame:
         import pandas as pd
 
         frame = {
@@ -352,9 +388,9 @@ class CLVPosterior:
         frame |= {name: rows[name] for name in (*_POINTS, *_UNCERTAIN)}
         frame |= {name: rows[name] for name in OUTCOMES if name in rows}
         if columns.first_value is not None:
-            past = columns.margin * (columns.first_value + columns.x * m_bar)
+            past = margin * (columns.first_value + columns.x * m_bar)
             frame |= {"historical_value": past, "total_value": past + rows["clv"]}
-        return pd.DataFrame(frame)
+        return pd.DataFrame(frame | {schema.MARGIN: np.full(len(columns), margin)})
 
     def __repr__(self) -> str:
         return f"<CLVPosterior of {self.purchases!r} and {self.spend!r}>"
@@ -377,6 +413,42 @@ def value_posterior(found: object) -> CLVPosterior:
         f"A value needs a posterior of purchases and spend, found {type(found).__name__}: pass a "
         "CLVPosterior, fitted to a table with amounts."
     )
+
+
+def at_margin(posterior: CLVPosterior, rfm: RfmTable) -> RfmTable:
+    """Return the table with the margin that its values have, said as its own.
+
+    So a table without one takes that of the base which the posterior was fitted to.
+    """
+    own = rfm.margin if rfm.margin_said else None
+    used = value_posterior(posterior).margin_for(table=own)
+    return replace(rfm, margin=used.value, margin_said=used.source != "not said")
+
+
+def _common_margin(posterior: CLVPosterior) -> float | None:
+    """The margin that is given, else what both posteriors know of it.
+
+    Raises
+    ------
+    DomainError
+        They know different ones.
+    """
+    if posterior.margin is not None:
+        return schema.check_margin(posterior.margin)
+    parts = (posterior.purchases.metadata.margin, posterior.spend.metadata.margin)
+    known = sorted({margin for margin in parts if margin is not None})
+    if len(known) > 1:
+        raise DomainError(
+            f"The posteriors are of bases with different margins, {known[0]:g} and {known[1]:g}: "
+            "pass CLVPosterior(..., margin=...) the one that counts."
+        )
+    return known[0] if known else None
+
+
+def _at_margin[P: Posterior](part: P, margin: float | None) -> P:
+    if part.metadata.margin == margin:
+        return part
+    return replace(part, metadata=replace(part.metadata, margin=margin))
 
 
 def _repeated(draws: dict[str, FloatArray], count: int) -> dict[str, FloatArray]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clvmodels.schema import TimeScale
+from clvmodels.schema import TimeScale, check_margin
 from clvmodels.verdict import Verdict, given_verdict
 
 
@@ -34,6 +34,8 @@ class Metadata:
         Of the fit.
     notes : tuple of str
         What a reader should know, such as a method that was given up.
+    margin : float or None
+        Share of revenue that is profit, of the base that was fitted; None if it was not said.
     base : mapping of str to float
         Counts of the base that was fitted.
     fingerprint : str or None
@@ -51,6 +53,7 @@ class Metadata:
     prior_scales: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     notes: tuple[str, ...] = ()
+    margin: float | None = None
     base: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Metadata:
             "prior_scales": dict(self.prior_scales),
             "seed": self.seed,
             "notes": list(self.notes),
+            "margin": self.margin,
             "base": dict(self.base),
             "fingerprint": self.fingerprint,
             "versions": dict(self.versions),
@@ -95,4 +99,9 @@ class Metadata:
             scale=TimeScale(record["time_unit"], record["time_scaler"]),
             verdict=Verdict.from_dict(record["verdict"]),
             notes=tuple(record["notes"]),
+            margin=_margin(record.get("margin")),  # files of before there was one lack it
         )
+
+
+def _margin(value: Any) -> float | None:
+    return None if value is None else check_margin(value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clvmodels.formulas import gamma_gamma
+from clvmodels.margin import MarginSource
 from clvmodels.predict import Draws, Future, product_moments, tail_probabilities
 from clvmodels.schema import FloatArray
 
@@ -22,6 +23,10 @@ class NewCustomerValue:
         Of the expected value; sd and interval are NaN where there is no uncertainty.
     interval : float
         Probability of the equal-tailed interval.
+    margin : float
+        Share of revenue that the value is made of.
+    margin_from : {"argument", "posterior", "not said"}
+        Who said it: an argument, or the base that was fitted.
     draws : ndarray, shape (S,)
         The value in each draw.
     """
@@ -31,10 +36,14 @@ class NewCustomerValue:
     lower: float
     upper: float
     interval: float
+    margin: float
+    margin_from: MarginSource
     draws: FloatArray = field(repr=False, compare=False)
 
 
-def value_of_new_customer(paired: Draws, future: Future, *, certain: bool) -> NewCustomerValue:
+def value_of_new_customer(
+    paired: Draws, future: Future, source: MarginSource, *, certain: bool
+) -> NewCustomerValue:
     """Value of a customer not yet acquired, from checked draws.
 
     Parameters
@@ -43,6 +52,8 @@ def value_of_new_customer(paired: Draws, future: Future, *, certain: bool) -> Ne
         Of both models, with a finite mean spend.
     future : Future
         Horizon, discounting, margin and interval.
+    source : {"argument", "posterior", "not said"}
+        Who said the margin.
     certain : bool
         Whether one of the posteriors is a single point.
     """
@@ -54,6 +65,6 @@ def value_of_new_customer(paired: Draws, future: Future, *, certain: bool) -> Ne
     mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
     value = np.atleast_1d(margin * (1.0 + repeats) * spend)
     if certain or paired.count == 1:
-        return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval, value)
+        return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval, margin, source, value)
     lower, upper = np.quantile(value, tail_probabilities(interval))
-    return NewCustomerValue(mean, sd, float(lower), float(upper), interval, value)
+    return NewCustomerValue(mean, sd, float(lower), float(upper), interval, margin, source, value)

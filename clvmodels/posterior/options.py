@@ -16,3 +16,4 @@ class PredictOptions(TypedDict, total=False):
     interval: float
     draws: int
     predictive: bool
+    margin: float | None

@@ -31,6 +31,8 @@ class TotalValue:
         Of the total's expectation, over draws; NaN where there is no uncertainty.
     interval : float
         Probability of the equal-tailed interval.
+    margin : float
+        Share of revenue that it is made of.
     draws : ndarray, shape (S,)
         The total in each draw.
     """
@@ -41,6 +43,7 @@ class TotalValue:
     lower: float
     upper: float
     interval: float
+    margin: float
     draws: FloatArray = field(repr=False, compare=False)
 
 
@@ -53,6 +56,7 @@ def total_value(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    margin: float | None = None,
 ) -> TotalValue:
     """Value of all customers together, with the interval of its expectation.
 
@@ -64,7 +68,7 @@ def total_value(
     ----------
     posterior : CLVPosterior
         Of purchases and spend.
-    rfm, horizon, discount_rate, discounting, interval, draws
+    rfm, horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
     Returns
@@ -78,7 +82,7 @@ def total_value(
         As :meth:`CLVPosterior.predict`.
     """
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, interval, draws
+        rfm, horizon, discount_rate, discounting, interval, draws, margin
     )
     by_draw, mean = totals_by_draw(paired, columns.x, columns.t_x, columns.T, m_bar, future)
     certain = posterior.certain or paired.count == 1
@@ -91,5 +95,6 @@ def total_value(
         lower=nan if certain else float(lower),
         upper=nan if certain else float(upper),
         interval=interval,
+        margin=future.margin,
         draws=by_draw,
     )

@@ -95,6 +95,7 @@ def simulate_future(
     discounting: Discounting = "continuous",
     draws: int = 500,
     threads: int | None = None,
+    margin: float | None = None,
 ) -> FuturePaths:
     """Simulate what the customers of a base will do: every purchase, on some paths.
 
@@ -123,6 +124,8 @@ def simulate_future(
         At most so many posterior draws, and no more than paths, evenly spaced over all.
     threads : int, optional
         By default all cores; the answer does not depend on it.
+    margin : float, optional
+        As in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -139,7 +142,7 @@ def simulate_future(
     paths, draws = check_whole("paths", paths), check_whole("draws", draws)
     rfm = frames.eager(rfm)
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, 0.9, min(draws, paths)
+        rfm, horizon, discount_rate, discounting, 0.9, min(draws, paths), margin
     )
     check_finite(future.horizon)
     m_bar = np.where(columns.x == 0, 0.0, m_bar)

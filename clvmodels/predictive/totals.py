@@ -102,6 +102,7 @@ def portfolio(
     by: str | Sequence[str] | None = None,
     random_seed: int = 0,
     threads: int | None = None,
+    margin: float | None = None,
 ) -> Portfolio:
     """Distribution of the totals of a base: buyers, purchases and value in the horizon.
 
@@ -124,6 +125,8 @@ def portfolio(
         Of the simulation.
     threads : int, optional
         By default all cores; the answer does not depend on it.
+    margin : float, optional
+        As in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -138,7 +141,7 @@ def portfolio(
     """
     rfm = frames.eager(rfm)
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, interval, draws
+        rfm, horizon, discount_rate, discounting, interval, draws, margin
     )
     check_finite(future.horizon)
     if not len(columns):

@@ -164,6 +164,7 @@ def value_distribution(
     paths: int = PATHS,
     random_seed: int = 0,
     threads: int | None = None,
+    margin: float | None = None,
 ) -> ValueDistribution:
     """Distribution of the discounted value that each customer will actually bring.
 
@@ -181,6 +182,8 @@ def value_distribution(
         Of the simulation.
     threads : int, optional
         By default all cores; the answer does not depend on it.
+    margin : float, optional
+        As in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -193,7 +196,7 @@ def value_distribution(
         As :meth:`CLVPosterior.predict`, or the horizon is endless.
     """
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, 0.9, draws
+        rfm, horizon, discount_rate, discounting, 0.9, draws, margin
     )
     check_finite(future.horizon)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)

@@ -28,6 +28,7 @@ from clvmodels.ledger import (
     rfm_of,
     used_expr,
 )
+from clvmodels.margin import said_margin
 from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
@@ -93,7 +94,7 @@ def rfm_summary_to_parquet(
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     segment_cols: Sequence[str] = (),
-    margin: float = 1.0,
+    margin: float | None = None,
     max_rejects: float | str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
@@ -135,7 +136,7 @@ def rfm_summary_to_parquet(
     TimeUnitError
         The time unit is unknown.
     DomainError
-        The margin is no share.
+        The margin is not a share of revenue.
     """
     most = RejectLimit.read(max_rejects)
     options = log_options(
@@ -246,7 +247,7 @@ def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, targ
         table=pa.table({}),
         scale=log.options.scale,
         observation_end=start_of(end, log.options.scale),
-        margin=log.options.margin,
+        **said_margin(log.options.margin),
         audit=audit,
         segment_cols=log.options.segment_cols,
         options=replace(log.options, end=None, time_zone=None),

@@ -71,7 +71,7 @@ def rfm_train_test_split(
     duplicates: KeepDrop = "keep",
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
-    margin: float = 1.0,
+    margin: float | None = None,
 ) -> RfmSplit:
     """Summarise a log up to one period, and count what the same customers did after it.
 

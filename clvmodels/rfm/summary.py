@@ -8,6 +8,7 @@ from typing import Any
 
 from clvmodels.errors import SchemaError
 from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
+from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.rfm.table import RfmTable
@@ -41,7 +42,7 @@ def rfm_summary(
     duplicates: KeepDrop = "keep",
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
-    margin: float = 1.0,
+    margin: float | None = None,
 ) -> RfmTable:
     """Summarise a transaction log into one row per customer.
 
@@ -90,9 +91,10 @@ def rfm_summary(
         From ids in the log to customers, for persons with several accounts: a dict, or
         a table of two columns (id, customer). Ids without entry stay as they are. If
         ids and customers differ in type, all become text.
-    margin : float
-        Share of revenue that is profit, in (0, 1]; stored with the table, applied only
-        in values.
+    margin : float, optional
+        Share of revenue that is profit, in (0, 1]; stored with the table and with what is
+        fitted to it, applied only in values. Not said, values are at the margin of the
+        posterior that makes them, which is 1 unless its base had another.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def rfm_summary(
     TimeUnitError
         The time unit is unknown.
     DomainError
-        The margin is no share.
+        The margin is not a share of revenue.
     """
     options = log_options(
         time_unit,
@@ -145,7 +147,7 @@ def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
         table=to_rfm([ledger.customers], options, end),
         scale=options.scale,
         observation_end=start_of(end, options.scale),
-        margin=options.margin,
+        **said_margin(options.margin),
         audit=ledger.audit,
         segment_cols=options.segment_cols,
         options=replace(options, end=None),

@@ -17,6 +17,7 @@ from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.frames import Frame, to_pandas, to_polars
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
+from clvmodels.margin import said_margin
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import PERIOD_FREQUENCY, ordinal_of, start_of
 from clvmodels.schema import (
@@ -28,7 +29,6 @@ from clvmodels.schema import (
     T,
     TimeScale,
     TimeUnit,
-    check_margin,
     path_of,
 )
 from clvmodels.transactions import LogOptions
@@ -66,6 +66,7 @@ class RfmTable:
         None if it is not known.
     margin : float
         Share of revenue that is profit; stored only, never applied to the columns here.
+        1 where none was said: values are then at the margin of the posterior, if it has one.
     audit : Audit or None
         What became of every row of the log; None for a table that did not come from one.
     segment_cols : tuple of str
@@ -74,6 +75,8 @@ class RfmTable:
         How the log was read; None for a table that did not come from one.
     has_id_map : bool
         Whether ids of the log were mapped to customers.
+    margin_said : bool
+        Whether somebody said the margin; always where it is not 1.
     """
 
     table: pa.Table = field(repr=False)
@@ -84,6 +87,10 @@ class RfmTable:
     segment_cols: tuple[str, ...] = ()
     options: LogOptions | None = field(default=None, repr=False)
     has_id_map: bool = False
+    margin_said: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "margin_said", self.margin_said or self.margin != 1.0)
 
     @property
     def time_unit(self) -> TimeUnit:
@@ -186,6 +193,7 @@ class RfmTable:
             "time_scaler": self.time_scaler,
             "observation_end": None if end is None else end.isoformat(),
             "margin": self.margin,
+            "margin_said": self.margin_said,
             "segment_cols": list(self.segment_cols),
             "has_id_map": self.has_id_map,
             "policies": options and {name: getattr(options, name) for name in _POLICIES},
@@ -204,17 +212,17 @@ class RfmTable:
             scale = TimeScale(header["time_unit"], header["time_scaler"])
             end, policies = header["observation_end"], header["policies"]
             segments = tuple(header["segment_cols"])
+            said = header.get("margin_said", header["margin"] != 1.0)
+            margin = header["margin"] if said else None
             return cls(
                 table=check_columns(table, segments),
                 scale=scale,
                 observation_end=None if end is None else pd.Timestamp(end),
-                margin=check_margin(header["margin"]),
+                **said_margin(margin),
                 audit=header["audit"] and Audit.from_dict(header["audit"]),
                 segment_cols=segments,
                 options=policies
-                and LogOptions(
-                    **policies, scale=scale, segment_cols=segments, margin=header["margin"]
-                ),
+                and LogOptions(**policies, scale=scale, segment_cols=segments, margin=margin),
                 has_id_map=header["has_id_map"],
             )
         except (KeyError, TypeError, json.JSONDecodeError) as error:
@@ -233,7 +241,7 @@ class RfmTable:
         time_unit: TimeUnit = "D",
         time_scaler: float = 1,
         observation_end: Any = None,
-        margin: float = 1.0,
+        margin: float | None = None,
     ) -> RfmTable:
         """Take customers that were summarised elsewhere; `from_pandas` is the same.
 
@@ -247,8 +255,9 @@ class RfmTable:
             The unit of recency and T: ``time_scaler`` periods of ``time_unit``.
         observation_end : date-like, optional
             The last period observed; needed by `update` only.
-        margin : float
-            Share of revenue that is profit.
+        margin : float, optional
+            Share of revenue that is profit. Not said, values are at the margin of the posterior
+            that makes them, which is 1 unless its base had another.
 
         Raises
         ------
@@ -267,7 +276,7 @@ class RfmTable:
                 if observation_end is None
                 else start_of(ordinal_of(observation_end, scale), scale)
             ),
-            margin=check_margin(margin),
+            **said_margin(margin),
             segment_cols=tuple(name for name in table.column_names if name not in known),
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels import __version__
+from clvmodels.margin import MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.scoring.records import BlockRecord, TotalClv, reasons_of
 from clvmodels.scoring.source import Source
@@ -45,6 +46,9 @@ class ScoreReport:
     observation_end : str or None
         Day to which the base was observed.
     margin : float
+        Share of revenue that values are made of.
+    margin_from : {"argument", "table", "posterior", "not said"}
+        Who said it.
     assumed : str or None
         What was assumed of an input that does not say its unit.
     warnings : tuple of str
@@ -68,6 +72,7 @@ class ScoreReport:
     draws: int
     observation_end: str | None
     margin: float
+    margin_from: MarginSource
     assumed: str | None
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
@@ -101,6 +106,7 @@ class ScoreReport:
             draws=record["options"]["draws_used"],
             observation_end=record["input"]["observation_end"],
             margin=record["input"]["margin"],
+            margin_from=record["input"]["margin_from"],
             assumed=record["input"]["assumed"],
             warnings=tuple(record["warnings"]),
             seconds=record["seconds"],

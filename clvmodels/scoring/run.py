@@ -111,7 +111,8 @@ def score(
     time_unit, time_scaler : optional
         Of a log, or of files that do not say it; by default the posterior's.
     margin : float, optional
-        Share of revenue that is profit, of a log or of files that do not say it.
+        Share of revenue that is profit; by default what the files say, else that of the base
+        that was fitted.
     table : str
         Of a database.
     allow_rejects : bool
@@ -253,8 +254,8 @@ def _open_job(
             f"{path} knows purchases or spend alone, and value needs both: fit a table with "
             "amounts."
         )
-    found = open_source(source, read, fitted.scale)
-    scoring = {**options, "margin": found.margin, "threads": threads}
+    found = open_source(source, read, fitted)
+    scoring = {**options, "margin": found.margin.value, "threads": threads}
     used = Scorer(fitted, **scoring).draws.count
     if found.kind == "rfm":
         common_schema([file.path for file in found.files])
@@ -321,6 +322,8 @@ def _manifest(
 
 def _warn(job: _Job, staged: Staged) -> list[str]:
     said = concerns(job.posterior, staged)
+    if job.source.margin.note:
+        said.append(job.source.margin.note)
     if not staged.total:
         said.append(f"{job.source.text} has no rows: the output has none either.")
     for text in said:

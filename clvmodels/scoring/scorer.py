@@ -100,8 +100,9 @@ class Scorer:
         As in :meth:`clvmodels.CLVPosterior.predict`.
     intervals : {"clv", "all"}
         Which intervals are in the output.
-    margin : float
-        Share of revenue that values are made of.
+    margin : float, optional
+        Share of revenue that values are made of; by default that of the base that was
+        fitted, 1 where it had none.
     predictive : bool
         Whether intervals of the outcome are in the output, beside those of expectations:
         purchases_lower, purchases_upper, value_lower, value_upper.
@@ -129,7 +130,7 @@ class Scorer:
         interval: float = 0.9,
         draws: int = 500,
         intervals: Intervals = "clv",
-        margin: float = 1.0,
+        margin: float | None = None,
         predictive: bool = False,
         threads: int | None = None,
         span: tuple[float, float] | None = None,
@@ -137,7 +138,7 @@ class Scorer:
         posterior = value_posterior(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
         self.future, self.draws = posterior.future_and_draws(
-            horizon, discount_rate, discounting, interval, draws, schema.check_margin(margin)
+            horizon, discount_rate, discounting, interval, draws, posterior.margin_for(margin).value
         )
         self.posterior = posterior
         self.certain = posterior.certain or self.draws.count == 1
@@ -166,6 +167,7 @@ class Scorer:
         ]
         if schema.FIRST_VALUE in source.names:
             fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
+        fields.append(pa.field(schema.MARGIN, pa.float64()))
         return pa.schema(fields)
 
     def score(
@@ -219,6 +221,7 @@ class Scorer:
         if rows.first_value is not None:
             past = self.future.margin * (rows.first_value[keep] + x * m_bar)
             columns += [pa.array(v, from_pandas=True) for v in (past, past + found["clv"])]
+        columns.append(np.full(len(keep), self.future.margin))
         totals = BatchTotals(
             scored=len(keep),
             rejected=len(rows.reason) - len(keep),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ import pyarrow.parquet as pq
 from clvmodels import schema
 from clvmodels.errors import SchemaError
 from clvmodels.histories import check_scale
+from clvmodels.margin import Margin
+from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of
 from clvmodels.schema import TimeScale, TimeUnit
@@ -76,7 +77,8 @@ class Source:
     files : tuple of InputFile
     scale : TimeScale
         Unit of recency and T.
-    margin : float
+    margin : Margin
+        What values are made of, and who said it.
     observation_end : Timestamp or None
         Start of the last period observed; of a log only known once it is summarised.
     log : LogOptions or None
@@ -91,7 +93,7 @@ class Source:
     text: str
     files: tuple[InputFile, ...]
     scale: TimeScale
-    margin: float
+    margin: Margin
     observation_end: pd.Timestamp | None = None
     log: LogOptions | None = None
     assumed: str | None = None
@@ -105,13 +107,14 @@ class Source:
             "files": [file.record() for file in self.files],
             "time_unit": self.scale.time_unit,
             "time_scaler": self.scale.time_scaler,
-            "margin": self.margin,
+            "margin": self.margin.value,
+            "margin_from": self.margin.source,
             "observation_end": None if end is None else end.date().isoformat(),
         }
 
 
 def open_source(
-    source: str | Path | Sequence[str | Path], options: ReadOptions, scale: TimeScale
+    source: str | Path | Sequence[str | Path], options: ReadOptions, posterior: CLVPosterior
 ) -> Source:
     """Look at the input without reading its rows.
 
@@ -121,8 +124,8 @@ def open_source(
         Files, folder or pattern.
     options : ReadOptions
         Columns of a log; unit and margin of files that do not say theirs.
-    scale : TimeScale
-        Of the posterior.
+    posterior : CLVPosterior
+        Whose unit of time is expected, and whose margin counts where no other is said.
 
     Raises
     ------
@@ -134,17 +137,17 @@ def open_source(
     """
     listing = list_files(source)
     if options.is_log:
-        return _open_log(listing, options, scale)
+        return _open_log(listing, options, posterior)
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": CSV})
     if kind == "CSV":
         files = tuple(stat_file(path) for path in listing.files)
-        return _foreign("csv", listing, files, options, scale)
+        return _foreign("csv", listing, files, options, posterior)
     outlines = [RfmTable.outline(path) for path in listing.files]
     files = tuple(stat_file(path, rows_of(path)) for path in listing.files)
     if all(outline is None for outline in outlines):
         _refuse_logs(listing)
-        return _foreign("rfm", listing, files, options, scale)
-    return _own(listing, files, outlines, options, scale)
+        return _foreign("rfm", listing, files, options, posterior)
+    return _own(listing, files, outlines, options, posterior)
 
 
 def rows_of(path: Path) -> int:
@@ -178,7 +181,7 @@ def _own(
     files: tuple[InputFile, ...],
     outlines: Sequence[RfmTable | None],
     options: ReadOptions,
-    scale: TimeScale,
+    posterior: CLVPosterior,
 ) -> Source:
     first = outlines[0]
     for path, outline in zip(listing.files, outlines, strict=True):
@@ -189,14 +192,14 @@ def _own(
             )
         _same_base(listing.files[0], first, path, outline)
     assert first is not None
-    check_scale(first.scale, scale)
-    _agree_with_file(first, options, scale)
+    check_scale(first.scale, posterior.scale)
+    _agree_with_file(first, options, posterior.scale)
     return Source(
         "rfm",
         listing.text,
         files,
         first.scale,
-        first.margin,
+        posterior.margin_for(options.margin, table=first.margin if first.margin_said else None),
         first.observation_end,
         folder=listing.folder,
     )
@@ -214,12 +217,6 @@ def _same_base(path: Path, one: RfmTable, other_path: Path, other: RfmTable) -> 
 
 def _agree_with_file(table: RfmTable, options: ReadOptions, scale: TimeScale) -> None:
     check_scale(table.scale, options.scale(scale))
-    margin = table.margin if options.margin is None else schema.check_margin(options.margin)
-    if not math.isclose(margin, table.margin):
-        raise SchemaError(
-            f"margin={options.margin!r} is not the table's, {table.margin:g}: leave it out, or "
-            "summarise the log again with this margin."
-        )
     if options.observation_period_end is not None:
         raise SchemaError("observation_period_end is for logs: the table knows its own.")
 
@@ -229,26 +226,27 @@ def _foreign(
     listing: Listing,
     files: tuple[InputFile, ...],
     options: ReadOptions,
-    scale: TimeScale,
+    posterior: CLVPosterior,
 ) -> Source:
     if options.observation_period_end is not None:
         raise SchemaError(
             "observation_period_end is for logs: name the columns customer_id_col, datetime_col "
             "and monetary_value_col, or leave it out."
         )
-    own = options.scale(scale)
-    check_scale(own, scale)
-    margin = schema.check_margin(1.0 if options.margin is None else options.margin)
+    own = options.scale(posterior.scale)
+    check_scale(own, posterior.scale)
+    margin = posterior.margin_for(options.margin)
     said = options.time_unit is not None or options.time_scaler is not None
     assumed = (
-        f"{listing.text} does not say its unit of time and margin: taken as {own} and {margin:g}."
+        f"{listing.text} does not say its unit of time and margin: taken as {own} "
+        f"and {margin.value:g}."
         if not said or options.margin is None
         else None
     )
     return Source(kind, listing.text, files, own, margin, assumed=assumed, folder=listing.folder)
 
 
-def _open_log(listing: Listing, options: ReadOptions, scale: TimeScale) -> Source:
+def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -> Source:
     named = (options.customer_id_col, options.datetime_col, options.monetary_value_col)
     if not all(isinstance(name, str) and name for name in named):
         raise SchemaError(
@@ -261,8 +259,9 @@ def _open_log(listing: Listing, options: ReadOptions, scale: TimeScale) -> Sourc
             f"{listing.files[0]} is a summary already: leave out customer_id_col, datetime_col "
             "and monetary_value_col."
         )
-    own = options.scale(scale)
-    check_scale(own, scale)
+    own = options.scale(posterior.scale)
+    check_scale(own, posterior.scale)
+    margin = posterior.margin_for(options.margin)
     log = LogOptions(
         customer_id_col=str(options.customer_id_col),
         datetime_col=str(options.datetime_col),
@@ -271,13 +270,13 @@ def _open_log(listing: Listing, options: ReadOptions, scale: TimeScale) -> Sourc
         refunds=options.refunds,
         zero_amounts=options.zero_amounts,
         duplicates=options.duplicates,
-        margin=1.0 if options.margin is None else options.margin,
+        margin=margin.value,
     )
     if options.observation_period_end is not None:
         log = replace(log, end=ordinal_of(options.observation_period_end, own))
     count = rows_of if kind == "Parquet" else (lambda _: None)
     files = tuple(stat_file(path, count(path)) for path in listing.files)
-    return Source("log", listing.text, files, own, log.margin, log=log, folder=listing.folder)
+    return Source("log", listing.text, files, own, margin, log=log, folder=listing.folder)
 
 
 def _refuse_logs(listing: Listing) -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels import __version__, schema
+from clvmodels import __version__
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
@@ -193,8 +194,8 @@ def _open_job(
     """Check all that can be checked before Spark starts."""
     path = None if isinstance(posterior, CLVPosterior) else path_of("The posterior", posterior)
     fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
-    found = open_source(source, read, getattr(fitted, "scale", schema.TimeScale()))
-    scorer = Scorer(fitted, **scoring, margin=found.margin, threads=1)
+    found = open_source(source, read, value_posterior(fitted))
+    scorer = Scorer(fitted, **scoring, margin=found.margin.value, threads=1)
     _check_input(found)
     target = open_target(output, table)
     if target.kind != "folder":
@@ -285,6 +286,8 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
 
 def _warn(job: _Job, staged: Staged) -> list[str]:
     said = concerns(job.posterior, staged)
+    if job.source.margin.note:
+        said.append(job.source.margin.note)
     if not staged.total:
         said.append(f"{job.source.text} has no rows: the output has none either.")
     for text in said:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.histories import check_scale
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema
@@ -58,7 +59,8 @@ def score(
     predictive : bool
         Whether intervals of the outcome are in it too, as in `clvmodels.score`.
     margin : float, optional
-        Share of revenue that values are made of; by default the SparkRfm's, else 1.
+        Share of revenue that values are made of; by default the SparkRfm's,
+        where it says one, else that of the base that was fitted.
 
     Returns
     -------
@@ -136,14 +138,14 @@ def _frame_and_margin(
 ) -> tuple[DataFrame, float]:
     """Check unit and columns."""
     scale = None if time_unit is None else TimeScale(time_unit, time_scaler)
-    df, known = data, 1.0
+    df, known = data, None
     if isinstance(data, SparkRfm):
-        df, known = data.table, data.margin
+        df, known = data.table, data.margin if data.margin_said else None
         check_scale(data.scale, posterior.scale)
     if scale is not None:
         check_scale(scale, posterior.scale)
     check_schema(_arrow_schema(df), "The DataFrame")
-    return df, known if margin is None else margin
+    return df, value_posterior(posterior).margin_for(margin, table=known).warned().value
 
 
 def _arrow_schema(df: DataFrame) -> pa.Schema:

@@ -21,6 +21,7 @@ from clvmodels.ledger import (
     refuse_refunds,
     rfm_of,
 )
+from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
@@ -55,6 +56,8 @@ class SparkRfm:
         What became of every row of the log.
     segment_cols : tuple of str
         Names of the segment columns.
+    margin_said : bool
+        Whether somebody said the margin.
     ledger : pyspark.sql.DataFrame
         What `table` is read off; kept by Spark until `unpersist`.
     """
@@ -65,6 +68,7 @@ class SparkRfm:
     margin: float
     audit: Audit = field(repr=False)
     segment_cols: tuple[str, ...] = ()
+    margin_said: bool = False
     ledger: DataFrame | None = field(default=None, repr=False)
 
     def unpersist(self) -> None:
@@ -87,7 +91,7 @@ def rfm_summary(
     duplicates: KeepDrop = "keep",
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
-    margin: float = 1.0,
+    margin: float | None = None,
     persist: bool = True,
 ) -> SparkRfm:
     """Summarise a transaction log where it lies; see :func:`clvmodels.rfm_summary`.
@@ -123,7 +127,7 @@ def rfm_summary(
     TimeUnitError
         The time unit is unknown.
     DomainError
-        The margin is no share.
+        The margin is not a share of revenue.
     """
     options = log_options(
         time_unit,
@@ -211,7 +215,7 @@ def _summary(
         table=tables.frame(rfm_of(customers_of(table, options), options, end)),
         scale=options.scale,
         observation_end=start_of(end, options.scale),
-        margin=options.margin,
+        **said_margin(options.margin),
         audit=audit,
         segment_cols=options.segment_cols,
         ledger=ledger,

@@ -34,7 +34,7 @@ class LogOptions:
     zero_amounts: KeepDrop = "keep"
     duplicates: KeepDrop = "keep"
     segment_cols: tuple[str, ...] = ()
-    margin: float = 1.0
+    margin: float | None = None
     end: int | None = None
     after: int | None = None
     time_zone: str | None = None
@@ -43,7 +43,8 @@ class LogOptions:
         check_choice("refunds", self.refunds, get_args(Refunds))
         check_choice("zero_amounts", self.zero_amounts, get_args(KeepDrop))
         check_choice("duplicates", self.duplicates, get_args(KeepDrop))
-        object.__setattr__(self, "margin", check_margin(self.margin))
+        if self.margin is not None:
+            object.__setattr__(self, "margin", check_margin(self.margin))
         object.__setattr__(self, "segment_cols", tuple(self.segment_cols))
 
     @property

@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"progress"},
     {"schema"},
     {"formulas", "audit", "cores", "frames", "memory", "outputs", "verdict", "_simulated"},
-    {"transactions", "rejects", "simulate", "limits", "uses"},
+    {"transactions", "rejects", "simulate", "limits", "uses", "margin"},
     {"ledger"},
     {"rfm"},
     {"histories", "datasets", "gaps"},

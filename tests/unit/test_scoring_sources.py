@@ -360,7 +360,6 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "own and foreign": (["rfm.parquet", "foreign.parquet"], {}, "does not say its unit"),
     "two margins": (["rfm.parquet", "margin.parquet"], {}, "margin is 1.0 and 0.5"),
     "two ends": (["rfm.parquet", "later.parquet"], {}, "observation end is"),
-    "another margin": ("margin.parquet", {"margin": 0.4}, "is not the table's, 0.5"),
     "another end": ("rfm.parquet", END, "observation_period_end is for logs"),
     "an end of a foreign": ("foreign.parquet", END, "observation_period_end is for logs"),
     "a log without names": ("log.parquet", {}, "For a log name customer_id_col"),
