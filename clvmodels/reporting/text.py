@@ -22,6 +22,7 @@ MARKS: Final = {"pass": "ok", "warn": "WARN", "fail": "FAIL", "unavailable": "n/
 MAX_ROWS: Final = 40  # of one table
 MAX_TEXT: Final = 80  # letters of one cell
 _NARROWEST: Final = 40
+_EXPLAINED: Final = ("worth", "active")  # groups of figures whose notes a terminal shows too
 
 
 def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
@@ -67,7 +68,11 @@ def _facts(report: Report, width: int) -> list[str]:
     if not report.facts:
         return []
     rows = [_fact(fact, report) for fact in report.facts]
-    return [*_grid(("", "", ""), (False, True, True), rows, width), ""]
+    lines = [*_grid(("", "", ""), (False, True, True), rows, width), ""]
+    for fact in report.facts:  # what the figures that decide leave out
+        if fact.group in _EXPLAINED and fact.note:
+            lines += [*_wrap(f"{fact.label}: {fact.note}", width), ""]
+    return lines
 
 
 def _fact(fact: Fact, report: Report) -> tuple[str, str, str]:

@@ -15,9 +15,11 @@ from clvmodels.diagnostics.report import headline
 from clvmodels.evaluation import Backtest, checks
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.metrics import METRIC_LABELS
+from clvmodels.reporting import render_text
+from clvmodels.reporting.values import write
 from clvmodels.simulate import simulate_log
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses, overall
-from clvmodels.verdict import USES, Check
+from clvmodels.verdict import USES, Check, laplace_verdict
 
 COLUMNS: dict[str, Any] = {
     "customer_id_col": "customer_id",
@@ -300,3 +302,61 @@ def test_a_backtest_of_another_base_supports_nothing(good: Backtest) -> None:
     report = diagnose(known(), rfm, backtest=replace(good, customers=strangers))
     assert {use.verdict for use in report.verdict.uses} == {"not supported"}
     assert all("customers who are in this base: 0 %" in use.reason for use in report.verdict.uses)
+
+
+@pytest.mark.slow
+def test_a_backtest_whose_own_fit_failed_supports_nothing(good: Backtest) -> None:
+    failed = replace(good, fits={"bgnbd": laplace_verdict(1.3, 900.0)})
+    assert judged(failed) == dict.fromkeys(USES, "not supported")
+    assert "the backtest's own fit of bgnbd: 1 (at most 0)" in failed.uses[0].reason
+
+
+# --- the first screen ---
+
+
+@pytest.mark.slow
+def test_beside_the_value_stand_the_backtests_error_and_the_calendars_doubt(
+    log: pd.DataFrame, good: Backtest
+) -> None:
+    rfm = rfm_summary(log, **COLUMNS)
+    report = diagnose(known(), rfm, backtest=good)
+    facts = {fact.key: fact for fact in report.facts if fact.group == "worth"}
+    value, doubt = facts["value_of_the_base"], facts["value_with_calendar"]
+    sd = 0.15 * 1.6448536
+    known_to = np.log([value.lower / value.value, value.upper / value.value])
+    ends = value.value * np.exp(np.hypot(known_to, sd) * [-1, 1])
+    np.testing.assert_allclose([doubt.lower, doubt.upper], ends, rtol=1e-6)
+    assert "An assumption" in doubt.note
+    total = good.totals.set_index(["target", "level"]).loc[("value", 0.9)]
+    error = facts["backtest_error_value"]
+    assert error.value == pytest.approx(total["forecast"] / total["actual"] - 1)
+    text = " ".join(render_text(report, whole=False).split())
+    assert write(error.value, "error") in text
+    assert "An assumption, not a finding" in text
+    assert "The least certain figure of all" in text
+    without = diagnose(known(), rfm)
+    (fact,) = [fact for fact in without.facts if fact.key.startswith("backtest")]
+    assert fact.value is None
+    assert "nothing is known of how far such totals are missed" in fact.note
+
+
+@pytest.mark.slow
+def test_who_will_buy_comes_before_who_is_still_a_customer(log: pd.DataFrame) -> None:
+    keys = [fact.key for fact in diagnose(known(), rfm_summary(log, **COLUMNS)).facts]
+    assert keys.index("customers_again") < keys.index("active_repeat_customers")
+    facts = {fact.key: fact for fact in diagnose(known(), rfm_summary(log, **COLUMNS)).facts}
+    scores = known().predict(rfm_summary(log, **COLUMNS), horizon="365D")
+    everybody = facts["customers_again"]
+    assert everybody.value == pytest.approx(scores["p_purchase"].sum(), rel=1e-9)
+    assert everybody.lower < everybody.value < everybody.upper
+    assert everybody.value == pytest.approx(
+        facts["repeat_customers_again"].value + facts["one_time_buyers_again"].value
+    )
+    assert "factor of two" in facts["active_repeat_customers"].note
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.011, "+1.1 %"), (-0.282, "-28.2 %"), (0.0, "0 %"), (1.5, "+150 %")]
+)
+def test_an_error_is_written_alike_in_checks_and_figures(value: float, text: str) -> None:
+    assert write(value, "error") == checks.signed(value) == text

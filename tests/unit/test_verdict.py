@@ -11,6 +11,7 @@ import pytest
 from clvmodels.verdict import (
     MAX_DIVERGENT_SHARE,
     MAX_KHAT,
+    USES,
     Verdict,
     at_least,
     at_most,
@@ -182,3 +183,25 @@ def test_too_few_draws_fail(rng, draws: int) -> None:
     few = {"r": rng.normal(size=(CHAINS, draws))}
     assert not nuts_verdict(few, CALM[:, :draws]).ok
     assert not nuts_verdict({"r": few["r"][:1]}, CALM[:1, :draws]).ok
+
+
+def test_checks_of_older_files_get_their_sides() -> None:
+    """As posteriors were saved before checks knew theirs."""
+    record = {
+        "method": "map",
+        "status": "pass",
+        "checks": [
+            old("smallest bulk ESS", 500.0, 400.0),
+            old("share of divergent transitions", 0.002, 0.005),
+            old("distance from the mode, in posterior sd", 1e-6, 1e-3),
+            old("uncertainty", None, None) | {"status": "unavailable"},
+        ],
+    }
+    checks = Verdict.from_dict(record).checks
+    assert [check.bound for check in checks] == ["at least 400", "at most 0.5 %", "at most 0.001"]
+    assert checks[1].figure == "0.2 %"
+    assert all(check.bears_on == USES for check in checks)
+
+
+def old(name: str, value: float | None, limit: float | None) -> dict[str, object]:
+    return {"name": name, "value": value, "limit": limit, "status": "pass", "advice": "Do."}
