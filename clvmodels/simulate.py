@@ -30,6 +30,7 @@ from clvmodels._simulated import (
     PurchaseModel,
     Spend,
 )
+from clvmodels.dates import moment_of
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit
 
 __all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]
@@ -196,7 +197,7 @@ def simulate_log(
     spend = Spend.of(p, q, v, cents=cents)
     exposure = Exposure.of(T, n=population.n, period=period)
     scale = TimeScale(time_unit)
-    end = np.datetime64(pd.Timestamp(observation_end), "us")
+    end = np.datetime64(moment_of(observation_end, "observation_end"), "us")
 
     parts = [
         _transactions(population, exposure, spend, block, scale=scale, end=end)

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.periods import last_day_of, ordinal_of, period_of, start_of
 from clvmodels.schema import Horizon, TimeScale, check_whole
 
 IntArray = npt.NDArray[np.int64]
@@ -84,13 +83,11 @@ class Calendar:
 
     def last_day(self, period: int) -> str:
         """Last date of a period; where hours are counted, the hour."""
-        if self.scale.time_unit == "h":
-            return self.date(period)
-        return str((start_of(period + 1, self.scale) - pd.Timedelta(days=1)).date())
+        return last_day_of(period, self.scale)
 
     def moment(self, period: int) -> Any:
-        """Start of a period."""
-        return start_of(period, self.scale)
+        """Return a period as dates are passed, end and all."""
+        return period_of(period, self.scale)
 
     def range(self) -> str:
         """Say from when to when the log runs."""
@@ -104,7 +101,7 @@ class Calendar:
         SchemaError
             A date does not leave what is needed; the message says which would.
         """
-        train_end = ordinal_of(train_period_end, self.scale)
+        train_end = ordinal_of(train_period_end, self.scale, "train_period_end")
         said = f"train_period_end={str(train_period_end)!r}"
         self._check_train(train_end, said)
         if horizon is not None and test_period_end is not None:
@@ -119,7 +116,7 @@ class Calendar:
         if given is None and horizon is None:
             return self.last
         if given is not None:
-            test_end = ordinal_of(given, self.scale)
+            test_end = ordinal_of(given, self.scale, "test_period_end")
             said = f"test_period_end={str(given)!r}"
         else:
             test_end = train_end + self.length(horizon)

@@ -14,10 +14,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import xarray as xr
 
 from clvmodels import __version__
+from clvmodels.dates import moment_of
 from clvmodels.errors import (
     ClvError,
     ConvergenceError,
@@ -35,7 +35,7 @@ from clvmodels.models.base import Specification, iso_date
 from clvmodels.models.priors import as_dict
 from clvmodels.posterior import CLVPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.core import SAMPLE_DIMS
-from clvmodels.schema import RECENCY, FloatArray, T, TimeScale, TimeUnit, check_choice, shown
+from clvmodels.schema import RECENCY, FloatArray, T, TimeScale, TimeUnit, check_choice
 from clvmodels.verdict import Verdict, explain_failure
 
 __all__ = ["PymcMarketingModels", "from_pymc_marketing", "to_pymc_marketing"]
@@ -260,12 +260,7 @@ def _scale(
 
 
 def _iso(end: str | date | None) -> str | None:
-    if end is None:
-        return None
-    moment = pd.to_datetime(end, errors="coerce") if isinstance(end, str | date) else pd.NaT
-    if pd.isna(moment):
-        raise SchemaError(f"observation_end={shown(end)} is no date: write '2024-12-31'.")
-    return iso_date(moment)
+    return None if end is None else iso_date(moment_of(end, "observation_end"))
 
 
 def _versions(attrs: Mapping[str, Any]) -> dict[str, str]:

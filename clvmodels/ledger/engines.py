@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from clvmodels.transactions import is_fine_instant
+
 
 def total_of(column: Any) -> Any:
     """Sum in floats, compensated where the backend can, so that row order does not matter."""
@@ -26,7 +28,8 @@ def earliest(value: Any, by: Any, *, where: Any = None) -> Any:
 def local_time(zone: str, column: Any) -> Any:
     """Return the wall-clock time of instants in a zone (DuckDB forgets a column's zone)."""
     name = f"UTC{zone}" if zone[0] in "+-" else zone
-    return _builtins()["timezone"](name, column)
+    function = "timezone_ns" if is_fine_instant(column.type()) else "timezone"
+    return _builtins()[function](name, column)
 
 
 def is_finite(column: Any) -> Any:
@@ -76,7 +79,13 @@ def _builtins() -> dict[str, Any]:
     def timezone(zone, column):  # type: ignore[no-untyped-def]
         """Local wall-clock time of an instant."""
 
-    return {"fsum": fsum, "timezone": timezone}
+    @ibis.udf.scalar.builtin(
+        name="timezone", signature=((dt.string, dt.unknown), dt.Timestamp(scale=9))
+    )
+    def timezone_ns(zone, column):  # type: ignore[no-untyped-def]
+        """Local wall-clock time of an instant that is known to the nanosecond."""
+
+    return {"fsum": fsum, "timezone": timezone, "timezone_ns": timezone_ns}
 
 
 @functools.cache

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
+from clvmodels.dates import DAY, DIGITS, MOMENT, OFFSET
 from clvmodels.ledger.engines import is_finite, local_time
 from clvmodels.schema import TimeScale
-from clvmodels.transactions import LogOptions
+from clvmodels.transactions import LogOptions, is_fine_instant
 
 if TYPE_CHECKING:
     import ibis
@@ -87,7 +88,9 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     if options.segment_cols:
         columns["stamp"] = stamp
     for i, name in enumerate(options.segment_cols):
-        columns[SEGMENT.format(i)] = table[name]
+        column = table[name]
+        fine = is_fine_instant(column.type())
+        columns[SEGMENT.format(i)] = column.cast("timestamp('UTC')") if fine else column
     return table.select(**columns)
 
 
@@ -159,7 +162,10 @@ def _to_stamp(column: Any, options: LogOptions) -> Any:
     kind = column.type()
     if kind.is_string():
         return _parse_dates(column)
-    if kind.is_timestamp() and options.time_zone not in (None, "UTC"):
+    if is_fine_instant(kind):
+        column = local_time(options.time_zone or "UTC", column)
+        kind = column.type()
+    elif kind.is_timestamp() and options.time_zone not in (None, "UTC"):
         return local_time(options.time_zone, column)
     if kind.is_timestamp() and kind.timezone is not None:
         return column.cast("timestamp")
@@ -179,15 +185,11 @@ def _parse_dates(column: Any) -> Any:
     import ibis
 
     text = column.strip()
-    offset = r" ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
-    # Whole, since backends differ in what they make of the rest (PM, 24:00, a named zone)
-    clock = r"([01]?\d|2[0-3])(:\d{1,2}){1,2}(\.\d*)?"
-    moment = rf"^\d{{4}}-\d{{1,2}}-\d{{1,2}}[T ]{clock}({offset})?$"
     dashed = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
     iso = ibis.cases(
-        (text.re_search(r"^\d{8}$"), dashed),
-        (text.re_search(r"^\d{4}-\d{1,2}-\d{1,2}$"), text),
-        (text.re_search(moment), text.re_replace(offset + "$", "")),
+        (text.re_search(DIGITS), dashed),
+        (text.re_search(DAY), text),
+        (text.re_search(MOMENT), text.re_replace(OFFSET + "$", "")),
         else_=ibis.null("string"),
     )
     return iso.try_cast("timestamp")

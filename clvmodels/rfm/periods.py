@@ -6,45 +6,46 @@ from typing import Any, Final
 
 import pandas as pd
 
-from clvmodels.errors import SchemaError, one_line
-from clvmodels.schema import TimeScale, TimeUnit, shown
+from clvmodels.dates import hour_of
+from clvmodels.schema import TimeScale, TimeUnit
 
 # Weeks from Monday to Sunday
 PERIOD_FREQUENCY: Final[dict[TimeUnit, str]] = {"h": "h", "D": "D", "W": "W-SUN", "M": "M"}
 
 
+def period_of(ordinal: int, scale: TimeScale) -> pd.Period:
+    """Return the calendar period with an ordinal, such as 0 = 1970-01-01 for days."""
+    return pd.Period(ordinal=ordinal, freq=PERIOD_FREQUENCY[scale.time_unit])
+
+
 def start_of(ordinal: int, scale: TimeScale) -> pd.Timestamp:
     """Return the start of the period with an ordinal, such as 0 = 1970-01-01 for days."""
-    return pd.Period(ordinal=ordinal, freq=PERIOD_FREQUENCY[scale.time_unit]).to_timestamp()
+    return period_of(ordinal, scale).to_timestamp()
 
 
-def ordinal_of(when: Any, scale: TimeScale) -> int:
+def last_day_of(ordinal: int, scale: TimeScale) -> str:
+    """Write the last date of a period; where hours are counted, the hour."""
+    if scale.time_unit == "h":
+        return str(start_of(ordinal, scale))
+    return str(period_of(ordinal, scale).asfreq("D", how="end"))
+
+
+def ordinal_of(when: Any, scale: TimeScale, name: str = "date") -> int:
     """Return the ordinal of the calendar period that holds a date.
 
     Parameters
     ----------
     when : str, date, datetime, Timestamp, datetime64 or Period
-        A Period stands for its start. A time zone is dropped: the wall-clock date counts.
+        Text must be ISO 8601, as in logs; a Period stands for its end. A time zone is
+        dropped: the wall-clock date counts.
     scale : TimeScale
         Says how long a period is.
+    name : str
+        What the argument is called, for the message.
 
     Raises
     ------
     SchemaError
-        It is no date.
+        It is not such a date.
     """
-    if isinstance(when, pd.Period):
-        when = when.to_timestamp()
-    try:
-        if isinstance(when, bool | int | float):
-            raise TypeError("a number is no date")
-        moment = pd.Timestamp(when)
-        if pd.isna(moment):
-            raise ValueError("it is missing")
-    except (TypeError, ValueError) as error:
-        raise SchemaError(
-            f"{shown(when)} is no date ({one_line(error)}): write it as '2011-12-09' or pass a "
-            "date."
-        ) from error
-    period = pd.Period(moment.tz_localize(None), freq=PERIOD_FREQUENCY[scale.time_unit])
-    return int(period.ordinal)
+    return int(hour_of(when, name).asfreq(PERIOD_FREQUENCY[scale.time_unit]).ordinal)

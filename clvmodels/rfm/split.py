@@ -15,7 +15,7 @@ from clvmodels.ledger import Ledger, collect
 from clvmodels.rfm.periods import ordinal_of
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
-from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeUnit
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale, TimeUnit
 from clvmodels.transactions import KeepDrop, Refunds, replayable
 
 _TEST_COLUMNS = ("test_frequency", "test_monetary_value", "test_T")
@@ -98,6 +98,16 @@ def rfm_train_test_split(
     SchemaError
         As `rfm_summary`, or the holdout is empty.
     """
+    scale = TimeScale(time_unit, time_scaler)
+    start = ordinal_of(train_period_end, scale, "train_period_end")
+    end = None
+    if test_period_end is not None:
+        end = ordinal_of(test_period_end, scale, "test_period_end")
+        if end <= start:
+            raise SchemaError(
+                f"test_period_end={test_period_end!r} is not after "
+                f"train_period_end={train_period_end!r}: pass a later one."
+            )
     log = replayable(source)
     train = rfm_summary(
         log,
@@ -115,15 +125,6 @@ def rfm_train_test_split(
         margin=margin,
     )
     assert train.options is not None
-    start = ordinal_of(train_period_end, train.scale)
-    end = None
-    if test_period_end is not None:
-        end = ordinal_of(test_period_end, train.scale)
-        if end <= start:
-            raise SchemaError(
-                f"test_period_end={test_period_end!r} is not after "
-                f"train_period_end={train_period_end!r}: pass a later one."
-            )
     options = replace(train.options, after=start, end=end, segment_cols=())
     ledger = collect(log, options, id_map)
     if not ledger.audit.periods or ledger.last is None:

@@ -74,7 +74,8 @@ def rfm_summary(
     time_scaler : float
         Periods per unit of recency and T: 7 with days gives weeks in the papers' sense.
     observation_period_end : str, date or Period, optional
-        The last period observed; later rows are left out. By default the period of the
+        The last period observed; later rows are left out. Text is ISO 8601, as in logs, and
+        nothing else is guessed at; a Period stands for its end. By default the period of the
         last readable date in the log, whether or not that row is used.
     refunds : {"drop", "net", "error"}
         Negative amounts are left out, added within the customer's period, or refused.
@@ -135,7 +136,11 @@ def log_options(
     """Check the arguments of `rfm_summary`; the rest are those of `LogOptions`."""
     scale = TimeScale(time_unit, time_scaler)
     segments = _check_segments(columns.pop("segment_cols", ()))
-    end = None if observation_period_end is None else ordinal_of(observation_period_end, scale)
+    end = (
+        None
+        if observation_period_end is None
+        else ordinal_of(observation_period_end, scale, "observation_period_end")
+    )
     return LogOptions(scale=scale, end=end, segment_cols=segments, **columns)
 
 

@@ -274,7 +274,7 @@ class RfmTable:
             observation_end=(
                 None
                 if observation_end is None
-                else start_of(ordinal_of(observation_end, scale), scale)
+                else start_of(ordinal_of(observation_end, scale, "observation_end"), scale)
             ),
             **said_margin(margin),
             segment_cols=tuple(name for name in table.column_names if name not in known),
@@ -324,7 +324,7 @@ class RfmTable:
             )
         new_end = None
         if observation_period_end is not None:
-            new_end = ordinal_of(observation_period_end, self.scale)
+            new_end = ordinal_of(observation_period_end, self.scale, "observation_period_end")
             if new_end < end:
                 raise SchemaError(
                     f"observation_period_end={observation_period_end!r} is before the table's "

@@ -273,7 +273,9 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         margin=margin.value,
     )
     if options.observation_period_end is not None:
-        log = replace(log, end=ordinal_of(options.observation_period_end, own))
+        log = replace(
+            log, end=ordinal_of(options.observation_period_end, own, "observation_period_end")
+        )
     count = rows_of if kind == "Parquet" else (lambda _: None)
     files = tuple(stat_file(path, count(path)) for path in listing.files)
     return Source("log", listing.text, files, own, margin, log=log, folder=listing.folder)

@@ -191,9 +191,14 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
     """Time zone that the file's Arrow schema declares; the engine itself forgets it."""
     check_columns(table.columns, options)
     kind = table[options.datetime_col].type()
-    if not kind.is_timestamp() or kind.timezone is None:
+    if not (is_fine_instant(kind) or (kind.is_timestamp() and kind.timezone is not None)):
         return None
     return _zone(pq.read_schema(_matches(path)[0]).field(options.datetime_col).type)
+
+
+def is_fine_instant(kind: Any) -> bool:
+    """Whether an Ibis type is that of instants to the nanosecond, which Ibis 12 has no name for."""
+    return bool(kind.is_unknown()) and "TIMESTAMPTZ_NS" in str(kind)
 
 
 def _zone(kind: pa.DataType) -> str | None:
@@ -322,7 +327,7 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
 def _check_types(log: OpenLog) -> None:
     options = log.options
     kind = log.table[options.datetime_col].type()
-    if not (kind.is_timestamp() or kind.is_date() or kind.is_string()):
+    if not (kind.is_timestamp() or kind.is_date() or kind.is_string() or is_fine_instant(kind)):
         raise SchemaError(
             f"datetime_col={options.datetime_col!r} holds {kind}, not dates: convert it to a "
             "date or timestamp first (a number does not say since when it counts; "

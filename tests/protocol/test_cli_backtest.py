@@ -132,7 +132,9 @@ def test_quiet_says_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> No
         ("1999-01-01", (), "leaves no purchase in the holdout"),
         ("1997-09-30", ("--test-end", "1999-01-01"), "longer than the log"),
         ("1997-09-30", ("--horizon", "9X"), "--horizon 9X is no length of time"),
-        ("soon", (), "is no date"),
+        ("soon", (), "--train-end soon is not a date"),
+        ("03/12/1997", (), "--train-end 03/12/1997 is not a date"),
+        ("1997-09-30", ("--test-end", "2020Q1"), "--test-end 2020Q1 is not a date"),
         ("1997-09-30", ("--customer-id", "who"), "who"),
     ],
 )

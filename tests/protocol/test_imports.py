@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"progress"},
     {"schema"},
-    {"formulas", "audit", "cores", "frames", "memory", "outputs", "verdict", "_simulated"},
+    {"formulas", "audit", "cores", "dates", "frames", "memory", "outputs", "verdict", "_simulated"},
     {"transactions", "rejects", "simulate", "limits", "uses", "margin"},
     {"ledger"},
     {"rfm"},

@@ -617,7 +617,7 @@ def test_what_is_no_fitted_model() -> None:
         from_pymc_marketing(spend, bought)
     with pytest.raises(SchemaError, match="on_failure='ignore'"):
         from_pymc_marketing(spend, on_failure="ignore")
-    with pytest.raises(SchemaError, match="observation_end='someday' is no date"):
+    with pytest.raises(SchemaError, match="observation_end='someday' is not a date"):
         from_pymc_marketing(spend, observation_end="someday")
 
 

@@ -371,7 +371,11 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         {**LOG, "observation_period_end": "1990-01-01"},
         "No purchase is left",
     ),
-    "no date": ("log.parquet", {**LOG, "observation_period_end": "soon"}, "is no date"),
+    "no date": (
+        "log.parquet",
+        {**LOG, "observation_period_end": "soon"},
+        "observation_period_end='soon' is not a date",
+    ),
     "refunds": ("log.parquet", {**LOG, "refunds": "some"}, "refunds='some'"),
 }
 

@@ -259,8 +259,8 @@ def test_types_of_amounts(kind: str) -> None:
         ({"segment_cols": "shop"}, r"segment_cols='shop' must be a list"),
         ({"refunds": "dorp"}, r"refunds='dorp' is unknown: use one of 'drop', 'net', 'error'"),
         ({"observation_period_end": "1999-01-01"}, r"No purchase is left.*6 after the obser"),
-        ({"observation_period_end": "soon"}, r"'soon' is no date"),
-        ({"observation_period_end": 1999}, r"1999 is no date"),
+        ({"observation_period_end": "soon"}, r"observation_period_end='soon' is not a date"),
+        ({"observation_period_end": 1999}, r"observation_period_end=1999 is not a date"),
     ],
 )
 def test_errors_say_what_was_found_and_what_to_do(changes: dict[str, Any], match: str) -> None:
