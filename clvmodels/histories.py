@@ -33,6 +33,9 @@ IntArray = npt.NDArray[np.int64]
 # cents give the same number whatever the rounding of the division was.
 _SPEND_DIGITS: Final = 12
 
+# With fewer customers the priors hold p and q, even where all amounts agree.
+_FEW: Final = 10
+
 _READ: Final = (
     schema.CUSTOMER_ID,
     schema.FREQUENCY,
@@ -280,6 +283,28 @@ def spend_histories(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
     return SpendHistories(
         x[first], total[first], count, int((~repeat).sum()), int((repeat & ~used).sum())
     )
+
+
+def spend_to_fit(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
+    """Spend of a base, as `spend_histories` has it, from which the spend model can learn.
+
+    Raises
+    ------
+    SchemaError
+        monetary_value is missing.
+    DomainError
+        There is no spend, or no variation in it: without any p and q grow without bound, and
+        there is no posterior to find.
+    """
+    histories = spend_histories(data)
+    mean = histories.total / histories.x
+    if histories.customers >= _FEW and np.ptp(mean) <= 1e-9 * mean.max():
+        raise DomainError(
+            f"All {histories.customers:,} repeat customers spend {mean[0]:,.6g} per purchase, so "
+            "there is no variation for the spend model to learn from: multiply the expected "
+            "purchases by that amount."
+        )
+    return histories
 
 
 def significant(values: FloatArray, digits: int) -> FloatArray:

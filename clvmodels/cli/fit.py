@@ -51,9 +51,9 @@ def fit_base(
 ) -> CLVPosterior | PurchasePosterior:
     """Fit purchases and, where the table has amounts, spend."""
     if rfm.has_money:
-        from clvmodels.histories import spend_histories
+        from clvmodels.histories import spend_to_fit
 
-        spend_histories(rfm)  # refuses now what would be refused after the first fit
+        spend_to_fit(rfm)  # refuses now what would be refused after the first fit
     with terminal.step("Loading PyMC"):
         from clvmodels import models
 

@@ -86,7 +86,7 @@ def centre(posterior: FittedModel) -> FittedModel:
     """
     if isinstance(posterior, CLVPosterior):
         spend = GammaGammaPosterior.from_draws(**_point(posterior.spend))
-        return CLVPosterior(_purchases(posterior.purchases), spend)
+        return CLVPosterior(_purchases(posterior.purchases), spend, margin=posterior.margin)
     return _purchases(posterior)
 
 

@@ -64,6 +64,7 @@ class CLVModel(Parameters):
         """
         columns, settings = rfm_columns(rfm), Settings(**options)
         end = observation_end(rfm)
+        self.spend.described(columns)  # refuses now what would be refused after the first fit
         return CLVPosterior(
             self.purchases.fit_columns(columns, settings, observation_end=end),
             self.spend.fit_columns(columns, settings, observation_end=end),

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from clvmodels.errors import DomainError
-from clvmodels.histories import RfmColumns, SpendHistories, spend_histories
+from clvmodels.histories import RfmColumns, SpendHistories, spend_to_fit
 from clvmodels.inference import Result
 from clvmodels.models.base import Specification
 from clvmodels.models.priors import SPEND_DEFAULTS, Default, pymc_marketing_spend_priors
@@ -18,9 +15,6 @@ from clvmodels.posterior import GammaGammaPosterior, Metadata
 if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
-
-# With fewer customers the priors hold p and q, even where all amounts agree.
-_FEW: Final = 10
 
 
 @dataclass(frozen=True)
@@ -57,8 +51,7 @@ class GammaGammaModel(Specification):
         return "v_scale"
 
     def _prepare(self, columns: RfmColumns) -> tuple[SpendHistories, float]:
-        histories = spend_histories(columns)
-        _refuse_one_amount(histories)
+        histories = spend_to_fit(columns)
         return histories, self._given_scale(self.v_scale, histories.typical_amount)
 
     def _base(self, statistics: SpendHistories) -> Mapping[str, float]:
@@ -85,14 +78,3 @@ class GammaGammaModel(Specification):
 
     def _posterior(self, result: Result, metadata: Metadata) -> GammaGammaPosterior:
         return GammaGammaPosterior(result.tree, metadata)
-
-
-def _refuse_one_amount(histories: SpendHistories) -> None:
-    """Without any variation p and q grow without bound: there is no posterior to find."""
-    mean = histories.total / histories.x
-    if histories.customers >= _FEW and np.ptp(mean) <= 1e-9 * mean.max():
-        raise DomainError(
-            f"All {histories.customers:,} repeat customers spend {mean[0]:,.6g} per purchase, so "
-            "there is no variation for the spend model to learn from: multiply the expected "
-            "purchases by that amount."
-        )
