@@ -11,8 +11,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, SupportsFloat, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +42,22 @@ _DAYS_PER_UNIT: Final[dict[str, float]] = {
     "M": DAYS_PER_MONTH,
     "Y": DAYS_PER_YEAR,
 }
-_HORIZON = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([hHDWMY])\s*")
+_HORIZON = re.compile(
+    r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([hdwmy])|(hour|day|week|month|year)s?)\s*",
+    re.IGNORECASE,
+)
+_UNIT_NAMES: Final[dict[str, str]] = {
+    "h": "hours",
+    "D": "days",
+    "W": "weeks",
+    "M": "months",
+    "Y": "years",
+}
 
 # pathlib makes one slash of two; one letter is a drive of Windows
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 
-Horizon = str | float | int | None
+Horizon = str | float | int | timedelta | np.timedelta64 | None
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -96,13 +107,34 @@ class TimeScale:
             return self.time_unit
         return f"{self.time_scaler:g} x {self.time_unit}"
 
+    @property
+    def unit_name(self) -> str:
+        """One unit of recency and T in words, such as "days" or "units of 10 days"."""
+        name = _UNIT_NAMES[self.time_unit]
+        if self.time_scaler == 1.0:
+            return name
+        if self.time_unit == "D" and self.time_scaler == DAYS_PER_WEEK:
+            return "weeks"
+        return f"units of {self.time_scaler:g} {name}"
+
+    def horizon_words(self, horizon: Horizon) -> str:
+        """Name a horizon with its unit: "365 days"; a bare number counts in this unit."""
+        plain = plain_horizon(horizon)
+        length = self.horizon(plain)
+        if math.isinf(length):
+            return "whole remaining life"
+        if isinstance(plain, str):
+            return f"{float(plain[:-1]):g} {_UNIT_NAMES[plain[-1]]}"
+        return f"{length:g} {self.unit_name}"
+
     def horizon(self, horizon: Horizon) -> float:
         """Turn "365D", "52W", "12M", "2Y", a number in this unit or None into units.
 
         Parameters
         ----------
-        horizon : str, float or None
-            None is the whole remaining life.
+        horizon : str, float, timedelta or None
+            Text has a number and a unit, in upper or lower case or as a word; a timedelta is
+            one of Python, NumPy or pandas; None is the whole remaining life.
 
         Returns
         -------
@@ -112,25 +144,16 @@ class TimeScale:
         Raises
         ------
         TimeUnitError
-            The text is no length of time.
+            It is not a length of time, or several.
         DomainError
             The length is negative or not a number.
         """
-        if horizon is None:
+        plain = plain_horizon(horizon)
+        if plain is None:
             return math.inf
-        if isinstance(horizon, str):
-            match = _HORIZON.fullmatch(horizon)
-            if match is None:
-                raise TimeUnitError(
-                    f"horizon={horizon!r} is no length of time: write '365D', '52W', '12M', "
-                    "'2Y', a number in the table's own unit, or None for the whole life."
-                )
-            unit = "h" if match[2] == "H" else match[2]
-            return float(match[1]) * _DAYS_PER_UNIT[unit] / self.days
-        length = check_number("horizon", horizon)
-        if math.isnan(length) or length < 0:
-            raise DomainError(f"horizon={horizon!r} must be a number >= 0.")
-        return length
+        if isinstance(plain, str):
+            return float(plain[:-1]) * _DAYS_PER_UNIT[plain[-1]] / self.days
+        return plain
 
     def delta(self, discount_rate: float) -> float:
         """Continuous discount rate per unit, from an effective annual rate."""
@@ -142,13 +165,84 @@ class TimeScale:
         return DAYS_PER_MONTH / self.days
 
 
+def plain_horizon(horizon: Horizon) -> str | float | None:
+    """Write a horizon in one way: "12M", a number of the table's unit, or None.
+
+    Parameters
+    ----------
+    horizon : str, float, timedelta or None
+        As in :meth:`TimeScale.horizon`.
+
+    Returns
+    -------
+    str, float or None
+        Text is a number and one of h, D, W, M, Y; a timedelta becomes days.
+
+    Raises
+    ------
+    TimeUnitError
+        It is not a length of time, or several.
+    DomainError
+        The length is negative or not a number.
+    """
+    if horizon is None:
+        return None
+    if isinstance(horizon, str):
+        match = _HORIZON.fullmatch(horizon)
+        if match is None:
+            raise _no_length(horizon)
+        unit = (match[2] or match[3])[0].upper()
+        return f"{match[1]}{'h' if unit == 'H' else unit}"
+    if isinstance(horizon, timedelta | np.timedelta64):
+        days = _days_of(horizon)
+        if not days >= 0:
+            raise DomainError(f"horizon={shown(horizon)} must be a length of time >= 0.")
+        return f"{days:.12f}".rstrip("0").rstrip(".") + "D"
+    if isinstance(horizon, bool) or np.ndim(horizon) or not isinstance(horizon, SupportsFloat):
+        raise _no_length(horizon)
+    length = check_number("horizon", horizon)
+    if math.isnan(length) or length < 0:
+        raise DomainError(f"horizon={horizon!r} must be a number >= 0.")
+    return length
+
+
+def _no_length(horizon: object) -> TimeUnitError:
+    return TimeUnitError(
+        f"horizon={shown(horizon)} is not one length of time: write '365D', '52W', '12M', '2Y', a "
+        "timedelta, a number in the table's own unit, or None for the whole life."
+    )
+
+
+def _days_of(span: timedelta | np.timedelta64) -> float:
+    """Length in days; NaN of what is missing or has no unit."""
+    if isinstance(span, timedelta):
+        return span.total_seconds() / 86_400.0
+    unit, count = np.datetime_data(span.dtype)
+    if np.isnat(span) or unit == "generic":
+        return math.nan
+    if unit in ("M", "Y"):  # NumPy's have no fixed length; ours have
+        return float(span.astype(np.int64)) * count * _DAYS_PER_UNIT[unit]
+    return float(span / np.timedelta64(1, "D"))
+
+
 def annual_rate_to_delta(discount_rate: float) -> float:
     """Continuous rate per day of an effective annual rate d: ln(1 + d) / 365.25.
 
     Raises
     ------
     DomainError
-        The rate is negative or not finite.
+        The rate is negative, not finite, or 1 and above.
+    """
+    return math.log1p(check_rate(discount_rate)) / DAYS_PER_YEAR
+
+
+def check_rate(discount_rate: float) -> float:
+    """Return a discount rate as a float, a share in [0, 1).
+
+    Raises
+    ------
+    DomainError
+        The rate is negative, not finite, or 1 and above: that was meant in percent.
     """
     rate = check_number("discount_rate", discount_rate)
     if not (math.isfinite(rate) and rate >= 0):
@@ -156,7 +250,14 @@ def annual_rate_to_delta(discount_rate: float) -> float:
             f"discount_rate={discount_rate!r} must be an effective annual rate >= 0, "
             "such as 0.10 for ten percent a year."
         )
-    return math.log1p(rate) / DAYS_PER_YEAR
+    if rate >= 1:
+        percent = rate / 100 if rate < 100 else 0.10
+        meant = f"{percent:.2f}" if percent == round(percent, 2) else f"{percent:.4g}"
+        raise DomainError(
+            f"discount_rate={discount_rate!r} is {rate:,.0%} a year: did you mean {meant}? "
+            "It is an effective annual rate below 1, and 0.10 is ten percent."
+        )
+    return rate
 
 
 def check_margin(margin: float) -> float:

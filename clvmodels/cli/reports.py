@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 INTERVAL: Final = 0.9
 _PERIODS: Final = {"h": "hour", "D": "day", "W": "calendar week", "M": "calendar month"}
-_LENGTHS: Final = {"H": "hours", "D": "days", "W": "weeks", "M": "months", "Y": "years"}
 _MODELS: Final = {
     "bgnbd": "How often customers buy, and when they leave: BG/NBD, time in {unit}",
     "mbgnbd": "How often customers buy, and when they leave: MBG/NBD, time in {unit}",
@@ -203,10 +202,7 @@ def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior) -> str:
     """Name a horizon; a bare number counts in the table's unit."""
     if horizon is None or horizon == math.inf:
         return "the whole remaining life"
-    if not isinstance(horizon, str):
-        return f"the next {horizon:g} {unit_name(rfm.scale)}"
-    text = horizon.strip()
-    return f"the next {text[:-1].strip()} {_LENGTHS[text[-1].upper()]}"
+    return f"the next {rfm.scale.horizon_words(horizon)}"
 
 
 def _parts(posterior: CLVPosterior | PurchasePosterior) -> list[Any]:

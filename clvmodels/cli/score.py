@@ -18,7 +18,7 @@ from rich.progress import (
 
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
-from clvmodels.schema import Horizon
+from clvmodels.schema import Horizon, plain_horizon
 
 if TYPE_CHECKING:
     from clvmodels.scoring import ScoreReport
@@ -62,9 +62,9 @@ def read_horizon(text: str) -> Horizon:
     if text.strip().lower() == "none":
         return None
     try:
-        return float(text)
+        return plain_horizon(float(text))
     except ValueError:
-        return text
+        return plain_horizon(text)
 
 
 def _engine(name: str) -> Any:

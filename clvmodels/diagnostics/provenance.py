@@ -171,7 +171,7 @@ def _facts_table(study: Study, provenance: Mapping[str, Any]) -> Table:
         ("date", provenance["date"] or "not given"),
         ("observation end", provenance["observation_end"] or "unknown"),
         ("customers", f"{provenance['customers']:,}"),
-        ("horizon", "whole life" if settings["horizon"] is None else str(settings["horizon"])),
+        ("horizon", study.scale.horizon_words(settings["horizon"])),
         ("discount rate a year", f"{settings['discount_rate']:.4g}, {settings['discounting']}"),
         ("margin", f"{settings['margin']:g}"),
         ("interval", f"{settings['interval']:g}"),

@@ -30,6 +30,7 @@ from clvmodels.schema import (
     TimeScale,
     check_choice,
     check_interval,
+    plain_horizon,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class Question:
     draws: int = 500
     currency: str = ""
     random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "horizon", plain_horizon(self.horizon))
 
     def terms(self) -> dict[str, Any]:
         """Keyword arguments of `CLVPosterior.predict`."""

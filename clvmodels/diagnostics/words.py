@@ -9,9 +9,6 @@ import numpy as np
 
 from clvmodels.schema import FloatArray, Horizon, TimeScale
 
-_UNITS = {"h": "hours", "D": "days", "W": "weeks", "M": "months"}
-_HORIZON_UNITS = {"h": "hours", "D": "days", "W": "weeks", "M": "months", "Y": "years"}
-
 
 def number(value: float | None, digits: int = 3) -> str:
     """Write a number with a few significant digits; whole ones from 1,000 on in full."""
@@ -57,12 +54,7 @@ def listed(items: Sequence[str], *, most: int = 6) -> str:
 
 def unit_of(scale: TimeScale) -> str:
     """Name the unit of time, such as "days" or "units of 10 days"."""
-    name = _UNITS[scale.time_unit]
-    if scale.time_scaler == 1.0:
-        return name
-    if scale.time_unit == "D" and scale.time_scaler == 7.0:
-        return "weeks"
-    return f"units of {scale.time_scaler:g} {name}"
+    return scale.unit_name
 
 
 def horizon_of(horizon: Horizon, scale: TimeScale) -> str:
@@ -70,11 +62,7 @@ def horizon_of(horizon: Horizon, scale: TimeScale) -> str:
     length = scale.horizon(horizon)
     if math.isinf(length):
         return "their whole remaining life"
-    if isinstance(horizon, str):
-        text = horizon.strip()
-        unit = "h" if text[-1] == "H" else text[-1]
-        return f"the next {number(float(text[:-1]), 6)} {_HORIZON_UNITS[unit]}"
-    return f"the next {number(length, 6)} {unit_of(scale)}"
+    return f"the next {scale.horizon_words(horizon)}"
 
 
 def short(values: FloatArray, digits: int = 6) -> list[float | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clvmodels.posterior import CLVPosterior, load_posterior
-from clvmodels.schema import Horizon
+from clvmodels.schema import Horizon, plain_horizon
 
 
 def _load_pyfunc(path: str) -> _Pyfunc:
@@ -35,7 +35,8 @@ class _Pyfunc:
 
 def text_of(horizon: Horizon) -> str | None:
     """Write a horizon as text, numbers with all their digits."""
-    return horizon if horizon is None or isinstance(horizon, str) else repr(float(horizon))
+    plain = plain_horizon(horizon)
+    return plain if plain is None or isinstance(plain, str) else repr(plain)
 
 
 def _horizon_of(text: str | None) -> Horizon:

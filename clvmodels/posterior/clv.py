@@ -284,7 +284,13 @@ class CLVPosterior:
             horizon, discount_rate, discounting, interval, draws, used.value
         )
         self.check_spend(paired, np.zeros(1))
-        return value_of_new_customer(paired, future, used.source, certain=self.certain)
+        return value_of_new_customer(
+            paired,
+            future,
+            used.source,
+            horizon=self.scale.horizon_words(horizon),
+            certain=self.certain,
+        )
 
     def prepared(
         self,

@@ -23,6 +23,8 @@ class NewCustomerValue:
         Of the expected value; sd and interval are NaN where there is no uncertainty.
     interval : float
         Probability of the equal-tailed interval.
+    horizon : str
+        How far it looks, with its unit: "365 days".
     margin : float
         Share of revenue that the value is made of.
     margin_from : {"argument", "posterior", "not said"}
@@ -36,13 +38,14 @@ class NewCustomerValue:
     lower: float
     upper: float
     interval: float
+    horizon: str
     margin: float
     margin_from: MarginSource
     draws: FloatArray = field(repr=False, compare=False)
 
 
 def value_of_new_customer(
-    paired: Draws, future: Future, source: MarginSource, *, certain: bool
+    paired: Draws, future: Future, source: MarginSource, *, horizon: str, certain: bool
 ) -> NewCustomerValue:
     """Value of a customer not yet acquired, from checked draws.
 
@@ -54,6 +57,8 @@ def value_of_new_customer(
         Horizon, discounting, margin and interval.
     source : {"argument", "posterior", "not said"}
         Who said the margin.
+    horizon : str
+        In words, with its unit.
     certain : bool
         Whether one of the posteriors is a single point.
     """
@@ -65,6 +70,10 @@ def value_of_new_customer(
     mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
     value = np.atleast_1d(margin * (1.0 + repeats) * spend)
     if certain or paired.count == 1:
-        return NewCustomerValue(mean, math.nan, math.nan, math.nan, interval, margin, source, value)
+        return NewCustomerValue(
+            mean, math.nan, math.nan, math.nan, interval, horizon, margin, source, value
+        )
     lower, upper = np.quantile(value, tail_probabilities(interval))
-    return NewCustomerValue(mean, sd, float(lower), float(upper), interval, margin, source, value)
+    return NewCustomerValue(
+        mean, sd, float(lower), float(upper), interval, horizon, margin, source, value
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,7 @@ class PurchasePosterior(Posterior):
 
         Parameters
         ----------
-        t : horizon or array_like of numbers
+        t : horizon or list of them
             Time since the first purchase.
 
         Returns
@@ -134,16 +134,14 @@ class PurchasePosterior(Posterior):
         DataArray, dims (chain, draw) or (chain, draw, t)
             In every draw, of one or of several lengths of time.
         """
-        scalar = t is None or isinstance(t, str) or np.ndim(t) == 0
-        lengths = (
-            np.array([self.scale.horizon(t)])  # type: ignore[arg-type]
-            if scalar
-            else np.asarray(t, dtype=np.float64)
-        )
-        if lengths.ndim != 1:
+        given: Any = t
+        scalar = given is None or isinstance(given, str) or np.ndim(given) == 0
+        asked = [given] if scalar else given
+        if np.ndim(asked) != 1:
             raise DomainError(
-                f"t must be one length of time or a 1-D array, found {lengths.ndim}-D."
+                f"t must be one length of time or a 1-D array, found {np.ndim(asked)}-D."
             )
+        lengths = np.array([self.scale.horizon(one) for one in asked])
         values = self.formulas.expected_purchases_new(lengths, **self._columns_of_draws())
         group = self.tree["posterior"]
         result = xr.DataArray(

@@ -31,6 +31,8 @@ class TotalValue:
         Of the total's expectation, over draws; NaN where there is no uncertainty.
     interval : float
         Probability of the equal-tailed interval.
+    horizon : str
+        How far it looks, with its unit: "365 days".
     margin : float
         Share of revenue that it is made of.
     draws : ndarray, shape (S,)
@@ -43,6 +45,7 @@ class TotalValue:
     lower: float
     upper: float
     interval: float
+    horizon: str
     margin: float
     draws: FloatArray = field(repr=False, compare=False)
 
@@ -95,6 +98,7 @@ def total_value(
         lower=nan if certain else float(lower),
         upper=nan if certain else float(upper),
         interval=interval,
+        horizon=posterior.scale.horizon_words(horizon),
         margin=future.margin,
         draws=by_draw,
     )

@@ -164,7 +164,7 @@ def score(
         margin=margin,
     )
     options = {
-        "horizon": horizon,
+        "horizon": schema.plain_horizon(horizon),
         "discount_rate": discount_rate,
         "discounting": discounting,
         "interval": interval,

@@ -20,7 +20,7 @@ from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
+from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of, plain_horizon
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.blocks import Progress
 from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
@@ -131,7 +131,7 @@ def score_files(
         margin=margin,
     )
     scoring = {
-        "horizon": horizon,
+        "horizon": plain_horizon(horizon),
         "discount_rate": discount_rate,
         "discounting": discounting,
         "interval": interval,

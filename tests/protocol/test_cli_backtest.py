@@ -131,7 +131,7 @@ def test_quiet_says_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> No
         ("1997-01-01", (), "leaves no repeat purchase"),
         ("1999-01-01", (), "leaves no purchase in the holdout"),
         ("1997-09-30", ("--test-end", "1999-01-01"), "longer than the log"),
-        ("1997-09-30", ("--horizon", "9X"), "--horizon 9X is no length of time"),
+        ("1997-09-30", ("--horizon", "9X"), "--horizon 9X is not one length of time"),
         ("soon", (), "--train-end soon is not a date"),
         ("03/12/1997", (), "--train-end 03/12/1997 is not a date"),
         ("1997-09-30", ("--test-end", "2020Q1"), "--test-end 2020Q1 is not a date"),

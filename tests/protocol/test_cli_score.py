@@ -303,3 +303,17 @@ def test_an_engine_that_is_not_there_is_one_line(
     assert err.startswith("Error: ")
     assert "spark" in err.lower()
     assert err.count("\n") == 1
+
+
+def test_rates_in_percent_and_horizons_of_every_kind(files: Path, capsys: Any) -> None:
+    """A rate of 10 is refused; lower case, words and bare numbers are said with their unit."""
+    line = arguments(files, "rfm.parquet", "units.parquet")
+    assert main([*line, "--discount-rate", "10"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "--discount-rate 10.0 is 1,000% a year: did you mean 0.10?" in error
+    for given, said in (("12m", "12 months"), ("2 weeks", "2 weeks"), ("12", "12 days")):
+        assert main([*line, "--horizon", given]) == 0
+        assert f"over the next {said}," in " ".join(capsys.readouterr().out.split())
+    assert main([*line, "--horizon", "12 moons"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "--horizon 12 moons is not one length of time" in error

@@ -99,7 +99,7 @@ def logged(mlflow: Any) -> tuple[str, Any]:
         info = clv.mlflow.log_model(
             POSTERIOR,
             name="value",
-            predict_options={"horizon": "52W", "draws": 20, "discount_rate": 1},
+            predict_options={"horizon": "52W", "draws": 20, "discount_rate": 0.25},
             input_example=clv.RfmTable.from_frame(
                 RFM.assign(channel="web", T=RFM["T"].astype(int)), time_scaler=7
             ),
@@ -141,7 +141,7 @@ def test_pyfunc_predicts_what_the_posterior_does(
     pd.testing.assert_frame_equal(model.predict(RFM, params=params), expected, check_exact=True)
     model = mlflow.pyfunc.load_model(logged[1].model_uri)
     expected = POSTERIOR.predict(
-        RFM, **{"horizon": "52W", "draws": 20, "discount_rate": 1.0, **options}
+        RFM, **{"horizon": "52W", "draws": 20, "discount_rate": 0.25, **options}
     )
     pd.testing.assert_frame_equal(model.predict(RFM, params=params), expected, check_exact=True)
 
@@ -324,7 +324,7 @@ def test_failed_fits_are_refused(mlflow: Any, tmp_path: Path) -> None:
     ("options", "error", "match"),
     [
         ({"predict_options": {"horizn": 3}}, SchemaError, "'horizn' is unknown.*'horizon'"),
-        ({"predict_options": {"horizon": "soon"}}, TimeUnitError, "no length of time"),
+        ({"predict_options": {"horizon": "soon"}}, TimeUnitError, "not one length of time"),
         ({"predict_options": {"interval": 90}}, DomainError, "interval=90"),
         ({"predict_options": {"draws": 1.5}}, DomainError, "draws=1.5"),
         ({"predict_options": {"predictive": "no"}}, SchemaError, "predictive='no'"),

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from clvmodels.errors import DomainError
 from clvmodels.formulas.simple._checks import check_number, check_share
-from clvmodels.schema import check_choice, check_margin
+from clvmodels.schema import check_choice, check_margin, check_rate
 
 FirstPayment = Literal["immediate", "next"]
 
@@ -185,7 +185,7 @@ def discounted_lifetime_value(
     check_choice("first_payment", first_payment, get_args(FirstPayment))
     m = check_number("margin_per_period", margin_per_period, signed=True)
     stay = check_share("retention", retention)
-    rate = check_number("discount_rate", discount_rate)
+    rate = check_rate(discount_rate)
     count = check_number("payments", payments, endless=True)
     if math.isfinite(count) and count != math.floor(count):
         raise DomainError(f"payments={payments!r} must be a whole number, or infinite.")
