@@ -27,6 +27,7 @@ class Reason(IntEnum):
     DUPLICATE = 7
     REFUND = 8
     ALREADY_OBSERVED = 9
+    IMPLAUSIBLE_DATE = 10
 
     @property
     def text(self) -> str:
@@ -45,6 +46,7 @@ _TEXT = {
     Reason.DUPLICATE: "duplicate",
     Reason.REFUND: "refund",
     Reason.ALREADY_OBSERVED: "already observed",
+    Reason.IMPLAUSIBLE_DATE: "implausible date",
 }
 
 

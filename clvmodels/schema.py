@@ -42,6 +42,8 @@ _DAYS_PER_UNIT: Final[dict[str, float]] = {
     "M": DAYS_PER_MONTH,
     "Y": DAYS_PER_YEAR,
 }
+# Calendar periods as pandas has them; weeks run from Monday to Sunday
+PERIOD_FREQUENCY: Final[dict[str, str]] = {"h": "h", "D": "D", "W": "W-SUN", "M": "M"}
 _HORIZON = re.compile(
     r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([hdwmy])|(hour|day|week|month|year)s?)\s*",
     re.IGNORECASE,

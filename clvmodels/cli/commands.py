@@ -30,6 +30,14 @@ TimeScaler = Annotated[
     float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
 ]
 
+ImplausibleDates = Annotated[
+    Literal["error", "drop", "keep"],
+    typer.Option(help="Dates that cannot be right: refuse them, leave them out, or use them."),
+]
+MissingIds = Annotated[
+    list[str] | None,
+    typer.Option("--missing-id", help="An id that means no customer; may be repeated."),
+]
 MaxRejects = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +121,8 @@ def summarize(
     refunds: Refunds = "drop",
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_id: MissingIds = None,
     margin: Margin = None,
     max_rejects: MaxRejects = None,
     memory_limit: MemoryLimit = None,
@@ -136,6 +146,8 @@ def summarize(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_id or [],
         margin=margin,
         max_rejects=max_rejects,
         memory_limit=memory_limit,
@@ -249,6 +261,8 @@ def score(
     duplicates: Annotated[
         Literal["keep", "drop"], typer.Option(help="Of a log: rows that agree in every column.")
     ] = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_id: MissingIds = None,
     time_unit: Annotated[
         Literal["h", "D", "W", "M"] | None,
         typer.Option(help="Of a log, or a file that does not say; by default the posterior's."),
@@ -311,6 +325,8 @@ def score(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_id or [],
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,
@@ -398,6 +414,8 @@ def backtest(
     refunds: Refunds = "drop",
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_id: MissingIds = None,
     margin: Annotated[
         float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
     ] = 1.0,
@@ -437,6 +455,8 @@ def backtest(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_id or [],
         margin=margin,
         discount_rate=discount_rate,
         discounting=discounting,

@@ -16,6 +16,8 @@ _OPTIONS: Final = {
     "refunds": "--refunds",
     "zero_amounts": "--zero-amounts",
     "duplicates": "--duplicates",
+    "implausible_dates": "--implausible-dates",
+    "missing_ids": "--missing-id",
     "margin": "--margin",
     "method": "--method",
     "draws": "--draws",

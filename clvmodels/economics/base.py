@@ -23,7 +23,7 @@ from clvmodels.schema import (
     TimeUnit,
     check_number,
 )
-from clvmodels.transactions import KeepDrop, Refunds, replayable
+from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds, replayable
 
 GAP_QUANTILE: Final = 0.95
 SilenceSource = Literal["given", "gaps", "mean gaps"]
@@ -46,6 +46,8 @@ class LogColumns(TypedDict, total=False):
     refunds: Refunds
     zero_amounts: KeepDrop
     duplicates: KeepDrop
+    implausible_dates: ImplausibleDates
+    missing_ids: Sequence[str | int]
     segment_cols: Sequence[str]
     margin: float
 

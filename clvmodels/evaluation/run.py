@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import pandas as pd
@@ -31,7 +32,7 @@ from clvmodels.schema import (
     check_interval,
     check_whole,
 )
-from clvmodels.transactions import KeepDrop, Refunds
+from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds
 
 if TYPE_CHECKING:
     from clvmodels.models import CLVModel
@@ -55,6 +56,8 @@ def backtest(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     id_map: Any = None,
     margin: float = 1.0,
     discount_rate: float = 0.10,
@@ -95,6 +98,8 @@ def backtest(
         Also cut the log at so many dates, equally spaced in its second half. Without a
         horizon their holdouts follow each other without overlap.
     time_unit, time_scaler, refunds, zero_amounts, duplicates, id_map, margin
+        As in `rfm_summary`.
+    implausible_dates, missing_ids
         As in `rfm_summary`.
     discount_rate, discounting
         As in :meth:`CLVPosterior.predict`; what really was spent is discounted alike.
@@ -147,6 +152,8 @@ def backtest(
         "refunds": refunds,
         "zero_amounts": zero_amounts,
         "duplicates": duplicates,
+        "implausible_dates": implausible_dates,
+        "missing_ids": list(missing_ids),
         "id_map": id_map,
         "margin": margin,
     }

@@ -194,6 +194,8 @@ def _later(reading: Reading, start: int) -> Reading:
         "refunds": "drop",
         "zero_amounts": "keep",
         "duplicates": "keep",
+        "implausible_dates": "keep",
+        "missing_ids": (),
     }
     calendar = replace(
         reading.calendar,

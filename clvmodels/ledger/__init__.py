@@ -1,5 +1,6 @@
 """A log reduced to its customers and to an audit; see `expressions`."""
 
+from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_expr,
     audit_of,
@@ -13,6 +14,7 @@ from clvmodels.ledger.expressions import (
     used_expr,
 )
 from clvmodels.ledger.id_map import read_id_map
+from clvmodels.ledger.plausible import without_implausible
 from clvmodels.ledger.rows import SEGMENT
 from clvmodels.ledger.run import (
     WHOLE_ID,
@@ -36,6 +38,7 @@ __all__ = [
     "collect",
     "customers_of",
     "empty_result",
+    "fetch",
     "gap_quantile_of_log",
     "ledger_expr",
     "left_out_expr",
@@ -50,4 +53,5 @@ __all__ = [
     "tidy",
     "to_rfm",
     "used_expr",
+    "without_implausible",
 ]

@@ -12,6 +12,7 @@ from clvmodels.audit import Reason
 from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import _customer_periods
 from clvmodels.ledger.id_map import read_id_map
+from clvmodels.ledger.plausible import plausible_purchases
 from clvmodels.ledger.run import _attach_map, reading, tidy
 from clvmodels.transactions import LogOptions, engine, open_log
 
@@ -48,6 +49,7 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
         id_table = _attach_map(persons, log.table, backend)
         periods = _customer_periods(log.table, log.options, id_table)
         found = tidy(fetch(log.table.get_backend(), periods.select(*names)))
+        found = plausible_purchases(found, log.options)
     last = pc.max(found["period"]).as_py()
     used = found.filter(pc.equal(found["reason"], int(Reason.USED))).drop_columns(["reason"])
     ordered = used.sort_by([("customer", "ascending"), ("period", "ascending")])

@@ -5,6 +5,8 @@ Everything here is portable; what DuckDB wants differently is in `clvmodels.ledg
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
@@ -74,7 +76,7 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
             copies += "_"
         table = table.group_by(list(table.columns)).agg(**{copies: table.count()})
         columns["copies"] = table[copies].cast("int64")
-    columns |= customer_key(table[options.customer_id_col])
+    columns |= customer_key(table[options.customer_id_col], options.missing_ids)
     raw = table[options.datetime_col]
     stamp = _to_stamp(raw, options)
     columns["no_date"] = raw.isnull()
@@ -119,6 +121,11 @@ def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
         (rows["no_date"], Reason.NO_DATE),
         (rows["period"].isnull(), Reason.UNREADABLE_DATE),
     ]
+    low, high = options.plausible
+    if low is not None:
+        cases.append((rows["period"] < low, Reason.IMPLAUSIBLE_DATE))
+    if high is not None:
+        cases.append((rows["period"] > high, Reason.IMPLAUSIBLE_DATE))
     if options.has_money:
         cases.append((~rows["finite"], Reason.NON_FINITE_AMOUNT))
     if options.end is not None:
@@ -132,8 +139,10 @@ def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
     return [(condition, int(reason)) for condition, reason in cases]
 
 
-def customer_key(column: Any) -> dict[str, Any]:
+def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, Any]:
     """Read the id column: customer (int64 or text), no_customer, and for floats fractional.
+
+    Ids that are ``missing``, spaces around them aside, are no customers.
 
     Whole floats (integers that became floats beside missing values) are read as
     integers; other floats are no ids.
@@ -142,7 +151,7 @@ def customer_key(column: Any) -> dict[str, Any]:
 
     kind = column.type()
     if kind.is_floating():
-        absent = column.isnull() | column.isnan()
+        absent = _or_one_of(column.isnull() | column.isnan(), column, _numbers(missing))
         exact = column.abs() <= 2.0**53
         number = ibis.ifelse(exact, column, 0.0)  # floor overflows on what is larger
         whole = exact & (number == number.floor())
@@ -150,9 +159,21 @@ def customer_key(column: Any) -> dict[str, Any]:
         return {"customer": key, "no_customer": absent, "fractional": ~absent & ~whole}
     if kind.is_string() or kind.is_uuid():
         key = column.cast("string")
-        return {"customer": key, "no_customer": key.isnull() | (key == "")}
+        absent = key.isnull() | (key == "")
+        texts = [str(one).strip() for one in missing]
+        return {"customer": key, "no_customer": _or_one_of(absent, key.strip(), texts)}
     key = column if str(kind.copy(nullable=True)) == "uint64" else column.cast("int64")
-    return {"customer": key, "no_customer": column.isnull()}
+    return {"customer": key, "no_customer": _or_one_of(column.isnull(), key, _numbers(missing))}
+
+
+def _numbers(ids: Sequence[str | int]) -> list[int]:
+    """Those of the ids that a column of numbers can hold."""
+    texts = [str(one) for one in ids]
+    return [int(text) for text in texts if re.fullmatch(r"-?\d{1,18}", text)]
+
+
+def _or_one_of(absent: Any, column: Any, values: Sequence[Any]) -> Any:
+    return absent | column.isin(values) if values else absent
 
 
 def _to_stamp(column: Any, options: LogOptions) -> Any:

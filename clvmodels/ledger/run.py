@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from clvmodels.audit import Audit, Reason, make_audit
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.ledger.doubtful import doubtful_ids
 from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_of,
@@ -28,9 +30,10 @@ from clvmodels.ledger.expressions import (
     rfm_of,
 )
 from clvmodels.ledger.id_map import read_id_map
+from clvmodels.ledger.plausible import without_implausible
 from clvmodels.ledger.rows import FRACTIONAL_ID
 from clvmodels.schema import CUSTOMER_ID
-from clvmodels.transactions import LogOptions, attach, engine, open_log
+from clvmodels.transactions import LogOptions, OpenLog, attach, engine, open_log, replayable
 
 # Text ids that are integers, as an untyped file writes them.
 WHOLE_ID: Final = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
@@ -65,15 +68,27 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
         ``refunds="error"``.
     """
     persons = read_id_map(id_map)
+    if options.implausible_dates == "drop":
+        source = replayable(source)  # what is to be dropped is known after one reading
     with reading(), engine() as backend:
         log = open_log(source, options, backend)
-        expr = ledger_expr(log.table, log.options, _attach_map(persons, log.table, backend))
-        ledger = fetch(log.table.get_backend(), expr)
-        if log.text_ids:
-            ledger = _ids_from_text(ledger)
-        result = _split(ledger, log.options, backend, log.float_ids)
+        id_table = _attach_map(persons, log.table, backend)
+        result = _read(log, log.options, id_table, backend)
     refuse_refunds(result.audit, options)
     return result
+
+
+def _read(log: OpenLog, options: LogOptions, id_table: Any, backend: Any) -> Ledger:
+    """Read the log; once more where dates are to be left out that cannot be right."""
+    ledger = fetch(log.table.get_backend(), ledger_expr(log.table, options, id_table))
+    if log.text_ids:
+        ledger = _ids_from_text(ledger)
+    table = attach(backend, ledger, "ledger")
+    narrower = without_implausible(table, options, backend)
+    if narrower is not None:
+        return _read(log, narrower, id_table, backend)
+    audit, last = read_audit(table, options, backend, log.float_ids)
+    return Ledger(tidy(backend.to_pyarrow(customers_of(table, options))), audit, last)
 
 
 def refuse_refunds(audit: Audit, options: LogOptions) -> None:
@@ -196,13 +211,6 @@ def _attach_map(persons: pa.Table | None, log: Any, backend: Any) -> Any:
     return ibis.memtable(persons)
 
 
-def _split(ledger: pa.Table, options: LogOptions, backend: Any, float_ids: bool) -> Ledger:
-    """Ledger -> customers and audit."""
-    table = attach(backend, ledger, "ledger")
-    audit, last = read_audit(table, options, backend, float_ids)
-    return Ledger(tidy(backend.to_pyarrow(customers_of(table, options))), audit, last)
-
-
 def read_audit(
     ledger: Any,
     options: LogOptions,
@@ -238,8 +246,12 @@ def read_audit(
         if float_ids
         else ()
     )
-    dated = [line["last"] for line in lines if line["last"] is not None]
-    return _audit(lines, options, notes), max(dated, default=None)
+    doubtful = doubtful_ids(ledger, options, backend)
+    for text in doubtful:
+        warnings.warn(text, UserWarning, stacklevel=6)
+    known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
+    dated = [line["last"] for line in known if line["last"] is not None]
+    return _audit(lines, options, (*notes, *doubtful)), max(dated, default=None)
 
 
 def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, ...]) -> Audit:

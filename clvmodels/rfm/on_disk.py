@@ -20,6 +20,7 @@ from clvmodels.ledger import (
     WHOLE_ID,
     customers_of,
     empty_result,
+    fetch,
     ledger_expr,
     left_out_expr,
     read_audit,
@@ -27,6 +28,7 @@ from clvmodels.ledger import (
     refuse_refunds,
     rfm_of,
     used_expr,
+    without_implausible,
 )
 from clvmodels.margin import said_margin
 from clvmodels.memory import bytes_of, check_memory_limit
@@ -36,7 +38,17 @@ from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
 from clvmodels.schema import CUSTOMER_ID, TimeUnit, path_of
-from clvmodels.transactions import KeepDrop, LogOptions, OpenLog, Refunds, engine, open_log
+from clvmodels.transactions import (
+    ImplausibleDates,
+    KeepDrop,
+    LogOptions,
+    OpenLog,
+    Refunds,
+    attach,
+    engine,
+    open_log,
+    replayable,
+)
 
 _LEDGER: Final = "ledger"
 # What a row may take in the group-by of customer-periods, measured, with room for the rest.
@@ -93,6 +105,8 @@ def rfm_summary_to_parquet(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     segment_cols: Sequence[str] = (),
     margin: float | None = None,
     max_rejects: float | str | None = None,
@@ -114,6 +128,8 @@ def rfm_summary_to_parquet(
     customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
         As in :func:`clvmodels.rfm_summary`.
     observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
+        As in :func:`clvmodels.rfm_summary`.
+    implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
     max_rejects : float or str, optional
         The most rows whose date or amount cannot be read: a share below 1 (0.01 or "1%")
@@ -149,6 +165,8 @@ def rfm_summary_to_parquet(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_ids,
         segment_cols=segment_cols,
         margin=margin,
     )
@@ -197,9 +215,15 @@ def summarize_to_parquet(
         backend.con.execute("SET preserve_insertion_order = false")
         for name, value in (resources or Resources()).settings().items():
             backend.con.execute(f"SET {name} = {quoted(value)}")
+        if options.implausible_dates == "drop":
+            source = replayable(source)
         log = open_log(source, options, backend)
         rows_read = _make_ledger(backend, log, resources or Resources())
         ledger = backend.table(_LEDGER)
+        while (narrower := without_implausible(ledger, log.options, backend)) is not None:
+            log = replace(log, options=narrower)
+            rows_read = _make_ledger(backend, log, resources or Resources())
+            ledger = backend.table(_LEDGER)
         audit, last = read_audit(ledger, log.options, backend, log.float_ids, rows_read)
         refuse_refunds(audit, options)
         end = last if options.end is None else options.end
@@ -216,6 +240,10 @@ def quoted(text: object) -> str:
 
 def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None:
     """Fill the table of the ledger; return the rows of the log where it does not count them."""
+    home = log.table.get_backend()
+    if home is not backend:  # the log lies in a database of its own: only its customers come
+        attach(backend, fetch(home, ledger_expr(log.table, log.options)), _LEDGER)
+        return None
     if not log.patterns or log.options.netting or log.options.duplicates == "drop":
         _store(backend, [ledger_expr(log.table, log.options)])
         return None
@@ -233,7 +261,9 @@ def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None
 
 def _store(backend: Any, pieces: Sequence[Any]) -> None:
     for i, piece in enumerate(pieces):
-        how = f"INSERT INTO {_LEDGER} BY NAME" if i else f"CREATE TEMP TABLE {_LEDGER} AS"
+        how = (
+            f"INSERT INTO {_LEDGER} BY NAME" if i else f"CREATE OR REPLACE TEMP TABLE {_LEDGER} AS"
+        )
         backend.con.execute(f"{how} {backend.compile(piece)}")
 
 
@@ -250,7 +280,7 @@ def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, targ
         **said_margin(log.options.margin),
         audit=audit,
         segment_cols=log.options.segment_cols,
-        options=replace(log.options, end=None, time_zone=None),
+        options=replace(log.options, end=None, plausible=(None, None), time_zone=None),
     ).header()
     backend.con.execute(
         f"COPY ({backend.compile(rfm)}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, "

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from clvmodels.dates import hour_of
-from clvmodels.schema import TimeScale, TimeUnit
-
-# Weeks from Monday to Sunday
-PERIOD_FREQUENCY: Final[dict[TimeUnit, str]] = {"h": "h", "D": "D", "W": "W-SUN", "M": "M"}
+from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
 
 
 def period_of(ordinal: int, scale: TimeScale) -> pd.Period:

@@ -16,7 +16,7 @@ from clvmodels.rfm.periods import ordinal_of
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale, TimeUnit
-from clvmodels.transactions import KeepDrop, Refunds, replayable
+from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds, replayable
 
 _TEST_COLUMNS = ("test_frequency", "test_monetary_value", "test_T")
 
@@ -69,6 +69,8 @@ def rfm_train_test_split(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
     margin: float | None = None,
@@ -86,6 +88,8 @@ def rfm_train_test_split(
     test_period_end : str, date or Period, optional
         Last holdout period; by default that of the last readable date in the log.
     time_unit, time_scaler, refunds, zero_amounts, duplicates, segment_cols, id_map, margin
+        As in `rfm_summary`.
+    implausible_dates, missing_ids
         As in `rfm_summary`.
 
     Returns
@@ -120,6 +124,8 @@ def rfm_train_test_split(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_ids,
         segment_cols=segment_cols,
         id_map=id_map,
         margin=margin,

@@ -23,7 +23,7 @@ from clvmodels.schema import (
     TimeUnit,
     check_list,
 )
-from clvmodels.transactions import KeepDrop, LogOptions, Refunds
+from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 _RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
 
@@ -40,6 +40,8 @@ def rfm_summary(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
     margin: float | None = None,
@@ -85,6 +87,15 @@ def rfm_summary(
         Whether an amount of 0 is a purchase.
     duplicates : {"keep", "drop"}
         "drop" keeps one of the rows that agree in every column of the source.
+    implausible_dates : {"error", "drop", "keep"}
+        What to do where the log's first or last dates cannot be right: in the future, a
+        placeholder such as 1970-01-01, or hardly any, behind a gap out of proportion to the
+        log's own. One of them moves the observation end, or a customer's T, by years. They
+        are refused with what they are, left out as "implausible date", or used. With an
+        ``observation_period_end`` only the log's beginning is judged.
+    missing_ids : sequence of str or int
+        Ids that mean "no customer", such as "nan", "guest" or 0. Words like these, and 0
+        or -1 with far more purchases than anybody else, are named in the audit's notes.
     segment_cols : sequence of str
         Columns to keep per customer, by their first value in time that is not missing;
         of several at one moment the smallest.
@@ -121,6 +132,8 @@ def rfm_summary(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_ids,
         segment_cols=segment_cols,
         margin=margin,
     )

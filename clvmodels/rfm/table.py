@@ -19,12 +19,13 @@ from clvmodels.frames import Frame, to_pandas, to_polars
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rfm.frame import check_columns, validated
-from clvmodels.rfm.periods import PERIOD_FREQUENCY, ordinal_of, start_of
+from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
     FREQUENCY,
     MONETARY_VALUE,
+    PERIOD_FREQUENCY,
     RECENCY,
     T,
     TimeScale,
@@ -45,6 +46,8 @@ _POLICIES: Final = (
     "refunds",
     "zero_amounts",
     "duplicates",
+    "implausible_dates",
+    "missing_ids",
 )
 
 

@@ -39,7 +39,7 @@ from clvmodels.scoring.target import (
     refuse_overlap,
 )
 from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
-from clvmodels.transactions import KeepDrop, Refunds
+from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds
 
 BLOCK_ROWS: Final = 500_000
 # Of the engine for all but the summary of a log: what it reads and writes passes through.
@@ -65,6 +65,8 @@ def score(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
     margin: float | None = None,
@@ -106,7 +108,7 @@ def score(
         value_lower and value_upper, of what a customer will really do.
     customer_id_col, datetime_col, monetary_value_col : str, optional
         Columns of a log.
-    observation_period_end, refunds, zero_amounts, duplicates
+    observation_period_end, refunds, zero_amounts, duplicates, implausible_dates, missing_ids
         How a log is read, as in :func:`clvmodels.rfm_summary`.
     time_unit, time_scaler : optional
         Of a log, or of files that do not say it; by default the posterior's.
@@ -159,6 +161,8 @@ def score(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_ids,
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,

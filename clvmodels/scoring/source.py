@@ -30,7 +30,7 @@ from clvmodels.scoring.inputs import (
     stat_file,
 )
 from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema, refuse_confusing
-from clvmodels.transactions import KeepDrop, LogOptions, Refunds
+from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 SourceKind = Literal["rfm", "csv", "log"]
 _TEXT: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -47,6 +47,8 @@ class ReadOptions:
     refunds: Refunds = "drop"
     zero_amounts: KeepDrop = "keep"
     duplicates: KeepDrop = "keep"
+    implausible_dates: ImplausibleDates = "error"
+    missing_ids: Sequence[str | int] = ()
     time_unit: TimeUnit | None = None
     time_scaler: float | None = None
     margin: float | None = None
@@ -270,6 +272,8 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         refunds=options.refunds,
         zero_amounts=options.zero_amounts,
         duplicates=options.duplicates,
+        implausible_dates=options.implausible_dates,
+        missing_ids=tuple(options.missing_ids),
         margin=margin.value,
     )
     if options.observation_period_end is not None:

@@ -44,7 +44,7 @@ from clvmodels.spark.parts import FILE, RECORD, ROW, WriteBlocks, collected, tex
 from clvmodels.spark.scores import counted, shipped
 from clvmodels.spark.session import spark_errors, spark_session
 from clvmodels.spark.summary import summary_of
-from clvmodels.transactions import KeepDrop, Refunds
+from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -69,6 +69,8 @@ def score_files(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
     margin: float | None = None,
@@ -95,7 +97,9 @@ def score_files(
         As in :meth:`clvmodels.CLVPosterior.predict` and `clvmodels.score`.
     customer_id_col, datetime_col, monetary_value_col, observation_period_end : optional
         Of a log.
-    refunds, zero_amounts, duplicates, time_unit, time_scaler, margin, table, allow_rejects
+    refunds, zero_amounts, duplicates, implausible_dates, missing_ids
+        Of a log.
+    time_unit, time_scaler, margin, table, allow_rejects
         As in `clvmodels.score`.
     max_rejects : float or str, optional
         As in `clvmodels.score`.
@@ -126,6 +130,8 @@ def score_files(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_ids,
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,

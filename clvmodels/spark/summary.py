@@ -20,6 +20,7 @@ from clvmodels.ledger import (
     read_audit,
     refuse_refunds,
     rfm_of,
+    without_implausible,
 )
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
@@ -28,7 +29,7 @@ from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale, TimeUnit
 from clvmodels.spark.backend import SparkTables, tables_of
 from clvmodels.spark.id_map import spark_id_map
-from clvmodels.transactions import KeepDrop, LogOptions, Refunds, open_log
+from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds, open_log
 from clvmodels.transactions.sources import check_columns
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def rfm_summary(
     refunds: Refunds = "drop",
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_ids: Sequence[str | int] = (),
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
     margin: float | None = None,
@@ -107,6 +110,8 @@ def rfm_summary(
     customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
         As in :func:`clvmodels.rfm_summary`.
     observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
+        As in :func:`clvmodels.rfm_summary`.
+    implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
     id_map : mapping, frame or pyspark.sql.DataFrame, optional
         As in :func:`clvmodels.rfm_summary`; a Spark DataFrame of two columns is checked
@@ -139,6 +144,8 @@ def rfm_summary(
         refunds=refunds,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_ids,
         segment_cols=segment_cols,
         margin=margin,
     )
@@ -157,6 +164,15 @@ def summary_of(
         ledger, float_ids = _ledger(tables, log, options, persons)
         if persist:
             ledger.persist()
+        while True:
+            narrower = without_implausible(tables.table(ledger), options, tables.backend)
+            if narrower is None:
+                break
+            options = narrower
+            ledger.unpersist()
+            ledger, float_ids = _ledger(tables, log, options, persons)
+            if persist:
+                ledger.persist()
         return _summary(tables, ledger, options, float_ids)
 
 

@@ -1,6 +1,6 @@
 """A transaction log from anywhere -> a checked Ibis table, and how it is to be read."""
 
-from clvmodels.transactions.options import KeepDrop, LogOptions, Refunds
+from clvmodels.transactions.options import ImplausibleDates, KeepDrop, LogOptions, Refunds
 from clvmodels.transactions.sources import (
     OpenLog,
     attach,
@@ -13,6 +13,7 @@ from clvmodels.transactions.sources import (
 )
 
 __all__ = [
+    "ImplausibleDates",
     "KeepDrop",
     "LogOptions",
     "OpenLog",

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from clvmodels.audit import Reason
-from clvmodels.schema import TimeScale, check_choice, check_margin
+from clvmodels.errors import SchemaError
+from clvmodels.schema import TimeScale, check_choice, check_list, check_margin, shown
 
 Refunds = Literal["drop", "net", "error"]
 KeepDrop = Literal["keep", "drop"]
+ImplausibleDates = Literal["error", "drop", "keep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class LogOptions:
         Ordinal of the last period observed; None is the last one in the log.
     after : int or None
         Ordinal of the last period observed before: rows up to it are "already observed".
+    plausible : pair of int or None
+        First and last ordinal whose dates can be right, once that was found out.
     time_zone : str or None
         Zone in which time-zone-aware timestamps are counted, where the backend forgets it.
     """
@@ -34,15 +38,20 @@ class LogOptions:
     zero_amounts: KeepDrop = "keep"
     duplicates: KeepDrop = "keep"
     segment_cols: tuple[str, ...] = ()
+    implausible_dates: ImplausibleDates = "error"
+    missing_ids: tuple[str | int, ...] = ()
     margin: float | None = None
     end: int | None = None
     after: int | None = None
+    plausible: tuple[int | None, int | None] = (None, None)
     time_zone: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("refunds", self.refunds, get_args(Refunds))
         check_choice("zero_amounts", self.zero_amounts, get_args(KeepDrop))
         check_choice("duplicates", self.duplicates, get_args(KeepDrop))
+        check_choice("implausible_dates", self.implausible_dates, get_args(ImplausibleDates))
+        object.__setattr__(self, "missing_ids", check_ids(self.missing_ids))
         if self.margin is not None:
             object.__setattr__(self, "margin", check_margin(self.margin))
         object.__setattr__(self, "segment_cols", tuple(self.segment_cols))
@@ -69,4 +78,21 @@ class LogOptions:
         skipped = (
             {Reason.USED} if self.after is not None else {Reason.USED, Reason.ALREADY_OBSERVED}
         )
+        if self.implausible_dates != "drop":
+            skipped.add(Reason.IMPLAUSIBLE_DATE)
         return tuple(reason for reason in Reason if reason not in skipped)
+
+
+def check_ids(ids: object) -> tuple[str | int, ...]:
+    """Return the ids that mean no customer.
+
+    Raises
+    ------
+    SchemaError
+        It is not a list of texts and whole numbers.
+    """
+    listed = check_list("missing_ids", ids)
+    for one in listed:
+        if isinstance(one, bool) or not isinstance(one, str | int):
+            raise SchemaError(f"missing_ids has {shown(one)}: ids are text or whole numbers.")
+    return tuple(dict.fromkeys(listed))

@@ -263,7 +263,8 @@ def _arrow_column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise SchemaError(
             f"Column {series.name!r} holds values of several types or of a type without an "
-            f"Arrow equivalent ({error}): convert it to one type, for instance with .astype(str)."
+            f"Arrow equivalent ({error}): convert it to one type, for instance with "
+            ".astype('string')."
         ) from error
     return column
 

@@ -1,0 +1,60 @@
+"""Customers that are none: ids that are words for missing, or stand for everybody unknown."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from clvmodels.audit import Reason
+from clvmodels.ledger.engines import fetch
+from clvmodels.transactions import LogOptions
+
+# What programs write for a missing value, in lower case; of numbers, 0 and -1.
+WORDS: Final = (
+    *("nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", "nil", "missing", "unknown"),
+    *("undefined", "guest", "anonymous", "(null)", "(none)", "-", "?"),
+)
+NUMBERS: Final = (0, -1)
+# A number is taken for a customer unless it buys so many times as often as anybody else.
+MANY_TIMES: Final = 3
+MIN_PURCHASES: Final = 10
+
+
+def doubtful_ids(ledger: Any, options: LogOptions, backend: Any) -> tuple[str, ...]:
+    """Say which customers of a ledger are probably none.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each such id, with its purchases.
+    """
+    used = ledger.filter(ledger["reason"] == int(Reason.USED))
+    customer = used["customer"]
+    if customer.type().is_string():
+        text = customer.strip().lower()
+        found = used.filter(text.isin([*WORDS, *map(str, NUMBERS), ""]))
+    else:
+        found = used.filter(customer.isin([n for n in NUMBERS if n >= 0 or _signed(customer)]))
+    rows = fetch(backend, found.select("customer", "purchases")).to_pylist()
+    if not rows:
+        return ()
+    numbers = [row for row in rows if str(row["customer"]).strip() in map(str, NUMBERS)]
+    words = [row for row in rows if row not in numbers]
+    if numbers:
+        others = used.filter(customer.notin([row["customer"] for row in rows]))
+        most = fetch(backend, others.aggregate(most=others["purchases"].max()))["most"][0].as_py()
+        least = max(MIN_PURCHASES, MANY_TIMES * (most or 0))
+        words += [row for row in numbers if row["purchases"] >= least]
+    ordered = sorted(words, key=lambda row: (-row["purchases"], str(row["customer"])))
+    return tuple(_said(row["customer"], row["purchases"], options) for row in ordered)
+
+
+def _signed(customer: Any) -> bool:
+    return str(customer.type().copy(nullable=True)) != "uint64"
+
+
+def _said(customer: str | int, purchases: int, options: LogOptions) -> str:
+    return (
+        f"The customer {customer!r} in {options.customer_id_col!r} made {purchases:,} purchases "
+        "and probably stands for rows without a customer: leave them out with "
+        f"missing_ids=[{customer!r}]."
+    )
