@@ -114,7 +114,10 @@ def figure_text(value: float, unit: Unit = "number", *, signed: bool = False) ->
     if unit == "truth":
         return "yes" if value else "no"
     plus = "+" if signed and value > 0 else ""
-    return f"{plus}{_digits(100.0 * value, 3)} %" if unit == "share" else plus + _digits(value, 4)
+    most = 3 if abs(value) >= 0.001 else 1  # of a share below 0.1 % nobody needs more
+    return (
+        f"{plus}{_digits(100.0 * value, most)} %" if unit == "share" else plus + _digits(value, 4)
+    )
 
 
 def _digits(value: float, most: int) -> str:

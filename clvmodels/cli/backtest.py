@@ -108,10 +108,10 @@ def _show_metrics(terminal: Terminal, found: Backtest, target: str) -> None:
 def gain(row: dict[Any, Any]) -> str:
     """Say by how much the model is better (+) or worse (-) than a baseline.
 
-    Errors as a share of the baseline's; what is a share or a correlation itself as the
-    difference; in brackets where chance may be all of it.
+    Errors as a share of the baseline's; of what is a share itself the difference in
+    percentage points, of correlations the difference; in brackets where chance may be all.
     """
-    from clvmodels.evaluation.metrics import METRICS
+    from clvmodels.evaluation.metrics import METRICS, SHARES
 
     metric, model_is = row["metric"], row["model_is"]
     difference, baseline = row["difference"], row["value"]
@@ -121,13 +121,16 @@ def gain(row: dict[Any, Any]) -> str:
         share = 1.0 if math.isinf(baseline) else -difference / baseline if baseline else math.nan
         text = "-" if math.isnan(share) else f"{100 * share:+.0f} %"
     else:
-        text = f"{-difference if METRICS[metric] == 'zero' else difference:+.2f}"
+        gained = -difference if METRICS[metric] == "zero" else difference
+        text = f"{100 * gained:+.0f} pt" if metric in SHARES else f"{gained:+.2f}"
     return text if model_is in ("better", "worse") else f"({text})"
 
 
 def _figure(metric: str, value: float) -> str:
-    if metric == "bias":
-        return f"{100 * value:+.1f} %"
+    from clvmodels.evaluation.metrics import SHARES
+
+    if metric in SHARES:
+        return figure_text(value, "share", signed=metric == "bias")
     return number(value, 3 if abs(value) < 10 else 1)
 
 
@@ -135,11 +138,11 @@ def _explain(terminal: Terminal) -> None:
     terminal.say()
     terminal.say(
         "Columns after the model: by how much it is better (+) or worse (-) than each baseline, "
-        "errors as a share of the baseline's, the others as the difference; in brackets where "
-        "another draw of customers could turn the sign. Baselines: the simple formula for "
-        "everybody, or with customers' own figures; what customers did in the last period "
-        "again; the average of those who came in the same month; the model at the centre of "
-        "its posterior, as a single number for each customer."
+        "errors as a share of the baseline's, the others as the difference (pt: percentage "
+        "points); in brackets where another draw of customers could turn the sign. Baselines: the "
+        "simple formula for everybody, or with customers' own figures; what customers did in the "
+        "last period again; the average of those who came in the same month; the model at "
+        "the centre of its posterior, as a single number for each customer."
     )
 
 

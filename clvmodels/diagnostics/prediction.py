@@ -16,7 +16,7 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
 from clvmodels.evaluation.checks import relative_error, signed
-from clvmodels.evaluation.metrics import METRIC_LABELS
+from clvmodels.evaluation.metrics import METRIC_LABELS, SHARES
 from clvmodels.evaluation.record import fit_checks
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from clvmodels.evaluation.record import Backtest
 
 _SHOWN: Final = 101
-_SHARES: Final = ("bias", "top_found")
 _TARGETS: Final = {"purchases": "purchases", "value": "discounted value"}
 _UNITS: Final = {"purchases": "purchases", "value": ""}
 
@@ -112,9 +111,9 @@ def _metrics(backtest: Backtest, target: str) -> Table:
         open_ = int((judged == "unclear").sum())
         rows.append(
             (
-                METRIC_LABELS[metric],
-                *(_finite(one) for one in (own["value"], own["lower"], own["upper"])),
-                *(_finite(wide.loc[metric, name]) for name in wide.columns if name != MODEL),
+                METRIC_LABELS[metric] + (", %" if metric in SHARES else ""),
+                *(_finite(one, metric) for one in (own["value"], own["lower"], own["upper"])),
+                *(_finite(wide.loc[metric, n], metric) for n in wide.columns if n != MODEL),
                 _outcome(won, open_, lost),
             )
         )
@@ -134,8 +133,8 @@ def _metrics(backtest: Backtest, target: str) -> Table:
     )
 
 
-def _finite(value: Any) -> float | None:
-    number_ = float(value)
+def _finite(value: Any, metric: str) -> float | None:
+    number_ = float(value) * (100.0 if metric in SHARES else 1.0)
     return number_ if np.isfinite(number_) else None
 
 

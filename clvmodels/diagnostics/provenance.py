@@ -12,7 +12,7 @@ from clvmodels.diagnostics.densities import prior_text
 from clvmodels.diagnostics.draws import OnePosterior, kind_of
 from clvmodels.diagnostics.record import Section, Table
 from clvmodels.diagnostics.study import Question, Study, model_name
-from clvmodels.diagnostics.words import number
+from clvmodels.diagnostics.words import number, percent
 
 _VERSIONED: Final = ("numpy", "scipy", "pandas", "xarray", "arviz-stats", "numba", "matplotlib")
 _SOURCES: Final[Mapping[str, str]] = {
@@ -167,14 +167,15 @@ def provenance_section(study: Study, provenance: Mapping[str, Any]) -> Section:
 
 def _facts_table(study: Study, provenance: Mapping[str, Any]) -> Table:
     settings = provenance["settings"]
+    rate = settings["discount_rate"]
     rows = [
         ("date", provenance["date"] or "not given"),
         ("observation end", provenance["observation_end"] or "unknown"),
         ("customers", f"{provenance['customers']:,}"),
         ("horizon", study.scale.horizon_words(settings["horizon"])),
-        ("discount rate a year", f"{settings['discount_rate']:.4g}, {settings['discounting']}"),
-        ("margin", f"{settings['margin']:g}"),
-        ("interval", f"{settings['interval']:g}"),
+        ("discount rate a year", f"{percent(rate)}, {settings['discounting']}"),
+        ("margin", percent(settings["margin"])),
+        ("interval", percent(settings["interval"])),
         ("draws used", f"{settings['draws']:,}"),
         ("time unit", str(study.scale)),
         ("seed of the report", str(provenance["random_seed"])),

@@ -36,6 +36,8 @@ METRICS: Final[dict[str, Better]] = {
     "gini": "high",
     "top_found": "high",
 }
+SHARES: Final = ("bias", "top_found")
+"""Metrics that are shares, and are read in percent."""
 METRIC_LABELS: Final = {
     "bias": "error of the total",
     "mae": "mean absolute error",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clvmodels.evaluation.metrics import SHARES
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, as_percent, new_figure
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def plot_metric(
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(places, [labels[name] for name in mine["forecast"]])
     axes.set_ylim(len(mine) - 0.4, -0.6)
-    if metric in ("bias", "top_found"):
+    if metric in SHARES:
         axes.xaxis.set_major_formatter(as_percent)
     return axes
 

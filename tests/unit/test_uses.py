@@ -360,3 +360,20 @@ def test_who_will_buy_comes_before_who_is_still_a_customer(log: pd.DataFrame) ->
 )
 def test_an_error_is_written_alike_in_checks_and_figures(value: float, text: str) -> None:
     assert write(value, "error") == checks.signed(value) == text
+
+
+@pytest.mark.parametrize(("table", "posterior"), [(0.3, None), (None, 0.3)])
+def test_the_first_screen_says_which_margin_is_in_the_money(
+    log: pd.DataFrame, table: float | None, posterior: float | None
+) -> None:
+    fitted = known()
+    if posterior is not None:
+        spend = replace(fitted.spend.metadata, margin=posterior)
+        fitted = CLVPosterior(fitted.purchases, GammaGammaPosterior(fitted.spend.tree, spend))
+    said = {} if table is None else {"margin": table}
+    few = log[log["customer_id"].isin(log["customer_id"].unique()[:200])]
+    facts = diagnose(fitted, rfm_summary(few, **COLUMNS, **said)).facts
+    assert "profit, at a margin of 30 %" in facts[0].note
+    bare = diagnose(known(), rfm_summary(few, **COLUMNS)).facts
+    assert "revenue, with no margin taken off" in bare[0].note
+    assert facts[0].value == pytest.approx(0.3 * bare[0].value)
