@@ -411,7 +411,9 @@ def test_the_backtest_is_shown_as_it_is() -> None:
     )
     by_name = {check.name: check.status for check in report.checks}
     for check in tested.checks:
-        assert by_name[f"backtest: {check.name}"] == check.status
+        assert by_name[check.name] == check.status
+    error = shown["model"]["error of the total, %"]
+    assert error == pytest.approx(100 * wide.loc["bias", "model"])
     customers = tested.customers
     groups = customers.groupby(np.minimum(customers["frequency"], 7))
     shown_means = data(report, "conditional-expectations")
