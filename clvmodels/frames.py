@@ -140,6 +140,89 @@ def like(
     return library.table(columns) if kind == "pyarrow" else library.DataFrame(columns)
 
 
+def out_of_index(data: Any, name: str) -> Any:
+    """Make a column of a level of a pandas index, if the frame has no such column.
+
+    Summaries of lifetimes have customers there. All else is returned as it is.
+    """
+    if kind_of(data) != "pandas" or name in data.columns or name not in data.index.names:
+        return data
+    return data.reset_index(level=name)
+
+
+def index_name(data: Any) -> str | None:
+    """Name of a pandas index, where ids may be under another name; None if it has none."""
+    if kind_of(data) != "pandas" or data.index.name is None:
+        return None
+    return str(data.index.name)
+
+
+def to_arrow(data: Any, columns: Iterable[str] | None = None) -> pa.Table:
+    """Turn a frame into Arrow, column by column, so that each keeps what it is.
+
+    Parameters
+    ----------
+    data : DataFrame, LazyFrame, Table or RecordBatch
+        Of pandas, polars or pyarrow.
+    columns : iterable of str, optional
+        Take these only, if they are there.
+
+    Raises
+    ------
+    SchemaError
+        It is no frame, two columns have the same name, or a column has no Arrow
+        equivalent.
+    """
+    import pyarrow as pa
+
+    frame = eager(data)
+    kind = kind_of(frame)
+    if kind is None:
+        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}.")
+    names = column_names(frame)
+    wanted = names if columns is None else [name for name in columns if name in names]
+    for name in wanted:
+        if names.count(name) > 1:
+            raise SchemaError(f"The frame has {names.count(name)} columns named {name!r}.")
+    if kind == "pandas":
+        place = {name: position for position, name in enumerate(names)}
+        return pa.table({name: arrow_column(frame.iloc[:, place[name]]) for name in wanted})
+    table = frame.select(wanted)
+    table = _arrow_of_polars(table) if kind == "polars" else table
+    return pa.table({name: _known(table[name]) for name in wanted})
+
+
+def arrow_column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
+    """Turn one pandas column into Arrow; NaN is null.
+
+    What Arrow has no type for becomes what it has: UUIDs, intervals (as `pandas.cut`
+    makes them) and periods become text, sparse columns dense ones.
+
+    Raises
+    ------
+    SchemaError
+        The column mixes types, or holds what Arrow does not know.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    plain: pd.Series[Any] = _as_text(series)
+    if isinstance(plain.dtype, pd.SparseDtype):
+        plain = plain.astype(plain.dtype.subtype)
+    if plain.dtype == np.longdouble:
+        plain = plain.astype(np.float64)
+    if isinstance(plain.dtype, np.dtype) and not plain.dtype.isnative:
+        plain = plain.astype(plain.dtype.newbyteorder("="))
+    try:
+        return pa.array(plain, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
+        raise SchemaError(
+            f"Column {str(series.name)!r} holds values of several types, or of a type without an "
+            f"Arrow equivalent ({one_line(error)}): convert it to one type, for instance with "
+            ".astype(str), or drop it."
+        ) from error
+
+
 def to_polars(table: pa.Table) -> pl.DataFrame:
     """Turn Arrow into polars.
 
@@ -160,8 +243,22 @@ def _is(data: object, module: Kind, *names: str) -> bool:
     return library is not None and isinstance(data, tuple(getattr(library, n) for n in names))
 
 
+def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """UUIDs as text, which every reader of Arrow knows; all else unchanged."""
+    import pyarrow as pa
+
+    if getattr(column.type, "extension_name", "") != "arrow.uuid":
+        return column
+    texts = [None if value is None else str(value) for value in column.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
 def _arrow_of_polars(frame: Any) -> pa.Table:
     library: Any = sys.modules["polars"]
+    if library.Object in frame.dtypes:  # would become addresses in memory
+        raise SchemaError(
+            "A column of the polars frame holds Python objects: convert it to text or numbers."
+        )
     try:
         # Views of strings, polars' newest form, are not known to every reader of Arrow.
         return frame.to_arrow(compat_level=library.CompatLevel.oldest())
@@ -188,6 +285,30 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
         types_mapper=nullable.get if column.null_count else None
     )
     return series
+
+
+def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:
+    """Text of what pandas alone knows; all else is returned as it is."""
+    import uuid
+
+    import pandas as pd
+
+    kind = series.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        categories = pd.Series(kind.categories)
+        text = _as_text(categories)
+        if text is categories:
+            return series
+        return series.cat.rename_categories(text.to_list())
+    alone = isinstance(kind, pd.IntervalDtype | pd.PeriodDtype)
+    if pd.api.types.is_object_dtype(kind):
+        present = series.dropna()
+        first = present.iloc[0] if len(present) else None
+        alone = isinstance(first, uuid.UUID | pd.Interval | pd.Period)
+        alone = alone and all(type(value) is type(first) for value in present)
+    if not alone:
+        return series
+    return series.astype(object).where(series.notna(), None).map(str, na_action="ignore")
 
 
 def _converted(series: pd.Series[Any], library: Any, kind: Kind) -> Any:

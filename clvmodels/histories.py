@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from clvmodels import frames, schema
-from clvmodels.errors import DomainError, SchemaError, TimeUnitError, one_line
+from clvmodels import customers, frames, schema
+from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
@@ -32,6 +31,7 @@ IntArray = npt.NDArray[np.int64]
 # Total spend x * m_bar is recovered from a mean; at 12 significant digits the same
 # cents give the same number whatever the rounding of the division was.
 _SPEND_DIGITS: Final = 12
+_WHERE: Final = "The RFM table"
 
 # With fewer customers the priors hold p and q, even where all amounts agree.
 _FEW: Final = 10
@@ -150,50 +150,87 @@ class RfmColumns:
 
 
 def rfm_columns(
-    data: RfmTable | Frame, *, scale: schema.TimeScale | None = None, money: bool = False
+    data: RfmTable | Frame,
+    *,
+    scale: schema.TimeScale | None = None,
+    said: schema.TimeScale | None = None,
+    whole: bool = False,
+    money: bool = False,
 ) -> RfmColumns:
     """Check an RFM table or frame and take its columns.
 
     Parameters
     ----------
     data : RfmTable or frame
-        Of pandas, polars or pyarrow, with customer_id, frequency, recency, T and, for
-        spend, monetary_value.
+        Of pandas, polars or pyarrow, with customer_id (which pandas may have in its
+        index), frequency, recency, T and, for spend, monetary_value. T and recency may be
+        lengths of time.
     scale : TimeScale, optional
         The unit that is expected; an RfmTable in another one is refused, a plain
         frame is taken to be in it.
+    said : TimeScale, optional
+        The unit that the caller says a plain frame is in.
+    whole : bool
+        Whether T is expected to be whole in periods of a plain frame that does not say
+        its unit: else there is a warning.
     money : bool
         Whether monetary_value must be there.
 
     Raises
     ------
     SchemaError
-        A column is missing, or rows contradict themselves.
+        A column is missing, or rows contradict themselves or the unit.
     TimeUnitError
-        The table's unit is another one than expected.
+        The table's unit is another one than expected, or than the caller says.
     """
     frame, margin, own = _frame_of(data)
+    if own is not None and said is not None:
+        check_said(own, said)
+    plain, own = own is None, own or said
     if scale is not None and own is not None:
         check_scale(own, scale)
-    _require(frames.column_names(frame), money=money)
-    frame = frames.to_pandas(frame, _READ)
-    x = _floats(frame, schema.FREQUENCY)
-    t_x = _floats(frame, schema.RECENCY)
-    T = _floats(frame, schema.T)
+    unit = own or scale or schema.TimeScale()
+    _require(frame, money=money)
+    table = frames.to_arrow(frame, _READ)
+    customers.check_ids(table[schema.CUSTOMER_ID].type, _WHERE)
+    ids = frames.to_pandas(frame, [schema.CUSTOMER_ID])[schema.CUSTOMER_ID]
+    found = {
+        name: customers.read_numbers(name, table[name], unit, _WHERE)
+        for name in table.column_names[1:]
+    }
+    x, t_x, T = (found[name] for name in (schema.FREQUENCY, schema.RECENCY, schema.T))
     check_rows(x, t_x, T)
-    has_money = schema.MONETARY_VALUE in frame
-    m_bar = _mean_spend(_floats(frame, schema.MONETARY_VALUE), x) if has_money else None
-    first = _floats(frame, schema.FIRST_VALUE) if schema.FIRST_VALUE in frame else None
-    ids = frame[schema.CUSTOMER_ID].to_numpy()
-    return RfmColumns(ids, x, t_x, T, m_bar, first, margin, own)
+    customers.check_periods(x, t_x, unit)
+    if own is None and pa.types.is_duration(table[schema.T].type):
+        own = said = unit  # lengths of time say theirs
+    if plain:
+        customers.warn_of_unit(T, unit, said=said is not None, whole=whole)
+    m_bar = found.get(schema.MONETARY_VALUE)
+    m_bar = None if m_bar is None else _mean_spend(m_bar, x)
+    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, found.get(schema.FIRST_VALUE), margin, own)
+
+
+def same_scale(one: schema.TimeScale, other: schema.TimeScale) -> bool:
+    """Whether two units are one.
+
+    Calendar weeks are as long as seven days, but other data: purchases of a calendar week
+    are merged into one.
+    """
+    return one.time_unit == other.time_unit and math.isclose(one.time_scaler, other.time_scaler)
+
+
+def check_said(own: schema.TimeScale, said: schema.TimeScale) -> None:
+    """Raise TimeUnitError for a table in another unit than the caller says."""
+    if not same_scale(own, said):
+        raise TimeUnitError(
+            f"The table counts time in {own}, not in {said}: leave out time_unit and time_scaler, "
+            "which are for frames that do not say their unit."
+        )
 
 
 def check_scale(own: schema.TimeScale, scale: schema.TimeScale) -> None:
     """Raise TimeUnitError for a table in another unit than its posterior's."""
-    # Calendar weeks are as long as seven days, but other data: purchases of a calendar
-    # week are merged into one.
-    same = own.time_unit == scale.time_unit
-    if not (same and math.isclose(own.time_scaler, scale.time_scaler)):
+    if not same_scale(own, scale):
         raise TimeUnitError(
             f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
             f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
@@ -322,18 +359,21 @@ def _frame_of(data: RfmTable | Frame) -> tuple[Any, float | None, schema.TimeSca
     if isinstance(data, RfmTable):
         return data.table, data.margin if data.margin_said else None, data.scale
     if frames.kind_of(data) is not None:
-        return frames.eager(data), None, None
+        return frames.out_of_index(frames.eager(data), schema.CUSTOMER_ID), None, None
     raise SchemaError(
         f"Expected an RfmTable, {frames.FRAMES}, found {type(data).__name__}: "
         "make one with rfm_summary(...) or RfmTable.from_frame(...)."
     )
 
 
-def _require(names: Sequence[str], *, money: bool) -> None:
+def _require(frame: Any, *, money: bool) -> None:
+    names = frames.column_names(frame)
     needed = [schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T]
     if money:
         needed.append(schema.MONETARY_VALUE)
     missing = [name for name in needed if name not in names]
+    if missing == [schema.CUSTOMER_ID] and frames.kind_of(frame) == "pandas":
+        raise SchemaError(customers.no_id_message(names, frames.index_name(frame)))
     if missing:
         raise SchemaError(_missing_message(missing, tuple(names)))
     twice = [name for name in _READ if names.count(name) > 1]
@@ -348,16 +388,6 @@ def _missing_message(missing: list[str], found: tuple[str, ...]) -> str:
     money = schema.MONETARY_VALUE in missing
     hint = " Give rfm_summary a monetary_value_col." if money else " Rename yours."
     return f"The RFM table lacks {', '.join(missing)}{there}.{hint}"
-
-
-def _floats(frame: pd.DataFrame, name: str) -> FloatArray:
-    try:
-        return np.asarray(frame[name].to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise SchemaError(
-            f"Column {name!r} holds {frame[name].dtype}, not numbers: convert it "
-            f"({one_line(error)})."
-        ) from error
 
 
 def _mean_spend(values: FloatArray, x: FloatArray) -> FloatArray:

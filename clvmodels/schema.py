@@ -227,6 +227,15 @@ def _days_of(span: timedelta | np.timedelta64) -> float:
     return float(span / np.timedelta64(1, "D"))
 
 
+def scale_said(time_unit: TimeUnit | None, time_scaler: float | None) -> TimeScale | None:
+    """Unit that a caller says, of which either half may be left out; None if both are."""
+    if time_unit is None and time_scaler is None:
+        return None
+    return TimeScale(
+        "D" if time_unit is None else time_unit, 1.0 if time_scaler is None else time_scaler
+    )
+
+
 def annual_rate_to_delta(discount_rate: float) -> float:
     """Continuous rate per day of an effective annual rate d: ln(1 + d) / 365.25.
 

@@ -182,8 +182,13 @@ def fit(
     tune: Annotated[int | None, typer.Option(help="Warm-up draws of nuts, per chain.")] = None,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
     seed: Annotated[int | None, typer.Option(help="Makes the fit repeatable.")] = None,
-    time_unit: TimeUnit = "D",
-    time_scaler: TimeScaler = 1.0,
+    time_unit: Annotated[
+        Literal["h", "D", "W", "M"] | None,
+        typer.Option(help="Of a file that does not say; by default days."),
+    ] = None,
+    time_scaler: Annotated[
+        float | None, typer.Option(help="Time units per unit of time: D and 7 are weeks.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit how often customers buy, when they leave, and what they spend.

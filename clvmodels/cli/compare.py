@@ -65,7 +65,7 @@ def run(
         from clvmodels.posterior.clv import at_margin
 
         fitted = _read_posterior(posterior)
-        base, assumed = read_rfm(rfm, fitted.scale)
+        base, assumed = read_rfm(rfm, fitted.scale, whole=fitted.purchases.metadata.whole)
         base = at_margin(fitted, base)
         really = None if actual is None else read_actual(actual)
     with terminal.step("The simple formula"):

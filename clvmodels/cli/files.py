@@ -122,7 +122,9 @@ def write_frame(frame: pd.DataFrame, path: Path) -> Path:
     return write_aside(path, lambda aside: frame.to_parquet(aside, index=False))
 
 
-def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
+def read_rfm(
+    path: Path, scale: TimeScale, *, said: bool = False, whole: bool = True
+) -> tuple[RfmTable, str | None]:
     """Read a table of customers.
 
     Parameters
@@ -132,6 +134,10 @@ def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
         customer_id, frequency, recency, T and, for spend, monetary_value.
     scale : TimeScale
         The unit of time of a file that does not say it.
+    said : bool
+        Whether the caller said that unit.
+    whole : bool
+        Whether T must be whole in periods, else there is a warning, unless it was said.
 
     Returns
     -------
@@ -145,6 +151,7 @@ def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
     SchemaError
         There is no such file, or it does not hold customers.
     """
+    from clvmodels.customers import warn_of_unit
     from clvmodels.rfm import RfmTable
 
     check_input(path)
@@ -153,6 +160,8 @@ def read_rfm(path: Path, scale: TimeScale) -> tuple[RfmTable, str | None]:
     table = RfmTable.from_pandas(
         read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler
     )
+    if whole and not said:
+        warn_of_unit(table.table["T"].to_numpy(), scale, said=False, whole=True)
     return table, (
         f"{path} does not say its unit of time and margin: taken as {scale} and that of the base "
         "that was fitted, if it had one."

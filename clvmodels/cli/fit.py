@@ -9,7 +9,7 @@ from clvmodels.cli.files import check_output, read_rfm, write_aside
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.outputs import POSTERIOR_SUFFIXES
-from clvmodels.schema import TimeScale, TimeUnit
+from clvmodels.schema import TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
@@ -23,14 +23,15 @@ def run(
     quiet: bool,
     model: str,
     priors: Any,
-    time_unit: TimeUnit,
-    time_scaler: float,
+    time_unit: TimeUnit | None,
+    time_scaler: float | None,
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
     check_output(output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm])
     terminal = Terminal(quiet=quiet)
-    base, assumed = read_rfm(rfm, TimeScale(time_unit, time_scaler))
+    said = scale_said(time_unit, time_scaler)
+    base, assumed = read_rfm(rfm, said or TimeScale(), said=said is not None)
     posterior = fit_base(terminal, base, model=model, priors=priors, **options)
     write_aside(output, posterior.save)
     if quiet:

@@ -36,8 +36,8 @@ def run(
         from clvmodels.reporting import RenderedReport, render_text, report
 
         fitted = load_posterior(posterior)
-        scale = (fitted.purchases if isinstance(fitted, CLVPosterior) else fitted).scale
-        base, assumed = read_rfm(rfm, scale)
+        known = (fitted.purchases if isinstance(fitted, CLVPosterior) else fitted).metadata
+        base, assumed = read_rfm(rfm, known.scale, whole=known.whole)
     with terminal.step(f"Judging the fit on {len(base):,} customers"):
         rendered: RenderedReport = report(
             fitted,

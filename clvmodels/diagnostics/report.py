@@ -17,7 +17,7 @@ from clvmodels.diagnostics.study import Question, Study, model_name, prepare
 from clvmodels.diagnostics.totals import totals
 from clvmodels.diagnostics.words import unit_of
 from clvmodels.diagnostics.worth import worth
-from clvmodels.schema import Discounting, Horizon
+from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.uses import in_one_sentence, judge_uses, overall
 from clvmodels.verdict import Check
 
@@ -44,6 +44,8 @@ def diagnose(
     id_map: Any = None,
     date: str | None = None,
     title: str | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> Report:
     """Compute everything that a diagnostic report shows, and judge it by stated limits.
 
@@ -71,6 +73,8 @@ def diagnose(
         end: the same input gives the same report.
     title : str, optional
         Of the report.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -98,7 +102,8 @@ def diagnose(
         currency=currency,
         random_seed=random_seed,
     )
-    study = prepare(posterior, rfm, question, log=log, id_map=id_map, backtest=backtest)
+    said = scale_said(time_unit, time_scaler)
+    study = prepare(posterior, rfm, question, said=said, log=log, id_map=id_map, backtest=backtest)
     held = worth(study)
     added = totals(study, held)
     provenance = provenance_of(study, date)

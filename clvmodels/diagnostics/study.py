@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import frames
+from clvmodels.customers import warn_of_unit
 from clvmodels.errors import ClvError, SchemaError
 from clvmodels.histories import (
     PurchaseHistories,
     RfmColumns,
+    check_said,
     check_scale,
     purchase_histories,
     rfm_columns,
@@ -182,11 +184,14 @@ def prepare(
     rfm: RfmTable | Frame,
     question: Question,
     *,
+    said: TimeScale | None = None,
     log: Any = None,
     id_map: Any = None,
     backtest: Backtest | None = None,
 ) -> Study:
     """Check posterior, table and question, and predict every customer once.
+
+    ``said`` is the unit that the caller says a frame is in.
 
     Raises
     ------
@@ -199,7 +204,7 @@ def prepare(
     """
     purchases, spend = _parts(posterior)
     _check(question, purchases)
-    table = _table(rfm, purchases.scale)
+    table = _table(rfm, purchases, said)
     clv = None if spend is None else _Remembering(purchases, spend)
     table = table if clv is None else at_margin(clv, table)
     columns = rfm_columns(table, scale=purchases.scale)
@@ -240,12 +245,19 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     purchases.draws(question.draws)
 
 
-def _table(rfm: RfmTable | Frame, scale: TimeScale) -> RfmTable:
+def _table(rfm: RfmTable | Frame, purchases: PurchasePosterior, said: TimeScale | None) -> RfmTable:
+    scale = purchases.scale
     if isinstance(rfm, RfmTable):
         check_scale(rfm.scale, scale)
+        if said is not None:
+            check_said(rfm.scale, said)
         table = rfm
     elif frames.kind_of(rfm) is not None:
-        table = RfmTable.from_frame(rfm, time_unit=scale.time_unit, time_scaler=scale.time_scaler)
+        unit = said or scale
+        check_scale(unit, scale)
+        table = RfmTable.from_frame(rfm, time_unit=unit.time_unit, time_scaler=unit.time_scaler)
+        if said is None and purchases.metadata.whole:
+            warn_of_unit(table.table["T"].to_numpy(), scale, said=False, whole=True)
     else:
         raise SchemaError(
             f"Expected an RfmTable, {frames.FRAMES}, found {type(rfm).__name__}: make one with "

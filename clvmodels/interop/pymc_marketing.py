@@ -35,7 +35,15 @@ from clvmodels.models.base import Specification, iso_date
 from clvmodels.models.priors import as_dict
 from clvmodels.posterior import CLVPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.core import SAMPLE_DIMS
-from clvmodels.schema import RECENCY, FloatArray, T, TimeScale, TimeUnit, check_choice
+from clvmodels.schema import (
+    FREQUENCY,
+    RECENCY,
+    FloatArray,
+    T,
+    TimeScale,
+    TimeUnit,
+    check_choice,
+)
 from clvmodels.verdict import Verdict, explain_failure
 
 __all__ = ["PymcMarketingModels", "from_pymc_marketing", "to_pymc_marketing"]
@@ -130,11 +138,12 @@ def _taken_over(
     draws, attrs = _draws(model, kind)
     stats = _statistics(model, draws)
     verdict = judge(draws, stats, getattr(model, "model", None), attrs.get("method"))
-    base, fingerprint, notes = _base(model, specification)
+    scale = _scale(attrs, *unit, strict=issubclass(kind, PurchasePosterior))
+    base, fingerprint, notes = _base(model, specification, scale)
     metadata = Metadata(
         model=specification.name,
         method=verdict.method,
-        scale=_scale(attrs, *unit, strict=issubclass(kind, PurchasePosterior)),
+        scale=scale,
         observation_end=_iso(observation_end) or attrs.get("observation_end"),
         verdict=verdict,
         priors=_priors(model),
@@ -208,16 +217,17 @@ def _statistics(model: Any, draws: Mapping[str, FloatArray]) -> dict[str, npt.ND
 
 
 def _base(
-    model: Any, specification: type[Specification]
+    model: Any, specification: type[Specification], scale: TimeScale
 ) -> tuple[Mapping[str, float], str | None, tuple[str, ...]]:
     """Counts and fingerprint of the data that were fitted, or a note why there are none."""
     frame = getattr(model, "data", None)
     if frame is None:
         return {}, None, ("The model had lost its data.",)
-    # The spend model goes without times.
-    frame = frame.assign(**{name: 0.0 for name in (RECENCY, T) if name not in frame})
+    # The spend model goes without times: any that are possible will do.
+    times = {name: frame[FREQUENCY] for name in (RECENCY, T) if name not in frame}
     try:
-        base, fingerprint = specification().described(rfm_columns(frame))
+        columns = rfm_columns(frame.assign(**times), said=scale)
+        base, fingerprint = specification().described(columns)
     except ClvError as error:
         return {}, None, (f"The model's data are not an RFM table: {one_line(error)}",)
     return base, fingerprint, ()

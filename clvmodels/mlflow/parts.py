@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clvmodels import __version__, frames
+from clvmodels.customers import read_numbers
 from clvmodels.errors import ConvergenceError, SchemaError
 from clvmodels.mlflow.pyfunc import text_of
 from clvmodels.mlflow.record import metadata_of
@@ -21,6 +22,7 @@ from clvmodels.schema import (
     MONETARY_VALUE,
     RECENCY,
     T,
+    TimeScale,
     check_choice,
     check_flag,
     check_whole,
@@ -64,7 +66,7 @@ def parts(
         )
     _check_verdicts(posterior, on_failure)
     options = _checked(posterior, predict_options or {})
-    example = None if input_example is None else _example(input_example)
+    example = None if input_example is None else _example(input_example, posterior.scale)
     return {
         "loader_module": LOADER,
         "data_path": str(posterior.save(aside / _FILE)),
@@ -114,12 +116,18 @@ def _checked(posterior: CLVPosterior, given: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _example(given: RfmTable | Frame) -> Any:
+def _example(given: RfmTable | Frame, scale: TimeScale) -> Any:
     """Take a few customers as pandas: the columns that predict reads, in a table's types."""
-    columns = frames.to_pandas(given.table if isinstance(given, RfmTable) else given, _COLUMNS)
-    there = [name for name in _COLUMNS if name in columns]
-    few = columns[there].head(_EXAMPLE_ROWS).reset_index(drop=True)
-    return few.astype({name: "float64" for name in there if name in _FLOATS})
+    frame = given.table if isinstance(given, RfmTable) else frames.eager(given)
+    columns = frames.to_arrow(frames.out_of_index(frame, CUSTOMER_ID), _COLUMNS)
+    few = columns.slice(0, _EXAMPLE_ROWS)
+    return frames.to_pandas(few).assign(
+        **{
+            name: read_numbers(name, few[name], scale, "The table")
+            for name in _FLOATS
+            if name in few.column_names
+        }
+    )
 
 
 def _signature(posterior: CLVPosterior, options: dict[str, Any], example: Any) -> Any:

@@ -24,7 +24,7 @@ from clvmodels.models.priors import (
 )
 from clvmodels.posterior import Metadata
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import TimeScale, check_choice
+from clvmodels.schema import TimeScale, TimeUnit, check_choice, scale_said
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -58,20 +58,30 @@ class Specification(Parameters, ABC):
         else:
             check_names(self.priors, (*self.defaults, *self.alternatives))
 
-    def build(self, rfm: RfmTable | Frame) -> pm.Model:
+    def build(
+        self,
+        rfm: RfmTable | Frame,
+        *,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> pm.Model:
         """Write the model down in PyMC, for this base.
 
         Parameters
         ----------
         rfm : RfmTable or frame
-            The base; a plain frame counts as days.
+            The base; a plain frame counts as days unless the unit is said.
+        time_unit, time_scaler : optional
+            The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table
+            knows its own.
 
         Returns
         -------
         pm.Model
             An ordinary model: open it, draw it, sample it.
         """
-        return self._build(*self._prepare(rfm_columns(rfm)))
+        said = scale_said(time_unit, time_scaler)
+        return self._build(*self._prepare(rfm_columns(rfm, said=said, whole=True)))
 
     def fit(
         self,
@@ -85,13 +95,15 @@ class Specification(Parameters, ABC):
         random_seed: int | None = None,
         progressbar: bool = True,
         on_failure: OnFailure = "nuts",
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
     ) -> Any:
         """Fit the model to a base.
 
         Parameters
         ----------
         rfm : RfmTable or frame
-            The base; a plain frame counts as days.
+            The base; a plain frame counts as days unless the unit is said.
         method : {"auto", "nuts", "laplace", "map"}
             "laplace" is the importance-weighted approximation at the mode, "nuts" Markov
             chains from there, "map" the mode alone, without uncertainty. "auto" is NUTS
@@ -107,6 +119,9 @@ class Specification(Parameters, ABC):
         on_failure : {"nuts", "raise", "warn"}
             What a failed verdict does. "nuts" goes on from a failed Laplace fit to
             NUTS and says so; a NUTS fit that fails raises unless "warn".
+        time_unit, time_scaler : optional
+            The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table
+            knows its own.
 
         Returns
         -------
@@ -130,14 +145,16 @@ class Specification(Parameters, ABC):
             progressbar=progressbar,
             on_failure=on_failure,
         )
-        return self.fit_columns(rfm_columns(rfm), settings, observation_end=observation_end(rfm))
+        said = scale_said(time_unit, time_scaler)
+        columns = rfm_columns(rfm, said=said, whole=True)
+        return self.fit_columns(columns, settings, observation_end=observation_end(rfm))
 
     def fit_columns(
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> Any:
         """Fit to columns that were checked already; see :meth:`fit`."""
         statistics, scale = self._prepare(columns)
-        base, priors = self._base(statistics), as_dict(self.resolved_priors(scale))
+        base, priors = self._facts(columns, statistics), as_dict(self.resolved_priors(scale))
         key = (self.name, json.dumps(priors, sort_keys=True))
         model = self._build(statistics, scale)
         result = infer(model, settings, customers=int(base["customers"]), key=key)
@@ -150,7 +167,7 @@ class Specification(Parameters, ABC):
             priors=priors,
             prior_scales={self._scale_name(): scale},
             seed=result.seed,
-            notes=result.notes,
+            notes=(*result.notes, *self._assumed(columns)),
             margin=columns.margin,
             base=base,
             fingerprint=statistics.fingerprint(),
@@ -161,7 +178,7 @@ class Specification(Parameters, ABC):
     def described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
         """Counts and fingerprint of a base, as a posterior keeps them."""
         statistics, _ = self._prepare(columns)
-        return self._base(statistics), str(statistics.fingerprint())
+        return self._facts(columns, statistics), str(statistics.fingerprint())
 
     def resolved_priors(self, scale: float) -> dict[str, Prior]:
         """The priors in the units of the data, the way that they enter the model."""
@@ -172,6 +189,10 @@ class Specification(Parameters, ABC):
 
     def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:
         return {**base, **own}
+
+    def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
+        """What was taken for granted of a frame, in words."""
+        return ()
 
     @abstractmethod
     def _peer_priors(self) -> dict[str, Prior]: ...
@@ -188,6 +209,10 @@ class Specification(Parameters, ABC):
 
     @abstractmethod
     def _base(self, statistics: Any) -> Mapping[str, float]: ...
+
+    def _facts(self, columns: RfmColumns, statistics: Any) -> Mapping[str, float]:
+        """Counts of a base, and what its columns tell besides."""
+        return self._base(statistics)
 
     @abstractmethod
     def _scale_name(self) -> str: ...

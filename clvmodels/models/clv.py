@@ -14,6 +14,7 @@ from clvmodels.models.parameters import Parameters
 from clvmodels.models.purchases import PurchaseSpecification
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
+from clvmodels.schema import TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -40,13 +41,24 @@ class CLVModel(Parameters):
     purchases: PurchaseSpecification = field(default_factory=BetaGeoModel)
     spend: GammaGammaModel = field(default_factory=GammaGammaModel)
 
-    def fit(self, rfm: RfmTable | Frame, **options: Any) -> CLVPosterior:
+    def fit(
+        self,
+        rfm: RfmTable | Frame,
+        *,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+        **options: Any,
+    ) -> CLVPosterior:
         """Fit both models.
 
         Parameters
         ----------
         rfm : RfmTable or frame
-            The base, with monetary_value; a plain frame counts as days.
+            The base, with monetary_value; a plain frame counts as days unless the unit is
+            said.
+        time_unit, time_scaler : optional
+            The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table
+            knows its own.
         **options
             As in :meth:`BetaGeoModel.fit`.
 
@@ -62,7 +74,8 @@ class CLVModel(Parameters):
         DomainError
             The base holds nothing that a model could learn from.
         """
-        columns, settings = rfm_columns(rfm), Settings(**options)
+        said = scale_said(time_unit, time_scaler)
+        columns, settings = rfm_columns(rfm, said=said, whole=True), Settings(**options)
         end = observation_end(rfm)
         self.spend.described(columns)  # refuses now what would be refused after the first fit
         return CLVPosterior(

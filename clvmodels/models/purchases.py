@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from clvmodels.customers import assumed_text, has_fractions
 from clvmodels.errors import SchemaError
 from clvmodels.histories import PurchaseHistories, RfmColumns, base_description, purchase_histories
 from clvmodels.inference import Result
@@ -16,6 +17,7 @@ from clvmodels.models.priors import (
     pymc_marketing_purchase_priors,
 )
 from clvmodels.posterior import Metadata, PurchasePosterior
+from clvmodels.schema import TimeScale
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -73,6 +75,13 @@ class PurchaseSpecification(Specification):
         # Nobody was watched for any time: one day stands in for the missing scale.
         one_day = 1.0 / columns.scale.days if columns.scale else 1.0
         return histories, self._given_scale(self.alpha_scale, histories.mean_T or one_day)
+
+    def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
+        return () if columns.scale else (assumed_text(TimeScale()),)
+
+    def _facts(self, columns: RfmColumns, statistics: PurchaseHistories) -> Mapping[str, float]:
+        whole = not has_fractions(columns.T, columns.scale or TimeScale())
+        return {**self._base(statistics), "whole_periods": int(whole)}
 
     def _base(self, statistics: PurchaseHistories) -> Mapping[str, float]:
         return base_description(statistics)

@@ -25,7 +25,7 @@ from clvmodels.predict import (
     pair,
     predict_rows,
 )
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ class CLVPosterior:
         draws: int = 500,
         predictive: bool = False,
         margin: float | None = None,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
     ) -> Any:
         """Predict every customer's future purchases and their discounted value.
 
@@ -200,6 +202,9 @@ class CLVPosterior:
             Share of revenue that values are made of. By default the table's, where it says
             one, else that of the base that was fitted; a difference between them is warned
             of. Without any it is 1.
+        time_unit, time_scaler : optional
+            The unit of recency and T of a frame, which must be this posterior's; without
+            them it is taken to be, and T that look like another unit's are warned of.
 
         Returns
         -------
@@ -234,8 +239,9 @@ class CLVPosterior:
             infinite.
         """
         rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
+        said = schema.scale_said(time_unit, time_scaler)
         columns, m_bar, future, paired = self.prepared(
-            rfm, horizon, discount_rate, discounting, interval, draws, margin
+            rfm, horizon, discount_rate, discounting, interval, draws, margin, said
         )
         who = (columns.x, columns.t_x, columns.T, m_bar)
         rows: dict[str, Any] = dict(predict_rows(paired, *who, future))
@@ -301,15 +307,20 @@ class CLVPosterior:
         interval: float,
         draws: int,
         margin: float | None = None,
+        said: TimeScale | None = None,
     ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
         """Check all that a prediction needs; arguments are those of :meth:`predict`.
+
+        ``said`` is the unit that the caller says a frame is in.
 
         Returns
         -------
         columns, m_bar, future, draws
             As ``clvmodels.predict.predict_rows`` takes them.
         """
-        columns = rfm_columns(rfm, scale=self.scale, money=True)
+        columns = rfm_columns(
+            rfm, scale=self.scale, said=said, whole=self.purchases.metadata.whole, money=True
+        )
         m_bar = checked_spend(columns)
         used = self.margin_for(margin, table=columns.margin).warned()
         future, paired = self.future_and_draws(

@@ -58,6 +58,11 @@ class Metadata:
     fingerprint: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every T of the base that was fitted was whole in periods."""
+        return self.base.get("whole_periods") == 1
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from clvmodels.schema import Discounting, Horizon
+from clvmodels.schema import Discounting, Horizon, TimeUnit
 
 
 class PredictOptions(TypedDict, total=False):
@@ -17,3 +17,5 @@ class PredictOptions(TypedDict, total=False):
     draws: int
     predictive: bool
     margin: float | None
+    time_unit: TimeUnit | None
+    time_scaler: float | None

@@ -157,7 +157,7 @@ class PurchasePosterior(Posterior):
         return result.isel(t=0, drop=True) if scalar else result
 
     def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
-        columns = rfm_columns(rfm, scale=self.scale)
+        columns = rfm_columns(rfm, scale=self.scale, whole=self.metadata.whole)
         data = (columns.x, columns.t_x, columns.T)
         # Who was watched for no time says nothing: a term of 0, whatever the draw.
         rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
@@ -169,7 +169,7 @@ class PurchasePosterior(Posterior):
     def _distinct(
         self, data: RfmTable | Frame
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
-        columns = rfm_columns(data, scale=self.scale)
+        columns = rfm_columns(data, scale=self.scale, whole=self.metadata.whole)
         self._check_cells(len(columns))
         first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
         return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse

@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels.posterior.clv import CLVPosterior, value_posterior
 from clvmodels.predict import tail_probabilities, totals_by_draw
-from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -60,6 +60,8 @@ def total_value(
     interval: float = 0.9,
     draws: int = 500,
     margin: float | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> TotalValue:
     """Value of all customers together, with the interval of its expectation.
 
@@ -71,7 +73,7 @@ def total_value(
     ----------
     posterior : CLVPosterior
         Of purchases and spend.
-    rfm, horizon, discount_rate, discounting, interval, draws, margin
+    rfm, horizon, discount_rate, discounting, interval, draws, margin, time_unit, time_scaler
         As in :meth:`CLVPosterior.predict`.
 
     Returns
@@ -85,7 +87,14 @@ def total_value(
         As :meth:`CLVPosterior.predict`.
     """
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, interval, draws, margin
+        rfm,
+        horizon,
+        discount_rate,
+        discounting,
+        interval,
+        draws,
+        margin,
+        scale_said(time_unit, time_scaler),
     )
     by_draw, mean = totals_by_draw(paired, columns.x, columns.t_x, columns.T, m_bar, future)
     certain = posterior.certain or paired.count == 1

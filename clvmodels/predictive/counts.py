@@ -259,9 +259,9 @@ def count_distribution(
         The horizon is endless, or the distributions together are longer than 2e8 cells:
         ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
     """
-    columns = rfm_columns(rfm, scale=posterior.scale)
-    length = finite_horizon(posterior, horizon)
     parameters, whose = purchase_draws(posterior, draws)
+    columns = rfm_columns(rfm, scale=posterior.scale, whole=whose.metadata.whole)
+    length = finite_horizon(posterior, horizon)
     groups = group_rows(columns.x, columns.t_x, columns.T)
     cells = 0
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from clvmodels.customers import (
+    check_ids,
+    check_periods,
+    no_id_message,
+    read_numbers,
+    sortable,
+    warn_of_unit,
+)
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.frames import Frame, eager, index_name, kind_of, out_of_index, to_arrow
 from clvmodels.ledger import tidy
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -16,9 +25,11 @@ from clvmodels.schema import (
     FREQUENCY,
     MONETARY_VALUE,
     RECENCY,
-    FloatArray,
     T,
+    TimeScale,
 )
+
+_WHERE: Final = "The RFM table"
 
 
 def check_columns(table: pa.Table, segments: tuple[str, ...]) -> pa.Table:
@@ -37,40 +48,50 @@ def check_columns(table: pa.Table, segments: tuple[str, ...]) -> pa.Table:
     return table
 
 
-def validated(frame: pd.DataFrame) -> pa.Table:
+def validated(frame: Frame, scale: TimeScale, *, said: bool) -> pa.Table:
     """Turn a user's frame into checked columns in their order, sorted by customer_id.
+
+    Parameters
+    ----------
+    frame : frame
+        Of pandas, polars or pyarrow; a pandas one may have customer_id in its index.
+    scale : TimeScale
+        The unit of recency and T.
+    said : bool
+        Whether the caller said it.
 
     Raises
     ------
     SchemaError
         A column is missing, or a row cannot be a customer's history.
     """
-    names = [str(name) for name in frame.columns]
-    check_columns(pa.table({name: [] for name in names}), ())
+    frame = out_of_index(eager(frame), CUSTOMER_ID)
+    table = to_arrow(frame)
+    if CUSTOMER_ID not in table.column_names and kind_of(frame) == "pandas":
+        raise SchemaError(no_id_message(table.column_names, index_name(frame)))
+    check_columns(table, ())
+    check_ids(table[CUSTOMER_ID].type, _WHERE)
+    names = table.column_names
     optional = [name for name in (MONETARY_VALUE, FIRST_VALUE) if name in names]
     core = [CUSTOMER_ID, FREQUENCY, RECENCY, T, *optional]
-    ids = frame[CUSTOMER_ID]
-    numbers = {name: _to_float(frame[name]) for name in core[1:]}
+    numbers = {name: read_numbers(name, table[name], scale, _WHERE) for name in core[1:]}
     if MONETARY_VALUE in numbers:
         spend = numbers[MONETARY_VALUE]
         numbers[MONETARY_VALUE] = np.where(np.isnan(spend) & (numbers[FREQUENCY] == 0), 0.0, spend)
-    _check_rows(ids, numbers)
-    table = pa.Table.from_pandas(
-        frame.assign(**numbers).astype({FREQUENCY: "int64"})[
-            core + [name for name in names if name not in core]
-        ],
-        preserve_index=False,
-    )
-    return tidy(table.replace_schema_metadata(None).sort_by(CUSTOMER_ID))
-
-
-def _to_float(column: pd.Series[Any]) -> FloatArray:
+    ids = sortable(table[CUSTOMER_ID])
+    _check_rows(ids.to_pandas(), numbers)
+    check_periods(numbers[FREQUENCY], numbers[RECENCY], scale)
+    said = said or pa.types.is_duration(table[T].type)
+    warn_of_unit(numbers[T], scale, said=said, whole=True)
+    columns: dict[str, Any] = {CUSTOMER_ID: ids, **numbers}
+    columns[FREQUENCY] = numbers[FREQUENCY].astype(np.int64)
+    columns |= {name: table[name] for name in names if name not in core}
     try:
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
+        return tidy(pa.table(columns).sort_by(CUSTOMER_ID))
+    except pa.ArrowNotImplementedError as error:
         raise SchemaError(
-            f"Column {column.name!r} holds {column.dtype}, not numbers: convert it "
-            f"({one_line(error)})."
+            f"{_WHERE} has a column besides its own that cannot be put in order "
+            f"({one_line(error)}): convert it to text, or drop it."
         ) from error
 
 

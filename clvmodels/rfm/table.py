@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError, one_line
-from clvmodels.frames import Frame, to_pandas, to_polars
+from clvmodels.frames import Frame, to_polars
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rfm.frame import check_columns, validated
@@ -31,6 +31,7 @@ from clvmodels.schema import (
     TimeScale,
     TimeUnit,
     path_of,
+    scale_said,
 )
 from clvmodels.transactions import LogOptions
 
@@ -241,8 +242,8 @@ class RfmTable:
         cls,
         frame: Frame,
         *,
-        time_unit: TimeUnit = "D",
-        time_scaler: float = 1,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
         observation_end: Any = None,
         margin: float | None = None,
     ) -> RfmTable:
@@ -251,11 +252,15 @@ class RfmTable:
         Parameters
         ----------
         frame : DataFrame or Table
-            Of pandas, polars (lazy ones too) or pyarrow, with customer_id, frequency,
-            recency, T, optionally monetary_value (may be missing where frequency is 0)
-            and first_value; further columns become segments.
-        time_unit, time_scaler : str, float
-            The unit of recency and T: ``time_scaler`` periods of ``time_unit``.
+            Of pandas, polars (lazy ones too) or pyarrow, with customer_id (which pandas
+            may have in its index), frequency, recency, T, optionally monetary_value (may
+            be missing where frequency is 0) and first_value; further columns become
+            segments. recency and T are numbers in the unit, or lengths of time
+            (timedelta, Duration), which are converted to it.
+        time_unit, time_scaler : str, float, optional
+            The unit of recency and T: ``time_scaler`` periods of ``time_unit``, in each
+            of which purchases count as one. By default days; then T with fractions is
+            warned of. Where several purchases a day count, ``"h"`` and 24 are days too.
         observation_end : date-like, optional
             The last period observed; needed by `update` only.
         margin : float, optional
@@ -265,11 +270,12 @@ class RfmTable:
         Raises
         ------
         SchemaError
-            A column is missing, or rows cannot be a customer's history; the message has
-            their number and the first of them.
+            A column is missing or holds no numbers, or rows cannot be a customer's
+            history in this unit; the message has their number and the first of them.
         """
-        scale = TimeScale(time_unit, time_scaler)
-        table = validated(to_pandas(frame))
+        said = scale_said(time_unit, time_scaler)
+        scale = said or TimeScale()
+        table = validated(frame, scale, said=said is not None)
         known = {CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE}
         return cls(
             table=table,

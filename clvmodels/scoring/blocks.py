@@ -83,7 +83,9 @@ def score_blocks(
     compression : str
         Of the parts.
     """
-    reader = _Reader(scorer, staged, prepass, pq_schema=common_schema(staged.files))
+    reader = _Reader(
+        scorer, staged, prepass, pq_schema=common_schema(staged.files, scorer.posterior.scale)
+    )
     clock = _Clock(staged.total, tell)
     records: dict[int, BlockRecord] = {}
     todo = []

@@ -8,6 +8,7 @@ from typing import Final
 
 import pandas as pd
 
+from clvmodels.customers import beyond_lifetime, fractions_text, lifetime_text
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
@@ -33,6 +34,28 @@ def concerns(posterior: CLVPosterior, staged: Staged) -> list[str]:
         if not verdict.ok
     ]
     return failed + _age(posterior, staged.observation_end) + unreadable_rows(staged.audit)
+
+
+def unit_concerns(
+    posterior: CLVPosterior, most: float | None, *, fractions: bool, said: bool
+) -> list[str]:
+    """Say what speaks against the unit of time of files that do not know theirs.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        In whose unit the files are.
+    most : float or None
+        Greatest T.
+    fractions : bool
+        Whether some T are not whole in periods.
+    said : bool
+        Whether the caller said the unit.
+    """
+    if most is not None and beyond_lifetime(most, posterior.scale):
+        return [lifetime_text(most, posterior.scale)]
+    odd = fractions and not said and posterior.purchases.metadata.whole
+    return [fractions_text(posterior.scale)] if odd else []
 
 
 def refuse_lost_log(

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import schema
+from clvmodels.customers import divisor, exceeds_periods_sql, has_fractions_sql
 from clvmodels.rfm.on_disk import Resources
+from clvmodels.schema import TimeScale
 from clvmodels.scoring import disk
 from clvmodels.scoring.duck import connected, identifier, parquet_scan
 from clvmodels.scoring.staging import Staged
@@ -32,12 +34,15 @@ class Prepass:
         Fewest repeat purchases of the rows that can be scored; None if there are none.
     span : tuple of float or None
         Least and greatest T of these rows.
+    fractions : bool
+        Whether some of these T are not whole in periods of the unit.
     duplicates : ndarray of int64
         Sorted positions of rows whose customer has another row; on disk.
     """
 
     least_x: float | None
     span: tuple[float, float] | None
+    fractions: bool
     duplicates: npt.NDArray[np.int64]
 
     def duplicated(self, start: int, count: int) -> npt.NDArray[np.bool_]:
@@ -48,15 +53,19 @@ class Prepass:
         return found
 
 
-def prepare(staged: Staged, ids: pa.DataType, folder: Path, resources: Resources) -> Prepass:
+def prepare(
+    staged: Staged, columns: pa.Schema, scale: TimeScale, folder: Path, resources: Resources
+) -> Prepass:
     """Look at every row once, within bounded memory; a finished pass is taken as it is.
 
     Parameters
     ----------
     staged : Staged
         Customers.
-    ids : pyarrow.DataType
-        Of customer_id, over all files.
+    columns : pyarrow.Schema
+        What is read of all files: `clvmodels.scoring.source.common_schema`.
+    scale : TimeScale
+        The unit of recency and T.
     folder : Path
         Where the results are kept for a run that resumes.
     resources : Resources
@@ -65,28 +74,34 @@ def prepare(staged: Staged, ids: pa.DataType, folder: Path, resources: Resources
     figures = folder / _FIGURES
     if not figures.exists():
         with connected(resources) as connection:
-            found = _extremes(connection, staged)
+            found = _extremes(connection, staged, columns, scale)
             rows = np.empty(0, dtype=np.int64)
-            if not _ascending(staged, ids):
+            if not _ascending(staged, columns.field(schema.CUSTOMER_ID).type):
                 rows = _duplicates(connection, staged)
         with disk.new_file(folder / _DUPLICATES) as stream:
             np.save(stream, rows)
-        disk.write_json(figures, {"least_x": found[0], "least_T": found[1], "most_T": found[2]})
+        names = ("least_x", "least_T", "most_T", "fractions")
+        disk.write_json(figures, dict(zip(names, found, strict=True)))
     record = disk.read_json(figures)
     span = None if record["least_T"] is None else (record["least_T"], record["most_T"])
     duplicates = np.load(folder / _DUPLICATES, mmap_mode="r")
-    return Prepass(record["least_x"], span, duplicates)
+    return Prepass(record["least_x"], span, record["fractions"], duplicates)
 
 
-def _extremes(connection: Any, staged: Staged) -> tuple[float | None, ...]:
+def _extremes(
+    connection: Any, staged: Staged, columns: pa.Schema, scale: TimeScale
+) -> tuple[Any, ...]:
     x, t_x, T = (
-        f"CAST({identifier(name)} AS DOUBLE)"
+        f"CAST({identifier(name)} AS DOUBLE) / {divisor(columns.field(name).type, scale)!r}"
         for name in (schema.FREQUENCY, schema.RECENCY, schema.T)
     )
-    found: tuple[float | None, ...] = connection.execute(
-        f"SELECT min(x), min(T), max(T) FROM (SELECT {x} AS x, {t_x} AS t_x, {T} AS T "
+    found: tuple[Any, ...] = connection.execute(
+        "SELECT min(x), min(T), max(T), coalesce(bool_or("
+        f"{has_fractions_sql('T', scale)}), false) "
+        f"FROM (SELECT {x} AS x, {t_x} AS t_x, {T} AS T "
         f"FROM {parquet_scan(staged.files)}) WHERE x >= 0 AND x = floor(x) AND isfinite(x) "
-        "AND t_x >= 0 AND t_x <= T AND isfinite(T) AND (x > 0 OR t_x = 0)"
+        "AND t_x >= 0 AND t_x <= T AND isfinite(T) AND (x > 0 OR t_x = 0) "
+        f"AND NOT {exceeds_periods_sql('x', 't_x', scale)}"
     ).fetchone()
     return found
 

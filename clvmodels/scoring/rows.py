@@ -15,8 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import schema
+from clvmodels.customers import (
+    check_ids,
+    check_numbers,
+    exceeds_periods,
+    is_text,
+    read_numbers,
+    sortable,
+)
 from clvmodels.errors import SchemaError
-from clvmodels.schema import FloatArray
+from clvmodels.schema import FloatArray, TimeScale
 
 # The order matters: a row has the first reason that applies to it.
 REASONS: Final = (
@@ -31,6 +39,7 @@ REASONS: Final = (
     "recency is negative",
     "recency is greater than T",
     "recency above 0 at frequency 0",
+    "frequency exceeds the periods in recency",
     "monetary_value is missing or not finite at frequency above 0",
     "monetary_value is negative at frequency above 0",
     "monetary_value is too large to be an amount",
@@ -70,8 +79,17 @@ class Rows:
     reason: npt.NDArray[np.int8]
 
 
-def check_schema(found: pa.Schema, where: str) -> None:
+def check_schema(found: pa.Schema, where: str, scale: TimeScale) -> None:
     """Refuse a table whose columns cannot be those of an RFM table.
+
+    Parameters
+    ----------
+    found : pyarrow.Schema
+        Columns and types.
+    where : str
+        The file or frame, for messages.
+    scale : TimeScale
+        The unit of recency and T, which may be lengths of time.
 
     Raises
     ------
@@ -90,13 +108,10 @@ def check_schema(found: pa.Schema, where: str) -> None:
             raise SchemaError(
                 f"{where} has {found.names.count(name)} columns named {name!r}: rename one."
             )
-        if name == schema.CUSTOMER_ID or name not in found.names:
-            continue
-        kind = found.field(name).type
-        if not (_is_number(kind) or pa.types.is_null(kind)):
-            raise SchemaError(
-                f"{where} has a column {name!r} that holds {kind}, not numbers: convert it."
-            )
+        if name == schema.CUSTOMER_ID:
+            check_ids(found.field(name).type, where)
+        elif name in found.names:
+            check_numbers(name, found.field(name).type, scale, where)
 
 
 def refuse_confusing(names: Sequence[str], where: str) -> None:
@@ -122,20 +137,25 @@ def refuse_confusing(names: Sequence[str], where: str) -> None:
             )
 
 
-def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = None) -> Rows:
+def read_rows(
+    batch: pa.RecordBatch,
+    scale: TimeScale,
+    duplicated: npt.NDArray[np.bool_] | None = None,
+) -> Rows:
     """Take the numbers out of a batch and judge every row.
 
     Parameters
     ----------
     batch : pyarrow.RecordBatch
         With the columns of `NEEDED`; `check_schema` accepts its schema.
+    scale : TimeScale
+        The unit of recency and T, which may be lengths of time.
     duplicated : ndarray of bool, shape (N,), optional
         Rows whose customer has another row somewhere in the whole table.
     """
-    x, t_x, T, m_bar = (_floats(batch.column(name)) for name in NEEDED[1:])
+    x, t_x, T, m_bar = (_floats(batch, name, scale) for name in NEEDED[1:])
     repeat = x > 0
-    ids = batch.column(schema.CUSTOMER_ID)
-    nobody = _nobody(ids)
+    nobody = _nobody(sortable(batch.column(schema.CUSTOMER_ID)))
     wrong: Sequence[npt.NDArray[np.bool_]] = (
         nobody,
         np.zeros(len(x), dtype=bool) if duplicated is None else duplicated,
@@ -148,6 +168,7 @@ def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = 
         t_x < 0,
         t_x > T,
         (x == 0) & (t_x > 0),
+        exceeds_periods(x, t_x, scale),
         repeat & ~np.isfinite(m_bar),
         repeat & (m_bar < 0),
         repeat & (m_bar > _MOST_SPENT),
@@ -155,7 +176,7 @@ def read_rows(batch: pa.RecordBatch, duplicated: npt.NDArray[np.bool_] | None = 
     reason = np.full(len(x), -1, dtype=np.int8)
     for code in range(len(REASONS) - 1, -1, -1):
         reason[wrong[code]] = code
-    first = _floats(batch.column(schema.FIRST_VALUE)) if _has(batch, schema.FIRST_VALUE) else None
+    first = _floats(batch, schema.FIRST_VALUE, scale) if _has(batch, schema.FIRST_VALUE) else None
     return Rows(x, t_x, T, np.where(x == 0, 0.0, m_bar), first, reason)
 
 
@@ -166,18 +187,10 @@ def _has(batch: pa.RecordBatch, name: str) -> bool:
 def _nobody(ids: pa.Array) -> npt.NDArray[np.bool_]:
     """Rows without an id: missing, NaN or empty text."""
     nobody = pc.is_null(ids, nan_is_null=pa.types.is_floating(ids.type))
-    if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
+    if is_text(ids.type):
         nobody = pc.or_kleene(nobody, pc.equal(ids, ""))
     return np.asarray(nobody.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    )
-
-
-def _floats(values: pa.Array) -> FloatArray:
-    if not pa.types.is_float64(values.type):
-        values = pc.cast(values, pa.float64(), safe=False)
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+def _floats(batch: pa.RecordBatch, name: str, scale: TimeScale) -> FloatArray:
+    return read_numbers(name, batch.column(name), scale, "The table")

@@ -22,9 +22,14 @@ from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 from clvmodels.scoring.blocks import Progress, score_blocks
-from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
+from clvmodels.scoring.concerns import (
+    concerns,
+    refuse_lost_log,
+    refuse_lost_rows,
+    unit_concerns,
+)
 from clvmodels.scoring.inputs import refuse_changed
-from clvmodels.scoring.prepass import prepare
+from clvmodels.scoring.prepass import Prepass, prepare
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
 from clvmodels.scoring.records import total_clv
 from clvmodels.scoring.report import ScoreReport, make_manifest
@@ -262,7 +267,7 @@ def _open_job(
     scoring = {**options, "margin": found.margin.value, "threads": threads}
     used = Scorer(fitted, **scoring).draws.count
     if found.kind == "rfm":
-        common_schema([file.path for file in found.files])
+        common_schema([file.path for file in found.files], found.scale)
     target = open_target(output, table)
     refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
     refuse_foreign(target.work)
@@ -293,12 +298,12 @@ def _manifest(
     job.tell("staged", {"rows": staged.total, "files": len(staged.files)})
     refuse_lost_log(staged, job.most, job.target, work)
     with _timed(job, "look"):
-        columns = common_schema(staged.files)
-        prepass = prepare(staged, columns.field(0).type, work.prepass, resources)
+        columns = common_schema(staged.files, job.source.scale)
+        prepass = prepare(staged, columns, job.source.scale, work.prepass, resources)
     scorer = job.scorer(prepass.span)
     if prepass.least_x is not None:
         job.posterior.check_spend(scorer.draws, np.array([prepass.least_x]))
-    said = _warn(job, staged)
+    said = _warn(job, staged, prepass)
     with _timed(job, "score"):
         compression = "zstd" if job.target.kind == "folder" else "lz4"
         records = score_blocks(
@@ -324,10 +329,17 @@ def _manifest(
     )
 
 
-def _warn(job: _Job, staged: Staged) -> list[str]:
+def _warn(job: _Job, staged: Staged, prepass: Prepass) -> list[str]:
     said = concerns(job.posterior, staged)
     if job.source.margin.note:
         said.append(job.source.margin.note)
+    if job.source.foreign:
+        said += unit_concerns(
+            job.posterior,
+            None if prepass.span is None else prepass.span[1],
+            fractions=prepass.fractions,
+            said=job.source.said,
+        )
     if not staged.total:
         said.append(f"{job.source.text} has no rows: the output has none either.")
     for text in said:

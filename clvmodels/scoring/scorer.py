@@ -189,8 +189,8 @@ class Scorer:
         DomainError
             A row's expected spend is infinite in some draws.
         """
-        check_schema(batch.schema, "The table")
-        rows = read_rows(batch, duplicated)
+        check_schema(batch.schema, "The table", self.posterior.scale)
+        rows = read_rows(batch, self.posterior.scale, duplicated)
         keep = np.flatnonzero(rows.reason < 0)
         out = np.flatnonzero(rows.reason >= 0)
         scores, totals = self._scored(batch, rows, keep)

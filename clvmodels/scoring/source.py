@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels import schema
+from clvmodels.customers import check_ids, is_text, value_type
 from clvmodels.errors import SchemaError
 from clvmodels.histories import check_scale
 from clvmodels.margin import Margin
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of
-from clvmodels.schema import TimeScale, TimeUnit
+from clvmodels.schema import TimeScale, TimeUnit, scale_said
 from clvmodels.scoring.inputs import (
     CSV,
     LOG_CSV,
@@ -33,7 +34,6 @@ from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema, refuse_confus
 from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 SourceKind = Literal["rfm", "csv", "log"]
-_TEXT: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +60,7 @@ class ReadOptions:
 
     def scale(self, default: TimeScale) -> TimeScale:
         """Take the unit of time that is said, else that of the posterior."""
-        if self.time_unit is None and self.time_scaler is None:
-            return default
-        scaler = 1.0 if self.time_scaler is None else self.time_scaler
-        return TimeScale("D" if self.time_unit is None else self.time_unit, scaler)
+        return scale_said(self.time_unit, self.time_scaler) or default
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +86,10 @@ class Source:
         What was assumed of files that do not say it.
     folder : Path or None
         Folder of which all files are read.
+    foreign : bool
+        Whether files of customers do not say their unit.
+    said : bool
+        Whether the caller said it.
     """
 
     kind: SourceKind
@@ -100,6 +101,8 @@ class Source:
     log: LogOptions | None = None
     assumed: str | None = None
     folder: Path | None = None
+    foreign: bool = False
+    said: bool = False
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -157,8 +160,15 @@ def rows_of(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def common_schema(paths: Sequence[Path]) -> pa.Schema:
+def common_schema(paths: Sequence[Path], scale: TimeScale) -> pa.Schema:
     """Columns that scoring reads, with types that hold the values of all files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Parquet files.
+    scale : TimeScale
+        The unit of recency and T.
 
     Raises
     ------
@@ -167,11 +177,16 @@ def common_schema(paths: Sequence[Path]) -> pa.Schema:
     """
     found = [pq.read_schema(path) for path in paths]
     for path, one in zip(paths, found, strict=True):
-        check_schema(_decoded(one), str(path))
+        check_schema(one, str(path), scale)
         refuse_confusing(one.names, str(path))
     fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, paths))]
     for name in (*NEEDED[1:], *OPTIONAL):
-        types = {_value_type(one.field(name).type) for one in found if name in one.names}
+        types = {value_type(one.field(name).type) for one in found if name in one.names}
+        if len(types) > 1 and any(pa.types.is_duration(kind) for kind in types):
+            listed = " and ".join(sorted(map(str, types)))
+            raise SchemaError(
+                f"The column {name!r} is {listed} in different files: give it one type."
+            )
         # first_value makes columns of the output, so it must be there for everybody
         if name in NEEDED or sum(name in one.names for one in found) == len(found):
             fields.append(pa.field(name, types.pop() if len(types) == 1 else pa.float64()))
@@ -245,7 +260,17 @@ def _foreign(
         if not said or options.margin is None
         else None
     )
-    return Source(kind, listing.text, files, own, margin, assumed=assumed, folder=listing.folder)
+    return Source(
+        kind,
+        listing.text,
+        files,
+        own,
+        margin,
+        assumed=assumed,
+        folder=listing.folder,
+        foreign=True,
+        said=said,
+    )
 
 
 def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -> Source:
@@ -296,16 +321,8 @@ def _refuse_logs(listing: Listing) -> None:
         )
 
 
-def _decoded(found: pa.Schema) -> pa.Schema:
-    return pa.schema([pa.field(f.name, _value_type(f.type)) for f in found])
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def _id_type(found: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.DataType:
-    types = [_value_type(one.field(schema.CUSTOMER_ID).type) for one in found]
+    types = [value_type(one.field(schema.CUSTOMER_ID).type) for one in found]
     common = {_id_family(kind, path) for kind, path in zip(types, paths, strict=True)}
     common.discard(pa.null())
     if len(common) > 1:
@@ -318,14 +335,7 @@ def _id_type(found: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.DataType:
 
 def _id_family(kind: pa.DataType, path: Path) -> pa.DataType:
     """Type in which ids of several files are compared and written."""
-    if any(is_text(kind) for is_text in _TEXT):
+    check_ids(kind, str(path))
+    if is_text(kind):
         return pa.string()
-    if pa.types.is_integer(kind) and kind != pa.uint64():
-        return pa.int64()
-    scalar = (pa.types.is_floating, pa.types.is_decimal, pa.types.is_null, pa.types.is_date)
-    if kind == pa.uint64() or any(is_kind(kind) for is_kind in scalar):
-        return kind
-    raise SchemaError(
-        f"{schema.CUSTOMER_ID} of {path} holds {kind}: ids must be text or numbers; convert the "
-        "column to text."
-    )
+    return pa.int64() if pa.types.is_integer(kind) and kind != pa.uint64() else kind

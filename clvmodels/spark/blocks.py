@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import schema
+from clvmodels.customers import TIMES, read_numbers
+from clvmodels.schema import TimeScale
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.rows import REASONS, read_rows
 from clvmodels.scoring.scorer import REASON
@@ -48,13 +50,21 @@ class ScoreBlocks:
 
 @dataclass(frozen=True, slots=True)
 class RejectBlocks:
-    """Select the rows of a partition that cannot be scored."""
+    """Select the rows of a partition that cannot be scored.
+
+    Attributes
+    ----------
+    scale : TimeScale
+        The unit of recency and T.
+    """
+
+    scale: TimeScale
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield them as they came, with a reason."""
         for batch in batches:
             rows, duplicated = split_copies(batch)
-            code = read_rows(rows, duplicated).reason
+            code = read_rows(rows, self.scale, duplicated).reason
             out = np.flatnonzero(code >= 0)
             if len(out):
                 reason = pa.array(REASONS).take(pa.array(code[out]))
@@ -94,7 +104,8 @@ def scored(
     scores = result.scores.append_column(REASON, pa.nulls(len(result.scores), pa.string()))
     if not len(result.reject_rows):
         return scores
-    both = pa.concat_tables([scores, _as_scores(result.rejects, scores.schema)])
+    rejects = _as_scores(result.rejects, scores.schema, scorer.posterior.scale)
+    both = pa.concat_tables([scores, rejects])
     position = np.empty(len(both), dtype=np.int64)
     kept = np.ones(len(both), dtype=bool)
     kept[result.reject_rows] = False
@@ -103,7 +114,7 @@ def scored(
     return both.take(pa.array(position))
 
 
-def _as_scores(rejects: pa.Table, wanted: pa.Schema) -> pa.Table:
+def _as_scores(rejects: pa.Table, wanted: pa.Schema, scale: TimeScale) -> pa.Table:
     """Rejects with the columns of scores: what they say themselves, and no prediction."""
     columns = []
     for field in wanted:
@@ -111,6 +122,9 @@ def _as_scores(rejects: pa.Table, wanted: pa.Schema) -> pa.Table:
             columns.append(pa.nulls(len(rejects), field.type))
         elif field.name == schema.FREQUENCY:
             columns.append(_whole(rejects[field.name]))
+        elif field.name in TIMES:
+            times = read_numbers(field.name, rejects[field.name], scale, "The DataFrame")
+            columns.append(pa.array(times, from_pandas=True))
         else:
             columns.append(rejects[field.name].cast(field.type, safe=False))
     return pa.table(columns, schema=wanted)

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels import __version__
+from clvmodels.customers import TIMES, divisor
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of, plain_horizon
+from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit, path_of, plain_horizon
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.blocks import Progress
 from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
@@ -30,7 +31,7 @@ from clvmodels.scoring.records import BlockRecord, total_clv
 from clvmodels.scoring.report import make_manifest
 from clvmodels.scoring.run import BLOCK_ROWS, rejects_text
 from clvmodels.scoring.scorer import Intervals
-from clvmodels.scoring.source import ReadOptions, Source, open_source
+from clvmodels.scoring.source import ReadOptions, Source, common_schema, open_source
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.target import (
     DEFAULT_TABLE,
@@ -236,6 +237,8 @@ def _check_input(source: Source) -> None:
                 f"{file.path} and {source.files[0].path} differ in columns or types, which Spark "
                 "would fill with nulls: use the local engine, or write them alike."
             )
+    if source.log is None:
+        common_schema([file.path for file in source.files], source.scale)
 
 
 def _plain_schema(path: Path) -> dict[str, pa.DataType]:
@@ -312,7 +315,8 @@ def _staged(source: Source, session: SparkSession) -> Iterator[tuple[Staged, Dat
     if source.log is None:
         counts = tuple(file.rows or 0 for file in source.files)
         staged = Staged(files, tuple(map(str, files)), counts, source.observation_end)
-        yield staged, counted(_with_origin(_read(session, files)), unique=False)
+        rows = _in_unit(_with_origin(_read(session, files)), files[0], source.scale)
+        yield staged, counted(rows, unique=False)
         return
     log = _read(session, files).drop("_metadata")
     with _clock_of(session, pq.read_schema(files[0]).field(source.log.datetime_col).type):
@@ -341,6 +345,16 @@ def _read(session: SparkSession, files: Sequence[Path]) -> DataFrame:
     df = session.read.parquet(*(f"file://{_literal(path)}" for path in files))
     # without what Spark reads off the names of folders (month=3)
     return df.select(*(f"`{name.replace('`', '``')}`" for name in names), "_metadata")
+
+
+def _in_unit(df: DataFrame, path: Path, scale: TimeScale) -> DataFrame:
+    """Convert lengths of time, of which Spark reads the bare integers that Parquet stores."""
+    from pyspark.sql import functions
+
+    for name, kind in _plain_schema(path).items():
+        if name in TIMES and (unit := divisor(kind, scale)) != 1.0:
+            df = df.withColumn(name, functions.col(name).cast("double") / unit)
+    return df
 
 
 def _literal(path: Path) -> str:

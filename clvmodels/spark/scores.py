@@ -10,7 +10,7 @@ from clvmodels import schema
 from clvmodels.histories import check_scale
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
-from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit
+from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema
 from clvmodels.scoring.scorer import REASON, Intervals
@@ -27,7 +27,7 @@ def score(
     posterior: CLVPosterior,
     *,
     time_unit: TimeUnit | None = None,
-    time_scaler: float = 1,
+    time_scaler: float | None = None,
     horizon: Horizon = "365D",
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
@@ -105,7 +105,7 @@ def rejects(
     posterior: CLVPosterior,
     *,
     time_unit: TimeUnit | None = None,
-    time_scaler: float = 1,
+    time_scaler: float | None = None,
 ) -> DataFrame:
     """Select the rows that `score` refuses, with all their columns and the reason.
 
@@ -126,25 +126,25 @@ def rejects(
     df, _ = _frame_and_margin(data, posterior, time_unit, time_scaler, None)
     rows = counted(df, unique=isinstance(data, SparkRfm))
     output = StructType([*df.schema.fields, StructField(REASON, StringType())])
-    return rows.mapInArrow(RejectBlocks(), output)
+    return rows.mapInArrow(RejectBlocks(posterior.scale), output)
 
 
 def _frame_and_margin(
     data: DataFrame | SparkRfm,
     posterior: CLVPosterior,
     time_unit: TimeUnit | None,
-    time_scaler: float,
+    time_scaler: float | None,
     margin: float | None,
 ) -> tuple[DataFrame, float]:
     """Check unit and columns."""
-    scale = None if time_unit is None else TimeScale(time_unit, time_scaler)
+    scale = scale_said(time_unit, time_scaler)
     df, known = data, None
     if isinstance(data, SparkRfm):
         df, known = data.table, data.margin if data.margin_said else None
         check_scale(data.scale, posterior.scale)
     if scale is not None:
         check_scale(scale, posterior.scale)
-    check_schema(_arrow_schema(df), "The DataFrame")
+    check_schema(_arrow_schema(df), "The DataFrame", posterior.scale)
     return df, value_posterior(posterior).margin_for(margin, table=known).warned().value
 
 

@@ -196,11 +196,6 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
     return _zone(pq.read_schema(_matches(path)[0]).field(options.datetime_col).type)
 
 
-def is_fine_instant(kind: Any) -> bool:
-    """Whether an Ibis type is that of instants to the nanosecond, which Ibis 12 has no name for."""
-    return bool(kind.is_unknown()) and "TIMESTAMPTZ_NS" in str(kind)
-
-
 def _zone(kind: pa.DataType) -> str | None:
     zone = kind.tz if pa.types.is_timestamp(kind) else None
     return None if zone is None else str(zone)
@@ -222,7 +217,12 @@ def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
     if kind == "pandas":
         return _from_pandas(_narrow_pandas(source, options))
     if kind == "polars":
-        return source.to_arrow()
+        names = frames.column_names(source)
+        if options is not None:
+            check_columns(names, options)
+            if options.duplicates == "keep":
+                names = list(dict.fromkeys(options.columns))
+        return frames.to_arrow(source, names)
     if kind == "pyarrow" or isinstance(source, pa.RecordBatchReader):
         return source
     if type(source).__module__.startswith("pyarrow._dataset"):
@@ -246,27 +246,8 @@ def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFr
 
 
 def _from_pandas(frame: pd.DataFrame) -> pa.Table:
-    columns = {str(name): _arrow_column(frame[name]) for name in frame.columns}
+    columns = {str(name): frames.arrow_column(frame[name]) for name in frame.columns}
     return pa.table(columns)
-
-
-def _arrow_column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
-    """One pandas column as Arrow; ids as uuid.UUID become text."""
-    import uuid
-
-    if series.dtype == object:
-        present = series.dropna()
-        if len(present) and isinstance(present.iloc[0], uuid.UUID):
-            series = series.where(series.notna(), None).map(str, na_action="ignore")
-    try:
-        column = pa.array(series, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(
-            f"Column {series.name!r} holds values of several types or of a type without an "
-            f"Arrow equivalent ({error}): convert it to one type, for instance with "
-            ".astype('string')."
-        ) from error
-    return column
 
 
 def _open_arrow(data: Any, options: LogOptions, backend: Any) -> OpenLog:
@@ -346,6 +327,12 @@ def _check_types(log: OpenLog) -> None:
             f"customer_id_col={options.customer_id_col!r} holds {kind}: ids must be text, "
             "integers or UUIDs; convert the column."
         )
+    for name in options.segment_cols:
+        kind = log.table[name].type()
+        if kind.is_interval():
+            raise SchemaError(
+                f"The segment column {name!r} holds {kind}: convert it to numbers or text."
+            )
     if options.monetary_value_col is None:
         return
     kind = log.table[options.monetary_value_col].type()

@@ -54,6 +54,8 @@ def bases(draw, least: int = 1, most: int = 12) -> pd.DataFrame:
         T = draw(st.one_of(st.just(0.0), st.floats(0.5, 5_000)))
         x = 0 if T == 0 else draw(st.one_of(st.just(0), st.integers(1, 30), st.integers(31, 3_000)))
         t_x = 0.0 if x == 0 else T * draw(st.floats(0.01, 1.0))
+        # Whole days would allow one purchase a day at most
+        t_x -= 0.003 if x and abs(t_x - round(t_x)) < 0.001 else 0.0
         m = 0.0 if x == 0 else draw(st.floats(0.01, 1e5))
         rows.append((draw(st.integers(0, 5)), x, t_x, T, m))
     names = ["customer_id", "frequency", "recency", "T", "monetary_value"]
@@ -115,8 +117,10 @@ def test_bounds_and_nesting(kind, rfm: pd.DataFrame, horizon, discounting: str) 
 @FEW
 def test_margin_enters_once_and_values_are_products(rfm, horizon, margin: float) -> None:
     known = rfm.assign(customer_id=np.arange(len(rfm)), first_value=7.0)
-    whole = POSTERIOR.predict(RfmTable.from_pandas(known), horizon=horizon)
-    part = POSTERIOR.predict(RfmTable.from_pandas(known, margin=margin), horizon=horizon)
+    whole = POSTERIOR.predict(RfmTable.from_pandas(known, time_unit="D"), horizon=horizon)
+    part = POSTERIOR.predict(
+        RfmTable.from_pandas(known, time_unit="D", margin=margin), horizon=horizon
+    )
     values = {"clv", "clv_sd", "clv_lower", "clv_upper", "historical_value", "total_value"}
     for name in whole.columns:
         factor = margin if name in values else 1.0
@@ -137,12 +141,12 @@ def test_chunk_size_changes_nothing(
     chunk: int, horizon: str | None, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = rng.integers(0, 8, size=200)
-    T = rng.uniform(1, 500, size=200).round()
+    T = rng.uniform(10, 500, size=200).round()
     rfm = pd.DataFrame(
         {
             "customer_id": np.arange(200),
             "frequency": x,
-            "recency": np.where(x > 0, (T * rng.uniform(size=200)).round(1), 0.0),
+            "recency": np.where(x > 0, x + np.floor((T - x) * rng.uniform(size=200)), 0.0),
             "T": T,
             "monetary_value": np.where(x > 0, rng.gamma(6, 5, size=200), 0.0),
         }

@@ -66,6 +66,8 @@ def bases(draw, least: int = 1, most: int = 10) -> pd.DataFrame:
         x = 0 if T == 0 else draw(st.one_of(st.just(0), st.integers(1, 30), st.integers(31, 3_000)))
         x = min(x, int(3 * T))  # more would be simulated by the ten thousand
         t_x = 0.0 if x == 0 else T * draw(st.floats(0.01, 1.0))
+        # Whole days would allow one purchase a day at most
+        t_x -= 0.003 if x and abs(t_x - round(t_x)) < 0.001 else 0.0
         m = 0.0 if x == 0 else draw(st.floats(0.01, 1e5))
         rows.append((draw(st.integers(0, 5)), x, t_x, T, m))
     return pd.DataFrame(rows, columns=NAMES)
@@ -76,7 +78,7 @@ def crowd(n: int = 400, seed: int = 3) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     T = rng.integers(1, 60, n).astype(float)
     x = np.minimum(rng.poisson(1.5, n), T)
-    t_x = np.where(x > 0, np.ceil(T * rng.random(n)), 0.0)
+    t_x = np.where(x > 0, np.maximum(np.ceil(T * rng.random(n)), x), 0.0)
     money = np.where(x > 0, rng.gamma(4, 8, n).round(2), 0.0)
     return pd.DataFrame(dict(zip(NAMES, (np.arange(n), x, t_x, T, money), strict=True)))
 
@@ -168,9 +170,11 @@ def test_intervals_are_quantiles_of_the_distributions(kind, rfm, horizon, interv
 @FEW
 def test_margin_enters_values_once(rfm, horizon, margin: float) -> None:
     known = rfm.assign(customer_id=np.arange(len(rfm)))
-    whole = POSTERIOR.predict(RfmTable.from_pandas(known), horizon=horizon, predictive=True)
+    whole = POSTERIOR.predict(
+        RfmTable.from_pandas(known, time_unit="D"), horizon=horizon, predictive=True
+    )
     part = POSTERIOR.predict(
-        RfmTable.from_pandas(known, margin=margin), horizon=horizon, predictive=True
+        RfmTable.from_pandas(known, time_unit="D", margin=margin), horizon=horizon, predictive=True
     )
     for name in OUTCOMES:
         factor = margin if name.startswith("value") else 1
@@ -388,7 +392,7 @@ def test_a_portfolio_does_not_depend_on_the_order_of_rows() -> None:
 
 def test_twins_have_fates_of_their_own() -> None:
     """Same history, even the same id: their counts on a path are not the same."""
-    twins = pd.concat([crowd(1).assign(customer_id=7, frequency=2, recency=1.0, T=3.0)] * 50)
+    twins = pd.concat([crowd(1).assign(customer_id=7, frequency=2, recency=2.0, T=3.0)] * 50)
     counts = simulate_future(twins, POSTERIOR, "365D", paths=200).counts
     spread = counts.var(axis=0)
     assert (spread > 0).mean() > 0.9

@@ -72,7 +72,8 @@ def bases() -> dict[str, pd.DataFrame]:
             monetary_value=np.where(usual["frequency"] > 0, 9.99, 0.0)
         ),
         "rows many times": pd.concat([usual.head(20)] * 37),
-        "bought at once": frame(few, np.minimum(few, 1.0) * 0.0, np.zeros(5)),
+        # in the same minute, which no unit of ours tells from the first purchase
+        "bought at once": frame(few, np.minimum(few, 1.0) * 0.001, np.full(5, 0.001)),
         "one customer": frame([3], [50.0], [60.0]),
         "recency = T": frame([1, 2, 9], [5.0, 60.0, 99.0], [5.0, 60.0, 99.0]),
     }
@@ -299,7 +300,7 @@ FAR_SPEND = [(1e6, 4.0, 15.0), (6.0, 1e6, 1e7), (1e-6, 4.0, 15.0), (6.0, 4.0, 1e
 
 @pytest.mark.parametrize("point", FAR_SPEND)
 def test_far_away_the_value_of_spend_is_still_right(point: tuple[float, ...]) -> None:
-    rfm = frame([1, 2, 7, 40], [3.0] * 4, [50.0] * 4, [9.5, 20.0, 33.0, 12.25])
+    rfm = frame([1, 2, 7, 40], [40.0] * 4, [50.0] * 4, [9.5, 20.0, 33.0, 12.25])
     tables = SpendStatistics.of(spend_histories(rfm)).arrays().values()
     value, gradient = FUSED_SPEND("NUMBA", *point, *tables)
     with mpmath.workdps(80):

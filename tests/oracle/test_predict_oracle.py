@@ -106,12 +106,14 @@ def test_a_near_one() -> None:
 
 
 def test_extremes() -> None:
+    # Weeks too, but counted in hours, in which several purchases a day are possible
+    hourly = BetaGeoPosterior.from_draws(**TRUE, time_unit="h", time_scaler=168)
     for key, expected in REFERENCE["extreme"].items():
         x, t_x, T = (float(part) for part in key.split(","))
         row = people((x, t_x, T))
         for value, name in [
-            (BGNBD.expected_probability_alive(row).item(), "p_alive"),
-            (BGNBD.expected_purchases(row, future_t=52).item(), "cet_52"),
+            (hourly.expected_probability_alive(row).item(), "p_alive"),
+            (hourly.expected_purchases(row, future_t=52).item(), "cet_52"),
         ]:
             # Below 1e-300 a value may be 0.
             assert value == pytest.approx(float(expected[name]), rel=1e-8, abs=1e-300)
@@ -120,7 +122,7 @@ def test_extremes() -> None:
 def test_expected_spend() -> None:
     reference = REFERENCE["gamma_gamma_mean_spend_x_mbar"]
     pairs = [tuple(float(part) for part in key.split(",")) for key in reference]
-    rows = people(*[(x, min(x, 1.0), 10.0, m) for x, m in pairs])
+    rows = people(*[(x, x, max(x, 10.0), m) for x, m in pairs])
     expected = [float(value) for value in reference.values()]
     found = SPEND.expected_customer_spend(rows)
     np.testing.assert_allclose(found.squeeze(), expected, rtol=1e-8)
@@ -151,7 +153,7 @@ ROWS = people(
     (2, 213.0, 272.0, 22.35),
     (7, 206.0, 272.0, 73.74),
     (26, 216.0, 217.0, 33.0),
-    (40, 10.0, 400.0, 5.0),
+    (40, 50.0, 400.0, 5.0),
 )
 DRAWS = 7
 

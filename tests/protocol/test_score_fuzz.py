@@ -72,6 +72,8 @@ REASON_SQL: Final = f"""
         WHEN {TX} < 0 THEN 'recency is negative'
         WHEN {TX} > {T} THEN 'recency is greater than T'
         WHEN {X} = 0 AND {TX} > 0 THEN 'recency above 0 at frequency 0'
+        WHEN abs({TX} - round({TX})) <= 1e-6 * greatest(1, {TX}) AND {X} > round({TX})
+            THEN 'frequency exceeds the periods in recency'
         WHEN {X} > 0 AND ({M} IS NULL OR NOT isfinite({M}))
             THEN 'monetary_value is missing or not finite at frequency above 0'
         WHEN {X} > 0 AND {M} < 0 THEN 'monetary_value is negative at frequency above 0'

@@ -133,7 +133,7 @@ def test_new_is_within_the_time_in_days(posterior: CLVPosterior, rfm: RfmTable) 
 
 
 def test_those_gone_beyond_all_digits(posterior: CLVPosterior) -> None:
-    found = action_lists(posterior, people(person(900, 100, 9000)), **OPTIONS)
+    found = action_lists(posterior, people(person(900, 1000, 9900)), **OPTIONS)
     row = found.customers.iloc[0]
     assert (row["state"], row["p_alive_drop"]) == ("lost", 1.0)
     assert np.isfinite(row[["clv", "clv_as_usual", "clv_lost"]].astype(float)).all()

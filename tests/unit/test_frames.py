@@ -317,7 +317,7 @@ def test_missing_amounts_and_counts_are_named() -> None:
         POSTERIOR.predict(bad)
     with pytest.raises(SchemaError, match=r"1 rows have missing or non-finite.*row 2"):
         POSTERIOR.predict(frame.with_columns(pl.col("frequency").replace(5, None)))
-    with pytest.raises(SchemaError, match="'frequency' holds str, not numbers"):
+    with pytest.raises(SchemaError, match="'frequency' that holds text, not numbers"):
         POSTERIOR.predict(frame.with_columns(frequency=pl.lit("many")).to_arrow())
     with pytest.raises(SchemaError, match="lacks recency; found first_value, customer_id, T"):
         POSTERIOR.predict(frame.drop("recency"))

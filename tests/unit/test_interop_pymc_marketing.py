@@ -889,6 +889,7 @@ def test_its_metropolis_chains() -> None:
 
 def test_a_table_is_needed_in_the_same_unit_afterwards(tmp_path) -> None:
     found = from_pymc_marketing(GIVEN["bgnbd"].to_pymc_marketing(TABLE))
-    days = RfmTable.from_pandas(FRAME[["customer_id", "frequency", "recency", "T"]])
+    frame = FRAME[["customer_id", "frequency", "recency", "T"]]
+    hours = RfmTable.from_pandas(frame, time_unit="h", time_scaler=24)
     with pytest.raises(TimeUnitError):
-        found.expected_probability_alive(days)
+        found.expected_probability_alive(hours)

@@ -17,7 +17,7 @@ SCORES = ["recency_score", "frequency_score", "monetary_score"]
 
 def table_of(purchases: list[int], silence: list[float], first: list[float]) -> RfmTable:
     x = np.array(purchases)
-    t_x = np.where(x > 0, 10.0, 0.0)
+    t_x = np.where(x > 0, 60.0, 0.0)
     frame = {
         "customer_id": np.arange(len(x)),
         "frequency": x,

@@ -216,7 +216,7 @@ def test_from_pandas() -> None:
         ({"frequency": [0, -1, 1]}, "1 rows have a frequency that is negative or no whole"),
         ({"frequency": [0, 1.5, 1]}, "negative or no whole number; the first is row 1"),
         ({"frequency": [0, np.nan, 1]}, "a frequency that is missing or not finite"),
-        ({"frequency": ["x", "y", "z"]}, "'frequency' holds str, not numbers"),
+        ({"frequency": ["x", "y", "z"]}, "'frequency' that holds text, not numbers"),
         ({"recency": [1, 5, 7]}, "recency above 0 at frequency 0; the first is row 0"),
         ({"recency": [0, -1, -2]}, "2 rows have a negative recency; the first is row 1"),
         ({"recency": [0, 9, 7]}, "recency longer than T; the first is row 1.*'a'.*recency=9, T=8"),

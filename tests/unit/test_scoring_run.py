@@ -213,6 +213,7 @@ def bad_rows() -> pd.DataFrame:
         "recency is negative": {"recency": -1.0},
         "recency is greater than T": {"recency": 91.0},
         "recency above 0 at frequency 0": {"frequency": 0.0},
+        "frequency exceeds the periods in recency": {"frequency": 50.0, "recency": 3.0},
         "monetary_value is missing or not finite at frequency above 0": {"monetary_value": np.nan},
         "monetary_value is negative at frequency above 0": {"monetary_value": -5.0},
         "monetary_value is too large to be an amount": {"monetary_value": 1e101},
@@ -236,7 +237,7 @@ def test_every_row_is_scored_or_rejected_for_its_reason(
     mixed = pd.concat([good, bad_rows()]).sample(frac=1.0, random_state=3, ignore_index=True)
     mixed["reason"] = "of the user's"
     mixed.to_parquet(tmp_path / "mixed.parquet", index=False)
-    with pytest.warns(UserWarning, match="15 of 515 rows could not be scored"):
+    with pytest.warns(UserWarning, match="16 of 516 rows could not be scored"):
         report = score(
             tmp_path / "mixed.parquet",
             posterior,
@@ -255,7 +256,7 @@ def test_every_row_is_scored_or_rejected_for_its_reason(
     given = given.rename(columns={"reason_given": "reason"})
     pd.testing.assert_frame_equal(given, mixed[~fine].reset_index(drop=True))
     assert report.reasons == {reason: 2 if "one row" in reason else 1 for reason in REASONS}
-    assert (report.rows, report.scored, report.rejected) == (515, 500, 15)
+    assert (report.rows, report.scored, report.rejected) == (516, 500, 16)
 
 
 def test_a_customer_in_two_files_is_rejected_in_both(

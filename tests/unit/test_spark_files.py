@@ -48,7 +48,7 @@ def write_base(folder: Path, rows: int = 900, files: int = 3) -> None:
     """Customers in several files, one of them twice, with rows that cannot be scored."""
     rng = np.random.default_rng(8)
     x = rng.poisson(1.0, rows).astype(float)
-    total = rng.integers(1, 400, rows).astype(float)
+    total = np.maximum(rng.integers(1, 400, rows), x / 0.6 + 2).round()
     frame = pd.DataFrame(
         {
             "customer_id": np.arange(rows, dtype=np.int32),
@@ -258,3 +258,23 @@ def test_pyspark_is_missing(no_session: pytest.MonkeyPatch, tmp_path: Path) -> N
     with pytest.raises(SchemaError, match=r"Spark is not installed.*clvmodels\[spark\]"):
         on_spark.score_files(tmp_path / "base", POSTERIOR, tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.slow
+def test_lengths_of_time_in_parquet_are_converted(spark: Any, tmp_path: Path) -> None:
+    """Spark reads the bare integers that Parquet stores."""
+    frame = pd.DataFrame(
+        {
+            "customer_id": [1, 2],
+            "frequency": [2, 0],
+            "recency": pd.to_timedelta([30, 0], unit="D"),
+            "T": pd.to_timedelta([40, 21], unit="D"),
+            "monetary_value": [5.0, 0.0],
+        }
+    )
+    frame.to_parquet(tmp_path / "base.parquet")
+    got = on_spark.score_files(tmp_path / "base.parquet", POSTERIOR, tmp_path / "spark")
+    want = clv.score(tmp_path / "base.parquet", POSTERIOR, tmp_path / "local")
+    found = read_folder(got.output)
+    assert sorted(found["T"].to_pylist()) == [21.0, 40.0]
+    assert_same(found, read_folder(want.output), ["customer_id"])

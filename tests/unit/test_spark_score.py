@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -41,12 +42,12 @@ POSTERIOR = make_posterior()
 def make_base(rows: int) -> pa.Table:
     rng = np.random.default_rng(11)
     x = rng.poisson(1.2, rows)
-    total = rng.integers(0, 700, rows).astype(float)
+    total = np.maximum(rng.integers(0, 700, rows), x).astype(float)
     return pa.table(
         {
             ID: np.arange(rows),
             X: x,
-            TX: np.where(x > 0, np.floor(total * rng.random(rows)), 0.0),
+            TX: np.where(x > 0, np.maximum(np.floor(total * rng.random(rows)), x), 0.0),
             T: total,
             M: pa.array(np.round(rng.gamma(3, 9, rows), 2), mask=x == 0),
             "first_value": np.round(rng.gamma(3, 9, rows), 2),
@@ -154,9 +155,10 @@ ODD: list[tuple[Any, ...]] = [
     ("t_x < 0", 2.0, -1.0, 40.0, 5.0, 8),
     ("t_x > T", 2.0, 41.0, 40.0, 5.0, 9),
     ("x = 0 < t_x", 0.0, 30.0, 40.0, 5.0, 10),
-    ("m null", 2.0, 30.0, 40.0, None, 11),
-    ("m < 0", 2.0, 30.0, 40.0, -5.0, 12),
-    ("m huge", 2.0, 30.0, 40.0, 1e200, 13),
+    ("x > t_x in days", 50.0, 3.0, 40.0, 5.0, 11),
+    ("m null", 2.0, 30.0, 40.0, None, 12),
+    ("m < 0", 2.0, 30.0, 40.0, -5.0, 13),
+    ("m huge", 2.0, 30.0, 40.0, 1e200, 14),
 ]
 ODD_DDL = "customer_id string, frequency double, recency double, T double, monetary_value double"
 
@@ -244,6 +246,21 @@ def test_types_of_columns(spark: Any) -> None:
     assert table["reason"].to_pylist() == [None, "recency is missing or not finite"]
     row = pd.DataFrame({ID: [7], X: [2], TX: [30.5], T: [40], M: [5.25]})
     assert table["clv"][0].as_py() == pytest.approx(POSTERIOR.predict(row)["clv"][0], rel=1e-9)
+
+
+@pytest.mark.slow
+def test_lengths_of_time_are_in_the_unit_of_the_posterior(spark: Any) -> None:
+    days = spark.createDataFrame(
+        [(1, 2, timedelta(30), timedelta(40), 5.0), (2, 50, timedelta(3), timedelta(40), 5.0)],
+        f"{ID} long, {X} int, {TX} interval day to second, {T} interval day to second, {M} double",
+    )
+    table = sorted_table(on_spark.score(days, POSTERIOR))
+    assert table["reason"].to_pylist() == [None, "frequency exceeds the periods in recency"]
+    assert (table[TX].to_pylist(), table[T].to_pylist()) == ([30.0, 3.0], [40.0, 40.0])
+    row = pd.DataFrame({ID: [1], X: [2], TX: [30.0], T: [40.0], M: [5.0]})
+    assert table["clv"][0].as_py() == pytest.approx(POSTERIOR.predict(row)["clv"][0], rel=1e-9)
+    (reject,) = on_spark.rejects(days, POSTERIOR).toArrow().to_pylist()
+    assert reject["reason"] == "frequency exceeds the periods in recency"
 
 
 # --- summaries of Spark ------------------------------------------------------------------
