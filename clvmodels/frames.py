@@ -219,7 +219,7 @@ def arrow_column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
         raise SchemaError(
             f"Column {str(series.name)!r} holds values of several types, or of a type without an "
             f"Arrow equivalent ({one_line(error)}): convert it to one type, for instance with "
-            ".astype(str), or drop it."
+            ".astype('string'), or drop it."
         ) from error
 
 

@@ -196,6 +196,11 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
     return _zone(pq.read_schema(_matches(path)[0]).field(options.datetime_col).type)
 
 
+def is_fine_instant(kind: Any) -> bool:
+    """Whether an Ibis type is that of instants to the nanosecond, which Ibis 12 has no name for."""
+    return bool(kind.is_unknown()) and "TIMESTAMPTZ_NS" in str(kind)
+
+
 def _zone(kind: pa.DataType) -> str | None:
     zone = kind.tz if pa.types.is_timestamp(kind) else None
     return None if zone is None else str(zone)
