@@ -10,7 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clvmodels import datasets, economics, mlflow, simulate, spark
+    from clvmodels import (
+        datasets,
+        diagnostics,
+        economics,
+        evaluation,
+        mlflow,
+        plots,
+        predictive,
+        scoring,
+        simulate,
+        spark,
+    )
     from clvmodels.audit import Audit
     from clvmodels.economics import (
         ActionLists,
@@ -107,7 +118,9 @@ _HOME = {
     "customer_acquisition_cost": "economics",
     "customer_equity": "economics",
     "datasets": "datasets",
+    "diagnostics": "diagnostics",
     "economics": "economics",
+    "evaluation": "evaluation",
     "from_pymc_marketing": "interop.pymc_marketing",
     "gini": "economics",
     "highest_cac": "economics",
@@ -117,13 +130,16 @@ _HOME = {
     "ltv_to_cac": "economics",
     "mlflow": "mlflow",
     "payback_period": "economics",
+    "plots": "plots",
     "portfolio": "predictive",
+    "predictive": "predictive",
     "report": "reporting",
     "rfm_scores": "economics",
     "rfm_summary": "rfm",
     "rfm_summary_to_parquet": "rfm",
     "rfm_train_test_split": "rfm",
     "score": "scoring",
+    "scoring": "scoring",
     "segment_report": "economics",
     "simple_clv": "economics",
     "simple_clv_per_customer": "economics",
@@ -172,7 +188,9 @@ __all__ = [
     "customer_acquisition_cost",
     "customer_equity",
     "datasets",
+    "diagnostics",
     "economics",
+    "evaluation",
     "from_pymc_marketing",
     "gini",
     "highest_cac",
@@ -182,13 +200,16 @@ __all__ = [
     "ltv_to_cac",
     "mlflow",
     "payback_period",
+    "plots",
     "portfolio",
+    "predictive",
     "report",
     "rfm_scores",
     "rfm_summary",
     "rfm_summary_to_parquet",
     "rfm_train_test_split",
     "score",
+    "scoring",
     "segment_report",
     "simple_clv",
     "simple_clv_per_customer",
@@ -215,4 +236,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Public names: what this file needs for itself would only be in their way."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -34,6 +34,14 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
+@pytest.fixture(autouse=True)
+def _figures_closed() -> Iterator[None]:
+    """Close pyplot's figures after each test: they stay open until somebody does."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
     """Yield a Spark session on two cores of this machine, one for each test module."""

@@ -168,7 +168,7 @@ def draw(compared: pd.DataFrame, interval: float, path: Path) -> None:
         colours.append(plots.ACTUAL)
     certain = whole["model_lower"] != whole["model_lower"]
     bounds = None if certain else (whole["model_lower"], whole["model_upper"])
-    plots.plot_totals(axes[0], totals, colours=colours, interval=bounds)
+    plots.plot_totals(totals, colours=colours, interval=bounds, axes=axes[0])
     name = "" if certain else f"\nwith {percent(interval)} interval of the model's expected value"
     axes[0].set_title(f"All {whole['customers']:,} customers{name}")
     plots.plot_comparison(compared, axes=axes[1])

@@ -23,7 +23,6 @@ def draw(outcome: Outcome, path: Path) -> None:
     figure, axes = plots.new_figure(2, 2, title)
     total = outcome.total
     plots.plot_totals(
-        axes[0],
         {
             "model": total.mean,
             "simple formula": outcome.simple.total,
@@ -32,16 +31,18 @@ def draw(outcome: Outcome, path: Path) -> None:
         colours=(plots.EXPECTED, plots.OTHER, plots.ACTUAL),
         interval=(total.lower, total.upper),
         unit="$",
+        axes=axes[0],
     )
     axes[0].set_title("Value of all customers, with 90 % interval\nof the model's expected value")
-    plots.plot_pairs(axes[1], *by_repeats(outcome), unit="purchases per customer in 39 weeks")
+    unit = "purchases per customer in 39 weeks"
+    plots.plot_pairs(*by_repeats(outcome), unit=unit, axes=axes[1])
     axes[1].set_xlabel("repeat purchases so far")
     axes[1].set_title("Purchases to come, by purchases so far")
-    plots.plot_calibration(axes[2], *by_chance(outcome))
+    plots.plot_calibration(*by_chance(outcome), axes=axes[2])
     axes[2].set_xlabel("predicted chance of buying again in 39 weeks")
     axes[2].set_ylabel("share who did")
     axes[2].set_title("Who buys again: ten groups of customers")
-    plots.plot_concentration(axes[3], *concentration(outcome.scores["clv"].to_numpy()))
+    plots.plot_concentration(outcome.scores, axes=axes[3])
     axes[3].set_xlabel("share of customers, most valuable first")
     axes[3].set_ylabel("share of expected value")
     axes[3].set_title("Who holds the value")
@@ -65,10 +66,3 @@ def by_chance(outcome: Outcome) -> tuple[FloatArray, FloatArray]:
     did = outcome.bought > 0
     predicted = np.array([chance[rows].mean() for rows in groups])
     return predicted, np.array([did[rows].mean() for rows in groups])
-
-
-def concentration(value: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Share of customers and their cumulative share of value, most valuable first."""
-    ordered = np.sort(value)[::-1]
-    share = np.concatenate([[0.0], np.cumsum(ordered) / ordered.sum()])
-    return np.linspace(0.0, 1.0, len(share)), share

@@ -1,4 +1,4 @@
-"""Pictures of results: they draw what they are given, and compute and decide nothing."""
+"""Pictures of posteriors, tables, values and backtests; drawing itself decides nothing."""
 
 from clvmodels.plots.backtest import (
     plot_coverage,
@@ -8,32 +8,33 @@ from clvmodels.plots.backtest import (
     plot_tracking,
 )
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
-from clvmodels.plots.convergence import (
+from clvmodels.plots.customers import (
+    plot_alive_histogram,
+    plot_cohorts,
+    plot_history_matrix,
+    plot_lorenz,
+    plot_purchases_over_time,
+    plot_repeat_histogram,
+    plot_spend_by_frequency,
+    plot_spend_density,
+    plot_value_distribution,
+)
+from clvmodels.plots.diagnostics import draw_figure
+from clvmodels.plots.economics import plot_comparison, plot_tiers, plot_tornado
+from clvmodels.plots.forecast import plot_calibration, plot_concentration, plot_pairs, plot_totals
+from clvmodels.plots.holdout import (
+    plot_conditional_expectations,
+    plot_gains,
+    plot_group_calibration,
+    plot_interval_coverage,
+)
+from clvmodels.plots.posterior import (
     plot_energy,
     plot_prior_posterior,
     plot_prior_sensitivity,
     plot_ranks,
     plot_ridges,
     plot_trace,
-)
-from clvmodels.plots.diagnostics import draw_figure
-from clvmodels.plots.economics import plot_comparison, plot_lorenz, plot_tiers, plot_tornado
-from clvmodels.plots.fit import (
-    plot_cohorts,
-    plot_conditional_expectations,
-    plot_purchases_over_time,
-    plot_repeat_histogram,
-    plot_spend_by_frequency,
-    plot_spend_density,
-)
-from clvmodels.plots.forecast import plot_calibration, plot_concentration, plot_pairs, plot_totals
-from clvmodels.plots.says import (
-    plot_alive_histogram,
-    plot_gains,
-    plot_group_calibration,
-    plot_history_matrix,
-    plot_interval_coverage,
-    plot_value_distribution,
 )
 
 __all__ = [

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clvmodels.evaluation import FORECAST_LABELS, METRIC_LABELS, Backtest
 from clvmodels.evaluation.metrics import SHARES
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, as_percent, new_figure
+from clvmodels.plots.common import (
+    ACTUAL,
+    EXPECTED,
+    OTHER,
+    as_percent,
+    shown_axes,
+    table_with,
+)
+from clvmodels.schema import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,16 +24,24 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+_COLUMNS = {
+    "tracking": ("date", "days", "part", "actual", "expected", "lower", "upper"),
+    "repeats": ("repeats", "actual", "expected", "lower", "upper"),
+    "calibration": ("target", "forecast", "group", "expected", "actual"),
+    "coverage": ("target", "level", "coverage", "lower", "upper"),
+    "metrics": ("target", "metric", "forecast", "value", "lower", "upper"),
+}
+
 
 def plot_tracking(
-    table: pd.DataFrame, *, cumulative: bool = False, axes: Axes | None = None
+    backtest: Backtest | pd.DataFrame, *, cumulative: bool = False, axes: Axes | None = None
 ) -> Axes:
     """Repeat purchases by week: what was expected, with its predictive band, and what came.
 
     Parameters
     ----------
-    table : DataFrame
-        `Backtest.tracking`.
+    backtest : Backtest or DataFrame
+        Or its table `Backtest.tracking`.
     cumulative : bool
         Draw the sums so far.
     axes : matplotlib Axes, optional
@@ -35,8 +52,8 @@ def plot_tracking(
     Axes
         The dashed line is the end of the calibration.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+    table = _table("plot_tracking", backtest, "tracking")
+    axes = shown_axes(axes)
     start = "cumulative_" if cumulative else ""
     if not cumulative:  # a short last week would look like a fall
         table = table[table["days"] >= table["days"].median() - 1e-9]
@@ -88,18 +105,18 @@ def _date_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def plot_repeats(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+def plot_repeats(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     """Customers with 0, 1, 2, ... repeat purchases in the calibration.
 
     Parameters
     ----------
-    table : DataFrame
-        `Backtest.repeats`.
+    backtest : Backtest or DataFrame
+        Or its table `Backtest.repeats`.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+    table = _table("plot_repeats", backtest, "repeats")
+    axes = shown_axes(axes)
     places = np.arange(len(table))
     axes.bar(places - 0.2, table["actual"], 0.38, color=ACTUAL, label="really")
     axes.bar(places + 0.2, table["expected"], 0.38, color=EXPECTED, label="expected by the model")
@@ -113,7 +130,7 @@ def plot_repeats(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
 
 
 def plot_deciles(
-    table: pd.DataFrame,
+    backtest: Backtest | pd.DataFrame,
     *,
     target: str = "purchases",
     forecast: str = "model",
@@ -124,8 +141,8 @@ def plot_deciles(
 
     Parameters
     ----------
-    table : DataFrame
-        `Backtest.calibration`.
+    backtest : Backtest or DataFrame
+        Or its table `Backtest.calibration`.
     target, forecast : str
         Which rows of it.
     unit : str
@@ -133,9 +150,9 @@ def plot_deciles(
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
-    mine = table[(table["target"] == target) & (table["forecast"] == forecast)]
+    table = _table("plot_deciles", backtest, "calibration")
+    axes = shown_axes(axes)
+    mine = _rows(table, target=target, forecast=forecast)
     places = mine["group"].to_numpy()
     axes.plot(places, mine["expected"], "o-", color=EXPECTED, label="expected by the model")
     axes.plot(places, mine["actual"], "s", color=ACTUAL, label="really, with interval")
@@ -148,13 +165,13 @@ def plot_deciles(
     return axes
 
 
-def plot_coverage(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+def plot_coverage(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     """Share of customers whose predictive interval holds, against what it should be.
 
     Parameters
     ----------
-    table : DataFrame
-        `Backtest.coverage`.
+    backtest : Backtest or DataFrame
+        Or its table `Backtest.coverage`.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
 
@@ -163,8 +180,8 @@ def plot_coverage(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     Axes
         Above the line intervals hold more often than they say.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+    table = _table("plot_coverage", backtest, "coverage")
+    axes = shown_axes(axes)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1, zorder=0)
     for (target, mine), colour in zip(
         table.groupby("target", sort=False), (EXPECTED, ACTUAL), strict=False
@@ -179,10 +196,10 @@ def plot_coverage(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
 
 
 def plot_metric(
-    table: pd.DataFrame,
+    backtest: Backtest | pd.DataFrame,
     metric: str,
     *,
-    labels: Mapping[str, str],
+    labels: Mapping[str, str] | None = None,
     target: str = "purchases",
     axes: Axes | None = None,
 ) -> Axes:
@@ -190,30 +207,49 @@ def plot_metric(
 
     Parameters
     ----------
-    table : DataFrame
-        `Backtest.metrics`.
+    backtest : Backtest or DataFrame
+        Or its table `Backtest.metrics`.
     metric, target : str
-        Which rows of it.
-    labels : mapping of str to str
-        What forecasts are called.
+        Which rows of it, such as "mae" and "purchases" or "value".
+    labels : mapping of str to str, optional
+        What forecasts are called; by default as in reports.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
-    mine = table[(table["target"] == target) & (table["metric"] == metric)]
+    table = _table("plot_metric", backtest, "metrics")
+    alone, axes = axes is None, shown_axes(axes)
+    mine = _rows(table, target=target, metric=metric)
     mine = mine[np.isfinite(mine["value"])]
     places = np.arange(len(mine))
     colours = [EXPECTED if name == "model" else OTHER for name in mine["forecast"]]
+    labels = FORECAST_LABELS if labels is None else labels
     axes.barh(places, mine["value"], 0.6, color=colours)
     middle, half = _middle_and_half(mine, "")
     axes.errorbar(middle, places, xerr=half, color="black", capsize=3, fmt="none", lw=1)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [labels[name] for name in mine["forecast"]])
+    axes.set_yticks(places, [labels.get(name, name) for name in mine["forecast"]])
     axes.set_ylim(len(mine) - 0.4, -0.6)
+    if alone:
+        axes.set_xlabel(METRIC_LABELS.get(metric, metric))
     if metric in SHARES:
         axes.xaxis.set_major_formatter(as_percent)
     return axes
+
+
+def _table(plot: str, given: Any, name: str) -> pd.DataFrame:
+    """The table of a backtest that a plot draws."""
+    if isinstance(given, Backtest):
+        table: pd.DataFrame = getattr(given, name)
+        return table
+    return table_with(plot, given, _COLUMNS[name])
+
+
+def _rows(table: pd.DataFrame, **chosen: str) -> pd.DataFrame:
+    """The rows of a table that have certain values, which must be there."""
+    for name, value in chosen.items():
+        check_choice(name, value, tuple(table[name].unique()))
+        table = table[table[name] == value]
+    return table
 
 
 def _error_bars(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import FloatArray
+from clvmodels.schema import FloatArray, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -21,9 +22,48 @@ ACTUAL: Final = "#d1495b"
 OTHER: Final = "#9aa5b1"
 PALE: Final = "#d5dbe1"
 
+_BACKTEST: Final = "a Backtest, as backtest or load_backtest returns it"
+_POSTERIOR: Final = "a posterior, as a model's fit or load_posterior returns it"
+_TABLE: Final = "an RfmTable, as rfm_summary makes it"
+_VALUES: Final = "a table of predict or score, or a posterior and its RfmTable"
+TAKES: Final = {
+    "plot_alive_histogram": f"{_VALUES}, or numbers P(alive)",
+    "plot_calibration": "a list of chances and a list of shares",
+    "plot_cohorts": _TABLE,
+    "plot_comparison": "the table of compare_with_simple, or a CLVPosterior and its RfmTable",
+    "plot_concentration": f"{_VALUES}, or customers' values",
+    "plot_conditional_expectations": _BACKTEST,
+    "plot_coverage": "a Backtest, or its table coverage",
+    "plot_deciles": "a Backtest, or its table calibration",
+    "plot_energy": _POSTERIOR,
+    "plot_gains": _BACKTEST,
+    "plot_group_calibration": _BACKTEST,
+    "plot_history_matrix": "a posterior of purchases, as a model's fit returns it",
+    "plot_interval_coverage": _BACKTEST,
+    "plot_lorenz": f"{_VALUES}, or customers' values, or these by label",
+    "plot_metric": "a Backtest, or its table metrics",
+    "plot_pairs": "names of groups and two lists of numbers",
+    "plot_prior_posterior": _POSTERIOR,
+    "plot_prior_sensitivity": _POSTERIOR,
+    "plot_purchases_over_time": "a Backtest, or a posterior with its RfmTable and their log",
+    "plot_ranks": _POSTERIOR,
+    "plot_repeat_histogram": f"{_TABLE}, or a posterior and its RfmTable, or a Backtest",
+    "plot_repeats": "a Backtest, or its table repeats",
+    "plot_ridges": _POSTERIOR,
+    "plot_spend_by_frequency": _TABLE,
+    "plot_spend_density": "a CLVPosterior and its RfmTable",
+    "plot_tiers": "the table of tier_report, or a CLVPosterior and its RfmTable",
+    "plot_tornado": "the table of simple_sensitivity, or what simple_clv returns",
+    "plot_totals": "totals by label, or a Backtest",
+    "plot_trace": _POSTERIOR,
+    "plot_tracking": "a Backtest, or its table tracking",
+    "plot_value_distribution": _VALUES,
+}
+"""What every plot takes, in words."""
+
 
 def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Axes]]:
-    """Make a figure that needs no screen, shows itself in notebooks, and its axes.
+    """Make a figure for a file: pyplot does not keep it; a notebook shows it as a cell's value.
 
     Parameters
     ----------
@@ -44,9 +84,7 @@ def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Ax
     figure = Sheet(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
     figure.suptitle(title, fontsize=13)
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, list(grid.flat)
+    return figure, _without_frame(list(grid.flat), rows * columns)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -80,13 +118,105 @@ def floats(values: Sequence[float | None]) -> FloatArray:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
+def shown_axes(axes: Axes | None) -> Axes:
+    """The axes that were given, or those of a new figure of pyplot, which shows itself.
+
+    Pyplot's figures are displayed at the end of a notebook's cell, and by ``plt.show()``.
+    """
+    return shown_panels(1, None, width=5.6, height=4.2)[0] if axes is None else axes
+
+
+def shown_panels(
+    count: int, axes: Sequence[Axes] | None, *, width: float = 4.6, height: float = 3.0
+) -> Sequence[Axes]:
+    """As many axes as there are panels: those that were given, or of a new figure of pyplot."""
+    if axes is not None:
+        return panels(count, axes)
+    import matplotlib.pyplot as plt
+
+    columns = min(2, count)
+    rows = -(-count // columns)
+    _, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        layout="constrained",
+        squeeze=False,
+    )
+    return _without_frame(list(grid.flat), count)
+
+
+def takes(plot: str, found: object) -> SchemaError:
+    """The error of a plot that was given something else than it takes."""
+    said = "nothing" if found is None else f"{type(found).__name__} {shown(found)}"
+    return SchemaError(f"{plot} takes {TAKES[plot]}, found {said}.")
+
+
+def table_with(plot: str, found: object, columns: Sequence[str]) -> pd.DataFrame:
+    """A frame with certain columns as a pandas frame.
+
+    Raises
+    ------
+    SchemaError
+        It is another thing, or has not all of them.
+    """
+    from clvmodels.frames import column_names, kind_of, to_pandas
+
+    if kind_of(found) is None:
+        raise takes(plot, found)
+    lacking = [name for name in columns if name not in column_names(found)]
+    if lacking:
+        names = ", ".join(map(repr, lacking))
+        raise SchemaError(f"{plot} takes {TAKES[plot]}, found a table without {names}.")
+    return to_pandas(found)
+
+
+def numbers(plot: str, found: Any) -> FloatArray:
+    """A list or array of numbers.
+
+    Raises
+    ------
+    SchemaError
+        It is another thing.
+    """
+    try:
+        values = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise takes(plot, found) from None
+    if values.ndim != 1:
+        raise takes(plot, found)
+    return values
+
+
+def with_customers(plot: str, rfm: Any) -> Any:
+    """The customers beside a posterior.
+
+    Raises
+    ------
+    SchemaError
+        There are none.
+    """
+    if rfm is None:
+        raise SchemaError(f"A posterior is drawn with its customers: {plot}(posterior, rfm).")
+    return rfm
+
+
+def _without_frame(grid: list[Axes], count: int) -> list[Axes]:
+    """The axes that are needed, with open frames; the others are taken away."""
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+    for empty in grid[count:]:
+        empty.remove()
+    return grid[:count]
+
+
 def one_axes(axes: Axes | None) -> Axes:
-    """The axes that were given, or those of a figure of their own."""
+    """The axes that were given, or those of a figure of their own, unknown to pyplot."""
     return new_figure(1, 1, "")[1][0] if axes is None else axes
 
 
 def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequence[Axes]:
-    """As many axes as there are panels: those that were given, or of a figure of their own.
+    """As many axes as there are panels: those given, or of a figure unknown to pyplot.
 
     Raises
     ------

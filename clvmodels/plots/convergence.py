@@ -18,7 +18,7 @@ Panel = Mapping[str, Any]
 CHAINS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#555555")
 
 
-def plot_trace(
+def draw_trace(
     draw: Sequence[int], parameters: Sequence[Panel], *, axes: Sequence[Axes] | None = None
 ) -> Sequence[Axes]:
     """Values of each parameter along the chains.
@@ -46,7 +46,7 @@ def plot_trace(
     return shown
 
 
-def plot_ranks(
+def draw_ranks(
     parameters: Sequence[Panel], even: float, *, axes: Sequence[Axes] | None = None
 ) -> Sequence[Axes]:
     """Histograms of each chain's ranks among all draws, as lines, by parameter.
@@ -73,7 +73,7 @@ def plot_ranks(
     return shown
 
 
-def plot_ridges(pairs: Sequence[Panel], *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def draw_ridges(pairs: Sequence[Panel], *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Draws of two parameters against each other, on logarithmic axes.
 
     Parameters
@@ -100,7 +100,7 @@ def plot_ridges(pairs: Sequence[Panel], *, axes: Sequence[Axes] | None = None) -
     return shown
 
 
-def plot_energy(
+def draw_energy(
     edges: Sequence[float],
     energy: Sequence[float],
     transition: Sequence[float],
@@ -128,7 +128,7 @@ def plot_energy(
     return axes
 
 
-def plot_prior_posterior(
+def draw_prior_posterior(
     parameters: Sequence[Panel], *, axes: Sequence[Axes] | None = None
 ) -> Sequence[Axes]:
     """Prior and posterior of each parameter, each scaled to its own height.
@@ -161,7 +161,7 @@ def plot_prior_posterior(
     return shown
 
 
-def plot_prior_sensitivity(
+def draw_prior_sensitivity(
     parameters: Sequence[str],
     prior: Sequence[float],
     likelihood: Sequence[float],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Figure
 from clvmodels.plots import convergence, fit, says
-from clvmodels.plots.common import floats
-from clvmodels.plots.economics import plot_comparison, plot_lorenz, plot_tiers
+from clvmodels.plots.common import floats, shown_axes, shown_panels
+from clvmodels.plots.economics import draw_comparison, draw_lorenz, draw_tiers
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Picture
 
 
@@ -21,10 +22,11 @@ def draw_figure(figure: Figure, axes: Any = None) -> Picture:
     Parameters
     ----------
     figure : Figure
-        Of a report; its kind names the function of `clvmodels.plots` that draws it.
+        Of a report; its kind names the function of `clvmodels.plots` that draws it too.
     axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own. Kinds of several panels take a
-        sequence of them.
+        Where to draw; by default a figure of its own, which is not pyplot's: a notebook
+        shows it as the value of a cell, and reports of any number leave nothing open.
+        Kinds of several panels take a sequence of them.
 
     Returns
     -------
@@ -45,12 +47,25 @@ def draw_figure(figure: Figure, axes: Any = None) -> Picture:
     return picture
 
 
+def drawn(kind: str, data: Mapping[str, Any], axes: Axes | None) -> Axes:
+    """Draw data of a kind of figure; without axes on a new figure of pyplot."""
+    found: Axes = PLOTS[kind](**data, axes=shown_axes(axes))
+    return found
+
+
+def drawn_panels(kind: str, data: Mapping[str, Any], axes: Sequence[Axes] | None) -> Sequence[Axes]:
+    """The same for kinds of several panels: one for each parameter, or pair of them."""
+    count = len(data["pairs" if "pairs" in data else "parameters"])
+    found: Sequence[Axes] = PLOTS[kind](**data, axes=shown_panels(count, axes))
+    return found
+
+
 def _tiers(report: Mapping[str, Any], axes: Any = None) -> Any:
-    return plot_tiers(_frame(report, text="tier"), axes=axes)
+    return draw_tiers(_frame(report, text="tier"), axes=axes)
 
 
 def _comparison(table: Mapping[str, Any], unit: str, axes: Any = None) -> Any:
-    return plot_comparison(_frame(table, text="decile"), unit=unit, axes=axes)
+    return draw_comparison(_frame(table, text="decile"), unit=unit, axes=axes)
 
 
 def _frame(columns: Mapping[str, Any], *, text: str) -> pd.DataFrame:
@@ -63,26 +78,26 @@ def _frame(columns: Mapping[str, Any], *, text: str) -> pd.DataFrame:
 
 
 PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
-    "alive_histogram": says.plot_alive_histogram,
-    "cohorts": fit.plot_cohorts,
+    "alive_histogram": says.draw_alive_histogram,
+    "cohorts": fit.draw_cohorts,
     "comparison": _comparison,
-    "conditional_expectations": fit.plot_conditional_expectations,
-    "energy": convergence.plot_energy,
-    "gains": says.plot_gains,
-    "group_calibration": says.plot_group_calibration,
-    "history_matrix": says.plot_history_matrix,
-    "interval_coverage": says.plot_interval_coverage,
-    "lorenz": plot_lorenz,
-    "prior_posterior": convergence.plot_prior_posterior,
-    "prior_sensitivity": convergence.plot_prior_sensitivity,
-    "purchases_over_time": fit.plot_purchases_over_time,
-    "ranks": convergence.plot_ranks,
-    "repeat_histogram": fit.plot_repeat_histogram,
-    "ridges": convergence.plot_ridges,
-    "spend_by_frequency": fit.plot_spend_by_frequency,
-    "spend_density": fit.plot_spend_density,
+    "conditional_expectations": fit.draw_conditional_expectations,
+    "energy": convergence.draw_energy,
+    "gains": says.draw_gains,
+    "group_calibration": says.draw_group_calibration,
+    "history_matrix": says.draw_history_matrix,
+    "interval_coverage": says.draw_interval_coverage,
+    "lorenz": draw_lorenz,
+    "prior_posterior": convergence.draw_prior_posterior,
+    "prior_sensitivity": convergence.draw_prior_sensitivity,
+    "purchases_over_time": fit.draw_purchases_over_time,
+    "ranks": convergence.draw_ranks,
+    "repeat_histogram": fit.draw_repeat_histogram,
+    "ridges": convergence.draw_ridges,
+    "spend_by_frequency": fit.draw_spend_by_frequency,
+    "spend_density": fit.draw_spend_density,
     "tiers": _tiers,
-    "trace": convergence.plot_trace,
-    "value_distribution": says.plot_value_distribution,
+    "trace": convergence.draw_trace,
+    "value_distribution": says.draw_value_distribution,
 }
 """By kind of figure."""

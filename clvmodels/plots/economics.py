@@ -7,31 +7,57 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, as_percent, new_figure
+from clvmodels.economics import (
+    SimpleClv,
+    compare_with_simple,
+    simple_sensitivity,
+    tier_report,
+)
+from clvmodels.economics.inputs import SimpleInputs
+from clvmodels.plots.common import (
+    ACTUAL,
+    EXPECTED,
+    OTHER,
+    PALE,
+    as_percent,
+    one_axes,
+    shown_axes,
+    table_with,
+    with_customers,
+)
+from clvmodels.posterior import CLVPosterior
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from clvmodels.rfm import RfmTable
 
-def plot_tornado(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+
+def plot_tornado(
+    table: pd.DataFrame | SimpleClv | SimpleInputs, *, axes: Axes | None = None
+) -> Axes:
     """Bars of what value gains and loses when each input is lowered or raised.
 
     Parameters
     ----------
-    table : DataFrame
-        As `clvmodels.economics.simple_sensitivity` returns it: its first row is the top bar.
+    table : DataFrame, SimpleClv or SimpleInputs
+        As `clvmodels.simple_sensitivity` returns it: its first row is the top bar; or what
+        that function takes.
     axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
+        Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
     -------
     Axes
         Change of value in percent; what is not available has no bar.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+    if isinstance(table, SimpleClv | SimpleInputs):
+        table = simple_sensitivity(table)
+    columns = ("input", "change_lowered", "change_raised")
+    table = table_with("plot_tornado", table, columns)
+    axes = shown_axes(axes)
     places = range(len(table))
     for name, colour in (("lowered", OTHER), ("raised", EXPECTED)):
         widths = 100 * table[f"change_{name}"].to_numpy()
@@ -40,29 +66,87 @@ def plot_tornado(table: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     axes.set_yticks(places, [name.replace("_", " ") for name in table["input"]])
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlabel("change of value, %")
-    axes.legend(frameon=False)
+    # Above the bars, which may reach anywhere.
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return axes
 
 
-def plot_lorenz(
-    curves: Mapping[str, tuple[FloatArray, FloatArray]], *, axes: Axes | None = None
+def plot_tiers(
+    report: pd.DataFrame | CLVPosterior,
+    rfm: RfmTable | None = None,
+    *,
+    axes: Axes | None = None,
 ) -> Axes:
-    """Lorenz curves: cumulative share of value, the least valuable customers first.
+    """Bars of what each value tier holds of customers, of past revenue and of value.
 
     Parameters
     ----------
-    curves : mapping of str to (ndarray, ndarray)
-        By label, as `clvmodels.lorenz_curve` returns them; at most three.
+    report : DataFrame or CLVPosterior
+        As `clvmodels.tier_report` returns it; its last row, the whole, is not drawn. Or a
+        posterior, for that report with its defaults.
+    rfm : RfmTable, optional
+        The customers, with a posterior.
     axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
+        Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
     -------
     Axes
-        On the diagonal all customers would be equal.
+        Shares of the whole, of value with its interval.
     """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+    if isinstance(report, CLVPosterior):
+        report = tier_report(report, with_customers("plot_tiers", rfm))
+    columns = ("tier", "customer_share", "past_share", "value_share")
+    return draw_tiers(
+        table_with("plot_tiers", report, columns),
+        axes=shown_axes(axes),
+    )
+
+
+def plot_comparison(
+    table: pd.DataFrame | CLVPosterior,
+    rfm: RfmTable | None = None,
+    *,
+    axes: Axes | None = None,
+    unit: str = "",
+) -> Axes:
+    """Bars of the simple formula and the model by groups of customers, and what happened.
+
+    Parameters
+    ----------
+    table : DataFrame or CLVPosterior
+        As `clvmodels.compare_with_simple` returns it; its last row, the whole, is not
+        drawn. Or a posterior, for that table with its defaults.
+    rfm : RfmTable, optional
+        The customers, with a posterior.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+    unit : str
+        Of money, such as "$".
+
+    Returns
+    -------
+    Axes
+        Sums over each group's customers, of the model with their interval.
+    """
+    if isinstance(table, CLVPosterior):
+        table = compare_with_simple(table, with_customers("plot_comparison", rfm))
+    columns = ("simple", "simple_per_customer", "model")
+    return draw_comparison(
+        table_with("plot_comparison", table, columns),
+        axes=shown_axes(axes),
+        unit=unit,
+    )
+
+
+# --- drawing ----------------------------------------------------------------------------
+
+
+def draw_lorenz(
+    curves: Mapping[str, tuple[FloatArray, FloatArray]], *, axes: Axes | None = None
+) -> Axes:
+    """Lorenz curves by label, as `clvmodels.lorenz_curve` returns them; at most three."""
+    axes = one_axes(axes)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
     for (label, (customers, value)), colour in zip(
         curves.items(), (EXPECTED, ACTUAL, OTHER), strict=False
@@ -77,23 +161,9 @@ def plot_lorenz(
     return axes
 
 
-def plot_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
-    """Bars of what each value tier holds of customers, of past revenue and of value.
-
-    Parameters
-    ----------
-    report : DataFrame
-        As `clvmodels.tier_report` returns it; its last row, the whole, is not drawn.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
-
-    Returns
-    -------
-    Axes
-        Shares of the whole, of value with its interval.
-    """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+def draw_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+    """Draw the table of `clvmodels.tier_report`."""
+    axes = one_axes(axes)
     tiers = report.iloc[:-1]
     bars = {
         "customers": ("customer_share", OTHER),
@@ -111,26 +181,9 @@ def plot_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str = "") -> Axes:
-    """Bars of the simple formula and the model by groups of customers, and what happened.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `clvmodels.compare_with_simple` returns it; its last row, the whole, is not
-        drawn.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
-    unit : str
-        Of money, such as "$".
-
-    Returns
-    -------
-    Axes
-        Sums over each group's customers, of the model with their interval.
-    """
-    if axes is None:
-        axes = new_figure(1, 1, "")[1][0]
+def draw_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str = "") -> Axes:
+    """Draw the table of `clvmodels.compare_with_simple`."""
+    axes = one_axes(axes)
     groups = table.iloc[:-1]
     bars = {
         "simple formula": ("simple", OTHER),

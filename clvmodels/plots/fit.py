@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Numbers = Sequence[float | None]
 
 
-def plot_repeat_histogram(
+def draw_repeat_histogram(
     bins: Sequence[str],
     actual: Numbers,
     *,
@@ -62,7 +62,7 @@ def plot_repeat_histogram(
     return axes
 
 
-def plot_cohorts(
+def draw_cohorts(
     cohorts: Sequence[str],
     customers: Numbers,
     repeat_share: Numbers,
@@ -105,7 +105,7 @@ def plot_cohorts(
     return axes
 
 
-def plot_purchases_over_time(
+def draw_purchases_over_time(
     dates: Sequence[str],
     actual: Numbers,
     expected: Numbers,
@@ -166,7 +166,7 @@ def plot_purchases_over_time(
     return axes
 
 
-def plot_conditional_expectations(
+def draw_conditional_expectations(
     groups: Sequence[str],
     customers: Sequence[int],
     actual: Numbers,
@@ -200,7 +200,7 @@ def plot_conditional_expectations(
     return axes
 
 
-def plot_spend_density(
+def draw_spend_density(
     edges: Numbers,
     actual: Numbers,
     expected: Numbers,
@@ -242,7 +242,7 @@ def plot_spend_density(
     return axes
 
 
-def plot_spend_by_frequency(
+def draw_spend_by_frequency(
     groups: Sequence[str],
     customers: Sequence[int],
     quantiles: Sequence[Numbers],

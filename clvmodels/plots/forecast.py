@@ -3,65 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, as_percent, whisker
-from clvmodels.schema import FloatArray
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.evaluation import Backtest
+from clvmodels.plots.common import (
+    ACTUAL,
+    EXPECTED,
+    OTHER,
+    as_percent,
+    numbers,
+    shown_axes,
+    takes,
+    whisker,
+)
+from clvmodels.plots.customers import value_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def plot_totals(
-    axes: Axes,
-    totals: Mapping[str, float],
+    totals: Mapping[str, float] | Backtest,
     *,
-    colours: Sequence[str],
+    colours: Sequence[str] | None = None,
     interval: tuple[float, float] | None = None,
     unit: str = "",
-) -> None:
+    target: str = "purchases",
+    axes: Axes | None = None,
+) -> Axes:
     """Bars of totals, the first at the top.
 
     Parameters
     ----------
-    axes : matplotlib Axes
-        Where to draw.
-    totals : mapping of str to float
-        By label.
-    colours : sequence of str
+    totals : mapping of str to float, or Backtest
+        By label; of a backtest the model's forecast, with its widest predictive interval,
+        and what happened.
+    colours : sequence of str, optional
         One for each.
     interval : (float, float), optional
         Of the first.
     unit : str
         Of the totals, such as "$".
+    target : {"purchases", "value"}
+        Of a backtest.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
     """
-    names = list(totals)
-    axes.barh(names, list(totals.values()), color=list(colours), height=0.6)
+    label = ""
+    if isinstance(totals, Backtest):
+        label = f"{target} in the holdout"
+        totals, interval = _of_backtest(totals, target)
+        colours = (EXPECTED, ACTUAL)
+    if not isinstance(totals, Mapping):
+        raise takes("plot_totals", totals)
+    names, widths = list(totals), numbers("plot_totals", list(totals.values()))
+    axes = shown_axes(axes)
+    if colours is None:
+        colours = [EXPECTED, *[OTHER] * (len(names) - 1)]
+    axes.barh(names, widths, color=list(colours), height=0.6)
     if interval is not None:
         whisker(axes, interval, 0)
-    for place, value in enumerate(totals.values()):
+    for place, value in enumerate(widths):
         axes.text(value, place - 0.33, f"{unit}{value:,.0f}", ha="right", va="bottom", fontsize=9)
     axes.set_ylim(len(totals) - 0.5, -0.65)
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{unit}{value:,.0f}")
+    axes.set_xlabel(label)
+    return axes
+
+
+def _of_backtest(
+    backtest: Backtest, target: str
+) -> tuple[Mapping[str, float], tuple[float, float] | None]:
+    backtest.table(target)  # refuses a target that is not there
+    rows = backtest.totals[backtest.totals["target"] == target].sort_values("level")
+    row = rows.iloc[-1]
+    bounds = (float(row["lower"]), float(row["upper"]))
+    totals = {"model": float(row["forecast"]), "really": float(row["actual"])}
+    return totals, bounds if np.isfinite(bounds).all() else None
 
 
 def plot_pairs(
-    axes: Axes, groups: Sequence[str], expected: FloatArray, actual: FloatArray, *, unit: str
-) -> None:
+    groups: Sequence[str],
+    expected: npt.ArrayLike,
+    actual: npt.ArrayLike,
+    *,
+    unit: str,
+    axes: Axes | None = None,
+) -> Axes:
     """Two lines over groups of customers: what was expected, what happened.
 
     Parameters
     ----------
-    axes : matplotlib Axes
-        Where to draw.
     groups : sequence of str
         Their names, from left to right.
-    expected, actual : ndarray
+    expected, actual : array_like
         Of each group.
     unit : str
         Of both.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
     """
+    expected = numbers("plot_pairs", expected)
+    actual = numbers("plot_pairs", actual)
+    axes = shown_axes(axes)
     places = range(len(groups))
     axes.plot(places, expected, "o-", color=EXPECTED, label="expected by the model")
     axes.plot(places, actual, "s--", color=ACTUAL, label="really")
@@ -69,38 +117,55 @@ def plot_pairs(
     axes.set_ylim(bottom=0)
     axes.set_ylabel(unit)
     axes.legend(frameon=False)
+    return axes
 
 
-def plot_calibration(axes: Axes, predicted: FloatArray, observed: FloatArray) -> None:
+def plot_calibration(
+    predicted: npt.ArrayLike, observed: npt.ArrayLike, *, axes: Axes | None = None
+) -> Axes:
     """Predicted chances against the shares that came true; on the line both agree.
 
     Parameters
     ----------
-    axes : matplotlib Axes
-        Where to draw.
-    predicted, observed : ndarray
+    predicted, observed : array_like
         Mean chance and share of each group, in [0, 1].
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
     """
+    predicted = numbers("plot_calibration", predicted)
+    observed = numbers("plot_calibration", observed)
+    axes = shown_axes(axes)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1, zorder=0)
     axes.plot(predicted, observed, "o", color=EXPECTED)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
     axes.xaxis.set_major_formatter(as_percent)
     axes.yaxis.set_major_formatter(as_percent)
+    axes.set_xlabel("predicted chance")
+    axes.set_ylabel("share that came true")
+    return axes
 
 
-def plot_concentration(axes: Axes, customers: FloatArray, value: FloatArray) -> None:
+def plot_concentration(values: Any, rfm: Any = None, *, axes: Axes | None = None) -> Axes:
     """Cumulative share of value over the share of customers, most valuable first.
 
     Parameters
     ----------
-    axes : matplotlib Axes
-        Where to draw.
-    customers, value : ndarray
-        Cumulative shares, from 0 to 1.
+    values : frame, array_like or CLVPosterior
+        Every customer's value: a table of `predict` or `score`, its column, or a posterior.
+    rfm : RfmTable or frame, optional
+        The customers, with a posterior.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
     """
+    least_first = value_curve("plot_concentration", values, rfm)
+    customers, value = (1.0 - one[::-1] for one in least_first)
+    axes = shown_axes(axes)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
     axes.plot(customers, value, color=EXPECTED)
     axes.fill_between(customers, customers, value, color=EXPECTED, alpha=0.12)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.xaxis.set_major_formatter(as_percent)
     axes.yaxis.set_major_formatter(as_percent)
+    axes.set_xlabel("share of customers, most valuable first")
+    axes.set_ylabel("share of value")
+    return axes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_history_matrix(
+def draw_history_matrix(
     frequency: Sequence[int],
     recency: Numbers,
     values: Sequence[Numbers],
@@ -66,8 +66,12 @@ def plot_history_matrix(
     return axes
 
 
-def plot_alive_histogram(
-    edges: Numbers, customers: Sequence[int], *, axes: Axes | None = None
+def draw_alive_histogram(
+    edges: Numbers,
+    customers: Sequence[int],
+    *,
+    label: str = "repeat customers",
+    axes: Axes | None = None,
 ) -> Axes:
     """Repeat customers by P(alive).
 
@@ -77,6 +81,8 @@ def plot_alive_histogram(
         Of P(alive).
     customers : sequence of int, length B
         How many lie between each two edges.
+    label : str
+        Who they are.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
@@ -85,12 +91,12 @@ def plot_alive_histogram(
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(as_percent)
     axes.set_xlabel("P(alive)")
-    axes.set_ylabel("repeat customers")
+    axes.set_ylabel(label)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     return axes
 
 
-def plot_value_distribution(
+def draw_value_distribution(
     edges: Numbers,
     repeat: Sequence[int],
     once: Sequence[int],
@@ -125,7 +131,7 @@ def plot_value_distribution(
     return axes
 
 
-def plot_group_calibration(
+def draw_group_calibration(
     expected: Numbers,
     actual: Numbers,
     *,
@@ -160,7 +166,7 @@ def plot_group_calibration(
     return axes
 
 
-def plot_gains(
+def draw_gains(
     share: Numbers,
     curves: Mapping[str, Numbers],
     *,
@@ -200,7 +206,7 @@ def plot_gains(
     return axes
 
 
-def plot_interval_coverage(
+def draw_interval_coverage(
     series: Sequence[Mapping[str, Any]], *, axes: Axes | None = None
 ) -> Axes:
     """Share of customers whose predictive interval held, against what it should be.

@@ -279,6 +279,14 @@ def test_public_names_are_there_and_lazy() -> None:
         _ = clvmodels.no_such_name
 
 
+def test_only_public_names_are_listed() -> None:
+    """And modules are there without an import of their own."""
+    shown = run_python("import clvmodels; print(*dir(clvmodels))").split()
+    assert {name for name in shown if not name.startswith("__")} < set(clvmodels.__all__)
+    code = "import clvmodels as c; print(c.plots.plot_trace, c.scoring, c.evaluation, c.predictive)"
+    assert "module 'clvmodels.predictive'" in run_python(code)
+
+
 def test_version_is_the_distributions() -> None:
     pyproject = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
     assert f'\nversion = "{clvmodels.__version__}"\n' in pyproject

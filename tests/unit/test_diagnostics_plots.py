@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Picture
 
 from clvmodels import GammaGammaPosterior, RfmTable, plots
 from clvmodels.diagnostics import Figure, diagnose
-from clvmodels.plots import draw_figure, new_figure
+from clvmodels.plots import convergence, draw_figure, fit, new_figure, says
 from clvmodels.plots.convergence import CHAINS
 from clvmodels.plots.diagnostics import PLOTS
 from clvmodels.posterior import CLVPosterior
@@ -136,7 +136,7 @@ def test_bars_are_the_numbers(figures: dict[str, Figure]) -> None:
 
 def test_points_are_the_numbers() -> None:
     data = {"bins": ["0", "1"], "actual": [5.0, 2.0], "expected": [4.0, 3.0]}
-    axes = plots.plot_repeat_histogram(**data, lower=[3.0, 1.0], upper=[6.0, 4.0])
+    axes = fit.draw_repeat_histogram(**data, lower=[3.0, 1.0], upper=[6.0, 4.0])
     (points,) = axes.lines
     np.testing.assert_allclose(points.get_ydata(), data["expected"])
     (ends,) = axes.collections
@@ -157,7 +157,7 @@ def test_divergent_draws_are_marked() -> None:
         "x_name": "a", "y_name": "b", "x_unit": "", "y_unit": "days",
         "x": [0.5, 0.6, 0.7], "y": [1.0, 2.0, 3.0], "diverging": [False, True, False],
     }  # fmt: skip
-    (axes,) = plots.plot_ridges([pair])
+    (axes,) = convergence.draw_ridges([pair])
     usual, divergent = axes.collections
     assert usual.get_offsets().tolist() == [[0.5, 1.0], [0.7, 3.0]]
     assert divergent.get_offsets().tolist() == [[0.6, 2.0]]
@@ -165,7 +165,7 @@ def test_divergent_draws_are_marked() -> None:
 
 
 def test_impossible_histories_are_empty() -> None:
-    axes = plots.plot_history_matrix(
+    axes = says.draw_history_matrix(
         [0, 1], [0.0, 5.0], [[1.0, 0.2], [None, 0.9]], label="P(alive)", share=True
     )
     drawn = axes.collections[0].get_array()
@@ -174,7 +174,7 @@ def test_impossible_histories_are_empty() -> None:
 
 
 def test_stacked_customers_add_up() -> None:
-    axes = plots.plot_value_distribution([1.0, 10.0, 100.0], [3, 1], [5, 0], currency="$")
+    axes = says.draw_value_distribution([1.0, 10.0, 100.0], [3, 1], [5, 0], currency="$")
     tops = [patch.get_data() for patch in axes.patches]
     assert tops[0].values.tolist() == [8, 1]
     assert np.broadcast_to(tops[0].baseline, 2).tolist() == [5, 0]

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from clvmodels import BetaGeoPosterior, plots
-from clvmodels.diagnostics import Fact, Headline, Report
-from clvmodels.plots import plot_lorenz, plot_trace
+from clvmodels.diagnostics import Fact, Figure, Headline, Report
+from clvmodels.plots import draw_figure
 from clvmodels.reporting import render_text
 
 
@@ -26,11 +26,10 @@ def test_a_report_is_text_in_a_notebook_too(
     assert capsys.readouterr().out == ""
 
 
-def test_figures_show_themselves() -> None:
-    alone = plot_lorenz({"value": ([0.0, 0.5, 1.0], [0.0, 0.2, 1.0])}).figure
-    panels = [{"name": name, "unit": "", "chains": [[1.0, 2.0, 1.5]]} for name in "ra"]
-    several = plot_trace([0, 1, 2], panels)[0].figure
-    for figure in (alone, several, plots.new_figure(1, 1, "")[0]):
+def test_figures_of_reports_show_themselves() -> None:
+    curve = ([0.0, 0.5, 1.0], [0.0, 0.2, 1.0])
+    drawn = draw_figure(Figure("key", "lorenz", "", "", "", {"curves": {"value": curve}}))
+    for figure in (drawn, plots.new_figure(1, 2, "")[0]):
         picture = Image.open(io.BytesIO(figure._repr_png_()))
         width, height = figure.get_size_inches()
         assert picture.size == pytest.approx((72 * width, 72 * height), abs=1)

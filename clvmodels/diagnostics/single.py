@@ -1,0 +1,328 @@
+"""Single figures of the report, from a posterior, a table, values or a backtest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clvmodels import frames
+from clvmodels.diagnostics.data import _cohorts, _figures
+from clvmodels.diagnostics.densities import priors_of
+from clvmodels.diagnostics.draw_figures import figures_of_draws
+from clvmodels.diagnostics.draws import OnePosterior
+from clvmodels.diagnostics.fit import (
+    _conditional_figure,
+    _repeat_figure,
+    _tracking_figures,
+    expected_repeats,
+)
+from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
+from clvmodels.diagnostics.priors import _densities, _sensitivity_figure, _why_not, sensitivity
+from clvmodels.diagnostics.record import Figure
+from clvmodels.diagnostics.says import _alive_figure, _matrices
+from clvmodels.diagnostics.spend_fit import spend_figures
+from clvmodels.diagnostics.study import Question, Study, _table, model_name, prepare
+from clvmodels.diagnostics.tracking import track, why_not_tracked
+from clvmodels.diagnostics.values import _distribution
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.histories import PurchaseHistories, RfmColumns, purchase_histories, rfm_columns
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.schema import FREQUENCY, Horizon, TimeScale
+
+if TYPE_CHECKING:
+    from clvmodels.evaluation.record import Backtest
+    from clvmodels.frames import Frame
+    from clvmodels.rfm import RfmTable
+
+Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior
+Data = dict[str, Any]
+
+_MOST_SHOWN: Final = 60
+_SHARE_SHOWN: Final = 0.995
+_FEW: Final = 50
+_OF_CHAINS: Final = ("trace", "ranks", "energy")
+_WHY_NOT: Final = {
+    "certain": "the posterior is a single point; fit with method='nuts' or 'laplace'.",
+    "few": "it takes draws of NUTS, at least 100 in a chain, for ranks in several chains.",
+    "no chains": "its draws are not those of chains; fit with method='nuts'.",
+}
+
+
+class _Part(Study):
+    """A study of which only what one figure needs is there; the rest is None."""
+
+    __slots__ = ()
+
+    @property
+    def scale(self) -> TimeScale:
+        found = self.rfm or self.purchases or self.spend
+        return TimeScale() if found is None else found.scale
+
+    @property
+    def models(self) -> tuple[OnePosterior, ...]:
+        return tuple(one for one in (self.purchases, self.spend) if one is not None)
+
+
+def _part(
+    posterior: Posterior | None = None, rfm: RfmTable | Frame | None = None, **other: Any
+) -> Any:
+    purchases, spend = posterior, None
+    if isinstance(posterior, CLVPosterior):
+        purchases, spend = posterior.purchases, posterior.spend
+    elif isinstance(posterior, GammaGammaPosterior):
+        purchases, spend = None, posterior
+    scale = TimeScale() if posterior is None else posterior.scale
+    table = columns = histories = None
+    if rfm is not None:
+        # a table has its unit; a frame has the posterior's
+        table = _table(rfm, getattr(rfm, "scale", scale) if posterior is None else scale)
+        columns = rfm_columns(table)
+        histories = purchase_histories(columns)
+    given = {"question": Question(), "columns": columns, "histories": histories} | other
+    return _Part(
+        purchases=purchases,  # type: ignore[arg-type]
+        clv=None,
+        spend=spend,
+        rfm=table,  # type: ignore[arg-type]
+        scores=given.pop("scores", None),
+        why_no_value="",
+        **given,
+    )
+
+
+# --- of draws ---------------------------------------------------------------------------
+
+
+def of_draws(kind: str, posterior: Posterior) -> Data:
+    """Data of a figure of draws: of one model, or of both side by side.
+
+    Raises
+    ------
+    DomainError
+        The posterior has nothing of that kind to show.
+    SchemaError
+        Two models do not go into one figure.
+    """
+    study = _part(posterior)
+    found = [_one_of_draws(kind, one, study) for one in study.models]
+    first = dict(found[0].data)
+    for other in found[1:]:
+        for name, value in other.data.items():
+            if name in ("parameters", "pairs", "prior", "likelihood"):
+                first[name] = [*first[name], *value]
+            elif value != first[name]:
+                raise SchemaError(
+                    "The draws of purchases and of spend do not go into one figure: pass "
+                    "posterior.purchases or posterior.spend."
+                )
+    return first
+
+
+def _one_of_draws(kind: str, posterior: OnePosterior, study: Study) -> Figure:
+    of = _of_priors if kind.startswith("prior") else figures_of_draws
+    for figure in of(posterior, study):
+        if figure.kind == kind:
+            return figure
+    why = _nothing_to_draw(kind, posterior)
+    raise DomainError(f"{model_name(posterior)} has no such figure: {why}")
+
+
+def _nothing_to_draw(kind: str, posterior: OnePosterior) -> str:
+    if posterior.certain:
+        return _WHY_NOT["certain"]
+    if kind.startswith("prior"):
+        return _why_not(posterior, priors_of(posterior))
+    chains = posterior.metadata.method in ("nuts", "given")
+    return _WHY_NOT["few" if chains or kind not in _OF_CHAINS else "no chains"]
+
+
+def _of_priors(posterior: OnePosterior, study: Study) -> Iterator[Figure]:
+    priors = priors_of(posterior)
+    yield from _densities(posterior, priors, study)
+    yield from _sensitivity_figure(posterior, sensitivity(posterior, priors, study))
+
+
+# --- of a table -------------------------------------------------------------------------
+
+
+def repeats(rfm: RfmTable | Frame, posterior: Posterior | None = None) -> Data:
+    """Customers by repeat purchases, with what a posterior expects."""
+    study = _part(posterior, rfm)
+    if posterior is None:
+        return dict(next(_figures(study)).data)
+    return dict(_repeat_figure(study, expected_repeats(study)).data)
+
+
+def cohorts(rfm: RfmTable) -> Data:
+    """New customers by cohort.
+
+    Raises
+    ------
+    SchemaError
+        The table does not know when its observation ended.
+    """
+    study = _part(None, rfm)
+    if study.rfm.observation_end is None:
+        raise SchemaError(
+            "The table does not know its observation end, so there are no dates of first "
+            "purchases: make it with rfm_summary, or pass observation_end to from_pandas."
+        )
+    return dict(_cohorts(study).data)
+
+
+def spend(
+    kind: str, rfm: RfmTable | Frame, posterior: Posterior | None = None, currency: str = ""
+) -> Data:
+    """Mean spend of repeat customers: its density beside the model's, or by frequency.
+
+    Raises
+    ------
+    DomainError
+        Too few customers have a repeat purchase of positive value, or all spend the same.
+    """
+    study = _part(posterior, rfm, question=Question(currency=currency))
+    for figure in spend_figures(study):
+        if figure.kind == kind:
+            return dict(figure.data)
+    raise DomainError(
+        "There is too little repeat spend to draw: the table needs monetary_value, and repeat "
+        "customers who spend different amounts."
+    )
+
+
+def over_time(
+    posterior: Posterior, rfm: RfmTable, log: Any, id_map: Any, *, cumulative: bool
+) -> Data:
+    """Repeat purchases by week over the time that was fitted.
+
+    Raises
+    ------
+    SchemaError
+        There is no log, or the table does not know how it was read.
+    """
+    study = _part(posterior, rfm, log=log, id_map=id_map)
+    if why_not_tracked(study):
+        raise SchemaError(
+            "Purchases over time need a table of rfm_summary and what it was made of: pass log=, "
+            "and id_map= where there was one."
+        )
+    return dict(list(_tracking_figures(study, track(study)))[int(cumulative)].data)
+
+
+def matrix(
+    posterior: CLVPosterior | PurchasePosterior,
+    rfm: RfmTable | Frame | None,
+    *,
+    purchases: bool,
+    horizon: Horizon,
+) -> Data:
+    """P(alive), or purchases to come, over number of repeats and time of the last one.
+
+    Raises
+    ------
+    SchemaError
+        Neither a table nor the posterior says how long customers were observed.
+    DomainError
+        They were observed for no time, or the horizon has no end.
+    """
+    study = _part(posterior, rfm, question=Question(horizon=horizon))
+    if rfm is None:
+        study = _typical(study)
+    found = list(_matrices(study))
+    if len(found) <= int(purchases):
+        raise DomainError(
+            "There is no matrix to draw: customers must have been observed for some time, and "
+            "purchases to come need a horizon that ends, such as '365D'."
+        )
+    return dict(found[int(purchases)].data)
+
+
+def _typical(study: Study) -> Study:
+    """Histories as far as the base that was fitted reached."""
+    reach = study.purchases.metadata.base.get("max_T")
+    if reach is None:
+        raise SchemaError(
+            "The posterior does not know how long its customers were observed: pass their table "
+            "too, as in plot_history_matrix(posterior, rfm)."
+        )
+    draws = {name: values[:, None] for name, values in study.purchases.draws(_FEW).items()}
+    ages, below, most = np.array([float(reach)]), 0.0, 0
+    while most < _MOST_SHOWN:
+        below += float(study.purchases.formulas.pmf_new(most, ages, **draws).mean())
+        if below >= _SHARE_SHOWN:
+            break
+        most += 1
+    x = np.array([float(most)])
+    histories = PurchaseHistories(x, ages, ages, np.ones(1))
+    return replace(study, columns=_columns(x), histories=histories)
+
+
+# --- of values --------------------------------------------------------------------------
+
+
+def alive(values: pd.DataFrame) -> Data:
+    """Repeat customers by P(alive); all customers where frequency is not there."""
+    known = FREQUENCY in values
+    x = values[FREQUENCY].to_numpy(dtype=np.float64) if known else np.ones(len(values))
+    study = _part(scores=values, columns=_columns(x))
+    for figure in _alive_figure(study):
+        return dict(figure.data) | ({} if known else {"label": "customers"})
+    raise DomainError("No customer has a repeat purchase, so there is no P(alive) to draw.")
+
+
+def value_distribution(values: pd.DataFrame, currency: str) -> Data:
+    """Customers by value: those who came back, and those who bought once."""
+    x = values[FREQUENCY].to_numpy(dtype=np.float64)
+    study = _part(scores=values, columns=_columns(x), question=Question(currency=currency))
+    for figure in _distribution(study):
+        return dict(figure.data)
+    raise DomainError("No customer has a value above 0, so there is nothing to draw.")
+
+
+def table_of(values: Any) -> pd.DataFrame:
+    """Return customers' values as a pandas frame, whatever frame they came in."""
+    return frames.to_pandas(values)
+
+
+def _columns(x: Any) -> RfmColumns:
+    nothing = np.zeros(len(x))
+    return RfmColumns(np.arange(len(x)), x, nothing, nothing, None, None, 1.0, None)
+
+
+def scores(posterior: CLVPosterior | PurchasePosterior, rfm: RfmTable | Frame) -> pd.DataFrame:
+    """What a posterior says of every customer, with their frequency; clv where it can."""
+    study = prepare(posterior, rfm, Question())
+    return study.scores.assign(**{FREQUENCY: study.columns.x})
+
+
+# --- of a backtest ----------------------------------------------------------------------
+
+
+def of_backtest(kind: str, backtest: Backtest, target: str = "purchases") -> Data:
+    """Data of a figure of a backtest.
+
+    Raises
+    ------
+    SchemaError
+        The backtest has no such target.
+    DomainError
+        It has no predictive intervals.
+    """
+    backtest.table(target)  # refuses a target that is not there
+    study = _part(backtest=backtest)
+    if kind == "group_calibration":
+        return dict(_calibration(study, backtest, target).data)
+    if kind == "gains":
+        return dict(_gains(backtest, target).data)
+    figures = (
+        _conditional_figure(study) if kind == "conditional_expectations" else _coverage(backtest)
+    )
+    for figure in figures:
+        return dict(figure.data)
+    raise DomainError(
+        "The backtest has no predictive intervals, since its model was fitted as a single point."
+    )

@@ -1,0 +1,317 @@
+"""Pictures of customers: their purchases, what a model expects, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from clvmodels import frames
+from clvmodels.diagnostics import single
+from clvmodels.economics import lorenz_curve
+from clvmodels.evaluation import Backtest
+from clvmodels.plots.backtest import plot_repeats, plot_tracking
+from clvmodels.plots.common import numbers, shown_axes, table_with, takes, with_customers
+from clvmodels.plots.diagnostics import drawn
+from clvmodels.plots.economics import draw_lorenz
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, FloatArray, Horizon, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from clvmodels.frames import Frame
+
+Buying = CLVPosterior | PurchasePosterior
+Curve = tuple[FloatArray, FloatArray]
+
+_MOST_POINTS: Final = 1_001
+
+
+def plot_repeat_histogram(
+    source: RfmTable | Frame | Buying | Backtest,
+    rfm: RfmTable | Frame | None = None,
+    *,
+    axes: Axes | None = None,
+) -> Axes:
+    """Customers by number of repeat purchases, and what a model expects.
+
+    Parameters
+    ----------
+    source : RfmTable, frame, posterior or Backtest
+        The customers; or a posterior, with its customers beside it; or a backtest, whose
+        calibration is drawn.
+    rfm : RfmTable or frame, optional
+        The customers, with a posterior.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Bars are what there is; points, with predictive intervals, what is expected.
+    """
+    if isinstance(source, Backtest):
+        return plot_repeats(source, axes=axes)
+    if isinstance(source, Buying):
+        data = single.repeats(with_customers("plot_repeat_histogram", rfm), source)
+    else:
+        data = single.repeats(_customers("plot_repeat_histogram", source))
+    return drawn("repeat_histogram", data, axes)
+
+
+def plot_cohorts(rfm: RfmTable, *, axes: Axes | None = None) -> Axes:
+    """New customers by cohort, and the share of them who have come back.
+
+    Parameters
+    ----------
+    rfm : RfmTable
+        With its observation end, so that first purchases have dates.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Of the customers; those of the share are its twin.
+    """
+    if not isinstance(rfm, RfmTable):
+        raise takes("plot_cohorts", rfm)
+    return drawn("cohorts", single.cohorts(rfm), axes)
+
+
+def plot_spend_by_frequency(
+    rfm: RfmTable | Frame, *, currency: str = "", axes: Axes | None = None
+) -> Axes:
+    """Boxes of mean spend by number of repeats.
+
+    Parameters
+    ----------
+    rfm : RfmTable or frame
+        Customers, with monetary_value.
+    currency : str
+        For the eye, such as "$".
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        The spend model assumes that the boxes stand level.
+    """
+    table = _customers("plot_spend_by_frequency", rfm)
+    data = single.spend("spend_by_frequency", table, currency=currency)
+    return drawn("spend_by_frequency", data, axes)
+
+
+def plot_spend_density(
+    posterior: CLVPosterior,
+    rfm: RfmTable | Frame | None = None,
+    *,
+    currency: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Density of the mean spend of repeat customers, over its logarithm.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior
+        Of purchases and spend.
+    rfm : RfmTable or frame
+        Its customers, with monetary_value.
+    currency : str
+        For the eye, such as "$".
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Bars are what there is, the line what the model expects.
+    """
+    if not isinstance(posterior, CLVPosterior):
+        raise takes("plot_spend_density", posterior)
+    rfm = with_customers("plot_spend_density", rfm)
+    data = single.spend("spend_density", rfm, posterior, currency)
+    return drawn("spend_density", data, axes)
+
+
+def plot_purchases_over_time(
+    source: Buying | Backtest,
+    rfm: RfmTable | None = None,
+    *,
+    log: Any = None,
+    id_map: Any = None,
+    cumulative: bool = False,
+    axes: Axes | None = None,
+) -> Axes:
+    """Repeat purchases of the whole base by week: real, and expected with its band.
+
+    Parameters
+    ----------
+    source : posterior or Backtest
+        A posterior, with its customers and their log; or a backtest, drawn as by
+        `plot_tracking`.
+    rfm : RfmTable, optional
+        The customers, with a posterior.
+    log, id_map : object, optional
+        What ``rfm`` was made of, in any of the forms of `rfm_summary`.
+    cumulative : bool
+        Draw the sums so far.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+    """
+    name = "plot_purchases_over_time"
+    if isinstance(source, Backtest):
+        return plot_tracking(source, cumulative=cumulative, axes=axes)
+    if not isinstance(source, Buying):
+        raise takes(name, source)
+    rfm = with_customers(name, rfm)
+    data = single.over_time(source, rfm, log, id_map, cumulative=cumulative)
+    return drawn("purchases_over_time", data, axes)
+
+
+def plot_history_matrix(
+    posterior: Buying,
+    rfm: RfmTable | Frame | None = None,
+    *,
+    quantity: Literal["p_alive", "expected_purchases"] = "p_alive",
+    horizon: Horizon = "365D",
+    axes: Axes | None = None,
+) -> Axes:
+    """A quantity over number of repeats and time of the last one, as a map of colours.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Of purchases, or of purchases and spend.
+    rfm : RfmTable or frame, optional
+        Customers who say how far the axes go; by default as far as the base that was
+        fitted.
+    quantity : {"p_alive", "expected_purchases"}
+        The chance that a customer of such a history is still one, or purchases to come.
+    horizon : str or float
+        For purchases to come: "365D", "52W", "12M" or a number in the posterior's unit.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Of the map; its colour bar stands beside it. Impossible histories are empty.
+    """
+    if not isinstance(posterior, Buying):
+        raise takes("plot_history_matrix", posterior)
+    check_choice("quantity", quantity, ("p_alive", "expected_purchases"))
+    bought = quantity == "expected_purchases"
+    data = single.matrix(posterior, rfm, purchases=bought, horizon=horizon)
+    return drawn("history_matrix", data, axes)
+
+
+def plot_alive_histogram(
+    values: Any, rfm: RfmTable | Frame | None = None, *, axes: Axes | None = None
+) -> Axes:
+    """Repeat customers by P(alive).
+
+    Parameters
+    ----------
+    values : frame, array_like or posterior
+        A table of `predict` or `score`, of which repeat customers are drawn; P(alive)
+        alone; or a posterior, with its customers.
+    rfm : RfmTable or frame, optional
+        The customers, with a posterior.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+    """
+    name = "plot_alive_histogram"
+    if not isinstance(values, Buying) and frames.kind_of(values) is None:
+        import pandas as pd
+
+        values = pd.DataFrame({"p_alive": numbers(name, values)})
+    table = _values(name, values, rfm, ("p_alive",))
+    return drawn("alive_histogram", single.alive(table), axes)
+
+
+def plot_value_distribution(
+    values: Any,
+    rfm: RfmTable | Frame | None = None,
+    *,
+    currency: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Customers by expected value, on a logarithmic axis.
+
+    Parameters
+    ----------
+    values : frame or CLVPosterior
+        A table of `predict` or `score`; or a posterior, with its customers, for the
+        default terms of `predict`.
+    rfm : RfmTable or frame, optional
+        The customers, with a posterior.
+    currency : str
+        For the eye, such as "$".
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Customers who bought once, and upon them those who came back.
+    """
+    table = _values("plot_value_distribution", values, rfm, (FREQUENCY, "clv"))
+    data = single.value_distribution(table, currency)
+    return drawn("value_distribution", data, axes)
+
+
+def plot_lorenz(
+    values: Any, rfm: RfmTable | Frame | None = None, *, axes: Axes | None = None
+) -> Axes:
+    """Lorenz curves: cumulative share of value, the least valuable customers first.
+
+    Parameters
+    ----------
+    values : frame, array_like, mapping or CLVPosterior
+        Every customer's value: a table of `predict` or `score`, its column clv, or a
+        posterior with its customers. Several by label, at most three, each of these or a
+        curve of `clvmodels.lorenz_curve`.
+    rfm : RfmTable or frame, optional
+        The customers, with a posterior.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        On the diagonal all customers would be equal.
+    """
+    labelled = values if isinstance(values, Mapping) else {"expected value": values}
+    curves = {str(name): value_curve("plot_lorenz", one, rfm) for name, one in labelled.items()}
+    return draw_lorenz(curves, axes=shown_axes(axes))
+
+
+def value_curve(plot: str, values: Any, rfm: Any = None) -> Curve:
+    """The Lorenz curve of customers' values, or one that was worked out before."""
+    if isinstance(values, tuple) and len(values) == 2:
+        curve = tuple(numbers(plot, one) for one in values)
+        return curve[0], curve[1]
+    if isinstance(values, CLVPosterior) or frames.kind_of(values) is not None:
+        values = _values(plot, values, rfm, ("clv",))["clv"]
+    customers, value = lorenz_curve(numbers(plot, values))
+    at = np.unique(np.linspace(0, len(value) - 1, _MOST_POINTS).astype(int))
+    return customers[at], value[at]
+
+
+def _values(plot: str, values: Any, rfm: Any, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Customers' values as a table with certain columns; of a posterior they are predicted."""
+    if isinstance(values, CLVPosterior if "clv" in columns else Buying):
+        values = single.scores(values, with_customers(plot, rfm))
+    return table_with(plot, values, columns)
+
+
+def _customers(plot: str, found: Any) -> Any:
+    if isinstance(found, RfmTable):
+        return found
+    return table_with(plot, found, (CUSTOMER_ID, FREQUENCY))

@@ -1,0 +1,132 @@
+"""Pictures of a posterior's draws: did the chains agree, what did the priors do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from clvmodels.diagnostics import single
+from clvmodels.plots.common import takes
+from clvmodels.plots.diagnostics import drawn, drawn_panels
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior
+
+
+def plot_trace(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Values of each parameter along the chains.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Of NUTS, or of given draws.
+    axes : sequence of matplotlib Axes, optional
+        One for each parameter; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    sequence of Axes
+        One for each parameter.
+    """
+    return drawn_panels("trace", _of_draws("trace", posterior), axes)
+
+
+def plot_ranks(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Histograms of each chain's ranks among all draws, as lines, by parameter.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Of NUTS with several chains.
+    axes : sequence of matplotlib Axes, optional
+        One for each parameter; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    sequence of Axes
+        One for each parameter; where chains agree, all lines are near the dashed one.
+    """
+    return drawn_panels("ranks", _of_draws("ranks", posterior), axes)
+
+
+def plot_ridges(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Draws of two parameters against each other, on logarithmic axes.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Of any method but the mode.
+    axes : sequence of matplotlib Axes, optional
+        One for each pair; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    sequence of Axes
+        Two for each model; divergent draws are crosses.
+    """
+    return drawn_panels("ridges", _of_draws("ridges", posterior), axes)
+
+
+def plot_energy(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
+    """Energies of all draws about their mean, and their change from draw to draw.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Of one model (``posterior.purchases``, ``posterior.spend``), by NUTS.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        The two are about as wide where the sampler moves freely.
+    """
+    return drawn("energy", _of_draws("energy", posterior), axes)
+
+
+def plot_prior_posterior(
+    posterior: Posterior, *, axes: Sequence[Axes] | None = None
+) -> Sequence[Axes]:
+    """Prior and posterior of each parameter, each scaled to its own height.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Fitted, so that its priors are known.
+    axes : sequence of matplotlib Axes, optional
+        One for each parameter; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    sequence of Axes
+        One for each parameter that has a prior.
+    """
+    return drawn_panels("prior_posterior", _of_draws("prior_posterior", posterior), axes)
+
+
+def plot_prior_sensitivity(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
+    """How far each posterior moves when prior or data count a little more.
+
+    Parameters
+    ----------
+    posterior : posterior
+        Fitted, so that its priors are known.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Above the dashed line a sensitivity is noticeable.
+    """
+    return drawn("prior_sensitivity", _of_draws("prior_sensitivity", posterior), axes)
+
+
+def _of_draws(kind: str, posterior: Any) -> single.Data:
+    if not isinstance(posterior, Posterior):
+        raise takes(f"plot_{kind}", posterior)
+    return single.of_draws(kind, posterior)
