@@ -18,6 +18,11 @@ TOO_FEW_REPEAT_CUSTOMERS: Final = 10
 MAX_LEFT_OUT: Final = 0.10
 MAX_UNOBSERVED: Final = 0.05
 MAX_ZERO_SPEND: Final = 0.05
+# Customers known at a date who come back later, against some weeks before and after: of four
+# real and 240 simulated logs, seasonal ones and campaigns among them, the lowest was 0.83. Where
+# 80 % of the ids were given anew at a date it was 0.26 to 0.66, where all were, 0.
+MIN_RETURNING_AT_ONCE: Final = 0.75
+TOO_FEW_RETURNING_AT_ONCE: Final = 0.50
 # Monte Carlo error of a mean, in posterior standard deviations.
 MAX_MCSE: Final = 0.10
 # Betancourt (2016): below 0.3 the momentum is resampled too slowly for the energy's tails.

@@ -15,6 +15,8 @@ from clvmodels.diagnostics.counts import actual_repeats, bin_labels
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short, unit_of
+from clvmodels.evaluation.checks import continuity_check
+from clvmodels.rfm.continuity import continuity_of
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
@@ -64,6 +66,7 @@ def _checks(study: Study) -> Iterator[Check]:
         bears_on=("ranking", "customers"),
     )
     yield _zero_spend(study)
+    yield _same_customers(study)
     yield _same_base(study)
 
 
@@ -103,6 +106,16 @@ def _zero_spend(study: Study) -> Check:
         "free orders out (zero_amounts='drop').",
         fine="Hardly any customer's purchases are free.",
         **how,
+    )
+
+
+def _same_customers(study: Study) -> Check:
+    columns, scale = study.columns, study.scale
+    end = study.rfm.observation_end
+    return continuity_check(
+        continuity_of(columns.x, columns.t_x, columns.T, scale),
+        None if end is None else ordinal_of(end, scale),
+        scale,
     )
 
 

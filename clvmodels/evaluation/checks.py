@@ -16,6 +16,8 @@ import pandas as pd
 from clvmodels import limits
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
 from clvmodels.evaluation.metrics import METRIC_LABELS, TOP
+from clvmodels.rfm.continuity import WHAT_TO_DO, Continuity
+from clvmodels.schema import TimeScale
 from clvmodels.verdict import Check, Status, Use, figure_text
 
 _NAMES: Final = {"purchases": "purchases", "value": "discounted value"}
@@ -43,6 +45,39 @@ def judge(tables: Mapping[str, pd.DataFrame], interval: float) -> tuple[Check, .
     for target in targets:
         found += baseline_checks(tables["metrics"], target)
     return tuple(found)
+
+
+def continuity_check(
+    found: Continuity | None, end: int | None, scale: TimeScale, *, of: str = ""
+) -> Check:
+    """Whether customers stay the same customers, or become others at some date.
+
+    Parameters
+    ----------
+    found : Continuity or None
+        What was found; None where too few come back.
+    end : int or None
+        Ordinal of the last period observed, where it is known.
+    scale : TimeScale
+        Of the table.
+    of : str
+        Where they come back to, where there are two such checks.
+    """
+    name = f"known customers who come back{of}, at the date when the fewest do"
+    how: dict[str, Any] = {"unit": "share", "bears_on": ("totals", "customers")}
+    limit = limits.MIN_RETURNING_AT_ONCE
+    if found is None:
+        why_not = "Too few customers come back to tell whether they became others at some date."
+        return limits.unavailable(name, why_not, limit, side="at least", **how)
+    return limits.judged_least(
+        name,
+        found.share,
+        limit,
+        f"{found.note(end, scale)}. {WHAT_TO_DO}",
+        fine="At no date do customers vanish together, as they do where ids are given anew.",
+        fail_below=limits.TOO_FEW_RETURNING_AT_ONCE,
+        **how,
+    )
 
 
 # --- totals -----------------------------------------------------------------------------

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from clvmodels.evaluation.dates import Calendar, Span
 from clvmodels.evaluation.observed import Observed, Terms, observe
 from clvmodels.ledger.purchases import collect_purchases
 from clvmodels.rfm import rfm_train_test_split
+from clvmodels.rfm.continuity import Continuity, continuity_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import Discounting, check_margin
 from clvmodels.transactions import replayable
@@ -53,6 +55,15 @@ class Reading:
         found = collect_purchases(source, checked, options["id_map"])
         calendar = Calendar.of(found.table, found.last, checked.scale)
         return cls(source, dict(options), found.table, calendar)
+
+    def continuity(self, end: int) -> Continuity | None:
+        """Whether the customers of the log up to a period stay the same customers."""
+        there = self.calendar.periods <= end
+        periods, new = self.calendar.periods[there], ~self.calendar.repeat[there]
+        first, last = periods[new], periods[np.append(new[1:], True)]
+        scale = self.calendar.scale
+        ages, silences = (np.asarray(end - when) / scale.time_scaler for when in (first, last))
+        return continuity_of(last > first, ages - silences, ages, scale)
 
     def cut(self, span: Span, discount_rate: float, discounting: Discounting) -> Observed:
         """Summarise the calibration, and find what its customers did in the holdout.

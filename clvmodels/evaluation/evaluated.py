@@ -146,7 +146,12 @@ def report_tables(main: Evaluated, plan: Plan) -> dict[str, Any]:
         "tracking": tracking(observed, main.posterior, paths=_PATHS, **band),
         "repeats": repeats(observed, main.posterior, **band),
     }
-    return {**tables, "checks": checks.judge(tables, interval), "notes": _notes(main)}
+    end, scale = observed.span.test_end, observed.scale
+    same = checks.continuity_check(
+        plan.reading.continuity(end), end, scale, of=" in the log of the backtest"
+    )
+    found = (*checks.judge(tables, interval), same)
+    return {**tables, "checks": found, "notes": _notes(main)}
 
 
 def _totals(main: Evaluated, asked: Asked) -> pd.DataFrame:

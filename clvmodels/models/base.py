@@ -24,6 +24,7 @@ from clvmodels.models.priors import (
 )
 from clvmodels.posterior import Metadata
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.continuity import continuity_of, warn_of_other_ids
 from clvmodels.schema import TimeScale, TimeUnit, check_choice, scale_said
 
 if TYPE_CHECKING:
@@ -146,8 +147,9 @@ class Specification(Parameters, ABC):
             on_failure=on_failure,
         )
         said = scale_said(time_unit, time_scaler)
-        columns = rfm_columns(rfm, said=said, whole=True)
-        return self.fit_columns(columns, settings, observation_end=observation_end(rfm))
+        columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
+        look_for_other_ids(columns, end, stacklevel=2)
+        return self.fit_columns(columns, settings, observation_end=end)
 
     def fit_columns(
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
@@ -219,6 +221,13 @@ class Specification(Parameters, ABC):
 
     def _given_scale(self, given: float | None, from_data: float) -> float:
         return from_data if given is None else check_scale(self._scale_name(), given)
+
+
+def look_for_other_ids(columns: RfmColumns, end: str | None, *, stacklevel: int) -> None:
+    """Warn where the customers of a base seem to have become others at some date."""
+    scale = columns.scale or TimeScale()
+    found = continuity_of(columns.x, columns.t_x, columns.T, scale)
+    warn_of_other_ids(found, end, scale, stacklevel + 1)
 
 
 def observation_end(rfm: RfmTable | Frame) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clvmodels.histories import rfm_columns
 from clvmodels.inference import Settings
-from clvmodels.models.base import observation_end
+from clvmodels.models.base import look_for_other_ids, observation_end
 from clvmodels.models.bgnbd import BetaGeoModel
 from clvmodels.models.gamma_gamma import GammaGammaModel
 from clvmodels.models.parameters import Parameters
@@ -78,6 +78,7 @@ class CLVModel(Parameters):
         columns, settings = rfm_columns(rfm, said=said, whole=True), Settings(**options)
         end = observation_end(rfm)
         self.spend.described(columns)  # refuses now what would be refused after the first fit
+        look_for_other_ids(columns, end, stacklevel=2)
         return CLVPosterior(
             self.purchases.fit_columns(columns, settings, observation_end=end),
             self.spend.fit_columns(columns, settings, observation_end=end),

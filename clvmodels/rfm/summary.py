@@ -10,6 +10,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
+from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import (
@@ -161,12 +162,13 @@ def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
     end = ledger.last if options.end is None else options.end
     if end is None or not ledger.customers.num_rows:
         raise empty_result(ledger.audit)
+    table = to_rfm([ledger.customers], options, end)
     return RfmTable(
-        table=to_rfm([ledger.customers], options, end),
+        table=table,
         scale=options.scale,
         observation_end=start_of(end, options.scale),
         **said_margin(options.margin),
-        audit=ledger.audit,
+        audit=noted(ledger.audit, table, options.scale, end),
         segment_cols=options.segment_cols,
         options=replace(options, end=None),
         has_id_map=mapped,

@@ -18,6 +18,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.frames import Frame, to_polars
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.margin import said_margin
+from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import (
@@ -360,11 +361,12 @@ class RfmTable:
         table = to_rfm(parts, options, end)
         periods = table.num_rows + int(pc.sum(table[FREQUENCY]).as_py())
         assert self.audit is not None
+        audit = self.audit.merge(ledger.audit, customers=table.num_rows, periods=periods)
         return replace(
             self,
             table=table,
             observation_end=start_of(end, self.scale),
-            audit=self.audit.merge(ledger.audit, customers=table.num_rows, periods=periods),
+            audit=noted(audit, table, self.scale, end),
             has_id_map=self.has_id_map or mapped,
         )
 

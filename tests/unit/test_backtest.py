@@ -423,8 +423,11 @@ def test_a_folder_of_the_first_format_is_read_and_judged_anew(
     header |= {"format_version": 1, "checks": [old]}
     header.pop("uses")
     (tmp_path / "metrics.json").write_text(json.dumps(header))
-    assert load_backtest(tmp_path).checks == found.checks
-    assert load_backtest(tmp_path).uses == found.uses
+    again = load_backtest(tmp_path)
+    # but for what needs the log
+    kept = tuple(c for c in found.checks if not c.name.startswith("known customers"))
+    assert again.checks == kept
+    assert [use.verdict for use in again.uses] == [use.verdict for use in found.uses]
 
 
 def test_the_point_estimate_is_the_centre_of_the_posterior() -> None:
