@@ -208,7 +208,7 @@ def _expected_within(
     """Purchases expected of the whole base within lengths of time, mean over draws.
 
     All ages of one x, and all lengths, are points of one curve: see
-    :func:`~clvmodels.formulas.along.purchases_along`.
+    `clvmodels.formulas.along`.
     """
     columns, parameters = rfm_columns(observed.train), whose.draws(draws)
     kinds, weight = np.unique(

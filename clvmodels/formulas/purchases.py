@@ -345,7 +345,7 @@ class BetaGeometric:
     ) -> FloatArray:
         """Purchases of living customers of one x for draws by ages by many lengths of time.
 
-        Undiscounted, by :func:`~clvmodels.formulas.along.purchases_along`: the more ages
+        Undiscounted, by ``clvmodels.formulas.along``: the more ages
         and lengths there are, the cheaper is each. Multiply by :meth:`p_alive`.
 
         Parameters
