@@ -31,12 +31,12 @@ from clvmodels.diagnostics.values import _distribution
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import PurchaseHistories, RfmColumns, purchase_histories, rfm_columns
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, Horizon, TimeScale
 
 if TYPE_CHECKING:
     from clvmodels.evaluation.record import Backtest
     from clvmodels.frames import Frame
-    from clvmodels.rfm import RfmTable
 
 Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior
 Data = dict[str, Any]
@@ -70,21 +70,20 @@ class _Part(Study):
 def _part(
     posterior: Posterior | None = None, rfm: RfmTable | Frame | None = None, **other: Any
 ) -> Any:
-    purchases, spend = posterior, None
+    purchases: Any = posterior
+    spend = None
     if isinstance(posterior, CLVPosterior):
         purchases, spend = posterior.purchases, posterior.spend
     elif isinstance(posterior, GammaGammaPosterior):
         purchases, spend = None, posterior
-    scale = TimeScale() if posterior is None else posterior.scale
     table = columns = histories = None
     if rfm is not None:
-        # a table has its unit; a frame has the posterior's
-        table = _table(rfm, getattr(rfm, "scale", scale) if posterior is None else scale)
+        table = _alone(rfm) if purchases is None else _table(rfm, purchases, None)
         columns = rfm_columns(table)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other
     return _Part(
-        purchases=purchases,  # type: ignore[arg-type]
+        purchases=purchases,
         clv=None,
         spend=spend,
         rfm=table,  # type: ignore[arg-type]
@@ -92,6 +91,11 @@ def _part(
         why_no_value="",
         **given,
     )
+
+
+def _alone(rfm: RfmTable | Frame) -> RfmTable:
+    """The table, of which a frame is in days, where no posterior has a unit."""
+    return rfm if isinstance(rfm, RfmTable) else RfmTable.from_frame(rfm)
 
 
 # --- of draws ---------------------------------------------------------------------------
