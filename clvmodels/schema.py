@@ -27,6 +27,7 @@ T: Final = "T"
 MONETARY_VALUE: Final = "monetary_value"
 FIRST_VALUE: Final = "first_value"
 MARGIN: Final = "margin"
+REASON: Final = "reason"
 
 DAYS_PER_WEEK: Final = 7.0
 DAYS_PER_MONTH: Final = 30.4375

@@ -284,7 +284,9 @@ def _scores(
             "The table has no monetary_value: summarise the log with a monetary_value_col."
         )
     try:
-        return clv.predict(table, **question.terms()), ""
+        terms = question.terms()
+        clv.prepared(table, **terms)  # a report needs a value of everybody
+        return clv.predict(table, **terms), ""
     except ClvError as error:
         return _purchases_alone(table, columns, purchases, question), str(error)
 

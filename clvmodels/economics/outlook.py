@@ -43,7 +43,8 @@ class Outlook:
     draws: int
 
     def scores(self, posterior: CLVPosterior, rfm: RfmTable) -> pd.DataFrame:
-        """Predict every customer, in the table's order."""
+        """Predict every customer, in the table's order; each must have a value."""
+        self.prepared(posterior, rfm)
         return posterior.predict(
             rfm,
             horizon=self.horizon,

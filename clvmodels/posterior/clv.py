@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
@@ -13,7 +14,7 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
-from clvmodels.posterior.finite import check_life, check_spend
+from clvmodels.posterior.finite import check_life, check_spend, few_values, no_value
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
@@ -216,7 +217,9 @@ class CLVPosterior:
             discounted_purchases, expected_spend, clv, clv_sd, clv_lower, clv_upper, and
             ``_lower``/``_upper`` of p_alive, expected_purchases and expected_spend;
             historical_value and total_value where the table knows the first purchase; and
-            the margin that is in the values.
+            the margin that is in the values. Where some draw has q <= 1 there is a column
+            ``reason`` too: of customers whose expected spend is infinite in some draws it says
+            so, and spend and value are empty; what they buy is filled in.
             These intervals are of the *expected* value: they show how well the parameters
             are known, not what one customer will happen to do. With one draw (a mode)
             sd and interval columns are empty. clv is margin x spend x discounted
@@ -235,14 +238,27 @@ class CLVPosterior:
         SchemaError, TimeUnitError
             The table is not of the right form or unit.
         DomainError
-            Draws whose expected spend, or undiscounted whole-life purchases, are
-            infinite.
+            Undiscounted whole-life purchases are infinite in some draws.
         """
+        import pandas as pd
+
         rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
         said = schema.scale_said(time_unit, time_scaler)
         columns, m_bar, future, paired = self.prepared(
-            rfm, horizon, discount_rate, discounting, interval, draws, margin, said
+            rfm,
+            horizon,
+            discount_rate,
+            discounting,
+            interval,
+            draws,
+            margin,
+            said,
+            everybody=False,
         )
+        reasons = no_value(paired, columns.x)
+        without = 0 if reasons is None else int(np.count_nonzero(reasons))
+        if without:
+            warnings.warn(few_values(without, len(columns)), UserWarning, stacklevel=2)
         who = (columns.x, columns.t_x, columns.T, m_bar)
         rows: dict[str, Any] = dict(predict_rows(paired, *who, future))
         if self.certain or paired.count == 1:
@@ -250,6 +266,8 @@ class CLVPosterior:
         if predictive:
             rows |= OutcomePredictor(paired, future)(*who)
         scores = self._frame(columns, m_bar, rows, future.margin)
+        if reasons is not None:
+            scores[schema.REASON] = pd.Series(reasons, dtype="str")
         return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
     def new_customer_value(
@@ -308,10 +326,20 @@ class CLVPosterior:
         draws: int,
         margin: float | None = None,
         said: TimeScale | None = None,
+        *,
+        everybody: bool = True,
     ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
         """Check all that a prediction needs; arguments are those of :meth:`predict`.
 
-        ``said`` is the unit that the caller says a frame is in.
+        Parameters
+        ----------
+        rfm, horizon, discount_rate, discounting, interval, draws, margin
+            As in :meth:`predict`.
+        said : TimeScale, optional
+            The unit that the caller says a frame is in.
+        everybody : bool
+            Whether every customer must have a finite expected spend, as totals and rankings
+            need it.
 
         Returns
         -------
@@ -326,7 +354,8 @@ class CLVPosterior:
         future, paired = self.future_and_draws(
             horizon, discount_rate, discounting, interval, draws, used.value
         )
-        self.check_spend(paired, columns.x)
+        if everybody:
+            self.check_spend(paired, columns.x)
         return columns, m_bar, future, paired
 
     def margin_for(self, argument: float | None = None, *, table: float | None = None) -> Margin:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
 from clvmodels.errors import DomainError
-from clvmodels.predict import Draws, Future, share
+from clvmodels.predict import Draws, Future, infinite_share, share
 from clvmodels.schema import FloatArray
 
 
@@ -34,6 +37,41 @@ def check_spend(paired: Draws, x: FloatArray) -> None:
             "where expected spend is infinite. Give q a prior with its mass above 1, fit to a "
             "longer log, or predict customers with more repeat purchases only."
         )
+
+
+def no_value(paired: Draws, x: FloatArray) -> npt.NDArray[np.object_] | None:
+    """Say of every customer why there is no expected value, None where there is one.
+
+    Parameters
+    ----------
+    paired : Draws
+        Of both models.
+    x : ndarray, shape (N,)
+        Repeat purchases of the customers.
+
+    Returns
+    -------
+    ndarray of str and None, shape (N,), or None
+        None where every draw has q > 1, and so everybody a value.
+    """
+    if not (paired.spend["q"] <= 1).any():
+        return None
+    shares = infinite_share(paired, x)
+    reasons = np.full(len(x), None, dtype=object)
+    for one in np.unique(shares[shares > 0]):
+        reasons[shares == one] = (
+            f"expected spend is infinite in {one:.1%} of the draws at this frequency"
+        )
+    return reasons
+
+
+def few_values(without: int, customers: int) -> str:
+    """Warn that some customers have no expected value."""
+    return (
+        f"{without:,} of {customers:,} customers have no expected value, since their expected "
+        "spend is infinite in some draws (p x + q <= 1): it is left empty, with its reason. Give "
+        "q a prior with its mass above 1, or fit to a longer log."
+    )
 
 
 def check_life(paired: Draws, future: Future) -> None:

@@ -9,7 +9,13 @@ from clvmodels.predict.draws import (
     tail_probabilities,
 )
 from clvmodels.predict.outcomes import OUTCOMES, OutcomePredictor
-from clvmodels.predict.rows import Prediction, Predictor, predict_rows, totals_by_draw
+from clvmodels.predict.rows import (
+    Prediction,
+    Predictor,
+    infinite_share,
+    predict_rows,
+    totals_by_draw,
+)
 
 __all__ = [
     "OUTCOMES",
@@ -18,6 +24,7 @@ __all__ = [
     "OutcomePredictor",
     "Prediction",
     "Predictor",
+    "infinite_share",
     "pair",
     "predict_rows",
     "product_moments",

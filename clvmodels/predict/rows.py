@@ -31,7 +31,19 @@ _WANTED: Final = {
     "all": kernel.ALL_INTERVALS,
 }
 
+_MONEY: Final = tuple(
+    i for i, name in enumerate(kernel.COLUMNS) if name.startswith(("clv", "expected_spend"))
+)
+
 Wanted = Literal["none", "clv", "all"]
+
+
+def infinite_share(draws: Draws, x: FloatArray) -> FloatArray:
+    """Share of the draws in which expected spend is infinite, p x + q <= 1, for each row."""
+    counts, rows = np.unique(x, return_inverse=True)
+    p, q = draws.spend["p"], draws.spend["q"]
+    shares: FloatArray = np.array([float(np.mean(p * one + q <= 1)) for one in counts])
+    return shares[rows] if len(counts) else np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +53,10 @@ class Prediction:
     Attributes
     ----------
     columns : mapping of str to ndarray, shape (N,)
-        By name, as far as they were wanted; see `clvmodels.predict.kernel`.
+        By name, as far as they were wanted; see `clvmodels.predict.kernel`. Spend and value
+        are NaN where expected spend is infinite in some draw.
     by_draw : ndarray, shape (S,)
-        Value of all customers together in every draw.
+        Value of all customers together in every draw; NaN where one has none.
     """
 
     columns: dict[str, FloatArray]
@@ -111,6 +124,12 @@ class Predictor:
                 # Added up in the order of the chunks, so that sums repeat exactly.
                 for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
                     by_draw += part
+            endless = infinite_share(self.draws, x) > 0
+            if endless.any():
+                out[[i for i in _MONEY if i < len(out)], :] = np.where(
+                    endless, np.nan, out[[i for i in _MONEY if i < len(out)], :]
+                )
+                by_draw[:] = np.nan
         return Prediction(self._named(out), self.future.margin * by_draw)
 
     def _living_for(self, low: float, high: float) -> Living:
@@ -211,12 +230,14 @@ class _Work:
         ages, T_of_pair = np.unique(T, return_inverse=True)
         odds = draws.formulas.log_odds_terms(counts[:, None], **draws.purchases)
         spend = gamma_gamma.spend_coefficients(counts[:, None], **draws.spend)
+        # Rows whose spend is infinite in some draw are emptied later; here they stay numbers
+        finite = np.isfinite(spend.intercept).all(axis=1, keepdims=True)
         first_node, node_count, purchases, discounted = self._nodes(x, T)
         return kernel.Tables(
             offset=odds.offset,
             power=odds.power,
-            intercept=spend.intercept,
-            slope=spend.slope,
+            intercept=np.where(finite, spend.intercept, 0.0),
+            slope=np.where(finite, spend.slope, 0.0),
             T_of_pair=T_of_pair,
             first_node=first_node,
             node_count=node_count,

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from clvmodels.customers import beyond_lifetime, fractions_text, lifetime_text
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior
+from clvmodels.predict import infinite_share
 from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
 from clvmodels.scoring.records import BlockRecord, reasons_of
+from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
@@ -56,6 +59,18 @@ def unit_concerns(
         return [lifetime_text(most, posterior.scale)]
     odd = fractions and not said and posterior.purchases.metadata.whole
     return [fractions_text(posterior.scale)] if odd else []
+
+
+def endless_spend(scorer: Scorer, least_x: float | None) -> list[str]:
+    """Say whose value will be empty: those with few repeat purchases, where q <= 1 in a draw."""
+    shares = infinite_share(scorer.draws, np.array([] if least_x is None else [least_x]))
+    if not (shares > 0).any():
+        return []
+    return [
+        f"Expected spend is infinite in {shares[0]:.1%} of the draws at frequency "
+        f"{least_x:g} (p x + q <= 1): customers of whom that is so have no value, with the reason "
+        "beside it, and neither has the base as a whole."
+    ]
 
 
 def refuse_lost_log(

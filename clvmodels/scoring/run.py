@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from clvmodels import __version__, schema
 from clvmodels.cores import cores_for
 from clvmodels.errors import SchemaError
@@ -24,6 +22,7 @@ from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 from clvmodels.scoring.blocks import Progress, score_blocks
 from clvmodels.scoring.concerns import (
     concerns,
+    endless_spend,
     refuse_lost_log,
     refuse_lost_rows,
     unit_concerns,
@@ -301,9 +300,7 @@ def _manifest(
         columns = common_schema(staged.files, job.source.scale)
         prepass = prepare(staged, columns, job.source.scale, work.prepass, resources)
     scorer = job.scorer(prepass.span)
-    if prepass.least_x is not None:
-        job.posterior.check_spend(scorer.draws, np.array([prepass.least_x]))
-    said = _warn(job, staged, prepass)
+    said = _warn(job, staged, prepass, endless_spend(scorer, prepass.least_x))
     with _timed(job, "score"):
         compression = "zstd" if job.target.kind == "folder" else "lz4"
         records = score_blocks(
@@ -329,8 +326,8 @@ def _manifest(
     )
 
 
-def _warn(job: _Job, staged: Staged, prepass: Prepass) -> list[str]:
-    said = concerns(job.posterior, staged)
+def _warn(job: _Job, staged: Staged, prepass: Prepass, more: list[str]) -> list[str]:
+    said = concerns(job.posterior, staged) + more
     if job.source.margin.note:
         said.append(job.source.margin.note)
     if job.source.foreign:

@@ -16,12 +16,13 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior.finite import no_value
 from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
 
 Intervals = Literal["clv", "all"]
-REASON: Final = "reason"
+REASON: Final = schema.REASON
 _POINTS: Final = (
     "p_alive",
     "p_purchase",
@@ -54,7 +55,7 @@ class BatchTotals:
     zero_spend : int
         Scored repeat customers with a monetary_value of exactly 0.
     clv, expected_purchases : float
-        Sums over the scored rows.
+        Sums over the scored rows; NaN where one of them has no finite number.
     by_draw : ndarray, shape (draws,)
         Value of the scored rows together in every draw.
     """
@@ -168,6 +169,8 @@ class Scorer:
         if schema.FIRST_VALUE in source.names:
             fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
         fields.append(pa.field(schema.MARGIN, pa.float64()))
+        if (self.draws.spend["q"] <= 1).any():
+            fields.append(pa.field(REASON, pa.string()))
         return pa.schema(fields)
 
     def score(
@@ -186,8 +189,6 @@ class Scorer:
         ------
         SchemaError
             A column is missing or holds no numbers.
-        DomainError
-            A row's expected spend is infinite in some draws.
         """
         check_schema(batch.schema, "The table", self.posterior.scale)
         rows = read_rows(batch, self.posterior.scale, duplicated)
@@ -202,7 +203,7 @@ class Scorer:
         self, batch: pa.RecordBatch, rows: Rows, keep: npt.NDArray[np.int64]
     ) -> tuple[pa.Table, BatchTotals]:
         x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
-        self.posterior.check_spend(self.draws, x)
+        reasons = no_value(self.draws, x)
         prediction = self._predict(x, t_x, T, m_bar)
         found: dict[str, Any] = dict(prediction.columns)
         if self.certain:
@@ -222,6 +223,8 @@ class Scorer:
             past = self.future.margin * (rows.first_value[keep] + x * m_bar)
             columns += [pa.array(v, from_pandas=True) for v in (past, past + found["clv"])]
         columns.append(np.full(len(keep), self.future.margin))
+        if reasons is not None:
+            columns.append(pa.array(reasons, pa.string()))
         totals = BatchTotals(
             scored=len(keep),
             rejected=len(rows.reason) - len(keep),

@@ -101,7 +101,9 @@ def scored(
 ) -> pa.Table:
     """Scores and rejects of a block in one table, in input order, with their reason."""
     result = scorer.score(batch, duplicated)
-    scores = result.scores.append_column(REASON, pa.nulls(len(result.scores), pa.string()))
+    scores = result.scores
+    if REASON not in scores.column_names:
+        scores = scores.append_column(REASON, pa.nulls(len(scores), pa.string()))
     if not len(result.reject_rows):
         return scores
     rejects = _as_scores(result.rejects, scores.schema, scorer.posterior.scale)

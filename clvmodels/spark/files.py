@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit, path_of, plain_horizon
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.blocks import Progress
-from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
+from clvmodels.scoring.concerns import concerns, endless_spend, refuse_lost_log, refuse_lost_rows
 from clvmodels.scoring.inputs import PARQUET, refuse_changed
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
 from clvmodels.scoring.records import BlockRecord, total_clv
@@ -270,12 +271,21 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
         job.seconds["stage"] = round(time.perf_counter() - start, 3)
         job.tell("staged", {"rows": staged.total, "files": len(job.source.files)})
         refuse_lost_log(staged, job.most, job.target, work)
-        said = _warn(job, staged)
+        said = concerns(job.posterior, staged)
+        if job.source.margin.note:
+            said.append(job.source.margin.note)
+        if not staged.total:
+            said.append(f"{job.source.text} has no rows: the output has none either.")
+        _warn(job, said)
         job.tell("scoring", {"rows": staged.total, "done": 0})
         with job.timed("score"):
             records = _scored(job, work, rows)
     refuse_lost_rows(records, job.most, job.target, work)
     refuse_changed(job.source.files)
+    total = total_clv(records, job.options["interval"], certain=job.scorer.certain)
+    if math.isnan(total.mean):  # only now is it known who is in the base
+        once = any(record.one_time for record in records)
+        said += _warn(job, endless_spend(job.scorer, 0.0 if once else 1.0))
     with job.timed("write"):
         make_aside(job.target, work, records, Resources())
     job.seconds["total"] = round(time.perf_counter() - begun, 3)
@@ -287,18 +297,13 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
         posterior_path=job.posterior_path,
         options={**job.options, "spark": session.version},
         records=records,
-        total=total_clv(records, job.options["interval"], certain=job.scorer.certain),
+        total=total,
         warnings=said,
         seconds=job.seconds,
     )
 
 
-def _warn(job: _Job, staged: Staged) -> list[str]:
-    said = concerns(job.posterior, staged)
-    if job.source.margin.note:
-        said.append(job.source.margin.note)
-    if not staged.total:
-        said.append(f"{job.source.text} has no rows: the output has none either.")
+def _warn(job: _Job, said: list[str]) -> list[str]:
     for text in said:
         job.tell("warning", {"message": text})
         warnings.warn(text, UserWarning, stacklevel=5)

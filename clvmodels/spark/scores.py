@@ -177,6 +177,7 @@ def _output_type(df: DataFrame, scores: pa.Schema) -> StructType:
     fields = [
         StructField(one.name, LongType() if pa.types.is_integer(one.type) else DoubleType())
         for one in scores
+        if one.name != REASON
     ]
     fields[0] = StructField(schema.CUSTOMER_ID, df.schema[schema.CUSTOMER_ID].dataType)
     return StructType([*fields, StructField(REASON, StringType())])

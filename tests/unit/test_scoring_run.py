@@ -696,14 +696,19 @@ def test_a_bad_option_leaves_nothing(
     assert names_in(tmp_path) == ["base.parquet"]
 
 
-def test_infinite_spend_is_refused_before_the_first_block(base: Path, tmp_path: Path) -> None:
+def test_infinite_spend_leaves_values_empty_and_says_so(base: Path, tmp_path: Path) -> None:
     endless = CLVPosterior(
         BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=0.793, b=2.43),
         GammaGammaPosterior.from_draws(p=6.25, q=[0.9, 3.0], v=15.4),
     )
-    with pytest.raises(DomainError, match="expected spend is infinite"):
-        score(base, endless, tmp_path / "s.parquet")
-    assert names_in(tmp_path) == ["base.parquet"]
+    with pytest.warns(UserWarning, match=r"infinite in 50\.0% of the draws at frequency 0"):
+        report = score(base, endless, tmp_path / "s.parquet")
+    assert np.isnan(report.clv.mean)
+    found = pd.read_parquet(tmp_path / "s.parquet")
+    once = found["frequency"] == 0
+    assert (found["clv"].isna() == once).all()
+    assert (found["reason"].notna() == once).all()
+    assert np.isfinite(found["expected_purchases"]).all()
 
 
 def test_half_a_posterior_is_refused(posterior: CLVPosterior, base: Path, tmp_path: Path) -> None:

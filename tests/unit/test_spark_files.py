@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import clvmodels as clv
 from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
 from clvmodels import spark as on_spark
 from clvmodels.cli import main
-from clvmodels.errors import DomainError, ResumeError, SchemaError
+from clvmodels.errors import ClvError, ResumeError, SchemaError
 from clvmodels.scoring.rows import REASONS
 
 ODD = {
@@ -164,8 +165,8 @@ def test_small_blocks_and_no_rows(spark: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: Any, tmp_path: Path) -> None:
     write_base(tmp_path / "base", files=2)
-    with pytest.raises(DomainError, match=r"of the draws have p x \+ q <= 1"):
-        on_spark.score_files(tmp_path / "base", make_posterior(q=0.9), tmp_path / "out")
+    with pytest.raises(ClvError, match="max_rejects"):
+        on_spark.score_files(tmp_path / "base", POSTERIOR, tmp_path / "out", max_rejects=1)
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
     report = on_spark.score_files(
         tmp_path / "base", POSTERIOR, tmp_path / "out", allow_rejects=True
@@ -177,6 +178,22 @@ def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: Any, tmp_path: P
     (work / "run.json").write_text(json.dumps({"options": {"engine": "local"}}))
     with pytest.raises(ResumeError, match="half-finished run that differs"):
         on_spark.score_files(tmp_path / "base", POSTERIOR, tmp_path / "other")
+
+
+@pytest.mark.slow
+def test_values_that_are_infinite_in_some_draws_are_empty(spark: Any, tmp_path: Path) -> None:
+    write_base(tmp_path / "base", files=2)
+    endless = make_posterior(q=0.9)
+    with pytest.warns(UserWarning, match=r"infinite in 85\.0% of the draws at frequency 0"):
+        report = on_spark.score_files(
+            tmp_path / "base", endless, tmp_path / "out", allow_rejects=True
+        )
+    assert math.isnan(report.clv.mean)
+    found = read_folder(report.output).to_pandas()
+    once = found["frequency"] == 0
+    assert (found["clv"].isna() == once).all()
+    assert (found["reason"].notna() == once).all()
+    assert found["expected_purchases"].notna().all()
 
 
 @pytest.mark.slow
