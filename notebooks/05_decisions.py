@@ -181,7 +181,7 @@ states
 # is in it (of which the model saw six to nine months):
 
 # %%
-new = posterior.new_customer_value("365D", margin=margin)
+new = posterior.new_customer_value("365D")
 age = (log["date"] - log.groupby("customer_id")["date"].transform("min")).dt.days
 first_year = log[age <= 365]
 discount = 1.10 ** -(age[age <= 365] / 365.25)
@@ -206,7 +206,7 @@ pd.DataFrame(
     [
         {"cost of a customer": cost, "days": back.days, "from": back.lower, "to": back.upper}
         for cost in (8, 12, 16, 20, 24)
-        for back in [clv.payback_period(posterior, cost, margin=margin, within="3Y")]
+        for back in [clv.payback_period(posterior, cost, within="3Y")]
     ]
 ).set_index("cost of a customer")
 
