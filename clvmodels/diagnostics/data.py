@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +18,10 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short, unit_of
 from clvmodels.evaluation.checks import continuity_check
 from clvmodels.rfm.continuity import continuity_of
+from clvmodels.rfm.first_month import first_month_of
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FloatArray
-from clvmodels.verdict import Check
+from clvmodels.verdict import Check, Use
 
 _MOST_BARS: Final = 15
 _MOST_COHORTS: Final = 48
@@ -67,6 +69,7 @@ def _checks(study: Study) -> Iterator[Check]:
     )
     yield _zero_spend(study)
     yield _same_customers(study)
+    yield _first_month(study)
     yield _same_base(study)
 
 
@@ -107,6 +110,34 @@ def _zero_spend(study: Study) -> Check:
         fine="Hardly any customer's purchases are free.",
         **how,
     )
+
+
+def _first_month(study: Study) -> Check:
+    name = "purchase rate of the first month's customers, by that of the next three months'"
+    limit = limits.MAX_FIRST_MONTH_RATE
+    bears_on: tuple[Use, ...] = ("totals", "customers")
+    found = first_month_of(study.columns.x, study.columns.T, study.scale)
+    if found is None:
+        why_not = (
+            "New customers came for less than half a year, or too few at first: whether the log "
+            "begins in the middle of business cannot be told."
+        )
+        return limits.unavailable(name, why_not, limit, side="at most", bears_on=bears_on)
+    check = limits.judged(
+        name,
+        found.rate,
+        limit,
+        f"The log seems to begin in the middle of business: its first month has "
+        f"{found.customers:,} customers ({percent(found.share)} of all, {number(found.crowd)} "
+        "times as many as a month after it) who buy more often. Their first row is hardly their "
+        "first order: look at them apart (label_first_month), or fit without them "
+        "(without_first_month).",
+        fine="Customers of the first month do not buy clearly more often than those after them.",
+        bears_on=bears_on,
+    )
+    if check.status == "warn" and not found.differs:
+        return replace(check, status="pass", advice="So few customers may differ by chance.")
+    return check
 
 
 def _same_customers(study: Study) -> Check:

@@ -1,6 +1,7 @@
 """Transaction log -> RfmTable, and the calibration/holdout split."""
 
 from clvmodels.ledger import audit_expr, summary_expr
+from clvmodels.rfm.first_month import label_first_month, without_first_month
 from clvmodels.rfm.on_disk import rfm_summary_to_parquet
 from clvmodels.rfm.split import RfmSplit, rfm_train_test_split
 from clvmodels.rfm.summary import rfm_summary
@@ -12,8 +13,10 @@ __all__ = [
     "RfmSplit",
     "RfmTable",
     "audit_expr",
+    "label_first_month",
     "rfm_summary",
     "rfm_summary_to_parquet",
     "rfm_train_test_split",
     "summary_expr",
+    "without_first_month",
 ]
