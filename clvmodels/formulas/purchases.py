@@ -362,6 +362,7 @@ class BetaGeometric:
         Returns
         -------
         ndarray, shape (S, J, K)
+            Purchases expected if alive.
         """
         count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
         r, alpha, a, b = _check(**parameters)
