@@ -15,6 +15,7 @@ from clvmodels.plots.common import (
     as_percent,
     shown_axes,
     table_with,
+    within_calendar,
 )
 from clvmodels.schema import check_choice
 
@@ -100,6 +101,7 @@ def _from_origin(part: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 def _date_axis(axes: Axes) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
+    within_calendar(axes)
     locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -238,3 +238,13 @@ def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequ
     if len(given) < count:
         raise SchemaError(f"There are {count} panels: give as many axes, found {len(given)}.")
     return given[:count]
+
+
+def within_calendar(axes: Axes) -> None:
+    """Keep the margins of an axis of dates within the years 1 to 9999, all that can be named."""
+    from matplotlib.dates import date2num
+
+    first, last = date2num(np.array(["0001-01-01", "9999-12-31"], dtype="datetime64[D]"))
+    left, right = axes.get_xlim()
+    if left < first or right > last:
+        axes.set_xlim(max(left, first), min(right, last))

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, as_percent, floats, one_axes
+from clvmodels.plots.common import (
+    ACTUAL,
+    EXPECTED,
+    OTHER,
+    PALE,
+    as_percent,
+    floats,
+    one_axes,
+    within_calendar,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,6 +168,7 @@ def draw_purchases_over_time(
         axes.plot(at, axes.get_ylim(), color="black", linewidth=0.9, linestyle="--")
     axes.set_ylabel("repeat purchases" + (" so far" if cumulative else " in each period"))
     axes.set_xlabel("date")
+    within_calendar(axes)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(_thousands)
     axes.tick_params(axis="x", labelrotation=30)
