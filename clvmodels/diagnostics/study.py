@@ -204,7 +204,7 @@ def prepare(
     """
     purchases, spend = _parts(posterior)
     _check(question, purchases)
-    table = _table(rfm, purchases, said)
+    table = _table(rfm, purchases.scale, said, whole=purchases.metadata.whole)
     clv = None if spend is None else _Remembering(purchases, spend)
     table = table if clv is None else at_margin(clv, table)
     columns = rfm_columns(table, scale=purchases.scale)
@@ -245,8 +245,13 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     purchases.draws(question.draws)
 
 
-def _table(rfm: RfmTable | Frame, purchases: PurchasePosterior, said: TimeScale | None) -> RfmTable:
-    scale = purchases.scale
+def _table(
+    rfm: RfmTable | Frame,
+    scale: TimeScale,
+    said: TimeScale | None = None,
+    *,
+    whole: bool = False,
+) -> RfmTable:
     if isinstance(rfm, RfmTable):
         check_scale(rfm.scale, scale)
         if said is not None:
@@ -256,7 +261,7 @@ def _table(rfm: RfmTable | Frame, purchases: PurchasePosterior, said: TimeScale 
         unit = said or scale
         check_scale(unit, scale)
         table = RfmTable.from_frame(rfm, time_unit=unit.time_unit, time_scaler=unit.time_scaler)
-        if said is None and purchases.metadata.whole:
+        if said is None and whole:
             warn_of_unit(table.table["T"].to_numpy(), scale, said=False, whole=True)
     else:
         raise SchemaError(

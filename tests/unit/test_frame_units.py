@@ -33,7 +33,7 @@ from clvmodels.customers import exceeds_periods, has_fractions
 from clvmodels.datasets import load_cdnow
 from clvmodels.diagnostics import diagnose
 from clvmodels.histories import rfm_columns
-from clvmodels.plots.fit import plot_purchases_over_time
+from clvmodels.plots.fit import draw_purchases_over_time
 from clvmodels.posterior.total import total_value
 from clvmodels.schema import TimeScale
 
@@ -357,6 +357,6 @@ def test_nothing_is_said_of_usual_frames(posterior: CLVPosterior) -> None:
 @pytest.mark.parametrize("dates", [["0001-01-02", "0001-12-30"], ["9999-01-05", "9999-12-30"]])
 def test_dates_at_the_ends_of_the_calendar_are_drawn(dates: list[str]) -> None:
     """Margins of the axis would reach into years that have no names."""
-    axes = plot_purchases_over_time(dates, [1.0, 2.0], [1.5, 2.5], lower=[1.0, 1.0], upper=[3, 3])
+    axes = draw_purchases_over_time(dates, [1.0, 2.0], [1.5, 2.5], lower=[1.0, 1.0], upper=[3, 3])
     axes.figure.canvas.draw()
     assert all(label.get_text() for label in axes.get_xticklabels())
