@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Share of a log's rows, or of its amount, that may be left out without a question.
+MAX_LEFT_OUT: Final = 0.10
 
 
 class Reason(IntEnum):
@@ -26,6 +29,7 @@ class Reason(IntEnum):
     ZERO_AMOUNT = 6
     DUPLICATE = 7
     REFUND = 8
+    NETTED = 11
     ALREADY_OBSERVED = 9
     IMPLAUSIBLE_DATE = 10
 
@@ -45,9 +49,22 @@ _TEXT = {
     Reason.ZERO_AMOUNT: "zero amount",
     Reason.DUPLICATE: "duplicate",
     Reason.REFUND: "refund",
+    Reason.NETTED: "netted to nothing",
     Reason.ALREADY_OBSERVED: "already observed",
     Reason.IMPLAUSIBLE_DATE: "implausible date",
 }
+
+
+# Left out because that was asked for, and not for what the rows are.
+_AS_ASKED = (Reason.AFTER_END.text, Reason.NETTED.text, Reason.ALREADY_OBSERVED.text)
+
+
+class Uncovered(StrEnum):
+    """Why a refund could not be netted, or not in full."""
+
+    NO_EARLIER = "no earlier purchase"
+    TOO_LARGE = "larger than all earlier purchases"
+    OBSERVED_BEFORE = "not covered by purchases in the periods added"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +103,25 @@ class Audit:
     left_out : tuple of LeftOut
         One entry per reason, in the order in which reasons are tried, zeros included.
         With ``refunds="net"`` the rows of a period whose total is not positive are
-        left out as refunds.
+        left out as refunds. With ``refunds="net_earlier"`` refunds in such periods, and
+        the purchases that they cancel, are "netted to nothing"; where purchases do not
+        cover a refund, its rows are left out as "refund", with the amount not covered.
     customers, periods : int
         Customers, and customer-periods with a purchase (rows of one customer in one
         period are one purchase).
     netted_rows : int
-        Negative rows that were netted against purchases (``refunds="net"``).
+        Negative rows that were netted against purchases of their own period.
     netted_amount : float or None
-        Their sum, <= 0.
+        What was netted so, <= 0.
     notes : tuple of str
         What else the reader of the log should know.
+    netted_earlier_rows : int
+        Negative rows that were netted in full, and not within their own period alone.
+    netted_earlier_amount : float or None
+        What was netted against purchases of earlier periods, <= 0.
+    not_netted : tuple of LeftOut
+        Negative rows that purchases do not cover in full, and the amount that is not
+        covered, by why (`Uncovered`); they are in ``left_out`` as refunds.
     """
 
     rows_read: int
@@ -108,6 +134,9 @@ class Audit:
     netted_rows: int = 0
     netted_amount: float | None = None
     notes: tuple[str, ...] = ()
+    netted_earlier_rows: int = 0
+    netted_earlier_amount: float | None = None
+    not_netted: tuple[LeftOut, ...] = ()
 
     @property
     def rows_merged(self) -> int:
@@ -117,6 +146,45 @@ class Audit:
     def rows_left_out(self, reason: Reason) -> int:
         """Rows left out for one reason."""
         return sum(item.rows for item in self.left_out if item.reason == reason.text)
+
+    def lost(self) -> tuple[LeftOut, ...]:
+        """Lines of ``left_out`` but for rows left out because that was asked for.
+
+        Those are rows after the observation end, rows observed already, and refunds
+        with the purchases that they cancel.
+        """
+        return tuple(item for item in self.left_out if item.reason not in _AS_ASKED)
+
+    def share_lost(self) -> tuple[float, float | None]:
+        """Share of the rows, and of the amount, that was left out.
+
+        Returns
+        -------
+        rows : float
+            Of the rows used or lost; see `lost`.
+        amount : float or None
+            What the lines amount to, whatever their sign, over the amount that would be
+            used with them: refunds of 6 beside purchases of 54 make 6 / 48. At most 1;
+            None for a log without amounts.
+        """
+        lost = self.lost()
+        rows = sum(item.rows for item in lost)
+        by_rows = rows / max(self.rows_used + rows, 1)
+        if self.amount_used is None:
+            return by_rows, None
+        amounts = [item.amount or 0.0 for item in lost]
+        moved = math.fsum(map(abs, amounts))
+        whole = self.amount_used + math.fsum(amounts)
+        return by_rows, 0.0 if not moved else min(1.0, moved / whole) if whole > 0 else 1.0
+
+    def left_out_in_words(self) -> str:
+        """Shares that were left out, where rows or amount are much; else nothing."""
+        rows, amount = self.share_lost()
+        if max(rows, amount or 0.0) <= MAX_LEFT_OUT:
+            return ""
+        money = "" if amount is None else f", and {amount:.1%} of the amount,"
+        most = max(self.lost(), key=lambda item: abs(item.amount or 0.0) if amount else item.rows)
+        return f"{rows:.1%} of the rows{money} were left out, most of it for: {most.reason}."
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per line of the account: read, each reason, used.
@@ -142,6 +210,7 @@ class Audit:
         return {
             **asdict(self),
             "left_out": [asdict(item) for item in self.left_out],
+            "not_netted": [asdict(item) for item in self.not_netted],
             "notes": list(self.notes),
         }
 
@@ -155,8 +224,13 @@ class Audit:
             Keys are missing or unknown.
         """
         try:
-            left_out = tuple(LeftOut(**item) for item in data["left_out"])
-            return cls(**{**data, "left_out": left_out, "notes": tuple(data["notes"])})
+            lists = {
+                "left_out": tuple(LeftOut(**item) for item in data["left_out"]),
+                # files of before have none
+                "not_netted": tuple(LeftOut(**item) for item in data.get("not_netted", ())),
+                "notes": tuple(data["notes"]),
+            }
+            return cls(**{**data, **lists})
         except (KeyError, TypeError) as error:
             raise SchemaError(
                 f"This is no audit of clvmodels ({one_line(error)}): write it with Audit.to_dict()."
@@ -172,23 +246,20 @@ class Audit:
         customers, periods : int
             Of both logs together, which cannot be told from the two audits.
         """
-        mine = {item.reason: item for item in self.left_out}
-        theirs = {item.reason: item for item in later.left_out}
-        left_out = tuple(
-            LeftOut(name, *_add_lines(mine.get(name), theirs.get(name)))
-            for name in dict.fromkeys([*mine, *theirs])
-        )
         return Audit(
             rows_read=self.rows_read + later.rows_read,
             rows_used=self.rows_used + later.rows_used,
             amount_read=_add(self.amount_read, later.amount_read),
             amount_used=_add(self.amount_used, later.amount_used),
-            left_out=left_out,
+            left_out=_merge_lines(self.left_out, later.left_out),
             customers=customers,
             periods=periods,
             netted_rows=self.netted_rows + later.netted_rows,
             netted_amount=_add(self.netted_amount, later.netted_amount),
             notes=tuple(dict.fromkeys([*self.notes, *later.notes])),
+            netted_earlier_rows=self.netted_earlier_rows + later.netted_earlier_rows,
+            netted_earlier_amount=_add(self.netted_earlier_amount, later.netted_earlier_amount),
+            not_netted=_merge_lines(self.not_netted, later.not_netted),
         )
 
     def __str__(self) -> str:
@@ -203,9 +274,36 @@ class Audit:
             f"{self.customers:,} customers, {self.periods:,} customer-periods with a purchase "
             f"({self.rows_merged:,} rows merged into another of their period)"
         )
-        if self.netted_rows:
-            lines.append(f"{self.netted_rows:,} negative rows netted: {self.netted_amount:,.2f}")
-        return "\n".join([*lines, *self.notes])
+        words = self.left_out_in_words()
+        return "\n".join([*lines, *self.about_refunds(), *([words] if words else []), *self.notes])
+
+    def about_refunds(self) -> list[str]:
+        """What was netted, and what was not, in words; nothing where nothing was."""
+        parts = (
+            (self.netted_rows, "netted within their period", self.netted_amount),
+            (
+                self.netted_earlier_rows,
+                "netted against earlier purchases",
+                self.netted_earlier_amount,
+            ),
+            *((item.rows, f"not netted, {item.reason}", item.amount) for item in self.not_netted),
+        )
+        return [
+            f"{rows:,} negative rows {what}: {amount or 0.0:,.2f}"
+            for rows, what, amount in parts
+            if rows or amount
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Netting:
+    """What became of refunds; as the fields of `Audit`, in their order."""
+
+    rows: int = 0
+    amount: float | None = None
+    earlier_rows: int = 0
+    earlier_amount: float | None = None
+    uncovered: tuple[LeftOut, ...] = ()
 
 
 def make_audit(
@@ -214,7 +312,7 @@ def make_audit(
     reasons: tuple[Reason, ...],
     customers: int,
     periods: int,
-    netted: tuple[int, float | None] = (0, None),
+    netting: Netting | None = None,
     notes: tuple[str, ...] = (),
 ) -> Audit:
     """Build the account from rows and amount per reason; absent reasons count 0.
@@ -227,6 +325,7 @@ def make_audit(
     left_out = tuple(LeftOut(r.text, *lines.get(r, zero)) for r in reasons)
     rows_used, amount_used = lines.get(Reason.USED, zero)
     amounts = [amount for _, amount in lines.values() if amount is not None]
+    netting = netting or Netting()
     return Audit(
         rows_read=sum(rows for rows, _ in lines.values()),
         rows_used=rows_used,
@@ -235,14 +334,26 @@ def make_audit(
         left_out=left_out,
         customers=customers,
         periods=periods,
-        netted_rows=netted[0],
-        netted_amount=netted[1],
+        netted_rows=netting.rows,
+        netted_amount=netting.amount,
         notes=notes,
+        netted_earlier_rows=netting.earlier_rows,
+        netted_earlier_amount=netting.earlier_amount,
+        not_netted=netting.uncovered,
     )
 
 
 def _add(a: float | None, b: float | None) -> float | None:
     return None if a is None and b is None else (a or 0.0) + (b or 0.0)
+
+
+def _merge_lines(a: tuple[LeftOut, ...], b: tuple[LeftOut, ...]) -> tuple[LeftOut, ...]:
+    mine = {item.reason: item for item in a}
+    theirs = {item.reason: item for item in b}
+    return tuple(
+        LeftOut(name, *_add_lines(mine.get(name), theirs.get(name)))
+        for name in dict.fromkeys([*mine, *theirs])
+    )
 
 
 def _add_lines(a: LeftOut | None, b: LeftOut | None) -> tuple[int, float | None]:

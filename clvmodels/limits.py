@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from clvmodels.audit import MAX_LEFT_OUT as MAX_LEFT_OUT  # the audit itself says so too
 from clvmodels.verdict import USES, Check, Side, Status, Unit, Use
 
 # Below this many repeat customers the priors speak louder than the base, or alone.
 FEW_REPEAT_CUSTOMERS: Final = 100
 TOO_FEW_REPEAT_CUSTOMERS: Final = 10
-# Rows of a log that may be left out without a question.
-MAX_LEFT_OUT: Final = 0.10
 MAX_UNOBSERVED: Final = 0.05
 MAX_ZERO_SPEND: Final = 0.05
 # Customers known at a date who come back later, against some weeks before and after: of four

@@ -52,8 +52,17 @@ MemoryLimit = Annotated[
 Threads = Annotated[int | None, typer.Option(help="Cores to use; by default all.")]
 
 Refunds = Annotated[
-    Literal["drop", "net", "error"],
-    typer.Option(help="Negative amounts: leave out, add within the period, refuse."),
+    Literal["drop", "net", "net_earlier", "error"],
+    typer.Option(
+        help="Negative amounts: leave out, take off the purchases of their period, or of it and "
+        "then the latest earlier ones, refuse."
+    ),
+]
+OrderId = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of order ids: --refunds net_earlier takes a refund off its own order first."
+    ),
 ]
 ZeroAmounts = Annotated[
     Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
@@ -119,6 +128,7 @@ def summarize(
         str | None, typer.Option(help="Last date observed; by default the last in the log.")
     ] = None,
     refunds: Refunds = "drop",
+    order_id: OrderId = None,
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -144,6 +154,7 @@ def summarize(
         time_scaler=time_scaler,
         observation_period_end=observation_end,
         refunds=refunds,
+        order_id_col=order_id,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,
@@ -258,8 +269,12 @@ def score(
         str | None, typer.Option(help="Of a log: last date observed; by default the last there.")
     ] = None,
     refunds: Annotated[
-        Literal["drop", "net", "error"], typer.Option(help="Of a log: negative amounts.")
+        Literal["drop", "net", "net_earlier", "error"],
+        typer.Option(help="Of a log: negative amounts."),
     ] = "drop",
+    order_id: Annotated[
+        str | None, typer.Option(help="Of a log: column of order ids, for --refunds net_earlier.")
+    ] = None,
     zero_amounts: Annotated[
         Literal["keep", "drop"], typer.Option(help="Of a log: whether 0 is a purchase.")
     ] = "keep",
@@ -328,6 +343,7 @@ def score(
         monetary_value_col=amount,
         observation_period_end=observation_end,
         refunds=refunds,
+        order_id_col=order_id,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,
@@ -417,6 +433,7 @@ def backtest(
     time_unit: TimeUnit = "D",
     time_scaler: TimeScaler = 1.0,
     refunds: Refunds = "drop",
+    order_id: OrderId = None,
     zero_amounts: ZeroAmounts = "keep",
     duplicates: Duplicates = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -458,6 +475,7 @@ def backtest(
         time_unit=time_unit,
         time_scaler=time_scaler,
         refunds=refunds,
+        order_id_col=order_id,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

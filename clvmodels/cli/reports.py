@@ -53,8 +53,10 @@ def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
         f"{audit.customers:,} customers made {audit.periods:,} purchases: what one customer buys "
         f"within one {period} is one purchase."
     )
-    if audit.netted_rows:
-        terminal.say(f"{audit.netted_rows:,} refunds were taken off, {audit.netted_amount:,.2f}.")
+    for text in audit.about_refunds():
+        terminal.say(f"{text}.")
+    if text := audit.left_out_in_words():
+        terminal.say(text)
     for note in audit.notes:
         terminal.say(f"Note: {note}.")
 

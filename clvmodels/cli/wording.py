@@ -14,6 +14,7 @@ _OPTIONS: Final = {
     "time_unit": "--time-unit",
     "time_scaler": "--time-scaler",
     "refunds": "--refunds",
+    "order_id_col": "--order-id",
     "zero_amounts": "--zero-amounts",
     "duplicates": "--duplicates",
     "implausible_dates": "--implausible-dates",
@@ -48,8 +49,8 @@ _ASSIGNED: Final = re.compile(
     rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
 )
 _BARE: Final = re.compile(
-    r"\b(?:a )?(customer_id_col|datetime_col|monetary_value_col|segment_cols|memory_limit|"
-    r"train_period_end|test_period_end)\b"
+    r"\b(?:a )?(customer_id_col|order_id_col|datetime_col|monetary_value_col|segment_cols|"
+    r"memory_limit|train_period_end|test_period_end)\b"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import limits
-from clvmodels.audit import Reason
+from clvmodels.audit import LeftOut
 from clvmodels.diagnostics.counts import actual_repeats, bin_labels
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
@@ -56,7 +56,7 @@ def _checks(study: Study) -> Iterator[Check]:
         fine="There are enough repeat customers to learn from.",
         fail_below=limits.TOO_FEW_REPEAT_CUSTOMERS,
     )
-    yield _left_out(study)
+    yield from _left_out(study)
     yield limits.judged(
         "share of customers observed for no time",
         float(histories.count[histories.T == 0].sum() / histories.customers),
@@ -73,26 +73,40 @@ def _checks(study: Study) -> Iterator[Check]:
     yield _same_base(study)
 
 
-def _left_out(study: Study) -> Check:
-    name, limit = "share of the log's rows that were left out", limits.MAX_LEFT_OUT
+def _left_out(study: Study) -> Iterator[Check]:
+    """Judge what was left out by rows and by amount: few rows may be much money."""
+    limit = limits.MAX_LEFT_OUT
+    names = [f"share of the log's {what} that was left out" for what in ("rows", "amount")]
     how: dict[str, Any] = {"unit": "share", "bears_on": ("totals", "customers")}
     audit = study.rfm.audit
     if audit is None or not audit.rows_read:
         why_not = "The table does not come with the audit of a log."
-        return limits.unavailable(name, why_not, limit, side="at most", **how)
-    asked = {Reason.AFTER_END.text, Reason.ALREADY_OBSERVED.text}  # for what was asked for
-    others = [item for item in audit.left_out if item.reason not in asked]
-    read = audit.rows_used + sum(item.rows for item in others)
-    most = max(others, key=lambda item: item.rows, default=None)
-    why = "" if most is None or not most.rows else f", most of them for: {most.reason}"
-    return limits.judged(
-        name,
-        1.0 - audit.rows_used / max(read, 1),
-        limit,
-        f"Many rows were left out{why}; make sure that they are not customers' purchases.",
-        fine="Few rows were left out. Rows after the observation end do not count.",
-        **how,
-    )
+        for name in names[: 1 + study.rfm.has_money]:
+            yield limits.unavailable(name, why_not, limit, side="at most", **how)
+        return
+    sizes: tuple[Callable[[LeftOut], float], ...] = (_rows, _amount)
+    for name, share, size in zip(names, audit.share_lost(), sizes, strict=True):
+        if share is None:
+            continue
+        most = max(audit.lost(), key=size, default=None)
+        why = "" if most is None or not size(most) else f", most of it for: {most.reason}"
+        yield limits.judged(
+            name,
+            share,
+            limit,
+            f"Much of the log was left out{why}; make sure that it is not what customers bought "
+            "or gave back (refunds='net_earlier' takes refunds off earlier purchases).",
+            fine="Little of the log was left out. Rows after the observation end do not count.",
+            **how,
+        )
+
+
+def _rows(item: LeftOut) -> float:
+    return float(item.rows)
+
+
+def _amount(item: LeftOut) -> float:
+    return abs(item.amount or 0.0)
 
 
 def _zero_spend(study: Study) -> Check:
@@ -198,11 +212,7 @@ def _tables(study: Study) -> Iterator[Table]:
             "Every row is used or left out for one reason. "
             f"{audit.rows_merged:,} used rows were merged into another one of the same customer "
             "and period."
-            + (
-                f" {audit.netted_rows:,} negative rows were netted against purchases."
-                if audit.netted_rows
-                else ""
-            )
+            + (f" Refunds: {'; '.join(audit.about_refunds())}." if audit.about_refunds() else "")
         ),
         formats={"number": "integer", "share of rows": "percent", "amount": "money"},
     )

@@ -44,6 +44,7 @@ class LogColumns(TypedDict, total=False):
     time_scaler: float
     observation_period_end: Any
     refunds: Refunds
+    order_id_col: str | None
     zero_amounts: KeepDrop
     duplicates: KeepDrop
     implausible_dates: ImplausibleDates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from clvmodels.rfm import rfm_train_test_split
 from clvmodels.rfm.continuity import Continuity, continuity_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import Discounting, check_margin
-from clvmodels.transactions import replayable
+from clvmodels.transactions import LogOptions, replayable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +50,7 @@ class Reading:
             It cannot be read, or holds no purchases.
         """
         source = replayable(log)
-        columns = {name: value for name, value in options.items() if name != "id_map"}
-        checked = log_options(columns.pop("time_unit"), columns.pop("time_scaler"), None, **columns)
+        checked = _checked(options)
         found = collect_purchases(source, checked, options["id_map"])
         calendar = Calendar.of(found.table, found.last, checked.scale)
         return cls(source, dict(options), found.table, calendar)
@@ -86,4 +85,29 @@ class Reading:
             month=scale.month if discounting == "monthly" else None,
             margin=check_margin(self.options["margin"]),
         )
-        return observe(self.purchases, split, span, terms)
+        return observe(self._known(span), split, span, terms)
+
+    def _known(self, span: Span) -> pa.Table:
+        """Purchases of a calibration as its end knows them, and those of its holdout.
+
+        Refunds of later periods are taken off neither, as in the split itself.
+        """
+        if self.options["refunds"] != "net_earlier":
+            return self.purchases
+        parts: list[dict[str, Any]] = [
+            {"end": span.train_end},
+            {"after": span.train_end, "end": span.test_end},
+        ]
+        return pa.concat_tables(
+            [
+                collect_purchases(
+                    self.log, replace(_checked(self.options), **part), self.options["id_map"]
+                ).table
+                for part in parts
+            ]
+        )
+
+
+def _checked(options: Mapping[str, Any]) -> LogOptions:
+    columns = {name: value for name, value in options.items() if name != "id_map"}
+    return log_options(columns.pop("time_unit"), columns.pop("time_scaler"), None, **columns)

@@ -54,6 +54,7 @@ def backtest(
     time_unit: TimeUnit = "D",
     time_scaler: float = 1,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -97,8 +98,9 @@ def backtest(
     origins : int, optional
         Also cut the log at so many dates, equally spaced in its second half. Without a
         horizon their holdouts follow each other without overlap.
-    time_unit, time_scaler, refunds, zero_amounts, duplicates, id_map, margin
-        As in `rfm_summary`.
+    time_unit, time_scaler, refunds, order_id_col, zero_amounts, duplicates, id_map, margin
+        As in `rfm_summary`. Calibration and holdout each know the refunds up to their own
+        end; one of a purchase in the calibration, made in the holdout, changes neither.
     implausible_dates, missing_ids
         As in `rfm_summary`.
     discount_rate, discounting
@@ -150,6 +152,7 @@ def backtest(
         "time_unit": time_unit,
         "time_scaler": time_scaler,
         "refunds": refunds,
+        "order_id_col": order_id_col,
         "zero_amounts": zero_amounts,
         "duplicates": duplicates,
         "implausible_dates": implausible_dates,

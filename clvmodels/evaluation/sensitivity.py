@@ -149,9 +149,10 @@ def _policies(reading: Reading, span: Span) -> Iterator[Variant]:
     options = reading.options
     flip = {"keep": "drop", "drop": "keep"}
     if options["monetary_value_col"] is not None:
-        refunds = "drop" if options["refunds"] == "net" else "net"
-        said = {"net": "refunds taken off what was bought", "drop": "refunds left out"}[refunds]
-        yield Variant(said, _reread(reading, {"refunds": refunds}), span)
+        refunds = "drop" if options["refunds"] in ("net", "net_earlier") else "net_earlier"
+        words = {"net_earlier": "refunds taken off earlier purchases", "drop": "refunds left out"}
+        changed = {"refunds": refunds, "order_id_col": None}
+        yield Variant(words[refunds], _reread(reading, changed), span)
         zero = flip[options["zero_amounts"]]
         said = {"drop": "amounts of 0 are no purchases", "keep": "amounts of 0 are purchases"}[zero]
         yield Variant(said, _reread(reading, {"zero_amounts": zero}), span)
@@ -192,6 +193,7 @@ def _later(reading: Reading, start: int) -> Reading:
         # all of these were applied when the purchases were made
         "id_map": None,
         "refunds": "drop",
+        "order_id_col": None,
         "zero_amounts": "keep",
         "duplicates": "keep",
         "implausible_dates": "keep",

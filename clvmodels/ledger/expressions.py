@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
 from clvmodels.ledger.engines import earliest, total_of
+from clvmodels.ledger.netting import net, resum
 from clvmodels.ledger.rows import SEGMENT, classify, to_persons, used_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -33,8 +34,15 @@ from clvmodels.transactions import LogOptions
 if TYPE_CHECKING:
     import ibis
 
-# A netted total below this share of what moved is rounding, not a purchase.
-NET_TOLERANCE: Final = 1e-9
+# What the audit counts beside rows and amounts, where the options ask for it.
+_COUNTED: Final = (
+    "extra",
+    "extra_amount",
+    "negative_rows",
+    "negative",
+    "earlier_rows",
+    "earlier",
+)
 
 
 def summary_expr(
@@ -58,7 +66,7 @@ def summary_expr(
         then the segment columns; unordered.
     """
     ledger = ledger_expr(table, options, id_map)
-    end = ledger["last"].max().as_scalar() if options.end is None else options.end
+    end = _seen(ledger).max().as_scalar() if options.end is None else options.end
     return rfm_of(customers_of(ledger, options), options, end)
 
 
@@ -89,7 +97,8 @@ def ledger_expr(
     ibis.Table
         customer, reason (0 = used), purchases (periods), first and last (period
         ordinals), rows; with amounts total, first_value, and negative (netting) or
-        extra_amount (duplicates); extra (duplicates); segment_0, ...
+        extra_amount (duplicates); extra (duplicates); earlier_rows and earlier (netting
+        against earlier purchases); seen (orders: last period of any row); segment_0, ...
     """
     return _to_ledger(_customer_periods(table, options, id_map), options)
 
@@ -189,7 +198,8 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
     -------
     ibis.Table
         reason, rows, amount, customers, periods, last (ordinal), extra and extra_amount
-        (copies beyond the first), negative_rows and negative (netted amounts).
+        (copies beyond the first), negative_rows and negative (netted amounts), earlier_rows
+        and earlier (those netted against purchases of earlier periods).
     """
     import ibis
 
@@ -198,13 +208,18 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
         rows=ledger["rows"].sum(),
         customers=ledger["customer"].count(),
         periods=ledger["purchases"].sum(),
-        last=ledger["last"].max(),
+        last=_seen(ledger).max(),
         amount=total_of(ledger["total"]) if "total" in names else ibis.null("float64"),
         **{
             name: total_of(ledger[name]) if name in names else ibis.literal(0.0)
-            for name in ("extra", "extra_amount", "negative_rows", "negative")
+            for name in _COUNTED
         },
     )
+
+
+def _seen(ledger: ibis.Table) -> Any:
+    """Last period of the rows of a ledger, wherever refunds were dated back to."""
+    return ledger["seen" if "seen" in ledger.columns else "last"]
 
 
 def merge_customers(customers: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -238,7 +253,7 @@ def _customer_periods(
     rows = classify(table, options)
     if id_map is not None:
         rows = to_persons(rows, id_map)
-    return _net(_to_periods(rows, options), options)
+    return net(_to_periods(rows, options), options)
 
 
 def _to_periods(
@@ -262,13 +277,17 @@ def _to_periods(
         refund = rows["amount"] < 0
         aggregates["negative_rows"] = refund.cast("int64").sum()
         aggregates["negative"] = total_of(ibis.ifelse(refund, rows["amount"], 0.0))
+    if options.by_order:
+        aggregates["earlier_rows"] = rows["moved"].cast("int64").sum()
+        aggregates["earlier"] = total_of(ibis.ifelse(rows["moved"], rows["amount"], 0.0))
+        aggregates["seen"] = rows["seen"].max()
     if not options.segment_cols:
         return rows.group_by(list(keys)).agg(**aggregates)
     # one row per moment first: then the earliest value is unique, the smallest of its moment
     segments = [SEGMENT.format(i) for i in range(len(options.segment_cols))]
     smallest = {name: rows[name].min() for name in segments}
     moments = rows.group_by([*keys, "stamp"]).agg(**aggregates, **smallest)
-    return moments.group_by(keys).agg(**_resum(moments, aggregates), **_earliest(moments, "stamp"))
+    return moments.group_by(keys).agg(**resum(moments, aggregates), **_earliest(moments, "stamp"))
 
 
 def _split_copies(rows: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -286,21 +305,6 @@ def _split_copies(rows: ibis.Table, options: LogOptions) -> ibis.Table:
     return rows.mutate(amount=rows["amount"] * rows["keep"])
 
 
-def _net(periods: ibis.Table, options: LogOptions) -> ibis.Table:
-    """Make refunds of the rows of a period whose netted total is not positive."""
-    import ibis
-
-    if not options.netting:
-        return periods
-    p = periods
-    moved = p["total"] - 2 * p["negative"]
-    void = (p["reason"] == int(Reason.USED)) & (p["total"] <= NET_TOLERANCE * moved)
-    return p.mutate(
-        customer=ibis.ifelse(void, None, p["customer"]),
-        reason=ibis.ifelse(void, int(Reason.REFUND), p["reason"]).cast("int8"),
-    )
-
-
 # --- stage 2: ledger ---------------------------------------------------------------
 
 
@@ -316,17 +320,9 @@ def _to_ledger(
     }
     if options.has_money:
         aggregates["first_value"] = earliest(p["total"], p["period"])
-    names = ("rows", "total", "extra", "extra_amount", "negative_rows", "negative")
-    sums = _resum(p, [name for name in names if name in p.columns])
+    names = ("rows", "total", *_COUNTED, "seen")
+    sums = resum(p, [name for name in names if name in p.columns])
     return p.group_by(list(keys)).agg(**aggregates, **sums, **_earliest(p, "period"))
-
-
-def _resum(table: ibis.Table, names: Any) -> dict[str, Any]:
-    """Sum columns that are sums already; compensated where they are amounts."""
-    return {
-        name: (total_of(table[name]) if table[name].type().is_floating() else table[name].sum())
-        for name in names
-    }
 
 
 def _earliest(table: ibis.Table, by: str) -> dict[str, Any]:

@@ -216,7 +216,10 @@ def _events(ledger: Any, options: LogOptions) -> Any:
     if options.end is None:
         known = [int(Reason.USED), int(Reason.IMPLAUSIBLE_DATE)]
         others = ledger.filter(~ledger["reason"].isin(known))
-        ends = ends.union(others.select(period=others["last"]))
+        seen = "seen" if "seen" in ledger.columns else "last"  # refunds dated back to orders
+        ends = ends.union(others.select(period=others[seen]))
+        if seen == "seen":
+            ends = ends.union(used.select(period=used[seen]))
     return ends.group_by("period").agg(n=ends.count())  # with a null of rows without a date
 
 

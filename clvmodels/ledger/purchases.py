@@ -44,13 +44,16 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
     """
     persons = read_id_map(id_map)
     names = ["customer", "period", "reason", *(["total"] if options.has_money else [])]
+    names += ["seen"] if options.by_order else []
     with reading(), engine() as backend:
         log = open_log(source, options, backend)
         id_table = _attach_map(persons, log.table, backend)
         periods = _customer_periods(log.table, log.options, id_table)
         found = tidy(fetch(log.table.get_backend(), periods.select(*names)))
         found = plausible_purchases(found, log.options)
-    last = pc.max(found["period"]).as_py()
-    used = found.filter(pc.equal(found["reason"], int(Reason.USED))).drop_columns(["reason"])
+    last = pc.max(found["seen" if options.by_order else "period"]).as_py()
+    used = found.filter(pc.equal(found["reason"], int(Reason.USED))).select(
+        [name for name in names if name not in ("reason", "seen")]
+    )
     ordered = used.sort_by([("customer", "ascending"), ("period", "ascending")])
     return Purchases(ordered, None if last is None else int(last))

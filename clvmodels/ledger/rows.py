@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 # Not a reason of the audit: such ids are refused.
 FRACTIONAL_ID: Final = -1
+# Refunds that no purchase is left for; the audit says why, under `Reason.REFUND`.
+NO_EARLIER: Final = -2
+TOO_LARGE: Final = -3
 SEGMENT: Final = "segment_{}"
+_ORDER: Final = ["customer", "order"]
 # Whole weeks added before an integer division, so that it never meets a negative number:
 # backends disagree on which way those round.
 _WEEKS_BEFORE_1970: Final = 1_000_000
@@ -34,7 +38,8 @@ def classify(table: ibis.Table, options: LogOptions) -> ibis.Table:
     ibis.Table
         customer, period (ordinal), reason (0 = used); with amounts amount (0 where it is
         not finite); copies (``duplicates="drop"``: one row stands for so many); with
-        segments stamp and segment_0, ...
+        segments stamp and segment_0, ...; with orders seen (the row's own period) and
+        moved (whether ``period`` is that of an earlier order).
     """
     import ibis
 
@@ -55,7 +60,7 @@ def used_rows(table: ibis.Table, options: LogOptions) -> ibis.Table:
 
 
 def _kept(rows: ibis.Table) -> list[str]:
-    names = ("period", "reason", "copies", "stamp")
+    names = ("period", "reason", "copies", "stamp", "seen", "moved")
     return [name for name in rows.columns if name in names or name.startswith("segment_")]
 
 
@@ -64,7 +69,44 @@ def _with_reasons(table: ibis.Table, options: LogOptions) -> ibis.Table:
 
     rows = _read(table, options)
     reason = ibis.cases(*_cases(rows, options), else_=int(Reason.USED)).cast("int8")
-    return rows.mutate(reason=reason)
+    rows = rows.mutate(reason=reason)
+    return _to_orders(rows, options) if options.by_order else rows
+
+
+def _to_orders(rows: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Date refunds back to the last purchase of the order that they name, if there is one.
+
+    One of an order that was observed before has nothing here to be taken off.
+    """
+    import ibis
+
+    known = rows["reason"].isin([int(Reason.USED), int(Reason.ALREADY_OBSERVED)])
+    bought = ibis.ifelse(known & (rows["amount"] > 0.0), rows["period"], None)
+    so_far = ibis.range_window(preceding=None, following=0, group_by=_ORDER, order_by="period")
+    found = bought.max().over(so_far)
+    mine = (rows["reason"] == int(Reason.USED)) & (rows["amount"] < 0.0)
+    rows = rows.mutate(found=ibis.ifelse(mine & rows["has_order"], found, None))
+    moved = (rows["found"] < rows["period"]).fill_null(False)
+    late = None if options.after is None else moved & (rows["found"] <= options.after)
+    moved = moved if late is None else moved & ~late
+    changes = {
+        "seen": rows["period"],
+        "moved": moved,
+        "period": ibis.ifelse(moved, rows["found"], rows["period"]),
+    }
+    if late is not None:
+        changes["reason"] = ibis.ifelse(late, NO_EARLIER, rows["reason"]).cast("int8")
+    return rows.mutate(**changes)
+
+
+def _order_key(column: Any) -> dict[str, Any]:
+    kind = column.type()
+    there = column.notnull()
+    if kind.is_floating():
+        there &= ~column.isnan()
+    if kind.is_string():
+        there &= column != ""
+    return {"order": column, "has_order": there}
 
 
 def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -87,6 +129,8 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
         amount = table[options.monetary_value_col].cast("float64")
         columns["amount"] = amount
         columns["finite"] = is_finite(amount)
+    if options.by_order:
+        columns |= _order_key(table[options.order_id_col])
     if options.segment_cols:
         columns["stamp"] = stamp
     for i, name in enumerate(options.segment_cols):
@@ -132,7 +176,7 @@ def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
         cases.append((rows["period"] > options.end, Reason.AFTER_END))
     if options.has_money and options.zero_amounts == "drop":
         cases.append((rows["amount"] == 0.0, Reason.ZERO_AMOUNT))
-    if options.has_money and options.refunds != "net":
+    if options.has_money and not options.netting:
         cases.append((rows["amount"] < 0.0, Reason.REFUND))
     if options.after is not None:
         cases.append((rows["period"] <= options.after, Reason.ALREADY_OBSERVED))

@@ -7,6 +7,7 @@ embedded engine, with the same expressions.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.audit import Audit, Reason, make_audit
+from clvmodels.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.ledger.doubtful import doubtful_ids
 from clvmodels.ledger.engines import fetch
@@ -31,10 +32,16 @@ from clvmodels.ledger.expressions import (
 )
 from clvmodels.ledger.id_map import read_id_map
 from clvmodels.ledger.plausible import without_implausible
-from clvmodels.ledger.rows import FRACTIONAL_ID
+from clvmodels.ledger.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.schema import CUSTOMER_ID
 from clvmodels.transactions import LogOptions, OpenLog, attach, engine, open_log, replayable
 
+_SHORT: Final = (NO_EARLIER, TOO_LARGE)
+_SHORT_WHY: Final = {
+    Uncovered.NO_EARLIER: (NO_EARLIER,),
+    Uncovered.TOO_LARGE: (TOO_LARGE,),
+}
+_OPEN: Final = ("negative_rows", "amount")
 # Text ids that are integers, as an untyped file writes them.
 WHOLE_ID: Final = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
 
@@ -97,7 +104,8 @@ def refuse_refunds(audit: Audit, options: LogOptions) -> None:
     if options.refunds == "error" and refunds:
         raise SchemaError(
             f"{refunds:,} rows have a negative {options.monetary_value_col!r}: pass "
-            'refunds="drop" to leave them out or "net" to add them within their period.'
+            'refunds="drop" to leave them out, "net" to take them off the purchases of their '
+            'period, or "net_earlier" to take the rest off earlier purchases.'
         )
 
 
@@ -260,7 +268,10 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
     per_reason: dict[Reason, tuple[int, float | None]] = {}
     for line in lines:
         amount = _stated(line["amount"] or 0.0) if money else None
-        per_reason[Reason(line["reason"])] = (int(line["rows"]), amount)
+        reason = Reason.REFUND if line["reason"] in _SHORT else Reason(line["reason"])
+        rows, before = per_reason.get(reason, (0, 0.0))
+        amount = None if amount is None else _stated(amount + (before or 0.0))
+        per_reason[reason] = (int(line["rows"]) + rows, amount)
     if options.duplicates == "drop":
         extra = int(sum(line["extra"] for line in lines))
         amount = _stated(sum(line["extra_amount"] for line in lines)) if money else None
@@ -273,11 +284,37 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
         reasons=options.reasons,
         customers=int(used["customers"]) if used else 0,
         periods=int(used["periods"]) if used else 0,
-        netted=(
-            int(used["negative_rows"]) if used and options.netting else 0,
-            _stated(used["negative"] if used else 0.0) if options.netting else None,
-        ),
+        netting=_netting(lines, options),
         notes=notes,
+    )
+
+
+def _netting(lines: list[dict[str, Any]], options: LogOptions) -> Netting:
+    """What became of refunds that were to be netted."""
+    if not options.netting:
+        return Netting()
+    counted = [line for line in lines if line["reason"] == Reason.USED]
+    if not options.netting_earlier:
+        return Netting(*_sums(counted, "negative_rows", "negative"))
+    counted += [line for line in lines if line["reason"] == Reason.NETTED]
+    short = [line for line in lines if line["reason"] in _SHORT]
+    within = _sums(counted, "negative_rows", "negative")[0]
+    return Netting(
+        within,
+        _sums([*counted, *short], "negative_rows", "negative")[1],
+        *_sums([*counted, *short], "earlier_rows", "earlier"),
+        tuple(
+            LeftOut(why, *_sums([line for line in short if line["reason"] in codes], *_OPEN))
+            for why, codes in (
+                _SHORT_WHY if options.after is None else {Uncovered.OBSERVED_BEFORE: _SHORT}
+            ).items()
+        ),
+    )
+
+
+def _sums(lines: list[dict[str, Any]], rows: str, amount: str) -> tuple[int, float]:
+    return int(sum(line[rows] for line in lines)), _stated(
+        math.fsum(line[amount] for line in lines)
     )
 
 

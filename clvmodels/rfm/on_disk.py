@@ -103,6 +103,7 @@ def rfm_summary_to_parquet(
     time_scaler: float = 1,
     observation_period_end: Any = None,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -127,7 +128,9 @@ def rfm_summary_to_parquet(
         Parquet file to write or replace.
     customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
         As in :func:`clvmodels.rfm_summary`.
-    observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
+    observation_period_end, refunds, order_id_col, zero_amounts, duplicates
+        As in :func:`clvmodels.rfm_summary`.
+    segment_cols, margin
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
@@ -163,6 +166,7 @@ def rfm_summary_to_parquet(
         datetime_col=datetime_col,
         monetary_value_col=monetary_value_col,
         refunds=refunds,
+        order_id_col=order_id_col,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

@@ -67,6 +67,7 @@ def rfm_train_test_split(
     time_unit: TimeUnit = "D",
     time_scaler: float = 1,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -87,7 +88,10 @@ def rfm_train_test_split(
         for a date, and so counts that day's purchases in the holdout.
     test_period_end : str, date or Period, optional
         Last holdout period; by default that of the last readable date in the log.
-    time_unit, time_scaler, refunds, zero_amounts, duplicates, segment_cols, id_map, margin
+    time_unit, time_scaler, refunds, order_id_col, zero_amounts, duplicates
+        As in `rfm_summary`. A refund in the holdout is taken off purchases in the holdout;
+        one of a purchase in the calibration changes neither part.
+    segment_cols, id_map, margin
         As in `rfm_summary`.
     implausible_dates, missing_ids
         As in `rfm_summary`.
@@ -122,6 +126,7 @@ def rfm_train_test_split(
         time_scaler=time_scaler,
         observation_period_end=train_period_end,
         refunds=refunds,
+        order_id_col=order_id_col,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

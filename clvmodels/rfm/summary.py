@@ -39,6 +39,7 @@ def rfm_summary(
     time_scaler: float = 1,
     observation_period_end: Any = None,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -80,10 +81,19 @@ def rfm_summary(
         The last period observed; later rows are left out. Text is ISO 8601, as in logs, and
         nothing else is guessed at; a Period stands for its end. By default the period of the
         last readable date in the log, whether or not that row is used.
-    refunds : {"drop", "net", "error"}
-        Negative amounts are left out, added within the customer's period, or refused.
-        With "net" a period whose total is not positive (up to rounding) is no purchase
-        and its rows count as refunds.
+    refunds : {"drop", "net", "net_earlier", "error"}
+        Negative amounts are left out, taken off the purchases of the customer's period
+        ("net"), off those and then off the latest earlier purchases ("net_earlier"), or
+        refused. When netting, a period whose total is not positive (up to rounding) is
+        no purchase: with "net" its rows count as refunds; with "net_earlier" they and the
+        purchases that they cancel are "netted to nothing", and the audit says what the
+        customer's earlier purchases do not cover. Refunds after the observation end are
+        not known at that time, and take nothing off.
+    order_id_col : str, optional
+        With "net_earlier": the order of a row. A refund that names an order of its
+        customer is first taken off that order, as if it had happened in its (last)
+        period; what is left of it, and refunds whose order is not found, off the latest
+        earlier purchases.
     zero_amounts : {"keep", "drop"}
         Whether an amount of 0 is a purchase.
     duplicates : {"keep", "drop"}
@@ -131,6 +141,7 @@ def rfm_summary(
         datetime_col=datetime_col,
         monetary_value_col=monetary_value_col,
         refunds=refunds,
+        order_id_col=order_id_col,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

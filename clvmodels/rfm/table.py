@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,7 @@ _POLICIES: Final = (
     "datetime_col",
     "monetary_value_col",
     "refunds",
+    "order_id_col",
     "zero_amounts",
     "duplicates",
     "implausible_dates",
@@ -299,6 +301,11 @@ class RfmTable:
     ) -> RfmTable:
         """Add later transactions without the old log; equals a summary of both together.
 
+        The one exception are refunds with ``refunds="net_earlier"``: the table does not
+        keep single purchases, so nothing can be taken off those that it sums up. Refunds
+        that the new log's own purchases do not cover are left out, counted in the audit
+        and warned of.
+
         Rows in periods up to the table's observation end are left out under their own
         reason, "already observed": those periods are closed. So let the observation end
         be a period that is over (yesterday, last month) when a table is to be updated.
@@ -344,6 +351,7 @@ class RfmTable:
         if new_end is None:
             new_end = max(end, end if ledger.last is None else ledger.last)
         old = _old_customers(self, end, read_id_map(id_map))
+        _warn_uncovered(ledger.audit)
         return self._merged(old, ledger, options, new_end, id_map is not None)
 
     def _for_update(self) -> tuple[LogOptions, int]:
@@ -394,6 +402,20 @@ class RfmTable:
 
 
 # --- update ----------------------------------------------------------------------------
+
+
+def _warn_uncovered(later: Audit) -> None:
+    """Say that refunds of a later log may concern purchases that are summed up already."""
+    for item in later.not_netted:
+        if item.rows:
+            warnings.warn(
+                f"{item.rows:,} refunds in the new log, {item.amount or 0.0:,.2f}, are "
+                f"{item.reason}: they are left out, since the table does not keep single "
+                "purchases to take them off. Summarise both logs together with rfm_summary to "
+                "have them netted.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table:

@@ -67,6 +67,7 @@ def score(
     monetary_value_col: str | None = None,
     observation_period_end: Any = None,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -112,7 +113,9 @@ def score(
         value_lower and value_upper, of what a customer will really do.
     customer_id_col, datetime_col, monetary_value_col : str, optional
         Columns of a log.
-    observation_period_end, refunds, zero_amounts, duplicates, implausible_dates, missing_ids
+    observation_period_end, refunds, order_id_col, zero_amounts, duplicates
+        How a log is read, as in :func:`clvmodels.rfm_summary`.
+    implausible_dates, missing_ids
         How a log is read, as in :func:`clvmodels.rfm_summary`.
     time_unit, time_scaler : optional
         Of a log, or of files that do not say it; by default the posterior's.
@@ -163,6 +166,7 @@ def score(
         monetary_value_col=monetary_value_col,
         observation_period_end=observation_period_end,
         refunds=refunds,
+        order_id_col=order_id_col,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

@@ -45,6 +45,7 @@ class ReadOptions:
     monetary_value_col: str | None = None
     observation_period_end: Any = None
     refunds: Refunds = "drop"
+    order_id_col: str | None = None
     zero_amounts: KeepDrop = "keep"
     duplicates: KeepDrop = "keep"
     implausible_dates: ImplausibleDates = "error"
@@ -295,6 +296,7 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         monetary_value_col=options.monetary_value_col,
         scale=own,
         refunds=options.refunds,
+        order_id_col=options.order_id_col,
         zero_amounts=options.zero_amounts,
         duplicates=options.duplicates,
         implausible_dates=options.implausible_dates,

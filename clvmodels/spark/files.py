@@ -69,6 +69,7 @@ def score_files(
     monetary_value_col: str | None = None,
     observation_period_end: Any = None,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -99,7 +100,7 @@ def score_files(
         As in :meth:`clvmodels.CLVPosterior.predict` and `clvmodels.score`.
     customer_id_col, datetime_col, monetary_value_col, observation_period_end : optional
         Of a log.
-    refunds, zero_amounts, duplicates, implausible_dates, missing_ids
+    refunds, order_id_col, zero_amounts, duplicates, implausible_dates, missing_ids
         Of a log.
     time_unit, time_scaler, margin, table, allow_rejects
         As in `clvmodels.score`.
@@ -130,6 +131,7 @@ def score_files(
         monetary_value_col=monetary_value_col,
         observation_period_end=observation_period_end,
         refunds=refunds,
+        order_id_col=order_id_col,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

@@ -88,6 +88,7 @@ def rfm_summary(
     time_scaler: float = 1,
     observation_period_end: Any = None,
     refunds: Refunds = "drop",
+    order_id_col: str | None = None,
     zero_amounts: KeepDrop = "keep",
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
@@ -109,7 +110,9 @@ def rfm_summary(
         time zone (``spark.sql.session.timeZone``), which is what Spark shows of them.
     customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
         As in :func:`clvmodels.rfm_summary`.
-    observation_period_end, refunds, zero_amounts, duplicates, segment_cols, margin
+    observation_period_end, refunds, order_id_col, zero_amounts, duplicates
+        As in :func:`clvmodels.rfm_summary`.
+    segment_cols, margin
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
@@ -142,6 +145,7 @@ def rfm_summary(
         datetime_col=datetime_col,
         monetary_value_col=monetary_value_col,
         refunds=refunds,
+        order_id_col=order_id_col,
         zero_amounts=zero_amounts,
         duplicates=duplicates,
         implausible_dates=implausible_dates,

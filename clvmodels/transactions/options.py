@@ -9,7 +9,7 @@ from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
 from clvmodels.schema import TimeScale, check_choice, check_list, check_margin, shown
 
-Refunds = Literal["drop", "net", "error"]
+Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
 ImplausibleDates = Literal["error", "drop", "keep"]
 
@@ -20,6 +20,8 @@ class LogOptions:
 
     Parameters
     ----------
+    order_id_col : str or None
+        Column of order ids, with ``refunds="net_earlier"``.
     end : int or None
         Ordinal of the last period observed; None is the last one in the log.
     after : int or None
@@ -35,6 +37,7 @@ class LogOptions:
     monetary_value_col: str | None = None
     scale: TimeScale = field(default_factory=TimeScale)
     refunds: Refunds = "drop"
+    order_id_col: str | None = None
     zero_amounts: KeepDrop = "keep"
     duplicates: KeepDrop = "keep"
     segment_cols: tuple[str, ...] = ()
@@ -52,6 +55,12 @@ class LogOptions:
         check_choice("duplicates", self.duplicates, get_args(KeepDrop))
         check_choice("implausible_dates", self.implausible_dates, get_args(ImplausibleDates))
         object.__setattr__(self, "missing_ids", check_ids(self.missing_ids))
+        if self.order_id_col is not None and self.refunds != "net_earlier":
+            raise SchemaError(
+                f"order_id_col={self.order_id_col!r} is read with refunds='net_earlier' only, and "
+                f"not with refunds={self.refunds!r}: pass refunds='net_earlier', or leave "
+                "order_id_col out."
+            )
         if self.margin is not None:
             object.__setattr__(self, "margin", check_margin(self.margin))
         object.__setattr__(self, "segment_cols", tuple(self.segment_cols))
@@ -60,7 +69,8 @@ class LogOptions:
     def columns(self) -> tuple[str, ...]:
         """The columns of the log that are read."""
         money = () if self.monetary_value_col is None else (self.monetary_value_col,)
-        return (self.customer_id_col, self.datetime_col, *money, *self.segment_cols)
+        order = () if self.order_id_col is None else (self.order_id_col,)
+        return (self.customer_id_col, self.datetime_col, *money, *order, *self.segment_cols)
 
     @property
     def has_money(self) -> bool:
@@ -70,16 +80,25 @@ class LogOptions:
     @property
     def netting(self) -> bool:
         """Whether refunds are added up with the purchases of their period."""
-        return self.has_money and self.refunds == "net"
+        return self.has_money and self.refunds in ("net", "net_earlier")
+
+    @property
+    def netting_earlier(self) -> bool:
+        """Whether what is left of refunds is taken off the purchases of earlier periods."""
+        return self.has_money and self.refunds == "net_earlier"
+
+    @property
+    def by_order(self) -> bool:
+        """Whether a refund is first taken off the order that it names."""
+        return self.netting_earlier and self.order_id_col is not None
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The reasons that can apply, in the order in which they are tried."""
-        skipped = (
-            {Reason.USED} if self.after is not None else {Reason.USED, Reason.ALREADY_OBSERVED}
-        )
-        if self.implausible_dates != "drop":
-            skipped.add(Reason.IMPLAUSIBLE_DATE)
+        skipped = {Reason.USED}
+        skipped |= set() if self.netting_earlier else {Reason.NETTED}
+        skipped |= {Reason.ALREADY_OBSERVED} if self.after is None else set()
+        skipped |= set() if self.implausible_dates == "drop" else {Reason.IMPLAUSIBLE_DATE}
         return tuple(reason for reason in Reason if reason not in skipped)
 
 

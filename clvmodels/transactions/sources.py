@@ -294,12 +294,13 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
         "customer_id_col": options.customer_id_col,
         "datetime_col": options.datetime_col,
         "monetary_value_col": options.monetary_value_col,
+        "order_id_col": options.order_id_col,
         **{f"segment_cols[{i}]": name for i, name in enumerate(options.segment_cols)},
     }
     for argument, name in arguments.items():
         if isinstance(name, str) and name in found:
             continue
-        if name is None and argument == "monetary_value_col":
+        if name is None and argument in ("monetary_value_col", "order_id_col"):
             continue
         folded = {str(column).lower(): str(column) for column in found}
         close = difflib.get_close_matches(str(name).lower(), list(folded), n=3, cutoff=0.5)

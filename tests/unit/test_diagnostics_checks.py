@@ -94,6 +94,30 @@ def test_repeat_customers(rows: pd.DataFrame, repeat: int, status: str) -> None:
     assert (check.value, check.status) == (repeat, status)
 
 
+def test_much_money_in_few_rows_is_warned_of() -> None:
+    rows = [(who, day, 10.0) for who in "abcdefghij" for day in (1, 2, 3)] + [("a", 4, -40.0)]
+    log = pd.DataFrame(rows, columns=["who", "day", "paid"])
+    log["when"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(log["day"], unit="D")
+    for refunds, shares in (("drop", (1 / 31, 40 / 260)), ("net_earlier", (0.0, 10 / 260))):
+        rfm = rfm_summary(
+            log,
+            customer_id_col="who",
+            datetime_col="when",
+            monetary_value_col="paid",
+            refunds=refunds,
+            observation_period_end="2020-02-01",
+        )
+        checks = data_section(study(given(), rfm)).checks
+        by_rows, by_amount = find(checks, "rows that was"), find(checks, "amount that was")
+        if refunds == "drop":
+            assert (by_rows.value, by_amount.value) == pytest.approx(shares)
+            assert (by_rows.status, by_amount.status) == ("pass", "warn")
+            assert "most of it for: refund" in by_amount.advice
+        else:  # a bought for 30 and gave back 40
+            assert by_amount.value == pytest.approx(shares[1])
+            assert (by_rows.status, by_amount.status) == ("pass", "pass")
+
+
 @pytest.mark.parametrize(("missing", "status"), [(10, "pass"), (11, "warn")])
 def test_rows_left_out(missing: int, status: str) -> None:
     log = pd.DataFrame(
@@ -111,7 +135,7 @@ def test_rows_left_out(missing: int, status: str) -> None:
         monetary_value_col="paid",
         observation_period_end="2020-12-31",
     )
-    check = find(data_section(study(given(), rfm)).checks, "left out")
+    check = find(data_section(study(given(), rfm)).checks, "rows that was left out")
     # rows after the observation end were left out because that was asked for
     assert (check.value, check.status) == (pytest.approx(missing / 100), status)
 

@@ -17,7 +17,11 @@ from clvmodels import spark as on_spark
 from clvmodels.audit import Audit, Reason
 from clvmodels.errors import SchemaError, TimeUnitError
 
-pytestmark = pytest.mark.slow
+# The log holds rows that cannot be read.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning"),
+]
 
 NAMES = {"customer_id_col": "who", "datetime_col": "when", "monetary_value_col": "paid"}
 
@@ -34,6 +38,7 @@ def make_log(rows: int = 2_000, customers: int = 150) -> pd.DataFrame:
             "shop": rng.choice(["x", "y", "z"], rows),
         }
     )
+    frame["order"] = np.random.default_rng(2).integers(0, 600, rows)
     frame.loc[rng.choice(rows, 40), "who"] = pd.NA
     frame.loc[rng.choice(rows, 40), "when"] = pd.NaT
     frame.loc[rng.choice(rows, 300), "shop"] = None
@@ -65,9 +70,10 @@ def close(amount: float | None) -> Any:
 
 def assert_same_audit(got: Audit, want: Audit) -> None:
     mine, theirs = got.to_dict(), want.to_dict()
-    for name in ("amount_read", "amount_used", "netted_amount"):
+    for name in ("amount_read", "amount_used", "netted_amount", "netted_earlier_amount"):
         theirs[name] = close(theirs[name])
-    theirs["left_out"] = [{**line, "amount": close(line["amount"])} for line in theirs["left_out"]]
+    for name in ("left_out", "not_netted"):
+        theirs[name] = [{**line, "amount": close(line["amount"])} for line in theirs[name]]
     assert mine == theirs
 
 
@@ -87,10 +93,21 @@ def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
         {"time_unit": "W", "refunds": "net", "zero_amounts": "drop"},
         {"time_unit": "M", "segment_cols": ["shop"], "duplicates": "drop", "margin": 0.4},
         {"time_unit": "h", "refunds": "net", "duplicates": "drop", "segment_cols": ["shop"]},
+        {"refunds": "net_earlier", "segment_cols": ["shop"], "duplicates": "drop"},
+        {"refunds": "net_earlier", "order_id_col": "order", "time_unit": "W"},
         {"time_scaler": 7, "observation_period_end": "1970-07-01", "id_map": {1: 2, 3: 2}},
         {"id_map": {1: "one", 2: "one"}, "monetary_value_col": None, "time_unit": "W"},
     ],
-    ids=["days", "netted weeks", "segments", "all at once", "scaled, mapped", "no amounts"],
+    ids=[
+        "days",
+        "netted weeks",
+        "segments",
+        "all at once",
+        "earlier",
+        "orders",
+        "scaled, mapped",
+        "no amounts",
+    ],
 )
 def test_spark_summarises_as_duckdb_does(log: Any, options: dict[str, Any]) -> None:
     got = on_spark.rfm_summary(log, **{**NAMES, **options})
@@ -261,6 +278,6 @@ def test_errors_are_those_of_one_machine(spark: Any, log: Any) -> None:
     with pytest.raises(SchemaError, match="no whole numbers"):
         on_spark.rfm_summary(log.withColumn("who", log["who"] + 0.5), **NAMES)
     with pytest.raises(SchemaError, match="two columns named 'paid'"):
-        on_spark.rfm_summary(log.toDF("who", "when", "paid", "paid"), **NAMES)
+        on_spark.rfm_summary(log.toDF("who", "when", "paid", "paid", "order"), **NAMES)
     with pytest.raises(TimeUnitError, match="'Q' is unknown"):
         on_spark.rfm_summary(log, time_unit="Q", **NAMES)  # type: ignore[arg-type]

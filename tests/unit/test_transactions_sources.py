@@ -257,7 +257,10 @@ def test_types_of_amounts(kind: str) -> None:
         ({"customer_id_col": "when"}, r"customer_id_col='when' holds timestamp"),
         ({"monetary_value_col": "shop"}, r"monetary_value_col='shop' holds string"),
         ({"segment_cols": "shop"}, r"segment_cols='shop' must be a list"),
-        ({"refunds": "dorp"}, r"refunds='dorp' is unknown: use one of 'drop', 'net', 'error'"),
+        (
+            {"refunds": "dorp"},
+            r"refunds='dorp' is unknown: use one of 'drop', 'net', 'net_earlier', 'error'",
+        ),
         ({"observation_period_end": "1999-01-01"}, r"No purchase is left.*6 after the obser"),
         ({"observation_period_end": "soon"}, r"observation_period_end='soon' is not a date"),
         ({"observation_period_end": 1999}, r"observation_period_end=1999 is not a date"),

@@ -55,13 +55,19 @@ def everything() -> ibis.Table:
     return summary_expr(log_of("timestamp"), options, persons)
 
 
+def net_earlier() -> ibis.Table:
+    """Refunds taken off the order that they name, then off the latest earlier purchases."""
+    options = LogOptions(**NAMES, refunds="net_earlier", order_id_col="basket")
+    return summary_expr(log_of("timestamp"), options)
+
+
 def audit() -> ibis.Table:
     """What became of the rows of a log whose dates are text, by month."""
     return audit_expr(log_of("string"), LogOptions(**NAMES, scale=TimeScale("M")))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("case", [plain, everything, audit])
+@pytest.mark.parametrize("case", [plain, everything, net_earlier, audit])
 def test_sql(case: Any, dialect: str) -> None:
     found = str(ibis.to_sql(case(), dialect=dialect)).translate(VISIBLE) + "\n"
     path = SNAPSHOTS / f"{case.__name__}.{dialect}.sql"
@@ -73,14 +79,14 @@ def test_sql(case: Any, dialect: str) -> None:
 
 
 def test_no_snapshot_is_left_over() -> None:
-    cases = {case.__name__ for case in (plain, everything, audit)}
+    cases = {case.__name__ for case in (plain, everything, net_earlier, audit)}
     expected = {f"{case}.{dialect}.sql" for case in cases for dialect in DIALECTS}
     assert {path.name for path in SNAPSHOTS.iterdir()} == expected
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_log_is_read_once(dialect: str) -> None:
-    for case in (plain, everything, audit):
+    for case in (plain, everything, net_earlier, audit):
         sql = str(ibis.to_sql(case(), dialect=dialect))
         assert sql.replace('"', "`").count("FROM `orders`") == 1
 
@@ -94,12 +100,18 @@ def orders() -> pd.DataFrame:
     moment = pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 10**7, 900), unit="s")
     frame = pd.DataFrame({"customer": rng.integers(0, 90, 900).astype(str), "moment": moment})
     frame["paid"] = rng.integers(-300, 4_000, 900) / 100
+    frame["basket"] = rng.integers(0, 300, 900)
     return frame.assign(shop=rng.choice(["x", "y"], 900))
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"refunds": "net", "segment_cols": ["shop"], "id_map": {"1": "2"}, "time_unit": "W"}],
+    [
+        {},
+        {"refunds": "net", "segment_cols": ["shop"], "id_map": {"1": "2"}, "time_unit": "W"},
+        {"refunds": "net_earlier", "segment_cols": ["shop"], "id_map": {"1": "2"}},
+        {"refunds": "net_earlier", "order_id_col": "basket", "duplicates": "drop"},
+    ],
 )
 def test_a_log_in_a_warehouse(orders: pd.DataFrame, tmp_path: Path, options: Any) -> None:
     warehouse = ibis.duckdb.connect(tmp_path / "warehouse.duckdb")

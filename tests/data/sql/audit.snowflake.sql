@@ -8,7 +8,9 @@ SELECT
   0.0 AS "extra",
   0.0 AS "extra_amount",
   0.0 AS "negative_rows",
-  0.0 AS "negative"
+  0.0 AS "negative",
+  0.0 AS "earlier_rows",
+  0.0 AS "earlier"
 FROM (
   SELECT
     "t4"."customer",
