@@ -122,6 +122,9 @@ class Audit:
     not_netted : tuple of LeftOut
         Negative rows that purchases do not cover in full, and the amount that is not
         covered, by why (`Uncovered`); they are in ``left_out`` as refunds.
+    last_period : str or None
+        What the last week or month observed covers, where that is more than the date that
+        was given as the end, or than the log.
     """
 
     rows_read: int
@@ -137,6 +140,12 @@ class Audit:
     netted_earlier_rows: int = 0
     netted_earlier_amount: float | None = None
     not_netted: tuple[LeftOut, ...] = ()
+    last_period: str | None = None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what there is to say of the last period."""
+        return self.notes if self.last_period is None else (*self.notes, self.last_period)
 
     @property
     def rows_merged(self) -> int:
@@ -260,6 +269,7 @@ class Audit:
             netted_earlier_rows=self.netted_earlier_rows + later.netted_earlier_rows,
             netted_earlier_amount=_add(self.netted_earlier_amount, later.netted_earlier_amount),
             not_netted=_merge_lines(self.not_netted, later.not_netted),
+            last_period=later.last_period,
         )
 
     def __str__(self) -> str:
@@ -275,7 +285,9 @@ class Audit:
             f"({self.rows_merged:,} rows merged into another of their period)"
         )
         words = self.left_out_in_words()
-        return "\n".join([*lines, *self.about_refunds(), *([words] if words else []), *self.notes])
+        return "\n".join(
+            [*lines, *self.about_refunds(), *([words] if words else []), *self.remarks]
+        )
 
     def about_refunds(self) -> list[str]:
         """What was netted, and what was not, in words; nothing where nothing was."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.errors import SchemaError, one_line
-from clvmodels.schema import shown
+from clvmodels.schema import PERIOD_FREQUENCY, TimeScale, shown
 
 # ISO 8601, in regular expressions that Python and the engines read alike
 OFFSET: Final = r" ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
@@ -20,7 +20,25 @@ DIGITS: Final = r"^\d{8}$"
 DAY: Final = r"^\d{4}-\d{1,2}-\d{1,2}$"
 MOMENT: Final = rf"^\d{{4}}-\d{{1,2}}-\d{{1,2}}[T ]{CLOCK}({OFFSET})?$"
 
+# Said in place of a date: the last calendar week or month that is over when the log ends
 LAST_WHOLE_PERIOD: Final = "last whole period"
+
+
+def period_of(ordinal: int, scale: TimeScale) -> pd.Period:
+    """Return the calendar period with an ordinal, such as 0 = 1970-01-01 for days."""
+    return pd.Period(ordinal=ordinal, freq=PERIOD_FREQUENCY[scale.time_unit])
+
+
+def start_of(ordinal: int, scale: TimeScale) -> pd.Timestamp:
+    """Return the start of the period with an ordinal, such as 0 = 1970-01-01 for days."""
+    return period_of(ordinal, scale).to_timestamp()
+
+
+def last_day_of(ordinal: int, scale: TimeScale) -> str:
+    """Write the last date of a period; where hours are counted, the hour."""
+    if scale.time_unit == "h":
+        return str(start_of(ordinal, scale))
+    return str(period_of(ordinal, scale).asfreq("D", how="end"))
 
 
 def hour_of(when: Any, name: str) -> pd.Period:

@@ -86,6 +86,8 @@ def _say_split(terminal: Terminal, found: Backtest) -> None:
             else "Nobody else bought for the first time in those days."
         )
     )
+    for note in found.notes:
+        terminal.say(f"Note: {note}.")
 
 
 def _show_metrics(terminal: Terminal, found: Backtest, target: str) -> None:

@@ -125,7 +125,11 @@ def summarize(
     time_unit: TimeUnit = "D",
     time_scaler: TimeScaler = 1.0,
     observation_end: Annotated[
-        str | None, typer.Option(help="Last date observed; by default the last in the log.")
+        str | None,
+        typer.Option(
+            help="Last date observed, such as 2024-12-31, or 'last whole period'; by default the "
+            "last in the log."
+        ),
     ] = None,
     refunds: Refunds = "drop",
     order_id: OrderId = None,
@@ -266,7 +270,10 @@ def score(
     timestamp: Annotated[str | None, typer.Option(help="Of a log: column of dates.")] = None,
     amount: Annotated[str | None, typer.Option(help="Of a log: column of amounts.")] = None,
     observation_end: Annotated[
-        str | None, typer.Option(help="Of a log: last date observed; by default the last there.")
+        str | None,
+        typer.Option(
+            help="Of a log: last date observed, or 'last whole period'; by default the last there."
+        ),
     ] = None,
     refunds: Annotated[
         Literal["drop", "net", "net_earlier", "error"],
@@ -419,7 +426,10 @@ def backtest(
         str | None, typer.Option(help="Last date to learn from; by default the last origin.")
     ] = None,
     test_end: Annotated[
-        str | None, typer.Option(help="Last date to compare with; by default the log's last.")
+        str | None,
+        typer.Option(
+            help="Last date to compare with, or 'last whole period'; by default the log's last."
+        ),
     ] = None,
     horizon: Annotated[
         str | None, typer.Option(help="Length to predict, such as 26W, in place of --test-end.")

@@ -57,7 +57,7 @@ def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
         terminal.say(f"{text}.")
     if text := audit.left_out_in_words():
         terminal.say(text)
-    for note in audit.notes:
+    for note in audit.remarks:
         terminal.say(f"Note: {note}.")
 
 
@@ -76,7 +76,12 @@ class BaseOutline:
 
 def show_base(terminal: Terminal, base: BaseOutline) -> None:
     """Show the outlines of a table of customers."""
-    end = "unknown" if base.observation_end is None else f"{base.observation_end:%Y-%m-%d}"
+    end = "unknown"
+    if base.observation_end is not None:
+        from clvmodels.rfm.periods import last_day_of, ordinal_of
+
+        scale = base.scale
+        end = last_day_of(ordinal_of(base.observation_end, scale), scale)
     rows = [
         ("customers", f"{base.customers:,}"),
         ("bought only once", f"{base.once:,} ({percent(base.once / base.customers)})"),

@@ -351,6 +351,6 @@ def _notes(study: Study) -> Iterator[str]:
             "one."
         )
     else:
-        yield from study.rfm.audit.notes
+        yield from study.rfm.audit.remarks
     if study.rfm.observation_end is None:
         yield "The table does not know its observation end, so there are no cohorts by date."

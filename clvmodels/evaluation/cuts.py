@@ -52,7 +52,7 @@ class Reading:
         source = replayable(log)
         checked = _checked(options)
         found = collect_purchases(source, checked, options["id_map"])
-        calendar = Calendar.of(found.table, found.last, checked.scale)
+        calendar = Calendar.of(found.table, found.last, checked.scale, found.day)
         return cls(source, dict(options), found.table, calendar)
 
     def continuity(self, end: int) -> Continuity | None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.rfm.periods import last_day_of, ordinal_of, period_of, start_of
+from clvmodels.ledger import covered_note
+from clvmodels.rfm.periods import is_last_whole, last_day_of, ordinal_of, period_of, start_of
 from clvmodels.schema import Horizon, TimeScale, check_whole
 
 IntArray = npt.NDArray[np.int64]
@@ -50,15 +51,20 @@ class Calendar:
         Last period of the log.
     scale : TimeScale
         What a period is.
+    day : int or None
+        Last day of the log, where weeks or months are counted.
     """
 
     periods: IntArray
     repeat: npt.NDArray[np.bool_]
     last: int
     scale: TimeScale
+    day: int | None = None
 
     @classmethod
-    def of(cls, purchases: pa.Table, last: int | None, scale: TimeScale) -> Calendar:
+    def of(
+        cls, purchases: pa.Table, last: int | None, scale: TimeScale, day: int | None = None
+    ) -> Calendar:
         """Take the calendar of `clvmodels.ledger.collect_purchases`.
 
         Raises
@@ -74,7 +80,7 @@ class Calendar:
         periods = purchases["period"].to_numpy().astype(np.int64)
         codes = purchases["customer"].combine_chunks().dictionary_encode().indices.to_numpy()
         repeat = np.concatenate([[False], codes[1:] == codes[:-1]])
-        return cls(periods, repeat, last, scale)
+        return cls(periods, repeat, last, scale, day)
 
     def date(self, period: int) -> str:
         """Write a period the way that dates are passed."""
@@ -116,6 +122,8 @@ class Calendar:
         if given is None and horizon is None:
             return self.last
         if given is not None:
+            if is_last_whole(given):
+                return self.last_whole()
             test_end = ordinal_of(given, self.scale, "test_period_end")
             said = f"test_period_end={str(given)!r}"
         else:
@@ -132,6 +140,31 @@ class Calendar:
                 )
             )
         return test_end
+
+    def last_whole(self) -> int:
+        """Last period that is over when the log ends."""
+        over = period_of(self.last, self.scale).asfreq("D", how="end").ordinal
+        return self.last if self.day is None or over <= self.day else self.last - 1
+
+    def notes(self, span: Span, train_period_end: Any, test_period_end: Any) -> tuple[str, ...]:
+        """Say what the last periods of calibration and holdout cover beyond what was given."""
+        ends = (
+            ("Calibration", train_period_end, span.train_end),
+            ("Holdout", test_period_end, span.test_end),
+        )
+        found = [
+            f"{what}: {note}"
+            for what, given, end in ends
+            if (note := self._covers(given, end)) is not None
+        ]
+        return tuple(found)
+
+    def _covers(self, given: Any, end: int) -> str | None:
+        if given is None or is_last_whole(given):
+            return (
+                covered_note(self.scale, end, self.day, given=False) if end == self.last else None
+            )
+        return covered_note(self.scale, end, ordinal_of(given, TimeScale("D"), "date"), given=True)
 
     def length(self, horizon: Horizon) -> int:
         """Whole periods in a horizon.

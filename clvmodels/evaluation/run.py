@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import pandas as pd
@@ -91,7 +92,8 @@ def backtest(
         Last calibration period, as in `rfm_train_test_split`. It may be left out where
         there are rolling origins; then the last of these is the one that is reported.
     test_period_end : str, date or Period, optional
-        Last holdout period; by default that of the last date in the log.
+        Last holdout period; by default that of the last date in the log. "last whole
+        period" is the last calendar week or month that is over on that date.
     horizon : str or float, optional
         Length of the holdout, such as "26W", in place of test_period_end; of every
         holdout, where there are rolling origins.
@@ -175,7 +177,9 @@ def backtest(
         begin("reading the log")
         reading = Reading.of(log, options)
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, origins)
-        return _tested(Plan(reading, fitting, asked, bootstrap, begin), *spans, sensitivity)
+        found = _tested(Plan(reading, fitting, asked, bootstrap, begin), *spans, sensitivity)
+        covered = reading.calendar.notes(spans[0], train_period_end, test_period_end)
+        return replace(found, notes=(*found.notes, *covered))
 
 
 def _spans(

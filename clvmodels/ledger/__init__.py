@@ -1,5 +1,6 @@
 """A log reduced to its customers and to an audit; see `expressions`."""
 
+from clvmodels.ledger.ends import covered_note, narrowed
 from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_expr,
@@ -14,7 +15,6 @@ from clvmodels.ledger.expressions import (
     used_expr,
 )
 from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.plausible import without_implausible
 from clvmodels.ledger.rows import SEGMENT
 from clvmodels.ledger.run import (
     WHOLE_ID,
@@ -36,6 +36,7 @@ __all__ = [
     "audit_expr",
     "audit_of",
     "collect",
+    "covered_note",
     "customers_of",
     "empty_result",
     "fetch",
@@ -43,6 +44,7 @@ __all__ = [
     "ledger_expr",
     "left_out_expr",
     "merge_customers",
+    "narrowed",
     "purchases_expr",
     "read_audit",
     "read_id_map",
@@ -53,5 +55,4 @@ __all__ = [
     "tidy",
     "to_rfm",
     "used_expr",
-    "without_implausible",
 ]

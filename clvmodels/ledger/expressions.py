@@ -15,12 +15,13 @@ read the rest off it, and two ledgers of separate periods can be merged (`merge_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
 from clvmodels.ledger.engines import earliest, total_of
 from clvmodels.ledger.netting import net, resum
-from clvmodels.ledger.rows import SEGMENT, classify, to_persons, used_rows
+from clvmodels.ledger.rows import SEGMENT, classify, last_whole, to_persons, used_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -65,6 +66,7 @@ def summary_expr(
         customer_id, frequency, recency, T, with amounts monetary_value and first_value,
         then the segment columns; unordered.
     """
+    options = _ended(table, options)
     ledger = ledger_expr(table, options, id_map)
     end = _seen(ledger).max().as_scalar() if options.end is None else options.end
     return rfm_of(customers_of(ledger, options), options, end)
@@ -84,7 +86,14 @@ def audit_expr(
     id_map : ibis.Table, optional
         From ids in the log to customers.
     """
-    return audit_of(ledger_expr(table, options, id_map))
+    return audit_of(ledger_expr(table, _ended(table, options), id_map))
+
+
+def _ended(table: ibis.Table, options: LogOptions) -> LogOptions:
+    """Let the engine find the last whole period, where that is the end."""
+    if not options.whole or options.end is not None:
+        return options
+    return replace(options, end=last_whole(table, options).as_scalar())
 
 
 def ledger_expr(
@@ -199,7 +208,8 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
     ibis.Table
         reason, rows, amount, customers, periods, last (ordinal), extra and extra_amount
         (copies beyond the first), negative_rows and negative (netted amounts), earlier_rows
-        and earlier (those netted against purchases of earlier periods).
+        and earlier (those netted against purchases of earlier periods); day (the last one, as
+        an ordinal) where weeks or months are counted to the log's end.
     """
     import ibis
 
@@ -214,6 +224,7 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
             name: total_of(ledger[name]) if name in names else ibis.literal(0.0)
             for name in _COUNTED
         },
+        **_last_day(ledger),
     )
 
 
@@ -282,12 +293,13 @@ def _to_periods(
         aggregates["earlier"] = total_of(ibis.ifelse(rows["moved"], rows["amount"], 0.0))
         aggregates["seen"] = rows["seen"].max()
     if not options.segment_cols:
-        return rows.group_by(list(keys)).agg(**aggregates)
+        return rows.group_by(list(keys)).agg(**aggregates, **_last_day(rows))
     # one row per moment first: then the earliest value is unique, the smallest of its moment
     segments = [SEGMENT.format(i) for i in range(len(options.segment_cols))]
     smallest = {name: rows[name].min() for name in segments}
-    moments = rows.group_by([*keys, "stamp"]).agg(**aggregates, **smallest)
-    return moments.group_by(keys).agg(**resum(moments, aggregates), **_earliest(moments, "stamp"))
+    moments = rows.group_by([*keys, "stamp"]).agg(**aggregates, **smallest, **_last_day(rows))
+    sums = resum(moments, aggregates) | _last_day(moments)
+    return moments.group_by(keys).agg(**sums, **_earliest(moments, "stamp"))
 
 
 def _split_copies(rows: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -321,8 +333,12 @@ def _to_ledger(
     if options.has_money:
         aggregates["first_value"] = earliest(p["total"], p["period"])
     names = ("rows", "total", *_COUNTED, "seen")
-    sums = resum(p, [name for name in names if name in p.columns])
+    sums = resum(p, [name for name in names if name in p.columns]) | _last_day(p)
     return p.group_by(list(keys)).agg(**aggregates, **sums, **_earliest(p, "period"))
+
+
+def _last_day(table: ibis.Table) -> dict[str, Any]:
+    return {"day": table["day"].max()} if "day" in table.columns else {}
 
 
 def _earliest(table: ibis.Table, by: str) -> dict[str, Any]:

@@ -28,10 +28,13 @@ class Purchases:
         amounts, total; sorted by customer and period.
     last : int or None
         Ordinal of the last period with a readable date, used or not; None if there is none.
+    day : int or None
+        Ordinal of the last day, where weeks or months are counted.
     """
 
     table: pa.Table
     last: int | None
+    day: int | None = None
 
 
 def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> Purchases:
@@ -48,12 +51,16 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
     with reading(), engine() as backend:
         log = open_log(source, options, backend)
         id_table = _attach_map(persons, log.table, backend)
+        names += ["day"] if log.options.counts_days else []
         periods = _customer_periods(log.table, log.options, id_table)
         found = tidy(fetch(log.table.get_backend(), periods.select(*names)))
         found = plausible_purchases(found, log.options)
-    last = pc.max(found["seen" if options.by_order else "period"]).as_py()
+    last, day = (
+        pc.max(found[name]).as_py() if name in found.column_names else None
+        for name in ("seen" if options.by_order else "period", "day")
+    )
     used = found.filter(pc.equal(found["reason"], int(Reason.USED))).select(
-        [name for name in names if name not in ("reason", "seen")]
+        [name for name in names if name not in ("reason", "seen", "day")]
     )
     ordered = used.sort_by([("customer", "ascending"), ("period", "ascending")])
-    return Purchases(ordered, None if last is None else int(last))
+    return Purchases(ordered, last, day)

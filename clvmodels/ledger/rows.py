@@ -25,6 +25,7 @@ NO_EARLIER: Final = -2
 TOO_LARGE: Final = -3
 SEGMENT: Final = "segment_{}"
 _ORDER: Final = ["customer", "order"]
+_DAYS: Final = TimeScale("D")
 # Whole weeks added before an integer division, so that it never meets a negative number:
 # backends disagree on which way those round.
 _WEEKS_BEFORE_1970: Final = 1_000_000
@@ -60,7 +61,7 @@ def used_rows(table: ibis.Table, options: LogOptions) -> ibis.Table:
 
 
 def _kept(rows: ibis.Table) -> list[str]:
-    names = ("period", "reason", "copies", "stamp", "seen", "moved")
+    names = ("period", "reason", "copies", "stamp", "seen", "moved", "day")
     return [name for name in rows.columns if name in names or name.startswith("segment_")]
 
 
@@ -125,6 +126,8 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     if raw.type().is_string():
         columns["no_date"] |= raw.strip() == ""
     columns["period"] = period_ordinal(stamp, options.scale)
+    if options.counts_days:
+        columns["day"] = period_ordinal(stamp, _DAYS)
     if options.monetary_value_col is not None:
         amount = table[options.monetary_value_col].cast("float64")
         columns["amount"] = amount
@@ -240,6 +243,15 @@ def _to_stamp(column: Any, options: LogOptions) -> Any:
         up = micro.cast("timestamp(9)") > column
         return ibis.ifelse(up, micro - ibis.interval(microseconds=1), micro)
     return column
+
+
+def last_whole(table: ibis.Table, options: LogOptions) -> Any:
+    """Ordinal of the last week or month that is over on the log's last day, as an expression."""
+    import ibis
+
+    last = _to_stamp(table[options.datetime_col], options).max()
+    next_day = last.cast("date") + ibis.interval(days=1)
+    return period_ordinal(next_day.cast("date"), options.scale) - 1
 
 
 def _parse_dates(column: Any) -> Any:

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from clvmodels.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.ledger.doubtful import doubtful_ids
+from clvmodels.ledger.ends import last_period_note, narrowed
 from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_of,
@@ -31,7 +32,6 @@ from clvmodels.ledger.expressions import (
     rfm_of,
 )
 from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.plausible import without_implausible
 from clvmodels.ledger.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.schema import CUSTOMER_ID
 from clvmodels.transactions import LogOptions, OpenLog, attach, engine, open_log, replayable
@@ -57,7 +57,8 @@ class Ledger:
     audit : Audit
         Every row of the log.
     last : int or None
-        Ordinal of the last period with a readable date; None if there is none.
+        Ordinal of the last period with a readable date, or of the last whole one where
+        that was asked for; None if there is none.
     """
 
     customers: pa.Table
@@ -91,7 +92,7 @@ def _read(log: OpenLog, options: LogOptions, id_table: Any, backend: Any) -> Led
     if log.text_ids:
         ledger = _ids_from_text(ledger)
     table = attach(backend, ledger, "ledger")
-    narrower = without_implausible(table, options, backend)
+    narrower = narrowed(table, options, backend)
     if narrower is not None:
         return _read(log, narrower, id_table, backend)
     audit, last = read_audit(table, options, backend, log.float_ids)
@@ -258,8 +259,15 @@ def read_audit(
     for text in doubtful:
         warnings.warn(text, UserWarning, stacklevel=6)
     known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
-    dated = [line["last"] for line in known if line["last"] is not None]
-    return _audit(lines, options, (*notes, *doubtful)), max(dated, default=None)
+    last = _latest(known, "last")
+    note = last_period_note(options, last, _latest(known, "day"))
+    audit = replace(_audit(lines, options, (*notes, *doubtful)), last_period=note)
+    return audit, options.end if options.whole and options.end is not None else last
+
+
+def _latest(lines: list[dict[str, Any]], name: str) -> int | None:
+    found = [line[name] for line in lines if line.get(name) is not None]
+    return max(found, default=None)
 
 
 def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, ...]) -> Audit:

@@ -23,12 +23,12 @@ from clvmodels.ledger import (
     fetch,
     ledger_expr,
     left_out_expr,
+    narrowed,
     read_audit,
     reading,
     refuse_refunds,
     rfm_of,
     used_expr,
-    without_implausible,
 )
 from clvmodels.margin import said_margin
 from clvmodels.memory import bytes_of, check_memory_limit
@@ -224,7 +224,7 @@ def summarize_to_parquet(
         log = open_log(source, options, backend)
         rows_read = _make_ledger(backend, log, resources or Resources())
         ledger = backend.table(_LEDGER)
-        while (narrower := without_implausible(ledger, log.options, backend)) is not None:
+        while (narrower := narrowed(ledger, log.options, backend)) is not None:
             log = replace(log, options=narrower)
             rows_read = _make_ledger(backend, log, resources or Resources())
             ledger = backend.table(_LEDGER)
@@ -284,7 +284,9 @@ def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, targ
         **said_margin(log.options.margin),
         audit=audit,
         segment_cols=log.options.segment_cols,
-        options=replace(log.options, end=None, plausible=(None, None), time_zone=None),
+        options=replace(
+            log.options, end=None, until=None, whole=False, plausible=(None, None), time_zone=None
+        ),
     ).header()
     backend.con.execute(
         f"COPY ({backend.compile(rfm)}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, "

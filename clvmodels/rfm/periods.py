@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-import pandas as pd
-
-from clvmodels.dates import hour_of
+from clvmodels.dates import (
+    LAST_WHOLE_PERIOD,
+    hour_of,
+    last_day_of,
+    period_of,
+    start_of,
+)
 from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
 
+__all__ = [
+    "end_options",
+    "is_last_whole",
+    "last_day_of",
+    "ordinal_of",
+    "period_of",
+    "start_of",
+]
 
-def period_of(ordinal: int, scale: TimeScale) -> pd.Period:
-    """Return the calendar period with an ordinal, such as 0 = 1970-01-01 for days."""
-    return pd.Period(ordinal=ordinal, freq=PERIOD_FREQUENCY[scale.time_unit])
-
-
-def start_of(ordinal: int, scale: TimeScale) -> pd.Timestamp:
-    """Return the start of the period with an ordinal, such as 0 = 1970-01-01 for days."""
-    return period_of(ordinal, scale).to_timestamp()
-
-
-def last_day_of(ordinal: int, scale: TimeScale) -> str:
-    """Write the last date of a period; where hours are counted, the hour."""
-    if scale.time_unit == "h":
-        return str(start_of(ordinal, scale))
-    return str(period_of(ordinal, scale).asfreq("D", how="end"))
+_DAYS: Final = TimeScale("D")
 
 
 def ordinal_of(when: Any, scale: TimeScale, name: str = "date") -> int:
@@ -46,3 +44,32 @@ def ordinal_of(when: Any, scale: TimeScale, name: str = "date") -> int:
         It is not such a date.
     """
     return int(hour_of(when, name).asfreq(PERIOD_FREQUENCY[scale.time_unit]).ordinal)
+
+
+def end_options(when: Any, scale: TimeScale, name: str) -> dict[str, Any]:
+    """Turn the end of observation into the fields of `LogOptions` that say it.
+
+    Parameters
+    ----------
+    when : str, date, datetime, Timestamp, datetime64, Period or None
+        As in `ordinal_of`, "last whole period", or None for the log's own end.
+    scale : TimeScale
+        Says how long a period is.
+    name : str
+        What the argument is called, for the message.
+
+    Raises
+    ------
+    SchemaError
+        It is not such a date.
+    """
+    if when is None or is_last_whole(when):
+        whole = when is not None and scale.time_unit in ("W", "M")  # others are whole
+        return {"end": None, "until": None, "whole": whole}
+    end, until = ordinal_of(when, scale, name), ordinal_of(when, _DAYS, name)
+    return {"end": end, "until": until, "whole": False}
+
+
+def is_last_whole(when: Any) -> bool:
+    """Whether the last whole period is meant, and not a date."""
+    return isinstance(when, str) and when == LAST_WHOLE_PERIOD

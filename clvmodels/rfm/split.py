@@ -12,7 +12,7 @@ from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
 from clvmodels.frames import like, to_pandas
 from clvmodels.ledger import Ledger, collect
-from clvmodels.rfm.periods import ordinal_of
+from clvmodels.rfm.periods import end_options, ordinal_of
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale, TimeUnit
@@ -87,7 +87,8 @@ def rfm_train_test_split(
         day belongs to the calibration. pymc-marketing cuts at the moment given, midnight
         for a date, and so counts that day's purchases in the holdout.
     test_period_end : str, date or Period, optional
-        Last holdout period; by default that of the last readable date in the log.
+        Last holdout period, or "last whole period" as in `rfm_summary`; by default that of
+        the last readable date in the log.
     time_unit, time_scaler, refunds, order_id_col, zero_amounts, duplicates
         As in `rfm_summary`. A refund in the holdout is taken off purchases in the holdout;
         one of a purchase in the calibration changes neither part.
@@ -108,14 +109,13 @@ def rfm_train_test_split(
     """
     scale = TimeScale(time_unit, time_scaler)
     start = ordinal_of(train_period_end, scale, "train_period_end")
-    end = None
-    if test_period_end is not None:
-        end = ordinal_of(test_period_end, scale, "test_period_end")
-        if end <= start:
-            raise SchemaError(
-                f"test_period_end={test_period_end!r} is not after "
-                f"train_period_end={train_period_end!r}: pass a later one."
-            )
+    asked = end_options(test_period_end, scale, "test_period_end")
+    end = asked["end"]
+    if end is not None and end <= start:
+        raise SchemaError(
+            f"test_period_end={test_period_end!r} is not after "
+            f"train_period_end={train_period_end!r}: pass a later one."
+        )
     log = replayable(source)
     train = rfm_summary(
         log,
@@ -136,7 +136,7 @@ def rfm_train_test_split(
         margin=margin,
     )
     assert train.options is not None
-    options = replace(train.options, after=start, end=end, segment_cols=())
+    options = replace(train.options, **asked, after=start, segment_cols=())
     ledger = collect(log, options, id_map)
     if not ledger.audit.periods or ledger.last is None:
         raise SchemaError(

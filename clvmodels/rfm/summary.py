@@ -11,7 +11,7 @@ from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted
-from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.periods import end_options, start_of
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -79,7 +79,9 @@ def rfm_summary(
         Periods per unit of recency and T: 7 with days gives weeks in the papers' sense.
     observation_period_end : str, date or Period, optional
         The last period observed; later rows are left out. Text is ISO 8601, as in logs, and
-        nothing else is guessed at; a Period stands for its end. By default the period of the
+        nothing else is guessed at; a Period stands for its end. The calendar week or month
+        that a date lies in is observed as a whole, and the audit says so; "last whole period"
+        is the last one that is over when the log ends. By default the period of the
         last readable date in the log, whether or not that row is used.
     refunds : {"drop", "net", "net_earlier", "error"}
         Negative amounts are left out, taken off the purchases of the customer's period
@@ -161,12 +163,8 @@ def log_options(
     """Check the arguments of `rfm_summary`; the rest are those of `LogOptions`."""
     scale = TimeScale(time_unit, time_scaler)
     segments = _check_segments(columns.pop("segment_cols", ()))
-    end = (
-        None
-        if observation_period_end is None
-        else ordinal_of(observation_period_end, scale, "observation_period_end")
-    )
-    return LogOptions(scale=scale, end=end, segment_cols=segments, **columns)
+    end = end_options(observation_period_end, scale, "observation_period_end")
+    return LogOptions(scale=scale, **end, segment_cols=segments, **columns)
 
 
 def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
@@ -181,7 +179,7 @@ def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
         **said_margin(options.margin),
         audit=noted(ledger.audit, table, options.scale, end),
         segment_cols=options.segment_cols,
-        options=replace(options, end=None),
+        options=replace(options, end=None, until=None, whole=False),
         has_id_map=mapped,
     )
 

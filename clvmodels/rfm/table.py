@@ -21,7 +21,7 @@ from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.frame import check_columns, validated
-from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.periods import end_options, ordinal_of, start_of
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -339,15 +339,14 @@ class RfmTable:
                 "This table was made with an id_map: pass it to update as well (or {} if the "
                 "new log has customers' own ids)."
             )
-        new_end = None
-        if observation_period_end is not None:
-            new_end = ordinal_of(observation_period_end, self.scale, "observation_period_end")
-            if new_end < end:
-                raise SchemaError(
-                    f"observation_period_end={observation_period_end!r} is before the table's "
-                    f"observation end {self._end_text()}: pass a later one."
-                )
-        ledger = collect(new_log, replace(options, end=new_end, after=end), id_map)
+        asked = end_options(observation_period_end, self.scale, "observation_period_end")
+        new_end: int | None = asked["end"]
+        if new_end is not None and new_end < end:
+            raise SchemaError(
+                f"observation_period_end={observation_period_end!r} is before the table's "
+                f"observation end {self._end_text()}: pass a later one."
+            )
+        ledger = collect(new_log, replace(options, **asked, after=end), id_map)
         if new_end is None:
             new_end = max(end, end if ledger.last is None else ledger.last)
         old = _old_customers(self, end, read_id_map(id_map))
@@ -370,6 +369,8 @@ class RfmTable:
         periods = table.num_rows + int(pc.sum(table[FREQUENCY]).as_py())
         assert self.audit is not None
         audit = self.audit.merge(ledger.audit, customers=table.num_rows, periods=periods)
+        if start_of(end, self.scale) == self.observation_end:
+            audit = replace(audit, last_period=self.audit.last_period)
         return replace(
             self,
             table=table,

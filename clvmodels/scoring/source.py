@@ -18,7 +18,7 @@ from clvmodels.histories import check_scale
 from clvmodels.margin import Margin
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.periods import ordinal_of
+from clvmodels.rfm.periods import end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said
 from clvmodels.scoring.inputs import (
     CSV,
@@ -303,10 +303,8 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         missing_ids=tuple(options.missing_ids),
         margin=margin.value,
     )
-    if options.observation_period_end is not None:
-        log = replace(
-            log, end=ordinal_of(options.observation_period_end, own, "observation_period_end")
-        )
+    end = end_options(options.observation_period_end, own, "observation_period_end")
+    log = replace(log, **end)
     count = rows_of if kind == "Parquet" else (lambda _: None)
     files = tuple(stat_file(path, count(path)) for path in listing.files)
     return Source("log", listing.text, files, own, margin, log=log, folder=listing.folder)

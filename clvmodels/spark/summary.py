@@ -17,10 +17,10 @@ from clvmodels.ledger import (
     customers_of,
     empty_result,
     ledger_expr,
+    narrowed,
     read_audit,
     refuse_refunds,
     rfm_of,
-    without_implausible,
 )
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
@@ -169,7 +169,7 @@ def summary_of(
         if persist:
             ledger.persist()
         while True:
-            narrower = without_implausible(tables.table(ledger), options, tables.backend)
+            narrower = narrowed(tables.table(ledger), options, tables.backend)
             if narrower is None:
                 break
             options = narrower

@@ -24,6 +24,11 @@ class LogOptions:
         Column of order ids, with ``refunds="net_earlier"``.
     end : int or None
         Ordinal of the last period observed; None is the last one in the log.
+    until : int or None
+        Ordinal of the day that was given as the end, which its period may go beyond.
+    whole : bool
+        Whether ``end`` is the last week or month that is over when the log ends, to be found
+        in a first reading.
     after : int or None
         Ordinal of the last period observed before: rows up to it are "already observed".
     plausible : pair of int or None
@@ -45,6 +50,8 @@ class LogOptions:
     missing_ids: tuple[str | int, ...] = ()
     margin: float | None = None
     end: int | None = None
+    until: int | None = None
+    whole: bool = False
     after: int | None = None
     plausible: tuple[int | None, int | None] = (None, None)
     time_zone: str | None = None
@@ -76,6 +83,11 @@ class LogOptions:
     def has_money(self) -> bool:
         """Whether amounts are read."""
         return self.monetary_value_col is not None
+
+    @property
+    def counts_days(self) -> bool:
+        """Whether the log's last day is found, as its last period may go beyond it."""
+        return self.end is None and self.scale.time_unit in ("W", "M")
 
     @property
     def netting(self) -> bool:

@@ -118,6 +118,8 @@ def open_log(source: Any, options: LogOptions, backend: Any) -> OpenLog:
     """
     import ibis
 
+    if options.whole:
+        source = replayable(source)  # its end is found in a first reading
     if isinstance(source, ibis.Table):
         log = OpenLog(source, options)
     elif paths := _as_paths(source):

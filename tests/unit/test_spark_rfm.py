@@ -86,6 +86,8 @@ def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
     assert (got.margin, got.segment_cols) == (want.margin, want.segment_cols)
 
 
+# the log is bad on purpose
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 @pytest.mark.parametrize(
     "options",
     [
@@ -97,16 +99,13 @@ def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
         {"refunds": "net_earlier", "order_id_col": "order", "time_unit": "W"},
         {"time_scaler": 7, "observation_period_end": "1970-07-01", "id_map": {1: 2, 3: 2}},
         {"id_map": {1: "one", 2: "one"}, "monetary_value_col": None, "time_unit": "W"},
+        {"time_unit": "W", "observation_period_end": "last whole period"},
+        {"time_unit": "M", "observation_period_end": "1970-07-01", "segment_cols": ["shop"]},
     ],
     ids=[
-        "days",
-        "netted weeks",
-        "segments",
-        "all at once",
-        "earlier",
-        "orders",
-        "scaled, mapped",
-        "no amounts",
+        *("days", "netted weeks", "segments", "all at once"),
+        *("earlier", "orders"),
+        *("scaled, mapped", "no amounts", "whole", "given"),
     ],
 )
 def test_spark_summarises_as_duckdb_does(log: Any, options: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ SELECT
   0.0 AS `negative_rows`,
   0.0 AS `negative`,
   0.0 AS `earlier_rows`,
-  0.0 AS `earlier`
+  0.0 AS `earlier`,
+  MAX(`t5`.`day`) AS `day`
 FROM (
   SELECT
     `t4`.`customer`,
@@ -20,17 +21,20 @@ FROM (
     MAX(`t4`.`period`) AS `last`,
     MIN_BY(`t4`.`total`, `t4`.`period`) AS `first_value`,
     SUM(`t4`.`rows`) AS `rows`,
-    SUM(`t4`.`total`) AS `total`
+    SUM(`t4`.`total`) AS `total`,
+    MAX(`t4`.`day`) AS `day`
   FROM (
     SELECT
       `t3`.`customer`,
       `t3`.`period`,
       `t3`.`reason`,
       COUNT(*) AS `rows`,
-      SUM(`t3`.`amount`) AS `total`
+      SUM(`t3`.`amount`) AS `total`,
+      MAX(`t3`.`day`) AS `day`
     FROM (
       SELECT
         `t2`.`period`,
+        `t2`.`day`,
         `t2`.`reason`,
         IF(`t2`.`reason` = 0, `t2`.`customer`, NULL) AS `customer`,
         IF(`t2`.`finite`, `t2`.`amount`, 0.0) AS `amount`
@@ -40,6 +44,7 @@ FROM (
           `t1`.`no_customer`,
           `t1`.`no_date`,
           `t1`.`period`,
+          `t1`.`day`,
           `t1`.`amount`,
           `t1`.`finite`,
           CASE
@@ -159,6 +164,52 @@ FROM (
                 ELSE CAST(NULL AS STRING)
               END AS DATETIME))
             ) - 1 AS `period`,
+            DATE_DIFF(
+              CAST(SAFE_CAST(CASE
+                WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}$')
+                THEN CONCAT(
+                  CONCAT(
+                    CONCAT(
+                      CONCAT(
+                        SUBSTRING(
+                          TRIM(`t0`.`moment`, ' \t\n\r\v\f'),
+                          IF((
+                            0 + 1
+                          ) >= 1, 0 + 1, 0 + 1 + LENGTH(TRIM(`t0`.`moment`, ' \t\n\r\v\f'))),
+                          4
+                        ),
+                        '-'
+                      ),
+                      SUBSTRING(
+                        TRIM(`t0`.`moment`, ' \t\n\r\v\f'),
+                        IF((
+                          4 + 1
+                        ) >= 1, 4 + 1, 4 + 1 + LENGTH(TRIM(`t0`.`moment`, ' \t\n\r\v\f'))),
+                        2
+                      )
+                    ),
+                    '-'
+                  ),
+                  SUBSTRING(
+                    TRIM(`t0`.`moment`, ' \t\n\r\v\f'),
+                    IF((
+                      6 + 1
+                    ) >= 1, 6 + 1, 6 + 1 + LENGTH(TRIM(`t0`.`moment`, ' \t\n\r\v\f'))),
+                    2
+                  )
+                )
+                WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{4}-\\d{1,2}-\\d{1,2}$')
+                THEN TRIM(`t0`.`moment`, ' \t\n\r\v\f')
+                WHEN REGEXP_CONTAINS(
+                  TRIM(`t0`.`moment`, ' \t\n\r\v\f'),
+                  '^\\d{4}-\\d{1,2}-\\d{1,2}[T ]([01]?\\d|2[0-3])(:\\d{1,2}){1,2}(\\.\\d*)?( ?(Z|z|UTC|GMT|[+-]\\d{2}(:?\\d{2})?))?$'
+                )
+                THEN REGEXP_REPLACE(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), ' ?(Z|z|UTC|GMT|[+-]\\d{2}(:?\\d{2})?)$', '')
+                ELSE CAST(NULL AS STRING)
+              END AS DATETIME) AS DATE),
+              DATE(1970, 1, 1),
+              DAY
+            ) AS `day`,
             `t0`.`paid` AS `amount`,
             NOT (
               (

@@ -10,7 +10,8 @@ SELECT
   0.0 AS "negative_rows",
   0.0 AS "negative",
   0.0 AS "earlier_rows",
-  0.0 AS "earlier"
+  0.0 AS "earlier",
+  MAX("t5"."day") AS "day"
 FROM (
   SELECT
     "t4"."customer",
@@ -23,17 +24,20 @@ FROM (
         "t4"."period" IS NOT NULL)
     )[1] AS "first_value",
     SUM("t4"."rows") AS "rows",
-    SUM("t4"."total") AS "total"
+    SUM("t4"."total") AS "total",
+    MAX("t4"."day") AS "day"
   FROM (
     SELECT
       "t3"."customer",
       "t3"."period",
       "t3"."reason",
       COUNT(*) AS "rows",
-      SUM("t3"."amount") AS "total"
+      SUM("t3"."amount") AS "total",
+      MAX("t3"."day") AS "day"
     FROM (
       SELECT
         "t2"."period",
+        "t2"."day",
         "t2"."reason",
         CASE WHEN "t2"."reason" = 0 THEN "t2"."customer" ELSE NULL END AS "customer",
         CASE WHEN "t2"."finite" THEN "t2"."amount" ELSE 0.0 END AS "amount"
@@ -43,6 +47,7 @@ FROM (
           "t1"."no_customer",
           "t1"."no_date",
           "t1"."period",
+          "t1"."day",
           "t1"."amount",
           "t1"."finite",
           CASE
@@ -166,6 +171,49 @@ FROM (
                 ELSE CAST(NULL AS VARCHAR)
               END AS TIMESTAMP))
             ) - 1 AS "period",
+            CAST(EXTRACT(epoch FROM CAST(CAST(CAST(CASE
+              WHEN TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}$'
+              THEN SUBSTRING(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment") FROM CASE
+                WHEN (
+                  0 + 1
+                ) >= 1
+                THEN 0 + 1
+                ELSE 0 + 1 + LENGTH(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment"))
+              END FOR 4) || '-' || SUBSTRING(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment") FROM CASE
+                WHEN (
+                  4 + 1
+                ) >= 1
+                THEN 4 + 1
+                ELSE 4 + 1 + LENGTH(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment"))
+              END FOR 2) || '-' || SUBSTRING(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment") FROM CASE
+                WHEN (
+                  6 + 1
+                ) >= 1
+                THEN 6 + 1
+                ELSE 6 + 1 + LENGTH(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment"))
+              END FOR 2)
+              WHEN TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{4}-\d{1,2}-\d{1,2}$'
+              THEN TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment")
+              WHEN TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{4}-\d{1,2}-\d{1,2}[T ]([01]?\d|2[0-3])(:\d{1,2}){1,2}(\.\d*)?( ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?))?$'
+              THEN REGEXP_REPLACE(
+                TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment"),
+                ' ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$',
+                '',
+                'g'
+              )
+              ELSE CAST(NULL AS VARCHAR)
+            END AS TIMESTAMP) AS DATE) AS TIMESTAMP) - CAST(MAKE_DATE(CAST(1970 AS INT), CAST(1 AS INT), CAST(1 AS INT)) AS TIMESTAMP)) / 86400 AS BIGINT) AS "day",
             "t0"."paid" AS "amount",
             NOT (
               (

@@ -10,7 +10,8 @@ SELECT
   0.0 AS "negative_rows",
   0.0 AS "negative",
   0.0 AS "earlier_rows",
-  0.0 AS "earlier"
+  0.0 AS "earlier",
+  MAX("t5"."day") AS "day"
 FROM (
   SELECT
     "t4"."customer",
@@ -20,17 +21,20 @@ FROM (
     MAX("t4"."period") AS "last",
     MIN_BY("t4"."total", "t4"."period") AS "first_value",
     SUM("t4"."rows") AS "rows",
-    SUM("t4"."total") AS "total"
+    SUM("t4"."total") AS "total",
+    MAX("t4"."day") AS "day"
   FROM (
     SELECT
       "t3"."customer",
       "t3"."period",
       "t3"."reason",
       COUNT(*) AS "rows",
-      SUM("t3"."amount") AS "total"
+      SUM("t3"."amount") AS "total",
+      MAX("t3"."day") AS "day"
     FROM (
       SELECT
         "t2"."period",
+        "t2"."day",
         "t2"."reason",
         IFF("t2"."reason" = 0, "t2"."customer", NULL) AS "customer",
         IFF("t2"."finite", "t2"."amount", 0.0) AS "amount"
@@ -40,6 +44,7 @@ FROM (
           "t1"."no_customer",
           "t1"."no_date",
           "t1"."period",
+          "t1"."day",
           "t1"."amount",
           "t1"."finite",
           CASE
@@ -183,6 +188,61 @@ FROM (
                 END AS TIMESTAMP)
               )
             ) - 1 AS "period",
+            DATEDIFF(
+              DAY,
+              DATE_FROM_PARTS(1970, 1, 1),
+              CAST(TRY_CAST(CASE
+                WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}$', '.*'), 'cs')
+                THEN CONCAT(
+                  CONCAT(
+                    CONCAT(
+                      CONCAT(
+                        SUBSTRING(
+                          TRIM("t0"."moment", ' \t\n\r\x0b\f'),
+                          IFF((
+                            0 + 1
+                          ) >= 1, 0 + 1, 0 + 1 + LENGTH(TRIM("t0"."moment", ' \t\n\r\x0b\f'))),
+                          4
+                        ),
+                        '-'
+                      ),
+                      SUBSTRING(
+                        TRIM("t0"."moment", ' \t\n\r\x0b\f'),
+                        IFF((
+                          4 + 1
+                        ) >= 1, 4 + 1, 4 + 1 + LENGTH(TRIM("t0"."moment", ' \t\n\r\x0b\f'))),
+                        2
+                      )
+                    ),
+                    '-'
+                  ),
+                  SUBSTRING(
+                    TRIM("t0"."moment", ' \t\n\r\x0b\f'),
+                    IFF((
+                      6 + 1
+                    ) >= 1, 6 + 1, 6 + 1 + LENGTH(TRIM("t0"."moment", ' \t\n\r\x0b\f'))),
+                    2
+                  )
+                )
+                WHEN REGEXP_LIKE(
+                  TRIM("t0"."moment", ' \t\n\r\x0b\f'),
+                  CONCAT('.*', '^\\d{4}-\\d{1,2}-\\d{1,2}$', '.*'),
+                  'cs'
+                )
+                THEN TRIM("t0"."moment", ' \t\n\r\x0b\f')
+                WHEN REGEXP_LIKE(
+                  TRIM("t0"."moment", ' \t\n\r\x0b\f'),
+                  CONCAT(
+                    '.*',
+                    '^\\d{4}-\\d{1,2}-\\d{1,2}[T ]([01]?\\d|2[0-3])(:\\d{1,2}){1,2}(\\.\\d*)?( ?(Z|z|UTC|GMT|[+-]\\d{2}(:?\\d{2})?))?$',
+                    '.*'
+                  ),
+                  'cs'
+                )
+                THEN REGEXP_REPLACE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), ' ?(Z|z|UTC|GMT|[+-]\\d{2}(:?\\d{2})?)$', '')
+                ELSE CAST(NULL AS VARCHAR)
+              END AS TIMESTAMP) AS DATE)
+            ) AS "day",
             "t0"."paid" AS "amount",
             NOT (
               (

@@ -1,0 +1,97 @@
+"""What the last period observed covers: a week or month may go beyond the date given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import pandas as pd
+
+from clvmodels.audit import Reason
+from clvmodels.dates import LAST_WHOLE_PERIOD, last_day_of, period_of, start_of
+from clvmodels.ledger.engines import fetch
+from clvmodels.ledger.plausible import without_implausible
+from clvmodels.schema import TimeScale
+from clvmodels.transactions import LogOptions
+
+_CALLED: Final = {"W": "calendar week", "M": "calendar month"}
+
+
+def narrowed(ledger: Any, options: LogOptions, backend: Any) -> LogOptions | None:
+    """Find out from a ledger that lies in a backend what a second reading has to leave out.
+
+    Returns
+    -------
+    LogOptions or None
+        With which the log is to be read again: without dates that cannot be right, then up
+        to the last whole period; None where the ledger is as it should be.
+
+    Raises
+    ------
+    SchemaError
+        As `without_implausible`.
+    """
+    if options.whole and options.end is not None:
+        return None
+    found = without_implausible(ledger, options, backend)
+    if found is not None or not options.whole:
+        return found
+    known = ledger.filter(ledger["reason"] != int(Reason.IMPLAUSIBLE_DATE))
+    seen = "seen" if "seen" in known.columns else "last"  # as in the audit
+    ends = fetch(backend, known.agg(last=known[seen].max(), day=known["day"].max()))
+    last, day = ends["last"][0].as_py(), ends["day"][0].as_py()
+    if last is None:
+        return None
+    begun = covered_note(options.scale, last, day, given=False) is not None
+    return replace(options, end=int(last) - begun)
+
+
+def last_period_note(options: LogOptions, last: int | None, day: int | None) -> str | None:
+    """Say what the last period covers, where that is more than was given, or is known.
+
+    Parameters
+    ----------
+    options : LogOptions
+        How the log was read.
+    last : int or None
+        Ordinal of the log's last period.
+    day : int or None
+        Ordinal of the log's last day.
+    """
+    if options.whole:
+        return None
+    if options.end is not None:
+        return covered_note(options.scale, options.end, options.until, given=True)
+    return covered_note(options.scale, last, day, given=False)
+
+
+def covered_note(scale: TimeScale, end: int | None, day: int | None, *, given: bool) -> str | None:
+    """Say what a last period covers beyond a day that was given, or the last of the log.
+
+    Parameters
+    ----------
+    scale : TimeScale
+        What a period is.
+    end : int or None
+        Ordinal of the last period.
+    day : int or None
+        Ordinal of the day.
+    given : bool
+        Whether it was given as the end.
+    """
+    called = _CALLED.get(scale.time_unit)
+    if called is None or end is None or day is None:
+        return None
+    if period_of(end, scale).asfreq("D", how="end").ordinal <= day:
+        return None
+    date = pd.Period(ordinal=day, freq="D")
+    covers = f"the {called} {start_of(end, scale).date()} to {last_day_of(end, scale)}"
+    if given:
+        return (
+            f"the end given, {date}, lies within {covers}, all of whose rows count; for whole "
+            f"periods up to that date end with {last_day_of(end - 1, scale)}"
+        )
+    return (
+        f"the log ends on {date}, within {covers}, which is taken as observed to its end; to "
+        f'leave it out give "{LAST_WHOLE_PERIOD}" as the end'
+    )
