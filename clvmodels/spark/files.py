@@ -100,7 +100,7 @@ def score_files(
         As in :meth:`clvmodels.CLVPosterior.predict` and `clvmodels.score`.
     customer_id_col, datetime_col, monetary_value_col, observation_period_end : optional
         Of a log.
-    refunds, order_id_col, zero_amounts, duplicates, implausible_dates, missing_ids
+    refunds, order_id_col, zero_amounts, duplicates, implausible_dates, missing_ids : optional
         Of a log.
     time_unit, time_scaler, margin, table, allow_rejects
         As in `clvmodels.score`.
