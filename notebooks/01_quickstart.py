@@ -31,8 +31,8 @@ import clvmodels as clv
 from clvmodels import datasets, plots
 
 pd.options.display.float_format = "{:,.2f}".format
-folder = tempfile.TemporaryDirectory()  # the files that are written here go away again
-os.chdir(folder.name)
+folder, before = tempfile.TemporaryDirectory(), os.getcwd()
+os.chdir(folder.name)  # until the last cell: the files that are written here go away again
 
 log = datasets.load_cdnow(sample=True)
 log.head()
@@ -258,6 +258,9 @@ same = customers.set_index("customer_id")["clv"]
 
 assert np.allclose(scores.loc[same.index], same, rtol=1e-9)
 print(f"The same {len(scores):,} values.")
+
+os.chdir(before)
+folder.cleanup()
 
 # %% [markdown]
 # ## Where to go from here

@@ -18,9 +18,9 @@
 # All of this is in one page that `clvmodels.report` writes; here we go through its parts.
 
 # %%
-import os
 import tempfile
 import textwrap
+from pathlib import Path
 
 import arviz as az
 import matplotlib.pyplot as plt
@@ -32,7 +32,6 @@ from clvmodels import datasets, plots
 
 pd.options.display.float_format = "{:,.3f}".format
 folder = tempfile.TemporaryDirectory()
-os.chdir(folder.name)
 
 log = datasets.load_cdnow(sample=True)
 columns = {
@@ -290,7 +289,8 @@ compared[["elpd", "se", "p", "elpd_diff", "dse"]].map("{:,.1f}".format)
 # `report` alone shows the whole page.
 
 # %%
-report.save("report.html", json="report.json")
+page = Path(folder.name) / "report.html"
+report.save(page, json=page.with_suffix(".json"))
 print(report.text.split("\n\n  check")[0])
 
 status = pd.Series([check.status for check in report.record.checks]).value_counts()

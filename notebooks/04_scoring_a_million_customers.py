@@ -40,8 +40,8 @@ import clvmodels as clv
 from clvmodels import datasets, simulate
 
 pd.options.display.float_format = "{:,.2f}".format
-folder = tempfile.TemporaryDirectory()
-os.chdir(folder.name)
+folder, before = tempfile.TemporaryDirectory(), os.getcwd()
+os.chdir(folder.name)  # until the last cell
 
 columns = {
     "customer_id_col": "customer_id",
@@ -269,7 +269,7 @@ groups
 # ```python
 # from clvmodels import spark as clv_spark
 #
-# rfm = clv_spark.rfm_summary(spark.table("orders"), customer_id_col=..., datetime_col=..., ...)
+# rfm = clv_spark.rfm_summary(spark.table("orders"), customer_id_col=..., datetime_col=...)
 # scores = clv_spark.score(rfm, clv.load_posterior("posterior.nc"), horizon="365D")
 # scores.write.saveAsTable("clv_scores")
 # ```
@@ -293,5 +293,5 @@ else:
     print(f"Spark scored {len(there):,} customers, and gives the same to the ninth digit.")
 
 # %%
-os.chdir("..")
+os.chdir(before)
 folder.cleanup()

@@ -283,5 +283,6 @@ assert np.allclose(everybody[ours["customer_id"]], ours["clv"], rtol=1e-9)
 # [notebook 4](04_scoring_a_million_customers.ipynb):
 #
 # ```python
-# taken.save("posterior.nc") clv.score("base/", "posterior.nc", "scores")
+# taken.save("posterior.nc")
+# clv.score("base/", "posterior.nc", "scores")
 # ```

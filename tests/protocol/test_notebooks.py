@@ -7,7 +7,9 @@ two idle cores. ``pytest -rP`` shows both.
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +69,15 @@ def test_what_is_stored_was_run_and_tells_nothing_of_the_machine(name: str) -> N
 def test_a_wrong_number_would_fail(name: str) -> None:
     code = [source for kind, source in notebooks.sources(notebooks.read_text(name))]
     assert sum(source.count("assert") for source in code) >= 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_in_text_is_python(name: str) -> None:
+    """What a notebook tells to type is not run, so that nothing else would see it."""
+    for kind, source in notebooks.sources(notebooks.read_text(name)):
+        if kind == "markdown":
+            for block in re.findall(r"```(?:python|py)\n(.*?)```", source, flags=re.DOTALL):
+                ast.parse(block)
 
 
 # --- the runner ---
@@ -184,7 +195,10 @@ print(notebook.cells[0].outputs[0].text)
 def test_it_runs_from_a_clean_kernel(name: str, tmp_path: Path) -> None:
     shutil.copy(notebooks.FOLDER / f"{name}.py", tmp_path)
     notebook = notebooks.read_text(name, tmp_path)
+    notebook.cells.append(of_cells("import os\nos.path.basename(os.getcwd())").cells[0])
     took = notebooks.run(notebook)  # a failed assert raises
+    where = notebook.cells.pop().outputs[0].data["text/plain"]
+    assert where == "'empty'", "the notebook changed the reader's working directory"
     print(f"{name}: {took.wall:.0f} s, {took.processor:.0f} s of processors")
     assert notebooks.faults(notebook) == []
     shown = [len(cell.get("outputs", [])) > 0 for cell in notebook.cells]
