@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         ResumeError,
         SchemaError,
         TimeUnitError,
+        UnknownOptionError,
     )
     from clvmodels.evaluation import Backtest, backtest, load_backtest
     from clvmodels.interop.pymc_marketing import from_pymc_marketing
@@ -108,6 +109,7 @@ _HOME = {
     "ScoreReport": "scoring",
     "SimpleClv": "economics",
     "TimeUnitError": "errors",
+    "UnknownOptionError": "errors",
     "acquired_customer_value": "economics",
     "acquisition_budget": "economics",
     "acquisition_funnel": "economics",
@@ -177,6 +179,7 @@ __all__ = [
     "ScoreReport",
     "SimpleClv",
     "TimeUnitError",
+    "UnknownOptionError",
     "__version__",
     "acquired_customer_value",
     "acquisition_budget",

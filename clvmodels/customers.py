@@ -7,7 +7,6 @@ here and nowhere else.
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Final
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import schema
-from clvmodels.errors import SchemaError
+from clvmodels.errors import OURS, SchemaError
 from clvmodels.schema import FloatArray, TimeScale
 
 TIMES: Final = (schema.RECENCY, schema.T)
@@ -27,8 +26,6 @@ LIFETIME_YEARS: Final = 100.0
 _ROUNDING: Final = 1e-6
 # Of periods that were written with two decimals of a week, such as 38.86.
 _TWO_DECIMALS: Final = 0.05
-# Warnings point to the line of the caller, not to one of ours.
-_OURS: Final = (os.path.dirname(__file__) + os.sep,)
 _UNITS: Final = {"h": "hours", "D": "days", "W": "calendar weeks", "M": "calendar months"}
 _TICKS: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _SECONDS: Final = {"h": 3_600.0, "D": 86_400.0, "W": 604_800.0}
@@ -308,9 +305,9 @@ def warn_of_unit(T: FloatArray, scale: TimeScale, *, said: bool, whole: bool) ->
     longest = float(T.max())
     if beyond_lifetime(longest, scale):
         text = lifetime_text(longest, scale)
-        warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=_OURS)
+        warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     elif whole and not said and has_fractions(T, scale):
-        warnings.warn(fractions_text(scale), UserWarning, stacklevel=2, skip_file_prefixes=_OURS)
+        warnings.warn(fractions_text(scale), UserWarning, stacklevel=2, skip_file_prefixes=OURS)
 
 
 def no_id_message(found: list[str], index: str | None) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from typing import Final
+
+OURS: Final = (os.path.dirname(__file__) + os.sep,)
+"""Where the package lies: warnings point to the line of the caller, not to one of ours."""
+
 
 def one_line(error: object, most: int = 400) -> str:
     """What an error of another library says, in one line of a message."""
@@ -15,6 +21,10 @@ class ClvError(Exception):
 
 class SchemaError(ClvError, ValueError):
     """A frame, file or column is not of the form that was asked for."""
+
+
+class UnknownOptionError(SchemaError, TypeError):
+    """A function was given an option that it has not; the message names those that it has."""
 
 
 class TimeUnitError(ClvError, ValueError):

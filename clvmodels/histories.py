@@ -372,6 +372,8 @@ def _require(frame: Any, *, money: bool) -> None:
     if money:
         needed.append(schema.MONETARY_VALUE)
     missing = [name for name in needed if name not in names]
+    if schema.is_log(names):
+        raise SchemaError(schema.log_text(names))
     if missing == [schema.CUSTOMER_ID] and frames.kind_of(frame) == "pandas":
         raise SchemaError(customers.no_id_message(names, frames.index_name(frame)))
     if missing:

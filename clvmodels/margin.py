@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from clvmodels.errors import OURS
 from clvmodels.schema import check_margin
 
 MarginSource = Literal["argument", "table", "posterior", "not said"]
@@ -46,7 +47,7 @@ class Margin:
     def warned(self) -> Margin:
         """Warn of the difference, if there is one; return itself."""
         if self.note:
-            warnings.warn(self.note, UserWarning, stacklevel=4)
+            warnings.warn(self.note, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
         return self
 
 

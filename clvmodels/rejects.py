@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from clvmodels.audit import Audit, Reason
-from clvmodels.errors import SchemaError
+from clvmodels.errors import OURS, SchemaError
 from clvmodels.schema import shown
 
 # A log may well hold rows without a customer, or refunds; it holds no dates and amounts
@@ -119,10 +119,10 @@ def unreadable_rows(audit: Audit | None) -> list[str]:
     ]
 
 
-def warn_unreadable(audit: Audit, *, stacklevel: int = 3) -> None:
+def warn_unreadable(audit: Audit) -> None:
     """Warn of a log of which too many rows could not be read."""
     for text in unreadable_rows(audit):
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
 
 
 def _lost(counts: Mapping[str, int], rows: int) -> str:

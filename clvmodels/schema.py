@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -371,6 +371,21 @@ def shown(value: object) -> str:
     """Write any value in one line of a message."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def is_log(found: Sequence[object]) -> bool:
+    """Whether columns have nothing of a summary, so that they are a log's."""
+    return len(found) > 0 and not {FREQUENCY, RECENCY, T} & {str(name) for name in found}
+
+
+def log_text(found: Sequence[object]) -> str:
+    """What to say of a log where a table of customers is meant."""
+    columns = ", ".join(map(str, found))
+    return (
+        f"This looks like a log of transactions (columns: {columns}), not like a table "
+        "of customers: summarise it first, rfm = rfm_summary(log, customer_id_col=..., "
+        "datetime_col=..., monetary_value_col=...)."
+    )
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:

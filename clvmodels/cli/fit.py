@@ -62,7 +62,7 @@ def fit_base(
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification(priors=priors).fit(rfm, progressbar=False, **options)
     if not rfm.has_money:
-        return purchases  # type: ignore[no-any-return]
+        return purchases
     with terminal.step("Fitting what they spend"):
         spend = models.GammaGammaModel(priors=priors).fit(rfm, progressbar=False, **options)
     from clvmodels.posterior import CLVPosterior

@@ -40,7 +40,7 @@ def run(
         base, assumed = read_rfm(rfm, known.scale, whole=known.whole)
     with terminal.step(f"Judging the fit on {len(base):,} customers"):
         rendered: RenderedReport = report(
-            fitted,
+            fitted,  # type: ignore[arg-type]  # it says what it takes
             base,
             log=None if not log else log[0] if len(log) == 1 else list(log),
             backtest=backtest,

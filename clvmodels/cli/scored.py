@@ -51,8 +51,9 @@ def show_scored(
     """Show totals of a scored base, and its most valuable customers."""
     from clvmodels.audit import Audit
     from clvmodels.posterior import load_posterior
+    from clvmodels.posterior.clv import value_posterior
 
-    posterior = load_posterior(posterior_path)
+    posterior = value_posterior(load_posterior(posterior_path))
     if report.assumed:
         terminal.say(report.assumed)
     if report.record["audit"] is not None:

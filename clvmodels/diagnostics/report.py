@@ -17,6 +17,7 @@ from clvmodels.diagnostics.study import Question, Study, model_name, prepare
 from clvmodels.diagnostics.totals import totals
 from clvmodels.diagnostics.words import unit_of
 from clvmodels.diagnostics.worth import worth
+from clvmodels.keywords import named
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.uses import in_one_sentence, judge_uses, overall
 from clvmodels.verdict import Check
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 
+@named
 def diagnose(
     posterior: CLVPosterior | PurchasePosterior,
     rfm: RfmTable | Frame,

@@ -23,6 +23,7 @@ from clvmodels.evaluation.fitting import Fitting, ModelName, verdicts
 from clvmodels.evaluation.outcomes import Asked
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
+from clvmodels.keywords import named
 from clvmodels.progress import by_steps, progress
 from clvmodels.schema import (
     Discounting,
@@ -42,6 +43,7 @@ Method = Literal["auto", "nuts", "laplace", "map"]
 MAX_BOOTSTRAP: Final = 100_000
 
 
+@named
 def backtest(
     log: Any,
     *,

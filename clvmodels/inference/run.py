@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from clvmodels.errors import ConvergenceError, DomainError
+from clvmodels.errors import OURS, ConvergenceError, DomainError
 from clvmodels.inference.density import Density, compile_density
 from clvmodels.inference.laplace import sample_laplace
 from clvmodels.inference.mode import MODE_TOLERANCE, Mode, find_mode
@@ -166,7 +166,7 @@ def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: b
             return result
         notes = (f"{explain_failure(result.verdict)} Went on to NUTS.",)
         if settings.method == "laplace":
-            warnings.warn(notes[0], UserWarning, stacklevel=5)
+            warnings.warn(notes[0], UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     return _nuts(density, mode, settings, seed, notes)
 
 
@@ -252,6 +252,6 @@ def _seed(random_seed: int | None) -> int:
 def _fail(verdict: Verdict, on_failure: OnFailure) -> None:
     message = explain_failure(verdict)
     if on_failure == "warn":
-        warnings.warn(message, UserWarning, stacklevel=4)
+        warnings.warn(message, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
         return
     raise ConvergenceError(f"{message} on_failure='warn' hands on the draws all the same.")

@@ -18,7 +18,7 @@ from clvmodels.posterior import (
 OnePosterior = PurchasePosterior | GammaGammaPosterior
 
 # By the class of pymc-marketing, the more special ones first.
-COUNTERPARTS: Final[Mapping[str, tuple[type[Specification], type[OnePosterior]]]] = {
+COUNTERPARTS: Final[Mapping[str, tuple[type[Specification[Any]], type[OnePosterior]]]] = {
     "ModifiedBetaGeoModel": (ModifiedBetaGeoModel, ModifiedBetaGeoPosterior),
     "BetaGeoModel": (BetaGeoModel, BetaGeoPosterior),
     "GammaGammaModel": (GammaGammaModel, GammaGammaPosterior),

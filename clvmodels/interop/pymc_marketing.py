@@ -156,7 +156,7 @@ def _taken_over(
     return kind(_tree(draws, stats, verdict.method, attrs), metadata)
 
 
-def _counterpart(model: Any) -> tuple[type[Specification], type[OnePosterior]]:
+def _counterpart(model: Any) -> tuple[type[Specification[Any]], type[OnePosterior]]:
     clv = pymc_marketing_clv()
     for name, pair in COUNTERPARTS.items():
         if isinstance(model, getattr(clv, name)):
@@ -217,7 +217,7 @@ def _statistics(model: Any, draws: Mapping[str, FloatArray]) -> dict[str, npt.ND
 
 
 def _base(
-    model: Any, specification: type[Specification], scale: TimeScale
+    model: Any, specification: type[Specification[Any]], scale: TimeScale
 ) -> tuple[Mapping[str, float], str | None, tuple[str, ...]]:
     """Counts and fingerprint of the data that were fitted, or a note why there are none."""
     frame = getattr(model, "data", None)

@@ -50,7 +50,7 @@ def to_pymc_marketing(posterior: OnePosterior | CLVPosterior, rfm: Any) -> Any:
     return model
 
 
-def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification]:
+def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification[Any]]:
     clv = pymc_marketing_clv()
     for name, (specification, kind) in COUNTERPARTS.items():
         if type(posterior) is kind:
@@ -68,7 +68,7 @@ def _priors_of(posterior: OnePosterior) -> dict[str, Any]:
 
 
 def _compare_bases(
-    posterior: OnePosterior, specification: Specification, columns: RfmColumns
+    posterior: OnePosterior, specification: Specification[Any], columns: RfmColumns
 ) -> None:
     fitted = posterior.metadata.fingerprint
     if fitted is not None and specification.described(columns)[1] != fitted:

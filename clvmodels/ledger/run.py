@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
-from clvmodels.errors import SchemaError, one_line
+from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.ledger.doubtful import doubtful_ids
 from clvmodels.ledger.ends import last_period_note, narrowed
 from clvmodels.ledger.engines import fetch
@@ -257,7 +257,7 @@ def read_audit(
     )
     doubtful = doubtful_ids(ledger, options, backend)
     for text in doubtful:
-        warnings.warn(text, UserWarning, stacklevel=6)
+        warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
     last = _latest(known, "last")
     note = last_period_note(options, last, _latest(known, "day"))

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from clvmodels.errors import SchemaError
 from clvmodels.mlflow.parts import LOADER, OnFailure, parts, with_requirements
@@ -184,8 +184,7 @@ def load_model(model_uri: str | Path) -> CLVPosterior:
         raise SchemaError(
             f"{shown(str(model_uri))} is no model of clvmodels: load it with mlflow.pyfunc."
         )
-    posterior: CLVPosterior = load_posterior(folder / flavor["data"])
-    return posterior
+    return cast("CLVPosterior", load_posterior(folder / flavor["data"]))
 
 
 @contextmanager

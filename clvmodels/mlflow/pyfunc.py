@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.schema import Horizon, plain_horizon
@@ -12,7 +12,7 @@ from clvmodels.schema import Horizon, plain_horizon
 
 def _load_pyfunc(path: str) -> _Pyfunc:
     """What mlflow.pyfunc.load_model calls, with the path of our file."""
-    return _Pyfunc(load_posterior(Path(path)))
+    return _Pyfunc(cast("CLVPosterior", load_posterior(Path(path))))
 
 
 class _Pyfunc:

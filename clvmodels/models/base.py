@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from clvmodels import __version__
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
+from clvmodels.keywords import named
 from clvmodels.models.parameters import Parameters
 from clvmodels.models.priors import (
     PYMC_MARKETING,
@@ -23,6 +24,7 @@ from clvmodels.models.priors import (
     resolve,
 )
 from clvmodels.posterior import Metadata
+from clvmodels.posterior.core import Posterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.continuity import continuity_of, warn_of_other_ids
 from clvmodels.schema import TimeScale, TimeUnit, check_choice, scale_said
@@ -39,7 +41,7 @@ _VERSIONED: Final = ("pymc", "pytensor", "nutpie", "numba", "numpy")
 
 
 @dataclass(frozen=True)
-class Specification(Parameters, ABC):
+class Specification[Fitted: Posterior](Parameters, ABC):
     """A frozen model specification; fitting it returns a posterior.
 
     Subclasses say which parameters there are, what their defaults are, and how the
@@ -59,6 +61,7 @@ class Specification(Parameters, ABC):
         else:
             check_names(self.priors, (*self.defaults, *self.alternatives))
 
+    @named
     def build(
         self,
         rfm: RfmTable | Frame,
@@ -84,6 +87,7 @@ class Specification(Parameters, ABC):
         said = scale_said(time_unit, time_scaler)
         return self._build(*self._prepare(rfm_columns(rfm, said=said, whole=True)))
 
+    @named
     def fit(
         self,
         rfm: RfmTable | Frame,
@@ -98,7 +102,7 @@ class Specification(Parameters, ABC):
         on_failure: OnFailure = "nuts",
         time_unit: TimeUnit | None = None,
         time_scaler: float | None = None,
-    ) -> Any:
+    ) -> Fitted:
         """Fit the model to a base.
 
         Parameters
@@ -148,12 +152,12 @@ class Specification(Parameters, ABC):
         )
         said = scale_said(time_unit, time_scaler)
         columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
-        look_for_other_ids(columns, end, stacklevel=2)
+        look_for_other_ids(columns, end)
         return self.fit_columns(columns, settings, observation_end=end)
 
     def fit_columns(
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
-    ) -> Any:
+    ) -> Fitted:
         """Fit to columns that were checked already; see :meth:`fit`."""
         statistics, scale = self._prepare(columns)
         base, priors = self._facts(columns, statistics), as_dict(self.resolved_priors(scale))
@@ -207,7 +211,7 @@ class Specification(Parameters, ABC):
     def _build(self, statistics: Any, scale: float) -> pm.Model: ...
 
     @abstractmethod
-    def _posterior(self, result: Result, metadata: Metadata) -> Any: ...
+    def _posterior(self, result: Result, metadata: Metadata) -> Fitted: ...
 
     @abstractmethod
     def _base(self, statistics: Any) -> Mapping[str, float]: ...
@@ -223,11 +227,11 @@ class Specification(Parameters, ABC):
         return from_data if given is None else check_scale(self._scale_name(), given)
 
 
-def look_for_other_ids(columns: RfmColumns, end: str | None, *, stacklevel: int) -> None:
+def look_for_other_ids(columns: RfmColumns, end: str | None) -> None:
     """Warn where the customers of a base seem to have become others at some date."""
     scale = columns.scale or TimeScale()
     found = continuity_of(columns.x, columns.t_x, columns.T, scale)
-    warn_of_other_ids(found, end, scale, stacklevel + 1)
+    warn_of_other_ids(found, end, scale)
 
 
 def observation_end(rfm: RfmTable | Frame) -> str | None:

@@ -10,7 +10,7 @@ from clvmodels.posterior import BetaGeoPosterior, PurchasePosterior
 
 
 @dataclass(frozen=True)
-class BetaGeoModel(PurchaseSpecification):
+class BetaGeoModel(PurchaseSpecification[BetaGeoPosterior]):
     """BG/NBD: purchases at a Gamma rate, dropout after a purchase with Beta probability.
 
     Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", eq. 6.

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from clvmodels.errors import SchemaError
 from clvmodels.histories import rfm_columns
-from clvmodels.inference import Settings
+from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
+from clvmodels.keywords import named
 from clvmodels.models.base import look_for_other_ids, observation_end
 from clvmodels.models.bgnbd import BetaGeoModel
 from clvmodels.models.gamma_gamma import GammaGammaModel
+from clvmodels.models.mbgnbd import ModifiedBetaGeoModel
 from clvmodels.models.parameters import Parameters
 from clvmodels.models.purchases import PurchaseSpecification
-from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import TimeUnit, scale_said
+from clvmodels.schema import TimeUnit, check_choice, scale_said, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
+
+ModelName = Literal["bgnbd", "mbgnbd"]
+MODELS: Final[dict[str, type[PurchaseSpecification[PurchasePosterior]]]] = {
+    model.name: model for model in (BetaGeoModel, ModifiedBetaGeoModel)
+}
+"""By the name that files, commands and backtests know."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +35,9 @@ class CLVModel(Parameters):
 
     Parameters
     ----------
-    purchases : BetaGeoModel or ModifiedBetaGeoModel
-        How often customers come back, and whether they still do.
+    purchases : BetaGeoModel, ModifiedBetaGeoModel, "bgnbd" or "mbgnbd"
+        How often customers come back, and whether they still do. A name, as the command
+        line and `backtest` know it, is that model with its defaults.
     spend : GammaGammaModel
         What they spend when they do.
 
@@ -36,18 +46,49 @@ class CLVModel(Parameters):
     >>> from clvmodels import CLVModel, ModifiedBetaGeoModel
     >>> CLVModel(purchases=ModifiedBetaGeoModel()).purchases.name
     'mbgnbd'
+    >>> CLVModel("mbgnbd") == CLVModel(purchases=ModifiedBetaGeoModel())
+    True
     """
 
-    purchases: PurchaseSpecification = field(default_factory=BetaGeoModel)
+    purchases: PurchaseSpecification[PurchasePosterior] = field(default_factory=BetaGeoModel)
     spend: GammaGammaModel = field(default_factory=GammaGammaModel)
 
+    if TYPE_CHECKING:  # what is taken is more than what is kept
+
+        def __init__(
+            self,
+            purchases: PurchaseSpecification[PurchasePosterior] | ModelName = ...,
+            spend: GammaGammaModel = ...,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        given: Any = self.purchases
+        if isinstance(given, str):
+            check_choice("purchases", given, tuple(MODELS))
+            object.__setattr__(self, "purchases", MODELS[given]())
+        elif not isinstance(given, PurchaseSpecification):
+            raise SchemaError(
+                f"purchases={shown(given)} must be a model of purchases: BetaGeoModel(), "
+                "ModifiedBetaGeoModel(), 'bgnbd' or 'mbgnbd'."
+            )
+        if not isinstance(self.spend, GammaGammaModel):
+            raise SchemaError(f"spend={shown(self.spend)} must be a GammaGammaModel().")
+
+    @named
     def fit(
         self,
         rfm: RfmTable | Frame,
         *,
+        method: Method = "auto",
+        draws: int = 1000,
+        tune: int | None = None,
+        chains: int = 4,
+        importance_draws: int = DEFAULT_IMPORTANCE_DRAWS,
+        random_seed: int | None = None,
+        progressbar: bool = True,
+        on_failure: OnFailure = "nuts",
         time_unit: TimeUnit | None = None,
         time_scaler: float | None = None,
-        **options: Any,
     ) -> CLVPosterior:
         """Fit both models.
 
@@ -56,11 +97,11 @@ class CLVModel(Parameters):
         rfm : RfmTable or frame
             The base, with monetary_value; a plain frame counts as days unless the unit is
             said.
+        method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure
+            As in :meth:`BetaGeoModel.fit`.
         time_unit, time_scaler : optional
             The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table
             knows its own.
-        **options
-            As in :meth:`BetaGeoModel.fit`.
 
         Returns
         -------
@@ -75,10 +116,20 @@ class CLVModel(Parameters):
             The base holds nothing that a model could learn from.
         """
         said = scale_said(time_unit, time_scaler)
-        columns, settings = rfm_columns(rfm, said=said, whole=True), Settings(**options)
+        settings = Settings(
+            method=method,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            importance_draws=importance_draws,
+            random_seed=random_seed,
+            progressbar=progressbar,
+            on_failure=on_failure,
+        )
+        columns = rfm_columns(rfm, said=said, whole=True)
         end = observation_end(rfm)
         self.spend.described(columns)  # refuses now what would be refused after the first fit
-        look_for_other_ids(columns, end, stacklevel=2)
+        look_for_other_ids(columns, end)
         return CLVPosterior(
             self.purchases.fit_columns(columns, settings, observation_end=end),
             self.spend.fit_columns(columns, settings, observation_end=end),

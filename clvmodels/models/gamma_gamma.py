@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GammaGammaModel(Specification):
+class GammaGammaModel(Specification[GammaGammaPosterior]):
     """Gamma-Gamma: Gamma amounts whose rate is Gamma over customers.
 
     Fader & Hardie, "The Gamma-Gamma model of monetary value" (note 25), eq. 1a.

@@ -10,7 +10,7 @@ from clvmodels.posterior import ModifiedBetaGeoPosterior, PurchasePosterior
 
 
 @dataclass(frozen=True)
-class ModifiedBetaGeoModel(PurchaseSpecification):
+class ModifiedBetaGeoModel(PurchaseSpecification[ModifiedBetaGeoPosterior]):
     """MBG/NBD: as BG/NBD, but customers may drop out after the first purchase too.
 
     Batislam, Denizel & Filiztekin (2007), eq. 3; Wagner & Hoppe (2008).

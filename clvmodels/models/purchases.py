@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from clvmodels.customers import assumed_text, has_fractions
 from clvmodels.errors import SchemaError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PurchaseSpecification(Specification):
+class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     """A purchase model over r, alpha, a, b.
 
     Parameters
@@ -107,5 +107,6 @@ class PurchaseSpecification(Specification):
             pm.Potential("log_likelihood", value_and_gradient[0])
         return model
 
-    def _posterior(self, result: Result, metadata: Metadata) -> PurchasePosterior:
-        return self.posterior_class(result.tree, metadata)
+    def _posterior(self, result: Result, metadata: Metadata) -> Bought:
+        # a class variable cannot be of a type that subclasses choose
+        return cast("Bought", self.posterior_class(result.tree, metadata))

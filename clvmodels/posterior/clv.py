@@ -12,6 +12,7 @@ import numpy as np
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
 from clvmodels.posterior.finite import check_life, check_spend, few_values, no_value
@@ -164,6 +165,7 @@ class CLVPosterior:
         self, rfm: OtherFrame, **options: Unpack[PredictOptions]
     ) -> OtherFrame: ...
 
+    @named
     def predict(
         self,
         rfm: RfmTable | Frame,
@@ -270,6 +272,7 @@ class CLVPosterior:
             scores[schema.REASON] = pd.Series(reasons, dtype="str")
         return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
+    @named
     def new_customer_value(
         self,
         horizon: Horizon = "365D",

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import xarray as xr
 
@@ -72,7 +72,7 @@ def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
     return target
 
 
-def load_posterior(path: str | Path) -> Any:
+def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | GammaGammaPosterior:
     """Read a posterior that ``save`` wrote.
 
     Parameters
@@ -103,7 +103,7 @@ def load_posterior(path: str | Path) -> Any:
     purchases = next(iter(parts.values()), None)
     if isinstance(purchases, PurchasePosterior) and isinstance(spend, GammaGammaPosterior):
         return CLVPosterior(purchases, spend)
-    return purchases or spend
+    return cast("PurchasePosterior | GammaGammaPosterior", purchases or spend)
 
 
 def _read(path: Path) -> xr.DataTree:

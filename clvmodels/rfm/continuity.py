@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels.audit import Audit
+from clvmodels.errors import OURS
 from clvmodels.limits import MIN_RETURNING_AT_ONCE
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FREQUENCY, RECENCY, T, TimeScale
@@ -154,11 +155,9 @@ def noted(audit: Audit, table: pa.Table, scale: TimeScale, end: int) -> Audit:
     return replace(audit, notes=notes) if notes != audit.notes else audit
 
 
-def warn_of_other_ids(
-    found: Continuity | None, end: Any, scale: TimeScale, stacklevel: int
-) -> None:
+def warn_of_other_ids(found: Continuity | None, end: Any, scale: TimeScale) -> None:
     """Warn of customers who became others; ``end`` is a date, or None where it is not known."""
     if found is None or not found.broken:
         return
     note = found.note(None if end is None else ordinal_of(end, scale), scale)
-    warnings.warn(f"{note}. {WHAT_TO_DO}", UserWarning, stacklevel=stacklevel + 1)
+    warnings.warn(f"{note}. {WHAT_TO_DO}", UserWarning, stacklevel=2, skip_file_prefixes=OURS)

@@ -27,6 +27,8 @@ from clvmodels.schema import (
     RECENCY,
     T,
     TimeScale,
+    is_log,
+    log_text,
 )
 
 _WHERE: Final = "The RFM table"
@@ -67,6 +69,8 @@ def validated(frame: Frame, scale: TimeScale, *, said: bool) -> pa.Table:
     """
     frame = out_of_index(eager(frame), CUSTOMER_ID)
     table = to_arrow(frame)
+    if is_log(table.column_names):
+        raise SchemaError(log_text(table.column_names))
     if CUSTOMER_ID not in table.column_names and kind_of(frame) == "pandas":
         raise SchemaError(no_id_message(table.column_names, index_name(frame)))
     check_columns(table, ())

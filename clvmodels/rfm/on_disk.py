@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import named
 from clvmodels.ledger import (
     WHOLE_ID,
     customers_of,
@@ -92,6 +93,7 @@ class Resources:
         return {name: str(value) for name, value in found.items() if value is not None}
 
 
+@named
 def rfm_summary_to_parquet(
     source: Any,
     target: str | Path,

@@ -11,6 +11,7 @@ import pandas as pd
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
 from clvmodels.frames import like, to_pandas
+from clvmodels.keywords import named
 from clvmodels.ledger import Ledger, collect
 from clvmodels.rfm.periods import end_options, ordinal_of
 from clvmodels.rfm.summary import rfm_summary
@@ -56,6 +57,7 @@ class RfmSplit:
         return left.merge(to_pandas(self.test), on=CUSTOMER_ID, how="left", validate="one_to_one")
 
 
+@named
 def rfm_train_test_split(
     source: Any,
     *,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import named
 from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
@@ -29,6 +30,7 @@ from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refun
 _RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
 
 
+@named
 def rfm_summary(
     source: Any,
     *,

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
-from clvmodels.errors import SchemaError, one_line
+from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.frames import Frame, to_polars
+from clvmodels.keywords import named
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.margin import said_margin
 from clvmodels.rfm.continuity import noted
@@ -241,6 +242,7 @@ class RfmTable:
     # --- frames ---
 
     @classmethod
+    @named
     def from_frame(
         cls,
         frame: Frame,
@@ -296,6 +298,7 @@ class RfmTable:
 
     # --- later logs ---
 
+    @named
     def update(
         self, new_log: Any, *, observation_period_end: Any = None, id_map: Any = None
     ) -> RfmTable:
@@ -415,7 +418,8 @@ def _warn_uncovered(later: Audit) -> None:
                 "purchases to take them off. Summarise both logs together with rfm_summary to "
                 "have them netted.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=2,
+                skip_file_prefixes=OURS,
             )
 
 

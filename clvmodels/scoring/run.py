@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from clvmodels import __version__, schema
 from clvmodels.cores import cores_for
-from clvmodels.errors import SchemaError
+from clvmodels.errors import OURS, SchemaError
+from clvmodels.keywords import named
 from clvmodels.memory import check_memory_limit
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
@@ -50,6 +51,7 @@ BLOCK_ROWS: Final = 500_000
 _MODEST: Final = "1GB"
 
 
+@named
 def score(
     source: str | Path | Sequence[str | Path],
     posterior: str | Path | CLVPosterior,
@@ -202,7 +204,7 @@ def score(
     limits = _MODEST if memory_limit is None else log_limit, log_limit
     report = _run(job, *(Resources(limit, cores, job.target.work / "spill") for limit in limits))
     if report.rejected and not allow_rejects:
-        warnings.warn(rejects_text(report), UserWarning, stacklevel=2)
+        warnings.warn(rejects_text(report), UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     return report
 
 
@@ -345,7 +347,7 @@ def _warn(job: _Job, staged: Staged, prepass: Prepass, more: list[str]) -> list[
         said.append(f"{job.source.text} has no rows: the output has none either.")
     for text in said:
         job.tell("warning", {"message": text})
-        warnings.warn(text, UserWarning, stacklevel=5)
+        warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     return said
 
 

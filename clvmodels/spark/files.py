@@ -204,8 +204,9 @@ def _open_job(
     """Check all that can be checked before Spark starts."""
     path = None if isinstance(posterior, CLVPosterior) else path_of("The posterior", posterior)
     fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
-    found = open_source(source, read, value_posterior(fitted))
-    scorer = Scorer(fitted, **scoring, margin=found.margin.value, threads=1)
+    valued = value_posterior(fitted)
+    found = open_source(source, read, valued)
+    scorer = Scorer(valued, **scoring, margin=found.margin.value, threads=1)
     _check_input(found)
     target = open_target(output, table)
     if target.kind != "folder":
@@ -222,7 +223,7 @@ def _open_job(
         "engine": "spark",
     }
     tell = progress or (lambda *_: None)
-    return _Job(target, found, fitted, path, most, scorer, options, tell)
+    return _Job(target, found, valued, path, most, scorer, options, tell)
 
 
 def _check_input(source: Source) -> None:

@@ -1,0 +1,104 @@
+"""Unknown keywords: the message names the one that was meant, here or in other packages."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Final
+
+from clvmodels.errors import UnknownOptionError
+
+_MEANT: Final[dict[str, tuple[str, ...]]] = {
+    "calibration_period_end": ("train_period_end",),
+    "chain": ("chains",),
+    "ci_prob": ("interval",),
+    "cores": ("threads",),
+    "cred_mass": ("interval",),
+    "customer_id": ("customer_id_col",),
+    "cutoff": ("observation_period_end", "train_period_end"),
+    "data": ("rfm", "source", "log"),
+    "date_col": ("datetime_col",),
+    "datetime": ("datetime_col",),
+    "discount": ("discount_rate",),
+    "fit_method": ("method",),
+    "freq": ("time_unit",),
+    "freq_multiplier": ("time_scaler",),
+    "future_t": ("horizon",),
+    "hdi_prob": ("interval",),
+    "inference": ("method",),
+    "monetary_value": ("monetary_value_col",),
+    "n_chains": ("chains",),
+    "n_draws": ("draws",),
+    "negative_values": ("refunds",),
+    "num_samples": ("draws",),
+    "num_warmup": ("tune",),
+    "nuts_sampler": ("method",),
+    "observation_end": ("observation_period_end", "test_period_end"),
+    "observation_period_end": ("test_period_end", "observation_end"),
+    "progress_bar": ("progressbar",),
+    "random_state": ("random_seed",),
+    "returns": ("refunds",),
+    "rng": ("random_seed",),
+    "sampler": ("method",),
+    "samples": ("draws",),
+    "seed": ("random_seed",),
+    "t": ("horizon",),
+    "time": ("horizon",),
+    "transactions": ("source", "log"),
+    "warmup": ("tune",),
+}
+"""What other packages (pymc-marketing, lifetimes, PyMC, Stan) call our options."""
+
+_ABSENT: Final = {
+    "cores": "chains run on all cores that the process may use; `chains` is their number",
+    "margin": "the margin belongs to the table: rfm_summary(..., margin=0.3)",
+    "include_first_transaction": "frequency never counts the first purchase",
+    "sort_transactions": "a log need not be sorted",
+    "target_accept": "the sampler adapts by itself; if it diverges, change the priors",
+    "datetime_format": "convert the column first, as with pandas.to_datetime(..., format=...)",
+}
+"""What there is no option for, and why."""
+
+_NEAR: Final = 0.6
+
+
+def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function name the options that it has when it is given one that it has not.
+
+    The signature stays what it is, for readers and for type checkers.
+    """
+    known = tuple(
+        one.name
+        for one in inspect.signature(function).parameters.values()
+        if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD) and one.name not in _SELF
+    )
+    allowed = frozenset(known)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not allowed.issuperset(kwargs):
+            unknown = next(name for name in kwargs if name not in allowed)
+            raise unknown_option(function.__qualname__, unknown, known)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def unknown_option(name: str, option: str, known: Sequence[str]) -> UnknownOptionError:
+    """The error of an option that a function has not."""
+    return UnknownOptionError(
+        f"{name} has no option {option!r}{_hint(option, known)} It takes {', '.join(known)}."
+    )
+
+
+def _hint(option: str, known: Sequence[str]) -> str:
+    meant = [one for one in _MEANT.get(option.lower(), ()) if one in known]
+    if not meant and option in _ABSENT:
+        return f": {_ABSENT[option]}."
+    meant = meant or difflib.get_close_matches(option.lower(), known, n=2, cutoff=_NEAR)
+    return f": did you mean {' or '.join(meant)}?" if meant else "."
+
+
+_SELF: Final = ("self", "cls")
