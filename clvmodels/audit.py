@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError, one_line
@@ -59,7 +59,7 @@ _TEXT = {
 _AS_ASKED = (Reason.AFTER_END.text, Reason.NETTED.text, Reason.ALREADY_OBSERVED.text)
 
 
-class Uncovered(StrEnum):
+class Uncovered(Enum):
     """Why a refund could not be netted, or not in full."""
 
     NO_EARLIER = "no earlier purchase"
@@ -309,7 +309,17 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Netting:
-    """What became of refunds; as the fields of `Audit`, in their order."""
+    """What became of refunds; as the fields of `Audit`, in their order.
+
+    Parameters
+    ----------
+    rows, amount : int, float or None
+        As netted_rows and netted_amount.
+    earlier_rows, earlier_amount : int, float or None
+        As netted_earlier_rows and netted_earlier_amount.
+    uncovered : tuple of LeftOut
+        As not_netted.
+    """
 
     rows: int = 0
     amount: float | None = None

@@ -312,7 +312,7 @@ def _netting(lines: list[dict[str, Any]], options: LogOptions) -> Netting:
         _sums([*counted, *short], "negative_rows", "negative")[1],
         *_sums([*counted, *short], "earlier_rows", "earlier"),
         tuple(
-            LeftOut(why, *_sums([line for line in short if line["reason"] in codes], *_OPEN))
+            LeftOut(why.value, *_sums([one for one in short if one["reason"] in codes], *_OPEN))
             for why, codes in (
                 _SHORT_WHY if options.after is None else {Uncovered.OBSERVED_BEFORE: _SHORT}
             ).items()
