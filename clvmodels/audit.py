@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, IntEnum
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError, one_line
@@ -271,6 +272,9 @@ class Audit:
             not_netted=_merge_lines(self.not_netted, later.not_netted),
             last_period=later.last_period,
         )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         lines = [_line(self.rows_read, "rows read", self.amount_read)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -172,6 +173,9 @@ class Verdict:
         # "uncertainty" of a mode, which could neither pass nor fail, was a check once
         checks = [check for check in record["checks"] if check["name"] != "uncertainty"]
         return cls(record["method"], tuple(map(_remembered, checks)))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         lines = [f"{self.method}: {WORDS[self.status]}"]

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from clvmodels.display import Readable
 from clvmodels.schema import check_choice
 from clvmodels.uses import UseVerdict
 from clvmodels.verdict import Check, Status
@@ -118,8 +119,8 @@ class Fact:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+@dataclass(frozen=True, slots=True, repr=False)
+class Table(Readable):
     """One table.
 
     Attributes
@@ -158,8 +159,8 @@ class Table:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+@dataclass(frozen=True, slots=True, repr=False)
+class Figure(Readable):
     """One figure: the data that it draws, and the words around it.
 
     Attributes
@@ -198,8 +199,8 @@ class Figure:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+@dataclass(frozen=True, slots=True, repr=False)
+class Section(Readable):
     """One of the report's sections after the verdict.
 
     Attributes
@@ -237,8 +238,8 @@ class Section:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@dataclass(frozen=True, slots=True, repr=False)
+class Report(Readable):
     """Everything that a rendering shows.
 
     Attributes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from clvmodels.display import Readable
 from clvmodels.errors import DomainError
 from clvmodels.schema import check_number
 
@@ -44,8 +45,8 @@ def customer_acquisition_cost(spend: float, customers: float) -> float:
     return cost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcquisitionFunnel:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AcquisitionFunnel(Readable):
     """From impressions to customers, and what each step costs.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from clvmodels.display import Readable
 from clvmodels.economics.labels import WHOLE
 from clvmodels.economics.outlook import Outlook, base_for, column, ranking, ratio, top_count
 from clvmodels.errors import DomainError
@@ -39,8 +40,8 @@ _ROUNDING: Final = 1e-9
 _TINY: Final = 1e-200
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ActionLists:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ActionLists(Readable):
     """Customers by what can be done about them.
 
     Attributes

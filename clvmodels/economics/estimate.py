@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from clvmodels.display import Readable
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import TotalValue
 from clvmodels.posterior.new_customer import NewCustomerValue
@@ -16,8 +17,8 @@ from clvmodels.schema import FloatArray
 __all__ = ["CustomerValue", "Estimate"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Estimate(Readable):
     """An expected figure, and how well it is known.
 
     Attributes

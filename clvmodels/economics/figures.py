@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clvmodels.display import Readable
 from clvmodels.economics.base import Base, SilenceSource
 from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.formulas import simple
@@ -14,8 +15,8 @@ from clvmodels.schema import Discounting
 NO_TIME: Final = "first bought in the last period observed: no time to count orders in"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimpleClv:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SimpleClv(Readable):
     """The simple formula's inputs and what it makes of them.
 
     Two figures, kept apart: ``value`` over a horizon with discounting, to compare with

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from clvmodels.display import Readable
 from clvmodels.formulas import simple
 from clvmodels.schema import DAYS_PER_YEAR, Discounting, annual_rate_to_delta, check_choice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimpleInputs:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SimpleInputs(Readable):
     """The four inputs of the simple formula, and the future that counts.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.display import Readable
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
 from clvmodels.formulas import gamma_gamma
@@ -27,8 +28,8 @@ __all__ = ["PaybackPeriod", "payback_period"]
 _STEPS: Final = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaybackPeriod:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PaybackPeriod(Readable):
     """When the expected margin of a new customer has made up for their cost.
 
     Attributes

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from clvmodels.display import Readable
 from clvmodels.formulas import gamma_gamma
 from clvmodels.margin import MarginSource
 from clvmodels.predict import Draws, Future, product_moments, tail_probabilities
 from clvmodels.schema import FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class NewCustomerValue:
+@dataclass(frozen=True, slots=True, repr=False)
+class NewCustomerValue(Readable):
     """What a customer not yet acquired is worth, first purchase included.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clvmodels.display import Readable
 from clvmodels.posterior.clv import CLVPosterior, value_posterior
 from clvmodels.predict import tail_probabilities, totals_by_draw
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, scale_said
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TotalValue:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TotalValue(Readable):
     """Expected value of a base of customers.
 
     Attributes

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from clvmodels.audit import Audit
+from clvmodels.display import Readable
 from clvmodels.errors import SchemaError
 from clvmodels.frames import like, to_pandas
 from clvmodels.keywords import named
@@ -22,8 +23,8 @@ from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds, replayab
 _TEST_COLUMNS = ("test_frequency", "test_monetary_value", "test_T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RfmSplit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RfmSplit(Readable):
     """A calibration table and what its customers did afterwards.
 
     Parameters
@@ -42,9 +43,9 @@ class RfmSplit:
     """
 
     train: RfmTable
-    test: Any = field(repr=False)
+    test: Any
     new_customers: int
-    test_audit: Audit = field(repr=False)
+    test_audit: Audit
 
     def to_pandas(self) -> pd.DataFrame:
         """Both parts in one pandas frame, as pymc-marketing's rfm_train_test_split has them.

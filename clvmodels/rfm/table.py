@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clvmodels.audit import Audit
-from clvmodels.errors import OURS, SchemaError, one_line
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.frames import Frame, to_polars
 from clvmodels.keywords import named
-from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
 from clvmodels.margin import said_margin
-from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.frame import check_columns, validated
-from clvmodels.rfm.periods import end_options, ordinal_of, start_of
+from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -33,8 +28,10 @@ from clvmodels.schema import (
     T,
     TimeScale,
     TimeUnit,
+    check_list,
     path_of,
     scale_said,
+    shown,
 )
 from clvmodels.transactions import LogOptions
 
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT_VERSION: Final = 1
+_NUMBERS: Final = (FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
 METADATA_KEY: Final = b"clvmodels.rfm"
 _POLICIES: Final = (
     "customer_id_col",
@@ -137,6 +135,41 @@ class RfmTable:
     def to_polars(self) -> pl.DataFrame:
         """Return the columns as a polars DataFrame; polars must be installed."""
         return to_polars(self.table)
+
+    # --- looking at it ---
+
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """Return the first customers as a DataFrame.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        """
+        return self.table.slice(0, n).to_pandas()  # type: ignore[no-any-return]
+
+    def describe(self) -> pd.DataFrame:
+        """Summarise frequency, recency, T and amounts, as pandas' describe does."""
+        numbers = [name for name in _NUMBERS if name in self.table.column_names]
+        return self.table.select(numbers).to_pandas().describe()  # type: ignore[no-any-return]
+
+    def __getitem__(self, name: str | list[str]) -> Any:
+        """A column as a Series, or several of them as a DataFrame.
+
+        Raises
+        ------
+        SchemaError
+            The table has no such column.
+        """
+        names = [name] if isinstance(name, str) else check_list("columns", name)
+        there = self.table.column_names
+        for one in names:
+            if one not in there:
+                raise SchemaError(
+                    f"The table has no column {shown(one)}: it has {', '.join(there)}."
+                )
+        frame = self.table.select(names).to_pandas()
+        return frame[name] if isinstance(name, str) else frame
 
     # --- files ---
 
@@ -336,51 +369,9 @@ class RfmTable:
             The table does not know its log's columns or its observation end, the new end
             is before it, or customers would be merged.
         """
-        options, end = self._for_update()
-        if self.has_id_map and id_map is None:
-            raise SchemaError(
-                "This table was made with an id_map: pass it to update as well (or {} if the "
-                "new log has customers' own ids)."
-            )
-        asked = end_options(observation_period_end, self.scale, "observation_period_end")
-        new_end: int | None = asked["end"]
-        if new_end is not None and new_end < end:
-            raise SchemaError(
-                f"observation_period_end={observation_period_end!r} is before the table's "
-                f"observation end {self._end_text()}: pass a later one."
-            )
-        ledger = collect(new_log, replace(options, **asked, after=end), id_map)
-        if new_end is None:
-            new_end = max(end, end if ledger.last is None else ledger.last)
-        old = _old_customers(self, end, read_id_map(id_map))
-        _warn_uncovered(ledger.audit)
-        return self._merged(old, ledger, options, new_end, id_map is not None)
+        from clvmodels.rfm.update import updated
 
-    def _for_update(self) -> tuple[LogOptions, int]:
-        if self.options is None or self.audit is None or self.observation_end is None:
-            raise SchemaError(
-                "Only a table made by rfm_summary can be updated: this one does not know the "
-                "columns of its log and its observation end."
-            )
-        return self.options, ordinal_of(self.observation_end, self.scale)
-
-    def _merged(
-        self, old: pa.Table, ledger: Ledger, options: LogOptions, end: int, mapped: bool
-    ) -> RfmTable:
-        parts = [old, _same_types(ledger.customers, old)] if len(ledger.customers) else [old]
-        table = to_rfm(parts, options, end)
-        periods = table.num_rows + int(pc.sum(table[FREQUENCY]).as_py())
-        assert self.audit is not None
-        audit = self.audit.merge(ledger.audit, customers=table.num_rows, periods=periods)
-        if start_of(end, self.scale) == self.observation_end:
-            audit = replace(audit, last_period=self.audit.last_period)
-        return replace(
-            self,
-            table=table,
-            observation_end=start_of(end, self.scale),
-            audit=noted(audit, table, self.scale, end),
-            has_id_map=self.has_id_map or mapped,
-        )
+        return updated(self, new_log, observation_period_end, id_map)
 
     # --- display ---
 
@@ -403,74 +394,3 @@ class RfmTable:
         more = f"<p>first 10 of {len(self):,} customers</p>" if len(self) > 10 else ""
         audit = "" if self.audit is None else f"<pre>{escape(str(self.audit))}</pre>"
         return f"<p><b>{escape(repr(self))}</b></p>{head}{more}{audit}"
-
-
-# --- update ----------------------------------------------------------------------------
-
-
-def _warn_uncovered(later: Audit) -> None:
-    """Say that refunds of a later log may concern purchases that are summed up already."""
-    for item in later.not_netted:
-        if item.rows:
-            warnings.warn(
-                f"{item.rows:,} refunds in the new log, {item.amount or 0.0:,.2f}, are "
-                f"{item.reason}: they are left out, since the table does not keep single "
-                "purchases to take them off. Summarise both logs together with rfm_summary to "
-                "have them netted.",
-                UserWarning,
-                stacklevel=2,
-                skip_file_prefixes=OURS,
-            )
-
-
-def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table:
-    """Undo the summary: customers as `clvmodels.ledger.customers_of` has them."""
-    columns = {name: rfm.table[name] for name in rfm.table.column_names}
-    frequency = columns[FREQUENCY].to_numpy()
-    first = end - np.rint(columns[T].to_numpy() * rfm.time_scaler).astype(np.int64)
-    span = np.rint(columns[RECENCY].to_numpy() * rfm.time_scaler).astype(np.int64)
-    data: dict[str, Any] = {
-        CUSTOMER_ID: _renamed(columns[CUSTOMER_ID], id_map),
-        "purchases": frequency + 1,
-        "first": first,
-        "last": first + span,
-    }
-    if rfm.has_money:
-        first_value = columns[FIRST_VALUE].to_numpy()
-        data["total"] = first_value + frequency * columns[MONETARY_VALUE].to_numpy()
-        data["first_value"] = first_value
-    segments = {SEGMENT.format(i): columns[name] for i, name in enumerate(rfm.segment_cols)}
-    return pa.table(data | segments)
-
-
-def _renamed(ids: pa.ChunkedArray, id_map: pa.Table | None) -> Any:
-    """Ids after a new id_map; two of them must not become one."""
-    if id_map is None or not id_map.num_rows:
-        return ids
-    persons = dict(zip(id_map["id"].to_pylist(), id_map["customer"].to_pylist(), strict=True))
-    old = ids.to_pylist()
-    new = [persons.get(key, key) for key in old]
-    seen: dict[Any, Any] = {}
-    for before, after in zip(old, new, strict=True):
-        if after in seen:
-            raise SchemaError(
-                f"id_map makes one customer, {after!r}, of {seen[after]!r} and {before!r}, which "
-                "are both in the table already: two summaries cannot be merged exactly, so "
-                "summarise the whole log again with this id_map."
-            )
-        seen[after] = before
-    if {type(key) for key in new} != {type(key) for key in old}:
-        new = [str(key) for key in new]
-    return pa.array(new)
-
-
-def _same_types(new: pa.Table, old: pa.Table) -> pa.Table:
-    """Give new customers the column types of the old ones."""
-    ids = old.schema.field(CUSTOMER_ID).type
-    found = new.schema.field(CUSTOMER_ID).type
-    if pa.types.is_string(ids) != pa.types.is_string(found):
-        raise SchemaError(
-            f"The new log's customer ids are {found}, the table's are {ids}: convert the new "
-            "log's column."
-        )
-    return new.select(old.column_names).cast(old.schema)

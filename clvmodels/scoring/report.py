@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels import __version__
+from clvmodels.display import Readable
 from clvmodels.margin import MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.scoring.records import BlockRecord, TotalClv, reasons_of
@@ -22,8 +23,8 @@ from clvmodels.scoring.target import FORMAT, FORMAT_VERSION, Target
 _LIBRARIES: Final = ("duckdb", "numba", "numpy", "pyarrow")
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ScoreReport(Readable):
     """What a run of `clvmodels.score` did.
 
     Attributes

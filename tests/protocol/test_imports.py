@@ -18,7 +18,7 @@ PACKAGE = Path(clvmodels.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors"},
     {"progress"},
-    {"schema", "keywords"},
+    {"schema", "keywords", "display"},
     {
         "formulas",
         "audit",

@@ -1,0 +1,86 @@
+"""How records show themselves: a short table, as text and in notebooks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any, Final
+
+_ROWS: Final = 5
+_LONGEST: Final = 70
+_LEFT: Final = '<th style="text-align: left">'
+_LARGE: Final = 1e6  # above it six digits would be an exponent
+
+
+class Readable:
+    """A record whose repr is a line for each field, and an HTML table in notebooks.
+
+    Long things in it (tables, arrays, draws) are named by their size. Dataclasses that
+    inherit it say ``repr=False``, or theirs would come first.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        lines = [*_fields(self)]
+        width = max((len(name) for name, _ in lines), default=0)
+        return "\n".join(
+            [type(self).__name__, *(f"  {name:<{width}}  {_said(v)}" for name, v in lines)]
+        )
+
+    def _repr_html_(self) -> str:
+        rows, tables = [], []
+        for name, value in _fields(self):
+            if _is_table(value):
+                tables.append(f"<p>{escape(name)}: {escape(_said(value))}</p>{_head(value)}")
+            else:
+                rows.append(f"<tr>{_LEFT}{escape(name)}</th><td>{escape(_said(value))}</td></tr>")
+        table = f"<table>{''.join(rows)}</table>" if rows else ""
+        title = f"<p><b>{escape(type(self).__name__)}</b></p>"
+        return f"<div>{title}{table}{''.join(tables)}</div>"
+
+
+def _fields(record: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of a record's fields, but for hidden ones and empty notes."""
+    for one in dataclasses.fields(record):
+        value = getattr(record, one.name)
+        if one.repr and value is not None and not (isinstance(value, str | tuple) and not value):
+            yield one.name, value
+
+
+def _is_table(value: Any) -> bool:
+    return hasattr(value, "to_html") and hasattr(value, "head")
+
+
+def _head(table: Any) -> str:
+    return str(table.head(_ROWS).to_html(border=0, index=False, float_format=_short))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, tuple | list) and all(isinstance(one, str) for one in value):
+        return "; ".join(value)
+    if isinstance(value, tuple | list | Mapping):
+        return f"{len(value):,} entries"
+    shape = getattr(value, "shape", None)
+    if shape:
+        size = " x ".join(f"{n:,}" for n in shape)
+        return f"{'table' if _is_table(value) else 'array'} of {size}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if _LARGE <= abs(value) < math.inf else f"{value:,.6g}"
+
+
+def _short(value: float) -> str:
+    """A number in a table: four digits, or all of those before the point."""
+    return f"{value:,.0f}" if 1_000 <= abs(value) < math.inf else f"{value:,.4g}"

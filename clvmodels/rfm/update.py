@@ -1,0 +1,141 @@
+"""Later logs: a table with new purchases taken in, without the old log."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clvmodels.audit import Audit
+from clvmodels.errors import OURS, SchemaError
+from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
+from clvmodels.rfm.continuity import noted
+from clvmodels.rfm.periods import end_options, ordinal_of, start_of
+from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, RECENCY, T
+from clvmodels.transactions import LogOptions
+
+if TYPE_CHECKING:
+    from clvmodels.rfm.table import RfmTable
+
+
+def updated(rfm: RfmTable, new_log: Any, observation_period_end: Any, id_map: Any) -> RfmTable:
+    """Take later transactions in; see :meth:`RfmTable.update`."""
+    options, end = _for_update(rfm)
+    if rfm.has_id_map and id_map is None:
+        raise SchemaError(
+            "This table was made with an id_map: pass it to update as well (or {} if the "
+            "new log has customers' own ids)."
+        )
+    asked = end_options(observation_period_end, rfm.scale, "observation_period_end")
+    new_end: int | None = asked["end"]
+    if new_end is not None and new_end < end:
+        raise SchemaError(
+            f"observation_period_end={observation_period_end!r} is before the table's "
+            f"observation end {rfm._end_text()}: pass a later one."
+        )
+    ledger = collect(new_log, replace(options, **asked, after=end), id_map)
+    if new_end is None:
+        new_end = max(end, end if ledger.last is None else ledger.last)
+    old = _old_customers(rfm, end, read_id_map(id_map))
+    _warn_uncovered(ledger.audit)
+    return _merged(rfm, old, ledger, options, new_end, id_map is not None)
+
+
+def _for_update(rfm: RfmTable) -> tuple[LogOptions, int]:
+    if rfm.options is None or rfm.audit is None or rfm.observation_end is None:
+        raise SchemaError(
+            "Only a table made by rfm_summary can be updated: this one does not know the "
+            "columns of its log and its observation end."
+        )
+    return rfm.options, ordinal_of(rfm.observation_end, rfm.scale)
+
+
+def _merged(
+    rfm: RfmTable, old: pa.Table, ledger: Ledger, options: LogOptions, end: int, mapped: bool
+) -> RfmTable:
+    parts = [old, _same_types(ledger.customers, old)] if len(ledger.customers) else [old]
+    table = to_rfm(parts, options, end)
+    periods = table.num_rows + int(pc.sum(table[FREQUENCY]).as_py())
+    assert rfm.audit is not None
+    audit = rfm.audit.merge(ledger.audit, customers=table.num_rows, periods=periods)
+    if start_of(end, rfm.scale) == rfm.observation_end:
+        audit = replace(audit, last_period=rfm.audit.last_period)
+    return replace(
+        rfm,
+        table=table,
+        observation_end=start_of(end, rfm.scale),
+        audit=noted(audit, table, rfm.scale, end),
+        has_id_map=rfm.has_id_map or mapped,
+    )
+
+
+def _warn_uncovered(later: Audit) -> None:
+    """Say that refunds of a later log may concern purchases that are summed up already."""
+    for item in later.not_netted:
+        if item.rows:
+            warnings.warn(
+                f"{item.rows:,} refunds in the new log, {item.amount or 0.0:,.2f}, are "
+                f"{item.reason}: they are left out, since the table does not keep single "
+                "purchases to take them off. Summarise both logs together with rfm_summary to "
+                "have them netted.",
+                UserWarning,
+                stacklevel=2,
+                skip_file_prefixes=OURS,
+            )
+
+
+def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table:
+    """Undo the summary: customers as `clvmodels.ledger.customers_of` has them."""
+    columns = {name: rfm.table[name] for name in rfm.table.column_names}
+    frequency = columns[FREQUENCY].to_numpy()
+    first = end - np.rint(columns[T].to_numpy() * rfm.time_scaler).astype(np.int64)
+    span = np.rint(columns[RECENCY].to_numpy() * rfm.time_scaler).astype(np.int64)
+    data: dict[str, Any] = {
+        CUSTOMER_ID: _renamed(columns[CUSTOMER_ID], id_map),
+        "purchases": frequency + 1,
+        "first": first,
+        "last": first + span,
+    }
+    if rfm.has_money:
+        first_value = columns[FIRST_VALUE].to_numpy()
+        data["total"] = first_value + frequency * columns[MONETARY_VALUE].to_numpy()
+        data["first_value"] = first_value
+    segments = {SEGMENT.format(i): columns[name] for i, name in enumerate(rfm.segment_cols)}
+    return pa.table(data | segments)
+
+
+def _renamed(ids: pa.ChunkedArray, id_map: pa.Table | None) -> Any:
+    """Ids after a new id_map; two of them must not become one."""
+    if id_map is None or not id_map.num_rows:
+        return ids
+    persons = dict(zip(id_map["id"].to_pylist(), id_map["customer"].to_pylist(), strict=True))
+    old = ids.to_pylist()
+    new = [persons.get(key, key) for key in old]
+    seen: dict[Any, Any] = {}
+    for before, after in zip(old, new, strict=True):
+        if after in seen:
+            raise SchemaError(
+                f"id_map makes one customer, {after!r}, of {seen[after]!r} and {before!r}, which "
+                "are both in the table already: two summaries cannot be merged exactly, so "
+                "summarise the whole log again with this id_map."
+            )
+        seen[after] = before
+    if {type(key) for key in new} != {type(key) for key in old}:
+        new = [str(key) for key in new]
+    return pa.array(new)
+
+
+def _same_types(new: pa.Table, old: pa.Table) -> pa.Table:
+    """Give new customers the column types of the old ones."""
+    ids = old.schema.field(CUSTOMER_ID).type
+    found = new.schema.field(CUSTOMER_ID).type
+    if pa.types.is_string(ids) != pa.types.is_string(found):
+        raise SchemaError(
+            f"The new log's customer ids are {found}, the table's are {ids}: convert the new "
+            "log's column."
+        )
+    return new.select(old.column_names).cast(old.schema)
