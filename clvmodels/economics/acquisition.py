@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clvmodels.display import Readable
 from clvmodels.errors import DomainError
+from clvmodels.keywords import named
 from clvmodels.schema import check_number
 
 __all__ = ["AcquisitionFunnel", "acquisition_funnel", "customer_acquisition_cost"]
@@ -79,6 +80,7 @@ class AcquisitionFunnel(Readable):
     notes: tuple[str, ...] = ()
 
 
+@named
 def acquisition_funnel(
     *, impressions: float, clicks: float, conversions: float, spend: float
 ) -> AcquisitionFunnel:

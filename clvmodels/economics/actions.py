@@ -13,6 +13,7 @@ from clvmodels.economics.labels import WHOLE
 from clvmodels.economics.outlook import Outlook, base_for, column, ranking, ratio, top_count
 from clvmodels.errors import DomainError
 from clvmodels.histories import distinct_rows
+from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -66,6 +67,7 @@ class ActionLists(Readable):
     one_time: pd.DataFrame
 
 
+@named
 def action_lists(
     posterior: CLVPosterior,
     rfm: RfmTable,

@@ -21,6 +21,7 @@ from clvmodels.economics.outlook import (
 )
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_whole
 
@@ -31,6 +32,7 @@ Actual = Mapping[Any, float] | pd.Series
 MONEY: Final = ("simple", "simple_per_customer", "model")
 
 
+@named
 def compare_with_simple(
     posterior: CLVPosterior,
     rfm: RfmTable,

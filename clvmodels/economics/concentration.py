@@ -20,6 +20,7 @@ from clvmodels.economics.outlook import (
     top_count,
 )
 from clvmodels.errors import DomainError, one_line
+from clvmodels.keywords import named
 from clvmodels.posterior import TotalValue, total_value
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_list, check_number
@@ -96,6 +97,7 @@ def gini(values: npt.ArrayLike) -> float:
     return float(weights @ ordered / (count * ordered.sum()))
 
 
+@named
 def top_shares(
     posterior: CLVPosterior,
     rfm: RfmTable,
@@ -158,6 +160,7 @@ def top_shares(
     return pd.DataFrame(rows)
 
 
+@named
 def customer_equity(
     posterior: CLVPosterior,
     rfm: RfmTable,

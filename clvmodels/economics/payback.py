@@ -14,6 +14,7 @@ from clvmodels.display import Readable
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
 from clvmodels.formulas import gamma_gamma
+from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import tail_probabilities
@@ -70,6 +71,7 @@ class PaybackPeriod(Readable):
     note: str = ""
 
 
+@named
 def payback_period(
     posterior: CLVPosterior,
     cac: float | None,

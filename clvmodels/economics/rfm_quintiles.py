@@ -10,6 +10,7 @@ import pandas as pd
 
 from clvmodels.economics.outlook import check_base, column, customer_ids, past_revenue
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, FloatArray, T, check_choice
 
@@ -17,6 +18,7 @@ Money = Literal["total", "mean"]
 _DIGITS: Final = 12
 
 
+@named
 def rfm_scores(rfm: RfmTable, *, money: Money = "total") -> pd.DataFrame:
     """Score every customer from 1 to 5 by recency, frequency and money.
 

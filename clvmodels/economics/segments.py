@@ -22,6 +22,7 @@ from clvmodels.economics.outlook import (
 )
 from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, Discounting, FloatArray, Horizon, check_number, shown
 
@@ -32,6 +33,7 @@ Money = Mapping[Any, float] | pd.Series
 NO_FIRST: Final = "first purchases not known, so no margin since acquisition"
 
 
+@named
 def segment_report(
     posterior: CLVPosterior,
     rfm: RfmTable,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from clvmodels.economics.figures import SimpleClv
 from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.errors import DomainError
+from clvmodels.keywords import named
 from clvmodels.schema import check_choice, check_number
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _LIMITS: Final = {
 _BETTER: Final = dict.fromkeys(_LIMITS, "raise") | {"churn": "lower"}
 
 
+@named
 def simple_sensitivity(
     inputs: SimpleClv | SimpleInputs, *, change: float = 0.01, over: Over = "horizon"
 ) -> pd.DataFrame:

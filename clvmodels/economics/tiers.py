@@ -21,6 +21,7 @@ from clvmodels.economics.outlook import (
     ratio,
 )
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -60,6 +61,7 @@ def value_tiers(scores: pd.DataFrame, **cuts: Unpack[Cuts]) -> pd.DataFrame: ...
 def value_tiers(scores: OtherFrame, **cuts: Unpack[Cuts]) -> OtherFrame: ...
 
 
+@named
 def value_tiers(
     scores: Frame,
     *,
@@ -116,6 +118,7 @@ def value_tiers(
     return frames.like(given, table, own={CUSTOMER_ID: None})
 
 
+@named
 def tier_report(
     posterior: CLVPosterior,
     rfm: RfmTable,

@@ -10,6 +10,7 @@ import numpy as np
 from clvmodels.economics.estimate import CustomerValue, Estimate, as_estimate
 from clvmodels.economics.outlook import check_base, past_revenue
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.keywords import named
 from clvmodels.posterior import total_value
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_number
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["acquired_customer_value", "acquisition_budget", "highest_cac", "ltv_to_cac"]
 
 
+@named
 def acquired_customer_value(
     posterior: CLVPosterior,
     rfm: RfmTable,
@@ -120,6 +122,7 @@ def ltv_to_cac(ltv: CustomerValue, cac: float | None) -> Estimate:
     return value.mapped(lambda values: _per_cost(values, cost), sd=sd, note=_note(value, cost))
 
 
+@named
 def highest_cac(ltv: CustomerValue, *, target_ratio: float = 1.0) -> Estimate:
     """The most that acquiring a customer may cost for LTV:CAC to reach a target.
 
@@ -152,6 +155,7 @@ def highest_cac(ltv: CustomerValue, *, target_ratio: float = 1.0) -> Estimate:
     return as_estimate(ltv).times(1.0 / target_ratio)
 
 
+@named
 def acquisition_budget(
     ltv: CustomerValue, *, customers: float, target_ratio: float = 1.0
 ) -> Estimate:

@@ -31,6 +31,7 @@ from clvmodels.inference.nuts import STATISTICS
 from clvmodels.interop.judged import judge
 from clvmodels.interop.peer import COUNTERPARTS, OnePosterior, pymc_marketing_clv
 from clvmodels.interop.to_pymc_marketing import PymcMarketingModels, to_pymc_marketing
+from clvmodels.keywords import named
 from clvmodels.models.base import Specification, iso_date
 from clvmodels.models.priors import as_dict
 from clvmodels.posterior import CLVPosterior, Metadata, PurchasePosterior
@@ -59,6 +60,7 @@ _KEPT: Final = (
 )
 
 
+@named
 def from_pymc_marketing(
     model: Any,
     spend: Any = None,

@@ -13,6 +13,7 @@ from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import rfm_columns
+from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.counts import count_survival
@@ -223,6 +224,7 @@ class CountDistribution:
         return values
 
 
+@named
 def count_distribution(
     posterior: CLVPosterior | PurchasePosterior,
     rfm: RfmTable | Frame,

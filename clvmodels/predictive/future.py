@@ -13,6 +13,7 @@ from clvmodels import frames
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
 from clvmodels.histories import RfmColumns
+from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Draws, Predictor
@@ -84,6 +85,7 @@ class FuturePaths:
         return frames.like(self.purchases, table)
 
 
+@named
 def simulate_future(
     rfm: RfmTable | Frame,
     posterior: CLVPosterior,

@@ -15,6 +15,7 @@ from clvmodels.cores import cores_for
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns
+from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Draws, Predictor, tail_probabilities
@@ -89,6 +90,7 @@ class Portfolio:
         return str(frames.to_pandas(self.table).to_html(border=0))
 
 
+@named
 def portfolio(
     rfm: RfmTable | Frame,
     posterior: CLVPosterior,

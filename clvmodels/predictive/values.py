@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import Draws, Future, Predictor
@@ -153,6 +154,7 @@ class ValueDistribution:
                 pass
 
 
+@named
 def value_distribution(
     posterior: CLVPosterior,
     rfm: RfmTable | Frame,

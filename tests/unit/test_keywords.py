@@ -126,3 +126,21 @@ def test_a_log_is_recognised(call: Any, log: pd.DataFrame) -> None:
 def test_a_table_with_other_names_is_no_log() -> None:
     with pytest.raises(SchemaError, match="lacks T"):
         CLVModel().fit(base().rename(columns={"T": "age"}))
+
+
+def public_functions() -> list[Any]:
+    """Public functions with options of their own; the rest hands them on."""
+    found = [getattr(clv, name) for name in clv.__all__ if name != "__version__"]
+    functions = [one for one in found if inspect.isfunction(one)]
+    kinds = [{p.kind for p in inspect.signature(one).parameters.values()} for one in functions]
+    return [
+        one
+        for one, kind in zip(functions, kinds, strict=True)
+        if inspect.Parameter.KEYWORD_ONLY in kind and inspect.Parameter.VAR_KEYWORD not in kind
+    ]
+
+
+@pytest.mark.parametrize("function", public_functions(), ids=lambda one: one.__name__)
+def test_every_public_function_names_its_options(function: Any) -> None:
+    with pytest.raises(UnknownOptionError, match=rf"^{function.__name__} has no option 'zzz'"):
+        function(zzz=1)
