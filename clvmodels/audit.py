@@ -22,9 +22,11 @@ class Reason(IntEnum):
     """Why a row is left out; the first that applies is the one that counts."""
 
     USED = 0
+    NOT_CHOSEN = 20
     NO_CUSTOMER = 1
     NO_DATE = 2
     UNREADABLE_DATE = 3
+    UNREADABLE_AMOUNT = 21
     NON_FINITE_AMOUNT = 4
     AFTER_END = 5
     ZERO_AMOUNT = 6
@@ -42,9 +44,11 @@ class Reason(IntEnum):
 
 _TEXT = {
     Reason.USED: "used",
+    Reason.NOT_CHOSEN: "not chosen by where",
     Reason.NO_CUSTOMER: "no customer",
     Reason.NO_DATE: "no date",
     Reason.UNREADABLE_DATE: "unreadable date",
+    Reason.UNREADABLE_AMOUNT: "unreadable amount",
     Reason.NON_FINITE_AMOUNT: "non-finite amount",
     Reason.AFTER_END: "after the observation end",
     Reason.ZERO_AMOUNT: "zero amount",
@@ -57,7 +61,12 @@ _TEXT = {
 
 
 # Left out because that was asked for, and not for what the rows are.
-_AS_ASKED = (Reason.AFTER_END.text, Reason.NETTED.text, Reason.ALREADY_OBSERVED.text)
+_AS_ASKED = (
+    Reason.NOT_CHOSEN.text,
+    Reason.AFTER_END.text,
+    Reason.NETTED.text,
+    Reason.ALREADY_OBSERVED.text,
+)
 
 
 class Uncovered(Enum):

@@ -14,7 +14,12 @@ from clvmodels.schema import shown
 
 # A log may well hold rows without a customer, or refunds; it holds no dates and amounts
 # that cannot be read, unless something went wrong on its way here.
-UNREADABLE: Final = (Reason.NO_DATE, Reason.UNREADABLE_DATE, Reason.NON_FINITE_AMOUNT)
+UNREADABLE: Final = (
+    Reason.NO_DATE,
+    Reason.UNREADABLE_DATE,
+    Reason.UNREADABLE_AMOUNT,
+    Reason.NON_FINITE_AMOUNT,
+)
 MAX_UNREADABLE_SHARE: Final = 0.01
 
 

@@ -70,6 +70,27 @@ ZeroAmounts = Annotated[
 Duplicates = Annotated[
     Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
 ]
+DateFormat = Annotated[
+    str | None,
+    typer.Option(
+        help="How dates of a log are written: dmy, mdy, ymd, a format such as %d.%m.%Y, or s, ms, "
+        "us, ns since 1970; by default what fits all rows."
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(help="Decimal sign of amounts, '.' or ','; by default what fits all rows."),
+]
+Delimiter = Annotated[
+    str | None, typer.Option(help="Of CSV files, such as ';' or tab; by default as they show.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Of CSV files, such as latin-1, cp1252 or utf-16.")
+]
+Where = Annotated[
+    str | None,
+    typer.Option(help="Rows of a log that are meant, such as \"status = 'paid'\"."),
+]
 Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
 DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
 Discounting = Annotated[
@@ -137,6 +158,11 @@ def summarize(
     duplicates: Duplicates = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_id: MissingIds = None,
+    date_format: DateFormat = None,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    where: Where = None,
     margin: Margin = None,
     max_rejects: MaxRejects = None,
     memory_limit: MemoryLimit = None,
@@ -163,6 +189,11 @@ def summarize(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_id or [],
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         margin=margin,
         max_rejects=max_rejects,
         memory_limit=memory_limit,
@@ -290,6 +321,11 @@ def score(
     ] = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_id: MissingIds = None,
+    date_format: DateFormat = None,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    where: Where = None,
     time_unit: Annotated[
         Literal["h", "D", "W", "M"] | None,
         typer.Option(help="Of a log, or a file that does not say; by default the posterior's."),
@@ -355,6 +391,11 @@ def score(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_id or [],
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,
@@ -448,6 +489,11 @@ def backtest(
     duplicates: Duplicates = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_id: MissingIds = None,
+    date_format: DateFormat = None,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    where: Where = None,
     margin: Annotated[
         float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
     ] = 1.0,
@@ -490,6 +536,11 @@ def backtest(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_id or [],
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         margin=margin,
         discount_rate=discount_rate,
         discounting=discounting,

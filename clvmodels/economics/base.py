@@ -49,6 +49,11 @@ class LogColumns(TypedDict, total=False):
     duplicates: KeepDrop
     implausible_dates: ImplausibleDates
     missing_ids: Sequence[str | int]
+    date_format: str | None
+    decimal: str | None
+    delimiter: str | None
+    encoding: str | None
+    where: str | None
     segment_cols: Sequence[str]
     margin: float
 

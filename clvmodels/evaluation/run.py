@@ -62,6 +62,11 @@ def backtest(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    where: str | None = None,
     id_map: Any = None,
     margin: float = 1.0,
     discount_rate: float = 0.10,
@@ -107,6 +112,8 @@ def backtest(
         end; one of a purchase in the calibration, made in the holdout, changes neither.
     implausible_dates, missing_ids
         As in `rfm_summary`.
+    date_format, decimal, delimiter, encoding, where
+        As in :func:`clvmodels.rfm_summary`.
     discount_rate, discounting
         As in :meth:`CLVPosterior.predict`; what really was spent is discounted alike.
     model : {"bgnbd", "mbgnbd"} or CLVModel
@@ -161,6 +168,11 @@ def backtest(
         "duplicates": duplicates,
         "implausible_dates": implausible_dates,
         "missing_ids": list(missing_ids),
+        "date_format": date_format,
+        "decimal": decimal,
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "where": where,
         "id_map": id_map,
         "margin": margin,
     }

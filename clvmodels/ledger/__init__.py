@@ -1,7 +1,6 @@
 """A log reduced to its customers and to an audit; see `expressions`."""
 
 from clvmodels.ledger.ends import covered_note, narrowed
-from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_expr,
     audit_of,
@@ -28,6 +27,7 @@ from clvmodels.ledger.run import (
     tidy,
     to_rfm,
 )
+from clvmodels.transactions import fetch
 
 __all__ = [
     "SEGMENT",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from clvmodels.audit import Reason
-from clvmodels.ledger.engines import fetch
-from clvmodels.transactions import LogOptions
+from clvmodels.transactions import LogOptions, fetch
 
 # What programs write for a missing value, in lower case; of numbers, 0 and -1.
 WORDS: Final = (

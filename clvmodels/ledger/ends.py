@@ -9,10 +9,9 @@ import pandas as pd
 
 from clvmodels.audit import Reason
 from clvmodels.dates import LAST_WHOLE_PERIOD, last_day_of, period_of, start_of
-from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.plausible import without_implausible
 from clvmodels.schema import TimeScale
-from clvmodels.transactions import LogOptions
+from clvmodels.transactions import LogOptions, fetch
 
 _CALLED: Final = {"W": "calendar week", "M": "calendar month"}
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import uuid
 from typing import Any
-
-import pyarrow as pa
 
 from clvmodels.transactions import is_fine_instant
 
@@ -38,19 +35,6 @@ def is_finite(column: Any) -> Any:
         # Ibis 12 compiles isinf() to FALSE for Spark, where NaN is greater than every number
         return (column.abs() < float("inf")).fill_null(False)
     return ~(column.isnull() | column.isnan() | column.isinf())
-
-
-def fetch(backend: Any, expr: Any) -> pa.Table:
-    """Run an expression where it lies and bring the rows here."""
-    if backend.name != "pyspark":
-        return backend.to_pyarrow(expr)
-    # Ibis 12 goes through pandas there, which makes floats of integers beside missing values.
-    view = f"clvmodels_{uuid.uuid4().hex}"
-    backend.create_view(view, expr)
-    try:
-        return backend.raw_sql(f"SELECT * FROM {view}").toArrow()
-    finally:
-        backend.drop_view(view)
 
 
 def _is_duckdb(column: Any) -> bool:

@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 
 from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
-from clvmodels.ledger.engines import fetch
 from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
-from clvmodels.transactions import LogOptions
+from clvmodels.transactions import LogOptions, fetch
 
 # What programs write where there is no date; in the future they are found anyway.
 PLACEHOLDERS: Final = (

@@ -9,12 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.audit import Reason
-from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import _customer_periods
 from clvmodels.ledger.id_map import read_id_map
 from clvmodels.ledger.plausible import plausible_purchases
 from clvmodels.ledger.run import _attach_map, reading, tidy
-from clvmodels.transactions import LogOptions, engine, open_log
+from clvmodels.transactions import LogOptions, engine, fetch, open_log
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
-from clvmodels.dates import DAY, DIGITS, MOMENT, OFFSET
 from clvmodels.ledger.engines import is_finite, local_time
 from clvmodels.schema import TimeScale
-from clvmodels.transactions import LogOptions, is_fine_instant
+from clvmodels.transactions import (
+    LogOptions,
+    condition,
+    is_fine_instant,
+    read_amounts,
+    read_dates,
+)
 
 if TYPE_CHECKING:
     import ibis
@@ -125,15 +130,17 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     columns["no_date"] = raw.isnull()
     if raw.type().is_string():
         columns["no_date"] |= raw.strip() == ""
+    elif raw.type().is_floating():
+        columns["no_date"] |= raw.isnan()
     columns["period"] = period_ordinal(stamp, options.scale)
     if options.counts_days:
         columns["day"] = period_ordinal(stamp, _DAYS)
     if options.monetary_value_col is not None:
-        amount = table[options.monetary_value_col].cast("float64")
-        columns["amount"] = amount
-        columns["finite"] = is_finite(amount)
+        columns |= _amount_of(table[options.monetary_value_col], options)
     if options.by_order:
         columns |= _order_key(table[options.order_id_col])
+    if options.where is not None:
+        columns["chosen"] = condition(options.where, table, options.decimal)
     if options.segment_cols:
         columns["stamp"] = stamp
     for i, name in enumerate(options.segment_cols):
@@ -141,6 +148,16 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
         fine = is_fine_instant(column.type())
         columns[SEGMENT.format(i)] = column.cast("timestamp('UTC')") if fine else column
     return table.select(**columns)
+
+
+def _amount_of(column: Any, options: LogOptions) -> dict[str, Any]:
+    """Amounts as floats, whether they are finite and, of text, whether it cannot be read."""
+    if not column.type().is_string():
+        amount = column.cast("float64")
+        return {"amount": amount, "finite": is_finite(amount)}
+    read = read_amounts(column, options.decimal)
+    unreadable = read.number.isnull() & ~read.missing
+    return {"amount": read.number, "finite": is_finite(read.number), "no_number": unreadable}
 
 
 def to_persons(rows: ibis.Table, id_map: ibis.Table) -> ibis.Table:
@@ -163,6 +180,8 @@ def to_persons(rows: ibis.Table, id_map: ibis.Table) -> ibis.Table:
 def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
     """Conditions of the reasons, in the order in which they are tried."""
     cases = [(rows["fractional"], FRACTIONAL_ID)] if "fractional" in rows.columns else []
+    if options.where is not None:
+        cases.append((~rows["chosen"], Reason.NOT_CHOSEN))
     cases += [
         (rows["no_customer"], Reason.NO_CUSTOMER),
         (rows["no_date"], Reason.NO_DATE),
@@ -173,6 +192,8 @@ def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
         cases.append((rows["period"] < low, Reason.IMPLAUSIBLE_DATE))
     if high is not None:
         cases.append((rows["period"] > high, Reason.IMPLAUSIBLE_DATE))
+    if "no_number" in rows.columns:
+        cases.append((rows["no_number"], Reason.UNREADABLE_AMOUNT))
     if options.has_money:
         cases.append((~rows["finite"], Reason.NON_FINITE_AMOUNT))
     if options.end is not None:
@@ -199,7 +220,7 @@ def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, An
     kind = column.type()
     if kind.is_floating():
         absent = _or_one_of(column.isnull() | column.isnan(), column, _numbers(missing))
-        exact = column.abs() <= 2.0**53
+        exact = column.abs() < 2.0**53  # there the next integer is the same float
         number = ibis.ifelse(exact, column, 0.0)  # floor overflows on what is larger
         whole = exact & (number == number.floor())
         key = ibis.ifelse(whole & ~absent, number, None).cast("int64")
@@ -224,15 +245,15 @@ def _or_one_of(absent: Any, column: Any, values: Sequence[Any]) -> Any:
 
 
 def _to_stamp(column: Any, options: LogOptions) -> Any:
-    """Date, timestamp or text -> local date or timestamp without zone; null if unreadable."""
+    """Any kind of date -> local date or timestamp without zone; null if unreadable."""
     import ibis
 
     kind = column.type()
-    if kind.is_string():
-        return _parse_dates(column)
     if is_fine_instant(kind):
         column = local_time(options.time_zone or "UTC", column)
         kind = column.type()
+    elif not (kind.is_timestamp() or kind.is_date()):
+        return read_dates(column, options.date_format)
     elif kind.is_timestamp() and options.time_zone not in (None, "UTC"):
         return local_time(options.time_zone, column)
     if kind.is_timestamp() and kind.timezone is not None:
@@ -252,24 +273,6 @@ def last_whole(table: ibis.Table, options: LogOptions) -> Any:
     last = _to_stamp(table[options.datetime_col], options).max()
     next_day = last.cast("date") + ibis.interval(days=1)
     return period_ordinal(next_day.cast("date"), options.scale) - 1
-
-
-def _parse_dates(column: Any) -> Any:
-    """ISO 8601 text (2011-12-09, 20111209, 2011-12-09T08:26:00+01:00) -> local timestamp.
-
-    The wall-clock time counts and the offset is dropped, as for time-zone-aware columns.
-    """
-    import ibis
-
-    text = column.strip()
-    dashed = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
-    iso = ibis.cases(
-        (text.re_search(DIGITS), dashed),
-        (text.re_search(DAY), text),
-        (text.re_search(MOMENT), text.re_replace(OFFSET + "$", "")),
-        else_=ibis.null("string"),
-    )
-    return iso.try_cast("timestamp")
 
 
 def period_ordinal(stamp: Any, scale: TimeScale) -> Any:

@@ -7,6 +7,7 @@ embedded engine, with the same expressions.
 from __future__ import annotations
 
 import errno
+import functools
 import math
 import os
 import warnings
@@ -22,7 +23,6 @@ from clvmodels.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_aud
 from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.ledger.doubtful import doubtful_ids
 from clvmodels.ledger.ends import last_period_note, narrowed
-from clvmodels.ledger.engines import fetch
 from clvmodels.ledger.expressions import (
     audit_of,
     customers_of,
@@ -34,7 +34,17 @@ from clvmodels.ledger.expressions import (
 from clvmodels.ledger.id_map import read_id_map
 from clvmodels.ledger.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.schema import CUSTOMER_ID
-from clvmodels.transactions import LogOptions, OpenLog, attach, engine, open_log, replayable
+from clvmodels.transactions import (
+    LogOptions,
+    OpenLog,
+    attach,
+    engine,
+    fetch,
+    open_log,
+    replayable,
+    said_of,
+    unreadable_texts,
+)
 
 _SHORT: Final = (NO_EARLIER, TOO_LARGE)
 _SHORT_WHY: Final = {
@@ -42,6 +52,8 @@ _SHORT_WHY: Final = {
     Uncovered.TOO_LARGE: (TOO_LARGE,),
 }
 _OPEN: Final = ("negative_rows", "amount")
+# Beyond this share of unreadable amounts the column is another, or written otherwise.
+MAX_UNREADABLE_AMOUNTS: Final = 0.1
 # Text ids that are integers, as an untyped file writes them.
 WHOLE_ID: Final = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
 
@@ -59,11 +71,14 @@ class Ledger:
     last : int or None
         Ordinal of the last period with a readable date, or of the last whole one where
         that was asked for; None if there is none.
+    options : LogOptions
+        How the log was read, with what was found of how it is written.
     """
 
     customers: pa.Table
     audit: Audit
     last: int | None
+    options: LogOptions
 
 
 def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
@@ -95,8 +110,10 @@ def _read(log: OpenLog, options: LogOptions, id_table: Any, backend: Any) -> Led
     narrower = narrowed(table, options, backend)
     if narrower is not None:
         return _read(log, narrower, id_table, backend)
-    audit, last = read_audit(table, options, backend, log.float_ids)
-    return Ledger(tidy(backend.to_pyarrow(customers_of(table, options))), audit, last)
+    audit, last = read_audit(table, replace(log, options=options), backend)
+    customers = tidy(backend.to_pyarrow(customers_of(table, options)))
+    read_as = replace(options, time_zone=None, plausible=(None, None))
+    return Ledger(customers, audit, last, read_as)
 
 
 def refuse_refunds(audit: Audit, options: LogOptions) -> None:
@@ -171,7 +188,8 @@ def reading() -> Iterator[None]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         # A damaged file may end in an error of no kind.
         if isinstance(error, _unreadable()) or type(error) is _engine_error():
-            raise SchemaError(f"The log cannot be read: {one_line(error)}") from error
+            text = said_of(error) or one_line(error)
+            raise SchemaError(f"The log cannot be read: {text}") from error
         raise
 
 
@@ -179,12 +197,14 @@ def empty_result(audit: Audit) -> SchemaError:
     """Make the error for a log that leaves no purchase, with what became of its rows."""
     left = ", ".join(f"{item.rows:,} {item.reason}" for item in audit.left_out if item.rows)
     unreadable = audit.rows_left_out(Reason.UNREADABLE_DATE)
+    shown = "; ".join(note for note in audit.notes if "such as" in note) or "No date is readable"
     return SchemaError(
         f"No purchase is left of the log: {audit.rows_read:,} rows read"
         + (f", of which {left}." if left else ".")
         + (
-            " Dates as text must be ISO 8601 (2011-12-09, 20111209, 2011-12-09T08:26); parse "
-            "others first, for instance with pandas.to_datetime(..., format=...)."
+            f" {one_line(shown)}. Dates as text are ISO 8601 (2011-12-09, 20111209, "
+            "2011-12-09T08:26) or written in one other way throughout: say which with "
+            "date_format='%d.%m.%Y'."
             if unreadable
             else " Check the column names and the observation end."
         )
@@ -221,22 +241,20 @@ def _attach_map(persons: pa.Table | None, log: Any, backend: Any) -> Any:
 
 
 def read_audit(
-    ledger: Any,
-    options: LogOptions,
-    backend: Any,
-    float_ids: bool,
-    rows_read: int | None = None,
+    ledger: Any, log: OpenLog, backend: Any, rows_read: int | None = None
 ) -> tuple[Audit, int | None]:
     """Audit of a ledger that lies in a backend, and the last period with a readable date.
 
+    What cannot be read is looked up in the log again, to be shown.
     ``rows_read`` are all rows of the log, where the ledger does not count those that are
     used (`used_expr`): they are what the reasons leave over.
 
     Raises
     ------
     SchemaError
-        Ids are floats that are no whole numbers.
+        Ids are floats that are no whole numbers, or too many amounts cannot be read.
     """
+    options = log.options
     lines = fetch(backend, audit_of(ledger)).to_pylist()
     if rows_read is not None:
         left_out = sum(line["rows"] for line in lines if line["reason"] != Reason.USED)
@@ -247,12 +265,12 @@ def read_audit(
     if fractional:
         raise SchemaError(
             f"customer_id_col={options.customer_id_col!r} holds floats, and {int(fractional[0]):,} "
-            "rows have ids that are no whole numbers below 2**53: convert the column to "
-            "integers or text."
+            "rows have ids that are not whole numbers below 2**53: convert the column to "
+            "integers or text where it is made (from there on floats skip integers)."
         )
     notes = (
         (f"customer ids in {options.customer_id_col!r} were whole floats, read as integers",)
-        if float_ids
+        if log.float_ids
         else ()
     )
     doubtful = doubtful_ids(ledger, options, backend)
@@ -261,13 +279,41 @@ def read_audit(
     known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
     last = _latest(known, "last")
     note = last_period_note(options, last, _latest(known, "day"))
-    audit = replace(_audit(lines, options, (*notes, *doubtful)), last_period=note)
-    return audit, options.end if options.whole and options.end is not None else last
+    audit = replace(_audit(lines, options, (*log.notes, *notes, *doubtful)), last_period=note)
+    ends = options.end if options.whole and options.end is not None else last
+    return _with_texts(audit, log), ends
 
 
 def _latest(lines: list[dict[str, Any]], name: str) -> int | None:
     found = [line[name] for line in lines if line.get(name) is not None]
     return max(found, default=None)
+
+
+def _with_texts(audit: Audit, log: OpenLog) -> Audit:
+    """Show what cannot be read, or raise SchemaError where that is much of the amounts."""
+    amounts = audit.rows_left_out(Reason.UNREADABLE_AMOUNT)
+    dates = audit.rows_left_out(Reason.UNREADABLE_DATE)
+    if not amounts and not dates:
+        return audit
+    options = log.options
+    run = functools.partial(fetch, log.table.get_backend())
+    texts = unreadable_texts(log.table, options, run)
+    if amounts > MAX_UNREADABLE_AMOUNTS * audit.rows_read:
+        raise SchemaError(
+            f"{amounts:,} of {audit.rows_read:,} rows have text in {options.monetary_value_col!r} "
+            f"that cannot be read as an amount, such as {texts[str(options.monetary_value_col)]}. "
+            "Check the column; if the comma is its decimal sign, pass decimal=','."
+        )
+    told = (
+        ("dates", dates, options.datetime_col),
+        ("amounts", amounts, options.monetary_value_col),
+    )
+    notes = [
+        f"unreadable {what} in {name!r}, such as {texts[name]}"
+        for what, rows, name in told
+        if rows and name is not None and texts.get(name)
+    ]
+    return replace(audit, notes=(*audit.notes, *notes))
 
 
 def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, ...]) -> Audit:
@@ -289,7 +335,7 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
     used = next((line for line in lines if line["reason"] == Reason.USED), None)
     return make_audit(
         per_reason,
-        reasons=options.reasons,
+        reasons=_with_unreadable(options.reasons, per_reason),
         customers=int(used["customers"]) if used else 0,
         periods=int(used["periods"]) if used else 0,
         netting=_netting(lines, options),
@@ -324,6 +370,12 @@ def _sums(lines: list[dict[str, Any]], rows: str, amount: str) -> tuple[int, flo
     return int(sum(line[rows] for line in lines)), _stated(
         math.fsum(line[amount] for line in lines)
     )
+
+
+def _with_unreadable(reasons: tuple[Reason, ...], found: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Add amounts that cannot be read, which only text has, in their place."""
+    listed = {*reasons, *({Reason.UNREADABLE_AMOUNT} & set(found))}
+    return tuple(reason for reason in Reason if reason in listed)
 
 
 def _stated(amount: float) -> float:

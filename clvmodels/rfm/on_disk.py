@@ -110,6 +110,11 @@ def rfm_summary_to_parquet(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    where: str | None = None,
     segment_cols: Sequence[str] = (),
     margin: float | None = None,
     max_rejects: float | str | None = None,
@@ -135,6 +140,8 @@ def rfm_summary_to_parquet(
     segment_cols, margin
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
+        As in :func:`clvmodels.rfm_summary`.
+    date_format, decimal, delimiter, encoding, where
         As in :func:`clvmodels.rfm_summary`.
     max_rejects : float or str, optional
         The most rows whose date or amount cannot be read: a share below 1 (0.01 or "1%")
@@ -173,6 +180,11 @@ def rfm_summary_to_parquet(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_ids,
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         segment_cols=segment_cols,
         margin=margin,
     )
@@ -230,7 +242,7 @@ def summarize_to_parquet(
             log = replace(log, options=narrower)
             rows_read = _make_ledger(backend, log, resources or Resources())
             ledger = backend.table(_LEDGER)
-        audit, last = read_audit(ledger, log.options, backend, log.float_ids, rows_read)
+        audit, last = read_audit(ledger, log, backend, rows_read)
         refuse_refunds(audit, options)
         end = last if options.end is None else options.end
         if end is None or not audit.customers:

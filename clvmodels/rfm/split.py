@@ -75,6 +75,11 @@ def rfm_train_test_split(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    where: str | None = None,
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
     margin: float | None = None,
@@ -99,6 +104,8 @@ def rfm_train_test_split(
         As in `rfm_summary`.
     implausible_dates, missing_ids
         As in `rfm_summary`.
+    date_format, decimal, delimiter, encoding, where
+        As in :func:`clvmodels.rfm_summary`.
 
     Returns
     -------
@@ -134,6 +141,11 @@ def rfm_train_test_split(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_ids,
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         segment_cols=segment_cols,
         id_map=id_map,
         margin=margin,

@@ -46,6 +46,11 @@ def rfm_summary(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    where: str | None = None,
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
     margin: float | None = None,
@@ -69,12 +74,14 @@ def rfm_summary(
         customer". Whole floats, as pandas makes of integers beside missing values, are
         read as integers (17850.0 is 17850), and the audit says so.
     datetime_col : str
-        Dates, timestamps, or ISO 8601 text (2011-12-09, 20111209, 2011-12-09T08:26:00).
+        Dates, timestamps, ISO 8601 text (2011-12-09, 20111209, 2011-12-09T08:26:00), or text
+        and numbers that are written otherwise throughout; see ``date_format``.
         Time-zone-aware timestamps are counted by their own zone's wall clock (as pandas
         does on dropping the zone); an Ibis table's by the zone that its backend reports.
     monetary_value_col : str, optional
-        Amounts. Missing, NaN and infinite ones (in CSV also unreadable ones) are left
-        out as "non-finite amount".
+        Amounts, as numbers or text. Missing, NaN and infinite ones are left out as
+        "non-finite amount", text that cannot be read as "unreadable amount"; more than a
+        tenth of the latter is an error.
     time_unit : {"D", "W", "M", "h"}
         Calendar period in which purchases are merged; weeks run from Monday to Sunday.
     time_scaler : float
@@ -111,6 +118,23 @@ def rfm_summary(
     missing_ids : sequence of str or int
         Ids that mean "no customer", such as "nan", "guest" or 0. Words like these, and 0
         or -1 with far more purchases than anybody else, are named in the audit's notes.
+    date_format : str, optional
+        How dates are written that are text or numbers: "iso", "dmy", "mdy", "ymd" (any of
+        ``/ . -`` between, a time after), a format of strptime such as "%d.%m.%Y %H:%M", or
+        "s", "ms", "us", "ns" for a count since 1970, in UTC. By default the one reading that
+        fits all rows, which the audit says; where several do, the log is refused. Two digits
+        of a year are 1969 to 2068.
+    decimal : {".", ","}, optional
+        Decimal sign of amounts that are text; by default the one that fits all rows.
+        Currency signs, separators between thousands, and a minus behind or in parentheses
+        are read.
+    delimiter, encoding : str, optional
+        Of CSV files: by default the delimiter that splits the first line into the columns
+        named, and UTF-8, or UTF-16 where the file says so.
+    where : str, optional
+        Rows that are meant, such as ``"status = 'paid'"``: columns compared with constants by
+        =, <>, <, <=, >, >=, IN, BETWEEN, LIKE, IS NULL, joined by AND, OR, NOT. The others
+        are left out as "not chosen by where".
     segment_cols : sequence of str
         Columns to keep per customer, by their first value in time that is not missing;
         of several at one moment the smallest.
@@ -150,6 +174,11 @@ def rfm_summary(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_ids,
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         segment_cols=segment_cols,
         margin=margin,
     )
@@ -181,7 +210,7 @@ def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
         **said_margin(options.margin),
         audit=noted(ledger.audit, table, options.scale, end),
         segment_cols=options.segment_cols,
-        options=replace(options, end=None, until=None, whole=False),
+        options=replace(ledger.options, end=None, until=None, whole=False),
         has_id_map=mapped,
     )
 

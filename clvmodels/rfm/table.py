@@ -51,6 +51,11 @@ _POLICIES: Final = (
     "duplicates",
     "implausible_dates",
     "missing_ids",
+    "date_format",
+    "decimal",
+    "delimiter",
+    "encoding",
+    "where",
 )
 
 

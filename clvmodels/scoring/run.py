@@ -74,6 +74,11 @@ def score(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    where: str | None = None,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
     margin: float | None = None,
@@ -119,6 +124,8 @@ def score(
         How a log is read, as in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         How a log is read, as in :func:`clvmodels.rfm_summary`.
+    date_format, decimal, delimiter, encoding, where
+        As in :func:`clvmodels.rfm_summary`.
     time_unit, time_scaler : optional
         Of a log, or of files that do not say it; by default the posterior's.
     margin : float, optional
@@ -173,6 +180,11 @@ def score(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_ids,
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,

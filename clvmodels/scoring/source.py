@@ -50,6 +50,11 @@ class ReadOptions:
     duplicates: KeepDrop = "keep"
     implausible_dates: ImplausibleDates = "error"
     missing_ids: Sequence[str | int] = ()
+    date_format: str | None = None
+    decimal: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    where: str | None = None
     time_unit: TimeUnit | None = None
     time_scaler: float | None = None
     margin: float | None = None
@@ -301,6 +306,11 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         duplicates=options.duplicates,
         implausible_dates=options.implausible_dates,
         missing_ids=tuple(options.missing_ids),
+        date_format=options.date_format,
+        decimal=options.decimal,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+        where=options.where,
         margin=margin.value,
     )
     end = end_options(options.observation_period_end, own, "observation_period_end")

@@ -74,6 +74,11 @@ def score_files(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    where: str | None = None,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
     margin: float | None = None,
@@ -104,6 +109,8 @@ def score_files(
         Of a log.
     time_unit, time_scaler, margin, table, allow_rejects
         As in `clvmodels.score`.
+    date_format, decimal, delimiter, encoding, where
+        As in :func:`clvmodels.rfm_summary`.
     max_rejects : float or str, optional
         As in `clvmodels.score`.
     memory_limit, threads : optional
@@ -136,6 +143,11 @@ def score_files(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_ids,
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,

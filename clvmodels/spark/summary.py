@@ -6,7 +6,7 @@ Spark counts; the driver sees the audit (a row per reason) and nothing of the cu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -29,8 +29,15 @@ from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale, TimeUnit
 from clvmodels.spark.backend import SparkTables, tables_of
 from clvmodels.spark.id_map import spark_id_map
-from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds, open_log
-from clvmodels.transactions.sources import check_columns
+from clvmodels.transactions import (
+    ImplausibleDates,
+    KeepDrop,
+    LogOptions,
+    OpenLog,
+    Refunds,
+    open_log,
+)
+from clvmodels.transactions.checks import check_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -93,6 +100,9 @@ def rfm_summary(
     duplicates: KeepDrop = "keep",
     implausible_dates: ImplausibleDates = "error",
     missing_ids: Sequence[str | int] = (),
+    date_format: str | None = None,
+    decimal: str | None = None,
+    where: str | None = None,
     segment_cols: Sequence[str] = (),
     id_map: Any = None,
     margin: float | None = None,
@@ -115,6 +125,8 @@ def rfm_summary(
     segment_cols, margin
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
+        As in :func:`clvmodels.rfm_summary`.
+    date_format, decimal, where
         As in :func:`clvmodels.rfm_summary`.
     id_map : mapping, frame or pyspark.sql.DataFrame, optional
         As in :func:`clvmodels.rfm_summary`; a Spark DataFrame of two columns is checked
@@ -150,6 +162,9 @@ def rfm_summary(
         duplicates=duplicates,
         implausible_dates=implausible_dates,
         missing_ids=missing_ids,
+        date_format=date_format,
+        decimal=decimal,
+        where=where,
         segment_cols=segment_cols,
         margin=margin,
     )
@@ -165,19 +180,20 @@ def summary_of(
     log = _wall_clock(_needed(df, options), options)
     persons = spark_id_map(id_map, df.sparkSession)
     with tables_of(df.sparkSession) as tables:
-        ledger, float_ids = _ledger(tables, log, options, persons)
+        opened = open_log(tables.table(log), options, tables.backend)
+        ledger = _ledger(tables, opened, persons)
         if persist:
             ledger.persist()
         while True:
-            narrower = narrowed(tables.table(ledger), options, tables.backend)
+            narrower = narrowed(tables.table(ledger), opened.options, tables.backend)
             if narrower is None:
                 break
-            options = narrower
+            opened = replace(opened, options=narrower)
             ledger.unpersist()
-            ledger, float_ids = _ledger(tables, log, options, persons)
+            ledger = _ledger(tables, opened, persons)
             if persist:
                 ledger.persist()
-        return _summary(tables, ledger, options, float_ids)
+        return _summary(tables, ledger, opened)
 
 
 def _needed(df: DataFrame, options: LogOptions) -> DataFrame:
@@ -214,19 +230,14 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _ledger(
-    tables: SparkTables, log: DataFrame, options: LogOptions, persons: DataFrame | None
-) -> tuple[DataFrame, bool]:
-    opened = open_log(tables.table(log), options, tables.backend)
+def _ledger(tables: SparkTables, log: OpenLog, persons: DataFrame | None) -> DataFrame:
     id_map = None if persons is None else tables.table(persons)
-    return tables.frame(ledger_expr(opened.table, options, id_map)), opened.float_ids
+    return tables.frame(ledger_expr(log.table, log.options, id_map))
 
 
-def _summary(
-    tables: SparkTables, ledger: DataFrame, options: LogOptions, float_ids: bool
-) -> SparkRfm:
-    table = tables.table(ledger)
-    audit, last = read_audit(table, options, tables.backend, float_ids)
+def _summary(tables: SparkTables, ledger: DataFrame, log: OpenLog) -> SparkRfm:
+    table, options = tables.table(ledger), log.options
+    audit, last = read_audit(table, log, tables.backend)
     refuse_refunds(audit, options)
     end = last if options.end is None else options.end
     if end is None or not audit.customers:

@@ -1,16 +1,21 @@
 """A transaction log from anywhere -> a checked Ibis table, and how it is to be read."""
 
+from clvmodels.transactions.amounts import read_amounts
+from clvmodels.transactions.arrow import replayable, to_arrow
+from clvmodels.transactions.backends import fetch
+from clvmodels.transactions.checks import is_fine_instant
+from clvmodels.transactions.csv_files import said_of
+from clvmodels.transactions.date_texts import read_dates
 from clvmodels.transactions.options import ImplausibleDates, KeepDrop, LogOptions, Refunds
+from clvmodels.transactions.sniff import unreadable_texts
 from clvmodels.transactions.sources import (
     OpenLog,
     attach,
     engine,
-    is_fine_instant,
     open_log,
-    replayable,
     set_up,
-    to_arrow,
 )
+from clvmodels.transactions.where import condition
 
 __all__ = [
     "ImplausibleDates",
@@ -19,10 +24,16 @@ __all__ = [
     "OpenLog",
     "Refunds",
     "attach",
+    "condition",
     "engine",
+    "fetch",
     "is_fine_instant",
     "open_log",
+    "read_amounts",
+    "read_dates",
     "replayable",
+    "said_of",
     "set_up",
     "to_arrow",
+    "unreadable_texts",
 ]

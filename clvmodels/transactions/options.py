@@ -8,6 +8,10 @@ from typing import Literal, get_args
 from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
 from clvmodels.schema import TimeScale, check_choice, check_list, check_margin, shown
+from clvmodels.transactions.amounts import check_decimal
+from clvmodels.transactions.csv_files import check_delimiter, check_encoding
+from clvmodels.transactions.date_texts import check_date_format
+from clvmodels.transactions.where import check_where, columns_of
 
 Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
@@ -35,6 +39,13 @@ class LogOptions:
         First and last ordinal whose dates can be right, once that was found out.
     time_zone : str or None
         Zone in which time-zone-aware timestamps are counted, where the backend forgets it.
+    date_format, decimal : str or None
+        How dates and amounts are written that are text or, for dates, numbers; None is what
+        `clvmodels.transactions.sniff` finds.
+    delimiter, encoding : str or None
+        Of CSV files; None is what the files show.
+    where : str or None
+        Condition of the rows that are meant.
     """
 
     customer_id_col: str
@@ -55,6 +66,11 @@ class LogOptions:
     after: int | None = None
     plausible: tuple[int | None, int | None] = (None, None)
     time_zone: str | None = None
+    date_format: str | None = None
+    decimal: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    where: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("refunds", self.refunds, get_args(Refunds))
@@ -68,6 +84,11 @@ class LogOptions:
                 f"not with refunds={self.refunds!r}: pass refunds='net_earlier', or leave "
                 "order_id_col out."
             )
+        check_date_format(self.date_format)
+        check_decimal(self.decimal)
+        check_delimiter(self.delimiter)
+        check_encoding(self.encoding)
+        check_where(self.where)
         if self.margin is not None:
             object.__setattr__(self, "margin", check_margin(self.margin))
         object.__setattr__(self, "segment_cols", tuple(self.segment_cols))
@@ -77,7 +98,13 @@ class LogOptions:
         """The columns of the log that are read."""
         money = () if self.monetary_value_col is None else (self.monetary_value_col,)
         order = () if self.order_id_col is None else (self.order_id_col,)
-        return (self.customer_id_col, self.datetime_col, *money, *order, *self.segment_cols)
+        names = (self.customer_id_col, self.datetime_col, *money, *order, *self.segment_cols)
+        return (*names, *self.where_columns)
+
+    @property
+    def where_columns(self) -> tuple[str, ...]:
+        """The columns that the condition names."""
+        return () if self.where is None else columns_of(self.where)
 
     @property
     def has_money(self) -> bool:
@@ -107,10 +134,11 @@ class LogOptions:
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The reasons that can apply, in the order in which they are tried."""
-        skipped = {Reason.USED}
+        skipped = {Reason.USED, Reason.UNREADABLE_AMOUNT}  # of text only, where there are such
         skipped |= set() if self.netting_earlier else {Reason.NETTED}
         skipped |= {Reason.ALREADY_OBSERVED} if self.after is None else set()
         skipped |= set() if self.implausible_dates == "drop" else {Reason.IMPLAUSIBLE_DATE}
+        skipped |= {Reason.NOT_CHOSEN} if self.where is None else set()
         return tuple(reason for reason in Reason if reason not in skipped)
 
 

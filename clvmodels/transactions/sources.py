@@ -5,22 +5,25 @@ Nothing is read here but schemas; the rows flow when the ledger is computed.
 
 from __future__ import annotations
 
-import difflib
+import functools
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels import frames
 from clvmodels.errors import SchemaError
-from clvmodels.schema import path_of, shown
+from clvmodels.schema import path_of
+from clvmodels.transactions.arrow import plain, replayable, to_arrow
+from clvmodels.transactions.backends import fetch
+from clvmodels.transactions.checks import check_columns, check_types, is_fine_instant
+from clvmodels.transactions.csv_files import Scratch, open_csv_file, scan
 from clvmodels.transactions.options import LogOptions
+from clvmodels.transactions.sniff import sniff
 
 if TYPE_CHECKING:
     import ibis
@@ -29,10 +32,6 @@ _SUFFIXES = {
     "parquet": (".parquet", ".pq", ".parq"),
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
 }
-_SOURCES = (
-    "a pandas or polars DataFrame, a pyarrow Table, RecordBatchReader or dataset, "
-    "an Ibis table, or a path, glob or list of paths of Parquet or CSV files"
-)
 _LOG = "log"
 
 
@@ -51,16 +50,22 @@ class OpenLog:
     patterns : tuple of str
         Paths and patterns of local Parquet files, which are cheap to read twice; empty
         for any other source.
+    notes : tuple of str
+        What was found of how the log is written, for the audit.
+    scratch : Scratch or None
+        Files that were written anew to be read, kept as long as this record.
     """
 
     table: ibis.Table
     options: LogOptions
     text_ids: bool = False
     patterns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    scratch: Scratch | None = None
 
     def versions(self) -> dict[str, tuple[int, int]]:
         """Size and time of change of each file of ``patterns``."""
-        names = [name for text in self.patterns for name in _matches(text)]
+        names = [name for text in self.patterns for name in matches(text)]
         found = {name: Path(name).stat() for name in names}
         return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
@@ -127,8 +132,9 @@ def open_log(source: Any, options: LogOptions, backend: Any) -> OpenLog:
     else:
         log = _open_arrow(to_arrow(source, options), options, backend)
     check_columns(log.table.columns, options)
-    _check_types(log)
-    return log
+    check_types(log.table, log.options)
+    found = sniff(log.table, log.options, functools.partial(fetch, log.table.get_backend()))
+    return replace(log, options=found.options, notes=(*log.notes, *found.notes))
 
 
 # --- files ---------------------------------------------------------------------------
@@ -163,7 +169,8 @@ def _expand(path: str) -> str:
     return path
 
 
-def _matches(path: str) -> list[str]:
+def matches(path: str) -> list[str]:
+    """Files of a path or pattern."""
     return [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))
 
 
@@ -181,12 +188,21 @@ def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
 
 def _open_csv(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     """Read every column as text, so that no id loses a zero and no date is guessed at."""
-    table = backend.read_csv(paths, table_name=_LOG, all_varchar=True)
-    check_columns(table.columns, options)
-    if options.monetary_value_col is not None:
-        name = options.monetary_value_col
-        table = table.mutate(**{name: table[name].strip().try_cast("float64")})
-    return OpenLog(table, options, text_ids=True)
+    scratch = Scratch()
+    headers = [
+        open_csv_file(name, options.columns, options.delimiter, options.encoding, scratch)
+        for path in paths
+        for name in matches(path)
+    ]
+    for header in headers:
+        check_columns(header.columns, options)
+    alike = {frozenset(header.columns) for header in headers}
+    if options.duplicates == "drop" and len(alike) > 1:
+        raise SchemaError(
+            'The files differ in their columns: duplicates="drop" needs the same in all of them.'
+        )
+    backend.con.execute(f"CREATE TEMP VIEW {_LOG} AS {scan(headers)}")
+    return OpenLog(backend.table(_LOG), options, text_ids=True, scratch=scratch)
 
 
 def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | None:
@@ -195,12 +211,7 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
     kind = table[options.datetime_col].type()
     if not (is_fine_instant(kind) or (kind.is_timestamp() and kind.timezone is not None)):
         return None
-    return _zone(pq.read_schema(_matches(path)[0]).field(options.datetime_col).type)
-
-
-def is_fine_instant(kind: Any) -> bool:
-    """Whether an Ibis type is that of instants to the nanosecond, which Ibis 12 has no name for."""
-    return bool(kind.is_unknown()) and "TIMESTAMPTZ_NS" in str(kind)
+    return _zone(pq.read_schema(matches(path)[0]).field(options.datetime_col).type)
 
 
 def _zone(kind: pa.DataType) -> str | None:
@@ -211,146 +222,27 @@ def _zone(kind: pa.DataType) -> str | None:
 # --- frames --------------------------------------------------------------------------
 
 
-def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
-    """Turn a frame into a pyarrow Table (a stream stays one), with the columns needed.
-
-    Raises
-    ------
-    SchemaError
-        The source is unknown, or a column mixes types.
-    """
-    source = frames.eager(source)
-    kind = frames.kind_of(source)
-    if kind == "pandas":
-        return _from_pandas(_narrow_pandas(source, options))
-    if kind == "polars":
-        names = frames.column_names(source)
-        if options is not None:
-            check_columns(names, options)
-            if options.duplicates == "keep":
-                names = list(dict.fromkeys(options.columns))
-        return frames.to_arrow(source, names)
-    if kind == "pyarrow" or isinstance(source, pa.RecordBatchReader):
-        return source
-    if type(source).__module__.startswith("pyarrow._dataset"):
-        return source
-    if isinstance(source, Mapping):
-        return _from_pandas(pd.DataFrame(source))
-    raise SchemaError(f"A log cannot be a {type(source).__name__}: pass {_SOURCES}.")
-
-
-def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFrame:
-    """Drop columns that are not asked for; all are needed to tell duplicates."""
-    if options is None:
-        return frame
-    check_columns([str(name) for name in frame.columns], options)
-    if frame.columns.has_duplicates:
-        twice = str(frame.columns[frame.columns.duplicated()][0])
-        raise SchemaError(f"The log has two columns named {twice!r}: rename one of them.")
-    if options.duplicates == "drop":
-        return frame
-    return frame[list(dict.fromkeys(options.columns))]
-
-
-def _from_pandas(frame: pd.DataFrame) -> pa.Table:
-    columns = {str(name): frames.arrow_column(frame[name]) for name in frame.columns}
-    return pa.table(columns)
-
-
 def _open_arrow(data: Any, options: LogOptions, backend: Any) -> OpenLog:
     schema = data.schema
     check_columns(schema.names, options)
     if isinstance(data, pa.Table):
-        data = _plain(data, options)
+        data = plain(data, options)
     zone = _zone(schema.field(options.datetime_col).type)
+    if isinstance(data, pa.RecordBatchReader) and _is_read_twice(schema, options):
+        data = data.read_all()
     table = attach(backend, data, _LOG)
     return OpenLog(table, replace(options, time_zone=zone))
 
 
-def _plain(data: pa.Table, options: LogOptions) -> pa.Table:
-    """Decode dictionaries and type all-missing columns, so that the engine sees values."""
-    if options.duplicates == "keep":
-        data = data.select(list(dict.fromkeys(options.columns)))
-    typed = {
-        options.datetime_col: pa.timestamp("us"),
-        options.monetary_value_col: pa.float64(),
-    }
-    for i, field in enumerate(data.schema):
-        column = data.column(i)
-        if pa.types.is_dictionary(field.type):
-            column = column.cast(field.type.value_type)
-        elif pa.types.is_null(field.type):
-            column = column.cast(typed.get(field.name, pa.string()))
-        else:
-            continue
-        data = data.set_column(i, field.name, column)
-    return data
+def _is_read_twice(schema: pa.Schema, options: LogOptions) -> bool:
+    """Whether rows must be looked at to know how they are written."""
+    kind = schema.field(options.datetime_col).type
+    amounts = options.monetary_value_col
+    return not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)) or (
+        amounts is not None and _is_text(schema.field(amounts).type)
+    )
 
 
-# --- checks --------------------------------------------------------------------------
-
-
-def check_columns(found: Sequence[str], options: LogOptions) -> None:
-    """Raise SchemaError naming a column that is missing, with the closest names there are."""
-    arguments = {
-        "customer_id_col": options.customer_id_col,
-        "datetime_col": options.datetime_col,
-        "monetary_value_col": options.monetary_value_col,
-        "order_id_col": options.order_id_col,
-        **{f"segment_cols[{i}]": name for i, name in enumerate(options.segment_cols)},
-    }
-    for argument, name in arguments.items():
-        if isinstance(name, str) and name in found:
-            continue
-        if name is None and argument in ("monetary_value_col", "order_id_col"):
-            continue
-        folded = {str(column).lower(): str(column) for column in found}
-        close = difflib.get_close_matches(str(name).lower(), list(folded), n=3, cutoff=0.5)
-        hint = " or ".join(repr(folded[key]) for key in close)
-        listed = ", ".join(repr(str(column)) for column in found)
-        raise SchemaError(
-            f"{argument}={shown(name)} is no column of the log, which has {listed}."
-            + (f" Did you mean {hint}?" if hint else "")
-        )
-
-
-def _check_types(log: OpenLog) -> None:
-    options = log.options
-    kind = log.table[options.datetime_col].type()
-    if not (kind.is_timestamp() or kind.is_date() or kind.is_string() or is_fine_instant(kind)):
-        raise SchemaError(
-            f"datetime_col={options.datetime_col!r} holds {kind}, not dates: convert it to a "
-            "date or timestamp first (a number does not say since when it counts; "
-            "pandas.to_datetime with format= or unit= does), or to text such as '2011-12-09'."
-        )
-    kind = log.table[options.customer_id_col].type()
-    if not (
-        kind.is_string()
-        or kind.is_integer()
-        or kind.is_floating()
-        or kind.is_uuid()
-        or (kind.is_decimal() and kind.scale == 0)
-    ):
-        raise SchemaError(
-            f"customer_id_col={options.customer_id_col!r} holds {kind}: ids must be text, "
-            "integers or UUIDs; convert the column."
-        )
-    for name in options.segment_cols:
-        kind = log.table[name].type()
-        if kind.is_interval():
-            raise SchemaError(
-                f"The segment column {name!r} holds {kind}: convert it to numbers or text."
-            )
-    if options.monetary_value_col is None:
-        return
-    kind = log.table[options.monetary_value_col].type()
-    if not (kind.is_integer() or kind.is_floating() or kind.is_decimal()):
-        raise SchemaError(
-            f"monetary_value_col={options.monetary_value_col!r} holds {kind}, not numbers: "
-            "convert it to float first."
-        )
-
-
-def replayable(source: Any) -> Any:
-    """Return a source that can be read twice: a stream or a lazy frame is read into memory."""
-    return source.read_all() if isinstance(source, pa.RecordBatchReader) else frames.eager(source)
+def _is_text(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(kind) for is_kind in kinds)

@@ -357,8 +357,8 @@ def test_a_failed_write_leaves_the_old_file(
     ("message", "spoken"),
     [
         (
-            "customer_id_col='id' is no column of the log, which has 'a'.",
-            "--customer-id id is no column of the log, which has 'a'.",
+            "customer_id_col='id' is not a column of the log (columns: 'a').",
+            "--customer-id id is not a column of the log (columns: 'a').",
         ),
         ('pass refunds="drop" to leave them out', "pass --refunds drop to leave them out"),
         ("segment_cols[1]='x' is no column", "--segment x is no column"),

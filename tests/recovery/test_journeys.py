@@ -1,4 +1,4 @@
-"""Journeys, as a new user would write them: from a messy log to a decision."""
+"""Five journeys, as a new user would write them: from a messy log to a decision."""
 
 from __future__ import annotations
 
@@ -101,6 +101,38 @@ def test_no_amounts(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["score", "rfm.parquet", "--posterior", "posterior.nc", "-o", "scores.csv"]) == 2
     assert "fit a table with amounts" in capsys.readouterr().err
+
+
+def test_a_local_csv_through_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Semicolons, decimal commas, day first, Latin-1: as a German shop exports it."""
+    log = load_cdnow(sample=True)
+    german = pd.DataFrame(
+        {
+            "Kunde": "K" + log["customer_id"].astype(str).str.zfill(5),
+            "Datum": pd.to_datetime(log["date"]).dt.strftime("%d.%m.%Y"),
+            "Betrag": log["amount"].map(
+                lambda paid: f"{paid:,.2f} €".translate(str.maketrans(",.", ".,"))
+            ),
+            "Ort": "Köln",
+        }
+    )
+    german.to_csv("umsatz.csv", sep=";", index=False, encoding="cp1252")
+    columns = ["--customer-id", "Kunde", "--timestamp", "Datum", "--amount", "Betrag"]
+    said = ["--delimiter", ";", "--encoding", "cp1252", "--decimal", ","]
+    assert main(["summarize", "umsatz.csv", "-o", "rfm.parquet", *columns, *said]) == 0
+    shown = capsys.readouterr()
+    assert "dates read as" in " ".join((shown.out + shown.err).split()).lower()
+    clean = log.assign(customer_id="K" + log["customer_id"].astype(str).str.zfill(5))
+    names = {"datetime_col": "date", "monetary_value_col": "amount"}
+    expected = clv.rfm_summary(clean, customer_id_col="customer_id", **names)
+    found = clv.RfmTable.from_parquet("rfm.parquet")
+    pd.testing.assert_frame_equal(found.to_pandas(), expected.to_pandas(), rtol=1e-12)
+    fast = ["--method", "laplace", "--seed", "1"]
+    assert main(["fit", "rfm.parquet", "-o", "posterior.nc", *fast]) == 0
+    assert main(["score", "rfm.parquet", "--posterior", "posterior.nc", "-o", "scores.csv"]) == 0
+    scores = pd.read_csv("scores.csv")
+    assert len(scores) == 2357
+    assert np.isfinite(scores["clv"]).all()
 
 
 def test_a_base_with_a_margin(capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,6 +169,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
 @pytest.mark.parametrize("unit", ["h", "D"])
 def test_dates_as_text(spark: Any, unit: str) -> None:
     rows = [(f"c{i:02}", text, 1.0) for i, text in enumerate([*TEXTS, None])]

@@ -127,11 +127,12 @@ def csv(path: Path, text: str) -> RfmTable:
 def test_csv_counts_what_it_cannot_read(tmp_path: Path) -> None:
     table = csv(
         tmp_path / "log.csv",
-        "who,when,paid\n1,2020-01-01,5\n1,01/02/2020,6\n,2020-01-01,7\n2,2020-01-03,many\n2,,1\n",
+        "who,when,paid\n1,2020-01-01,5\n1,01/02/2020,6\n,2020-01-01,7\n2,2020-01-03,many\n2,,1\n"
+        + 9 * "1,2020-01-01,5\n",
     )
     assert table.audit is not None
     left = {item.reason: item.rows for item in table.audit.left_out if item.rows}
-    assert left == {"no customer": 1, "no date": 1, "unreadable date": 1, "non-finite amount": 1}
+    assert left == {"no customer": 1, "no date": 1, "unreadable date": 1, "unreadable amount": 1}
     assert list(table.to_pandas()["customer_id"]) == [1]
 
 
@@ -249,13 +250,16 @@ def test_types_of_amounts(kind: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"customer_id_col": "Who"}, r"customer_id_col='Who' is no column.*'who'"),
+        ({"customer_id_col": "Who"}, r"customer_id_col='Who' is not a column.*'who'"),
         ({"monetary_value_col": "pay"}, r"monetary_value_col='pay'.*Did you mean 'paid'"),
         ({"segment_cols": ["shops"]}, r"segment_cols\[0\]='shops'.*Did you mean 'shop'"),
-        ({"datetime_col": "paid"}, r"datetime_col='paid' holds float64.*not dates"),
+        ({"datetime_col": "paid"}, r"datetime_col='paid' holds float64.*numbers from 1.5 to 30"),
         ({"datetime_col": "who"}, r"datetime_col='who' holds int64"),
         ({"customer_id_col": "when"}, r"customer_id_col='when' holds timestamp"),
-        ({"monetary_value_col": "shop"}, r"monetary_value_col='shop' holds string"),
+        (
+            {"monetary_value_col": "shop"},
+            r"5 of 6 rows have text in 'shop'.*such as 'b'",
+        ),
         ({"segment_cols": "shop"}, r"segment_cols='shop' must be a list"),
         (
             {"refunds": "dorp"},
@@ -281,7 +285,7 @@ def test_errors_about_whole_logs() -> None:
     with pytest.raises(SchemaError, match="6 non-finite amount"):
         rfm_summary(with_column("paid", None), **NAMES)
     with pytest.raises(SchemaError, match=r"6 unreadable date.*ISO 8601"):
-        rfm_summary(with_column("when", "1 May 2020"), **NAMES)
+        rfm_summary(with_column("when", "May 2020"), **NAMES)
     with pytest.raises(SchemaError, match="'who' holds values of several types"):
         rfm_summary(with_column("who", [1, "a", 2, 3, 4, 5]), **NAMES)
     with pytest.raises(SchemaError, match="A log cannot be a int"):

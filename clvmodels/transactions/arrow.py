@@ -1,0 +1,99 @@
+"""Frames of pandas, polars and Arrow as Arrow data that the embedded engine can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from clvmodels import frames
+from clvmodels.errors import SchemaError
+from clvmodels.transactions.checks import check_columns
+from clvmodels.transactions.options import LogOptions
+
+_SOURCES: Final = (
+    "a pandas or polars DataFrame, a pyarrow Table, RecordBatchReader or dataset, "
+    "an Ibis table, or a path, glob or list of paths of Parquet or CSV files"
+)
+
+
+def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
+    """Turn a frame into a pyarrow Table (a stream stays one), with the columns needed.
+
+    Raises
+    ------
+    SchemaError
+        The source is unknown, or a column mixes types.
+    """
+    source = frames.eager(source)
+    kind = frames.kind_of(source)
+    if kind == "pandas":
+        return _from_pandas(_narrow_pandas(source, options))
+    if kind == "polars":
+        names = frames.column_names(source)
+        if options is not None:
+            check_columns(names, options)
+            if options.duplicates == "keep":
+                names = list(dict.fromkeys(options.columns))
+        return frames.to_arrow(source, names)
+    if kind == "pyarrow" or isinstance(source, pa.RecordBatchReader):
+        return source
+    if type(source).__module__.startswith("pyarrow._dataset"):
+        return source
+    if isinstance(source, Mapping):
+        return _from_pandas(pd.DataFrame(source))
+    raise SchemaError(f"A log cannot be a {type(source).__name__}: pass {_SOURCES}.")
+
+
+def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFrame:
+    """Drop columns that are not asked for; all are needed to tell duplicates."""
+    if options is None:
+        return frame
+    check_columns([str(name) for name in frame.columns], options)
+    if frame.columns.has_duplicates:
+        twice = str(frame.columns[frame.columns.duplicated()][0])
+        raise SchemaError(f"The log has two columns named {twice!r}: rename one of them.")
+    if options.duplicates == "drop":
+        return frame
+    return frame[list(dict.fromkeys(options.columns))]
+
+
+def _from_pandas(frame: pd.DataFrame) -> pa.Table:
+    columns = {str(name): _arrow_column(frame[name]) for name in frame.columns}
+    return pa.table(columns)
+
+
+def _arrow_column(series: pd.Series[Any]) -> Any:
+    if isinstance(series.dtype, pd.PeriodDtype):
+        raise SchemaError(
+            f"Column {series.name!r} holds pandas Periods: say which of their dates is meant, "
+            "for instance with .dt.to_timestamp()."
+        )
+    return frames.arrow_column(series)
+
+
+def plain(data: pa.Table, options: LogOptions) -> pa.Table:
+    """Decode dictionaries and type all-missing columns, so that the engine sees values."""
+    if options.duplicates == "keep":
+        data = data.select(list(dict.fromkeys(options.columns)))
+    typed = {
+        options.datetime_col: pa.timestamp("us"),
+        options.monetary_value_col: pa.float64(),
+    }
+    for i, field in enumerate(data.schema):
+        column = data.column(i)
+        if pa.types.is_dictionary(field.type):
+            column = column.cast(field.type.value_type)
+        elif pa.types.is_null(field.type):
+            column = column.cast(typed.get(field.name, pa.string()))
+        else:
+            continue
+        data = data.set_column(i, field.name, column)
+    return data
+
+
+def replayable(source: Any) -> Any:
+    """Return a source that can be read twice: a stream or a lazy frame is read into memory."""
+    return source.read_all() if isinstance(source, pa.RecordBatchReader) else frames.eager(source)

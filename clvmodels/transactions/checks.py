@@ -1,0 +1,89 @@
+"""What the columns of a log must be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from clvmodels.errors import SchemaError
+from clvmodels.schema import shown
+from clvmodels.transactions.options import LogOptions
+
+
+def check_columns(found: Sequence[str], options: LogOptions) -> None:
+    """Raise SchemaError naming a column that is missing, with the closest names there are."""
+    arguments = {
+        "customer_id_col": options.customer_id_col,
+        "datetime_col": options.datetime_col,
+        "monetary_value_col": options.monetary_value_col,
+        "order_id_col": options.order_id_col,
+        **{f"segment_cols[{i}]": name for i, name in enumerate(options.segment_cols)},
+        **{f"where[{i}]": name for i, name in enumerate(options.where_columns)},
+    }
+    for argument, name in arguments.items():
+        if isinstance(name, str) and name in found:
+            continue
+        if name is None and argument in ("monetary_value_col", "order_id_col"):
+            continue
+        folded = {str(column).lower(): str(column) for column in found}
+        close = difflib.get_close_matches(str(name).lower(), list(folded), n=3, cutoff=0.5)
+        hint = " or ".join(repr(folded[key]) for key in close)
+        listed = ", ".join(repr(str(column)) for column in found)
+        raise SchemaError(
+            f"{argument}={shown(name)} is not a column of the log (columns: {listed})."
+            + (f" Did you mean {hint}?" if hint else "")
+        )
+
+
+def check_types(table: Any, options: LogOptions) -> None:
+    """Raise SchemaError for a column of a type that cannot be read."""
+    kind = table[options.datetime_col].type()
+    numbers = (kind.is_integer() or kind.is_floating()) and not kind.is_boolean()
+    if not (
+        kind.is_timestamp()
+        or kind.is_date()
+        or kind.is_string()
+        or numbers
+        or is_fine_instant(kind)
+    ):
+        raise SchemaError(
+            f"datetime_col={options.datetime_col!r} holds {kind}, not dates: convert it to a "
+            "date or timestamp first, or to text such as '2011-12-09'."
+        )
+    kind = table[options.customer_id_col].type()
+    if not (
+        kind.is_string()
+        or kind.is_integer()
+        or kind.is_floating()
+        or kind.is_uuid()
+        or (kind.is_decimal() and kind.scale == 0)
+    ):
+        raise SchemaError(
+            f"customer_id_col={options.customer_id_col!r} holds {kind}: ids must be text, "
+            "integers or UUIDs; convert the column."
+        )
+    for name in options.segment_cols:
+        kind = table[name].type()
+        if kind.is_interval():
+            raise SchemaError(
+                f"The segment column {name!r} holds {kind}: convert it to numbers or text."
+            )
+    if options.monetary_value_col is None:
+        return
+    kind = table[options.monetary_value_col].type()
+    if not (kind.is_numeric() or kind.is_string()) or kind.is_boolean():
+        raise SchemaError(
+            f"monetary_value_col={options.monetary_value_col!r} holds {kind}, not numbers: "
+            "convert it to float first."
+        )
+
+
+def is_fine_instant(kind: Any) -> bool:
+    """Whether an Ibis type is that of instants to the nanosecond, which Ibis 12 has no name for."""
+    return bool(kind.is_unknown()) and "TIMESTAMPTZ_NS" in str(kind)
+
+
+def is_written(kind: Any) -> bool:
+    """Whether dates of an Ibis type are text or numbers, which can be read in several ways."""
+    return not (kind.is_timestamp() or kind.is_date() or is_fine_instant(kind))

@@ -1,0 +1,256 @@
+"""CSV files as people have them: encoding, delimiter and first line, found before reading.
+
+The embedded engine reads UTF-8; anything else is written anew beside, by the block.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from clvmodels.errors import SchemaError, one_line
+from clvmodels.schema import shown
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+_UTF8: Final = ("utf-8", "utf8", "utf-8-sig", "utf_8", "ascii")
+_MARKS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_LOOK: Final = 1 << 16
+_BLOCK: Final = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class CsvHeader:
+    """What is known of a CSV file before its rows are read.
+
+    Attributes
+    ----------
+    path : str
+        The file to read, in UTF-8.
+    delimiter : str
+    columns : tuple of str
+    """
+
+    path: str
+    delimiter: str
+    columns: tuple[str, ...]
+
+
+class Scratch:
+    """A folder that is made when it is needed, and goes with this object."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        if self._path is None:
+            self._path = Path(tempfile.mkdtemp(prefix="clvmodels-"))
+            weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)
+        return self._path
+
+
+def check_delimiter(value: object) -> str | None:
+    """Return a delimiter if it is one character.
+
+    Raises
+    ------
+    SchemaError
+        It is not.
+    """
+    if value is None or (isinstance(value, str) and len(value) == 1 and value not in '"\r\n'):
+        return value
+    if value in ("\\t", "tab"):
+        return "\t"
+    raise SchemaError(f"delimiter={shown(value)} must be one character, such as ';', or 'tab'.")
+
+
+def check_encoding(value: object) -> str | None:
+    """Return an encoding if Python knows it.
+
+    Raises
+    ------
+    SchemaError
+        It does not.
+    """
+    if value is None:
+        return None
+    try:
+        codecs.lookup(str(value))
+        "".encode(str(value))
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise SchemaError(
+            f"encoding={shown(value)} is unknown: use one such as 'utf-8', 'latin-1', 'cp1252' or "
+            "'utf-16'."
+        ) from error
+    return str(value)
+
+
+def open_csv_file(
+    path: str, wanted: Iterable[str], delimiter: str | None, encoding: str | None, scratch: Scratch
+) -> CsvHeader:
+    """Find out how a file is written, and its columns.
+
+    Parameters
+    ----------
+    path : str
+        A local file.
+    wanted : iterable of str
+        Columns that tell the right delimiter.
+    delimiter, encoding : str or None
+        As the caller says; None to look.
+    scratch : Scratch
+        Where the file is written anew if it is not in UTF-8.
+
+    Raises
+    ------
+    SchemaError
+        It is empty, or in an encoding that must be said.
+    """
+    found = encoding or encoding_of(path)
+    text = path if found.lower() in _UTF8 else _in_utf8(path, found, scratch)
+    line = first_line(text, path)
+    sign = check_delimiter(delimiter) or delimiter_of(line, wanted)
+    columns = tuple(name.strip() for name in next(csv.reader([line], delimiter=sign)))
+    folded = [name.lower() for name in columns]  # as the engine reads them
+    for name, key in zip(columns, folded, strict=True):
+        if not name or folded.count(key) > 1:
+            raise SchemaError(
+                f"{path} has several columns named {name!r}, or one without a name: give each "
+                "a name of its own in the first line."
+            )
+    return CsvHeader(text, sign, columns)
+
+
+def encoding_of(path: str) -> str:
+    """UTF-8, or UTF-16 where a file begins with its mark.
+
+    Raises
+    ------
+    SchemaError
+        The file is in another encoding, which its bytes do not tell.
+    """
+    with _opened(path) as stream:
+        look = stream.read(_LOOK)
+    if look[:2] in _MARKS:
+        return _MARKS[look[:2]]
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(look)
+    except UnicodeDecodeError as error:
+        raise not_utf8(path) from error
+    if b"\x00" in look:
+        raise not_utf8(path)
+    return "utf-8"
+
+
+def not_utf8(path: str) -> SchemaError:
+    """Make the error for a file in an encoding that must be said."""
+    return SchemaError(
+        f"{path} is not in UTF-8: say what it is in with encoding='latin-1', 'cp1252' (Western "
+        "Windows), 'utf-16' or another."
+    )
+
+
+def delimiter_of(line: str, wanted: Iterable[str]) -> str:
+    """Delimiter that splits a first line into the columns wanted, else into the most."""
+    names = set(wanted)
+
+    def score(sign: str) -> tuple[int, int]:
+        fields = [name.strip() for name in next(csv.reader([line], delimiter=sign), [])]
+        return len(names & set(fields)), len(fields)
+
+    return max(DELIMITERS, key=score)
+
+
+def first_line(path: str, name: str) -> str:
+    """First line of a file in UTF-8.
+
+    Raises
+    ------
+    SchemaError
+        It is empty.
+    """
+    with _opened(path) as stream:
+        bytes_: bytes = stream.readline(_BLOCK)
+    line = bytes_.decode("utf-8-sig", errors="replace").strip("\r\n")
+    if not line.strip():
+        raise SchemaError(f"{name} is empty: it must have a first line with names of columns.")
+    return line
+
+
+def scan(headers: Sequence[CsvHeader]) -> str:
+    """SQL of the rows of files, all of it text, columns matched by their names."""
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for header in headers:
+        groups.setdefault((header.delimiter, header.columns), []).append(header.path)
+    return " UNION ALL BY NAME ".join(
+        f"SELECT * FROM read_csv({_list(paths)}, auto_detect = false, header = true, "
+        f"delim = {_quoted(sign)}, quote = '\"', escape = '\"', "
+        f"columns = {{{', '.join(f'{_quoted(name)}: {_quoted("VARCHAR")}' for name in columns)}}})"
+        for (sign, columns), paths in groups.items()
+    )
+
+
+def said_of(error: Exception) -> str | None:
+    """Say in our own words what the engine says of a CSV file; None of anything else."""
+    text = str(error)
+    if "CSV Error" not in text and "csv" not in text.lower():
+        return None
+    line = re.search(r"Line: (\d+)", text)
+    found = re.search(r"file: \"?([^\"\n]+?)\"?$", text, re.MULTILINE) or re.search(
+        r"file \"([^\"]+)\"", text
+    )
+    where = "A line of the CSV file" if line is None else f"Line {line[1]}"
+    of = "" if found is None else f" of {found[1]}"
+    if counts := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
+        return (
+            f"{where}{of} has {counts[2]} fields, and the first line has {counts[1]}: mend the "
+            "line (a text that holds the delimiter must be in quotation marks), or say the "
+            "delimiter with delimiter=';'."
+        )
+    if "unterminated quote" in text.lower():
+        return f"{where}{of} has a quotation mark that is not closed: mend the line."
+    if "unicode" in text.lower() or "utf" in text.lower():
+        return f"{where}{of} is not in UTF-8: say what the file is in with encoding='latin-1'."
+    return f"{where}{of} cannot be read as CSV ({one_line(error)}): mend it."
+
+
+def _in_utf8(path: str, encoding: str, scratch: Scratch) -> str:
+    """Write a file anew, in UTF-8."""
+    stem = Path(path).name.removesuffix(".gz")
+    target = scratch.path / f"{sum(1 for _ in scratch.path.iterdir())}-{stem}"
+    try:
+        with (
+            _opened(path) as raw,
+            codecs.getreader(encoding)(raw) as source,
+            target.open("w", encoding="utf-8", newline="") as out,
+        ):
+            while block := source.read(_BLOCK):
+                out.write(block)
+    except UnicodeError as error:
+        raise SchemaError(
+            f"{path} is not in the encoding {encoding!r} ({one_line(error)}): say another with "
+            "encoding=."
+        ) from error
+    return str(target)
+
+
+def _opened(path: str) -> Any:
+    return gzip.open(path, "rb") if path.lower().endswith(".gz") else Path(path).open("rb")
+
+
+def _list(paths: Sequence[str]) -> str:
+    return "[" + ", ".join(map(_quoted, paths)) + "]"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

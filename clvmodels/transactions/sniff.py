@@ -1,0 +1,258 @@
+"""How dates and amounts of a log are written: the one reading that fits, or a question.
+
+A look at the first rows mostly decides, since a reading that does not fit one of them does
+not fit the column; where it leaves two, all rows are counted. What the reading chosen does
+not fit is found again when the rows are read: they are unreadable, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels.errors import SchemaError
+from clvmodels.transactions.amounts import currency_of, read_amounts
+from clvmodels.transactions.checks import is_written
+from clvmodels.transactions.date_texts import (
+    COMPACT,
+    EPOCHS,
+    READINGS,
+    RIVALS,
+    read_dates,
+    words_of,
+)
+from clvmodels.transactions.options import LogOptions
+from clvmodels.transactions.where import condition
+
+if TYPE_CHECKING:
+    import ibis
+
+_FIRST_ROWS: Final = 10_000
+# Counts since 1970 from 1990 to 2100, and dates as numbers (20111209): no two overlap
+_FROM, _TO = 631_152_000, 4_102_444_800
+_COMPACT_FROM, _COMPACT_TO = 19_000_101, 21_001_231
+_DIGITS: Final[Mapping[str, str]] = {"s": r"^\d{9,10}$", "ms": r"^\d{12,13}$"}
+
+Fetch = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sniffed:
+    """Options with what was found, and what is to be said of it.
+
+    Attributes
+    ----------
+    options : LogOptions
+        With a date format where dates are not ISO, and a decimal sign where amounts are text.
+    notes : tuple of str
+        Of the audit.
+    """
+
+    options: LogOptions
+    notes: tuple[str, ...] = ()
+
+
+def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
+    """Find how dates and amounts are written, as far as the options leave it open.
+
+    Parameters
+    ----------
+    table : ibis.Table
+        The log.
+    options : LogOptions
+        How it is to be read.
+    fetch : callable
+        Runs an expression and gives an Arrow table.
+
+    Raises
+    ------
+    SchemaError
+        More than one reading fits all rows, or none of them does.
+    """
+    notes: list[str] = []
+    column = _alone(table, options.datetime_col)
+    if is_written(column.type()):
+        text = column.type().is_string()
+        found = options.date_format or (
+            _dates_of_text(column, fetch) if text else _dates_of_numbers(column, options, fetch)
+        )
+        if found is not None and options.date_format is None:
+            notes.append(f"dates read as {words_of(found)}, the only reading that fits")
+        options = replace(options, date_format=found)
+    if options.monetary_value_col is None:
+        return Sniffed(options, tuple(notes))
+    column = _alone(table, options.monetary_value_col)
+    if column.type().is_string():
+        found, note, marked = _decimal(column, options, fetch)
+        notes += [note] if note else []
+        options = replace(options, decimal=found)
+        if marked:
+            _one_currency(table, options, fetch)
+    return Sniffed(options, tuple(notes))
+
+
+# --- dates -----------------------------------------------------------------------------
+
+
+def _dates_of_text(column: Any, fetch: Fetch) -> str | None:
+    """Reading of dates as text; None is ISO, and where nothing can be read."""
+    name, present = column.get_name(), _present(column)
+    counts = _fits(present.limit(_FIRST_ROWS), name, fetch)
+    if len(_best(counts)) > 1 or not any(counts.values()):
+        counts = _fits(present, name, fetch)
+    best = _best(counts)
+    if not counts[best[0]]:
+        return None
+    mixed = best[0] in RIVALS and counts["any"] > counts[best[0]]
+    if len(best) > 1 or mixed:
+        readings = " and ".join(words_of(one) for one in (best if len(best) > 1 else RIVALS[:2]))
+        fit = "some rows, but not the others" if mixed else "every row"
+        raise SchemaError(
+            f"Dates in {name!r}, such as {_sample(present, name, fetch)}, can be read as "
+            f"{readings}: each fits {fit}. Say which it is with date_format='dmy' "
+            "(day/month/year), 'mdy' (month/day/year) or a format such as '%y/%m/%d'."
+        )
+    return None if best[0] == "iso" else best[0]
+
+
+def _fits(table: Any, name: str, fetch: Fetch) -> dict[str, int]:
+    """Rows that each reading fits, and under "any" those of the rival readings."""
+    column = table[name]
+    fits = {key: read_dates(column, key).notnull() for key in ("iso", *READINGS)}
+    for unit, digits in _DIGITS.items():
+        fits[unit] = column.strip().re_search(digits)
+    fits["any"] = fits[RIVALS[0]] | fits[RIVALS[1]] | fits[RIVALS[2]]
+    sums = {f"n{i}": one.cast("int64").sum() for i, one in enumerate(fits.values())}
+    [line] = fetch(table.aggregate(**sums)).to_pylist()
+    return {key: int(line[f"n{i}"] or 0) for i, key in enumerate(fits)}
+
+
+def _best(counts: Mapping[str, int]) -> list[str]:
+    """Readings that fit the most rows."""
+    own = {key: rows for key, rows in counts.items() if key != "any"}
+    most = max(own.values())
+    return [key for key, rows in own.items() if rows == most] if most else [next(iter(own))]
+
+
+def _dates_of_numbers(column: Any, options: LogOptions, fetch: Fetch) -> str | None:
+    """Unit of dates as numbers, by their size; None where there are none."""
+    kind, name = column.type(), column.get_name()
+    table = _table_of(column)
+    if kind.is_floating():
+        table = table.filter(~column.isnan())
+    [line] = fetch(table.aggregate(low=table[name].min(), high=table[name].max())).to_pylist()
+    low, high = line["low"], line["high"]
+    if low is None:
+        return None
+    if low >= _COMPACT_FROM and high <= _COMPACT_TO:
+        return COMPACT
+    for unit, (_, times, over) in EPOCHS.items():
+        scale = 1_000_000 // times * over
+        if _FROM * scale <= low and high <= _TO * scale:
+            return unit
+    raise SchemaError(
+        f"datetime_col={options.datetime_col!r} holds {kind}, numbers from {low:,} to "
+        f"{high:,}, which do not show themselves to be dates. If they count from 1970, say in "
+        "what with date_format='s', 'ms', 'us' or 'ns'; else convert the column to dates."
+    )
+
+
+# --- amounts ---------------------------------------------------------------------------
+
+
+def _decimal(column: Any, options: LogOptions, fetch: Fetch) -> tuple[str, str, bool]:
+    """Decimal sign of amounts as text, what is to be said of it, and whether currencies are."""
+    name, present = column.get_name(), _present(column)
+    line = _readings(present.limit(_FIRST_ROWS), name, fetch)
+    if options.decimal is None and (line["point"] == 0) == (line["comma"] == 0):
+        line = _readings(present, name, fetch)
+    marked = bool(line["currencies"])
+    if options.decimal is not None:
+        return options.decimal, "", marked
+    point, comma, differ = (int(line[key] or 0) for key in ("point", "comma", "differ"))
+    if (point and comma) or (differ and not point and not comma):
+        fit = "every row" if differ and not point else "some rows, but not the others"
+        raise SchemaError(
+            f"Amounts in {name!r}, such as {_sample(present, name, fetch)}, can be read with a "
+            f"decimal point and with a decimal comma: each fits {fit}. Say which it is with "
+            "decimal='.' or decimal=','."
+        )
+    if comma:
+        note = "amounts read with a decimal comma, the only reading that fits"
+        return ",", note, marked
+    return ".", "", marked
+
+
+def _readings(table: Any, name: str, fetch: Fetch) -> dict[str, Any]:
+    """Rows that only one decimal sign fits, and those that both fit with other values."""
+    column = table[name]
+    point, comma = (read_amounts(column, sign).number for sign in (".", ","))
+    counts = {
+        "point": point.notnull() & comma.isnull(),
+        "comma": comma.notnull() & point.isnull(),
+        "differ": (point != comma).fill_null(False),
+        "currencies": (currency_of(column, ".") != "") | (currency_of(column, ",") != ""),
+    }
+    sums = {key: one.cast("int64").sum() for key, one in counts.items()}
+    [line] = fetch(table.aggregate(**sums)).to_pylist()
+    return dict(line)
+
+
+def _one_currency(table: Any, options: LogOptions, fetch: Fetch) -> None:
+    """Refuse amounts in several currencies, which cannot be added."""
+    import ibis
+
+    if options.where is not None:
+        table = table.filter(condition(options.where, table, options.decimal))
+    name = str(options.monetary_value_col)
+    found = table.select(sign=currency_of(table[name], str(options.decimal)))
+    found = found.filter(ibis._.sign != "").distinct().order_by("sign").limit(9)
+    signs = fetch(found)["sign"].to_pylist()
+    if len(signs) > 1:
+        listed = ", ".join(repr(one) for one in signs)
+        raise SchemaError(
+            f"Amounts in {name!r} are in several currencies ({listed}), which cannot be added: "
+            "convert them to one, or choose the rows of one with where=."
+        )
+
+
+def unreadable_texts(table: ibis.Table, options: LogOptions, fetch: Fetch) -> dict[str, str]:
+    """Some texts of dates and amounts that cannot be read, by column, as they are shown."""
+    texts = {}
+    for name in (options.datetime_col, options.monetary_value_col):
+        if name is None or not (column := _alone(table, name)).type().is_string():
+            continue
+        rows = _present(column)
+        if name == options.datetime_col:
+            wrong = read_dates(rows[name], options.date_format).isnull()
+        else:
+            read = read_amounts(rows[name], options.decimal)
+            wrong = read.number.isnull() & ~read.missing
+        texts[name] = _quoted(fetch(rows.filter(wrong).limit(1_000))[name].to_pylist())
+    return texts
+
+
+def _sample(table: Any, name: str, fetch: Fetch) -> str:
+    found = fetch(table.limit(1_000))[name].to_pylist()
+    # those with a sign between digits show the question
+    telling = [text for text in found if any(sign in text for sign in ".,/-")]
+    return _quoted(telling or found)
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join(repr(text) for text in list(dict.fromkeys(texts))[:3])
+
+
+def _alone(table: ibis.Table, name: str) -> Any:
+    """Return a column of a table that has no other."""
+    return table.select(name)[name]
+
+
+def _table_of(column: Any) -> Any:
+    return column.op().rel.to_expr()
+
+
+def _present(column: Any) -> Any:
+    """Rows of a column of text that hold some."""
+    return _table_of(column).filter(column.notnull() & (column.strip() != ""))

@@ -1,0 +1,265 @@
+"""A log means the same however dates and amounts are written, or the reader is asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clvmodels.audit import Reason
+from clvmodels.errors import SchemaError
+from clvmodels.rfm import RfmTable, rfm_summary, rfm_summary_to_parquet, rfm_train_test_split
+
+NAMES: dict[str, Any] = {
+    "customer_id_col": "id",
+    "datetime_col": "day",
+    "monetary_value_col": "paid",
+}
+
+
+def csv(folder: Path, text: str, written: str = "utf-8", **options: Any) -> RfmTable:
+    path = folder / "log.csv"
+    path.write_bytes(text.encode(written))
+    return rfm_summary(path, **NAMES, **options)
+
+
+def notes(table: RfmTable) -> str:
+    assert table.audit is not None
+    return "; ".join(table.audit.notes)
+
+
+# --- one reading ---
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("2014/01/03", "2014/02/13", "year/month/day"),
+        ("03.01.2014", "13.02.2014", "day/month/year"),
+        ("3/1/2014 08:26", "13/2/2014 23:59:59", "day/month/year"),
+        ("01/03/2014 8:26 AM", "02/13/2014 11:00 PM", "month/day/year"),
+        ("01/03/99", "02/13/99", "month/day/year"),
+        ("3 Jan 2014", "13-Feb-2014", "day, name of the month"),
+        ("Jan 3, 2014", "February 13, 2014", "name of the month"),
+        ("1388710800", "1392249600", "seconds since 1970"),
+        ("1388710800000", "1392249600000", "milliseconds since 1970"),
+    ],
+)
+def test_dates_are_read_where_one_reading_fits(
+    tmp_path: Path, first: str, second: str, words: str
+) -> None:
+    table = csv(tmp_path, f'id,day,paid\n1,"{first}",2\n1,"{second}",3\n')
+    assert table.to_pandas()["recency"].tolist() == [41.0]
+    assert f"dates read as {words}" in notes(table)
+    assert "the only reading" in notes(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1,234.50", 1234.5),
+        ("$10.25", 10.25),
+        ("10,50", 10.5),
+        ("1 234,50", 1234.5),
+        ("1\u202f234,50 €", 1234.5),
+        ("€ 12,25", 12.25),
+        ("1.234,5", 1234.5),
+        ("CHF 1'234.50", 1234.5),
+        ("1e2", 100.0),
+    ],
+)
+@pytest.mark.parametrize("minus", ["{}", "-{}", "{}-", "({})", "\u2212{}"])
+def test_amounts_are_read_where_one_reading_fits(text: str, amount: float, minus: str) -> None:
+    paid = minus.format(text)
+    log = {"id": [1, 1], "day": ["2014-01-03", "2014-02-13"], "paid": [text, paid]}
+    if "e" in text and minus in ("{}-", "({})"):
+        return
+    table = rfm_summary(log, **NAMES)
+    assert table.audit is not None
+    assert table.to_pandas()["first_value"].tolist() == [amount]
+    assert table.audit.amount_read == pytest.approx(2 * amount if minus == "{}" else 0)
+
+
+def test_what_fits_two_readings_is_refused_and_can_be_said(tmp_path: Path) -> None:
+    dates = "id,day,paid\n1,03/01/2014,2\n1,05/02/2014,3\n"
+    with pytest.raises(SchemaError, match=r"day/month/year and month/day/year.*date_format='dmy'"):
+        csv(tmp_path, dates)
+    for date_format, recency in (("dmy", 33.0), ("mdy", 62.0), ("%d/%m/%Y", 33.0)):
+        table = csv(tmp_path, dates, date_format=date_format)
+        assert table.to_pandas()["recency"].tolist() == [recency]
+    with pytest.raises(SchemaError, match="some rows, but not the others"):
+        csv(tmp_path, "id,day,paid\n1,13/01/2014,2\n1,01/13/2014,3\n")
+    amounts = 'id,day,paid\n1,2014-01-03,"1,234"\n1,2014-02-13,3\n'
+    with pytest.raises(SchemaError, match=r"such as '1,234'.*decimal='.' or decimal=','"):
+        csv(tmp_path, amounts)
+    for decimal, value in ((".", 1234.0), (",", 1.234)):
+        table = csv(tmp_path, amounts, decimal=decimal)
+        assert table.to_pandas()["first_value"].tolist() == [value]
+    with pytest.raises(SchemaError, match="several currencies"):
+        csv(tmp_path, "id,day,paid\n1,2014-01-03,$1\n1,2014-01-04,€2\n")
+
+
+def test_a_table_remembers_how_its_log_was_written(tmp_path: Path) -> None:
+    log = "id,day,paid\n1,03.01.2014,2\n1,13.02.2014,3\n"
+    table = csv(tmp_path, log)
+    table.to_parquet(tmp_path / "rfm.parquet")
+    again = RfmTable.from_parquet(tmp_path / "rfm.parquet")
+    later = {"id": [1], "day": ["01.03.2014"], "paid": [1.0]}
+    assert again.update(later).to_pandas()["recency"].tolist() == [57.0]
+    split = rfm_train_test_split(tmp_path / "log.csv", **NAMES, train_period_end="2014-01-31")
+    assert split.test["test_frequency"].tolist() == [1]
+
+
+# --- what cannot be read ---
+
+
+def test_unreadable_amounts_are_counted_shown_or_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{i},2014-01-03,5.5\n" for i in range(500))
+    table = csv(tmp_path, f"id,day,paid\n{rows}7,2014-01-04,many\n8,2014-01-04,\n")
+    assert table.audit is not None
+    assert table.audit.rows_left_out(Reason.UNREADABLE_AMOUNT) == 1
+    assert table.audit.rows_left_out(Reason.NON_FINITE_AMOUNT) == 1
+    assert "unreadable amounts in 'paid', such as 'many'" in notes(table)
+    with pytest.raises(SchemaError, match=r"2 of 3 rows have text.*'many', 'few'.*decimal"):
+        csv(tmp_path, "id,day,paid\n1,2014-01-03,many\n1,2014-01-04,few\n1,2014-01-04,5\n")
+
+
+def test_encodings_and_ragged_files(tmp_path: Path) -> None:
+    log = "id;day;paid\nJosé;2014-01-03;2\nJosé;2014-02-13;3\n"
+    assert csv(tmp_path, log).to_pandas()["customer_id"].tolist() == ["José"]
+    assert csv(tmp_path, log, "utf-16").to_pandas()["customer_id"].tolist() == ["José"]
+    with pytest.raises(SchemaError, match=r"log.csv is not in UTF-8.*encoding='latin-1'"):
+        csv(tmp_path, log, "latin-1")
+    found = csv(tmp_path, log, "cp1252", encoding="cp1252", delimiter=";")
+    assert found.to_pandas()["customer_id"].tolist() == ["José"]
+    with pytest.raises(SchemaError, match=r"Line 2.* has 2 fields, and the first line has 3"):
+        csv(tmp_path, "id,day,paid\n1,2014-01-03\n1,2014-01-04,5\n")
+    periods = pd.period_range("2014-01", periods=2, freq="M")
+    with pytest.raises(SchemaError, match="holds pandas Periods"):
+        rfm_summary(pd.DataFrame({"id": [1, 1], "day": periods, "paid": [1, 2]}), **NAMES)
+    with pytest.raises(SchemaError, match="numbers from 2 to 5"):
+        rfm_summary({"id": [1, 1], "day": [5, 2], "paid": [1, 2]}, **NAMES)
+
+
+@pytest.mark.parametrize("ids", [2.0**53, -(2.0**53)])
+def test_ids_that_floats_cannot_tell_apart_are_refused(ids: float) -> None:
+    log = {"id": [ids, 7.0], "day": ["2014-01-03", "2014-02-13"], "paid": [1, 2]}
+    with pytest.raises(SchemaError, match=r"not whole numbers below 2\*\*53"):
+        rfm_summary(log, **NAMES)
+
+
+# --- where ---
+
+
+@pytest.mark.parametrize(
+    ("where", "used"),
+    [
+        ("status = 'paid'", 2),
+        ("status <> 'paid'", 1),
+        ("status IN ('paid', 'open') AND paid > 1,5".replace(",5", ".5"), 2),
+        ("NOT (status = 'paid' OR status IS NULL)", 1),
+        ("status LIKE 'p%' AND paid BETWEEN 1 AND 2", 1),
+        ("status IS NOT NULL", 3),
+    ],
+)
+def test_where_chooses_rows_and_the_audit_counts_the_others(where: str, used: int) -> None:
+    log = pd.DataFrame(
+        {
+            "id": [1, 1, 2, 2],
+            "day": ["2014-01-03", "2014-01-04", "2014-01-05", "2014-01-06"],
+            "paid": ["1,50", "2,50", "3,50", "1,25"],
+            "status": ["paid", "paid", "open", None],
+        }
+    )
+    for source in (log, pl.from_pandas(log), pa.Table.from_pandas(log)):
+        table = rfm_summary(source, **NAMES, where=where)
+        assert table.audit is not None
+        assert table.audit.rows_used == used
+        assert table.audit.rows_left_out(Reason.NOT_CHOSEN) == 4 - used
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("lower(status) = 'paid'", "compares no column"),
+        ("status = other", "not a constant"),
+        ("status >", "where="),
+        ("status < 'b'", "by order"),
+        ("1 = 1; DROP TABLE log", "where="),
+        ("paid IN (SELECT 1)", "where="),
+        ("state = 'paid'", "not a column of the log"),
+    ],
+)
+def test_other_conditions_are_refused(where: str, said: str) -> None:
+    log = {"id": [1], "day": ["2014-01-03"], "paid": [1.5], "status": ["paid"]}
+    with pytest.raises(SchemaError, match=said):
+        rfm_summary(log, **NAMES, where=where)
+
+
+# --- law ---
+
+_FORMATS: dict[str, Callable[[dt.datetime, int], tuple[Any, str]]] = {
+    "de_DE": lambda day, cents: (day.strftime("%d.%m.%Y"), _grouped(cents, ".", ",") + " €"),
+    "en_US": lambda day, cents: (day.strftime("%m/%d/%Y"), "$" + _grouped(cents, ",", ".")),
+    "fr_FR": lambda day, cents: (day.strftime("%d/%m/%Y"), _grouped(cents, "\u202f", ",")),
+    "ISO": lambda day, cents: (day.strftime("%Y-%m-%dT%H:%M:%S"), _grouped(cents, "", ".")),
+    "epoch": lambda day, cents: (
+        str(int(day.replace(tzinfo=dt.UTC).timestamp())),
+        _grouped(cents, "", "."),
+    ),
+}
+
+
+def _grouped(cents: int, thousands: str, decimal: str) -> str:
+    text = f"{cents / 100:,.2f}"
+    return text.replace(",", "T").replace(".", decimal).replace("T", thousands)
+
+
+def _same(found: RfmTable, expected: RfmTable) -> None:
+    """Sums of amounts may differ in their last bit: threads add in any order."""
+    pd.testing.assert_frame_equal(found.to_pandas(), expected.to_pandas(), rtol=1e-12)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(1, 4),
+            st.datetimes(dt.datetime(2005, 1, 1), dt.datetime(2020, 12, 31)),
+            st.integers(-500_000, 5_000_000),
+        ),
+        max_size=12,
+    ),
+    kind=st.sampled_from(sorted(_FORMATS)),
+)
+@settings(max_examples=25, deadline=None)
+def test_the_way_a_log_is_written_changes_nothing(
+    rows: list[tuple[int, dt.datetime, int]], kind: str
+) -> None:
+    # one day beyond the twelfth and one amount with cents leave one reading
+    rows = [(1, dt.datetime(2014, 5, 23), 1050), *rows]
+    clean = pd.DataFrame(rows, columns=["id", "day", "paid"])
+    clean["paid"] = [float(f"{cents / 100:.2f}") for cents in clean["paid"]]
+    want = rfm_summary(clean, **NAMES)
+    written = [(who, *_FORMATS[kind](day, cents)) for who, day, cents in rows]
+    frame = pd.DataFrame(written, columns=["id", "day", "paid"])
+    with tempfile.TemporaryDirectory() as folder:
+        csv_path, parquet = Path(folder) / "log.csv", Path(folder) / "log.parquet"
+        frame.to_csv(csv_path, index=False, sep=";")
+        pq.write_table(pa.Table.from_pandas(frame), parquet)
+        for source in (csv_path, parquet, frame, pl.from_pandas(frame)):
+            got = rfm_summary(source, **NAMES)
+            _same(got, want)
+            assert got.observation_end == want.observation_end
+        rfm_summary_to_parquet(csv_path, Path(folder) / "rfm.parquet", **NAMES)
+        stored = RfmTable.from_parquet(Path(folder) / "rfm.parquet")
+        _same(stored, want)
