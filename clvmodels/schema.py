@@ -368,7 +368,9 @@ def path_of(what: str, value: object) -> Path:
 
 
 def shown(value: object) -> str:
-    """Write any value in one line of a message."""
+    """Write any value in one line of a message; numbers of NumPy as Python writes them."""
+    if isinstance(value, np.generic):
+        value = value.item()
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -249,13 +249,15 @@ def _checked_scores(scores: pd.DataFrame) -> tuple[pd.Series[Any], FloatArray]:
     ids = scores[CUSTOMER_ID]
     if ids.duplicated().any():
         first = ids[ids.duplicated()].iloc[0]
-        raise SchemaError(f"Scores have customer_id={first!r} twice: keep one row per customer.")
+        raise SchemaError(
+            f"Scores have customer_id={shown(first)} twice: keep one row per customer."
+        )
     values = scores[CLV].to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~np.isfinite(values)
     if bad.any():
         raise SchemaError(
             f"{int(bad.sum()):,} customers have a clv that is missing or not finite; the first is "
-            f"customer_id={ids[bad].iloc[0]!r}. Leave them out."
+            f"customer_id={shown(ids[bad].iloc[0])}. Leave them out."
         )
     return ids, values
 

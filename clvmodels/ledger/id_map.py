@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clvmodels.errors import SchemaError
+from clvmodels.schema import shown
 from clvmodels.transactions import to_arrow
 
 
@@ -51,14 +52,14 @@ def _check_map(data: pa.Table) -> pa.Table:
     twice = frame["id"][frame["id"].duplicated()]
     if len(twice):
         raise SchemaError(
-            f"id_map gives {len(twice):,} ids several customers, first {twice.iloc[0]!r}: "
+            f"id_map gives {len(twice):,} ids several customers, first {shown(twice.iloc[0])}: "
             "keep one customer per id."
         )
     onward = dict(zip(frame["id"], frame["customer"], strict=True))
     for customer in frame["customer"]:
         if onward.get(customer, customer) != customer:
             raise SchemaError(
-                f"id_map sends ids to {customer!r}, which is itself sent to "
-                f"{onward[customer]!r}: give the last customer of each chain."
+                f"id_map sends ids to {shown(customer)}, which is itself sent to "
+                f"{shown(onward[customer])}: give the last customer of each chain."
             )
     return pa.Table.from_pandas(frame, preserve_index=False)

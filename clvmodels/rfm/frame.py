@@ -29,6 +29,7 @@ from clvmodels.schema import (
     TimeScale,
     is_log,
     log_text,
+    shown,
 )
 
 _WHERE: Final = "The RFM table"
@@ -122,5 +123,5 @@ def _check_rows(ids: pd.Series[Any], numbers: dict[str, Any]) -> None:
             values = ", ".join(f"{name}={column[first]:g}" for name, column in numbers.items())
             raise SchemaError(
                 f"{int(bad.sum()):,} rows {text}; the first is row {first}, "
-                f"customer_id={ids.iloc[first]!r} ({values}). Correct or drop them."
+                f"customer_id={shown(ids.iloc[first])} ({values}). Correct or drop them."
             )

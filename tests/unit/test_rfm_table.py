@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from clvmodels import value_tiers
 from clvmodels.audit import Audit, Reason
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.rfm import RfmTable, rfm_summary
@@ -357,3 +358,19 @@ def test_audit_as_record(table: RfmTable) -> None:
     assert bare is not None
     assert bare.to_pandas().columns.tolist() == ["rows"]
     assert str(bare).splitlines()[0].split() == ["3", "rows", "read"]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint32", "Int64"])
+def test_ids_in_messages_are_written_as_python_writes_them(dtype: str) -> None:
+    """customer_id=7, and not np.int64(7)."""
+    ids = pd.array([7, 7], dtype=dtype)
+    frame = pd.DataFrame({"customer_id": ids, "frequency": 0, "recency": 0.0, "T": 9.0})
+    with pytest.raises(SchemaError, match=r"customer_id=7 \("):
+        RfmTable.from_pandas(frame)
+    scores = pd.DataFrame({"customer_id": ids, "clv": [1.0, 2.0]})
+    with pytest.raises(SchemaError, match="customer_id=7 twice"):
+        value_tiers(scores)
+    log = pd.DataFrame({"id": ids, "day": pd.to_datetime(["2024-01-01", "2024-01-05"])})
+    twice = pd.DataFrame({"id": ids, "customer": pd.array([1, 2], dtype=dtype)})
+    with pytest.raises(SchemaError, match="first 7: keep"):
+        rfm_summary(log, customer_id_col="id", datetime_col="day", id_map=twice)
