@@ -78,7 +78,10 @@ def _part(
         purchases, spend = None, posterior
     table = columns = histories = None
     if rfm is not None:
-        table = _alone(rfm) if purchases is None else _table(rfm, purchases, None)
+        if purchases is None:
+            table = _alone(rfm)
+        else:
+            table = _table(rfm, purchases.scale, whole=purchases.metadata.whole)
         columns = rfm_columns(table)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other

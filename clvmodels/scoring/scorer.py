@@ -190,6 +190,7 @@ class Scorer:
         SchemaError
             A column is missing or holds no numbers.
         """
+        batch = _takeable(batch)
         check_schema(batch.schema, "The table", self.posterior.scale)
         rows = read_rows(batch, self.posterior.scale, duplicated)
         keep = np.flatnonzero(rows.reason < 0)
@@ -240,3 +241,11 @@ class Scorer:
 def _type_of(column: str) -> pa.DataType:
     """Outcomes of purchases are whole numbers."""
     return pa.int64() if column in OUTCOMES[:2] else pa.float64()
+
+
+def _takeable(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Views of text as text: Arrow cannot pick rows of them."""
+    for i, field in enumerate(batch.schema):
+        if pa.types.is_string_view(field.type):
+            batch = batch.set_column(i, field.name, batch.column(i).cast(pa.string()))
+    return batch

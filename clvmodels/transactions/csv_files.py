@@ -120,7 +120,7 @@ def open_csv_file(
     text = path if found.lower() in _UTF8 else _in_utf8(path, found, scratch)
     line = first_line(text, path)
     sign = check_delimiter(delimiter) or delimiter_of(line, wanted)
-    columns = tuple(name.strip() for name in next(csv.reader([line], delimiter=sign)))
+    columns = tuple(_fields(line, sign))
     folded = [name.lower() for name in columns]  # as the engine reads them
     for name, key in zip(columns, folded, strict=True):
         if not name or folded.count(key) > 1:
@@ -165,10 +165,22 @@ def delimiter_of(line: str, wanted: Iterable[str]) -> str:
     names = set(wanted)
 
     def score(sign: str) -> tuple[int, int]:
-        fields = [name.strip() for name in next(csv.reader([line], delimiter=sign), [])]
+        fields = _fields(line, sign)
         return len(names & set(fields)), len(fields)
 
     return max(DELIMITERS, key=score)
+
+
+def _fields(line: str, sign: str) -> list[str]:
+    """Names in a first line, which may end in a return alone."""
+    first = line.splitlines()[:1]
+    try:
+        return [name.strip() for name in next(csv.reader(first, delimiter=sign), [])]
+    except csv.Error as error:
+        raise SchemaError(
+            f"The first line of the file cannot be read as names of columns ({one_line(error)}): "
+            "write it anew as CSV."
+        ) from error
 
 
 def first_line(path: str, name: str) -> str:

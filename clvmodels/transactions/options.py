@@ -41,7 +41,7 @@ class LogOptions:
         Zone in which time-zone-aware timestamps are counted, where the backend forgets it.
     date_format, decimal : str or None
         How dates and amounts are written that are text or, for dates, numbers; None is what
-        `clvmodels.transactions.sniff` finds.
+        ``clvmodels.transactions.sniff`` finds.
     delimiter, encoding : str or None
         Of CSV files; None is what the files show.
     where : str or None

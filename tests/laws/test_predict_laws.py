@@ -122,6 +122,7 @@ def test_margin_enters_once_and_values_are_products(rfm, horizon, margin: float)
         RfmTable.from_pandas(known, time_unit="D", margin=margin), horizon=horizon
     )
     values = {"clv", "clv_sd", "clv_lower", "clv_upper", "historical_value", "total_value"}
+    values |= {"margin"}
     for name in whole.columns:
         factor = margin if name in values else 1.0
         if name == "customer_id":
@@ -352,7 +353,7 @@ def test_unequal_counts_are_thinned_to_the_smaller() -> None:
         ({"interval": 1.0}, DomainError, "interval=1.0"),
         ({"interval": math.nan}, DomainError, "interval=nan"),
         ({"horizon": -1}, DomainError, "horizon=-1"),
-        ({"horizon": "a year"}, TimeUnitError, "no length of time"),
+        ({"horizon": "a year"}, TimeUnitError, "is not one length of time"),
         ({"discount_rate": -0.1}, DomainError, "discount_rate=-0.1"),
         ({"discounting": "weekly"}, SchemaError, "discounting='weekly'"),
     ],

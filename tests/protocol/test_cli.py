@@ -266,7 +266,7 @@ WRONG = {
     "summary to csv": (["summarize", "{}/log.csv", "-o", "x.csv", *LOG_OPTIONS], "x.csv"),
     "folder": (["summarize", "{}/log.csv", "-o", "{}", *LOG_OPTIONS], "must end in"),
     "no such table": (["fit", "no.parquet", "-o", "x.nc"], "no.parquet"),
-    "no table": (["fit", "{}/other.csv", "-o", "x.nc"], "customer_id"),
+    "no table": (["fit", "{}/other.csv", "-o", "x.nc"], "looks like a log of transactions"),
     "no draws": (["fit", "{}/rfm.parquet", "-o", "x.nc", "--draws", "0"], "--draws 0"),
     "no tuning": (["fit", "{}/rfm.parquet", "-o", "x.nc", "--tune", "0"], "--tune 0"),
     "no such posterior": (

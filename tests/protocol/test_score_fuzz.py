@@ -209,8 +209,8 @@ FOLDERS: Final = (
     "'2024-13-45'", "'999999999TB'", "'5 parsecs'",
 )  # fmt: skip
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "horizon": ("0", "2.5", "inf", "1e+308", "np.float32(0.3)"),
-    "discount_rate": ("0", "2.5", "1e+308", "np.float32(0.3)"),
+    "horizon": ("0", "2.5", "inf", "1e+308", "np.float32(0.3)", "datetime.timedelta(days=3)"),
+    "discount_rate": ("0", "np.float32(0.3)"),
     "discounting": (),
     "interval": ("np.float32(0.3)",),
     "draws": ("1e+308",),

@@ -27,7 +27,12 @@ from clvmodels.models.loglikelihood import (
 from clvmodels.models.priors import PURCHASE_DEFAULTS, SPEND_DEFAULTS
 from clvmodels.simulate import simulate_rfm
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    # simulated times are of no calendar
+    pytest.mark.filterwarnings("ignore:T has fractions:UserWarning"),
+]
 
 Array = np.ndarray
 ROUNDS = [3_000] * 8 + [40_000]

@@ -27,7 +27,8 @@ from clvmodels import (
 )
 from clvmodels.predictive import count_distribution, portfolio, value_distribution
 
-pytestmark = pytest.mark.slow
+# simulated times are of no calendar
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:T has fractions:UserWarning")]
 
 HORIZON, RATE, DRAWS = 180.0, 0.5, 100
 LEVELS = (0.5, 0.8, 0.9, 0.95)

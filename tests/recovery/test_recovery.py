@@ -14,7 +14,8 @@ import pytest
 from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.simulate import simulate_rfm
 
-pytestmark = pytest.mark.slow
+# simulated times are of no calendar
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:T has fractions:UserWarning")]
 
 BASES = {
     "typical": {"r": 0.55, "alpha": 30.0, "a": 0.8, "b": 2.5},

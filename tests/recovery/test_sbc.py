@@ -11,6 +11,9 @@ BINS = 10
 # 22 parameters and methods, three looks at each: one false alarm in ten thousand runs.
 LEAST_P = 1e-4 / 66
 
+# simulated times are of no calendar
+pytestmark = pytest.mark.filterwarnings("ignore:T has fractions:UserWarning")
+
 
 def ranks(model: str, method: str) -> pd.DataFrame:
     frame = pd.read_csv(RANKS)

@@ -101,7 +101,7 @@ def test_a_bare_number_is_shown_with_its_unit() -> None:
     assert TimeScale("M").horizon_words(12) == "12 months"
     assert TimeScale("D", 10).horizon_words(12) == "12 units of 10 days"
     assert WEEKS.horizon_words("12m") == "12 months"
-    assert "horizon='12 weeks'" in repr(POSTERIOR.new_customer_value(12))
+    assert "12 weeks" in repr(POSTERIOR.new_customer_value(12))
     assert total_value(POSTERIOR, RFM, horizon=12).horizon == "12 weeks"
     assert total_value(POSTERIOR, RFM, horizon=None).horizon == "whole remaining life"
 
