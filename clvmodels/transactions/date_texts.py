@@ -76,7 +76,8 @@ READINGS: Final[Mapping[str, DateReading]] = {
     ),
     "month d y": DateReading(
         "name of the month, day, year",
-        rf"^{_NAME}[ /.-]?{_ONE_OR_TWO},? ?{_YEAR}{_CLOCK}$",
+        # with something between day and year: "May 2020" is no 20th of May
+        rf"^{_NAME}[ /.-]?{_ONE_OR_TWO}(?:, ?|[ /.-]){_YEAR}{_CLOCK}$",
         "bdY" + _CLOCK_FIELDS,
     ),
 }
