@@ -29,7 +29,11 @@ from clvmodels.predictive import (
     value_distribution,
 )
 
-pytestmark = pytest.mark.slow  # both worlds together are simulated for some ten seconds
+pytestmark = [
+    pytest.mark.slow,  # both worlds together are simulated for some ten seconds
+    # simulated times are of no calendar
+    pytest.mark.filterwarnings("ignore:T has fractions:UserWarning"),
+]
 
 PATHS, HORIZON, MONTH = 40_000, 400.0, 30.4375
 RATE = 0.95  # a year: a discount that would show uniforms in the place of order statistics
