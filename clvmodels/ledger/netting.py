@@ -87,7 +87,8 @@ def _net_earlier(periods: ibis.Table) -> ibis.Table:
     # of an order that was observed before: dated forward, and nothing here covers it
     lost = p["reason"] == NO_EARLIER
     short = void & (p["uncovered"] > _rounding(p) + p["noise"])
-    free = void & (p["negative_rows"] == 0) & (p["claimed"] == 0.0)
+    # exact, where what is claimed of it may be rounding: of nothing nothing can be claimed
+    free = void & (p["negative_rows"] == 0) & (p["total"] == 0.0)
     why = ibis.cases(
         (short & (p["bought"] == 0), NO_EARLIER),
         (short, TOO_LARGE),

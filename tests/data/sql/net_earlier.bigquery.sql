@@ -118,7 +118,7 @@ WITH `t10` AS (
           `t8`.`negative_rows` = 0
         )
         AND (
-          `t8`.`claimed` = 0.0
+          `t8`.`total` = 0.0
         )
         THEN 6
         WHEN (
