@@ -7,7 +7,6 @@ embedded engine, with the same expressions.
 from __future__ import annotations
 
 import errno
-import functools
 import math
 import os
 import warnings
@@ -33,6 +32,7 @@ from clvmodels.ledger.expressions import (
 )
 from clvmodels.ledger.id_map import read_id_map
 from clvmodels.ledger.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
+from clvmodels.ledger.texts import with_texts
 from clvmodels.schema import CUSTOMER_ID
 from clvmodels.transactions import (
     LogOptions,
@@ -43,7 +43,6 @@ from clvmodels.transactions import (
     open_log,
     replayable,
     said_of,
-    unreadable_texts,
 )
 
 _SHORT: Final = (NO_EARLIER, TOO_LARGE)
@@ -52,8 +51,6 @@ _SHORT_WHY: Final = {
     Uncovered.TOO_LARGE: (TOO_LARGE,),
 }
 _OPEN: Final = ("negative_rows", "amount")
-# Beyond this share of unreadable amounts the column is another, or written otherwise.
-MAX_UNREADABLE_AMOUNTS: Final = 0.1
 # Text ids that are integers, as an untyped file writes them.
 WHOLE_ID: Final = r"^(0|-?[1-9][0-9]{0,17})(\.0)?$"
 
@@ -281,39 +278,12 @@ def read_audit(
     note = last_period_note(options, last, _latest(known, "day"))
     audit = replace(_audit(lines, options, (*log.notes, *notes, *doubtful)), last_period=note)
     ends = options.end if options.whole and options.end is not None else last
-    return _with_texts(audit, log), ends
+    return with_texts(audit, log), ends
 
 
 def _latest(lines: list[dict[str, Any]], name: str) -> int | None:
     found = [line[name] for line in lines if line.get(name) is not None]
     return max(found, default=None)
-
-
-def _with_texts(audit: Audit, log: OpenLog) -> Audit:
-    """Show what cannot be read, or raise SchemaError where that is much of the amounts."""
-    amounts = audit.rows_left_out(Reason.UNREADABLE_AMOUNT)
-    dates = audit.rows_left_out(Reason.UNREADABLE_DATE)
-    if not amounts and not dates:
-        return audit
-    options = log.options
-    run = functools.partial(fetch, log.table.get_backend())
-    texts = unreadable_texts(log.table, options, run)
-    if amounts > MAX_UNREADABLE_AMOUNTS * audit.rows_read:
-        raise SchemaError(
-            f"{amounts:,} of {audit.rows_read:,} rows have text in {options.monetary_value_col!r} "
-            f"that cannot be read as an amount, such as {texts[str(options.monetary_value_col)]}. "
-            "Check the column; if the comma is its decimal sign, pass decimal=','."
-        )
-    told = (
-        ("dates", dates, options.datetime_col),
-        ("amounts", amounts, options.monetary_value_col),
-    )
-    notes = [
-        f"unreadable {what} in {name!r}, such as {texts[name]}"
-        for what, rows, name in told
-        if rows and name is not None and texts.get(name)
-    ]
-    return replace(audit, notes=(*audit.notes, *notes))
 
 
 def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, ...]) -> Audit:

@@ -7,7 +7,6 @@ from clvmodels.transactions.checks import is_fine_instant
 from clvmodels.transactions.csv_files import said_of
 from clvmodels.transactions.date_texts import read_dates
 from clvmodels.transactions.options import ImplausibleDates, KeepDrop, LogOptions, Refunds
-from clvmodels.transactions.sniff import unreadable_texts
 from clvmodels.transactions.sources import (
     OpenLog,
     attach,
@@ -15,6 +14,7 @@ from clvmodels.transactions.sources import (
     open_log,
     set_up,
 )
+from clvmodels.transactions.unread import other_decimal, refuse_contradicted, unreadable_texts
 from clvmodels.transactions.where import condition
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "fetch",
     "is_fine_instant",
     "open_log",
+    "other_decimal",
     "read_amounts",
     "read_dates",
+    "refuse_contradicted",
     "replayable",
     "said_of",
     "set_up",

@@ -218,9 +218,7 @@ def said_of(error: Exception) -> str | None:
     if "CSV Error" not in text and "csv" not in text.lower():
         return None
     line = re.search(r"Line: (\d+)", text)
-    found = re.search(r"file: \"?([^\"\n]+?)\"?$", text, re.MULTILINE) or re.search(
-        r"file \"([^\"]+)\"", text
-    )
+    found = re.search(r"^ *file = (.+)$", text, re.MULTILINE) or re.search(r"file \"(.+?)\"", text)
     where = "A line of the CSV file" if line is None else f"Line {line[1]}"
     of = "" if found is None else f" of {found[1]}"
     if counts := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):

@@ -2,11 +2,14 @@
 
 A look at the first rows mostly decides, since a reading that does not fit one of them does
 not fit the column; where it leaves two, all rows are counted. What the reading chosen does
-not fit is found again when the rows are read: they are unreadable, and counted.
+not fit is found again when the rows are read: they are unreadable, and counted, and where
+another reading fits them the choice was wrong (`clvmodels.transactions.unread`).
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +36,8 @@ _FIRST_ROWS: Final = 10_000
 _FROM, _TO = 631_152_000, 4_102_444_800
 _COMPACT_FROM, _COMPACT_TO = 19_000_101, 21_001_231
 _DIGITS: Final[Mapping[str, str]] = {"s": r"^\d{9,10}$", "ms": r"^\d{12,13}$"}
+# Readings of which one log can have but one
+_GROUPS: Final = (RIVALS, tuple(_DIGITS))
 
 Fetch = Callable[[Any], Any]
 
@@ -47,10 +52,13 @@ class Sniffed:
         With a date format where dates are not ISO, and a decimal sign where amounts are text.
     notes : tuple of str
         Of the audit.
+    guessed : tuple of str
+        Columns whose reading was found, where nobody said it.
     """
 
     options: LogOptions
     notes: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
 
 def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
@@ -71,7 +79,8 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
         More than one reading fits all rows, or none of them does.
     """
     notes: list[str] = []
-    column = _alone(table, options.datetime_col)
+    guessed: list[str] = []
+    column = alone(table, options.datetime_col)
     if is_written(column.type()):
         text = column.type().is_string()
         found = options.date_format or (
@@ -79,17 +88,19 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
         )
         if found is not None and options.date_format is None:
             notes.append(f"dates read as {words_of(found)}, the only reading that fits")
+            guessed.append(options.datetime_col)
         options = replace(options, date_format=found)
     if options.monetary_value_col is None:
-        return Sniffed(options, tuple(notes))
-    column = _alone(table, options.monetary_value_col)
+        return Sniffed(options, tuple(notes), tuple(guessed))
+    column = alone(table, options.monetary_value_col)
     if column.type().is_string():
+        guessed += [options.monetary_value_col] if options.decimal is None else []
         found, note, marked = _decimal(column, options, fetch)
         notes += [note] if note else []
         options = replace(options, decimal=found)
         if marked:
             _one_currency(table, options, fetch)
-    return Sniffed(options, tuple(notes))
+    return Sniffed(options, tuple(notes), tuple(guessed))
 
 
 # --- dates -----------------------------------------------------------------------------
@@ -97,32 +108,47 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
 
 def _dates_of_text(column: Any, fetch: Fetch) -> str | None:
     """Reading of dates as text; None is ISO, and where nothing can be read."""
-    name, present = column.get_name(), _present(column)
+    name, present = column.get_name(), present_rows(column)
     counts = _fits(present.limit(_FIRST_ROWS), name, fetch)
-    if len(_best(counts)) > 1 or not any(counts.values()):
+    # A count in another unit is a date as well, so that nothing would show it to be misread
+    if len(best := _best(counts)) > 1 or not any(counts.values()) or best[0] in _DIGITS:
         counts = _fits(present, name, fetch)
     best = _best(counts)
     if not counts[best[0]]:
         return None
-    mixed = best[0] in RIVALS and counts["any"] > counts[best[0]]
+    rivals = next((group for group in _GROUPS if best[0] in group), ())
+    mixed = sum(counts[f"any {one}"] for one in rivals[:1]) > counts[best[0]]
     if len(best) > 1 or mixed:
-        readings = " and ".join(words_of(one) for one in (best if len(best) > 1 else RIVALS[:2]))
-        fit = "some rows, but not the others" if mixed else "every row"
-        raise SchemaError(
-            f"Dates in {name!r}, such as {_sample(present, name, fetch)}, can be read as "
-            f"{readings}: each fits {fit}. Say which it is with date_format='dmy' "
-            "(day/month/year), 'mdy' (month/day/year) or a format such as '%y/%m/%d'."
-        )
+        readings = best if len(best) > 1 else rivals[:2]
+        raise two_date_readings(name, _sample(present, name, fetch), readings, mixed=mixed)
     return None if best[0] == "iso" else best[0]
 
 
+def two_date_readings(
+    name: str, sample: str, readings: Sequence[str], *, mixed: bool
+) -> SchemaError:
+    """Make the error for dates that can be read in two ways."""
+    said = " and ".join(words_of(one) for one in readings)
+    fit = "some rows, but not the others" if mixed else "every row"
+    how = (
+        "'s' or 'ms'"
+        if readings[0] in _DIGITS
+        else "'dmy' (day/month/year), 'mdy' (month/day/year) or a format such as '%y/%m/%d'"
+    )
+    return SchemaError(
+        f"Dates in {name!r}, such as {sample}, can be read as {said}: each fits {fit}. Say which "
+        f"it is with date_format={how}."
+    )
+
+
 def _fits(table: Any, name: str, fetch: Fetch) -> dict[str, int]:
-    """Rows that each reading fits, and under "any" those of the rival readings."""
+    """Rows that each reading fits, and those that any of some rivals fits."""
     column = table[name]
     fits = {key: read_dates(column, key).notnull() for key in ("iso", *READINGS)}
     for unit, digits in _DIGITS.items():
         fits[unit] = column.strip().re_search(digits)
-    fits["any"] = fits[RIVALS[0]] | fits[RIVALS[1]] | fits[RIVALS[2]]
+    for group in _GROUPS:
+        fits[f"any {group[0]}"] = functools.reduce(operator.or_, (fits[one] for one in group))
     sums = {f"n{i}": one.cast("int64").sum() for i, one in enumerate(fits.values())}
     [line] = fetch(table.aggregate(**sums)).to_pylist()
     return {key: int(line[f"n{i}"] or 0) for i, key in enumerate(fits)}
@@ -130,7 +156,7 @@ def _fits(table: Any, name: str, fetch: Fetch) -> dict[str, int]:
 
 def _best(counts: Mapping[str, int]) -> list[str]:
     """Readings that fit the most rows."""
-    own = {key: rows for key, rows in counts.items() if key != "any"}
+    own = {key: rows for key, rows in counts.items() if not key.startswith("any ")}
     most = max(own.values())
     return [key for key, rows in own.items() if rows == most] if most else [next(iter(own))]
 
@@ -163,7 +189,7 @@ def _dates_of_numbers(column: Any, options: LogOptions, fetch: Fetch) -> str | N
 
 def _decimal(column: Any, options: LogOptions, fetch: Fetch) -> tuple[str, str, bool]:
     """Decimal sign of amounts as text, what is to be said of it, and whether currencies are."""
-    name, present = column.get_name(), _present(column)
+    name, present = column.get_name(), present_rows(column)
     line = _readings(present.limit(_FIRST_ROWS), name, fetch)
     if options.decimal is None and (line["point"] == 0) == (line["comma"] == 0):
         line = _readings(present, name, fetch)
@@ -172,16 +198,20 @@ def _decimal(column: Any, options: LogOptions, fetch: Fetch) -> tuple[str, str, 
         return options.decimal, "", marked
     point, comma, differ = (int(line[key] or 0) for key in ("point", "comma", "differ"))
     if (point and comma) or (differ and not point and not comma):
-        fit = "every row" if differ and not point else "some rows, but not the others"
-        raise SchemaError(
-            f"Amounts in {name!r}, such as {_sample(present, name, fetch)}, can be read with a "
-            f"decimal point and with a decimal comma: each fits {fit}. Say which it is with "
-            "decimal='.' or decimal=','."
-        )
+        raise two_decimals(name, _sample(present, name, fetch), mixed=bool(point))
     if comma:
         note = "amounts read with a decimal comma, the only reading that fits"
         return ",", note, marked
     return ".", "", marked
+
+
+def two_decimals(name: str, sample: str, *, mixed: bool) -> SchemaError:
+    """Make the error for amounts that can be read in two ways."""
+    fit = "some rows, but not the others" if mixed else "every row"
+    return SchemaError(
+        f"Amounts in {name!r}, such as {sample}, can be read with a decimal point and with a "
+        f"decimal comma: each fits {fit}. Say which it is with decimal='.' or decimal=','."
+    )
 
 
 def _readings(table: Any, name: str, fetch: Fetch) -> dict[str, Any]:
@@ -217,34 +247,19 @@ def _one_currency(table: Any, options: LogOptions, fetch: Fetch) -> None:
         )
 
 
-def unreadable_texts(table: ibis.Table, options: LogOptions, fetch: Fetch) -> dict[str, str]:
-    """Some texts of dates and amounts that cannot be read, by column, as they are shown."""
-    texts = {}
-    for name in (options.datetime_col, options.monetary_value_col):
-        if name is None or not (column := _alone(table, name)).type().is_string():
-            continue
-        rows = _present(column)
-        if name == options.datetime_col:
-            wrong = read_dates(rows[name], options.date_format).isnull()
-        else:
-            read = read_amounts(rows[name], options.decimal)
-            wrong = read.number.isnull() & ~read.missing
-        texts[name] = _quoted(fetch(rows.filter(wrong).limit(1_000))[name].to_pylist())
-    return texts
-
-
 def _sample(table: Any, name: str, fetch: Fetch) -> str:
     found = fetch(table.limit(1_000))[name].to_pylist()
     # those with a sign between digits show the question
     telling = [text for text in found if any(sign in text for sign in ".,/-")]
-    return _quoted(telling or found)
+    return quoted_texts(telling or found)
 
 
-def _quoted(texts: Sequence[str]) -> str:
+def quoted_texts(texts: Sequence[str]) -> str:
+    """Write the first few different texts, as in messages."""
     return ", ".join(repr(text) for text in list(dict.fromkeys(texts))[:3])
 
 
-def _alone(table: ibis.Table, name: str) -> Any:
+def alone(table: ibis.Table, name: str) -> Any:
     """Return a column of a table that has no other."""
     return table.select(name)[name]
 
@@ -253,6 +268,6 @@ def _table_of(column: Any) -> Any:
     return column.op().rel.to_expr()
 
 
-def _present(column: Any) -> Any:
+def present_rows(column: Any) -> Any:
     """Rows of a column of text that hold some."""
     return _table_of(column).filter(column.notnull() & (column.strip() != ""))

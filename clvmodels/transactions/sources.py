@@ -52,6 +52,8 @@ class OpenLog:
         for any other source.
     notes : tuple of str
         What was found of how the log is written, for the audit.
+    guessed : tuple of str
+        Columns of which nobody said how they are written.
     scratch : Scratch or None
         Files that were written anew to be read, kept as long as this record.
     """
@@ -61,6 +63,7 @@ class OpenLog:
     text_ids: bool = False
     patterns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
     scratch: Scratch | None = None
 
     def versions(self) -> dict[str, tuple[int, int]]:
@@ -134,7 +137,8 @@ def open_log(source: Any, options: LogOptions, backend: Any) -> OpenLog:
     check_columns(log.table.columns, options)
     check_types(log.table, log.options)
     found = sniff(log.table, log.options, functools.partial(fetch, log.table.get_backend()))
-    return replace(log, options=found.options, notes=(*log.notes, *found.notes))
+    notes = (*log.notes, *found.notes)
+    return replace(log, options=found.options, notes=notes, guessed=found.guessed)
 
 
 # --- files ---------------------------------------------------------------------------

@@ -130,8 +130,103 @@ def test_unreadable_amounts_are_counted_shown_or_refused(tmp_path: Path) -> None
     assert table.audit.rows_left_out(Reason.UNREADABLE_AMOUNT) == 1
     assert table.audit.rows_left_out(Reason.NON_FINITE_AMOUNT) == 1
     assert "unreadable amounts in 'paid', such as 'many'" in notes(table)
-    with pytest.raises(SchemaError, match=r"2 of 3 rows have text.*'many', 'few'.*decimal"):
+    with pytest.raises(SchemaError, match=r"2 of 3 rows have text.*'many', 'few'. Check the col"):
         csv(tmp_path, "id,day,paid\n1,2014-01-03,many\n1,2014-01-04,few\n1,2014-01-04,5\n")
+
+
+def test_a_decimal_sign_is_proposed_where_it_is_the_cause(tmp_path: Path) -> None:
+    commas = 'id,day,paid\n1,2014-01-03,"1,5"\n1,2014-01-04,"2,5"\n'
+    with pytest.raises(SchemaError, match=r"2 of 2 rows.*Pass decimal=',', which fits them"):
+        csv(tmp_path, commas, decimal=".")
+    points = "id,day,paid\n1,2014-01-03,1.5\n1,2014-01-04,2.5\n"
+    with pytest.raises(SchemaError, match=r"2 of 2 rows.*Pass decimal='.', which fits them"):
+        csv(tmp_path, points, decimal=",")
+    with pytest.raises(SchemaError) as found:
+        csv(tmp_path, "id,day,paid\n1,2014-01-03,1x5\n1,2014-01-04,2x5\n", decimal=",")
+    assert "decimal=" not in str(found.value)
+
+
+# --- the first rows decide, and later ones may contradict ---
+
+FIRST = 10_000
+
+
+def written(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    """Write days and amounts of as many customers as make every reading the same base."""
+    path = folder / "log.csv"
+    lines = [f"{i % 50};{day};{paid}" for i, (day, paid) in enumerate(rows)]
+    path.write_text("\n".join(["id;day;paid", *lines]))
+    return path
+
+
+def days(form: str, most: int) -> list[str]:
+    """Write FIRST dates, no day of the month beyond some."""
+    return [dt.date(2014, 1 + i % 12, 1 + i % most).strftime(form) for i in range(FIRST)]
+
+
+def test_rows_beyond_the_first_say_what_those_left_open(tmp_path: Path) -> None:
+    first = [(day, "5") for day in days("%d/%m/%Y", 12)]
+    table = rfm_summary(written(tmp_path, [*first, ("23/01/2014", "5")]), **NAMES)
+    assert "dates read as day/month/year" in notes(table)
+    table = rfm_summary(written(tmp_path, [*first, ("01/23/2014", "5")]), **NAMES)
+    assert "dates read as month/day/year" in notes(table)
+    with pytest.raises(SchemaError, match="each fits every row"):
+        rfm_summary(written(tmp_path, first), **NAMES)
+    with pytest.raises(SchemaError, match="some rows, but not the others"):
+        rfm_summary(written(tmp_path, [*first, ("01/23/2014", "5"), ("23/01/2014", "5")]), **NAMES)
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+@pytest.mark.parametrize(
+    ("later", "shown", "said"),
+    [
+        (("01/28/2014", "5,50"), "'01/28/2014'", "dmy"),
+        (("14/01/28", "5,50"), None, None),  # fits both the reading chosen and another
+        (("28/01/2014", "5.50"), "'5.50'", ","),
+    ],
+)
+def test_rows_beyond_the_first_may_contradict_them(
+    tmp_path: Path, where: str, later: tuple[str, str], shown: str | None, said: str | None
+) -> None:
+    first = [(day, "5,50") for day in days("%d/%m/%Y", 28)]
+    path = written(tmp_path, [*first, later])
+
+    def audit_of(**options: Any) -> Any:
+        if where == "memory":
+            return rfm_summary(path, **NAMES, **options).audit
+        return rfm_summary_to_parquet(path, tmp_path / "rfm.parquet", **NAMES, **options)
+
+    if shown is None:
+        options = {"implausible_dates": "keep"}  # day 14 of 2028, which is far away
+        assert audit_of(**options).rows_used == FIRST + 1
+        return
+    with pytest.raises(SchemaError, match=f"such as {shown}, can be .*some rows, but not"):
+        audit_of()
+    # who says which it is has the others counted and shown
+    audit = audit_of(**{"date_format" if said == "dmy" else "decimal": said})
+    assert audit.rows_used == FIRST
+    assert any(f"such as {shown}" in note for note in audit.notes)
+
+
+@pytest.mark.parametrize(
+    "later", ["some day", "2014-13-01"], ids=["no date", "no date of the calendar"]
+)
+def test_rows_beyond_the_first_that_nothing_fits_are_counted_and_shown(
+    tmp_path: Path, later: str
+) -> None:
+    first = [(day, "5,50") for day in days("%d/%m/%Y", 28)]
+    table = rfm_summary(written(tmp_path, [*first, (later, "5,50"), first[0]]), **NAMES)
+    assert table.audit is not None
+    assert table.audit.rows_left_out(Reason.UNREADABLE_DATE) == 1
+    assert f"unreadable dates in 'day', such as '{later}'" in notes(table)
+
+
+def test_counts_since_1970_have_one_unit(tmp_path: Path) -> None:
+    seconds = [(str(1_388_710_800 + 86_400 * (i % 300)), "5") for i in range(FIRST)]
+    later = (str(1_388_710_800_000), "5")
+    for rows in ([*seconds, later], [(day + "000", paid) for day, paid in seconds] + seconds[:5]):
+        with pytest.raises(SchemaError, match=r"seconds.*milliseconds.*date_format='s' or 'ms'"):
+            rfm_summary(written(tmp_path, rows), **NAMES)
 
 
 def test_encodings_and_ragged_files(tmp_path: Path) -> None:
@@ -142,7 +237,7 @@ def test_encodings_and_ragged_files(tmp_path: Path) -> None:
         csv(tmp_path, log, "latin-1")
     found = csv(tmp_path, log, "cp1252", encoding="cp1252", delimiter=";")
     assert found.to_pandas()["customer_id"].tolist() == ["José"]
-    with pytest.raises(SchemaError, match=r"Line 2.* has 2 fields, and the first line has 3"):
+    with pytest.raises(SchemaError, match=r"Line 2 of \S*log\.csv has 2 fields, and the first"):
         csv(tmp_path, "id,day,paid\n1,2014-01-03\n1,2014-01-04,5\n")
     periods = pd.period_range("2014-01", periods=2, freq="M")
     with pytest.raises(SchemaError, match="holds pandas Periods"):
