@@ -131,9 +131,9 @@ def two_date_readings(
     said = " and ".join(words_of(one) for one in readings)
     fit = "some rows, but not the others" if mixed else "every row"
     how = (
-        "'s' or 'ms'"
-        if readings[0] in _DIGITS
-        else "'dmy' (day/month/year), 'mdy' (month/day/year) or a format such as '%y/%m/%d'"
+        "'dmy' (day/month/year), 'mdy' (month/day/year) or a format such as '%y/%m/%d'"
+        if readings[0] in RIVALS
+        else "'s' or 'ms'"
     )
     return SchemaError(
         f"Dates in {name!r}, such as {sample}, can be read as {said}: each fits {fit}. Say which "
