@@ -494,9 +494,7 @@ def backtest(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     where: Where = None,
-    margin: Annotated[
-        float, typer.Option(help="Share of revenue that is profit, such as 0.3.")
-    ] = 1.0,
+    margin: Margin = None,
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
     model: Annotated[

@@ -82,14 +82,16 @@ def read_figures(report: ScoreReport, table_name: str) -> Figures:
     with duckdb.connect(path, read_only=database, config=settings) as connection:
         scan = _scan(report, table_name)
         top = connection.execute(f"SELECT * FROM {scan} ORDER BY clv DESC LIMIT 10").df()
-        count = max(round(_TOP * report.scored), 1)
+        count = max(round(_TOP * (report.scored - report.without_value)), 1)
         best, once = connection.execute(
             f"SELECT (SELECT sum(clv) FROM (SELECT clv FROM {scan} ORDER BY clv DESC LIMIT {count}"
-            f")), (SELECT coalesce(sum(clv), 0) FROM {scan} WHERE frequency = 0)"
+            f")), (SELECT if(count(*) = 0, 0, sum(clv)) FROM {scan} WHERE frequency = 0)"
         ).fetchone()
     # A column that is empty everywhere, as the intervals of a mode are, has no type in CSV.
-    top = top.astype({name: "float64" for name in top.columns if name != "customer_id"})
+    texts = ("customer_id", "reason")
+    top = top.astype({name: "float64" for name in top.columns if name not in texts})
     total = report.clv.mean
+    once = float("nan") if once is None else once
     return Figures(top, best / total if total > 0 else float("nan"), once)
 
 
@@ -126,6 +128,10 @@ def _show_value(
         ("expected value of the base", number(clv.mean)),
         (f"  {interval_name(clv.interval)}", between(clv.lower, clv.upper)),
         ("share of it in the top 20 % of customers", percent(figures.top_share)),
+    ]
+    if report.without_value:
+        rows.append(("customers without a value, not in it", number(report.without_value)))
+    rows += [
         ("customers who bought only once", number(report.one_time)),
         ("  their expected value", number(figures.one_time_value)),
     ]

@@ -267,6 +267,7 @@ def _calibration(study: Study, backtest: Backtest, target: str) -> Figure:
 def _gains(backtest: Backtest, target: str) -> Figure:
     """Share of what came that lies with the customers of the highest forecasts."""
     customers = backtest.customers
+    customers = customers[customers[f"{target}_actual"].notna()]  # of value, who has a forecast
     actual = customers[f"{target}_actual"].to_numpy(dtype=np.float64)
     prefix = f"{target}_"
     names = [name for name in LABELS if f"{prefix}{name}" in customers and name != POINT]

@@ -290,7 +290,8 @@ def _scores(
         )
     try:
         terms = question.terms()
-        clv.prepared(table, **terms)  # a report needs a value of everybody
+        checked, _, _, paired = clv.prepared(table, **terms)
+        clv.check_spend(paired, checked.x)  # a report needs a value of everybody
         return clv.predict(table, **terms), ""
     except ClvError as error:
         return _purchases_alone(table, columns, purchases, question), str(error)

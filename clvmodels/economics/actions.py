@@ -18,6 +18,7 @@ from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
     FREQUENCY,
+    REASON,
     RECENCY,
     Discounting,
     FloatArray,
@@ -51,10 +52,12 @@ class ActionLists(Readable):
         One row per customer, in the table's order: customer_id, state, valuable,
         frequency, silence (time since the last purchase, in the table's unit), p_alive,
         p_alive_at_last, p_alive_drop, p_purchase, clv, clv_as_usual, clv_lost, and the
-        margin that is in them.
+        margin that is in them. Who has no finite expected value has no clv, and is not
+        among the valuable; a column reason then says why.
     counts : DataFrame
         One row per state and a last one, "(whole)": customers, valuable, p_purchase
-        (mean), clv and clv_lost (sums), margin.
+        (mean), clv and clv_lost (sums), margin; and without_value, how many are not in the
+        sums, where there are some.
     slipping : DataFrame
         Rows of ``customers`` that are valuable and slipping, most clv lost first.
     one_time : DataFrame
@@ -80,6 +83,7 @@ def action_lists(
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
     draws: int = 500,
+    margin: float | None = None,
 ) -> ActionLists:
     """Tell customers apart by what can be done about them.
 
@@ -105,12 +109,12 @@ def action_lists(
     rfm : RfmTable
         The base.
     top : float
-        Share of all customers who count as valuable, in (0, 1].
+        Share of all customers with a value who count as valuable, in (0, 1].
     slipping_from, lost_from : float
         Share of P(alive) lost since the last purchase, 0 < slipping_from < lost_from <= 1.
     new_within : str, float or None
         Time since the first purchase in which a customer with no second one is new.
-    horizon, discount_rate, discounting, draws
+    horizon, discount_rate, discounting, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
     Returns
@@ -125,8 +129,8 @@ def action_lists(
         :meth:`CLVPosterior.predict`.
     """
     _check_shares(top, slipping_from, lost_from)
-    outlook = Outlook(horizon, discount_rate, discounting, 0.9, draws)
-    rfm = base_for(posterior, rfm)
+    outlook = Outlook(horizon, discount_rate, discounting, 0.9, draws, margin)
+    rfm = base_for(posterior, rfm, margin)
     scores = outlook.scores(posterior, rfm)
     then = _alive_at_last(posterior, rfm, outlook)
     now = scores["p_alive"].to_numpy()
@@ -137,7 +141,9 @@ def action_lists(
     # Next to 0 P(alive) and clv have no digits left of which a quotient could be made
     as_usual = np.where(now > _TINY, clv * np.maximum(ratio(then, now), 1.0), 0.0)
     valuable = np.zeros(len(rfm), dtype=bool)
-    valuable[ranking(as_usual, scores[CUSTOMER_ID])[: top_count(top, len(rfm))]] = True
+    has = int(np.count_nonzero(~np.isnan(clv)))
+    as_usual = np.where(np.isnan(clv), np.nan, as_usual)
+    valuable[ranking(as_usual, scores[CUSTOMER_ID])[: top_count(top, has)]] = True
     states = np.select(
         [once & young, once, drop >= lost_from, drop >= slipping_from],
         [NEW, ONE_TIME, LOST, SLIPPING],
@@ -158,6 +164,7 @@ def action_lists(
             "clv_as_usual": as_usual,
             "clv_lost": as_usual - clv,
             "margin": rfm.margin,
+            **({REASON: scores[REASON]} if REASON in scores else {}),
         }
     )
     return ActionLists(
@@ -178,13 +185,19 @@ def _counts(customers: pd.DataFrame) -> pd.DataFrame:
                 "state": state,
                 "customers": len(part),
                 "valuable": int(part["valuable"].sum()),
+                **({"without_value": int(part["clv"].isna().sum())} if REASON in part else {}),
                 "p_purchase": float(ratio(part["p_purchase"].sum(), len(part))),
-                "clv": float(part["clv"].sum()),
-                "clv_lost": float(part["clv_lost"].sum()),
+                "clv": _sum(part["clv"]),
+                "clv_lost": _sum(part["clv_lost"]),
                 "margin": customers["margin"].iloc[0],
             }
         )
     return pd.DataFrame(rows)
+
+
+def _sum(values: pd.Series[float]) -> float:
+    """Sum of those that are there; NaN where there are customers but none has a value."""
+    return float(values.sum(min_count=min(len(values), 1)))
 
 
 def _down(customers: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -194,7 +207,7 @@ def _down(customers: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _alive_at_last(posterior: CLVPosterior, rfm: RfmTable, outlook: Outlook) -> FloatArray:
     """Mean P(alive) of each customer right after their last purchase."""
-    columns, _, _, paired = outlook.prepared(posterior, rfm)
+    columns, _, _, paired, _ = outlook.prepared(posterior, rfm)
     x, t_x = columns.x, columns.t_x
     first, inverse = distinct_rows(x, t_x)
     parameters = {name: values[:, None] for name, values in paired.purchases.items()}

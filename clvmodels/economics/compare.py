@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from clvmodels.economics.labels import WHOLE
 from clvmodels.economics.outlook import (
@@ -22,6 +24,7 @@ from clvmodels.economics.outlook import (
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.keywords import named
+from clvmodels.posterior.finite import left_out
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_whole
 
@@ -46,6 +49,7 @@ def compare_with_simple(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    margin: float | None = None,
     id_map: Any = None,
 ) -> pd.DataFrame:
     """Put the simple formula beside the model, for the base and per decile of its clv.
@@ -68,7 +72,7 @@ def compare_with_simple(
         table's, who came later, are left out.
     groups : int
         How many groups, 10 for deciles; at most one per customer.
-    horizon, discount_rate, discounting, interval, draws
+    horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
     Returns
@@ -79,7 +83,9 @@ def compare_with_simple(
         customers), simple_per_customer (own order value and frequency), model, with
         model_lower and model_upper from draws; with ``actual`` also actual, and simple_off,
         simple_per_customer_off and model_off, by how much each is off, as a share of
-        actual (NaN where that is 0); the margin that is in all of them; and note.
+        actual (NaN where that is 0); the margin that is in all of them; and note. Customers
+        without a finite expected value are in no group, nor in the whole, whose note says
+        how many they are.
 
     Raises
     ------
@@ -91,8 +97,8 @@ def compare_with_simple(
         :meth:`CLVPosterior.predict`.
     """
     groups = check_whole("groups", groups)
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    rfm = base_for(posterior, rfm)
+    outlook = Outlook(horizon, discount_rate, discounting, interval, draws, margin)
+    rfm = base_for(posterior, rfm, margin)
     ids = customer_ids(rfm)
     really = None if actual is None else _by_customer(actual, ids)
     terms: dict[str, Any] = {
@@ -102,19 +108,24 @@ def compare_with_simple(
     }
     simple = simple_clv(rfm, log=log, silence=silence, id_map=id_map, **terms)
     own = simple_clv_per_customer(rfm, silence=simple.silence, **terms)["value"].to_numpy()
-    order = ranking(outlook.scores(posterior, rfm)["clv"], ids)
-    count = min(int(groups), len(rfm))
-    group = np.empty(len(rfm), dtype=np.int64)
+    clv = outlook.scores(posterior, rfm)["clv"].to_numpy()
+    has = ~np.isnan(clv)
+    order = ranking(clv[has], ids[has])
+    count = min(int(groups), len(order))
+    group = np.empty(len(order), dtype=np.int64)
     group[order] = np.repeat(np.arange(count), [len(p) for p in np.array_split(order, count)])
-    values = group_values(posterior, rfm, group, count, outlook)
+    kept = replace(rfm, table=rfm.table.filter(pa.array(has)))
+    values, own = group_values(posterior, kept, group, count, outlook), own[has]
+    notes = _notes(group, own, count)
+    outside = left_out(int(np.count_nonzero(~has)), len(rfm))
     money = _money(values, group, simple.value, own)
     return pd.DataFrame(
         {
             "decile" if groups == 10 else "group": [*map(str, range(1, count + 1)), WHOLE],
             **money,
-            **({} if really is None else _against(money, _sums(group, really, count))),
+            **({} if really is None else _against(money, _sums(group, really[has], count))),
             "margin": rfm.margin,
-            "note": _notes(group, own, count),
+            "note": [*notes[:-1], "; ".join(filter(None, (outside, notes[-1])))],
         }
     )
 

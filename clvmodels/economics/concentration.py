@@ -125,7 +125,9 @@ def top_shares(
     Returns
     -------
     DataFrame
-        One row for each share: top, customers; value_share of the customers with the
+        One row for each share: top, customers; where somebody has no finite expected value,
+        without_value, the number of those, of whom neither the shares of customers nor those
+        of money are; value_share of the customers with the
         highest mean clv, with its interval over draws, value_share_lower and
         value_share_upper; past_share, what the same customers have of past revenue; and
         past_top_share, what as many customers with the highest past revenue have of it.
@@ -140,17 +142,22 @@ def top_shares(
     wanted = [_checked_share(share) for share in check_list("shares", shares)]
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
     ids = customer_ids(check_base(rfm))
+    clv = outlook.scores(posterior, rfm)["clv"].to_numpy()
+    has = ~np.isnan(clv)
     revenue = past_revenue(rfm)
-    order = ranking(outlook.scores(posterior, rfm)["clv"], ids)
+    revenue = None if revenue is None else np.where(has, revenue, 0.0)
+    order = ranking(clv, ids)
     rows = []
     for share in wanted:
         group = np.ones(len(rfm), dtype=np.int64)
-        group[order[: top_count(share, len(rfm))]] = 0
-        mean, lower, upper = group_values(posterior, rfm, group, 2, outlook).shares()
+        group[order[: top_count(share, int(has.sum()))]] = 0
+        values = group_values(posterior, rfm, group, 2, outlook)
+        mean, lower, upper = values.shares()
         rows.append(
             {
                 "top": share,
                 "customers": int((group == 0).sum()),
+                **{name: counts.sum() for name, counts in values.left_out().items()},
                 "value_share": mean[0],
                 "value_share_lower": lower[0],
                 "value_share_upper": upper[0],
@@ -170,6 +177,7 @@ def customer_equity(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    margin: float | None = None,
 ) -> TotalValue:
     """Value of the customer base: the sum of clv, with its interval from draws.
 
@@ -182,7 +190,7 @@ def customer_equity(
         Of purchases and spend.
     rfm : RfmTable
         The base.
-    horizon, discount_rate, discounting, interval, draws
+    horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`; ``horizon=None`` takes the customers' whole
         remaining life.
 
@@ -204,6 +212,7 @@ def customer_equity(
         discounting=discounting,
         interval=interval,
         draws=draws,
+        margin=margin,
     )
 
 

@@ -18,6 +18,7 @@ from clvmodels.schema import T, check_list
 
 COHORT: Final = "cohort"
 NONE: Final = "(none)"
+NO_VALUE: Final = "(no value)"
 WHOLE: Final = "(whole)"
 
 

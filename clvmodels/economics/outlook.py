@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior.clv import at_margin, value_posterior
+from clvmodels.posterior.finite import Valued, summable
 from clvmodels.predict import Predictor, tail_probabilities
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
@@ -41,9 +42,10 @@ class Outlook:
     discounting: Discounting
     interval: float
     draws: int
+    margin: float | None = None
 
     def scores(self, posterior: CLVPosterior, rfm: RfmTable) -> pd.DataFrame:
-        """Predict every customer, in the table's order; each must have a value."""
+        """Predict every customer, in the table's order; values may be empty, but not all."""
         self.prepared(posterior, rfm)
         return posterior.predict(
             rfm,
@@ -52,15 +54,23 @@ class Outlook:
             discounting=self.discounting,
             interval=self.interval,
             draws=self.draws,
+            margin=self.margin,
         )
 
     def prepared(
         self, posterior: CLVPosterior, rfm: RfmTable
-    ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
-        """Return what `CLVPosterior.prepared` does."""
-        return value_posterior(posterior).prepared(
-            rfm, self.horizon, self.discount_rate, self.discounting, self.interval, self.draws
+    ) -> tuple[RfmColumns, FloatArray, Future, Draws, Valued]:
+        """Return what `CLVPosterior.prepared` does, and who has a value: not nobody."""
+        columns, m_bar, future, paired = value_posterior(posterior).prepared(
+            rfm,
+            self.horizon,
+            self.discount_rate,
+            self.discounting,
+            self.interval,
+            self.draws,
+            self.margin,
         )
+        return columns, m_bar, future, paired, summable(paired, columns.x)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,8 +81,10 @@ class GroupValues:
     ----------
     customers : ndarray of int, shape (G,)
         How many each group has.
+    without : ndarray of int, shape (G,)
+        How many of them have no finite expected value, and so are not in it.
     mean : ndarray, shape (G,)
-        Sum of their clv.
+        Sum of the clv of the others; NaN where these are none but there are some without.
     by_draw : ndarray, shape (G, S)
         Value of the group in each draw.
     certain : bool
@@ -82,17 +94,28 @@ class GroupValues:
     """
 
     customers: IntArray
+    without: IntArray
     mean: FloatArray
     by_draw: FloatArray
     certain: bool
     interval: float
 
+    @property
+    def valued(self) -> IntArray:
+        """How many of each group the value is of."""
+        return self.customers - self.without
+
+    def left_out(self) -> dict[str, IntArray]:
+        """Column ``without_value`` of a table of these groups; none if nobody is left out."""
+        return {"without_value": self.without} if self.without.any() else {}
+
     def whole(self) -> GroupValues:
         """All groups as one: means and draws added up, draw by draw."""
         return GroupValues(
             self.customers.sum(keepdims=True),
-            self.mean.sum(keepdims=True),
-            self.by_draw.sum(axis=0, keepdims=True),
+            self.without.sum(keepdims=True),
+            np.nansum(self.mean, keepdims=True),
+            np.nansum(self.by_draw, axis=0, keepdims=True),
             self.certain,
             self.interval,
         )
@@ -102,6 +125,7 @@ class GroupValues:
         whole = self.whole()
         return GroupValues(
             np.concatenate([self.customers, whole.customers]),
+            np.concatenate([self.without, whole.without]),
             np.concatenate([self.mean, whole.mean]),
             np.concatenate([self.by_draw, whole.by_draw]),
             self.certain,
@@ -125,8 +149,9 @@ class GroupValues:
 
     def shares(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Share of each group in the whole, and its interval; NaN of a whole worth nothing."""
-        by_draw = ratio(self.by_draw, np.broadcast_to(self.by_draw.sum(axis=0), self.by_draw.shape))
-        return (ratio(self.mean, self.mean.sum()), *self.bounds(by_draw))
+        whole = self.whole()
+        by_draw = ratio(self.by_draw, np.broadcast_to(whole.by_draw, self.by_draw.shape))
+        return (ratio(self.mean, whole.mean), *self.bounds(by_draw))
 
 
 def group_values(
@@ -145,20 +170,23 @@ def group_values(
     count : int
         Number of groups; they may be empty.
     outlook : Outlook
-        Horizon, discounting, interval, draws.
+        Horizon, discounting, interval, draws, margin.
     """
-    columns, m_bar, future, paired = outlook.prepared(posterior, rfm)
+    columns, m_bar, future, paired, known = outlook.prepared(posterior, rfm)
     span = (float(columns.T.min()), float(columns.T.max())) if len(columns) else None
     predictor = Predictor(paired, future, wanted="none", span=span)
+    customers = np.bincount(group, minlength=count).astype(np.int64)
+    without = np.bincount(group[~known.has], minlength=count).astype(np.int64)
     mean, by_draw = np.zeros(count), np.zeros((count, paired.count))
     for i in range(count):
-        rows = group == i
+        rows = (group == i) & known.has
         if rows.any():
             found = predictor(columns.x[rows], columns.t_x[rows], columns.T[rows], m_bar[rows])
             by_draw[i], mean[i] = found.by_draw, found.columns["clv"].sum()
-    customers = np.bincount(group, minlength=count).astype(np.int64)
+        elif without[i]:
+            by_draw[i], mean[i] = np.nan, np.nan
     certain = posterior.certain or paired.count == 1
-    return GroupValues(customers, mean, by_draw, certain, outlook.interval)
+    return GroupValues(customers, without, mean, by_draw, certain, outlook.interval)
 
 
 def check_base(rfm: RfmTable) -> RfmTable:
@@ -186,15 +214,15 @@ def check_base(rfm: RfmTable) -> RfmTable:
     return rfm
 
 
-def base_for(posterior: CLVPosterior, rfm: RfmTable) -> RfmTable:
+def base_for(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None) -> RfmTable:
     """Return the table with the margin that its values will have, if it holds customers.
 
     Raises
     ------
     SchemaError, DomainError
-        As `check_base`.
+        As `check_base`, or the margin is not a share of revenue.
     """
-    return at_margin(posterior, check_base(rfm))
+    return at_margin(posterior, check_base(rfm), margin)
 
 
 def column(rfm: RfmTable, name: str) -> FloatArray:
@@ -227,7 +255,7 @@ def ranking(values: npt.ArrayLike, ids: Any) -> IntArray:
     Parameters
     ----------
     values : array_like, shape (N,)
-        Finite.
+        Finite, or NaN of customers who have none and come last.
     ids : array_like, shape (N,)
         Distinct.
 

@@ -19,10 +19,12 @@ from clvmodels.economics.outlook import (
     column,
     group_values,
     past_revenue,
+    ratio,
 )
 from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.posterior.finite import left_out
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, Discounting, FloatArray, Horizon, check_number, shown
 
@@ -46,6 +48,7 @@ def segment_report(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    margin: float | None = None,
 ) -> pd.DataFrame:
     """Report customers, value and acquisition cost of every segment, and of the whole.
 
@@ -68,7 +71,7 @@ def segment_report(
         values where ``by`` has several names, None for "(none)").
     cac : mapping, Series or float, optional
         Instead, the cost per customer acquired; one number is everybody's.
-    horizon, discount_rate, discounting, interval, draws
+    horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
     Returns
@@ -80,7 +83,9 @@ def segment_report(
         customer), acquisition_spend, cac, ltv_to_cac; ``_lower`` and ``_upper`` of clv,
         clv_per_customer, ltv and ltv_to_cac; the margin that is in the money; and note, why
         a figure is not available or infinite. Counts and money add up to the whole; its
-        intervals come from the sum in each draw, and do not.
+        intervals come from the sum in each draw, and do not. Customers without a finite
+        expected value are counted in a column without_value, if there are any: clv, means
+        per customer and ltv are of the others.
 
     Raises
     ------
@@ -91,16 +96,17 @@ def segment_report(
         No customers, a negative spend, or both acquisition_spend and cac; or as
         :meth:`CLVPosterior.predict`.
     """
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    rfm = base_for(posterior, rfm)
+    outlook = Outlook(horizon, discount_rate, discounting, interval, draws, margin)
+    rfm = base_for(posterior, rfm, margin)
     segments = segments_of(rfm, by)
     customers = np.bincount(segments.group, minlength=len(segments.labels))
     spend = _with_whole(_spend(segments, customers, acquisition_spend, cac))
     values = group_values(posterior, rfm, segments.group, len(segments.labels), outlook)
+    scores = outlook.scores(posterior, rfm)
     columns = {
-        **_who(posterior, rfm, segments, outlook),
+        **_who(rfm, segments, scores["p_purchase"].to_numpy()),
         **_residual(values.with_whole()),
-        **_acquired(rfm, segments, values.with_whole(), spend),
+        **_acquired(rfm, segments, values.with_whole(), spend, scores["clv"].notna().to_numpy()),
     }
     names = dict(zip(segments.by, zip(*segments.labels, strict=True), strict=True))
     clash = set(names) & set(columns)
@@ -109,12 +115,9 @@ def segment_report(
     return pd.DataFrame({name: [*texts, WHOLE] for name, texts in names.items()} | columns)
 
 
-def _who(
-    posterior: CLVPosterior, rfm: RfmTable, segments: Segments, outlook: Outlook
-) -> dict[str, Any]:
+def _who(rfm: RfmTable, segments: Segments, chance: FloatArray) -> dict[str, Any]:
     customers = _sums(segments, np.ones(len(rfm)))
     once = _sums(segments, column(rfm, FREQUENCY) == 0)
-    chance = outlook.scores(posterior, rfm)["p_purchase"].to_numpy()
     return {
         "customers": customers.astype(np.int64),
         "one_time_buyers": once.astype(np.int64),
@@ -126,28 +129,36 @@ def _who(
 def _residual(values: GroupValues) -> dict[str, Any]:
     lower, upper = values.bounds()
     return {
+        **values.left_out(),
         "clv": values.mean,
         "clv_lower": lower,
         "clv_upper": upper,
-        "clv_per_customer": values.mean / values.customers,
-        "clv_per_customer_lower": lower / values.customers,
-        "clv_per_customer_upper": upper / values.customers,
+        "clv_per_customer": ratio(values.mean, values.valued),
+        "clv_per_customer_lower": ratio(lower, values.valued),
+        "clv_per_customer_upper": ratio(upper, values.valued),
     }
 
 
 def _acquired(
-    rfm: RfmTable, segments: Segments, values: GroupValues, spend: FloatArray
+    rfm: RfmTable,
+    segments: Segments,
+    values: GroupValues,
+    spend: FloatArray,
+    has: npt.NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Value per acquired customer against the cost of acquiring one."""
     revenue = past_revenue(rfm)
-    past = rfm.margin * _sums(segments, np.full(len(rfm), np.nan) if revenue is None else revenue)
+    earned = rfm.margin * (np.full(len(rfm), np.nan) if revenue is None else revenue)
+    past = _sums(segments, earned)
     cac = spend / values.customers
-    ltv = _estimates(values, past)
+    ltv = _estimates(values, _sums(segments, np.where(has, earned, 0.0)))
     per_cost = [ltv_to_cac(value, cost) for value, cost in zip(ltv, cac, strict=True)]
     notes = [one.note for one in per_cost]
     notes[-1] += _whose(segments, spend)
+    outside = map(left_out, values.without.tolist(), values.customers.tolist())
+    notes = [_joined(*both) for both in zip(outside, notes, strict=True)]
     if revenue is None:
-        notes = [f"{NO_FIRST}; {note}".rstrip("; ") for note in notes]
+        notes = [_joined(NO_FIRST, note) for note in notes]
     return {
         "past_margin": past,
         **_ends("ltv", ltv),
@@ -160,7 +171,10 @@ def _acquired(
 
 
 def _estimates(values: GroupValues, past: FloatArray) -> list[Estimate]:
-    """Value per acquired customer of each group: past margin and residual."""
+    """Value per acquired customer of each group: past margin and residual.
+
+    Of those who have a value; NaN where nobody has.
+    """
     lower, upper = values.bounds()
     return [
         Estimate(
@@ -170,8 +184,12 @@ def _estimates(values: GroupValues, past: FloatArray) -> list[Estimate]:
             interval=values.interval,
             draws=(past[i] + values.by_draw[i]) / count,
         )
-        for i, count in enumerate(values.customers)
+        for i, count in enumerate(np.maximum(values.valued, 1))
     ]
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _ends(name: str, estimates: Sequence[Estimate]) -> dict[str, list[float]]:

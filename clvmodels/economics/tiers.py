@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import frames
-from clvmodels.economics.labels import WHOLE
+from clvmodels.economics.labels import NO_VALUE, WHOLE
 from clvmodels.economics.outlook import (
     GroupValues,
     IntArray,
@@ -25,6 +25,7 @@ from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
+    REASON,
     Discounting,
     FloatArray,
     Horizon,
@@ -75,7 +76,7 @@ def value_tiers(
     ----------
     scores : DataFrame or Table
         Of pandas, polars or pyarrow, with customer_id and clv, such as
-        `CLVPosterior.predict` gives.
+        `CLVPosterior.predict` gives. Whose clv is empty with a ``reason`` is in no tier.
     quantiles : sequence of float, optional
         Shares of customers, counted from the least valuable, at which a new tier
         begins: (0.5, 0.8, 0.95), the default, makes a top tier of 5 % of the customers,
@@ -93,27 +94,30 @@ def value_tiers(
     DataFrame or Table
         customer_id, clv and tier, with the rows, order and index of ``scores``, and of its
         kind. tier is an ordered categorical, the most valuable largest: in polars an Enum,
-        in Arrow an ordered dictionary.
+        in Arrow an ordered dictionary. It is empty for customers without a value.
 
     Raises
     ------
     SchemaError
-        A column is missing, an id repeats, clv is not finite, or labels do not fit.
+        A column is missing, an id repeats, clv is not finite without a reason, or labels do
+        not fit.
     DomainError
         Cuts are not increasing, or quantiles not between 0 and 1.
     """
     given = frames.eager(scores)
-    ids, values = _checked_scores(frames.to_pandas(given, (CUSTOMER_ID, CLV)))
+    ids, values = _checked_scores(frames.to_pandas(given, (CUSTOMER_ID, CLV, REASON)))
     cuts = _checked_cuts(quantiles, thresholds)
+    has = ~np.isnan(values)
     if thresholds is not None:
         codes = np.searchsorted(cuts, values, side="right")
     else:
-        above = np.floor((1.0 - cuts) * len(values) + 0.5 + 1e-9)
+        above = np.floor((1.0 - cuts) * has.sum() + 0.5 + 1e-9)
         place = np.empty(len(values))
         place[ranking(values, ids)] = np.arange(len(values))
         codes = (place[:, None] < above).sum(axis=1)
     names = _checked_labels(labels, len(cuts) + 1)
-    tiers = pd.Categorical([names[code] for code in codes], categories=names, ordered=True)
+    whose = [names[code] if there else None for code, there in zip(codes, has, strict=True)]
+    tiers = pd.Categorical(whose, categories=names, ordered=True)
     table = pd.DataFrame({CUSTOMER_ID: ids, CLV: values, TIER: tiers}, index=ids.index)
     return frames.like(given, table, own={CUSTOMER_ID: None})
 
@@ -131,6 +135,7 @@ def tier_report(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    margin: float | None = None,
 ) -> pd.DataFrame:
     """Report what each value tier holds of the base's value and of its past revenue.
 
@@ -145,7 +150,7 @@ def tier_report(
         The base.
     quantiles, thresholds, labels
         As in `value_tiers`.
-    horizon, discount_rate, discounting, interval, draws
+    horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
     Returns
@@ -155,19 +160,23 @@ def tier_report(
         clv (sum), clv_per_customer, value_share; past_revenue and past_share, which are
         known and need no interval (empty where the table lacks first purchases);
         ``_lower`` and ``_upper`` of clv and value_share; and the margin that is in clv.
-        Shares of nothing, and means of an empty tier, are NaN.
+        Shares of nothing, and means of an empty tier, are NaN. Customers without a finite
+        expected value are no tier's: they have a row of their own, "(no value)", and are
+        counted in a column without_value; values, and means per customer, are of the others.
 
     Raises
     ------
     SchemaError, TimeUnitError, DomainError
         As `value_tiers` and :meth:`CLVPosterior.predict`; or the base is empty.
     """
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    rfm = base_for(posterior, rfm)
+    outlook = Outlook(horizon, discount_rate, discounting, interval, draws, margin)
+    rfm = base_for(posterior, rfm, margin)
     scores = outlook.scores(posterior, rfm)
     tiers = value_tiers(scores, quantiles=quantiles, thresholds=thresholds, labels=labels)[TIER].cat
     names = list(tiers.categories)[::-1]
+    # Who is in no tier, code -1, comes after the last of them
     group: IntArray = np.asarray(len(names) - 1 - tiers.codes.to_numpy(), dtype=np.int64)
+    names += [NO_VALUE] * bool((tiers.codes < 0).any())
     values = group_values(posterior, rfm, group, len(names), outlook)
     revenue = past_revenue(rfm)
     by_tier = np.full(len(names), np.nan)
@@ -199,8 +208,9 @@ def tier_movement(before: Frame, after: Frame) -> Any:
     DataFrame or Table, of int
         Of the kind of ``before``. A row for each tier before, the most valuable first, and
         "new" for customers of ``after`` alone; a column for each tier after, and "gone" for
-        those of ``before`` alone. All cells together are all customers. The tiers before
-        are the index in pandas, and in polars and Arrow the first column, "before".
+        those of ``before`` alone; "(no value)" for those without one, if there are any. All
+        cells together are all customers. The tiers before are the index in
+        pandas, and in polars and Arrow the first column, "before".
 
     Raises
     ------
@@ -225,15 +235,16 @@ def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
     lower, upper = everything.bounds()
     share, share_lower, share_upper = values.shares()
     certain = np.nan if values.certain else 1.0
-    whole = float(ratio(values.mean.sum(), values.mean.sum()))
+    whole = float(ratio(everything.mean[-1], everything.mean[-1]))
     past_all = np.append(past, past.sum())
     return {
         "customers": everything.customers,
         "customer_share": everything.customers / values.customers.sum(),
+        **everything.left_out(),
         "clv": everything.mean,
         "clv_lower": lower,
         "clv_upper": upper,
-        "clv_per_customer": ratio(everything.mean, everything.customers),
+        "clv_per_customer": ratio(everything.mean, everything.valued),
         "value_share": np.append(share, whole),
         "value_share_lower": np.append(share_lower, whole * certain),
         "value_share_upper": np.append(share_upper, whole * certain),
@@ -254,6 +265,8 @@ def _checked_scores(scores: pd.DataFrame) -> tuple[pd.Series[Any], FloatArray]:
         )
     values = scores[CLV].to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~np.isfinite(values)
+    if REASON in scores:
+        bad &= ~(np.isnan(values) & scores[REASON].notna().to_numpy())
     if bad.any():
         raise SchemaError(
             f"{int(bad.sum()):,} customers have a clv that is missing or not finite; the first is "
@@ -291,11 +304,13 @@ def _checked_labels(labels: Sequence[str] | None, count: int) -> list[str]:
 
 
 def _tier_by_id(given: Frame, name: str) -> pd.Series[Any]:
-    frame = frames.to_pandas(given, (CUSTOMER_ID, TIER))
+    frame = frames.to_pandas(given, (CUSTOMER_ID, TIER, CLV))
     for wanted in (CUSTOMER_ID, TIER):
         if wanted not in frame:
             raise SchemaError(f"{name} lacks {wanted!r}: pass what value_tiers returns.")
     ids, tiers = frame[CUSTOMER_ID], frame[TIER]
+    if CLV in frame and (frame[CLV].isna() & tiers.isna()).any():
+        tiers = _with_no_value(tiers, frame[CLV].isna())
     if ids.duplicated().any() or tiers.isna().any():
         raise SchemaError(
             f"{name} has a customer twice, or one without a tier: pass what value_tiers returns."
@@ -303,6 +318,14 @@ def _tier_by_id(given: Frame, name: str) -> pd.Series[Any]:
     if tiers.isin([NEW, GONE]).any():
         raise SchemaError(f"{name} has a tier called {NEW!r} or {GONE!r}: rename it.")
     return tiers.set_axis(ids)
+
+
+def _with_no_value(tiers: pd.Series[Any], without: pd.Series[bool]) -> pd.Series[Any]:
+    """Name the tier of customers who have no value, below all others."""
+    names = _tiers_down(tiers.dropna())[::-1]
+    named = tiers.astype(object).mask(tiers.isna() & without, NO_VALUE)
+    kinds = pd.CategoricalDtype([NO_VALUE, *names], ordered=True)
+    return named.astype(kinds)
 
 
 def _tiers_down(tiers: pd.Series[Any]) -> list[str]:

@@ -11,7 +11,8 @@ from clvmodels.economics.estimate import CustomerValue, Estimate, as_estimate
 from clvmodels.economics.outlook import check_base, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
-from clvmodels.posterior import total_value
+from clvmodels.posterior.finite import left_out
+from clvmodels.posterior.total import total_and_valued
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_number
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def acquired_customer_value(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    margin: float | None = None,
 ) -> Estimate:
     """Value per customer of a base that was acquired already.
 
@@ -45,13 +47,14 @@ def acquired_customer_value(
         Of purchases and spend.
     rfm : RfmTable
         The customers, with the value of their first purchases.
-    horizon, discount_rate, discounting, interval, draws
+    horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
     Estimate
-        Its draws are the base's total in each draw, per customer.
+        Its draws are the base's total in each draw, per customer. Customers without a
+        finite expected value are in neither; the note says how many they are.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def acquired_customer_value(
             "The table has no first_value, so the margin since acquisition is not known: summarise "
             "the log with rfm_summary, which keeps first purchases."
         )
-    total = total_value(
+    total, known = total_and_valued(
         posterior,
         rfm,
         horizon=horizon,
@@ -74,8 +77,9 @@ def acquired_customer_value(
         discounting=discounting,
         interval=interval,
         draws=draws,
+        margin=margin,
     )
-    past, customers = total.margin * math.fsum(revenue), len(rfm)
+    past, customers = total.margin * math.fsum(known.of(revenue)), known.count
     residual = Estimate(
         mean=total.mean,
         sd=total.sd,
@@ -85,7 +89,11 @@ def acquired_customer_value(
         margin=total.margin,
         draws=total.draws,
     )
-    return residual.mapped(lambda values: (past + values) / customers, sd=total.sd / customers)
+    return residual.mapped(
+        lambda values: (past + values) / customers,
+        sd=total.sd / customers,
+        note=left_out(known.without, len(rfm)),
+    )
 
 
 def ltv_to_cac(ltv: CustomerValue, cac: float | None) -> Estimate:

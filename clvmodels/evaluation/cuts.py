@@ -12,10 +12,11 @@ import pyarrow as pa
 from clvmodels.evaluation.dates import Calendar, Span
 from clvmodels.evaluation.observed import Observed, Terms, observe
 from clvmodels.ledger.purchases import collect_purchases
+from clvmodels.margin import margin_for
 from clvmodels.rfm import rfm_train_test_split
 from clvmodels.rfm.continuity import Continuity, continuity_of
 from clvmodels.rfm.summary import log_options
-from clvmodels.schema import Discounting, check_margin
+from clvmodels.schema import Discounting
 from clvmodels.transactions import LogOptions, replayable
 
 
@@ -83,7 +84,7 @@ class Reading:
             horizon=span.length / scale.time_scaler,
             delta=scale.delta(discount_rate),
             month=scale.month if discounting == "monthly" else None,
-            margin=check_margin(self.options["margin"]),
+            margin=margin_for(self.options["margin"]).value,
         )
         return observe(self._known(span), split, span, terms)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from clvmodels.errors import SchemaError
@@ -26,6 +27,7 @@ from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.outcomes import (
     Asked,
     expected,
+    has_value,
     purchases_target,
     total_draws,
     totals_rows,
@@ -166,15 +168,29 @@ def _customers(main: Evaluated, interval: float) -> pd.DataFrame:
     names += [MONETARY_VALUE] if main.observed.has_money else []
     columns: dict[str, Any] = {}
     for target in main.targets:
-        columns[f"{target.name}_actual"] = target.actual
-        columns |= {f"{target.name}_{name}": f for name, f in target.forecasts.items()}
+        found = {"actual": target.actual, **target.forecasts}
         if interval in target.lower:
-            columns[f"{target.name}_lower"] = target.lower[interval]
-            columns[f"{target.name}_upper"] = target.upper[interval]
+            found |= {"lower": target.lower[interval], "upper": target.upper[interval]}
+        columns |= {f"{target.name}_{name}": target.in_base(v) for name, v in found.items()}
     return pd.concat([table[names], pd.DataFrame(columns)], axis=1)
 
 
 def _notes(main: Evaluated) -> tuple[str, ...]:
     of_forecasts = [f"{LABELS[f.name]}: {f.note}" for f in main.forecasts if f.note]
     alone = "the model is a single point: what is not known of its parameters is in no interval"
-    return tuple([alone, *of_forecasts] if main.posterior.certain else of_forecasts)
+    notes = [alone, *of_forecasts] if main.posterior.certain else of_forecasts
+    return (*notes, *_without_value(main))
+
+
+def _without_value(main: Evaluated) -> Iterator[str]:
+    """Say how many customers the test of value leaves out."""
+    if main.forecasts[0].value is None:
+        return
+    has = has_value(main.forecasts)
+    without = int(np.count_nonzero(~has))
+    if without:
+        yield (
+            f"value: {without:,} of {len(has):,} customers have no expected value, since their "
+            "expected spend is infinite in some draws (p x + q <= 1); forecasts and what "
+            "happened are of the others"
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels.evaluation import losses
 from clvmodels.evaluation.ranking import (
@@ -71,6 +72,9 @@ class Target:
         Log probability that it gave to what happened; counts only.
     lower, upper : mapping of float to ndarray, shape (N,)
         Ends of its equal-tailed predictive intervals, by level.
+    who : ndarray of bool, shape (customers,), or None
+        Which customers of the base the N are; None where they are all. Who has no finite
+        expected value is not among those whose value was forecast.
     """
 
     name: str
@@ -80,6 +84,15 @@ class Target:
     log_score: FloatArray | None = field(default=None, repr=False)
     lower: Mapping[float, FloatArray] = field(default_factory=dict, repr=False)
     upper: Mapping[float, FloatArray] = field(default_factory=dict, repr=False)
+    who: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    def in_base(self, values: FloatArray) -> FloatArray:
+        """Put values of the N in the rows of the base, NaN in the others."""
+        if self.who is None:
+            return values
+        rows = np.full(len(self.who), np.nan)
+        rows[self.who] = values
+        return rows
 
     @property
     def model(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels.evaluation.baselines import POINT, Forecast
 from clvmodels.evaluation.fitting import FittedModel
@@ -93,11 +94,14 @@ def purchases_target(
 def value_target(
     observed: Observed, posterior: FittedModel, forecasts: list[Forecast], asked: Asked
 ) -> Target | None:
-    """Discounted value; None for a log without amounts."""
+    """Discounted value; None for a log without amounts, or where nobody has a finite one."""
     spent = observed.spent
     if spent is None or not isinstance(posterior, CLVPosterior):
         return None
     by_name = {f.name: f.value for f in forecasts if f.value is not None}
+    who = has_value(forecasts)
+    if not who.any():
+        return None
     values = value_distribution(
         posterior,
         observed.train,
@@ -107,8 +111,22 @@ def value_target(
         draws=asked.draws,
         random_seed=asked.seed,
     )
-    lower, upper = _ends(values.quantile(_tails(asked)), asked)
-    return Target("value", spent, by_name, crps=values.crps(spent), lower=lower, upper=upper)
+    lower, upper = _ends(values.quantile(_tails(asked))[:, who], asked)
+    return Target(
+        "value",
+        spent[who],
+        {name: value[who] for name, value in by_name.items()},
+        crps=values.crps(spent)[who],
+        lower=lower,
+        upper=upper,
+        who=who if not who.all() else None,
+    )
+
+
+def has_value(forecasts: list[Forecast]) -> npt.NDArray[np.bool_]:
+    """Whether all forecasts of a customer's value are there, shape (N,)."""
+    values = [f.value for f in forecasts if f.value is not None]
+    return np.asarray(~np.isnan(np.column_stack(values)).any(axis=1))
 
 
 def total_draws(observed: Observed, posterior: FittedModel, asked: Asked) -> dict[str, FloatArray]:

@@ -68,7 +68,7 @@ def backtest(
     encoding: str | None = None,
     where: str | None = None,
     id_map: Any = None,
-    margin: float = 1.0,
+    margin: float | None = None,
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
     model: ModelName | CLVModel = "bgnbd",
@@ -110,6 +110,7 @@ def backtest(
     time_unit, time_scaler, refunds, order_id_col, zero_amounts, duplicates, id_map, margin
         As in `rfm_summary`. Calibration and holdout each know the refunds up to their own
         end; one of a purchase in the calibration, made in the holdout, changes neither.
+        Without a margin, values are revenue; ``settings`` says which it is.
     implausible_dates, missing_ids
         As in `rfm_summary`.
     date_format, decimal, delimiter, encoding, where
@@ -244,6 +245,8 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
     observed, asked = main.observed, plan.asked
     shown = {name: value for name, value in plan.reading.options.items() if name != "id_map"}
     return shown | {
+        "margin": observed.terms.margin,
+        "margin_from": "not said" if plan.reading.options["margin"] is None else "argument",
         "customers": observed.customers,
         "customers_back": int((observed.bought > 0).sum()),
         "new_customers": observed.split.new_customers,

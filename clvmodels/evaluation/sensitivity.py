@@ -95,7 +95,8 @@ def _row(what: str, observed: Observed, fitting: Fitting, asked: Asked) -> dict[
 def _total(target: str, forecast: Forecast, actual: Any) -> dict[str, float]:
     values = forecast.of(target)
     assert values is not None  # of a log with amounts
-    total, really = float(values.sum()), float(np.sum(actual))
+    has = np.isfinite(values)  # no value where a draw's expected spend is infinite
+    total, really = float(values[has].sum()), float(np.sum(actual[has]))
     error = total / really - 1.0 if really else float("nan")
     return {f"{target}_forecast": total, f"{target}_actual": really, f"{target}_error": error}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
@@ -15,7 +14,7 @@ from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
-from clvmodels.posterior.finite import check_life, check_spend, few_values, no_value
+from clvmodels.posterior.finite import check_life, check_spend, no_value, valued
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
@@ -255,12 +254,9 @@ class CLVPosterior:
             draws,
             margin,
             said,
-            everybody=False,
         )
         reasons = no_value(paired, columns.x)
-        without = 0 if reasons is None else int(np.count_nonzero(reasons))
-        if without:
-            warnings.warn(few_values(without, len(columns)), UserWarning, stacklevel=2)
+        valued(paired, columns.x).warned()
         who = (columns.x, columns.t_x, columns.T, m_bar)
         rows: dict[str, Any] = dict(predict_rows(paired, *who, future))
         if self.certain or paired.count == 1:
@@ -329,8 +325,6 @@ class CLVPosterior:
         draws: int,
         margin: float | None = None,
         said: TimeScale | None = None,
-        *,
-        everybody: bool = True,
     ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
         """Check all that a prediction needs; arguments are those of :meth:`predict`.
 
@@ -340,14 +334,13 @@ class CLVPosterior:
             As in :meth:`predict`.
         said : TimeScale, optional
             The unit that the caller says a frame is in.
-        everybody : bool
-            Whether every customer must have a finite expected spend, as totals and rankings
-            need it.
 
         Returns
         -------
         columns, m_bar, future, draws
-            As ``clvmodels.predict.predict_rows`` takes them.
+            As ``clvmodels.predict.predict_rows`` takes them. Expected spend of some
+            customers may be infinite in some draws: `clvmodels.posterior.finite.valued`
+            tells whose.
         """
         columns = rfm_columns(
             rfm, scale=self.scale, said=said, whole=self.purchases.metadata.whole, money=True
@@ -357,8 +350,6 @@ class CLVPosterior:
         future, paired = self.future_and_draws(
             horizon, discount_rate, discounting, interval, draws, used.value
         )
-        if everybody:
-            self.check_spend(paired, columns.x)
         return columns, m_bar, future, paired
 
     def margin_for(self, argument: float | None = None, *, table: float | None = None) -> Margin:
@@ -464,13 +455,14 @@ def value_posterior(found: object) -> CLVPosterior:
     )
 
 
-def at_margin(posterior: CLVPosterior, rfm: RfmTable) -> RfmTable:
+def at_margin(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None) -> RfmTable:
     """Return the table with the margin that its values have, said as its own.
 
-    So a table without one takes that of the base which the posterior was fitted to.
+    So a table without one takes that of the base which the posterior was fitted to, and an
+    argument overrides both.
     """
     own = rfm.margin if rfm.margin_said else None
-    used = value_posterior(posterior).margin_for(table=own)
+    used = value_posterior(posterior).margin_for(margin, table=own)
     return replace(rfm, margin=used.value, margin_said=used.source != "not said")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import DomainError
+from clvmodels.errors import OURS, DomainError
 from clvmodels.predict import Draws, Future, infinite_share, share
 from clvmodels.schema import FloatArray
 
@@ -65,12 +68,99 @@ def no_value(paired: Draws, x: FloatArray) -> npt.NDArray[np.object_] | None:
     return reasons
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Valued:
+    """Which customers have a finite expected value: sums of values are over these.
+
+    Attributes
+    ----------
+    has : ndarray of bool, shape (N,)
+        Whether a customer has one.
+    reason : str
+        Why the others have none; empty where there are no others.
+    """
+
+    has: npt.NDArray[np.bool_]
+    reason: str
+
+    @property
+    def without(self) -> int:
+        """Number of customers who have none."""
+        return len(self.has) - int(np.count_nonzero(self.has))
+
+    @property
+    def count(self) -> int:
+        """Number of customers who have one."""
+        return int(np.count_nonzero(self.has))
+
+    def of[A: npt.NDArray[Any]](self, column: A) -> A:
+        """Rows of a column that have a value; the column itself where all have."""
+        return column[self.has] if self.reason else column  # type: ignore[return-value]
+
+    def warned(self) -> Valued:
+        """Warn of those who have none, if there are any; return itself."""
+        if self.without:
+            text = few_values(self.without, len(self.has))
+            warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
+        return self
+
+
+def valued(paired: Draws, x: FloatArray) -> Valued:
+    """Tell apart who has a finite expected value.
+
+    Parameters
+    ----------
+    paired : Draws
+        Of both models.
+    x : ndarray, shape (N,)
+        Repeat purchases of the customers.
+    """
+    shares = infinite_share(paired, x) if (paired.spend["q"] <= 1).any() else np.zeros(len(x))
+    has = shares == 0
+    if has.all():
+        return Valued(has, "")
+    most, least = shares.max(), shares[~has].min()
+    span = f"{most:.1%}" if most == least else f"{least:.1%} to {most:.1%}"
+    return Valued(has, f"expected spend is infinite in {span} of the draws (p x + q <= 1)")
+
+
+def summable(paired: Draws, x: FloatArray) -> Valued:
+    """Tell apart who has a finite expected value, for a sum that needs some who have.
+
+    The others are warned of.
+
+    Parameters
+    ----------
+    paired : Draws
+        Of both models.
+    x : ndarray, shape (N,)
+        Repeat purchases of the customers.
+
+    Raises
+    ------
+    DomainError
+        Nobody has one.
+    """
+    known = valued(paired, x)
+    if not known.count:
+        check_spend(paired, x)
+    return known.warned()
+
+
+def left_out(without: int, customers: int) -> str:
+    """Note that some customers are not in a figure; empty if all are."""
+    if not without:
+        return ""
+    return f"{without:,} of {customers:,} customers have no expected value, and are not in it"
+
+
 def few_values(without: int, customers: int) -> str:
     """Warn that some customers have no expected value."""
     return (
         f"{without:,} of {customers:,} customers have no expected value, since their expected "
-        "spend is infinite in some draws (p x + q <= 1): it is left empty, with its reason. Give "
-        "q a prior with its mass above 1, or fit to a longer log."
+        "spend is infinite in some draws (p x + q <= 1): it is left empty, with its reason, and "
+        "sums of values leave them out. Give q a prior with its mass above 1, or fit to a longer "
+        "log."
     )
 
 

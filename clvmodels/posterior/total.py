@@ -10,8 +10,9 @@ import numpy as np
 
 from clvmodels.display import Readable
 from clvmodels.posterior.clv import CLVPosterior, value_posterior
+from clvmodels.posterior.finite import Valued, summable
 from clvmodels.predict import tail_probabilities, totals_by_draw
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, scale_said
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -27,7 +28,7 @@ class TotalValue(Readable):
     customers : int
         How many they are.
     mean : float
-        Sum of their clv.
+        Sum of the clv of those who have one.
     sd, lower, upper : float
         Of the total's expectation, over draws; NaN where there is no uncertainty.
     interval : float
@@ -38,6 +39,11 @@ class TotalValue(Readable):
         Share of revenue that it is made of.
     draws : ndarray, shape (S,)
         The total in each draw.
+    without_value : int
+        Customers whose expected spend is infinite in some draws, so that they have no
+        expected value: they are not in the total.
+    reason : str
+        Why they have none; empty where everybody has one.
     """
 
     customers: int
@@ -49,6 +55,8 @@ class TotalValue(Readable):
     horizon: str
     margin: float
     draws: FloatArray = field(repr=False, compare=False)
+    without_value: int = 0
+    reason: str = ""
 
 
 def total_value(
@@ -80,28 +88,50 @@ def total_value(
     Returns
     -------
     TotalValue
-        ``mean`` is the sum of predict's clv column.
+        ``mean`` is the sum of predict's clv column. Customers who have none are counted
+        in ``without_value``, and warned of.
 
     Raises
     ------
     SchemaError, TimeUnitError, DomainError
-        As :meth:`CLVPosterior.predict`.
+        As :meth:`CLVPosterior.predict`; or no customer has a finite expected spend.
     """
-    columns, m_bar, future, paired = value_posterior(posterior).prepared(
+    total, _ = total_and_valued(
+        posterior,
         rfm,
-        horizon,
-        discount_rate,
-        discounting,
-        interval,
-        draws,
-        margin,
-        scale_said(time_unit, time_scaler),
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+        margin=margin,
+        said=scale_said(time_unit, time_scaler),
     )
+    return total
+
+
+def total_and_valued(
+    posterior: CLVPosterior,
+    rfm: RfmTable | Frame,
+    *,
+    horizon: Horizon,
+    discount_rate: float,
+    discounting: Discounting,
+    interval: float,
+    draws: int,
+    margin: float | None,
+    said: TimeScale | None = None,
+) -> tuple[TotalValue, Valued]:
+    """Return the total, and which customers are in it; arguments are those of `total_value`."""
+    columns, m_bar, future, paired = value_posterior(posterior).prepared(
+        rfm, horizon, discount_rate, discounting, interval, draws, margin, said
+    )
+    known = summable(paired, columns.x)
     by_draw, mean = totals_by_draw(paired, columns.x, columns.t_x, columns.T, m_bar, future)
     certain = posterior.certain or paired.count == 1
     lower, upper = np.quantile(by_draw, tail_probabilities(interval))
     nan = math.nan
-    return TotalValue(
+    total = TotalValue(
         customers=len(columns),
         mean=mean,
         sd=nan if certain else float(by_draw.std()),
@@ -111,4 +141,7 @@ def total_value(
         horizon=posterior.scale.horizon_words(horizon),
         margin=future.margin,
         draws=by_draw,
+        without_value=known.without,
+        reason=known.reason,
     )
+    return total, known

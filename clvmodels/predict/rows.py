@@ -56,7 +56,7 @@ class Prediction:
         By name, as far as they were wanted; see `clvmodels.predict.kernel`. Spend and value
         are NaN where expected spend is infinite in some draw.
     by_draw : ndarray, shape (S,)
-        Value of all customers together in every draw; NaN where one has none.
+        Value in every draw of all customers together who have one.
     """
 
     columns: dict[str, FloatArray]
@@ -129,7 +129,6 @@ class Predictor:
                 out[[i for i in _MONEY if i < len(out)], :] = np.where(
                     endless, np.nan, out[[i for i in _MONEY if i < len(out)], :]
                 )
-                by_draw[:] = np.nan
         return Prediction(self._named(out), self.future.margin * by_draw)
 
     def _living_for(self, low: float, high: float) -> Living:
@@ -187,12 +186,12 @@ def totals_by_draw(
     Returns
     -------
     by_draw : ndarray, shape (S,)
-        Sum over customers of margin x discounted purchases x spend.
+        Sum over customers of margin x discounted purchases x spend, where that is finite.
     mean : float
-        Sum of the customers' clv as `predict_rows` gives it.
+        Sum of the customers' clv as `predict_rows` gives it, of those who have one.
     """
     found = Predictor(draws, future, wanted="none")(x, t_x, T, m_bar)
-    return found.by_draw, float(found.columns["clv"].sum())
+    return found.by_draw, float(np.nansum(found.columns["clv"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +229,7 @@ class _Work:
         ages, T_of_pair = np.unique(T, return_inverse=True)
         odds = draws.formulas.log_odds_terms(counts[:, None], **draws.purchases)
         spend = gamma_gamma.spend_coefficients(counts[:, None], **draws.spend)
-        # Rows whose spend is infinite in some draw are emptied later; here they stay numbers
+        # Rows whose spend is infinite in some draw are emptied later, and add nothing to sums
         finite = np.isfinite(spend.intercept).all(axis=1, keepdims=True)
         first_node, node_count, purchases, discounted = self._nodes(x, T)
         return kernel.Tables(

@@ -14,8 +14,10 @@ from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
 from clvmodels.histories import RfmColumns
 from clvmodels.keywords import named
+from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior.finite import no_value, valued
 from clvmodels.predict import Draws, Predictor
 from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.futures import follow
@@ -49,7 +51,14 @@ class FuturePaths:
     counts : ndarray of int, shape (N, paths)
         Purchases within the horizon.
     values : ndarray, shape (N, paths)
-        Discounted value x margin.
+        Discounted value x margin; NaN of customers whose expected spend is infinite in some
+        draws, since means over paths would have no limit.
+    margin : float
+        Share of revenue that ``values`` are made of.
+    margin_from : {"argument", "table", "posterior", "not said"}
+        Who said it.
+    reason : ndarray of str and None, shape (N,), or None
+        Why a customer has no values; None where everybody has.
     """
 
     purchases: Any
@@ -57,11 +66,14 @@ class FuturePaths:
     customer_id: npt.NDArray[np.generic]
     counts: npt.NDArray[np.int64] = field(repr=False)
     values: FloatArray = field(repr=False)
+    margin: float
+    margin_from: MarginSource
+    reason: npt.NDArray[np.object_] | None = field(repr=False)
 
     def __repr__(self) -> str:
         return (
             f"<FuturePaths: {len(self.draw):,} paths of {len(self.customer_id):,} customers, "
-            f"{len(self.purchases):,} purchases>"
+            f"{len(self.purchases):,} purchases, {Margin(self.margin, self.margin_from)}>"
         )
 
     def totals(self) -> Any:
@@ -70,16 +82,25 @@ class FuturePaths:
         Returns
         -------
         DataFrame or Table
-            Of the kind of ``purchases``.
+            Of the kind of ``purchases``: path, buyers, purchases, value, margin. Value is of
+            those customers who have one; without_value is the number of the others, if there
+            are any.
         """
         import pandas as pd
 
+        value, without = self.values.sum(axis=0), {}
+        if self.reason is not None:
+            has = np.array([why is None for why in self.reason])
+            without = {"without_value": int(np.count_nonzero(~has))}
+            value = self.values[has].sum(axis=0) if has.any() else np.full(len(value), np.nan)
         table = pd.DataFrame(
             {
                 "path": np.arange(len(self.draw)),
                 "buyers": (self.counts > 0).sum(axis=0),
                 "purchases": self.counts.sum(axis=0),
-                "value": self.values.sum(axis=0),
+                "value": value,
+                "margin": self.margin,
+                **without,
             }
         )
         return frames.like(self.purchases, table)
@@ -146,14 +167,16 @@ def simulate_future(
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, 0.9, min(draws, paths), margin
     )
+    used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)
+    valued(paired, columns.x).warned()
     m_bar = np.where(columns.x == 0, 0.0, m_bar)
     who = (columns.x, columns.t_x, columns.T, m_bar)
     bought = Predictor(paired, future, wanted="none")(*who).columns["expected_purchases"]
     _check_size(paths * max(float(len(columns)), float(bought.sum())), paths)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
     run = _Run(rfm, columns, m_bar, paired, outcomes, cores_for(threads))
-    return run.paths(paths, future.margin)
+    return run.paths(paths, used)
 
 
 def _check_size(cells: float, paths: int) -> None:
@@ -176,7 +199,7 @@ class _Run:
     outcomes: Outcomes
     threads: int
 
-    def paths(self, count: int, margin: float) -> FuturePaths:
+    def paths(self, count: int, margin: Margin) -> FuturePaths:
         """Simulate twice, the same: to know how many purchases there are, and to keep them."""
         groups = group_rows(self.columns.x, self.columns.t_x, self.columns.T)
         none, nothing = np.empty(0), np.empty(0, dtype=np.int64)
@@ -187,12 +210,16 @@ class _Run:
         times, amounts = np.empty(begin[-1]), np.empty(begin[-1])
         self._follow(groups, begin, times, amounts)
         bought = bought[:, :count]
+        known = valued(self.draws, self.columns.x)
         return FuturePaths(
             purchases=self._table(bought, times, amounts),
             draw=np.arange(count) % self.draws.count,
             customer_id=self.columns.customer_id,
             counts=bought,
-            values=margin * out[1, :, :count],
+            values=np.where(known.has[:, None], margin.value * out[1, :, :count], np.nan),
+            margin=margin.value,
+            margin_from=margin.source,
+            reason=no_value(self.draws, self.columns.x) if known.without else None,
         )
 
     def _follow(

@@ -16,8 +16,10 @@ from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns
 from clvmodels.keywords import named
+from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior.finite import Valued, valued
 from clvmodels.predict import Draws, Predictor, tail_probabilities
 from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.futures import VALUE, add_totals
@@ -60,16 +62,31 @@ class Portfolio:
         without ``by``): the columns of ``by``, customers, and for each total its mean,
         ``_sd``, ``_lower`` and ``_upper``. The means of buyers, purchases and value are
         the sums over customers of ``predict``'s p_purchase, expected_purchases and clv.
-        Of the kind of frame that was passed, pandas for an RfmTable.
+        Of the kind of frame that was passed, pandas for an RfmTable. The last column is the
+        margin that is in value. Where expected spend of some customers is infinite in some
+        draws, value is of the others, and a column without_value counts those left out.
     interval : float
         Probability of the equal-tailed intervals.
     samples : ndarray, shape (rows of the table, 4, paths)
         The totals on every path: buyers, alive, purchases, value.
+    margin : float
+        Share of revenue that value is made of.
+    margin_from : {"argument", "table", "posterior", "not said"}
+        Who said it.
+    without_value : int
+        Customers of all who have no finite expected value: they are not in the totals of
+        value.
+    reason : str
+        Why they have none; empty where everybody has one.
     """
 
     table: Any
     interval: float
     samples: FloatArray
+    margin: float
+    margin_from: MarginSource
+    without_value: int = 0
+    reason: str = ""
 
     def draws(self, total: str, segment: int = -1) -> FloatArray:
         """One total on every path, shape (paths,).
@@ -84,7 +101,8 @@ class Portfolio:
         return np.asarray(self.samples[segment, TOTALS.index(total)])
 
     def __repr__(self) -> str:
-        return f"<Portfolio, {self.interval:.0%} intervals>\n{self.table}"
+        said = f"{self.interval:.0%} intervals, {Margin(self.margin, self.margin_from)}"
+        return f"<Portfolio, {said}>\n{self.table}"
 
     def _repr_html_(self) -> str:
         return str(frames.to_pandas(self.table).to_html(border=0))
@@ -145,6 +163,7 @@ def portfolio(
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, interval, draws, margin
     )
+    used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)
     if not len(columns):
         raise DomainError("The table has no customers, and so no totals.")
@@ -160,17 +179,37 @@ def portfolio(
             f"A customer is expected to make more than {MOST_PURCHASES:,.0f} purchases within the "
             "horizon: use a shorter one, or leave that customer out."
         )
-    samples = _simulated(columns, m_bar, paired, outcomes, group, len(labels), cores)
+    known = valued(paired, columns.x).warned()
+    samples = _simulated(columns, m_bar, paired, outcomes, group, len(labels), cores, known)
     samples[:, VALUE] *= future.margin
     means: dict[str, npt.NDArray[Any]] = {
-        total: np.bincount(group, weights=found[name], minlength=len(labels))
+        total: np.bincount(group, weights=np.nan_to_num(found[name]), minlength=len(labels))
         for total, name in _MEAN_OF.items()
     }
-    samples = _with_whole(samples)
     counts = np.bincount(group, minlength=len(labels))
+    without = np.bincount(group[~known.has], minlength=len(labels))
+    samples = _with_whole(samples)
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
     table = _table(texts, _with_whole(counts), means, samples, interval)
-    return Portfolio(frames.like(rfm, table), interval, samples)
+    clash = {*names} & {*table.columns[len(names) :], "without_value", "margin"}
+    if clash:
+        raise SchemaError(f"{min(clash)!r} is a column of the report: rename the segment's.")
+    nobody = _with_whole(counts) == _with_whole(without)
+    samples[nobody, VALUE] = np.nan
+    for name in ("value", "value_sd", "value_lower", "value_upper"):
+        table[name] = table[name].mask(nobody)
+    if known.without:
+        table["without_value"] = _with_whole(without)
+    table["margin"] = used.value
+    return Portfolio(
+        frames.like(rfm, table),
+        interval,
+        samples,
+        used.value,
+        used.source,
+        known.without,
+        known.reason,
+    )
 
 
 def _segments(
@@ -196,10 +235,16 @@ def _simulated(
     group: npt.NDArray[np.int64],
     segments: int,
     threads: int,
+    known: Valued,
 ) -> FloatArray:
-    """Totals of every segment on every path, shape (segments, 4, paths)."""
+    """Totals of every segment on every path, shape (segments, 4, paths).
+
+    Customers without a value are followed as segments of their own, whose value is dropped.
+    """
+    apart = 2 if known.without else 1
+    group = np.where(known.has, group, segments + group)
     groups, keys = group_rows(columns.x, columns.t_x, columns.T), row_keys(columns.customer_id)
-    shape = (segments, outcomes.per_draw, draws.count, len(TOTALS))
+    shape = (apart * segments, outcomes.per_draw, draws.count, len(TOTALS))
 
     def work(begin: int) -> FloatArray:
         out = np.zeros(shape)
@@ -212,7 +257,9 @@ def _simulated(
     with ThreadPoolExecutor(threads) as pool:
         for part in pool.map(work, chunks(groups)):  # in order, so that sums repeat exactly
             total += part
-    return np.ascontiguousarray(total.reshape(segments, -1, len(TOTALS)).transpose(0, 2, 1))
+    total[segments:, ..., VALUE] = 0.0
+    total = total.reshape(apart, segments, -1, len(TOTALS)).sum(axis=0)
+    return np.ascontiguousarray(total.transpose(0, 2, 1))
 
 
 def _with_whole(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior.finite import no_value, valued
 from clvmodels.predict import Draws, Future, Predictor
 from clvmodels.predict.chunks import Chunk, chunk_of, chunks
 from clvmodels.predict.grouping import Groups, group_rows
@@ -41,15 +43,28 @@ class ValueDistribution:
     that a customer's answers depend on no other row, nor on threads. Paths are made
     again whenever they are needed and never kept for the whole base.
 
+    Where expected spend is infinite in some draws, as it may be after a tiny base, the
+    distribution is there, with its quantiles and probabilities, but it has no finite mean:
+    mean and crps are NaN, and ``reason`` says so.
+
     Attributes
     ----------
     customer_id : ndarray, shape (N,)
     paths : int
         Simulated paths per customer, all with a purchase.
+    margin : float
+        Share of revenue that values are made of.
+    margin_from : {"argument", "table", "posterior", "not said"}
+        Who said it.
+    reason : ndarray of str and None, shape (N,), or None
+        Why a customer has no mean; None where everybody has one.
     """
 
     customer_id: npt.NDArray[np.generic]
     paths: int
+    margin: float
+    margin_from: MarginSource
+    reason: npt.NDArray[np.object_] | None
     _x: FloatArray = field(repr=False)
     _t_x: FloatArray = field(repr=False)
     _T: FloatArray = field(repr=False)
@@ -64,7 +79,10 @@ class ValueDistribution:
         return len(self._x)
 
     def __repr__(self) -> str:
-        return f"<ValueDistribution of {len(self):,} customers, {self.paths:,} paths each>"
+        return (
+            f"<ValueDistribution of {len(self):,} customers, {self.paths:,} paths each, "
+            f"{Margin(self.margin, self.margin_from)}>"
+        )
 
     @property
     def mean(self) -> FloatArray:
@@ -101,14 +119,18 @@ class ValueDistribution:
         """Continuous ranked probability score, shape (N,): smaller is better.
 
         The integral of (P(value <= z) - [y <= z])^2 over z >= 0, exact for the simulated
-        distribution, in units of value.
+        distribution, in units of value; NaN where there is no finite mean, since it would
+        rest on the few largest of the paths.
 
         Parameters
         ----------
         y : array_like, shape (N,)
             Realised discounted value x margin, >= 0.
         """
-        return np.asarray(self._future.margin * self._scores(y)[0])
+        scores = np.asarray(self._future.margin * self._scores(y)[0])
+        if self.reason is None:
+            return scores
+        return np.where([why is None for why in self.reason], scores, np.nan)
 
     def cdf(self, y: npt.ArrayLike) -> FloatArray:
         """P(value <= y), shape (N,)."""
@@ -200,11 +222,16 @@ def value_distribution(
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm, horizon, discount_rate, discounting, 0.9, draws, margin
     )
+    used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)
+    known = valued(paired, columns.x).warned()
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
     return ValueDistribution(
         customer_id=columns.customer_id,
         paths=outcomes.per_draw * paired.count,
+        margin=used.value,
+        margin_from=used.source,
+        reason=no_value(paired, columns.x) if known.without else None,
         _x=columns.x,
         _t_x=columns.t_x,
         _T=columns.T,

@@ -69,7 +69,7 @@ def endless_spend(scorer: Scorer, least_x: float | None) -> list[str]:
     return [
         f"Expected spend is infinite in {shares[0]:.1%} of the draws at frequency "
         f"{least_x:g} (p x + q <= 1): customers of whom that is so have no value, with the reason "
-        "beside it, and neither has the base as a whole."
+        "beside it, and the value of the base leaves them out (without_value says how many)."
     ]
 
 

@@ -50,9 +50,10 @@ class BlockRecord:
     Attributes
     ----------
     block : int
-    rows, scored, rejected, one_time, zero_spend : int
+    rows, scored, rejected, one_time, zero_spend, without_value : int
     clv, expected_purchases : float
-        Sums; NaN where there is no finite number.
+        Sums, of value over those who have one; of purchases NaN where there is no finite
+        number.
     by_draw : ndarray, shape (draws,)
         Value of the block in each draw.
     reasons : mapping of str to int
@@ -67,6 +68,7 @@ class BlockRecord:
     rejected: int
     one_time: int
     zero_spend: int
+    without_value: int
     clv: float
     expected_purchases: float
     by_draw: FloatArray
@@ -93,12 +95,12 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class TotalClv:
-    """Expected value of all scored customers together.
+    """Expected value of all scored customers together who have one.
 
     Attributes
     ----------
     mean : float
-        Sum of their clv.
+        Sum of their clv; NaN where there are customers but none has a value.
     sd, lower, upper : float
         Of the total's expectation, over draws; NaN where there is no uncertainty.
     interval : float
@@ -115,6 +117,9 @@ class TotalClv:
 def total_clv(records: Sequence[BlockRecord], interval: float, *, certain: bool) -> TotalClv:
     """Total of all blocks, with the interval of the sum and not the sum of intervals."""
     mean = math.fsum(record.clv for record in records)
+    scored = sum(record.scored for record in records)
+    if scored and scored == sum(record.without_value for record in records):
+        return TotalClv(math.nan, math.nan, math.nan, math.nan, interval)
     if certain:
         return TotalClv(mean, math.nan, math.nan, math.nan, interval)
     by_draw = np.sum([record.by_draw for record in records], axis=0)

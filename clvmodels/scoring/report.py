@@ -38,8 +38,11 @@ class ScoreReport(Readable):
         Rejected rows by reason.
     one_time, zero_spend : int
         Scored customers without a repeat purchase; with repeat purchases of no value.
+    without_value : int
+        Scored customers whose expected spend is infinite in some draws: their value is
+        empty, with a reason, and they are not in ``clv``.
     clv : TotalClv
-        Value of all scored customers together.
+        Value of all other scored customers together.
     expected_purchases : float
         Of all together; NaN where there is no finite number.
     draws : int
@@ -68,6 +71,7 @@ class ScoreReport(Readable):
     reasons: Mapping[str, int]
     one_time: int
     zero_spend: int
+    without_value: int
     clv: TotalClv
     expected_purchases: float
     draws: int
@@ -102,6 +106,7 @@ class ScoreReport(Readable):
             reasons=record["rejects_by_reason"],
             one_time=rows["one_time"],
             zero_spend=rows["zero_spend"],
+            without_value=rows.get("without_value", 0),  # manifests of before lack it
             clv=TotalClv(**clv),
             expected_purchases=_number(totals["expected_purchases"]),
             draws=record["options"]["draws_used"],
@@ -194,7 +199,7 @@ def describe_posterior(posterior: CLVPosterior, path: Path | None) -> dict[str, 
 def _rows(total: int, records: Sequence[BlockRecord]) -> dict[str, int]:
     sums = {
         name: sum(getattr(record, name) for record in records)
-        for name in ("scored", "rejected", "one_time", "zero_spend")
+        for name in ("scored", "rejected", "one_time", "zero_spend", "without_value")
     }
     if total != sums["scored"] + sums["rejected"]:
         raise RuntimeError(

@@ -54,8 +54,10 @@ class BatchTotals:
         Scored customers without a repeat purchase.
     zero_spend : int
         Scored repeat customers with a monetary_value of exactly 0.
+    without_value : int
+        Scored customers without a finite expected value, who are not in its sums.
     clv, expected_purchases : float
-        Sums over the scored rows; NaN where one of them has no finite number.
+        Sums over the scored rows; of purchases NaN where there is no finite number.
     by_draw : ndarray, shape (draws,)
         Value of the scored rows together in every draw.
     """
@@ -64,6 +66,7 @@ class BatchTotals:
     rejected: int
     one_time: int
     zero_spend: int
+    without_value: int
     clv: float
     expected_purchases: float
     by_draw: FloatArray
@@ -231,7 +234,8 @@ class Scorer:
             rejected=len(rows.reason) - len(keep),
             one_time=int((x == 0).sum()),
             zero_spend=int(((x > 0) & (m_bar == 0)).sum()),
-            clv=float(found["clv"].sum()),
+            without_value=int(np.isnan(found["clv"]).sum()),
+            clv=float(np.nansum(found["clv"])),
             expected_purchases=float(found["expected_purchases"].sum()),
             by_draw=prediction.by_draw,
         )

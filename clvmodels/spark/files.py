@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -298,7 +297,8 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
     refuse_lost_rows(records, job.most, job.target, work)
     refuse_changed(job.source.files)
     total = total_clv(records, job.options["interval"], certain=job.scorer.certain)
-    if math.isnan(total.mean):  # only now is it known who is in the base
+    # Only now is it known who is in the base
+    if any(record.without_value for record in records):
         once = any(record.one_time for record in records)
         said += _warn(job, endless_spend(job.scorer, 0.0 if once else 1.0))
     with job.timed("write"):

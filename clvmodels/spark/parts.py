@@ -152,6 +152,7 @@ def _record(result: ScoredBatch, part: Path, rejects: Path | None) -> BlockRecor
         rejected=totals.rejected,
         one_time=totals.one_time,
         zero_spend=totals.zero_spend,
+        without_value=totals.without_value,
         clv=totals.clv,
         expected_purchases=totals.expected_purchases,
         by_draw=totals.by_draw,

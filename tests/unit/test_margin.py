@@ -117,53 +117,76 @@ def test_posteriors_of_different_margins_are_not_joined_in_silence() -> None:
         CLVPosterior(PURCHASES, SPEND, margin=30.0)
 
 
-def money(posterior: CLVPosterior, table: RfmTable, name: str) -> tuple[float, Any]:
+def money(
+    posterior: CLVPosterior, table: RfmTable, name: str, margin: float | None = None
+) -> tuple[float, Any]:
     """One amount of money of each verb, and the margin that it says."""
     if name == "new customer":
-        new = posterior.new_customer_value()
+        new = posterior.new_customer_value(margin=margin)
         return new.mean, new.margin
     if name == "acquired":
-        one = economics.acquired_customer_value(posterior, table)
+        one = economics.acquired_customer_value(posterior, table, margin=margin)
         return one.mean, economics.ltv_to_cac(one, 10.0).margin
     if name == "budget":
-        budget = economics.acquisition_budget(posterior.new_customer_value(), customers=9)
+        budget = economics.acquisition_budget(
+            posterior.new_customer_value(margin=margin), customers=9
+        )
         return budget.mean, budget.margin
     if name == "total":
-        total = total_value(posterior, table)
+        total = total_value(posterior, table, margin=margin)
         return total.mean, total.margin
     if name == "distribution":
-        return float(clv.value_distribution(posterior, table).quantile(0.9)[2]), None
+        one = clv.value_distribution(posterior, table, margin=margin)
+        assert f"margin {one.margin:g} (" in repr(one)
+        return float(one.quantile(0.9)[2]), one.margin
     if name == "future":
-        return float(clv.simulate_future(table, posterior, paths=20).values.sum()), None
+        paths = clv.simulate_future(table, posterior, paths=20, margin=margin)
+        assert set(paths.totals()["margin"]) == {paths.margin}
+        assert f"margin {paths.margin:g} (" in repr(paths)
+        return float(paths.values.sum()), paths.margin
     if name == "portfolio":
-        return float(clv.portfolio(table, posterior, paths=60).table["value"].iloc[-1]), None
+        base = clv.portfolio(table, posterior, paths=60, margin=margin)
+        assert set(base.table["margin"]) == {base.margin}
+        assert f"margin {base.margin:g} (" in repr(base)
+        return float(base.table["value"].iloc[-1]), base.margin
     if name == "payback":  # at the cost times margin it takes the same time
-        back = economics.payback_period(posterior, 40.0 * (posterior.margin or 1.0))
+        cost = 40.0 * (margin or posterior.margin or 1.0)
+        back = economics.payback_period(posterior, cost, margin=margin)
         return back.days * back.margin, back.margin
+    if name == "equity":
+        equity = economics.customer_equity(posterior, table, margin=margin)
+        return equity.mean, equity.margin
+    said: dict[str, Any] = {"margin": margin}
     tables: dict[str, tuple[Any, str]] = {
-        "segments": (lambda: economics.segment_report(posterior, table, by="shop"), "ltv"),
-        "past": (lambda: economics.segment_report(posterior, table, by="shop"), "past_margin"),
-        "tiers": (lambda: economics.tier_report(posterior, table, quantiles=[0.5]), "clv"),
+        "segments": (lambda: economics.segment_report(posterior, table, by="shop", **said), "ltv"),
+        "past": (
+            lambda: economics.segment_report(posterior, table, by="shop", **said),
+            "past_margin",
+        ),
+        "tiers": (lambda: economics.tier_report(posterior, table, quantiles=[0.5], **said), "clv"),
         "simple": (
-            lambda: economics.compare_with_simple(posterior, table, silence=60, groups=2),
+            lambda: economics.compare_with_simple(posterior, table, silence=60, groups=2, **said),
             "simple",
         ),
         "model": (
-            lambda: economics.compare_with_simple(posterior, table, silence=60, groups=2),
+            lambda: economics.compare_with_simple(posterior, table, silence=60, groups=2, **said),
             "model",
         ),
-        "actions": (lambda: economics.action_lists(posterior, table).customers, "clv_as_usual"),
-        "states": (lambda: economics.action_lists(posterior, table).counts, "clv"),
+        "actions": (
+            lambda: economics.action_lists(posterior, table, **said).customers,
+            "clv_as_usual",
+        ),
+        "states": (lambda: economics.action_lists(posterior, table, **said).counts, "clv"),
     }
     make, column = tables[name]
     found = make()
-    (margin,) = set(found["margin"])
-    return float(found[column].iloc[-1]), margin
+    (stated,) = set(found["margin"])
+    return float(found[column].iloc[-1]), stated
 
 
 VERBS = (
     *("new customer", "acquired", "budget", "total", "distribution", "future", "portfolio"),
-    *("payback", "segments", "past", "tiers", "simple", "model", "actions", "states"),
+    *("payback", "segments", "past", "tiers", "simple", "model", "actions", "states", "equity"),
 )
 
 
@@ -173,12 +196,22 @@ def test_every_value_has_the_margin_of_the_base(name: str) -> None:
     plain, at_one = money(PLAIN, TABLE, name)
     assert plain > 0
     assert value == pytest.approx(0.3 * plain, rel=1e-9)
-    if said is not None:
-        assert (said, at_one) == (0.3, 1.0)
+    assert (said, at_one) == (0.3, 1.0)
     # A table that says its own has it, whatever the posterior knows
     if name not in ("new customer", "budget", "payback"):
         own, _ = money(PLAIN, RfmTable.from_pandas(FRAME, margin=0.4), name)
         assert own == pytest.approx(0.4 * plain, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_an_argument_is_above_table_and_base(name: str) -> None:
+    """No warning that these two differ: somebody has said which counts."""
+    plain, _ = money(PLAIN, TABLE, name)
+    value, said = money(THIRD, RfmTable.from_pandas(FRAME, margin=0.4), name, margin=0.6)
+    assert value == pytest.approx(0.6 * plain, rel=1e-9)
+    assert said == 0.6
+    with pytest.raises(DomainError, match="margin=30"):
+        money(THIRD, TABLE, name, margin=30)
 
 
 def test_frames_of_every_kind_have_it() -> None:

@@ -703,9 +703,10 @@ def test_infinite_spend_leaves_values_empty_and_says_so(base: Path, tmp_path: Pa
     )
     with pytest.warns(UserWarning, match=r"infinite in 50\.0% of the draws at frequency 0"):
         report = score(base, endless, tmp_path / "s.parquet")
-    assert np.isnan(report.clv.mean)
     found = pd.read_parquet(tmp_path / "s.parquet")
     once = found["frequency"] == 0
+    assert report.without_value == once.sum() > 0
+    assert report.clv.mean == pytest.approx(found["clv"].sum())
     assert (found["clv"].isna() == once).all()
     assert (found["reason"].notna() == once).all()
     assert np.isfinite(found["expected_purchases"]).all()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,8 @@ def test_the_same_files_as_the_local_engine(spark: Any, tmp_path: Path) -> None:
     assert got.rejects == tmp_path / "spark.rejects.parquet"
     keys = ["source_file", "source_row"]
     assert_same(pq.read_table(got.rejects), pq.read_table(want.rejects), keys)
-    for name in ("rows", "scored", "rejected", "one_time", "zero_spend", "draws", "margin"):
+    shared = ("rows", "scored", "rejected", "one_time", "zero_spend", "without_value", "draws")
+    for name in (*shared, "margin"):
         assert getattr(got, name) == getattr(want, name), name
     assert (got.rows, got.rejected) == (908, 9)
     assert set(got.reasons) <= set(REASONS)
@@ -188,9 +188,11 @@ def test_values_that_are_infinite_in_some_draws_are_empty(spark: Any, tmp_path: 
         report = on_spark.score_files(
             tmp_path / "base", endless, tmp_path / "out", allow_rejects=True
         )
-    assert math.isnan(report.clv.mean)
     found = read_folder(report.output).to_pandas()
     once = found["frequency"] == 0
+    assert report.without_value == once.sum() > 0
+    assert report.clv.mean == pytest.approx(found["clv"].sum())
+    assert report.clv.lower < report.clv.mean < report.clv.upper
     assert (found["clv"].isna() == once).all()
     assert (found["reason"].notna() == once).all()
     assert found["expected_purchases"].notna().all()
