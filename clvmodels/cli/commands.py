@@ -235,6 +235,12 @@ def fit(
     time_scaler: Annotated[
         float | None, typer.Option(help="Time units per unit of time: D and 7 are weeks.")
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of revenue that is profit, such as 0.3; by default what the file says."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit how often customers buy, when they leave, and what they spend.
@@ -251,6 +257,7 @@ def fit(
         priors=priors,
         time_unit=time_unit,
         time_scaler=time_scaler,
+        margin=margin,
         method=method,
         on_failure=on_failure,
         draws=draws,

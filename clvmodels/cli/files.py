@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -123,7 +124,13 @@ def write_frame(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def read_rfm(
-    path: Path, scale: TimeScale, *, said: bool = False, whole: bool = True
+    path: Path,
+    scale: TimeScale,
+    *,
+    said: bool = False,
+    whole: bool = True,
+    margin: float | None = None,
+    margin_else: str = "that of the base that was fitted, if it had one",
 ) -> tuple[RfmTable, str | None]:
     """Read a table of customers.
 
@@ -138,6 +145,10 @@ def read_rfm(
         Whether the caller said that unit.
     whole : bool
         Whether T must be whole in periods, else there is a warning, unless it was said.
+    margin : float, optional
+        Share of revenue that is profit, above what the file says.
+    margin_else : str
+        Which margin values have where neither says one.
 
     Returns
     -------
@@ -150,21 +161,26 @@ def read_rfm(
     ------
     SchemaError
         There is no such file, or it does not hold customers.
+    DomainError
+        The margin is not a share of revenue.
     """
     from clvmodels.customers import warn_of_unit
+    from clvmodels.margin import said_margin
     from clvmodels.rfm import RfmTable
 
     check_input(path)
+    stated = {} if margin is None else said_margin(margin)
     if kind_of(path) == "parquet" and _is_own(path):
-        return RfmTable.from_parquet(path), None
+        return replace(RfmTable.from_parquet(path), **stated), None
     table = RfmTable.from_pandas(
-        read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler
+        read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler, margin=margin
     )
     if whole and not said:
         warn_of_unit(table.table["T"].to_numpy(), scale, said=False, whole=True)
+    if margin is not None:
+        return table, f"{path} does not say its unit of time: taken as {scale}."
     return table, (
-        f"{path} does not say its unit of time and margin: taken as {scale} and that of the base "
-        "that was fitted, if it had one."
+        f"{path} does not say its unit of time and margin: taken as {scale} and {margin_else}."
     )
 
 

@@ -25,13 +25,20 @@ def run(
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
+    margin: float | None,
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
     check_output(output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm])
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
-    base, assumed = read_rfm(rfm, said or TimeScale(), said=said is not None)
+    base, assumed = read_rfm(
+        rfm,
+        said or TimeScale(),
+        said=said is not None,
+        margin=margin,
+        margin_else="1, so that values are revenue (--margin says another)",
+    )
     posterior = fit_base(terminal, base, model=model, priors=priors, **options)
     write_aside(output, posterior.save)
     if quiet:

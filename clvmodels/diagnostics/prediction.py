@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,8 +63,18 @@ def prediction_section(study: Study) -> Section:
         checks=tuple(_checks(study, backtest)),
         tables=tuple(_tables(backtest)),
         figures=tuple(figures),
-        notes=backtest.notes,
+        notes=(*backtest.notes, *_other_margin(study, backtest)),
     )
+
+
+def _other_margin(study: Study, backtest: Backtest) -> Iterator[str]:
+    """Say where values of the backtest are not in the report's money; shares are the same."""
+    margin = backtest.settings.get("margin", 1.0)
+    if "value" in backtest.targets and not math.isclose(margin, study.rfm.margin):
+        yield (
+            f"Values of the backtest are at margin {margin:g}, and those of this report at "
+            f"{study.rfm.margin:g}: give backtest the margin of the base."
+        )
 
 
 def _checks(study: Study, backtest: Backtest) -> Iterator[Check]:

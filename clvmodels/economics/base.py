@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypedDict
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from clvmodels.economics.outlook import column, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.gaps import gap_quantile, mean_gap_quantile
+from clvmodels.margin import said_margin
 from clvmodels.rfm import RfmTable, rfm_summary
 from clvmodels.schema import (
     DAYS_PER_YEAR,
@@ -55,7 +56,7 @@ class LogColumns(TypedDict, total=False):
     encoding: str | None
     where: str | None
     segment_cols: Sequence[str]
-    margin: float
+    margin: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +96,7 @@ class Base:
 def read_table(
     source: Any, log: Any, id_map: Any, columns: LogColumns, segments: Sequence[str] = ()
 ) -> tuple[RfmTable, Any]:
-    """Take an RfmTable as it is, and summarise a log.
+    """Take an RfmTable, at another margin if one is given, and summarise a log.
 
     Parameters
     ----------
@@ -115,12 +116,14 @@ def read_table(
         Column names are missing for a log, or given for a table.
     """
     if isinstance(source, RfmTable):
-        if columns:
+        reading = [name for name in columns if name != "margin"]
+        if reading:
             raise SchemaError(
-                f"{', '.join(columns)} say how a log is read, and this is an RfmTable, which was "
+                f"{', '.join(reading)} say how a log is read, and this is an RfmTable, which was "
                 "read already: leave them out, or pass the log itself."
             )
-        return source, log
+        margin = columns.get("margin")
+        return source if margin is None else replace(source, **said_margin(margin)), log
     missing = [name for name in _NEEDED if columns.get(name) is None]
     if missing or log is not None:
         raise SchemaError(

@@ -113,8 +113,8 @@ def simple_clv(
     id_map : mapping or frame, optional
         As in `rfm_summary`, or as it was given there.
     **columns
-        Of a log only: customer_id_col, datetime_col, monetary_value_col and the other
-        keyword arguments of `rfm_summary`.
+        margin, by default the table's; and of a log only: customer_id_col, datetime_col,
+        monetary_value_col and the other keyword arguments of `rfm_summary`.
 
     Returns
     -------
@@ -185,8 +185,9 @@ def simple_clv_per_customer(
         Of the kind of the log (pandas for an RfmTable and for files). One row per customer
         in the table's order: customer_id, orders, order_value,
         years (watched), orders_per_year, silent (days since the last purchase), lost,
-        value (over the horizon), lifetime_value (over 1 / churn), note. Customers
-        watched for no time have no frequency and no value, and a note that says so.
+        value (over the horizon), lifetime_value (over 1 / churn), the margin that is in
+        both, note. Customers watched for no time have no frequency and no value, and a note
+        that says so.
 
     Raises
     ------
@@ -213,6 +214,7 @@ def simple_clv_per_customer(
             "lost": base.lost(whole.silence),
             "value": _over(earned, whole.margin, whole.retained_years),
             "lifetime_value": _over(earned, whole.margin, whole.lifetime_years),
+            "margin": whole.margin,
             "note": np.where(watched, "", NO_TIME),
         }
     )

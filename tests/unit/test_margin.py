@@ -15,10 +15,13 @@ import xarray as xr
 
 import clvmodels as clv
 from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior, RfmTable, economics
+from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import ClvError, DomainError
+from clvmodels.evaluation.fitting import Fitting
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior import total_value
+from clvmodels.simulate import simulate_log
 
 rng = np.random.default_rng(3)
 PURCHASES = BetaGeoPosterior.from_draws(
@@ -255,6 +258,81 @@ def test_scores_from_files_have_it(kind: str, tmp_path: Path) -> None:
     assert set(scores["margin"]) == {margin}
     there = pd.read_parquet(tmp_path / "plain.parquet")
     np.testing.assert_allclose(scores["clv"], margin * there["clv"], rtol=1e-12)
+
+
+def test_the_simple_formula_takes_one_for_a_table() -> None:
+    table = RfmTable.from_pandas(FRAME, margin=0.4)
+    for by in (None, "shop"):
+        one, half = (clv.simple_clv(table, by=by, silence=60, margin=m) for m in (None, 0.2))
+        if by is None:
+            assert (one.margin, half.margin) == (0.4, 0.2)
+            assert half.value == pytest.approx(one.value / 2)
+        else:
+            assert set(half["margin"]) == {0.2}
+            np.testing.assert_allclose(half["value"], one["value"] / 2)
+    own = clv.simple_clv_per_customer(table, silence=60, margin=0.2)
+    assert set(own["margin"]) == {0.2}
+    whole = clv.simple_clv_per_customer(table, silence=60)
+    np.testing.assert_allclose(own["value"], whole["value"] / 2)
+    assert set(whole["margin"]) == {0.4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "parquet", "own"])
+def test_a_file_of_others_is_fitted_at_a_margin(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which score and report then have, of the same file and of others."""
+    rfm = clv.rfm_summary(load_cdnow(sample=True), **COLUMNS)
+    base = tmp_path / f"base.{kind if kind == 'csv' else 'parquet'}"
+    if kind == "own":
+        rfm.to_parquet(base)
+    elif kind == "csv":
+        rfm.to_pandas().to_csv(base, index=False)
+    else:
+        rfm.to_pandas().to_parquet(base, index=False)
+    posterior, scores, page = (str(tmp_path / n) for n in ("p.nc", "s.parquet", "r.html"))
+    fit = ["fit", str(base), "-o", posterior, "--method", "laplace", "--seed", "1"]
+    assert main([*fit, "--margin", "30"]) == 2
+    assert "--margin 30.0 must be a share" in " ".join(capsys.readouterr().err.split())
+    assert main([*fit, "--margin", "0.3"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("does not say its unit of time: taken as" in said) == (kind != "own")
+    assert "and margin" not in said
+    fitted = clv.load_posterior(posterior)
+    assert isinstance(fitted, CLVPosterior)
+    assert fitted.margin == 0.3
+    assert main(["score", str(base), "--posterior", posterior, "-o", scores]) == 0
+    found = pd.read_parquet(scores)
+    assert set(found["margin"]) == {0.3}
+    plain = CLVPosterior(
+        replace(fitted.purchases, metadata=replace(fitted.purchases.metadata, margin=None)),
+        replace(fitted.spend, metadata=replace(fitted.spend.metadata, margin=None)),
+    )
+    np.testing.assert_allclose(found["clv"].sum(), 0.3 * plain.predict(rfm)["clv"].sum())
+    shown = "a margin of 30 % on revenue"
+    assert shown in " ".join(capsys.readouterr().out.split())
+    report = ["report", "--rfm", str(base), "--posterior", posterior, "-o", page]
+    assert main([*report, "--json", str(tmp_path / "r.json"), "--draws", "50"]) in (0, 4)
+    assert json.loads((tmp_path / "r.json").read_text())["provenance"]["settings"]["margin"] == 0.3
+
+
+def test_a_report_says_that_its_backtest_has_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = simulate_log(60, r=0.5, alpha=20.0, a=0.8, b=2.5, p=6.2, q=3.7, v=15.4, T=300.0, seed=1)
+
+    def fit(self: Fitting, rfm: RfmTable, **changes: Any) -> CLVPosterior:
+        return PLAIN
+
+    monkeypatch.setattr(Fitting, "fit", fit)
+    end = log["date"].max() - pd.Timedelta("90D")
+    options: dict[str, Any] = {"train_period_end": end, "bootstrap": 5, "draws": 20}
+    for margin, source in ((None, "not said"), (0.3, "argument")):
+        found = clv.backtest(log, **COLUMNS, **options, margin=margin, progressbar=False)
+        assert (found.settings["margin"], found.settings["margin_from"]) == (margin or 1.0, source)
+        report = clv.report(THIRD, TABLE, backtest=found, draws=20)
+        assert ("Values of the backtest are at margin 1," in report.json) == (margin is None)
 
 
 def test_a_table_knows_whether_its_margin_was_said(tmp_path: Path) -> None:

@@ -401,8 +401,10 @@ def test_what_cannot_be_computed_says_why() -> None:
         simple_clv(TEN_ROWS, customer_id_col="customer_id", datetime_col="date")
     with pytest.raises(SchemaError, match="no log="):
         simple_clv(TEN_ROWS, log=TEN_ROWS, **COLUMNS)
-    with pytest.raises(SchemaError, match="margin say how a log is read"):
-        simple_clv(rfm, margin=0.3)
+    with pytest.raises(SchemaError, match=r"^refunds say how a log is read"):
+        simple_clv(rfm, margin=0.3, refunds="drop")
+    with pytest.raises(DomainError, match="margin=30 must be a share"):
+        simple_clv(rfm, margin=30)
     with pytest.raises(SchemaError, match="no segment column"):
         simple_clv(rfm, by="colour")
     with pytest.raises(SchemaError, match="at least one"):
