@@ -14,6 +14,8 @@ from clvmodels.schema import FloatArray
 # Histories worked off at a time: tables of ln(alpha + t) for them stay in the caches
 # where times repeat, and below 150 MB at 500 draws where they do not.
 CHUNK: Final = 16_384
+_LEAST: Final = 1_024  # fewer are not worth the handing out
+_PARTS: Final = 16  # of small bases, so that all cores have work
 
 
 class Chunk(NamedTuple):
@@ -53,7 +55,7 @@ def chunk_of(
     purchases: Mapping[str, FloatArray],
     formulas: PurchaseFormulas,
 ) -> Chunk:
-    """Describe the next ``CHUNK`` histories from ``begin`` on.
+    """Describe the histories from ``begin`` on, as many as are worked off at a time.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def chunk_of(
     formulas : PurchaseFormulas
         Of the purchase model.
     """
-    x, t_x, T = (column[begin : begin + CHUNK] for column in (groups.x, groups.t_x, groups.T))
+    end = begin + chunk_size(groups)
+    x, t_x, T = (column[begin:end] for column in (groups.x, groups.t_x, groups.T))
     new = new_pairs(x, T)
     counts, x_of = np.unique(x, return_inverse=True)
     recencies, t_x_of = np.unique(t_x, return_inverse=True)
@@ -86,6 +89,11 @@ def chunk_of(
     )
 
 
+def chunk_size(groups: Groups) -> int:
+    """How many histories are worked off at a time, on however many cores."""
+    return min(CHUNK, max(_LEAST, -(-len(groups.x) // _PARTS)))
+
+
 def chunks(groups: Groups) -> Iterator[int]:
     """Yield where each chunk of the histories begins."""
-    yield from range(0, len(groups.x), CHUNK)
+    yield from range(0, len(groups.x), chunk_size(groups))

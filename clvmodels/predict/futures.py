@@ -11,8 +11,8 @@ from clvmodels.formulas._jit import compiled
 from clvmodels.predict.chunks import Chunk
 from clvmodels.predict.counts import enter_age, enter_alive
 from clvmodels.predict.grouping import IntArray
-from clvmodels.predict.paths import Outcomes, Walk, walk
-from clvmodels.predict.random import State, gamma, hashed, uniform
+from clvmodels.predict.paths import Outcomes, record, walk
+from clvmodels.predict.random import gamma, hashed, uniform
 from clvmodels.predict.values import Customers
 from clvmodels.schema import FloatArray
 
@@ -21,35 +21,18 @@ BUYERS, ALIVE, PURCHASES, VALUE = range(4)
 
 
 @compiled
-def _future(
-    d: int,
-    alive: float,
-    end: float,
-    buys: float,
-    living: tuple[float, float, float, float],
-    outcomes: Outcomes,
-    state: State,
-    times: FloatArray,
-    amounts: FloatArray,
-) -> Walk:
-    """One path of a customer who may be dead, by draw d.
+def _first(u: float, alive: float, buys: float, R: float) -> float:
+    """ln((A + t) / A) of the first purchase: infinite after the horizon, negative of the dead.
 
-    ``end`` is ln((A + horizon) / A), ``buys`` the probability of a purchase if alive. Most
-    paths have none, and need no logarithm to find it out.
+    ``buys`` is the probability of a purchase if alive, ``u`` is uniform. Most paths have
+    none, and need no logarithm to find it out.
     """
-    v = (uniform(state) - (1.0 - alive)) / alive if alive > 0.0 else -1.0
+    v = (u - (1.0 - alive)) / alive if alive > 0.0 else -1.0
     if v < 0.0:
-        return Walk(0.0, 0, False)
+        return -1.0
     if v > buys:
-        return Walk(0.0, 0, True)
-    first = -math.log1p(-v) / living[0]  # by inversion of P(first <= t)
-    return walk(first, end, living, outcomes.p[d], outcomes, state, times, amounts)
-
-
-@compiled
-def _living(chunk: Chunk, pair: int, d: int) -> tuple[float, float, float, float]:
-    k = chunk.x_of_pair[pair]
-    return chunk.power[k, d], chunk.alpha[d] + chunk.T[pair], chunk.a[d], chunk.stays[k, d]
+        return math.inf
+    return -math.log1p(-v) / R  # by inversion of P(first <= t)
 
 
 @compiled
@@ -61,13 +44,6 @@ def _enter_chances(
     for d in range(ratio.size):
         end[d] = math.log1p(ratio[d])
         buys[d] = -math.expm1(-chunk.power[k, d] * end[d])
-
-
-@compiled
-def _scale(x: float, spent: float, d: int, outcomes: Outcomes, state: State) -> float:
-    """1 / nu of a customer who spent x m_bar."""
-    level = gamma(outcomes.q[d] + outcomes.p[d] * x, state)
-    return float((outcomes.v[d] + spent) / level)
 
 
 @compiled
@@ -91,33 +67,38 @@ def add_totals(
     out : ndarray, shape (groups, per_draw, S, 4)
         Buyers, customers alive at the end, purchases and value without margin.
     """
-    S, none = chunk.a.size, np.empty(0)
+    S, discounting = chunk.a.size, (outcomes.delta, outcomes.month)
+    # Out of the tuples here: numba counts references to arrays wherever one is taken out.
+    a, alpha, p, q, v = chunk.a, chunk.alpha, outcomes.p, outcomes.q, outcomes.v
     log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
-    end, buys = np.empty(S), np.empty(S)
-    state, last = np.empty(1, dtype=np.uint64), -1
+    end, buys, last = np.empty(S), np.empty(S), -1
     for h in range(chunk.x_of.size):
         pair, x = chunk.pair_of[h], customers.x[h]
+        k, T = chunk.x_of_pair[pair], chunk.T[pair]
         if pair != last:
             last = pair
             enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
             _enter_chances(chunk, pair, ratio, end, buys)
         enter_alive(chunk, h, log_age, alive)
+        power, stays = chunk.power[k], chunk.stays[k]
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
-            seed, totals = hashed(outcomes.seed, keys[i]), out[group[i]]
+            seed, spent = hashed(outcomes.seed, keys[i]), x * customers.m_bar[i]
+            totals = out[group[i]]
             for d in range(S):
-                living = _living(chunk, pair, d)
+                living = power[d], alpha[d] + T, a[d], stays[d]
                 for j in range(outcomes.per_draw):
-                    state[0] = hashed(seed, np.uint64(j * S + d))
-                    path = _future(
-                        d, alive[d], end[d], buys[d], living, outcomes, state, none, none
-                    )
+                    u, state = uniform(hashed(seed, np.uint64(j * S + d)))
+                    first = _first(u, alive[d], buys[d], power[d])
+                    if first < 0.0:
+                        continue
+                    path = walk(first, end[d], living, p[d], discounting, state)
                     totals[j, d, ALIVE] += path.stays
                     if path.bought > 0:
                         totals[j, d, BUYERS] += 1.0
                         totals[j, d, PURCHASES] += path.bought
-                        scale = _scale(x, x * customers.m_bar[i], d, outcomes, state)
-                        totals[j, d, VALUE] += scale * path.orders
+                        level, _ = gamma(q[d] + p[d] * x, path.state)
+                        totals[j, d, VALUE] += (v[d] + spent) / level * path.orders
 
 
 @compiled
@@ -145,28 +126,33 @@ def follow(
     out : ndarray, shape (2, N, paths)
         Purchases, and discounted value without margin, are filled in.
     """
-    S, paths, none = chunk.a.size, outcomes.per_draw * chunk.a.size, np.empty(0)
+    S, paths = chunk.a.size, outcomes.per_draw * chunk.a.size
+    a, alpha, p, q, v = chunk.a, chunk.alpha, outcomes.p, outcomes.q, outcomes.v
     log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
-    end, buys = np.empty(S), np.empty(S)
-    state, when, what = np.empty(1, dtype=np.uint64), none, none
+    end, buys, discounting = np.empty(S), np.empty(S), (outcomes.delta, outcomes.month)
     for h in range(chunk.x_of.size):
         pair, x = chunk.pair_of[h], customers.x[h]
+        k, T = chunk.x_of_pair[pair], chunk.T[pair]
         enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
         _enter_chances(chunk, pair, ratio, end, buys)
         enter_alive(chunk, h, log_age, alive)
+        power, stays = chunk.power[k], chunk.stays[k]
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
-            seed = hashed(outcomes.seed, keys[i])
-            for k in range(paths):
-                d, place = k % S, i * paths + k
+            seed, spent = hashed(outcomes.seed, keys[i]), x * customers.m_bar[i]
+            for n in range(paths):
+                d, place = n % S, i * paths + n
+                u, state = uniform(hashed(seed, np.uint64(n)))
+                first = _first(u, alive[d], buys[d], power[d])
+                out[0, i, n], out[1, i, n] = 0.0, 0.0
+                if first < 0.0 or first > end[d]:
+                    continue
+                living = power[d], alpha[d] + T, a[d], stays[d]
+                path = walk(first, end[d], living, p[d], discounting, state)
+                level, _ = gamma(q[d] + p[d] * x, path.state)
+                scale = (v[d] + spent) / level
+                out[0, i, n], out[1, i, n] = path.bought, scale * path.orders
                 if begin.size > 0:
-                    when = times[begin[place] : begin[place + 1]]
-                    what = amounts[begin[place] : begin[place + 1]]
-                state[0] = hashed(seed, np.uint64(k))
-                living = _living(chunk, pair, d)
-                path = _future(d, alive[d], end[d], buys[d], living, outcomes, state, when, what)
-                out[0, i, k], out[1, i, k] = path.bought, 0.0
-                if path.bought > 0:
-                    scale = _scale(x, x * customers.m_bar[i], d, outcomes, state)
-                    out[1, i, k] = scale * path.orders
-                    what *= scale
+                    where = slice(begin[place], begin[place + 1])
+                    record(first, living, p[d], state, times[where], amounts[where])
+                    amounts[where] *= scale

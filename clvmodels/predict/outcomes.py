@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
-from clvmodels.predict.chunks import CHUNK, Chunk, chunk_of, chunks
+from clvmodels.predict.chunks import Chunk, chunk_of, chunk_size, chunks
 from clvmodels.predict.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
 from clvmodels.predict.draws import Draws, Future, tail_probabilities
 from clvmodels.predict.grouping import Groups, IntArray, group_rows
@@ -74,7 +74,7 @@ def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int =
 
 def customers_of(groups: Groups, begin: int, m_bar: FloatArray) -> Customers:
     """Rows of the chunk of histories from ``begin`` on."""
-    x = groups.x[begin : begin + CHUNK]
+    x = groups.x[begin : begin + chunk_size(groups)]
     return Customers(x, groups.start[begin : begin + len(x) + 1], groups.rows, m_bar)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from clvmodels.formulas._jit import compiled
 from clvmodels.predict.chunks import Chunk
-from clvmodels.predict.random import State, bits_of, exponential, gamma, hashed, uniform
+from clvmodels.predict.random import bits_of, exponential, gamma, hashed, uniform
 from clvmodels.schema import FloatArray
 
 MOST_PURCHASES: Final = 1e5  # on a path, in expectation; more are not simulated
@@ -70,10 +70,57 @@ def first_growth(u: float, R: float, buys: float) -> float:
     return -math.log1p(-u * buys) / R
 
 
+class Step(NamedTuple):
+    """One purchase of a living customer.
+
+    Attributes
+    ----------
+    t : float
+        When, since T.
+    amount : float
+        In units of 1 / nu.
+    stays : bool
+        Whether the customer stays.
+    growth : float
+        ln((A + t') / A) of the next purchase, should the customer stay.
+    state : uint64
+        Of the random numbers, hereafter.
+    """
+
+    t: float
+    amount: float
+    stays: bool
+    growth: float
+    state: np.uint64
+
+
 @compiled
-def leaves(k: float, a: float, B: float, state: State) -> bool:
-    """Whether the customer leaves at the next purchase, after k stays since T."""
-    return uniform(state) * (a + B + k) < a
+def step(
+    count: int,
+    growth: float,
+    living: tuple[float, float, float, float],
+    p: float,
+    state: np.uint64,
+) -> Step:
+    """Make the purchase at ln((A + t) / A) = growth, after ``count`` others since T.
+
+    Parameters
+    ----------
+    count : int
+    growth : float
+    living : tuple
+        R, A, a, B.
+    p : float
+        Shape of one order.
+    state : uint64
+        Of the random numbers.
+    """
+    R, A, a, B = living
+    amount, state = gamma(p, state)
+    u, state = uniform(state)
+    stays = u * (a + B + count) >= a
+    more, state = exponential(state)
+    return Step(A * math.expm1(growth), amount, stays, growth + more / (R + count + 1), state)
 
 
 class Walk(NamedTuple):
@@ -87,11 +134,14 @@ class Walk(NamedTuple):
         Purchases.
     stays : bool
         Whether the customer is alive at the end of the horizon.
+    state : uint64
+        Of the random numbers, hereafter.
     """
 
     orders: float
     bought: int
     stays: bool
+    state: np.uint64
 
 
 @compiled
@@ -100,10 +150,8 @@ def walk(
     end: float,
     living: tuple[float, float, float, float],
     p: float,
-    outcomes: Outcomes,
-    state: State,
-    times: FloatArray,
-    amounts: FloatArray,
+    discounting: tuple[float, float],
+    state: np.uint64,
 ) -> Walk:
     """Follow a living customer from the first purchase after T on.
 
@@ -111,27 +159,34 @@ def walk(
     ----------
     first, end : float
         ln((A + t) / A) of the first purchase and of the horizon.
-    living : tuple
-        R, A, a, B.
-    p : float
-        Shape of one order.
-    outcomes : Outcomes
-    state : ndarray
-        Of the random numbers.
-    times, amounts : ndarray
-        Are filled as far as they reach: time since T, and amount in units of 1 / nu.
+    living, p
+        As in :func:`step`.
+    discounting : tuple
+        delta, month.
+    state : uint64
     """
-    R, A, a, B = living
+    delta, month = discounting
     count, growth, total, stays = 0, first, 0.0, True
     while stays and growth <= end:
-        t, order = A * math.expm1(growth), gamma(p, state)
-        if count < times.size:
-            times[count], amounts[count] = t, order
-        total += order * discount(t, outcomes.delta, outcomes.month)
-        stays = not leaves(float(count), a, B, state)
+        t, amount, stays, growth, state = step(count, growth, living, p, state)
+        total += amount * discount(t, delta, month)
         count += 1
-        growth += exponential(state) / (R + count)
-    return Walk(total, count, stays)
+    return Walk(total, count, stays, state)
+
+
+@compiled
+def record(
+    first: float,
+    living: tuple[float, float, float, float],
+    p: float,
+    state: np.uint64,
+    times: FloatArray,
+    amounts: FloatArray,
+) -> None:
+    """Go the same way as :func:`walk` once more, and keep as many purchases as there were."""
+    growth = first
+    for n in range(times.size):
+        times[n], amounts[n], _, growth, state = step(n, growth, living, p, state)
 
 
 @compiled
@@ -151,8 +206,8 @@ def fill_unit_values(
         Is filled with discounted values in units of v + x m_bar, given a purchase; NaN
         where somebody who never drops out would make more than ``MOST_PURCHASES``.
     """
-    k, state, S = chunk.x_of_pair[pair], np.empty(1, dtype=np.uint64), chunk.a.size
-    seed, none = hashed(hashed(outcomes.seed, bits_of(x)), bits_of(chunk.T[pair])), np.empty(0)
+    k, S, discounting = chunk.x_of_pair[pair], chunk.a.size, (outcomes.delta, outcomes.month)
+    seed = hashed(hashed(outcomes.seed, bits_of(x)), bits_of(chunk.T[pair]))
     for d in range(S):
         R, A = chunk.power[k, d], chunk.alpha[d] + chunk.T[pair]
         end = math.log1p(outcomes.horizon / A)
@@ -162,7 +217,8 @@ def fill_unit_values(
             return
         living, shape = (R, A, chunk.a[d], chunk.stays[k, d]), outcomes.q[d] + outcomes.p[d] * x
         for j in range(outcomes.per_draw):
-            state[0] = hashed(seed, np.uint64(j * S + d))
-            first = min(first_growth(uniform(state), R, buys), end)
-            path = walk(first, end, living, outcomes.p[d], outcomes, state, none, none)
-            out[j, d] = path.orders / gamma(shape, state)
+            u, state = uniform(hashed(seed, np.uint64(j * S + d)))
+            first = min(first_growth(u, R, buys), end)
+            path = walk(first, end, living, outcomes.p[d], discounting, state)
+            level, _ = gamma(shape, path.state)
+            out[j, d] = path.orders / level

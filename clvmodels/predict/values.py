@@ -162,13 +162,13 @@ def _squared_gap(low: float, high: float, y: float, F: float) -> float:
 
 @compiled
 def _score(
-    value: FloatArray, weight: FloatArray, some: float, y: float
+    value: FloatArray, weight: FloatArray, order: IntArray, some: float, y: float
 ) -> tuple[float, float, float]:
-    """CRPS of y, P(value < y) and P(value = y) of the weighted paths."""
+    """CRPS of y, P(value < y) and P(value = y) of the weighted paths, given their order."""
     F, before, crps = 1.0 - some, 0.0, 0.0
     below = 1.0 - some if y > 0.0 else 0.0
     equal = 0.0 if y > 0.0 else 1.0 - some
-    for i in np.argsort(value):
+    for i in order:
         crps += _squared_gap(before, value[i], y, F)
         if value[i] < y:
             below += weight[i]
@@ -197,6 +197,7 @@ def value_scores(
     S = chunk.a.size
     unit = np.empty((outcomes.per_draw, S))
     weight, value = np.empty(unit.size), np.empty(unit.size)
+    order = np.empty(unit.size, dtype=np.int64)
     log_age, ratio, alive, last = np.empty(S), np.empty(S), np.empty(S), -1
     for h in range(chunk.x_of.size):
         pair, x = chunk.pair_of[h], customers.x[h]
@@ -208,5 +209,8 @@ def value_scores(
         some = _fill_weights(alive, chunk.power[chunk.x_of[h]], ratio, weight)
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
-            _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
-            out[0, i], out[1, i], out[2, i] = _score(value, weight, some, y[i])
+            # Who spent alike has the same values: above all, those who bought once.
+            if r == customers.start[h] or x > 0.0:
+                _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
+                order = np.argsort(value)
+            out[0, i], out[1, i], out[2, i] = _score(value, weight, order, some, y[i])

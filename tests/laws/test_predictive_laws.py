@@ -213,8 +213,7 @@ def test_blocks_and_threads_do_not_matter(size: int, monkeypatch: pytest.MonkeyP
     scores = values.crps(y)
     totals = portfolio(rfm, POSTERIOR, draws=40, paths=80, threads=1)
     paths = simulate_future(rfm, POSTERIOR, paths=7, threads=1)
-    for module in (chunks, outcomes):
-        monkeypatch.setattr(module, "CHUNK", size)
+    monkeypatch.setattr(chunks, "CHUNK", size)
     parts = outcomes.OutcomePredictor(draws, future, threads=3)(*columns)
     for name in OUTCOMES:
         np.testing.assert_array_equal(parts[name], whole[name])

@@ -364,27 +364,48 @@ def test_alive_at_the_end(world: World) -> None:
 @numba.njit
 def _first_gammas(shape: float, n: int, seed: int) -> np.ndarray:
     """The first number of each of n streams, as the simulation uses them."""
-    out, state = np.empty(n), np.empty(1, dtype=np.uint64)
+    out = np.empty(n)
     for k in range(n):
-        state[0] = streams.hashed(np.uint64(seed), np.uint64(k))
-        out[k] = streams.gamma(shape, state)
+        out[k], _ = streams.gamma(shape, streams.hashed(np.uint64(seed), np.uint64(k)))
     return out
 
 
 @numba.njit
 def _uniforms(n: int, seed: int, apart: bool) -> np.ndarray:
-    out, state = np.empty(n), np.empty(1, dtype=np.uint64)
-    state[0] = seed
+    out, state = np.empty(n), np.uint64(seed)
     for k in range(n):
         if apart:
-            state[0] = streams.hashed(np.uint64(seed), np.uint64(k))
-        out[k] = streams.uniform(state)
+            state = streams.hashed(np.uint64(seed), np.uint64(k))
+        out[k], state = streams.uniform(state)
+    return out
+
+
+@numba.njit
+def _many(normal: bool, n: int, seed: int) -> np.ndarray:
+    out, state = np.empty(n), np.uint64(seed)
+    for k in range(n):
+        out[k], state = streams.normal(state) if normal else streams.exponential(state)
     return out
 
 
 @pytest.mark.parametrize("shape", [0.05, 0.5, 1.0, 6.25, 4000.0])
 def test_gammas(shape: float) -> None:
     assert stats.kstest(_first_gammas(shape, 100_000, 7), stats.gamma(shape).cdf).pvalue > 1e-5
+
+
+@pytest.mark.parametrize("normal", [True, False], ids=["normal", "exponential"])
+def test_ziggurats_and_their_tails(normal: bool) -> None:
+    numbers, law = _many(normal, 4_000_000, 5), stats.norm if normal else stats.expon
+    # in 4,000 classes, of which the layers and the tail are made of
+    ends = law.ppf(np.linspace(0, 1, 4001))
+    counts, _ = np.histogram(numbers, ends)
+    assert stats.chisquare(counts).pvalue > 1e-5
+    beyond = numbers[numbers > (3.7 if normal else 8.0)]  # all of them from the tail
+    share = law.sf(3.7 if normal else 8.0)
+    assert abs(len(beyond) - 4e6 * share) < STANDARD_ERRORS * math.sqrt(4e6 * share)
+    assert stats.kstest(law.sf(beyond) / share, "uniform").pvalue > 1e-5
+    for lag in (1, 2):
+        assert abs(np.corrcoef(numbers[lag:], numbers[:-lag])[0, 1]) < STANDARD_ERRORS / 2000
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["first of streams", "one stream"])
