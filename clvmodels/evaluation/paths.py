@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clvmodels.cores import available_cores
 from clvmodels.errors import DomainError
+from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.purchases import BetaGeometric, PurchaseFormulas
+from clvmodels.predict.grouping import IntArray, group_rows
+from clvmodels.predict.random import exponential, hashed, uniform
 from clvmodels.schema import FloatArray
 
 
@@ -64,40 +69,61 @@ def simulate_counts(
     """
     if not isinstance(formulas, BetaGeometric):
         raise DomainError(f"{formulas.name} cannot be simulated week by week.")
-    count = len(parameters["r"])
-    streams = np.random.SeedSequence(seed).spawn(count)
-    out = np.zeros((count, len(edges) - 1))
-    for s in range(count):
-        one = {name: float(values[s]) for name, values in parameters.items()}
-        times = _one(formulas, one, histories, float(edges[-1]), np.random.default_rng(streams[s]))
-        place = np.searchsorted(edges, times, side="left") - 1
-        out[s] = np.bincount(place[place >= 0], minlength=len(edges) - 1)
+    h, groups = histories, group_rows(histories.x, histories.t_x, histories.T)
+    whose = np.repeat(np.arange(len(groups.x)), np.diff(groups.start))
+    start = h.start[groups.rows].astype(np.float64)
+    place = np.searchsorted(edges, start, side="right") - 1
+    out = np.zeros((len(parameters["r"]), len(edges) - 1))
+
+    def one(s: int) -> None:
+        r, alpha, a, b = (float(parameters[name][s]) for name in ("r", "alpha", "a", "b"))
+        chance = formulas.p_alive(groups.x, groups.t_x, groups.T, r=r, alpha=alpha, a=a, b=b)
+        living = r + groups.x, alpha + groups.T, formulas.stay_shape(groups.x, b=b)
+        state = np.uint64(hashed(np.uint64(seed), np.uint64(s)))
+        _count(whose, chance, living, a, start, place, edges, state, out[s])
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(one, range(len(out))):
+            pass
     return out
 
 
-def _one(
-    formulas: BetaGeometric,
-    parameters: Mapping[str, float],
-    histories: Histories,
-    end: float,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Times of all purchases up to the end, under one draw."""
-    r, alpha, a, b = (parameters[name] for name in ("r", "alpha", "a", "b"))
-    h = histories
-    chance = formulas.p_alive(h.x, h.t_x, h.T, r=r, alpha=alpha, a=a, b=b)
-    who = np.flatnonzero(rng.random(len(h.x)) < chance)
-    rate = rng.standard_gamma(r + h.x[who]) / (alpha + h.T[who])
-    stay = formulas.stay_shape(h.x[who], b=b)
-    leave = rng.beta(a, stay)
-    when = h.start[who].astype(np.float64)
-    times: list[npt.NDArray[np.float64]] = []
-    while len(when):
-        with np.errstate(divide="ignore", over="ignore"):  # a rate may underflow to 0
-            when = when + rng.standard_exponential(len(when)) / rate
-        inside = when <= end
-        when, rate, leave = when[inside], rate[inside], leave[inside]
-        times.append(when)
-        stays = rng.random(len(when)) >= leave
-        when, rate, leave = when[stays], rate[stays], leave[stays]
-    return np.concatenate([np.empty(0), *times])
+@compiled
+def _count(
+    whose: IntArray,
+    chance: FloatArray,
+    living: tuple[FloatArray, FloatArray, FloatArray],
+    a: float,
+    start: FloatArray,
+    place: IntArray,
+    edges: FloatArray,
+    state: np.uint64,
+    out: FloatArray,
+) -> None:
+    """Count all purchases under one draw.
+
+    What customers go on to do is drawn purchase by purchase, as in
+    `clvmodels.predict.paths`; ``place`` is the interval that each customer starts in.
+    """
+    power, age, stays = living
+    for i in range(whose.size):
+        h, k, count = whose[i], place[i], 0
+        u, state = uniform(state)
+        if u >= chance[h]:
+            continue
+        R, A = power[h], age[h]
+        end = math.log1p((edges[-1] - start[i]) / A)
+        more, state = exponential(state)
+        growth = more / R
+        while growth <= end:
+            when = start[i] + A * math.expm1(growth)
+            while k < out.size - 1 and edges[k + 1] < when:
+                k += 1
+            if k >= 0:
+                out[k] += 1.0
+            u, state = uniform(state)
+            if u * (a + stays[h] + count) < a:
+                break
+            count += 1
+            more, state = exponential(state)
+            growth += more / (R + count)

@@ -310,6 +310,20 @@ def test_simulated_weeks_have_the_expectation_of_the_closed_form(formulas: Any) 
     assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
 
 
+def test_simulated_weeks_do_not_depend_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    x, T = rng.integers(0, 5, 200).astype(float), rng.integers(20, 90, 200).astype(float)
+    known = Histories(x, np.where(x > 0, T - 5, 0.0), T, np.zeros(200))
+    parameters = {name: np.full(40, value) for name, value in TRUTH.items()}
+    found = []
+    for cores in (1, 3):
+        monkeypatch.setattr("clvmodels.evaluation.paths.available_cores", lambda n=cores: n)
+        edges = np.array([0.0, 7.0, 14.0, 60.0])
+        found.append(simulate_counts(bgnbd.FORMULAS, parameters, known, edges, seed=3))
+    np.testing.assert_array_equal(*found)
+    assert len(np.unique(found[0], axis=0)) > 30  # every draw has a stream of its own
+
+
 def test_weekly_expectation_is_the_closed_form(log: pd.DataFrame, cut: str) -> None:
     reading = Reading.of(log, {**MONEY, **_DEFAULTS})
     base = reading.cut(reading.calendar.span(cut, None, None), 0.1, "continuous")
