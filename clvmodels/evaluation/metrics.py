@@ -10,14 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.evaluation import losses
-from clvmodels.evaluation.ranking import (
-    IntArray,
-    Order,
-    Truth,
-    normalised_gini,
-    spearman,
-    top_found,
-)
+from clvmodels.evaluation.ranking import RANK_METRICS, IntArray, Order, Ranking
 from clvmodels.schema import FloatArray
 
 Better = Literal["low", "high", "zero"]
@@ -123,56 +116,78 @@ class Replicates:
     group_means: Mapping[str, FloatArray]
 
 
-def weights(customers: int, samples: int, seed: int) -> Iterator[FloatArray]:
-    """Yield how often each customer is in each sample, block by block of samples.
+def weights(kind: IntArray, samples: int, seed: int) -> Iterator[FloatArray]:
+    """Yield how many customers of each kind are in each sample, block by block of samples.
 
-    The first row is all ones: the customers as they are. The rows do not depend on how
-    many come in one block.
+    The first row is of the customers as they are. The rows do not depend on how many come
+    in one block, nor the samples on what are kinds.
+
+    Parameters
+    ----------
+    kind : ndarray of int, shape (N,)
+        Of each customer, from 0 on.
+    samples, seed : int
 
     Yields
     ------
-    ndarray, shape (rows, N)
+    ndarray, shape (rows, kinds)
     """
     rng = np.random.default_rng(seed)
-    rows = max(_BLOCK_CELLS // max(customers, 1), 1)
-    block = [np.ones(customers)]
-    for _ in range(samples):
-        if len(block) == rows:
-            yield np.stack(block)
-            block = []
-        picked = rng.integers(customers, size=customers)
-        block.append(np.bincount(picked, minlength=customers).astype(np.float64))
-    yield np.stack(block)
+    customers, kinds = len(kind), int(kind.max()) + 1
+    rows = max(_BLOCK_CELLS // kinds, 1)
+    for begin in range(0, samples + 1, rows):
+        block = np.empty((min(rows, samples + 1 - begin), kinds))
+        for i in range(len(block)):
+            everybody = begin + i == 0
+            picked = kind if everybody else kind[rng.integers(customers, size=customers)]
+            block[i] = np.bincount(picked, minlength=kinds)
+        yield block
 
 
 def replicate(target: Target, *, samples: int, seed: int) -> Replicates:
     """Compute every metric of every forecast, for the customers and for samples of them."""
-    names, columns = _columns(target)
-    finite, endless = np.nan_to_num(columns, posinf=0.0), np.isposinf(columns)
-    ranking = _Ranking(target)
     groups = {name: calibration_groups(f) for name, f in target.forecasts.items()}
-    means, ranks = [], []
-    in_groups: dict[str, list[FloatArray]] = {name: [] for name in groups}
-    for block in weights(len(target.actual), samples, seed):
+    kind, one = _kinds(target, groups)
+    names, columns = _columns(target)
+    finite, endless = np.nan_to_num(columns[one], posinf=0.0), np.isposinf(columns[one])
+    ranking = Ranking(
+        target.actual[one],
+        [f[one] for f in target.forecasts.values()],
+        [group[one] for group in groups.values()],
+        TOP,
+    )
+    means, ranked = [], []
+    for block in weights(kind, samples, seed):
         block_means = block @ finite / len(target.actual)
         if endless.any():
             block_means[block @ endless > 0] = np.inf
         means.append(block_means)
-        ranks += [ranking.statistics(row) for row in block]
-        for name, group in groups.items():
-            in_groups[name] += [_group_means(group, row, target.actual) for row in block]
+        ranked.append(ranking.under(block))
     by_name = dict(zip(names, np.concatenate(means).T, strict=True))
-    by_rank = {key: np.array([one[key] for one in ranks]) for key in ranks[0]}
-    by_group = {name: np.stack(values) for name, values in in_groups.items()}
+    by_rank = np.concatenate([found.metrics for found in ranked], axis=2)
+    by_group = np.concatenate([found.group_means for found in ranked], axis=1)
     return _assemble(target, by_name, by_rank, groups, by_group)
 
 
-def _group_means(group: IntArray, row: FloatArray, actual: FloatArray) -> FloatArray:
-    """Mean of what happened in each group under some weights."""
-    count = np.bincount(group, row)
-    mean = np.full(len(count), np.nan)
-    np.divide(np.bincount(group, row * actual), count, out=mean, where=count > 0)
-    return mean
+def _kinds(target: Target, groups: Mapping[str, IntArray]) -> tuple[IntArray, IntArray]:
+    """Customers of whom all is the same, as of most who bought once: nothing is done twice.
+
+    Returns
+    -------
+    kind : ndarray of int, shape (N,)
+    one : ndarray of int, shape (kinds,)
+        A customer of each.
+    """
+    import pandas as pd
+
+    parts = [target.actual, *target.forecasts.values(), *groups.values()]
+    parts += [*target.lower.values(), *target.upper.values()]
+    parts += [part for part in (target.crps, target.log_score) if part is not None]
+    kind = np.zeros(len(target.actual), dtype=np.int64)
+    for part in parts:
+        value, _ = pd.factorize(part, use_na_sentinel=False)
+        kind, _ = pd.factorize(kind * (value.max() + 1) + value)
+    return kind, np.unique(kind, return_index=True)[1]
 
 
 def _columns(target: Target) -> tuple[list[tuple[str, str]], FloatArray]:
@@ -196,37 +211,18 @@ def _columns(target: Target) -> tuple[list[tuple[str, str]], FloatArray]:
     return list(found), np.column_stack(list(found.values()))
 
 
-class _Ranking:
-    """Orders of the forecasts and of what happened, made once for all samples."""
-
-    def __init__(self, target: Target) -> None:
-        self._actual = target.actual
-        self._truth = Order.of(target.actual)
-        self._orders = {name: Order.of(f) for name, f in target.forecasts.items()}
-
-    def statistics(self, row: FloatArray) -> dict[tuple[str, str], float]:
-        """Metrics of rank under one row of weights."""
-        truth = Truth.of(self._actual, self._truth, row, TOP)
-        found = {}
-        for name, order in self._orders.items():
-            ranks, top = order.ranks_and_top(row, TOP)
-            found[name, "spearman"] = spearman(truth, ranks)
-            found[name, "gini"] = normalised_gini(truth, ranks)
-            found[name, "top_found"] = top_found(truth, top)
-        return found
-
-
 def _assemble(
     target: Target,
     means: Mapping[tuple[str, str], FloatArray],
-    ranks: Mapping[tuple[str, str], FloatArray],
+    ranks: FloatArray,
     groups: Mapping[str, IntArray],
-    group_means: Mapping[str, FloatArray],
+    group_means: FloatArray,
 ) -> Replicates:
     actual = means["", "actual"]
     nothing = np.full(len(actual), np.nan)
-    metric = dict(ranks)
-    for name in target.forecasts:
+    metric: dict[tuple[str, str], FloatArray] = {}
+    for name, by_rank in zip(target.forecasts, ranks, strict=True):
+        metric |= {(name, rank): found for rank, found in zip(RANK_METRICS, by_rank, strict=True)}
         with np.errstate(divide="ignore", invalid="ignore"):
             metric[name, "bias"] = means[name, "mean"] / actual - 1.0
         metric[name, "mae"] = means[name, "mae"]
@@ -242,7 +238,10 @@ def _assemble(
         {level: means[f"{level}", "coverage"] for level in levels},
         {level: means[f"{level}", "width"] for level in levels},
         groups,
-        group_means,
+        {
+            name: means[:, : group.max() + 1]
+            for (name, group), means in zip(groups.items(), group_means, strict=True)
+        },
     )
 
 
@@ -377,8 +376,7 @@ def calibration_groups(forecast: FloatArray, groups: int = GROUPS) -> IntArray:
     """
     order = Order.of(forecast)
     if order.count <= groups:
-        return order.group
+        return order.by_row()
     group = np.empty(len(forecast), dtype=np.int64)
-    by_size = np.argsort(forecast, kind="stable")
-    group[by_size] = np.arange(len(forecast)) * groups // len(forecast)
+    group[order.rows] = np.arange(len(forecast)) * groups // len(forecast)
     return group

@@ -8,15 +8,21 @@ of rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.formulas._jit import compiled, compiled_sum
+from clvmodels.cores import available_cores
+from clvmodels.formulas._jit import compiled
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
+
+RANK_METRICS: Final = ("spearman", "gini", "top_found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,108 +31,177 @@ class Order:
 
     Attributes
     ----------
-    group : ndarray of int, shape (N,)
-        Which of the distinct values each customer has, ascending.
-    count : int
-        Number of distinct values.
+    rows : ndarray of int, shape (N,)
+        The customers, from the lowest value up.
+    level : ndarray of int, shape (N,)
+        Which of the distinct values each of these has, ascending from 0.
     """
 
-    group: IntArray
-    count: int
+    rows: IntArray
+    level: IntArray
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Order:
         """Order customers by values, shape (N,)."""
-        distinct, group = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
-        return cls(group.astype(np.int64), len(distinct))
+        values = np.asarray(values, dtype=np.float64)
+        rows = np.argsort(values, kind="stable")
+        return cls(rows, np.append(0, np.cumsum(np.diff(values[rows]) > 0)))
 
-    def ranks_and_top(self, weights: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
-        """Rank customers, where weights count copies of each.
+    @property
+    def count(self) -> int:
+        """Number of distinct values."""
+        return int(self.level[-1]) + 1
 
-        Returns
-        -------
-        ranks : ndarray, shape (N,)
-            Mean rank of each customer's value; 1 is the smallest.
-        top : ndarray, shape (N,)
-            Which part of each customer is among the top share, between 0 and 1.
-        """
-        return _ranks_and_top(self.group, self.count, weights, share)
-
-
-@compiled
-def _ranks_and_top(
-    group: IntArray, count: int, weights: FloatArray, share: float
-) -> tuple[FloatArray, FloatArray]:
-    """Go through the customers twice: weigh the groups, then hand their ranks back."""
-    own, rank, part = np.zeros(count), np.empty(count), np.zeros(count)
-    for i in range(group.size):
-        own[group[i]] += weights[i]
-    above = (1.0 - share) * own.sum()
-    up_to = 0.0
-    for g in range(count):
-        up_to += own[g]
-        rank[g] = up_to - own[g] + (own[g] + 1.0) / 2.0
-        if own[g] > 0.0:
-            part[g] = min(max((up_to - above) / own[g], 0.0), 1.0)
-    ranks, top = np.empty(group.size), np.empty(group.size)
-    for i in range(group.size):
-        ranks[i], top[i] = rank[group[i]], part[group[i]]
-    return ranks, top
+    def by_row(self) -> IntArray:
+        """Level of each customer, shape (N,)."""
+        out = np.empty_like(self.level)
+        out[self.rows] = self.level
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """What happened, ranked under some weights once for all forecasts.
+class Ranked:
+    """How forecasts order customers under some weights.
 
     Attributes
     ----------
-    actual, weights, ranks, top : ndarray, shape (N,)
+    metrics : ndarray, shape (F, 3, R)
+        Of each forecast the `RANK_METRICS` under each row of weights: the correlation of
+        ranks, NaN where all are equal; the Gini of what happened in the order of the
+        forecast over that in its own order (1 where the forecast orders customers as what
+        they did does, 0 for chance; NaN where all did the same); the share of the true top
+        customers who are among the forecast's top (chance is the share).
+    group_means : ndarray, shape (F, R, groups)
+        What happened in groups of customers; NaN without any.
+    """
+
+    metrics: FloatArray
+    group_means: FloatArray
+
+
+class Ranking:
+    """Orders of some forecasts and of what happened, made once for all weights.
+
+    Parameters
+    ----------
+    actual : ndarray, shape (N,)
+        What happened.
+    forecasts : sequence of ndarray, shape (N,)
+    groups : sequence of ndarray of int, shape (N,)
+        For each forecast, which group each customer is in.
     share : float
-        Of customers that ``top`` is about.
+        Of the customers who are the top.
     """
 
-    actual: FloatArray
-    weights: FloatArray
-    ranks: FloatArray
-    top: FloatArray
-    share: float
+    def __init__(
+        self,
+        actual: FloatArray,
+        forecasts: Sequence[FloatArray],
+        groups: Sequence[IntArray],
+        share: float,
+    ) -> None:
+        self._actual, self._truth, self._share = actual, Order.of(actual), share
+        orders = [Order.of(forecast) for forecast in forecasts]
+        self._rows = np.stack([order.rows for order in orders])
+        self._level = np.stack([order.level for order in orders])
+        self._group = np.stack([g[o.rows] for g, o in zip(groups, orders, strict=True)])
 
-    @classmethod
-    def of(cls, actual: FloatArray, order: Order, weights: FloatArray, share: float) -> Truth:
-        """Rank what happened."""
-        return cls(actual, weights, *order.ranks_and_top(weights, share), share)
+    def under(self, weights: FloatArray) -> Ranked:
+        """Rank under rows of weights, shape (R, N), which count copies of each customer."""
+        threads = min(available_cores(), len(weights))
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(self._under, np.array_split(weights, threads)))
+        metrics, means = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Ranked(metrics.transpose(1, 2, 0), means.transpose(1, 0, 2))
+
+    def _under(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        forecasts, groups = len(self._rows), int(self._group.max()) + 1
+        metrics = np.empty((len(weights), forecasts, len(RANK_METRICS)))
+        means = np.empty((len(weights), forecasts, groups))
+        terms = np.empty((weights.shape[1], 4))
+        for w, of_all, of_groups in zip(weights, metrics, means, strict=True):
+            truth = _enter_truth(
+                self._truth.rows, self._truth.level, self._actual, w, self._share, terms
+            )
+            for f in range(forecasts):
+                own = self._rows[f], self._level[f], self._group[f]
+                _compare(*own, terms, truth, self._share, of_all[f], of_groups[f])
+        return metrics, means
 
 
-def spearman(truth: Truth, ranks: FloatArray) -> float:
-    """Correlation of ranks; NaN where all are equal."""
-    w = truth.weights
-    middle = (w.sum() + 1.0) / 2.0
-    one, two = ranks - middle, truth.ranks - middle
-    spread = float(np.sqrt(_sum(w, one, one) * _sum(w, two, two)))
-    return _sum(w, one, two) / spread if spread > 0 else float("nan")
+@compiled
+def _enter_truth(
+    rows: IntArray,
+    level: IntArray,
+    actual: FloatArray,
+    weights: FloatArray,
+    share: float,
+    terms: FloatArray,
+) -> tuple[float, float, float]:
+    """Rank what happened.
 
-
-def normalised_gini(truth: Truth, ranks: FloatArray) -> float:
-    """Gini of what happened in the order of the forecast, over that in its own order.
-
-    1 where the forecast orders customers as what they did does, 0 for chance; NaN where
-    all did the same.
+    Fills ``terms`` with weight and weight times rank (from the middle), times what
+    happened and times the part that is in the top. Returns the sum of weights, the spread
+    of ranks and the perfect concentration.
     """
-    w, middle = truth.weights, (truth.weights.sum() + 1.0) / 2.0
-    perfect = _sum(w, truth.actual, truth.ranks - middle)
-    return _sum(w, truth.actual, ranks - middle) / perfect if perfect > 0 else float("nan")
+    total = weights.sum()
+    middle, above = (total + 1.0) / 2.0, (1.0 - share) * total
+    up_to, spread, perfect, begin = 0.0, 0.0, 0.0, 0
+    while begin < rows.size:
+        own, end = 0.0, begin
+        while end < rows.size and level[end] == level[begin]:
+            own += weights[rows[end]]
+            end += 1
+        rank = up_to + (own + 1.0) / 2.0 - middle
+        up_to += own
+        top = min(max((up_to - above) / own, 0.0), 1.0) if own > 0.0 else 0.0
+        y = actual[rows[begin]]
+        spread += own * rank * rank
+        perfect += own * rank * y
+        for n in range(begin, end):
+            w, term = weights[rows[n]], terms[rows[n]]
+            term[0], term[1], term[2], term[3] = w, w * rank, w * y, w * top
+        begin = end
+    return total, spread, perfect
 
 
-def top_found(truth: Truth, top: FloatArray) -> float:
-    """Share of the true top customers who are among the forecast's top; chance is the share."""
-    w = truth.weights
-    return _sum(w, top, truth.top) / (truth.share * float(w.sum()))
-
-
-@compiled_sum
-def _sum(one: FloatArray, two: FloatArray, three: FloatArray) -> float:
-    """Sum of products, hundreds of thousands of times in a bootstrap: nothing is allocated."""
-    total = 0.0
-    for i in range(one.size):
-        total += one[i] * two[i] * three[i]
-    return total
+@compiled
+def _compare(
+    rows: IntArray,
+    level: IntArray,
+    group: IntArray,
+    terms: FloatArray,
+    truth: tuple[float, float, float],
+    share: float,
+    metrics: FloatArray,
+    group_means: FloatArray,
+) -> None:
+    """Fill the metrics of a forecast, and what happened in groups, in one pass."""
+    total, true_spread, perfect = truth
+    middle, above = (total + 1.0) / 2.0, (1.0 - share) * total
+    up_to, spread, together, concentrated, found = 0.0, 0.0, 0.0, 0.0, 0.0
+    members, group_means[:] = np.zeros(group_means.size), 0.0
+    own, by_rank, by_actual, by_top = 0.0, 0.0, 0.0, 0.0  # of the customers of one level
+    for n in range(rows.size):
+        term = terms[rows[n]]
+        own += term[0]
+        by_rank += term[1]
+        by_actual += term[2]
+        by_top += term[3]
+        members[group[n]] += term[0]
+        group_means[group[n]] += term[2]
+        if n + 1 < rows.size and level[n + 1] == level[n]:
+            continue
+        if own > 0.0:
+            rank = up_to + (own + 1.0) / 2.0 - middle
+            up_to += own
+            spread += own * rank * rank
+            together += by_rank * rank
+            concentrated += by_actual * rank
+            found += by_top * min(max((up_to - above) / own, 0.0), 1.0)
+        own, by_rank, by_actual, by_top = 0.0, 0.0, 0.0, 0.0
+    spread = np.sqrt(spread * true_spread)
+    metrics[0] = together / spread if spread > 0.0 else np.nan
+    metrics[1] = concentrated / perfect if perfect > 0.0 else np.nan
+    metrics[2] = found / (share * total)
+    group_means /= members

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from clvmodels.economics import gini
-from clvmodels.evaluation import losses
+from clvmodels.evaluation import losses, metrics
 from clvmodels.evaluation.metrics import (
     Replicates,
     Target,
@@ -21,7 +22,7 @@ from clvmodels.evaluation.metrics import (
     replicate,
     weights,
 )
-from clvmodels.evaluation.ranking import Order, Truth, normalised_gini, spearman, top_found
+from clvmodels.evaluation.ranking import Ranking
 from clvmodels.schema import FloatArray
 
 
@@ -47,9 +48,9 @@ def test_deviance_is_twice_the_log_likelihood_ratio(rng: np.random.Generator) ->
 def ranked(
     forecast: FloatArray, actual: FloatArray, w: FloatArray, share: float = 0.1
 ) -> tuple[float, float, float]:
-    truth = Truth.of(actual, Order.of(actual), w, share)
-    ranks, top = Order.of(forecast).ranks_and_top(w, share)
-    return spearman(truth, ranks), normalised_gini(truth, ranks), top_found(truth, top)
+    ranking = Ranking(actual, [forecast], [np.zeros(len(actual), dtype=np.int64)], share)
+    rho, concentration, found = ranking.under(w[None]).metrics[0, :, 0]
+    return float(rho), float(concentration), float(found)
 
 
 def test_spearman_is_scipys_with_ties(rng: np.random.Generator) -> None:
@@ -66,6 +67,22 @@ def test_weights_count_copies(rng: np.random.Generator) -> None:
     once = ranked(f_copies, y_copies, np.ones(len(f_copies)), 0.2)
     assert ranked(f, y, w.astype(float), 0.2) == pytest.approx(once, abs=1e-12)
     assert once[0] == pytest.approx(stats.spearmanr(f_copies, y_copies).statistic, abs=1e-12)
+
+
+def test_ranks_do_not_depend_on_cores(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y = rng.poisson(1.0, 80).astype(float)
+    ranking = Ranking(y, [y + rng.normal(size=80), np.ones(80)], [np.arange(80) // 8] * 2, 0.1)
+    w = rng.integers(0, 4, (11, 80)).astype(float)
+    found = []
+    for cores in (1, 4):
+        monkeypatch.setattr("clvmodels.evaluation.ranking.available_cores", lambda n=cores: n)
+        found.append(ranking.under(w))
+    np.testing.assert_array_equal(found[0].metrics, found[1].metrics)
+    np.testing.assert_array_equal(found[0].group_means, found[1].group_means)
+    assert found[0].metrics.shape == (2, 3, 11)
+    assert found[0].group_means.shape == (2, 11, 10)
 
 
 def test_gini_is_the_ratio_of_concentrations(rng: np.random.Generator) -> None:
@@ -146,7 +163,7 @@ def test_bootstrap_is_scipys(rng: np.random.Generator) -> None:
 
 def test_rank_metrics_of_a_sample_are_those_of_its_copies(rng: np.random.Generator) -> None:
     target = a_target(rng, 50)
-    (block,) = weights(50, 3, seed=5)
+    (block,) = weights(np.arange(50), 3, seed=5)
     found = replicate(target, samples=3, seed=5)
     for row in range(1, 4):
         copies = np.repeat(np.arange(50), block[row].astype(int))
@@ -157,13 +174,51 @@ def test_rank_metrics_of_a_sample_are_those_of_its_copies(rng: np.random.Generat
 
 
 def test_samples_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    (together,) = weights(30, 7, seed=1)
+    (together,) = weights(np.arange(30), 7, seed=1)
     monkeypatch.setattr("clvmodels.evaluation.metrics._BLOCK_CELLS", 90)
-    apart = list(weights(30, 7, seed=1))
+    apart = list(weights(np.arange(30), 7, seed=1))
     assert [len(block) for block in apart] == [3, 3, 2]
     np.testing.assert_array_equal(np.concatenate(apart), together)
     assert (together.sum(axis=1) == 30).all()
     assert (together[0] == 1).all()
+
+
+def test_samples_do_not_depend_on_kinds() -> None:
+    (each,) = weights(np.arange(30), 7, seed=1)
+    (pairs,) = weights(np.arange(30) // 2, 7, seed=1)
+    np.testing.assert_array_equal(pairs, each[:, ::2] + each[:, 1::2])
+
+
+def test_customers_who_are_the_same_are_counted_once(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = a_target(rng, 60)
+    again = np.repeat(np.arange(60), 4)
+    alike = Target(
+        "purchases",
+        target.actual[again],
+        {name: forecast[again] for name, forecast in target.forecasts.items()},
+        crps=target.crps[again],  # type: ignore[index]
+        log_score=target.log_score[again],  # type: ignore[index]
+        lower={0.9: target.lower[0.9][again]},
+        upper={0.9: target.upper[0.9][again]},
+    )
+    seen, ranking = [], metrics.Ranking
+
+    def counted(actual: FloatArray, *rest: Any) -> Ranking:
+        seen.append(len(actual))
+        return ranking(actual, *rest)
+
+    monkeypatch.setattr(metrics, "Ranking", counted)
+    together = replicate(alike, samples=9, seed=4)
+    assert seen[0] <= 2 * 60  # some of those who are alike fall into two groups
+    monkeypatch.setattr(metrics, "_kinds", lambda *_: (np.arange(240), np.arange(240)))
+    apart = replicate(alike, samples=9, seed=4)
+    assert seen[-1] == 240
+    for key, values in apart.metric.items():
+        np.testing.assert_allclose(together.metric[key], values, rtol=1e-10, err_msg=str(key))
+    for name, means in apart.group_means.items():
+        np.testing.assert_allclose(together.group_means[name], means, rtol=1e-10)
 
 
 def test_bounds_pass_infinity_through_and_refuse_what_is_not_defined() -> None:
