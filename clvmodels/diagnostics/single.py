@@ -29,7 +29,13 @@ from clvmodels.diagnostics.study import Question, Study, _table, model_name, pre
 from clvmodels.diagnostics.tracking import track, why_not_tracked
 from clvmodels.diagnostics.values import _distribution
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import PurchaseHistories, RfmColumns, purchase_histories, rfm_columns
+from clvmodels.histories import (
+    PurchaseHistories,
+    RfmColumns,
+    check_said,
+    purchase_histories,
+    rfm_columns,
+)
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, Horizon, TimeScale
@@ -68,7 +74,10 @@ class _Part(Study):
 
 
 def _part(
-    posterior: Posterior | None = None, rfm: RfmTable | Frame | None = None, **other: Any
+    posterior: Posterior | None = None,
+    rfm: RfmTable | Frame | None = None,
+    said: TimeScale | None = None,
+    **other: Any,
 ) -> Any:
     purchases: Any = posterior
     spend = None
@@ -79,9 +88,9 @@ def _part(
     table = columns = histories = None
     if rfm is not None:
         if purchases is None:
-            table = _alone(rfm)
+            table = _alone(rfm, said)
         else:
-            table = _table(rfm, purchases.scale, whole=purchases.metadata.whole)
+            table = _table(rfm, purchases.scale, said, whole=purchases.metadata.whole)
         columns = rfm_columns(table)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other
@@ -96,9 +105,14 @@ def _part(
     )
 
 
-def _alone(rfm: RfmTable | Frame) -> RfmTable:
-    """The table, of which a frame is in days, where no posterior has a unit."""
-    return rfm if isinstance(rfm, RfmTable) else RfmTable.from_frame(rfm)
+def _alone(rfm: RfmTable | Frame, said: TimeScale | None) -> RfmTable:
+    """The table, of which a frame is in days unless said, where no posterior has a unit."""
+    if not isinstance(rfm, RfmTable):
+        unit = said or TimeScale()
+        return RfmTable.from_frame(rfm, time_unit=unit.time_unit, time_scaler=unit.time_scaler)
+    if said is not None:
+        check_said(rfm.scale, said)
+    return rfm
 
 
 # --- of draws ---------------------------------------------------------------------------
@@ -156,9 +170,11 @@ def _of_priors(posterior: OnePosterior, study: Study) -> Iterator[Figure]:
 # --- of a table -------------------------------------------------------------------------
 
 
-def repeats(rfm: RfmTable | Frame, posterior: Posterior | None = None) -> Data:
+def repeats(
+    rfm: RfmTable | Frame, posterior: Posterior | None = None, *, said: TimeScale | None = None
+) -> Data:
     """Customers by repeat purchases, with what a posterior expects."""
-    study = _part(posterior, rfm)
+    study = _part(posterior, rfm, said)
     if posterior is None:
         return dict(next(_figures(study)).data)
     return dict(_repeat_figure(study, expected_repeats(study)).data)
@@ -182,7 +198,12 @@ def cohorts(rfm: RfmTable) -> Data:
 
 
 def spend(
-    kind: str, rfm: RfmTable | Frame, posterior: Posterior | None = None, currency: str = ""
+    kind: str,
+    rfm: RfmTable | Frame,
+    posterior: Posterior | None = None,
+    currency: str = "",
+    *,
+    said: TimeScale | None = None,
 ) -> Data:
     """Mean spend of repeat customers: its density beside the model's, or by frequency.
 
@@ -191,7 +212,7 @@ def spend(
     DomainError
         Too few customers have a repeat purchase of positive value, or all spend the same.
     """
-    study = _part(posterior, rfm, question=Question(currency=currency))
+    study = _part(posterior, rfm, said, question=Question(currency=currency))
     for figure in spend_figures(study):
         if figure.kind == kind:
             return dict(figure.data)
@@ -226,6 +247,7 @@ def matrix(
     *,
     purchases: bool,
     horizon: Horizon,
+    said: TimeScale | None = None,
 ) -> Data:
     """P(alive), or purchases to come, over number of repeats and time of the last one.
 
@@ -236,7 +258,7 @@ def matrix(
     DomainError
         They were observed for no time, or the horizon has no end.
     """
-    study = _part(posterior, rfm, question=Question(horizon=horizon))
+    study = _part(posterior, rfm, said, question=Question(horizon=horizon))
     if rfm is None:
         study = _typical(study)
     found = list(_matrices(study))
@@ -300,9 +322,13 @@ def _columns(x: Any) -> RfmColumns:
     return RfmColumns(np.arange(len(x)), x, nothing, nothing, None, None, 1.0, None)
 
 
-def scores(posterior: CLVPosterior | PurchasePosterior, rfm: RfmTable | Frame) -> pd.DataFrame:
+def scores(
+    posterior: CLVPosterior | PurchasePosterior,
+    rfm: RfmTable | Frame,
+    said: TimeScale | None = None,
+) -> pd.DataFrame:
     """What a posterior says of every customer, with their frequency; clv where it can."""
-    study = prepare(posterior, rfm, Question())
+    study = prepare(posterior, rfm, Question(), said=said)
     return study.scores.assign(**{FREQUENCY: study.columns.x})
 
 

@@ -15,7 +15,8 @@ from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.interop.peer import COUNTERPARTS, OnePosterior, pymc_marketing_clv
 from clvmodels.models.base import Specification
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
-from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
+from clvmodels.posterior.spend import spend_columns
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale
 
 
 class PymcMarketingModels(NamedTuple):
@@ -31,14 +32,19 @@ class PymcMarketingModels(NamedTuple):
     spend: Any
 
 
-def to_pymc_marketing(posterior: OnePosterior | CLVPosterior, rfm: Any) -> Any:
+def to_pymc_marketing(
+    posterior: OnePosterior | CLVPosterior, rfm: Any, said: TimeScale | None = None
+) -> Any:
     """Make fitted models of pymc-marketing; see ``Posterior.to_pymc_marketing``."""
     if isinstance(posterior, CLVPosterior):
         return PymcMarketingModels(
-            to_pymc_marketing(posterior.purchases, rfm), to_pymc_marketing(posterior.spend, rfm)
+            to_pymc_marketing(posterior.purchases, rfm, said),
+            to_pymc_marketing(posterior.spend, rfm, said),
         )
-    spend = isinstance(posterior, GammaGammaPosterior)
-    columns = rfm_columns(rfm, scale=None if spend else posterior.scale, money=spend)
+    if isinstance(posterior, GammaGammaPosterior):
+        columns, spend = spend_columns(posterior, rfm, said), True
+    else:
+        columns, spend = rfm_columns(rfm, scale=posterior.scale, said=said), False
     peer, specification = _peer_of(posterior)
     _compare_bases(posterior, specification, columns)
     model = peer(model_config=_priors_of(posterior))

@@ -17,7 +17,17 @@ from clvmodels.plots.diagnostics import drawn
 from clvmodels.plots.economics import draw_lorenz
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import CUSTOMER_ID, FREQUENCY, FloatArray, Horizon, check_choice
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FREQUENCY,
+    REASON,
+    FloatArray,
+    Horizon,
+    TimeScale,
+    TimeUnit,
+    check_choice,
+    scale_said,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +45,8 @@ def plot_repeat_histogram(
     source: RfmTable | Frame | Buying | Backtest,
     rfm: RfmTable | Frame | None = None,
     *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Customers by number of repeat purchases, and what a model expects.
@@ -46,6 +58,8 @@ def plot_repeat_histogram(
         calibration is drawn.
     rfm : RfmTable or frame, optional
         The customers, with a posterior.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
@@ -54,12 +68,13 @@ def plot_repeat_histogram(
     Axes
         Bars are what there is; points, with predictive intervals, what is expected.
     """
+    name, said = "plot_repeat_histogram", scale_said(time_unit, time_scaler)
     if isinstance(source, Backtest):
         return plot_repeats(source, axes=axes)
     if isinstance(source, Buying):
-        data = single.repeats(with_customers("plot_repeat_histogram", rfm), source)
+        data = single.repeats(with_customers(name, rfm), source, said=said)
     else:
-        data = single.repeats(_customers("plot_repeat_histogram", source))
+        data = single.repeats(_customers(name, source), said=said)
     return drawn("repeat_histogram", data, axes)
 
 
@@ -84,7 +99,12 @@ def plot_cohorts(rfm: RfmTable, *, axes: Axes | None = None) -> Axes:
 
 
 def plot_spend_by_frequency(
-    rfm: RfmTable | Frame, *, currency: str = "", axes: Axes | None = None
+    rfm: RfmTable | Frame,
+    *,
+    currency: str = "",
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Boxes of mean spend by number of repeats.
 
@@ -94,6 +114,8 @@ def plot_spend_by_frequency(
         Customers, with monetary_value.
     currency : str
         For the eye, such as "$".
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
@@ -103,7 +125,8 @@ def plot_spend_by_frequency(
         The spend model assumes that the boxes stand level.
     """
     table = _customers("plot_spend_by_frequency", rfm)
-    data = single.spend("spend_by_frequency", table, currency=currency)
+    said = scale_said(time_unit, time_scaler)
+    data = single.spend("spend_by_frequency", table, currency=currency, said=said)
     return drawn("spend_by_frequency", data, axes)
 
 
@@ -112,6 +135,8 @@ def plot_spend_density(
     rfm: RfmTable | Frame | None = None,
     *,
     currency: str = "",
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Density of the mean spend of repeat customers, over its logarithm.
@@ -124,6 +149,8 @@ def plot_spend_density(
         Its customers, with monetary_value.
     currency : str
         For the eye, such as "$".
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
@@ -135,7 +162,8 @@ def plot_spend_density(
     if not isinstance(posterior, CLVPosterior):
         raise takes("plot_spend_density", posterior)
     rfm = with_customers("plot_spend_density", rfm)
-    data = single.spend("spend_density", rfm, posterior, currency)
+    said = scale_said(time_unit, time_scaler)
+    data = single.spend("spend_density", rfm, posterior, currency, said=said)
     return drawn("spend_density", data, axes)
 
 
@@ -180,6 +208,8 @@ def plot_history_matrix(
     *,
     quantity: Literal["p_alive", "expected_purchases"] = "p_alive",
     horizon: Horizon = "365D",
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """A quantity over number of repeats and time of the last one, as a map of colours.
@@ -195,6 +225,8 @@ def plot_history_matrix(
         The chance that a customer of such a history is still one, or purchases to come.
     horizon : str or float
         For purchases to come: "365D", "52W", "12M" or a number in the posterior's unit.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
@@ -207,12 +239,18 @@ def plot_history_matrix(
         raise takes("plot_history_matrix", posterior)
     check_choice("quantity", quantity, ("p_alive", "expected_purchases"))
     bought = quantity == "expected_purchases"
-    data = single.matrix(posterior, rfm, purchases=bought, horizon=horizon)
+    said = scale_said(time_unit, time_scaler)
+    data = single.matrix(posterior, rfm, purchases=bought, horizon=horizon, said=said)
     return drawn("history_matrix", data, axes)
 
 
 def plot_alive_histogram(
-    values: Any, rfm: RfmTable | Frame | None = None, *, axes: Axes | None = None
+    values: Any,
+    rfm: RfmTable | Frame | None = None,
+    *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Repeat customers by P(alive).
 
@@ -223,6 +261,8 @@ def plot_alive_histogram(
         alone; or a posterior, with its customers.
     rfm : RfmTable or frame, optional
         The customers, with a posterior.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
@@ -231,7 +271,7 @@ def plot_alive_histogram(
         import pandas as pd
 
         values = pd.DataFrame({"p_alive": numbers(name, values)})
-    table = _values(name, values, rfm, ("p_alive",))
+    table = _values(name, values, rfm, ("p_alive",), scale_said(time_unit, time_scaler))
     return drawn("alive_histogram", single.alive(table), axes)
 
 
@@ -240,6 +280,8 @@ def plot_value_distribution(
     rfm: RfmTable | Frame | None = None,
     *,
     currency: str = "",
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Customers by expected value, on a logarithmic axis.
@@ -253,6 +295,8 @@ def plot_value_distribution(
         The customers, with a posterior.
     currency : str
         For the eye, such as "$".
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
@@ -261,13 +305,19 @@ def plot_value_distribution(
     Axes
         Customers who bought once, and upon them those who came back.
     """
-    table = _values("plot_value_distribution", values, rfm, (FREQUENCY, "clv"))
+    said = scale_said(time_unit, time_scaler)
+    table = _values("plot_value_distribution", values, rfm, (FREQUENCY, "clv"), said)
     data = single.value_distribution(table, currency)
     return drawn("value_distribution", data, axes)
 
 
 def plot_lorenz(
-    values: Any, rfm: RfmTable | Frame | None = None, *, axes: Axes | None = None
+    values: Any,
+    rfm: RfmTable | Frame | None = None,
+    *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Lorenz curves: cumulative share of value, the least valuable customers first.
 
@@ -279,6 +329,8 @@ def plot_lorenz(
         curve of `clvmodels.lorenz_curve`.
     rfm : RfmTable or frame, optional
         The customers, with a posterior.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
@@ -288,27 +340,35 @@ def plot_lorenz(
         On the diagonal all customers would be equal.
     """
     labelled = values if isinstance(values, Mapping) else {"expected value": values}
-    curves = {str(name): value_curve("plot_lorenz", one, rfm) for name, one in labelled.items()}
+    said = scale_said(time_unit, time_scaler)
+    curves = {
+        str(name): value_curve("plot_lorenz", one, rfm, said) for name, one in labelled.items()
+    }
     return draw_lorenz(curves, axes=shown_axes(axes))
 
 
-def value_curve(plot: str, values: Any, rfm: Any = None) -> Curve:
+def value_curve(plot: str, values: Any, rfm: Any, said: TimeScale | None) -> Curve:
     """The Lorenz curve of customers' values, or one that was worked out before."""
     if isinstance(values, tuple) and len(values) == 2:
         curve = tuple(numbers(plot, one) for one in values)
         return curve[0], curve[1]
     if isinstance(values, CLVPosterior) or frames.kind_of(values) is not None:
-        values = _values(plot, values, rfm, ("clv",))["clv"]
+        values = _values(plot, values, rfm, ("clv",), said)["clv"]
     customers, value = lorenz_curve(numbers(plot, values))
     at = np.unique(np.linspace(0, len(value) - 1, _MOST_POINTS).astype(int))
     return customers[at], value[at]
 
 
-def _values(plot: str, values: Any, rfm: Any, columns: tuple[str, ...]) -> pd.DataFrame:
+def _values(
+    plot: str, values: Any, rfm: Any, columns: tuple[str, ...], said: TimeScale | None
+) -> pd.DataFrame:
     """Customers' values as a table with certain columns; of a posterior they are predicted."""
     if isinstance(values, CLVPosterior if "clv" in columns else Buying):
-        values = single.scores(values, with_customers(plot, rfm))
-    return table_with(plot, values, columns)
+        values = single.scores(values, with_customers(plot, rfm), said)
+    table = table_with(plot, values, columns)
+    if "clv" not in columns or REASON not in table:
+        return table
+    return table[table["clv"].notna() | table[REASON].isna()]  # who has none is not drawn
 
 
 def _customers(plot: str, found: Any) -> Any:

@@ -20,6 +20,7 @@ from clvmodels.plots.common import (
     whisker,
 )
 from clvmodels.plots.customers import value_curve
+from clvmodels.schema import TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +146,14 @@ def plot_calibration(
     return axes
 
 
-def plot_concentration(values: Any, rfm: Any = None, *, axes: Axes | None = None) -> Axes:
+def plot_concentration(
+    values: Any,
+    rfm: Any = None,
+    *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+    axes: Axes | None = None,
+) -> Axes:
     """Cumulative share of value over the share of customers, most valuable first.
 
     Parameters
@@ -154,10 +162,12 @@ def plot_concentration(values: Any, rfm: Any = None, *, axes: Axes | None = None
         Every customer's value: a table of `predict` or `score`, its column, or a posterior.
     rfm : RfmTable or frame, optional
         The customers, with a posterior.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
     axes : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
-    least_first = value_curve("plot_concentration", values, rfm)
+    least_first = value_curve("plot_concentration", values, rfm, scale_said(time_unit, time_scaler))
     customers, value = (1.0 - one[::-1] for one in least_first)
     axes = shown_axes(axes)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)

@@ -133,13 +133,21 @@ class CLVPosterior:
 
         return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
 
-    def to_pymc_marketing(self, rfm: RfmTable | Frame) -> Any:
+    def to_pymc_marketing(
+        self,
+        rfm: RfmTable | Frame,
+        *,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> Any:
         """Make fitted models of pymc-marketing for purchases and for spend.
 
         Parameters
         ----------
         rfm : RfmTable or frame
             As in :meth:`BetaGeoPosterior.to_pymc_marketing`, with monetary_value.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`predict`.
 
         Returns
         -------
@@ -149,7 +157,7 @@ class CLVPosterior:
         """
         from clvmodels.interop.pymc_marketing import to_pymc_marketing
 
-        return to_pymc_marketing(self, rfm)
+        return to_pymc_marketing(self, rfm, schema.scale_said(time_unit, time_scaler))
 
     @overload
     def predict(

@@ -16,7 +16,7 @@ import xarray as xr
 from clvmodels.errors import DomainError, one_line
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.pointwise import LikelihoodTerms
-from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole, scale_said
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -115,7 +115,13 @@ class Posterior:
         return frame
 
     def log_likelihood(
-        self, rfm: RfmTable | Frame, *, customers: int = 20_000, random_seed: int = 0
+        self,
+        rfm: RfmTable | Frame,
+        *,
+        customers: int = 20_000,
+        random_seed: int = 0,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
     ) -> xr.DataArray:
         """Log-likelihood of every customer's data under every draw.
 
@@ -133,6 +139,8 @@ class Posterior:
             The most to take.
         random_seed : int
             Of the sample.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
         Returns
         -------
@@ -149,7 +157,7 @@ class Posterior:
         DomainError
             Nobody has anything to contribute, or draws x customers are too many cells.
         """
-        terms = self._likelihood(rfm)
+        terms = self._likelihood(rfm, scale_said(time_unit, time_scaler))
         rows = terms.sample(customers, random_seed)
         if not len(rows):
             raise DomainError("No customer of this table has a term in the likelihood.")
@@ -168,6 +176,8 @@ class Posterior:
         *,
         customers: int = 20_000,
         random_seed: int = 0,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
     ) -> xr.DataTree:
         """Return ArviZ's tree; with a table, the pointwise log-likelihood too.
 
@@ -180,7 +190,7 @@ class Posterior:
         ----------
         rfm : RfmTable or frame, optional
             The base that was fitted.
-        customers, random_seed
+        customers, random_seed, time_unit, time_scaler
             As in :meth:`log_likelihood`.
 
         Returns
@@ -190,12 +200,24 @@ class Posterior:
         """
         tree: xr.DataTree = self.tree.copy()
         if rfm is not None:
-            values = self.log_likelihood(rfm, customers=customers, random_seed=random_seed)
+            values = self.log_likelihood(
+                rfm,
+                customers=customers,
+                random_seed=random_seed,
+                time_unit=time_unit,
+                time_scaler=time_scaler,
+            )
             group = values.to_dataset(name=self.observed).assign_attrs(values.attrs)
             tree["log_likelihood"] = xr.DataTree(group)
         return tree
 
-    def to_pymc_marketing(self, rfm: RfmTable | Frame) -> Any:
+    def to_pymc_marketing(
+        self,
+        rfm: RfmTable | Frame,
+        *,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> Any:
         """Make a fitted model of pymc-marketing, on which its methods and plots work.
 
         It is the same model: the priors go along, the draws become its ``idata``, and the
@@ -209,6 +231,8 @@ class Posterior:
             The base that was fitted, one row per customer; another one is taken with a
             warning. The spend model keeps the customers with a repeat purchase of
             positive value, as pymc-marketing wants it.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
         Returns
         -------
@@ -225,9 +249,10 @@ class Posterior:
         """
         from clvmodels.interop.pymc_marketing import to_pymc_marketing
 
-        return to_pymc_marketing(self, rfm)  # type: ignore[arg-type]  # it checks
+        said = scale_said(time_unit, time_scaler)
+        return to_pymc_marketing(self, rfm, said)  # type: ignore[arg-type]  # it checks
 
-    def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
+    def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         raise NotImplementedError
 
     def fingerprint(self) -> str:

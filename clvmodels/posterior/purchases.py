@@ -14,7 +14,7 @@ from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
-from clvmodels.schema import FloatArray, Horizon, TimeUnit
+from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -61,7 +61,13 @@ class PurchasePosterior(Posterior):
         draws = {"r": r, "alpha": alpha, "a": a, "b": b}
         return cls._from_draws(cls.model, draws, time_unit, time_scaler)
 
-    def expected_probability_alive(self, data: RfmTable | Frame) -> xr.DataArray:
+    def expected_probability_alive(
+        self,
+        data: RfmTable | Frame,
+        *,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> xr.DataArray:
         """Probability of still being active at the end of observation.
 
         BG/NBD says 1, for ever, of a customer who bought once: look at
@@ -71,17 +77,26 @@ class PurchasePosterior(Posterior):
         ----------
         data : RfmTable or frame
             Customers, in this posterior's unit of time.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
         Returns
         -------
         DataArray, dims (chain, draw, customer_id)
             In every draw.
         """
-        columns, kinds, inverse = self._distinct(data)
+        columns, kinds, inverse = self._distinct(data, scale_said(time_unit, time_scaler))
         values = self.formulas.p_alive(*kinds, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "probability_alive")
 
-    def probability_of_purchase(self, data: RfmTable | Frame, *, future_t: Horizon) -> xr.DataArray:
+    def probability_of_purchase(
+        self,
+        data: RfmTable | Frame,
+        *,
+        future_t: Horizon,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> xr.DataArray:
         """Probability of at least one purchase within the horizon.
 
         Parameters
@@ -90,18 +105,27 @@ class PurchasePosterior(Posterior):
             Customers, in this posterior's unit of time.
         future_t : str, float or None
             Horizon: "365D", a number in the posterior's unit, or None for ever.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
         Returns
         -------
         DataArray, dims (chain, draw, customer_id)
             In every draw.
         """
-        columns, kinds, inverse = self._distinct(data)
+        columns, kinds, inverse = self._distinct(data, scale_said(time_unit, time_scaler))
         horizon = self.scale.horizon(future_t)
         values = self.formulas.p_purchase(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "probability_of_purchase")
 
-    def expected_purchases(self, data: RfmTable | Frame, *, future_t: Horizon) -> xr.DataArray:
+    def expected_purchases(
+        self,
+        data: RfmTable | Frame,
+        *,
+        future_t: Horizon,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> xr.DataArray:
         """Expected number of purchases within the horizon.
 
         Parameters
@@ -110,13 +134,15 @@ class PurchasePosterior(Posterior):
             Customers, in this posterior's unit of time.
         future_t : str, float or None
             Horizon; for the whole life infinite in draws with a <= 1.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
         Returns
         -------
         DataArray, dims (chain, draw, customer_id)
             In every draw.
         """
-        columns, kinds, inverse = self._distinct(data)
+        columns, kinds, inverse = self._distinct(data, scale_said(time_unit, time_scaler))
         horizon = self.scale.horizon(future_t)
         values = self.formulas.expected_purchases(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "expected_purchases")
@@ -156,8 +182,8 @@ class PurchasePosterior(Posterior):
         )
         return result.isel(t=0, drop=True) if scalar else result
 
-    def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
-        columns = rfm_columns(rfm, scale=self.scale, whole=self.metadata.whole)
+    def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
+        columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)
         data = (columns.x, columns.t_x, columns.T)
         # Who was watched for no time says nothing: a term of 0, whatever the draw.
         rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
@@ -167,9 +193,9 @@ class PurchasePosterior(Posterior):
         return {name: values[:, None] for name, values in self.draws().items()}
 
     def _distinct(
-        self, data: RfmTable | Frame
+        self, data: RfmTable | Frame, said: TimeScale | None
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
-        columns = rfm_columns(data, scale=self.scale, whole=self.metadata.whole)
+        columns = rfm_columns(data, scale=self.scale, said=said, whole=self.metadata.whole)
         self._check_cells(len(columns))
         first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
         return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
-from clvmodels.schema import FloatArray
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -55,13 +56,22 @@ class GammaGammaPosterior(Posterior):
         """
         return cls._from_draws("gamma_gamma", {"p": p, "q": q, "v": v}, "D", 1.0)
 
-    def expected_customer_spend(self, data: RfmTable | Frame) -> xr.DataArray:
+    def expected_customer_spend(
+        self,
+        data: RfmTable | Frame,
+        *,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> xr.DataArray:
         """Expected spend per purchase (note 25, eq. 5).
 
         Parameters
         ----------
         data : RfmTable or frame
             Customers, with monetary_value.
+        time_unit, time_scaler : optional
+            The unit of a frame's recency and T, which spend does not depend on: by default
+            that of the base that was fitted.
 
         Returns
         -------
@@ -73,7 +83,7 @@ class GammaGammaPosterior(Posterior):
         SchemaError
             monetary_value is missing, or negative or empty for a repeat customer.
         """
-        columns = rfm_columns(data, money=True)
+        columns = spend_columns(self, data, scale_said(time_unit, time_scaler))
         self._check_cells(len(columns))
         m_bar = checked_spend(columns)
         first, inverse = distinct_rows(columns.x, m_bar)
@@ -81,12 +91,21 @@ class GammaGammaPosterior(Posterior):
         values = gamma_gamma.expected_spend(columns.x[first], m_bar[first], **draws)
         return self._labelled(values[:, inverse], columns.customer_id, "expected_spend")
 
-    def _likelihood(self, rfm: RfmTable | Frame) -> LikelihoodTerms:
-        columns = rfm_columns(rfm, money=True)
+    def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
+        columns = spend_columns(self, rfm, said)
         m_bar = checked_spend(columns)
         rows = np.flatnonzero((columns.x > 0) & (m_bar > 0))
         formula = gamma_gamma.log_likelihood
         return LikelihoodTerms(columns.customer_id, rows, (columns.x, m_bar), formula)
+
+
+def spend_columns(
+    posterior: GammaGammaPosterior, data: RfmTable | Frame, said: TimeScale | None
+) -> RfmColumns:
+    """Columns of a table in whatever unit; a frame is in that of the base, unless said."""
+    if said is None and frames.kind_of(data) is not None:
+        said = posterior.scale
+    return rfm_columns(data, said=said, money=True)
 
 
 def checked_spend(columns: RfmColumns) -> FloatArray:

@@ -27,7 +27,7 @@ from clvmodels.predictive.base import (
     purchase_draws,
 )
 from clvmodels.predictive.loops import crps_of_counts, moments_of_counts, quantiles_of_counts
-from clvmodels.schema import FloatArray, Horizon
+from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -232,6 +232,8 @@ def count_distribution(
     horizon: Horizon = "365D",
     draws: int = 500,
     threads: int | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> CountDistribution:
     """Distribution of the number of purchases that each customer will actually make.
 
@@ -247,6 +249,8 @@ def count_distribution(
         Posterior draws to use, evenly spaced over all.
     threads : int, optional
         By default all cores; the answer does not depend on it.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -262,7 +266,8 @@ def count_distribution(
         ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
     """
     parameters, whose = purchase_draws(posterior, draws)
-    columns = rfm_columns(rfm, scale=posterior.scale, whole=whose.metadata.whole)
+    said = scale_said(time_unit, time_scaler)
+    columns = rfm_columns(rfm, scale=posterior.scale, said=said, whole=whose.metadata.whole)
     length = finite_horizon(posterior, horizon)
     groups = group_rows(columns.x, columns.t_x, columns.T)
     cells = 0

@@ -25,7 +25,15 @@ from clvmodels.predict.grouping import Groups, group_rows
 from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import Outcomes
 from clvmodels.predictive.base import row_keys
-from clvmodels.schema import CUSTOMER_ID, Discounting, FloatArray, Horizon, check_whole
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    Discounting,
+    FloatArray,
+    Horizon,
+    TimeUnit,
+    check_whole,
+    scale_said,
+)
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -119,6 +127,8 @@ def simulate_future(
     draws: int = 500,
     threads: int | None = None,
     margin: float | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> FuturePaths:
     """Simulate what the customers of a base will do: every purchase, on some paths.
 
@@ -149,6 +159,8 @@ def simulate_future(
         By default all cores; the answer does not depend on it.
     margin : float, optional
         As in :meth:`CLVPosterior.predict`.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -165,7 +177,14 @@ def simulate_future(
     paths, draws = check_whole("paths", paths), check_whole("draws", draws)
     rfm = frames.eager(rfm)
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, 0.9, min(draws, paths), margin
+        rfm,
+        horizon,
+        discount_rate,
+        discounting,
+        0.9,
+        min(draws, paths),
+        margin,
+        scale_said(time_unit, time_scaler),
     )
     used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)

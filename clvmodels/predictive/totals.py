@@ -28,7 +28,7 @@ from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import MOST_PURCHASES, Outcomes
 from clvmodels.predictive.base import row_keys
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon, check_choice
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, check_choice, scale_said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +123,8 @@ def portfolio(
     random_seed: int = 0,
     threads: int | None = None,
     margin: float | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> Portfolio:
     """Distribution of the totals of a base: buyers, purchases and value in the horizon.
 
@@ -147,6 +149,8 @@ def portfolio(
         By default all cores; the answer does not depend on it.
     margin : float, optional
         As in :meth:`CLVPosterior.predict`.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -161,7 +165,14 @@ def portfolio(
     """
     rfm = frames.eager(rfm)
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, interval, draws, margin
+        rfm,
+        horizon,
+        discount_rate,
+        discounting,
+        interval,
+        draws,
+        margin,
+        scale_said(time_unit, time_scaler),
     )
     used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)

@@ -24,7 +24,7 @@ from clvmodels.predict.outcomes import PATHS, check_finite, customers_of, outcom
 from clvmodels.predict.paths import Outcomes
 from clvmodels.predict.values import Customers, value_quantiles, value_scores
 from clvmodels.predictive.base import check_probabilities
-from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -189,6 +189,8 @@ def value_distribution(
     random_seed: int = 0,
     threads: int | None = None,
     margin: float | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> ValueDistribution:
     """Distribution of the discounted value that each customer will actually bring.
 
@@ -208,6 +210,8 @@ def value_distribution(
         By default all cores; the answer does not depend on it.
     margin : float, optional
         As in :meth:`CLVPosterior.predict`.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
     Returns
     -------
@@ -220,7 +224,14 @@ def value_distribution(
         As :meth:`CLVPosterior.predict`, or the horizon is endless.
     """
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, 0.9, draws, margin
+        rfm,
+        horizon,
+        discount_rate,
+        discounting,
+        0.9,
+        draws,
+        margin,
+        scale_said(time_unit, time_scaler),
     )
     used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)

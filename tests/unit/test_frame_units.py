@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -24,9 +26,14 @@ from clvmodels import (
     RfmTable,
     SchemaError,
     TimeUnitError,
+    count_distribution,
     load_posterior,
+    plots,
+    portfolio,
     rfm_summary,
     score,
+    simulate_future,
+    value_distribution,
 )
 from clvmodels.cli.commands import app
 from clvmodels.customers import exceeds_periods, has_fractions
@@ -197,6 +204,102 @@ def test_saying_the_unit_silences_and_is_checked(posterior: CLVPosterior) -> Non
             verb(TABLE, **SAID)
     with pytest.raises(TimeUnitError, match="not in 7 x D: leave out"):
         BetaGeoModel().build(TABLE, **SAID)
+
+
+def _draws(found: Any) -> Any:
+    """What is to be the same, of an array, a distribution or a picture."""
+    if hasattr(found, "lines"):
+        bars = [(b.get_x(), b.get_height()) for b in found.patches if hasattr(b, "get_height")]
+        lines = [line.get_xydata() for line in found.lines]
+        others = [np.ma.filled(one.get_array(), 0.0) for one in found.collections]
+        return np.concatenate([np.ravel(one) for one in (bars, *lines, *others)])
+    if hasattr(found, "quantile") and not hasattr(found, "dims"):
+        return found.quantile(0.9)
+    if hasattr(found, "table"):
+        return found.table.to_numpy(dtype=np.float64)
+    return getattr(found, "values", found)
+
+
+FRAMES_TAKEN: Final[dict[str, Callable[..., Any]]] = {
+    "predict": lambda one, rfm, **unit: one.predict(rfm, **unit)["clv"],
+    "total_value": lambda one, rfm, **unit: total_value(one, rfm, **unit).draws,
+    "alive": lambda one, rfm, **unit: one.purchases.expected_probability_alive(rfm, **unit),
+    "p_purchase": lambda one, rfm, **unit: one.purchases.probability_of_purchase(
+        rfm, future_t="90D", **unit
+    ),
+    "purchases": lambda one, rfm, **unit: one.purchases.expected_purchases(
+        rfm, future_t="90D", **unit
+    ),
+    "log_likelihood": lambda one, rfm, **unit: one.purchases.log_likelihood(rfm, **unit),
+    "datatree": lambda one, rfm, **unit: one.purchases.to_datatree(rfm, **unit)["log_likelihood"][
+        "recency_frequency"
+    ],
+    "counts": lambda one, rfm, **unit: count_distribution(one, rfm, **unit),
+    "values": lambda one, rfm, **unit: value_distribution(one, rfm, paths=50, **unit),
+    "portfolio": lambda one, rfm, **unit: portfolio(rfm, one, paths=20, **unit),
+    "future": lambda one, rfm, **unit: simulate_future(rfm, one, paths=5, **unit),
+    "report": lambda one, rfm, **unit: diagnose(one, rfm, draws=20, **unit).facts[2].value,
+    "peer": lambda one, rfm, **unit: one.purchases.to_pymc_marketing(rfm, **unit).data["T"],
+    "plot_repeat_histogram": lambda one, rfm, **unit: plots.plot_repeat_histogram(one, rfm, **unit),
+    "plot_history_matrix": lambda one, rfm, **unit: plots.plot_history_matrix(one, rfm, **unit),
+    "plot_alive_histogram": lambda one, rfm, **unit: plots.plot_alive_histogram(one, rfm, **unit),
+    "plot_spend_density": lambda one, rfm, **unit: plots.plot_spend_density(one, rfm, **unit),
+    "plot_value_distribution": lambda one, rfm, **unit: plots.plot_value_distribution(
+        one, rfm, **unit
+    ),
+    "plot_lorenz": lambda one, rfm, **unit: plots.plot_lorenz(one, rfm, **unit),
+    "plot_concentration": lambda one, rfm, **unit: plots.plot_concentration(one, rfm, **unit),
+}
+
+
+def _customers_of(table: RfmTable, rows: int) -> RfmTable:
+    return replace(table, table=table.table.slice(0, rows))
+
+
+@pytest.mark.parametrize("name", FRAMES_TAKEN)
+@pytest.mark.filterwarnings("ignore:This table is not the base")
+def test_every_entrance_of_frames_takes_their_unit(name: str, posterior: CLVPosterior) -> None:
+    verb, rows = FRAMES_TAKEN[name], 200
+    draws = posterior.purchases.draws()
+    weekly = CLVPosterior(
+        BetaGeoPosterior.from_draws(**(draws | {"alpha": draws["alpha"] / 7}), **SAID),
+        posterior.spend,
+    )
+    table = _customers_of(WEEKS, rows)
+    odd = table.to_pandas()
+    assert has_fractions(odd["T"].to_numpy(), TimeScale("D", 1))
+    np.testing.assert_array_equal(_draws(verb(weekly, odd, **SAID)), _draws(verb(weekly, table)))
+    with pytest.raises(TimeUnitError, match="7 x D, the posterior in D"):
+        verb(posterior, odd, **SAID)
+    with pytest.raises(TimeUnitError, match="counts time in 7 x D, not in D"):
+        verb(weekly, table, time_unit="D")
+    plt.close("all")
+
+
+def test_spend_reads_frames_in_the_unit_of_its_base(posterior: CLVPosterior) -> None:
+    """Ten purchases within seven weeks are possible, within seven days not."""
+    one = pd.DataFrame(
+        {"customer_id": [1], "frequency": [10], "recency": [7.0], "T": [9.0]}
+    ).assign(monetary_value=20.0)
+    with pytest.raises(SchemaError, match="more repeat purchases than periods"):
+        posterior.spend.expected_customer_spend(one)
+    weekly = CLVModel().fit(WEEKS, **MAP).spend
+    wanted = weekly.expected_customer_spend(RfmTable.from_pandas(one, **SAID)).item()
+    assert weekly.expected_customer_spend(one).item() == wanted
+    assert weekly.log_likelihood(one).sizes["customer_id"] == 1
+    said = posterior.spend.expected_customer_spend(one, **SAID)
+    assert said.item() == pytest.approx(wanted, rel=1e-2)
+    with pytest.raises(TimeUnitError, match="not in 7 x D"):
+        weekly.expected_customer_spend(TABLE, **SAID)
+
+
+def test_plots_of_customers_alone_take_a_unit() -> None:
+    odd = _customers_of(WEEKS, 200).to_pandas()
+    for plot in (plots.plot_repeat_histogram, plots.plot_spend_by_frequency):
+        plot(odd, **SAID)
+        with pytest.raises(TimeUnitError, match="not in 7 x D"):
+            plot(TABLE, **SAID)
+    plt.close("all")
 
 
 def test_a_lifetime_is_exceeded(posterior: CLVPosterior) -> None:
