@@ -1,19 +1,18 @@
-"""How long a backtest takes beside the fit that it judges."""
+"""How long a backtest takes beside the fit that it judges, log by log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks.logs import CUTS, is_there
 from benchmarks.measure import run
 from benchmarks.table import Row
-
-# Last day of the calibration. "nobody leaves" is a log on which both parameters of dropout
-# run off together, where the integrals of what is expected are the dearest.
-CUTS = {"cdnow": "1997-09-30", "online_retail": "2011-08-31", "nobody leaves": "2025-06-30"}
 
 
 def rows(*, large: bool = True) -> Iterator[Row]:
     """Measure whole processes: a log read and fitted, and the same log backtested.
+
+    It is CPU time that has a bound, since other processes double wall time as they please.
 
     Parameters
     ----------
@@ -21,8 +20,11 @@ def rows(*, large: bool = True) -> Iterator[Row]:
         Is not asked: all logs are small.
     """
     for name, until in CUTS.items():
+        if not is_there(name):
+            continue
         fit = run("fit_log", repeats=3, name=name, until=until)
         whole = run("backtest_log", repeats=3, name=name, until=until)
-        most = 2 * fit.median + 10
-        must = f"<= twice its fit's {fit.median:.1f} s + 10 s"
-        yield Row(f"backtest {name}", whole, must, whole.median <= most)
+        most = 2 * fit.median_cpu + 10
+        met = whole.median_cpu <= most
+        yield Row(f"fit {name}", fit, "", True)
+        yield Row(f"backtest {name}", whole, f"CPU <= 2 x its fit's + 10 = {most:.1f} s", met)

@@ -46,13 +46,14 @@ def fit_ours(base: str, method: str, draws: int = 1000, chains: int = 4) -> dict
 
 
 def fit_log(name: str, until: str) -> dict[str, Any]:
-    """Read a log and fit both models, to a day."""
+    """Read a log and fit what its columns allow, to a day."""
     from benchmarks.logs import small_log
-    from clvmodels import CLVModel, rfm_summary
+    from clvmodels import BetaGeoModel, CLVModel, rfm_summary
 
     log, columns = small_log(name)
     rfm = rfm_summary(log, **columns, observation_period_end=until)
-    CLVModel().fit(rfm, random_seed=0, progressbar=False, on_failure="warn")
+    model = CLVModel() if "monetary_value_col" in columns else BetaGeoModel()
+    model.fit(rfm, random_seed=0, progressbar=False, on_failure="warn")
     return {"customers": len(rfm)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,18 @@ TRANSACTIONS_PER_CUSTOMER = 6.024  # 10,000,000 of 1,660,000 customers
 YEAR = 31_557_600  # seconds
 # Few leave, and all with the same probability: a and b are known by their ratio alone
 REGULAR = {"r": 2.0, "alpha": 900.0, "a": 50.0, "b": 5000.0, "p": 6.0, "q": 4.0, "v": 15.0}
+# Small logs and the last day of the calibration. On "nobody leaves" both parameters of
+# dropout run off together, where the integrals of what is expected are the dearest.
+CUTS = {
+    "cdnow": "1997-09-30",
+    "cdnow sample": "1997-09-30",
+    "online_retail": "2011-08-31",
+    "grocery_elog": "2006-12-30",
+    "retail_case_study": "2013-02-28",
+    "nobody leaves": "2025-06-30",
+}
+# Which of them are looked for in the folder that the variable CLVMODELS_LOGS names
+FILES = ("grocery_elog", "retail_case_study")
 
 
 def log_parquet(transactions: int) -> Path:
@@ -31,18 +44,31 @@ def log_parquet(transactions: int) -> Path:
 
 
 def small_log(name: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """A log by name, and its columns as `rfm_summary` and `backtest` take them."""
+    """A log by name of ``CUTS``, and its columns as `rfm_summary` and `backtest` take them."""
+    import pandas as pd
+
     from clvmodels.datasets import load_cdnow, load_online_retail
     from clvmodels.simulate import simulate_log
 
-    if name == "cdnow":
-        log, when = load_cdnow(), "date"
-    elif name == "online_retail":
-        log, when = load_online_retail(), "timestamp"
-    else:
-        log, when = simulate_log(5_500, **REGULAR, T=(400.0, 1100.0), seed=3), "date"
-    columns = {"customer_id_col": "customer_id", "monetary_value_col": "amount"}
-    return log, {"datetime_col": when, **columns}
+    columns = {"customer_id_col": "customer_id", "datetime_col": "date"}
+    money = columns | {"monetary_value_col": "amount"}
+    if name.startswith("cdnow"):
+        return load_cdnow(sample=name == "cdnow sample"), money
+    if name == "online_retail":
+        return load_online_retail(), money | {"datetime_col": "timestamp"}
+    if name == "nobody leaves":
+        return simulate_log(5_500, **REGULAR, T=(400.0, 1100.0), seed=3), money
+    log = pd.read_parquet(_file(name))
+    return log, money if "amount" in log else columns
+
+
+def is_there(name: str) -> bool:
+    """Whether a log can be had: those that no package brings are files of a folder."""
+    return name not in FILES or _file(name).exists()
+
+
+def _file(name: str) -> Path:
+    return Path(os.environ.get("CLVMODELS_LOGS", ".")) / f"{name}.parquet"
 
 
 def _generate(transactions: int, customers: int, path: Path) -> str:

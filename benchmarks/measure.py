@@ -26,17 +26,25 @@ class Measured:
         What the last run printed.
     inside : list of float
         Wall time of the work alone in each run, where the job timed it.
+    cpu : list of float
+        CPU time of each run on all cores, which other processes hardly change.
     """
 
     seconds: list[float]
     peak_mb: float
     found: dict[str, Any]
     inside: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
         """Median wall time."""
         return statistics.median(self.seconds)
+
+    @property
+    def median_cpu(self) -> float:
+        """Median CPU time."""
+        return statistics.median(self.cpu)
 
 
 def run(job: str, *, repeats: int = 1, **options: Any) -> Measured:
@@ -58,7 +66,8 @@ def work_alone(measured: Measured) -> Measured:
 def _together(runs: list[Measured]) -> Measured:
     seconds = [one.seconds[0] for one in runs]
     inside = [one.inside[0] for one in runs if one.inside]
-    return Measured(seconds, max(one.peak_mb for one in runs), runs[-1].found, inside)
+    cpu = [one.cpu[0] for one in runs]
+    return Measured(seconds, max(one.peak_mb for one in runs), runs[-1].found, inside, cpu)
 
 
 def _once(job: str, options: dict[str, Any]) -> Measured:
@@ -76,4 +85,5 @@ def _once(job: str, options: dict[str, Any]) -> Measured:
         raise RuntimeError(f"{job} {options} failed with status {status}")
     found = json.loads(output.splitlines()[-1])
     inside = [found.pop("seconds")] if "seconds" in found else []
-    return Measured([seconds], usage.ru_maxrss / 1024.0, found, inside)
+    cpu = [usage.ru_utime + usage.ru_stime]
+    return Measured([seconds], usage.ru_maxrss / 1024.0, found, inside, cpu)

@@ -47,15 +47,15 @@ def report(rows: Iterable[Row], path: Path) -> bool:
 
 def _table(rows: list[Row]) -> Table:
     table = Table()
-    for name in ("work", "seconds", "peak MB", "peer s", "ratio", "must", "met"):
-        table.add_column(
-            name, justify="right" if name in ("seconds", "peak MB", "ratio") else "left"
-        )
+    numbers = ("seconds", "CPU s", "peak MB", "ratio")
+    for name in ("work", "seconds", "CPU s", "peak MB", "peer s", "ratio", "must", "met"):
+        table.add_column(name, justify="right" if name in numbers else "left")
     for row in rows:
         peer = row.peer.median if row.peer else None
         table.add_row(
             row.work,
             _seconds(row.ours.median),
+            _seconds(row.ours.median_cpu),
             f"{row.ours.peak_mb:,.0f}",
             "" if peer is None else _seconds(peer),
             "" if peer is None else f"{peer / row.ours.median:.3g}",
@@ -75,6 +75,7 @@ def _record(row: Row) -> dict[str, object]:
         "must": row.must,
         "met": row.met,
         "seconds": row.ours.seconds,
+        "cpu_seconds": row.ours.cpu,
         "peak_mb": row.ours.peak_mb,
         "found": row.ours.found,
         "peer_seconds": row.peer.seconds if row.peer else None,
