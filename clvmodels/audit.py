@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.keywords import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,6 +256,7 @@ class Audit:
                 f"This is no audit of clvmodels ({one_line(error)}): write it with Audit.to_dict()."
             ) from error
 
+    @named
     def merge(self, later: Audit, *, customers: int, periods: int) -> Audit:
         """Account of this log and a later one together.
 

@@ -6,11 +6,12 @@ import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Final
+from typing import Any, Final, cast
 
 from clvmodels.errors import UnknownOptionError
 
 _MEANT: Final[dict[str, tuple[str, ...]]] = {
+    "ax": ("axes",),
     "calibration_period_end": ("train_period_end",),
     "chain": ("chains",),
     "ci_prob": ("interval",),
@@ -25,8 +26,10 @@ _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "fit_method": ("method",),
     "freq": ("time_unit",),
     "freq_multiplier": ("time_scaler",),
-    "future_t": ("horizon",),
+    "filename": ("output", "path"),
+    "future_t": ("horizon", "t"),
     "hdi_prob": ("interval",),
+    "horizon": ("future_t", "t"),
     "inference": ("method",),
     "monetary_value": ("monetary_value_col",),
     "n_chains": ("chains",),
@@ -37,15 +40,17 @@ _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "nuts_sampler": ("method",),
     "observation_end": ("observation_period_end", "test_period_end"),
     "observation_period_end": ("test_period_end", "observation_end"),
+    "path": ("output",),
     "progress_bar": ("progressbar",),
     "random_state": ("random_seed",),
     "returns": ("refunds",),
+    "rfm": ("data",),
     "rng": ("random_seed",),
     "sampler": ("method",),
     "samples": ("draws",),
     "seed": ("random_seed",),
-    "t": ("horizon",),
-    "time": ("horizon",),
+    "t": ("horizon", "future_t"),
+    "time": ("horizon", "future_t", "t"),
     "transactions": ("source", "log"),
     "warmup": ("tune",),
 }
@@ -61,29 +66,72 @@ _ABSENT: Final = {
 }
 """What there is no option for, and why."""
 
+_OF_CHAINS: Final = ("cores", "target_accept")
+
 _NEAR: Final = 0.6
 
 
 def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Let a function name the options that it has when it is given one that it has not.
 
-    The signature stays what it is, for readers and for type checkers.
+    The signature stays what it is, for readers and for type checkers. A method is called by
+    the class of its object, which need not be the one that it is written in.
     """
-    known = tuple(
-        one.name
-        for one in inspect.signature(function).parameters.values()
-        if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD) and one.name not in _SELF
-    )
-    allowed = frozenset(known)
+    return named_with()(function)
 
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not allowed.issuperset(kwargs):
-            unknown = next(name for name in kwargs if name not in allowed)
-            raise unknown_option(function.__qualname__, unknown, known)
-        return function(*args, **kwargs)
 
-    return call
+def named_with[**P, R](*more: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """As `named`, for a function that hands on further options: their names."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = tuple(inspect.signature(function).parameters.values())
+        method = bool(parameters) and parameters[0].name in _SELF
+        own = tuple(
+            one.name
+            for one in parameters[int(method) :]
+            if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)
+        )
+        known = (*own, *(name for name in more if name not in own))
+        allowed = frozenset(known)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not allowed.issuperset(kwargs):
+                unknown = next(name for name in kwargs if name not in allowed)
+                raise unknown_option(_called(call, args if method else ()), unknown, known)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def named_fields[C: type](cls: C) -> C:
+    """Let a record's constructor name its fields as `named` does a function's options."""
+    setattr(cls, "__init__", named(getattr(cls, "__init__")))  # noqa: B009, B010
+    return cls
+
+
+def renamed[M](method: M, name: str) -> M:
+    """Give a class method a second name, by which its errors call it."""
+    function: Any = getattr(method, "__func__", None)
+    inner = function.__wrapped__
+
+    @wraps(inner)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return inner(*args, **kwargs)
+
+    call.__name__ = name
+    return cast(M, classmethod(named(call)))
+
+
+def _called(function: Callable[..., Any], args: Sequence[object]) -> str:
+    """Name a function as its caller knows it."""
+    if not args:
+        return function.__qualname__
+    owner = args[0] if isinstance(args[0], type) else type(args[0])
+    is_constructor = function.__name__ == "__init__"
+    return owner.__name__ if is_constructor else f"{owner.__name__}.{function.__name__}"
 
 
 def unknown_option(name: str, option: str, known: Sequence[str]) -> UnknownOptionError:
@@ -95,7 +143,7 @@ def unknown_option(name: str, option: str, known: Sequence[str]) -> UnknownOptio
 
 def _hint(option: str, known: Sequence[str]) -> str:
     meant = [one for one in _MEANT.get(option.lower(), ()) if one in known]
-    if not meant and option in _ABSENT:
+    if not meant and option in _ABSENT and ("chains" in known or option not in _OF_CHAINS):
         return f": {_ABSENT[option]}."
     meant = meant or difflib.get_close_matches(option.lower(), known, n=2, cutoff=_NEAR)
     return f": did you mean {' or '.join(meant)}?" if meant else "."

@@ -31,6 +31,7 @@ from clvmodels._simulated import (
     Spend,
 )
 from clvmodels.dates import moment_of
+from clvmodels.keywords import named
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit
 
 __all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]
@@ -39,6 +40,7 @@ DATE: Final = "date"
 AMOUNT: Final = "amount"
 
 
+@named
 def simulate_customers(
     n: int,
     *,
@@ -85,6 +87,7 @@ def simulate_customers(
     return Customers(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
+@named
 def simulate_rfm(
     n: int,
     *,
@@ -152,6 +155,7 @@ def simulate_rfm(
     return frame
 
 
+@named
 def simulate_log(
     n: int,
     *,

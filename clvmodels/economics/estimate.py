@@ -10,6 +10,7 @@ import numpy as np
 
 from clvmodels.display import Readable
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.keywords import named
 from clvmodels.posterior import TotalValue
 from clvmodels.posterior.new_customer import NewCustomerValue
 from clvmodels.schema import FloatArray
@@ -48,6 +49,7 @@ class Estimate(Readable):
         """The figure times a finite number >= 0."""
         return self.mapped(lambda values: factor * values, sd=factor * self.sd)
 
+    @named
     def mapped(
         self, function: Callable[[FloatArray], FloatArray], *, sd: float, note: str = ""
     ) -> Estimate:

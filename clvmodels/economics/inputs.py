@@ -7,9 +7,11 @@ from typing import get_args
 
 from clvmodels.display import Readable
 from clvmodels.formulas import simple
+from clvmodels.keywords import named_fields
 from clvmodels.schema import DAYS_PER_YEAR, Discounting, annual_rate_to_delta, check_choice
 
 
+@named_fields
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SimpleInputs(Readable):
     """The four inputs of the simple formula, and the future that counts.

@@ -155,6 +155,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         look_for_other_ids(columns, end)
         return self.fit_columns(columns, settings, observation_end=end)
 
+    @named
     def fit_columns(
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> Fitted:

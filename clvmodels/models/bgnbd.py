@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from clvmodels.keywords import named_fields
 from clvmodels.models.purchases import PurchaseSpecification
 from clvmodels.posterior import BetaGeoPosterior, PurchasePosterior
 
 
+@named_fields
 @dataclass(frozen=True)
 class BetaGeoModel(PurchaseSpecification[BetaGeoPosterior]):
     """BG/NBD: purchases at a Gamma rate, dropout after a purchase with Beta probability.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from clvmodels.errors import SchemaError
 from clvmodels.histories import rfm_columns
 from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
-from clvmodels.keywords import named
+from clvmodels.keywords import named, named_fields
 from clvmodels.models.base import look_for_other_ids, observation_end
 from clvmodels.models.bgnbd import BetaGeoModel
 from clvmodels.models.gamma_gamma import GammaGammaModel
@@ -29,6 +29,7 @@ MODELS: Final[dict[str, type[PurchaseSpecification[PurchasePosterior]]]] = {
 """By the name that files, commands and backtests know."""
 
 
+@named_fields
 @dataclass(frozen=True)
 class CLVModel(Parameters):
     """A purchase model and a spend model, fitted to the same base.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from clvmodels.histories import RfmColumns, SpendHistories, spend_to_fit
 from clvmodels.inference import Result
+from clvmodels.keywords import named_fields
 from clvmodels.models.base import Specification
 from clvmodels.models.priors import SPEND_DEFAULTS, Default, pymc_marketing_spend_priors
 from clvmodels.posterior import GammaGammaPosterior, Metadata
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pymc_extras.prior import Prior
 
 
+@named_fields
 @dataclass(frozen=True)
 class GammaGammaModel(Specification[GammaGammaPosterior]):
     """Gamma-Gamma: Gamma amounts whose rate is Gamma over customers.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from clvmodels.keywords import named_fields
 from clvmodels.models.purchases import PurchaseSpecification
 from clvmodels.posterior import ModifiedBetaGeoPosterior, PurchasePosterior
 
 
+@named_fields
 @dataclass(frozen=True)
 class ModifiedBetaGeoModel(PurchaseSpecification[ModifiedBetaGeoPosterior]):
     """MBG/NBD: as BG/NBD, but customers may drop out after the first purchase too.

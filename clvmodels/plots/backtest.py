@@ -8,6 +8,7 @@ import numpy as np
 
 from clvmodels.evaluation import FORECAST_LABELS, METRIC_LABELS, Backtest
 from clvmodels.evaluation.metrics import SHARES
+from clvmodels.keywords import named
 from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
@@ -34,6 +35,7 @@ _COLUMNS = {
 }
 
 
+@named
 def plot_tracking(
     backtest: Backtest | pd.DataFrame, *, cumulative: bool = False, axes: Axes | None = None
 ) -> Axes:
@@ -107,6 +109,7 @@ def _date_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
+@named
 def plot_repeats(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     """Customers with 0, 1, 2, ... repeat purchases in the calibration.
 
@@ -131,6 +134,7 @@ def plot_repeats(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None)
     return axes
 
 
+@named
 def plot_deciles(
     backtest: Backtest | pd.DataFrame,
     *,
@@ -167,6 +171,7 @@ def plot_deciles(
     return axes
 
 
+@named
 def plot_coverage(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     """Share of customers whose predictive interval holds, against what it should be.
 
@@ -197,6 +202,7 @@ def plot_coverage(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None
     return axes
 
 
+@named
 def plot_metric(
     backtest: Backtest | pd.DataFrame,
     metric: str,

@@ -11,6 +11,7 @@ from clvmodels import frames
 from clvmodels.diagnostics import single
 from clvmodels.economics import lorenz_curve
 from clvmodels.evaluation import Backtest
+from clvmodels.keywords import named
 from clvmodels.plots.backtest import plot_repeats, plot_tracking
 from clvmodels.plots.common import numbers, shown_axes, table_with, takes, with_customers
 from clvmodels.plots.diagnostics import drawn
@@ -41,6 +42,7 @@ Curve = tuple[FloatArray, FloatArray]
 _MOST_POINTS: Final = 1_001
 
 
+@named
 def plot_repeat_histogram(
     source: RfmTable | Frame | Buying | Backtest,
     rfm: RfmTable | Frame | None = None,
@@ -78,6 +80,7 @@ def plot_repeat_histogram(
     return drawn("repeat_histogram", data, axes)
 
 
+@named
 def plot_cohorts(rfm: RfmTable, *, axes: Axes | None = None) -> Axes:
     """New customers by cohort, and the share of them who have come back.
 
@@ -98,6 +101,7 @@ def plot_cohorts(rfm: RfmTable, *, axes: Axes | None = None) -> Axes:
     return drawn("cohorts", single.cohorts(rfm), axes)
 
 
+@named
 def plot_spend_by_frequency(
     rfm: RfmTable | Frame,
     *,
@@ -130,6 +134,7 @@ def plot_spend_by_frequency(
     return drawn("spend_by_frequency", data, axes)
 
 
+@named
 def plot_spend_density(
     posterior: CLVPosterior,
     rfm: RfmTable | Frame | None = None,
@@ -167,6 +172,7 @@ def plot_spend_density(
     return drawn("spend_density", data, axes)
 
 
+@named
 def plot_purchases_over_time(
     source: Buying | Backtest,
     rfm: RfmTable | None = None,
@@ -202,6 +208,7 @@ def plot_purchases_over_time(
     return drawn("purchases_over_time", data, axes)
 
 
+@named
 def plot_history_matrix(
     posterior: Buying,
     rfm: RfmTable | Frame | None = None,
@@ -244,6 +251,7 @@ def plot_history_matrix(
     return drawn("history_matrix", data, axes)
 
 
+@named
 def plot_alive_histogram(
     values: Any,
     rfm: RfmTable | Frame | None = None,
@@ -275,6 +283,7 @@ def plot_alive_histogram(
     return drawn("alive_histogram", single.alive(table), axes)
 
 
+@named
 def plot_value_distribution(
     values: Any,
     rfm: RfmTable | Frame | None = None,
@@ -311,6 +320,7 @@ def plot_value_distribution(
     return drawn("value_distribution", data, axes)
 
 
+@named
 def plot_lorenz(
     values: Any,
     rfm: RfmTable | Frame | None = None,

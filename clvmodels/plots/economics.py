@@ -14,6 +14,7 @@ from clvmodels.economics import (
     tier_report,
 )
 from clvmodels.economics.inputs import SimpleInputs
+from clvmodels.keywords import named
 from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 
+@named
 def plot_tornado(
     table: pd.DataFrame | SimpleClv | SimpleInputs, *, axes: Axes | None = None
 ) -> Axes:
@@ -71,6 +73,7 @@ def plot_tornado(
     return axes
 
 
+@named
 def plot_tiers(
     report: pd.DataFrame | CLVPosterior,
     rfm: RfmTable | None = None,
@@ -103,6 +106,7 @@ def plot_tiers(
     )
 
 
+@named
 def plot_comparison(
     table: pd.DataFrame | CLVPosterior,
     rfm: RfmTable | None = None,

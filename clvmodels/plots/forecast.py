@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.evaluation import Backtest
+from clvmodels.keywords import named
 from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@named
 def plot_totals(
     totals: Mapping[str, float] | Backtest,
     *,
@@ -87,6 +89,7 @@ def _of_backtest(
     return totals, bounds if np.isfinite(bounds).all() else None
 
 
+@named
 def plot_pairs(
     groups: Sequence[str],
     expected: npt.ArrayLike,
@@ -121,6 +124,7 @@ def plot_pairs(
     return axes
 
 
+@named
 def plot_calibration(
     predicted: npt.ArrayLike, observed: npt.ArrayLike, *, axes: Axes | None = None
 ) -> Axes:
@@ -146,6 +150,7 @@ def plot_calibration(
     return axes
 
 
+@named
 def plot_concentration(
     values: Any,
     rfm: Any = None,

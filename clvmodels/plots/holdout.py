@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clvmodels.diagnostics import single
 from clvmodels.evaluation import Backtest
+from clvmodels.keywords import named
 from clvmodels.plots.common import takes
 from clvmodels.plots.diagnostics import drawn
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 Target = Literal["purchases", "value"]
 
 
+@named
 def plot_conditional_expectations(backtest: Backtest, *, axes: Axes | None = None) -> Axes:
     """Mean purchases in a holdout by number of repeats before it.
 
@@ -33,6 +35,7 @@ def plot_conditional_expectations(backtest: Backtest, *, axes: Axes | None = Non
     return _of_backtest("conditional_expectations", backtest, "purchases", axes)
 
 
+@named
 def plot_group_calibration(
     backtest: Backtest, *, target: Target = "purchases", axes: Axes | None = None
 ) -> Axes:
@@ -55,6 +58,7 @@ def plot_group_calibration(
     return _of_backtest("group_calibration", backtest, target, axes)
 
 
+@named
 def plot_gains(
     backtest: Backtest, *, target: Target = "purchases", axes: Axes | None = None
 ) -> Axes:
@@ -77,6 +81,7 @@ def plot_gains(
     return _of_backtest("gains", backtest, target, axes)
 
 
+@named
 def plot_interval_coverage(backtest: Backtest, *, axes: Axes | None = None) -> Axes:
     """Share of customers whose predictive interval held, against what it should be.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.diagnostics import single
+from clvmodels.keywords import named
 from clvmodels.plots.common import takes
 from clvmodels.plots.diagnostics import drawn, drawn_panels
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior
 
 
+@named
 def plot_trace(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Values of each parameter along the chains.
 
@@ -34,6 +36,7 @@ def plot_trace(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> S
     return drawn_panels("trace", _of_draws("trace", posterior), axes)
 
 
+@named
 def plot_ranks(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Histograms of each chain's ranks among all draws, as lines, by parameter.
 
@@ -52,6 +55,7 @@ def plot_ranks(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> S
     return drawn_panels("ranks", _of_draws("ranks", posterior), axes)
 
 
+@named
 def plot_ridges(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Draws of two parameters against each other, on logarithmic axes.
 
@@ -70,6 +74,7 @@ def plot_ridges(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> 
     return drawn_panels("ridges", _of_draws("ridges", posterior), axes)
 
 
+@named
 def plot_energy(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
     """Energies of all draws about their mean, and their change from draw to draw.
 
@@ -88,6 +93,7 @@ def plot_energy(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
     return drawn("energy", _of_draws("energy", posterior), axes)
 
 
+@named
 def plot_prior_posterior(
     posterior: Posterior, *, axes: Sequence[Axes] | None = None
 ) -> Sequence[Axes]:
@@ -108,6 +114,7 @@ def plot_prior_posterior(
     return drawn_panels("prior_posterior", _of_draws("prior_posterior", posterior), axes)
 
 
+@named
 def plot_prior_sensitivity(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
     """How far each posterior moves when prior or data count a little more.
 

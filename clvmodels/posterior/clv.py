@@ -11,7 +11,7 @@ import numpy as np
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
-from clvmodels.keywords import named
+from clvmodels.keywords import named, named_fields
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
 from clvmodels.posterior.finite import check_life, check_spend, no_value, valued
@@ -58,6 +58,7 @@ _UNCERTAIN: Final = (
 )
 
 
+@named_fields
 @dataclass(frozen=True, eq=False, repr=False)
 class CLVPosterior:
     """Posteriors of purchases and of spend, fitted to the same base.
@@ -133,6 +134,7 @@ class CLVPosterior:
 
         return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
 
+    @named
     def to_pymc_marketing(
         self,
         rfm: RfmTable | Frame,
@@ -360,6 +362,7 @@ class CLVPosterior:
         )
         return columns, m_bar, future, paired
 
+    @named
     def margin_for(self, argument: float | None = None, *, table: float | None = None) -> Margin:
         """Decide which margin values have: an argument's, a table's, or that of the base fitted.
 

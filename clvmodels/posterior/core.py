@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.errors import DomainError, one_line
+from clvmodels.keywords import named
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole, scale_said
@@ -114,6 +115,7 @@ class Posterior:
             frame["importance_ess"] = float(self.tree["sample_stats"]["importance_ess"])
         return frame
 
+    @named
     def log_likelihood(
         self,
         rfm: RfmTable | Frame,
@@ -170,6 +172,7 @@ class Posterior:
             random_seed=random_seed,
         )
 
+    @named
     def to_datatree(
         self,
         rfm: RfmTable | Frame | None = None,
@@ -211,6 +214,7 @@ class Posterior:
             tree["log_likelihood"] = xr.DataTree(group)
         return tree
 
+    @named
     def to_pymc_marketing(
         self,
         rfm: RfmTable | Frame,

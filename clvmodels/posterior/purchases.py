@@ -12,6 +12,7 @@ from clvmodels.errors import DomainError
 from clvmodels.formulas import bgnbd, mbgnbd
 from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
+from clvmodels.keywords import named
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
@@ -34,6 +35,7 @@ class PurchasePosterior(Posterior):
     model: ClassVar[str]
 
     @classmethod
+    @named
     def from_draws(
         cls,
         *,
@@ -61,6 +63,7 @@ class PurchasePosterior(Posterior):
         draws = {"r": r, "alpha": alpha, "a": a, "b": b}
         return cls._from_draws(cls.model, draws, time_unit, time_scaler)
 
+    @named
     def expected_probability_alive(
         self,
         data: RfmTable | Frame,
@@ -89,6 +92,7 @@ class PurchasePosterior(Posterior):
         values = self.formulas.p_alive(*kinds, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "probability_alive")
 
+    @named
     def probability_of_purchase(
         self,
         data: RfmTable | Frame,
@@ -118,6 +122,7 @@ class PurchasePosterior(Posterior):
         values = self.formulas.p_purchase(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "probability_of_purchase")
 
+    @named
     def expected_purchases(
         self,
         data: RfmTable | Frame,
@@ -147,6 +152,7 @@ class PurchasePosterior(Posterior):
         values = self.formulas.expected_purchases(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "expected_purchases")
 
+    @named
     def expected_purchases_new_customer(self, *, t: Horizon | npt.ArrayLike = None) -> xr.DataArray:
         """Expected number of repeat purchases of a new customer within t.
 

@@ -12,6 +12,7 @@ from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
+from clvmodels.keywords import named
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
@@ -41,6 +42,7 @@ class GammaGammaPosterior(Posterior):
     observed: ClassVar[str] = "monetary_value"
 
     @classmethod
+    @named
     def from_draws(cls, *, p: npt.ArrayLike, q: npt.ArrayLike, v: npt.ArrayLike) -> Self:
         """Make a posterior from draws that come from elsewhere.
 
@@ -56,6 +58,7 @@ class GammaGammaPosterior(Posterior):
         """
         return cls._from_draws("gamma_gamma", {"p": p, "q": q, "v": v}, "D", 1.0)
 
+    @named
     def expected_customer_spend(
         self,
         data: RfmTable | Frame,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clvmodels.display import Readable
+from clvmodels.keywords import named
 from clvmodels.posterior.clv import CLVPosterior, value_posterior
 from clvmodels.posterior.finite import Valued, summable
 from clvmodels.predict import tail_probabilities, totals_by_draw
@@ -59,6 +60,7 @@ class TotalValue(Readable):
     reason: str = ""
 
 
+@named
 def total_value(
     posterior: CLVPosterior,
     rfm: RfmTable | Frame,

@@ -180,6 +180,7 @@ class CountDistribution:
         """
         return crps_of_counts(self.survival, self.start, self.history, self._checked(y))
 
+    @named
     def pit(self, y: npt.ArrayLike, *, random_seed: int = 0) -> FloatArray:
         """Randomised probability integral transform, uniform where the model is right.
 

@@ -137,6 +137,7 @@ class ValueDistribution:
         _, below, equal = self._scores(y)
         return np.asarray(below + equal)
 
+    @named
     def pit(self, y: npt.ArrayLike, *, random_seed: int = 0) -> FloatArray:
         """Probability integral transform, uniform where the model is right.
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Report
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import named
 from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import render_page
 from clvmodels.reporting.text import render_text
-from clvmodels.schema import path_of
+from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 
 if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest
@@ -54,6 +55,7 @@ class RenderedReport:
         """The record as text, 100 columns wide."""
         return render_text(self.record)
 
+    @named
     def save(
         self, path: str | os.PathLike[str], *, json: str | os.PathLike[str] | None = None
     ) -> Path:
@@ -98,6 +100,7 @@ def render(record: Report) -> RenderedReport:
     return RenderedReport(record, render_page(record))
 
 
+@named
 def report(
     posterior: CLVPosterior | BetaGeoPosterior,
     rfm: RfmTable | Frame,
@@ -106,7 +109,18 @@ def report(
     backtest: Backtest | str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     json: str | os.PathLike[str] | None = None,
-    **options: Any,
+    horizon: Horizon = "365D",
+    discount_rate: float = 0.10,
+    discounting: Discounting = "continuous",
+    interval: float = 0.9,
+    draws: int = 500,
+    currency: str = "",
+    random_seed: int = 0,
+    id_map: Any = None,
+    date: str | None = None,
+    title: str | None = None,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
 ) -> RenderedReport:
     """Judge a fit, and render what was found as one page.
 
@@ -122,8 +136,12 @@ def report(
         A backtest of the same model, or the folder that it was saved in.
     output, json : path-like, optional
         Files to write the page and the record to: both whole, or neither.
-    **options
-        Those of `clvmodels.diagnostics.diagnose`.
+    horizon, discount_rate, discounting, interval, draws
+        As in :meth:`CLVPosterior.predict`.
+    currency : str
+        For the eye, such as "$" or "EUR".
+    random_seed, id_map, date, title, time_unit, time_scaler
+        As in `clvmodels.diagnostics.diagnose`.
 
     Returns
     -------
@@ -143,7 +161,25 @@ def report(
     check_outputs(output, json, read)
     if isinstance(backtest, str | os.PathLike):
         backtest = load_backtest(Path(backtest))
-    rendered = render(diagnose(posterior, rfm, log=log, backtest=backtest, **options))
+    record = diagnose(
+        posterior,
+        rfm,
+        log=log,
+        backtest=backtest,
+        horizon=horizon,
+        discount_rate=discount_rate,
+        discounting=discounting,
+        interval=interval,
+        draws=draws,
+        currency=currency,
+        random_seed=random_seed,
+        id_map=id_map,
+        date=date,
+        title=title,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+    )
+    rendered = render(record)
     write_report(rendered, output, json)
     return rendered
 

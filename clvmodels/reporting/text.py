@@ -14,6 +14,7 @@ from rich.table import Table as Layout
 from rich.text import Text
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
+from clvmodels.keywords import named
 from clvmodels.reporting.values import MISSING, NUMERIC, code_line, one_line, write
 from clvmodels.reporting.views import CODE, count_checks
 from clvmodels.verdict import Check
@@ -25,6 +26,7 @@ _NARROWEST: Final = 40
 _EXPLAINED: Final = ("worth", "active")  # groups of figures whose notes a terminal shows too
 
 
+@named
 def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
     """Write a record as lines for a terminal.
 

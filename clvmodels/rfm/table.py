@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.frames import Frame, to_polars
-from clvmodels.keywords import named
+from clvmodels.keywords import named, renamed
 from clvmodels.margin import said_margin
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import ordinal_of, start_of
@@ -332,7 +332,7 @@ class RfmTable:
             segment_cols=tuple(name for name in table.column_names if name not in known),
         )
 
-    from_pandas = from_frame
+    from_pandas = renamed(from_frame, "from_pandas")
 
     # --- later logs ---
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from clvmodels import __version__
 from clvmodels.customers import TIMES, divisor
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import named
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.posterior.clv import value_posterior
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+@named
 def score_files(
     source: str | Path | Sequence[str | Path],
     posterior: str | Path | CLVPosterior,

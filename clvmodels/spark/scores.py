@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from clvmodels import schema
 from clvmodels.histories import check_scale
+from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 
+@named
 def score(
     data: DataFrame | SparkRfm,
     posterior: CLVPosterior,
@@ -100,6 +102,7 @@ def score(
     return rows.mapInArrow(ScoreBlocks(shipped(scorer, df)), output)
 
 
+@named
 def rejects(
     data: DataFrame | SparkRfm,
     posterior: CLVPosterior,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import named
 from clvmodels.ledger import (
     customers_of,
     empty_result,
@@ -85,6 +86,7 @@ class SparkRfm:
             self.ledger.unpersist()
 
 
+@named
 def rfm_summary(
     df: DataFrame,
     *,

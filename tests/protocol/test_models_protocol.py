@@ -109,7 +109,9 @@ def test_purchase_posteriors_have_the_peers_names(name: str) -> None:
         "expected_purchases_new_customer": "t",
     }.items():
         assert parameters(getattr(kind, verb))[argument].kind is inspect.Parameter.KEYWORD_ONLY
-    assert list(parameters(kind.expected_probability_alive)) == ["self", "data"]
+    alive = parameters(kind.expected_probability_alive)
+    assert list(alive) == ["self", "data", "time_unit", "time_scaler"]
+    assert alive["time_unit"].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(parameters(kind.from_draws))[:4] == ["r", "alpha", "a", "b"]
 
 

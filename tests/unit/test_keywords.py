@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,16 +14,21 @@ import pytest
 import clvmodels as clv
 from clvmodels import (
     BetaGeoModel,
+    BetaGeoPosterior,
     CLVModel,
     GammaGammaModel,
     ModifiedBetaGeoModel,
     RfmTable,
     SchemaError,
     UnknownOptionError,
+    economics,
 )
 from clvmodels.diagnostics import diagnose
+from clvmodels.posterior import total_value
 from tests.unit.diagnostics_cases import base, given
 
+PURCHASES = given().purchases
+MODELS = ("BetaGeoModel", "CLVModel", "GammaGammaModel", "ModifiedBetaGeoModel")
 LOG = pd.DataFrame(
     {
         "customer_id": [1, 1, 2],
@@ -55,6 +63,25 @@ LOG = pd.DataFrame(
         (clv.backtest, "seed", "did you mean random_seed?"),
         (clv.score, "cores", "did you mean threads?"),
         (diagnose, "seed", "did you mean random_seed?"),
+        (clv.report, "seed", "did you mean random_seed?"),
+        (clv.report, "path", "did you mean output?"),
+        (clv.report, "curency", "did you mean currency?"),
+        (clv.simple_clv, "discount", "did you mean discount_rate?"),
+        (clv.simple_clv, "freq", "did you mean time_unit?"),
+        (clv.simple_clv_per_customer, "returns", "did you mean refunds?"),
+        (total_value, "t", "did you mean horizon?"),
+        (PURCHASES.expected_purchases, "horizon", "did you mean future_t?"),
+        (PURCHASES.expected_purchases, "t", "did you mean future_t?"),
+        (PURCHASES.probability_of_purchase, "time", "did you mean future_t?"),
+        (PURCHASES.expected_probability_alive, "rfm", "did you mean data?"),
+        (given().spend.expected_customer_spend, "freq", "did you mean time_unit?"),
+        (BetaGeoPosterior.from_draws, "freq", "did you mean time_unit?"),
+        (clv.spark.score, "future_t", "did you mean horizon?"),
+        (clv.spark.score_files, "discount", "did you mean discount_rate?"),
+        (clv.spark.rfm_summary, "observation_end", "did you mean observation_period_end?"),
+        (clv.plots.plot_lorenz, "ax", "did you mean axes?"),
+        (clv.plots.plot_history_matrix, "t", "did you mean horizon?"),
+        (economics.tier_report, "ci_prob", "did you mean interval?"),
     ],
 )
 def test_the_nearest_option_is_named(call: Any, wrong: str, meant: str) -> None:
@@ -128,19 +155,107 @@ def test_a_table_with_other_names_is_no_log() -> None:
         CLVModel().fit(base().rename(columns={"T": "age"}))
 
 
-def public_functions() -> list[Any]:
-    """Public functions with options of their own; the rest hands them on."""
-    found = [getattr(clv, name) for name in clv.__all__ if name != "__version__"]
-    functions = [one for one in found if inspect.isfunction(one)]
-    kinds = [{p.kind for p in inspect.signature(one).parameters.values()} for one in functions]
-    return [
-        one
-        for one, kind in zip(functions, kinds, strict=True)
-        if inspect.Parameter.KEYWORD_ONLY in kind and inspect.Parameter.VAR_KEYWORD not in kind
-    ]
+# --- every public function and method, so that no new one is forgotten ---
+
+# These hand all further options on to another package, or are in its form.
+OTHERS: dict[str, str] = {
+    "mlflow.log_model": "options of mlflow",
+    "mlflow.save_model": "options of mlflow",
+    **{f"{model}.set_params": "scikit-learn's" for model in MODELS},
+}
 
 
-@pytest.mark.parametrize("function", public_functions(), ids=lambda one: one.__name__)
-def test_every_public_function_names_its_options(function: Any) -> None:
-    with pytest.raises(UnknownOptionError, match=rf"^{function.__name__} has no option 'zzz'"):
-        function(zzz=1)
+def has_options(function: Any) -> bool:
+    kinds = {one.kind for one in inspect.signature(function).parameters.values()}
+    return bool(kinds & {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD})
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """All names of the package and of its public modules."""
+    modules = [one for one in clv.__all__ if inspect.ismodule(getattr(clv, one))]
+    for module in ("", *modules, "posterior", "reporting", "interop.pymc_marketing"):
+        home = importlib.import_module(f"clvmodels.{module}".rstrip("."))
+        for name in getattr(home, "__all__", dir(home)):
+            found = getattr(home, name)
+            ours = str(getattr(found, "__module__", "")).startswith("clvmodels")
+            if ours and not name.startswith("_"):
+                yield f"{module}.{name}".lstrip("."), found
+
+
+def callables() -> dict[str, tuple[str, Any]]:
+    """What is called, what its error must call it, and how to call it with options alone."""
+    found: dict[str, tuple[str, Any]] = {}
+    for where, one in public():
+        if inspect.isfunction(one) and has_options(one):
+            found.setdefault(where, (one.__name__, one))
+        if not inspect.isclass(one):
+            continue
+        for name, member in inspect.getmembers(one, inspect.isroutine):
+            ours = getattr(member, "__module__", "") or ""
+            if name.startswith("_") or not ours.startswith("clvmodels"):
+                continue
+            if has_options(member):
+                call = member if inspect.ismethod(member) else partial(member, blank(one))
+                found.setdefault(f"{one.__name__}.{name}", (f"{one.__name__}.{name}", call))
+    return {name: both for name, both in found.items() if name not in OTHERS}
+
+
+def blank(kind: Any) -> Any:
+    """An object that no method has looked at; models have all that `replace` needs."""
+    return kind() if kind.__name__ in MODELS else object.__new__(kind)
+
+
+CALLABLES = callables()
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_every_public_callable_names_its_options(name: str) -> None:
+    called, call = CALLABLES[name]
+    called = called.removesuffix(".replace")  # which makes an object anew
+    with pytest.raises(UnknownOptionError) as caught:
+        call(zzz=1)
+    text = str(caught.value)
+    assert text.startswith(f"{called} has no option 'zzz'. It takes ")
+    assert "Specification" not in text
+    assert "__init__" not in text
+
+
+def test_the_matrix_is_of_what_people_call() -> None:
+    assert {
+        *("report", "simple_clv", "simple_clv_per_customer", "posterior.total_value"),
+        *("spark.score", "plots.plot_lorenz", "CLVModel.fit", "BetaGeoModel.fit"),
+        *("BetaGeoPosterior.expected_purchases", "RfmTable.from_pandas", "backtest"),
+    } <= set(CALLABLES)
+    assert len(CALLABLES) > 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "meant"),
+    [
+        (BetaGeoModel, "prior", "did you mean priors?"),
+        (ModifiedBetaGeoModel, "alpha_scal", "did you mean alpha_scale?"),
+        (GammaGammaModel, "v_scal", "did you mean v_scale?"),
+        (CLVModel, "purchase", "did you mean purchases?"),
+        (clv.CLVPosterior, "margn", "did you mean margin?"),
+        (economics.SimpleInputs, "churns", "did you mean churn?"),
+    ],
+)
+def test_constructors_name_their_fields(kind: Any, wrong: str, meant: str) -> None:
+    with pytest.raises(UnknownOptionError) as caught:
+        kind(**{wrong: 1})
+    assert str(caught.value).startswith(f"{kind.__name__} has no option {wrong!r}: {meant}")
+
+
+def test_a_second_name_is_used_by_its_errors() -> None:
+    with pytest.raises(UnknownOptionError, match=r"^RfmTable\.from_pandas has no option"):
+        RfmTable.from_pandas(base(), zzz=1)  # type: ignore[call-arg]
+    with pytest.raises(UnknownOptionError, match=r"^RfmTable\.from_frame has no option"):
+        RfmTable.from_frame(base(), zzz=1)  # type: ignore[call-arg]
+
+
+def test_the_report_has_all_options_of_its_record() -> None:
+    page, record = (inspect.signature(one).parameters for one in (clv.report, diagnose))
+    assert set(page) - set(record) == {"output", "json"}
+    assert set(record) <= set(page)
+    assert {page[name].default for name in ("draws", "horizon")} == {500, "365D"}
+    assert all(page[name].default == record[name].default for name in record)
