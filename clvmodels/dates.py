@@ -42,12 +42,13 @@ def last_day_of(ordinal: int, scale: TimeScale) -> str:
 
 
 def hour_of(when: Any, name: str) -> pd.Period:
-    """Return the hour that a date, or the end of a longer period, lies in.
+    """Return the hour of a moment, or the last hour of a day or a longer period.
 
     Parameters
     ----------
     when : str, date, datetime, Timestamp, datetime64 or Period
-        As `moment_of` takes it.
+        As `moment_of` takes it. What has no time of day (the text of a date, a date, a
+        datetime64 in days) stands for the end of its day.
     name : str
         What the argument is called, for the message.
 
@@ -58,7 +59,19 @@ def hour_of(when: Any, name: str) -> pd.Period:
     """
     if isinstance(when, pd.Period):
         return when.asfreq("h", how="end")
-    return pd.Period(moment_of(when, name), freq="h")
+    moment = moment_of(when, name)
+    if _is_bare_day(when):
+        return pd.Period(moment, freq="D").asfreq("h", how="end")
+    return pd.Period(moment, freq="h")
+
+
+def _is_bare_day(when: Any) -> bool:
+    """Whether a date has no time of day."""
+    if isinstance(when, str):
+        return re.search(f"{DIGITS}|{DAY}", when.strip(), re.ASCII) is not None
+    if isinstance(when, np.datetime64):
+        return np.datetime_data(when.dtype)[0] in "YMWD"
+    return isinstance(when, date) and not isinstance(when, datetime)
 
 
 def moment_of(when: Any, name: str) -> pd.Timestamp:

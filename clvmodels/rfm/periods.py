@@ -31,8 +31,9 @@ def ordinal_of(when: Any, scale: TimeScale, name: str = "date") -> int:
     Parameters
     ----------
     when : str, date, datetime, Timestamp, datetime64 or Period
-        Text must be ISO 8601, as in logs; a Period stands for its end. A time zone is
-        dropped: the wall-clock date counts.
+        Text must be ISO 8601, as in logs; a Period stands for its end, and so does a date
+        without a time of day where hours are counted. A time zone is dropped: the
+        wall-clock date counts.
     scale : TimeScale
         Says how long a period is.
     name : str

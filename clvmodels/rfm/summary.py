@@ -88,7 +88,8 @@ def rfm_summary(
         Periods per unit of recency and T: 7 with days gives weeks in the papers' sense.
     observation_period_end : str, date or Period, optional
         The last period observed; later rows are left out. Text is ISO 8601, as in logs, and
-        nothing else is guessed at; a Period stands for its end. The calendar week or month
+        nothing else is guessed at; a Period stands for its end, as does a date without a time
+        of day where hours are counted. The calendar week or month
         that a date lies in is observed as a whole, and the audit says so; "last whole period"
         is the last one that is over when the log ends. By default the period of the
         last readable date in the log, whether or not that row is used.

@@ -166,3 +166,32 @@ def test_zoned_nanoseconds_on_disk_and_as_segments(duplicates: Any, tmp_path: Pa
     assert found["T"].tolist() == [88.0, 0.0, 18381.0]
     assert found["since"].tolist() == frame["since"].iloc[[0, 2, 3]].tolist()
     assert clv.rfm_summary(frame, **options).to_pandas()["T"].tolist() == [88.0, 0.0, 18381.0]
+
+
+@pytest.mark.parametrize(
+    ("end", "hour"),
+    [
+        ("2020-01-31", 23),
+        ("20200131", 23),
+        (datetime.date(2020, 1, 31), 23),
+        (np.datetime64("2020-01-31"), 23),
+        (np.datetime64("2020-01"), 23),
+        (pd.Period("2020-01-31", "D"), 23),
+        ("2020-01-31T00:00", 0),
+        ("2020-01-31 05:30", 5),
+        (datetime.datetime(2020, 1, 31), 0),
+        (pd.Timestamp("2020-01-31"), 0),
+        (np.datetime64("2020-01-31T00", "h"), 0),
+    ],
+)
+def test_where_hours_are_counted_a_date_ends_with_its_day(end: Any, hour: int) -> None:
+    hours = pd.date_range("2020-01-29", "2020-02-03", freq="h")
+    log = pd.DataFrame({"who": np.arange(len(hours)) % 5, "when": hours, "paid": 10.0})
+    last = pd.Timestamp("2020-01-31") + pd.Timedelta(hours=hour)
+    table = clv.rfm_summary(log, **NAMES, time_unit="h", observation_period_end=end)
+    assert table.observation_end == last
+    assert table.audit is not None
+    assert table.audit.rows_used == 48 + hour + 1
+    split = clv.rfm_train_test_split(log, **NAMES, time_unit="h", train_period_end=end)
+    assert split.train.observation_end == last
+    assert split.test["test_frequency"].sum() == len(hours) - (48 + hour + 1)
