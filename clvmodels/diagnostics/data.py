@@ -145,7 +145,7 @@ def _first_month(study: Study) -> Check:
         f"{found.customers:,} customers ({percent(found.share)} of all, {number(found.crowd)} "
         "times as many as a month after it) who buy more often. Their first row is hardly their "
         "first order: look at them apart (label_first_month), or fit without them "
-        "(without_first_month).",
+        "(without_first_month; of fit and backtest on the command line --without-first-month).",
         fine="Customers of the first month do not buy clearly more often than those after them.",
         bears_on=bears_on,
     )

@@ -15,6 +15,7 @@ from clvmodels.ledger.purchases import collect_purchases
 from clvmodels.margin import margin_for
 from clvmodels.rfm import rfm_train_test_split
 from clvmodels.rfm.continuity import Continuity, continuity_of
+from clvmodels.rfm.first_month import split_without_first_month
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import Discounting
 from clvmodels.transactions import LogOptions, replayable
@@ -34,15 +35,18 @@ class Reading:
         As `clvmodels.ledger.purchases.collect_purchases`.
     calendar : Calendar
         When there are any.
+    later_only : bool
+        Whether customers of the log's first month are left out.
     """
 
     log: Any
     options: Mapping[str, Any]
     purchases: pa.Table
     calendar: Calendar
+    later_only: bool = False
 
     @classmethod
-    def of(cls, log: Any, options: Mapping[str, Any]) -> Reading:
+    def of(cls, log: Any, options: Mapping[str, Any], *, later_only: bool = False) -> Reading:
         """Read a log.
 
         Raises
@@ -54,7 +58,7 @@ class Reading:
         checked = _checked(options)
         found = collect_purchases(source, checked, options["id_map"])
         calendar = Calendar.of(found.table, found.last, checked.scale, found.day)
-        return cls(source, dict(options), found.table, calendar)
+        return cls(source, dict(options), found.table, calendar, later_only)
 
     def continuity(self, end: int) -> Continuity | None:
         """Whether the customers of the log up to a period stay the same customers."""
@@ -71,7 +75,8 @@ class Reading:
         Raises
         ------
         SchemaError
-            None of the customers of the holdout were there before.
+            None of the customers of the holdout were there before, or all customers came
+            in the first month and are to be left out.
         """
         split = rfm_train_test_split(
             self.log,
@@ -79,6 +84,9 @@ class Reading:
             test_period_end=self.calendar.moment(span.test_end),
             **self.options,
         )
+        everybody = len(split.train)
+        if self.later_only:
+            split = split_without_first_month(split)
         scale = split.train.scale
         terms = Terms(
             horizon=span.length / scale.time_scaler,
@@ -86,7 +94,8 @@ class Reading:
             month=scale.month if discounting == "monthly" else None,
             margin=margin_for(self.options["margin"]).value,
         )
-        return observe(self._known(span), split, span, terms)
+        found = observe(self._known(span), split, span, terms)
+        return replace(found, left_out=everybody - len(split.train))
 
     def _known(self, span: Span) -> pa.Table:
         """Purchases of a calibration as its end knows them, and those of its holdout.

@@ -70,6 +70,8 @@ class Observed:
         What it brought; None for a log without amounts.
     terms : Terms
         Horizon, discounting and margin.
+    left_out : int
+        Customers of the log's first month, where they are left out.
     """
 
     split: RfmSplit
@@ -78,6 +80,7 @@ class Observed:
     period: IntArray
     total: FloatArray | None = field(repr=False)
     terms: Terms
+    left_out: int = 0
 
     @property
     def train(self) -> RfmTable:

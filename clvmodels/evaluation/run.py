@@ -67,6 +67,7 @@ def backtest(
     delimiter: str | None = None,
     encoding: str | None = None,
     where: str | None = None,
+    without_first_month: bool = False,
     id_map: Any = None,
     margin: float | None = None,
     discount_rate: float = 0.10,
@@ -115,6 +116,10 @@ def backtest(
         As in `rfm_summary`.
     date_format, decimal, delimiter, encoding, where
         As in :func:`clvmodels.rfm_summary`.
+    without_first_month : bool
+        Leave the customers of the log's first month out, whose first row is hardly their
+        first order where it begins in the middle of business; as
+        `clvmodels.rfm.without_first_month`.
     discount_rate, discounting
         As in :meth:`CLVPosterior.predict`; what really was spent is discounted alike.
     model : {"bgnbd", "mbgnbd"} or CLVModel
@@ -190,7 +195,7 @@ def backtest(
         begin("loading PyMC")
         fitting.specification()  # refuses what is no model before the log is read
         begin("reading the log")
-        reading = Reading.of(log, options)
+        reading = Reading.of(log, options, later_only=without_first_month)
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, origins)
         found = _tested(Plan(reading, fitting, asked, bootstrap, begin), *spans, sensitivity)
         covered = reading.calendar.notes(spans[0], train_period_end, test_period_end)
@@ -215,7 +220,7 @@ def _spans(
 def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> Backtest:
     """Everything that is reported of a cut, and of others."""
     calendar, main = plan.reading.calendar, evaluate(plan, span)
-    return Backtest(
+    found = Backtest(
         train_end=calendar.last_day(span.train_end),
         test_end=calendar.last_day(span.test_end),
         settings=_settings(plan, main),
@@ -224,6 +229,10 @@ def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> B
         rolling=_rolling(plan, rolling, main) if rolling else None,
         sensitivity=data_sensitivity(plan, main) if sensitivity else None,
     )
+    if not (left_out := main.observed.left_out):
+        return found
+    note = f"{left_out:,} customers of the log's first month are left out"
+    return replace(found, notes=(note, *found.notes))
 
 
 def _rolling(plan: Plan, spans: list[Span], main: Evaluated) -> pd.DataFrame:
@@ -247,6 +256,7 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
     return shown | {
         "margin": observed.terms.margin,
         "margin_from": "not said" if plan.reading.options["margin"] is None else "argument",
+        "without_first_month": plan.reading.later_only,
         "customers": observed.customers,
         "customers_back": int((observed.bought > 0).sum()),
         "new_customers": observed.split.new_customers,

@@ -163,7 +163,8 @@ def _policies(reading: Reading, span: Span) -> Iterator[Variant]:
 
 
 def _reread(reading: Reading, changes: Mapping[str, Any]) -> Reading:
-    return Reading.of(reading.log, {**reading.options, **changes})
+    options = {**reading.options, **changes}
+    return Reading.of(reading.log, options, later_only=reading.later_only)
 
 
 def _starts(reading: Reading, span: Span) -> Iterator[Variant]:
@@ -199,10 +200,11 @@ def _later(reading: Reading, start: int) -> Reading:
         "duplicates": "keep",
         "implausible_dates": "keep",
         "missing_ids": (),
+        "where": None,
     }
     calendar = replace(
         reading.calendar,
         periods=reading.calendar.periods[keep],
         repeat=reading.calendar.repeat[keep],
     )
-    return Reading(frame, options, kept, calendar)
+    return Reading(frame, options, kept, calendar, reading.later_only)

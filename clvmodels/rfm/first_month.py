@@ -17,7 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels.errors import SchemaError
+from clvmodels.frames import to_pandas
 from clvmodels.limits import MAX_FIRST_MONTH_RATE
+from clvmodels.rfm.split import RfmSplit
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import DAYS_PER_MONTH, TimeScale
 from clvmodels.schema import FREQUENCY as X
@@ -176,6 +178,21 @@ def without_first_month(rfm: RfmTable) -> RfmTable:
             "All customers came within the first month: there is nobody to tell them from."
         )
     return replace(rfm, table=rfm.table.filter(pa.array(later)), audit=None, options=None)
+
+
+def split_without_first_month(split: RfmSplit) -> RfmSplit:
+    """Leave the customers of the log's first month out of calibration and holdout.
+
+    Raises
+    ------
+    SchemaError
+        All customers came within the first month.
+    """
+    later = ~_is_first(split.train)
+    test = to_pandas(split.test)[later].reset_index(drop=True)
+    # how the log was read is still asked for, as the gaps in it are of all customers
+    train = replace(without_first_month(split.train), options=split.train.options)
+    return replace(split, train=train, test=test)
 
 
 def _is_first(rfm: RfmTable) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
+from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow, load_online_retail
 from clvmodels.errors import SchemaError
 from clvmodels.rfm import label_first_month, without_first_month
@@ -84,4 +86,62 @@ def test_the_report_says_so(begun: clv.RfmTable) -> None:
     (check,) = [c for c in checks if c.name.startswith("purchase rate of the first month")]
     assert check.status == "warn"
     assert check.bears_on == ("totals", "customers")
+    assert "label_first_month" in check.advice
+
+
+def test_a_backtest_leaves_them_out_of_calibration_and_holdout(log: pd.DataFrame) -> None:
+    start = log["date"].min() + pd.Timedelta(days=400)
+    paid = log[log["date"] >= start].assign(status="paid")
+    unpaid = paid.head(50).assign(status="open", customer_id=-7)
+    options: dict[str, Any] = {
+        **COLUMNS,
+        "train_period_end": start + pd.Timedelta(days=350),
+        "where": "status = 'paid'",
+        "method": "map",
+        "bootstrap": 20,
+        "draws": 20,
+        "progressbar": False,
+    }
+    both = pd.concat([paid, unpaid])
+    found = clv.backtest(both, **options, without_first_month=True, sensitivity=True)
+    split = clv.rfm_train_test_split(
+        paid, **COLUMNS, train_period_end=options["train_period_end"]
+    ).to_pandas()
+    later = split[split["T"].max() - split["T"] >= 30.4375]
+    customers = found.customers.sort_values("customer_id", ignore_index=True)
+    assert customers["customer_id"].tolist() == sorted(later["customer_id"])
+    assert found.settings["without_first_month"] is True
+    assert found.settings["customers_back"] == (later["test_frequency"] > 0).sum()
+    left_out = len(split) - len(later)
+    assert f"{left_out:,} customers of the log's first month are left out" in found.notes
+    assert found.sensitivity is not None
+    assert not clv.backtest(both, **options).settings["without_first_month"]
+
+
+def test_the_command_line_leaves_them_out(
+    begun: clv.RfmTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rfm.parquet"
+    begun.to_parquet(path)
+    fit = ["fit", str(path), "-o", str(tmp_path / "found.nc"), "--method", "map", "--seed", "1"]
+    assert main([*fit, "--without-first-month"]) == 0
+    left_out = len(begun) - len(without_first_month(begun))
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{left_out:,} customers of the log's first month were left out of the fit" in said
+    want = clv.BetaGeoModel().fit(
+        without_first_month(begun), method="map", random_seed=1, progressbar=False
+    )
+    found = clv.load_posterior(tmp_path / "found.nc")
+    pd.testing.assert_frame_equal(found.summary(), want.summary())
+
+
+def test_what_warns_of_them_names_the_ways_out(begun: clv.RfmTable) -> None:
+    posterior = clv.BetaGeoModel().fit(begun, method="map", progressbar=False)
+    check = next(
+        one
+        for one in clv.report(posterior, begun).record.checks
+        if one.name.startswith("purchase rate of the first month")
+    )
+    assert check.status == "warn"
+    assert "--without-first-month" in check.advice
     assert "label_first_month" in check.advice
