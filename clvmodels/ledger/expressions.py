@@ -43,6 +43,10 @@ _COUNTED: Final = (
     "negative",
     "earlier_rows",
     "earlier",
+    "stray_rows",
+    "stray",
+    "beyond_rows",
+    "beyond",
 )
 
 
@@ -107,7 +111,8 @@ def ledger_expr(
         customer, reason (0 = used), purchases (periods), first and last (period
         ordinals), rows; with amounts total, first_value, and negative (netting) or
         extra_amount (duplicates); extra (duplicates); earlier_rows and earlier (netting
-        against earlier purchases); seen (orders: last period of any row); segment_0, ...
+        against earlier purchases); seen (orders: last period of any row), stray_rows, stray,
+        beyond_rows and beyond (orders: refunds that their order does not cover); segment_0, ...
     """
     return _to_ledger(_customer_periods(table, options, id_map), options)
 
@@ -208,8 +213,9 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
     ibis.Table
         reason, rows, amount, customers, periods, last (ordinal), extra and extra_amount
         (copies beyond the first), negative_rows and negative (netted amounts), earlier_rows
-        and earlier (those netted against purchases of earlier periods); day (the last one, as
-        an ordinal) where weeks or months are counted to the log's end.
+        and earlier (those netted against purchases of earlier periods); stray_rows, stray,
+        beyond_rows and beyond (refunds of orders that are not there, or are less); day (the
+        last one, as an ordinal) where weeks or months are counted to the log's end.
     """
     import ibis
 
@@ -292,6 +298,10 @@ def _to_periods(
         aggregates["earlier_rows"] = rows["moved"].cast("int64").sum()
         aggregates["earlier"] = total_of(ibis.ifelse(rows["moved"], rows["amount"], 0.0))
         aggregates["seen"] = rows["seen"].max()
+        aggregates["stray_rows"] = rows["stray"].cast("int64").sum()
+        aggregates["stray"] = total_of(ibis.ifelse(rows["stray"], rows["amount"], 0.0))
+        aggregates["beyond_rows"] = (rows["beyond"] < 0.0).cast("int64").sum()
+        aggregates["beyond"] = total_of(rows["beyond"])
     if not options.segment_cols:
         return rows.group_by(list(keys)).agg(**aggregates, **_last_day(rows))
     # one row per moment first: then the earliest value is unique, the smallest of its moment

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.audit import Reason
 from clvmodels.ledger.engines import total_of
-from clvmodels.ledger.rows import NO_EARLIER, TOO_LARGE
+from clvmodels.ledger.rows import NO_EARLIER, RUNNING_TOLERANCE, TOO_LARGE
 from clvmodels.transactions import LogOptions
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 # A netted total below this share of what moved is rounding, not a purchase.
 NET_TOLERANCE: Final = 1e-9
-# So is this share of all that a customer moved, in sums that run over all periods: a thousand
-# additions of floats are off by 1e-13 of it.
-RUNNING_TOLERANCE: Final = 1e-12
 _KEYS: Final = ["customer", "reason"]
 
 

@@ -14,8 +14,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
@@ -28,8 +26,9 @@ PLACEHOLDERS: Final = (
     *("1900-01-01", "1904-01-01", "1960-01-01", "1970-01-01", "1980-01-01"),
 )
 PLACEHOLDER_GAP_DAYS: Final = 365.25
-# The bulk of the log lies between these shares of its firsts and lasts; beyond it a gap is
-# out of proportion that is so many times the longest within, and such a share of the whole.
+# The bulk of the log lies between these shares of its firsts and lasts; beyond it a gap is out of
+# proportion that is so many times the longest of all before it (seen from the other end of the
+# bulk on), and such a share of the bulk.
 OUTER: Final = 0.01
 MIN_EVENTS: Final = 100
 MIN_PERIODS: Final = 10
@@ -168,44 +167,6 @@ def without_implausible(ledger: Any, options: LogOptions, backend: Any) -> LogOp
     low = found.low if found.low is not None else low
     high = found.high if found.high is not None else high
     return replace(options, plausible=(low, high))
-
-
-def plausible_purchases(purchases: pa.Table, options: LogOptions) -> pa.Table:
-    """Judge the dates of purchases, by the same rule, and leave out what is to be dropped.
-
-    Parameters
-    ----------
-    purchases : pyarrow.Table
-        customer, period, reason: one row for each period of a customer.
-    options : LogOptions
-        What is to be done with dates that cannot be right.
-
-    Raises
-    ------
-    SchemaError
-        As `without_implausible`.
-    """
-    if options.implausible_dates == "keep":
-        return purchases
-    used = purchases.filter(pc.equal(purchases["reason"], int(Reason.USED)))
-    others = purchases.filter(pc.not_equal(purchases["reason"], int(Reason.USED)))
-    ends = used.group_by("customer").aggregate([("period", "min"), ("period", "max")])
-    lasts = others.group_by("reason").aggregate([("period", "max")])["period_max"].drop_null()
-    sets = [ends["period_min"], ends["period_max"], *([lasts] if options.end is None else [])]
-    both = np.concatenate([one.to_numpy().astype(np.int64) for one in sets])
-    periods, counts = np.unique(both, return_counts=True)
-    found = bounds_of(periods, counts, options)
-    if found is None:
-        return purchases
-    low, high = _filled(found, periods)
-    inside = pc.and_(
-        pc.greater_equal(purchases["period"], low), pc.less_equal(purchases["period"], high)
-    )
-    if options.implausible_dates == "error":
-        strange = used.filter(pc.invert(inside.filter(pc.equal(purchases["reason"], 0))))
-        customers = sorted(set(strange["customer"].to_pylist()))[:_SHOWN]
-        raise SchemaError(_said(found, periods, options, customers))
-    return plausible_purchases(purchases.filter(pc.fill_null(inside, True)), options)
 
 
 def _events(ledger: Any, options: LogOptions) -> Any:

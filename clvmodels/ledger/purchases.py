@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from clvmodels.audit import Reason
 from clvmodels.ledger.expressions import _customer_periods
 from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.plausible import plausible_purchases
+from clvmodels.ledger.plausible import without_implausible
 from clvmodels.ledger.run import _attach_map, reading, tidy
-from clvmodels.transactions import LogOptions, engine, fetch, open_log
+from clvmodels.transactions import LogOptions, attach, engine, fetch, open_log, replayable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,24 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
         The log cannot be read as the options say.
     """
     persons = read_id_map(id_map)
+    if options.implausible_dates == "drop":
+        source = replayable(source)  # what is to be dropped is known after one reading
     names = ["customer", "period", "reason", *(["total"] if options.has_money else [])]
     names += ["seen"] if options.by_order else []
     with reading(), engine() as backend:
         log = open_log(source, options, backend)
         id_table = _attach_map(persons, log.table, backend)
         names += ["day"] if log.options.counts_days else []
-        periods = _customer_periods(log.table, log.options, id_table)
-        found = tidy(fetch(log.table.get_backend(), periods.select(*names)))
-        found = plausible_purchases(found, log.options)
+        narrower: LogOptions | None = log.options
+        while narrower is not None:
+            read_as = narrower
+            periods = _customer_periods(log.table, read_as, id_table)
+            found = tidy(fetch(log.table.get_backend(), periods.select(*names)))
+            ledger = _ends_of(attach(backend, found, "purchases"))
+            narrower = without_implausible(ledger, read_as, backend)
+    known = found.filter(pc.not_equal(found["reason"], int(Reason.IMPLAUSIBLE_DATE)))
     last, day = (
-        pc.max(found[name]).as_py() if name in found.column_names else None
+        pc.max(known[name]).as_py() if name in known.column_names else None
         for name in ("seen" if options.by_order else "period", "day")
     )
     used = found.filter(pc.equal(found["reason"], int(Reason.USED))).select(
@@ -63,3 +70,11 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
     )
     ordered = used.sort_by([("customer", "ascending"), ("period", "ascending")])
     return Purchases(ordered, last, day)
+
+
+def _ends_of(purchases: Any) -> Any:
+    """Reduce purchases to the columns of a ledger by which dates are judged."""
+    ends = {"first": purchases["period"].min(), "last": purchases["period"].max()}
+    if "seen" in purchases.columns:
+        ends["seen"] = purchases["seen"].max()
+    return purchases.group_by("customer", "reason").agg(**ends)

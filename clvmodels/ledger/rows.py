@@ -30,6 +30,9 @@ NO_EARLIER: Final = -2
 TOO_LARGE: Final = -3
 SEGMENT: Final = "segment_{}"
 _ORDER: Final = ["customer", "order"]
+# A share of what moved below which a sum over rows is rounding: a thousand additions of floats
+# are off by 1e-13 of it.
+RUNNING_TOLERANCE: Final = 1e-12
 _DAYS: Final = TimeScale("D")
 # Whole weeks added before an integer division, so that it never meets a negative number:
 # backends disagree on which way those round.
@@ -44,8 +47,9 @@ def classify(table: ibis.Table, options: LogOptions) -> ibis.Table:
     ibis.Table
         customer, period (ordinal), reason (0 = used); with amounts amount (0 where it is
         not finite); copies (``duplicates="drop"``: one row stands for so many); with
-        segments stamp and segment_0, ...; with orders seen (the row's own period) and
-        moved (whether ``period`` is that of an earlier order).
+        segments stamp and segment_0, ...; with orders seen (the row's own period), moved
+        (whether ``period`` is that of an earlier order), stray (whether a refund names an
+        order without purchase) and beyond (what of a refund its order does not cover).
     """
     import ibis
 
@@ -66,7 +70,7 @@ def used_rows(table: ibis.Table, options: LogOptions) -> ibis.Table:
 
 
 def _kept(rows: ibis.Table) -> list[str]:
-    names = ("period", "reason", "copies", "stamp", "seen", "moved", "day")
+    names = ("period", "reason", "copies", "stamp", "seen", "moved", "stray", "beyond", "day")
     return [name for name in rows.columns if name in names or name.startswith("segment_")]
 
 
@@ -91,6 +95,7 @@ def _to_orders(rows: ibis.Table, options: LogOptions) -> ibis.Table:
     so_far = ibis.range_window(preceding=None, following=0, group_by=_ORDER, order_by="period")
     found = bought.max().over(so_far)
     mine = (rows["reason"] == int(Reason.USED)) & (rows["amount"] < 0.0)
+    rows = rows.mutate(beyond=_beyond(rows, known, mine))
     rows = rows.mutate(found=ibis.ifelse(mine & rows["has_order"], found, None))
     moved = (rows["found"] < rows["period"]).fill_null(False)
     late = None if options.after is None else moved & (rows["found"] <= options.after)
@@ -98,11 +103,24 @@ def _to_orders(rows: ibis.Table, options: LogOptions) -> ibis.Table:
     changes = {
         "seen": rows["period"],
         "moved": moved,
+        "stray": mine & rows["has_order"] & rows["found"].isnull(),
+        "beyond": ibis.ifelse(rows["found"].notnull(), rows["beyond"], 0.0),
         "period": ibis.ifelse(moved, rows["found"], rows["period"]),
     }
     if late is not None:
         changes["reason"] = ibis.ifelse(late, NO_EARLIER, rows["reason"]).cast("int8")
     return rows.mutate(**changes)
+
+
+def _beyond(rows: ibis.Table, known: Any, mine: Any) -> Any:
+    """What of a refund is more than is left of its order, as a negative amount or 0."""
+    import ibis
+
+    amount = ibis.ifelse(known, rows["amount"], 0.0)
+    in_time = ibis.window(rows=(None, 0), group_by=_ORDER, order_by=["period", ibis.desc("amount")])
+    left = amount.sum().over(in_time)
+    noise = RUNNING_TOLERANCE * amount.abs().sum().over(ibis.window(group_by=_ORDER))
+    return ibis.ifelse(mine & (left < -noise), ibis.greatest(left, rows["amount"]), 0.0)
 
 
 def _order_key(column: Any) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from clvmodels.ledger.expressions import (
     rfm_of,
 )
 from clvmodels.ledger.id_map import read_id_map
+from clvmodels.ledger.orders import order_notes
 from clvmodels.ledger.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.ledger.texts import with_texts
 from clvmodels.schema import CUSTOMER_ID
@@ -265,7 +266,7 @@ def read_audit(
             "rows have ids that are not whole numbers below 2**53: convert the column to "
             "integers or text where it is made (from there on floats skip integers)."
         )
-    notes = (
+    notes: tuple[str, ...] = (
         (f"customer ids in {options.customer_id_col!r} were whole floats, read as integers",)
         if log.float_ids
         else ()
@@ -273,6 +274,7 @@ def read_audit(
     doubtful = doubtful_ids(ledger, options, backend)
     for text in doubtful:
         warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
+    notes += order_notes(lines, options)
     known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
     last = _latest(known, "last")
     note = last_period_note(options, last, _latest(known, "day"))

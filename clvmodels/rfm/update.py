@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from clvmodels.audit import Audit
 from clvmodels.errors import OURS, SchemaError
 from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
+from clvmodels.ledger.orders import NO_PURCHASE
 from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.periods import end_options, ordinal_of, start_of
 from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, RECENCY, T
@@ -42,6 +43,7 @@ def updated(rfm: RfmTable, new_log: Any, observation_period_end: Any, id_map: An
         new_end = max(end, end if ledger.last is None else ledger.last)
     old = _old_customers(rfm, end, read_id_map(id_map))
     _warn_uncovered(ledger.audit)
+    _warn_stray(ledger.audit)
     return _merged(rfm, old, ledger, options, new_end, id_map is not None)
 
 
@@ -82,6 +84,19 @@ def _warn_uncovered(later: Audit) -> None:
                 f"{item.reason}: they are left out, since the table does not keep single "
                 "purchases to take them off. Summarise both logs together with rfm_summary to "
                 "have them netted.",
+                UserWarning,
+                stacklevel=2,
+                skip_file_prefixes=OURS,
+            )
+
+
+def _warn_stray(later: Audit) -> None:
+    """Say that refunds of a later log name orders that may be summed up already."""
+    for note in later.notes:
+        if NO_PURCHASE in note:
+            warnings.warn(
+                f"{note}. Probably it is one that the table sums up: summarise both logs together "
+                "with rfm_summary to have refunds taken off their own order.",
                 UserWarning,
                 stacklevel=2,
                 skip_file_prefixes=OURS,

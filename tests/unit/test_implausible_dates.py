@@ -23,6 +23,8 @@ from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow, load_online_retail
 from clvmodels.errors import SchemaError
 from clvmodels.ledger import plausible
+from clvmodels.ledger.purchases import collect_purchases
+from clvmodels.rfm.summary import log_options
 
 LOG = {"customer_id_col": "customer_id", "datetime_col": "date", "monetary_value_col": "amount"}
 LOG_OPTIONS = ["--customer-id", "customer_id", "--timestamp", "date", "--amount", "amount"]
@@ -284,3 +286,18 @@ def test_a_customer_zero_is_a_customer(cdnow: pd.DataFrame) -> None:
     """Who buys as often as others do is not in doubt."""
     log = cdnow.assign(customer_id=cdnow["customer_id"] - cdnow["customer_id"].min())
     assert 0 in rfm_summary(log, **LOG).table["customer_id"].to_pylist()
+
+
+def test_a_mistyped_refund_of_an_order_does_not_end_its_purchases(cdnow: pd.DataFrame) -> None:
+    """Its purchases are dated back to the order, and would not show the date."""
+    orders = cdnow.assign(order=np.arange(len(cdnow)))
+    first = orders.iloc[[0]]
+    refund = first.assign(amount=-first["amount"], date=pd.Timestamp("2105-01-14"))
+    options = log_options(
+        "D", 1, None, **LOG, refunds="net_earlier", order_id_col="order", implausible_dates="drop"
+    )
+    found = collect_purchases(pd.concat([orders, refund]), options)
+    want = collect_purchases(orders, options)
+    assert found.last == want.last
+    frames = (one.table.to_pandas() for one in (found, want))
+    pd.testing.assert_frame_equal(*frames, rtol=1e-12)

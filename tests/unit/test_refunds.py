@@ -235,3 +235,54 @@ def test_what_online_retail_really_took() -> None:
     within, earlier = audit.netted_amount or 0.0, audit.netted_earlier_amount or 0.0
     refunds = log.loc[log["amount"] < 0, "amount"].sum()
     assert within + earlier + uncovered == pytest.approx(refunds)
+
+
+# --- orders that do not cover their refunds -----------------------------------------------
+
+
+def notes_of(audit: Audit | None) -> str:
+    assert audit is not None
+    return "; ".join(audit.notes)
+
+
+def test_an_update_warns_of_refunds_that_name_an_order_of_the_table() -> None:
+    old = clv.rfm_summary(OLD, **NET, order_id_col="order")
+    with pytest.warns(UserWarning, match="1 refunds") as found:
+        new = old.update(NEW)
+    texts = [str(one.message) for one in found]
+    assert any(
+        t.startswith("1 refunds name an order in 'order' of which the log has no purchase, -4.00")
+        and "Probably it is one that the table sums up" in t
+        for t in texts
+    )
+    # taken off the new 3.00, which is said, and beyond it not covered
+    assert "1 refunds name an order in 'order' of which the log has no" in notes_of(new.audit)
+    assert not_netted(new.audit) == {Uncovered.OBSERVED_BEFORE.value: (1, -1.0)}
+
+
+@pytest.mark.parametrize("rounds", [1, 100])
+def test_refunds_beyond_their_order_are_counted(rounds: int) -> None:
+    step = 1.0 / rounds  # sums of these are not exact
+    rows = log(
+        ("a", 0, 50.0, "w"),
+        *(("a", 1, 8.0 * step, "x") for _ in range(rounds)),
+        *(("a", 2, -8.0 * step, "x") for _ in range(rounds)),
+        ("a", 3, -8.0, "x"),  # once more: it is taken off the 50
+        ("a", 4, 6.0, "y"),
+        ("a", 4, -2.0, "y"),
+        ("a", 5, -5.0, "y"),  # one more than is left
+        ("a", 6, -0.5, "nowhere"),
+        ("a", 7, -0.25),
+    )
+    audit = clv.rfm_summary(rows, **NET, order_id_col="order").audit
+    assert "1 refunds name an order in 'order' of which the log has no purchase, -0.50" in (
+        notes_of(audit)
+    )
+    assert "2 refunds are more than is left of their order in 'order', by -9.00" in notes_of(audit)
+    assert audit is not None
+    assert audit.amount_used == pytest.approx(50.0 - 8.0 - 1.0 - 0.75)
+    whole = clv.rfm_summary(rows[:-4], **NET, order_id_col="order").audit
+    assert "of their order" in notes_of(whole)
+    fine = rows[rows["order"] != "nowhere"].iloc[: 1 + 2 * rounds]
+    assert not notes_of(clv.rfm_summary(fine, **NET, order_id_col="order").audit)
+    assert not notes_of(clv.rfm_summary(rows, **NET).audit)

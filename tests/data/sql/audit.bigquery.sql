@@ -11,6 +11,10 @@ SELECT
   0.0 AS `negative`,
   0.0 AS `earlier_rows`,
   0.0 AS `earlier`,
+  0.0 AS `stray_rows`,
+  0.0 AS `stray`,
+  0.0 AS `beyond_rows`,
+  0.0 AS `beyond`,
   MAX(`t5`.`day`) AS `day`
 FROM (
   SELECT

@@ -1,554 +1,632 @@
-WITH "t10" AS (
+WITH "t11" AS (
   SELECT
-    "t9"."customer",
-    "t9"."reason",
+    "t10"."customer",
+    "t10"."reason",
     COUNT(*) AS "purchases",
-    MIN("t9"."period") AS "first",
-    MAX("t9"."period") AS "last",
-    MIN_BY("t9"."total", "t9"."period") AS "first_value",
-    SUM("t9"."rows") AS "rows",
-    SUM("t9"."total") AS "total",
-    SUM("t9"."negative_rows") AS "negative_rows",
-    SUM("t9"."negative") AS "negative",
-    SUM("t9"."earlier_rows") AS "earlier_rows",
-    SUM("t9"."earlier") AS "earlier",
-    MAX("t9"."seen") AS "seen"
+    MIN("t10"."period") AS "first",
+    MAX("t10"."period") AS "last",
+    MIN_BY("t10"."total", "t10"."period") AS "first_value",
+    SUM("t10"."rows") AS "rows",
+    SUM("t10"."total") AS "total",
+    SUM("t10"."negative_rows") AS "negative_rows",
+    SUM("t10"."negative") AS "negative",
+    SUM("t10"."earlier_rows") AS "earlier_rows",
+    SUM("t10"."earlier") AS "earlier",
+    SUM("t10"."stray_rows") AS "stray_rows",
+    SUM("t10"."stray") AS "stray",
+    SUM("t10"."beyond_rows") AS "beyond_rows",
+    SUM("t10"."beyond") AS "beyond",
+    MAX("t10"."seen") AS "seen"
   FROM (
     SELECT
-      "t8"."period",
-      "t8"."rows",
-      "t8"."seen",
+      "t9"."period",
+      "t9"."rows",
+      "t9"."seen",
+      "t9"."stray_rows",
+      "t9"."stray",
+      "t9"."beyond_rows",
+      "t9"."beyond",
       IFF(
         (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         ),
         NULL,
-        "t8"."customer"
+        "t9"."customer"
       ) AS "customer",
       CASE
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         AND (
-          "t8"."uncovered" > (
+          "t9"."uncovered" > (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         AND (
-          "t8"."bought" = 0
+          "t9"."bought" = 0
         )
         THEN -2
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         AND (
-          "t8"."uncovered" > (
+          "t9"."uncovered" > (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         THEN -3
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         AND (
-          "t8"."negative_rows" = 0
+          "t9"."negative_rows" = 0
         )
         AND (
-          "t8"."total" = 0.0
+          "t9"."total" = 0.0
         )
         THEN 6
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         THEN 11
-        ELSE "t8"."reason"
+        ELSE "t9"."reason"
       END AS "reason",
       CASE
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         AND (
-          "t8"."uncovered" > (
+          "t9"."uncovered" > (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         THEN -(
-          "t8"."uncovered"
+          "t9"."uncovered"
         )
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         THEN 0.0
-        WHEN "t8"."reason" = 0
-        THEN "t8"."total" - "t8"."claimed"
-        ELSE "t8"."total"
+        WHEN "t9"."reason" = 0
+        THEN "t9"."total" - "t9"."claimed"
+        ELSE "t9"."total"
       END AS "total",
       CASE
         WHEN (
           (
-            "t8"."reason" = 0
+            "t9"."reason" = 0
           )
           AND (
             (
-              "t8"."total" - "t8"."claimed"
+              "t9"."total" - "t9"."claimed"
             ) <= (
               (
                 (
-                  "t8"."total" - (
-                    "t8"."negative" * 2
+                  "t9"."total" - (
+                    "t9"."negative" * 2
                   )
                 ) * 1e-09
-              ) + "t8"."noise"
+              ) + "t9"."noise"
             )
           )
           AND (
-            "t8"."uncovered" > (
+            "t9"."uncovered" > (
               (
                 (
-                  "t8"."total" - (
-                    "t8"."negative" * 2
+                  "t9"."total" - (
+                    "t9"."negative" * 2
                   )
                 ) * 1e-09
-              ) + "t8"."noise"
+              ) + "t9"."noise"
             )
           )
         )
         OR (
-          "t8"."reason" = -2
+          "t9"."reason" = -2
         )
-        THEN "t8"."negative_rows"
-        WHEN "t8"."total" >= -(
+        THEN "t9"."negative_rows"
+        WHEN "t9"."total" >= -(
           (
-            "t8"."total" - (
-              "t8"."negative" * 2
+            "t9"."total" - (
+              "t9"."negative" * 2
             )
           ) * 1e-09
         )
-        THEN "t8"."negative_rows" - "t8"."earlier_rows"
+        THEN "t9"."negative_rows" - "t9"."earlier_rows"
         ELSE 0
       END AS "negative_rows",
       IFF(
         (
           (
-            "t8"."negative" - "t8"."earlier"
+            "t9"."negative" - "t9"."earlier"
           ) + (
-            "t8"."total" - "t8"."negative"
+            "t9"."total" - "t9"."negative"
           )
         ) < 0.0,
         -(
-          "t8"."total" - "t8"."negative"
+          "t9"."total" - "t9"."negative"
         ),
-        "t8"."negative" - "t8"."earlier"
+        "t9"."negative" - "t9"."earlier"
       ) AS "negative",
       CASE
         WHEN (
           (
-            "t8"."reason" = 0
+            "t9"."reason" = 0
           )
           AND (
             (
-              "t8"."total" - "t8"."claimed"
+              "t9"."total" - "t9"."claimed"
             ) <= (
               (
                 (
-                  "t8"."total" - (
-                    "t8"."negative" * 2
+                  "t9"."total" - (
+                    "t9"."negative" * 2
                   )
                 ) * 1e-09
-              ) + "t8"."noise"
+              ) + "t9"."noise"
             )
           )
           AND (
-            "t8"."uncovered" > (
+            "t9"."uncovered" > (
               (
                 (
-                  "t8"."total" - (
-                    "t8"."negative" * 2
+                  "t9"."total" - (
+                    "t9"."negative" * 2
                   )
                 ) * 1e-09
-              ) + "t8"."noise"
+              ) + "t9"."noise"
             )
           )
         )
         OR (
-          "t8"."reason" = -2
+          "t9"."reason" = -2
         )
         THEN 0
-        WHEN "t8"."total" >= -(
+        WHEN "t9"."total" >= -(
           (
-            "t8"."total" - (
-              "t8"."negative" * 2
+            "t9"."total" - (
+              "t9"."negative" * 2
             )
           ) * 1e-09
         )
-        THEN "t8"."earlier_rows"
-        ELSE "t8"."negative_rows"
+        THEN "t9"."earlier_rows"
+        ELSE "t9"."negative_rows"
       END AS "earlier_rows",
       (
-        "t8"."negative" - IFF(
+        "t9"."negative" - IFF(
           (
             (
-              "t8"."negative" - "t8"."earlier"
+              "t9"."negative" - "t9"."earlier"
             ) + (
-              "t8"."total" - "t8"."negative"
+              "t9"."total" - "t9"."negative"
             )
           ) < 0.0,
           -(
-            "t8"."total" - "t8"."negative"
+            "t9"."total" - "t9"."negative"
           ),
-          "t8"."negative" - "t8"."earlier"
+          "t9"."negative" - "t9"."earlier"
         )
       ) + CASE
         WHEN (
-          "t8"."reason" = 0
+          "t9"."reason" = 0
         )
         AND (
           (
-            "t8"."total" - "t8"."claimed"
+            "t9"."total" - "t9"."claimed"
           ) <= (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
         AND (
-          "t8"."uncovered" > (
+          "t9"."uncovered" > (
             (
               (
-                "t8"."total" - (
-                  "t8"."negative" * 2
+                "t9"."total" - (
+                  "t9"."negative" * 2
                 )
               ) * 1e-09
-            ) + "t8"."noise"
+            ) + "t9"."noise"
           )
         )
-        THEN "t8"."uncovered"
-        WHEN "t8"."reason" = -2
+        THEN "t9"."uncovered"
+        WHEN "t9"."reason" = -2
         THEN -(
-          "t8"."total"
+          "t9"."total"
         )
         ELSE 0.0
       END AS "earlier"
     FROM (
       SELECT
-        "t7"."customer",
-        "t7"."period",
-        "t7"."reason",
-        "t7"."rows",
-        "t7"."total",
-        "t7"."negative_rows",
-        "t7"."negative",
-        "t7"."earlier_rows",
-        "t7"."earlier",
-        "t7"."seen",
-        "t7"."running",
-        "t7"."bought",
-        "t7"."noise",
-        "t7"."onward",
-        "t7"."lowest",
+        "t8"."customer",
+        "t8"."period",
+        "t8"."reason",
+        "t8"."rows",
+        "t8"."total",
+        "t8"."negative_rows",
+        "t8"."negative",
+        "t8"."earlier_rows",
+        "t8"."earlier",
+        "t8"."seen",
+        "t8"."stray_rows",
+        "t8"."stray",
+        "t8"."beyond_rows",
+        "t8"."beyond",
+        "t8"."running",
+        "t8"."bought",
+        "t8"."noise",
+        "t8"."onward",
+        "t8"."lowest",
         IFF(
           (
-            "t7"."running" - "t7"."onward"
-          ) > "t7"."noise",
-          "t7"."running" - "t7"."onward",
+            "t8"."running" - "t8"."onward"
+          ) > "t8"."noise",
+          "t8"."running" - "t8"."onward",
           0.0
         ) AS "claimed",
-        IFF("t7"."lowest" < 0.0, "t7"."lowest", 0.0) - "t7"."running" AS "uncovered"
+        IFF("t8"."lowest" < 0.0, "t8"."lowest", 0.0) - "t8"."running" AS "uncovered"
       FROM (
         SELECT
-          "t6"."customer",
-          "t6"."period",
-          "t6"."reason",
-          "t6"."rows",
-          "t6"."total",
-          "t6"."negative_rows",
-          "t6"."negative",
-          "t6"."earlier_rows",
-          "t6"."earlier",
-          "t6"."seen",
-          "t6"."running",
-          "t6"."bought",
-          "t6"."noise",
-          MIN("t6"."running") OVER (
-            PARTITION BY "t6"."customer", "t6"."reason"
-            ORDER BY "t6"."period" ASC
+          "t7"."customer",
+          "t7"."period",
+          "t7"."reason",
+          "t7"."rows",
+          "t7"."total",
+          "t7"."negative_rows",
+          "t7"."negative",
+          "t7"."earlier_rows",
+          "t7"."earlier",
+          "t7"."seen",
+          "t7"."stray_rows",
+          "t7"."stray",
+          "t7"."beyond_rows",
+          "t7"."beyond",
+          "t7"."running",
+          "t7"."bought",
+          "t7"."noise",
+          MIN("t7"."running") OVER (
+            PARTITION BY "t7"."customer", "t7"."reason"
+            ORDER BY "t7"."period" ASC
             ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
           ) AS "onward",
           COALESCE(
-            MIN("t6"."running") OVER (
-              PARTITION BY "t6"."customer", "t6"."reason"
-              ORDER BY "t6"."period" ASC
+            MIN("t7"."running") OVER (
+              PARTITION BY "t7"."customer", "t7"."reason"
+              ORDER BY "t7"."period" ASC
               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 preceding
             ),
             0.0
           ) AS "lowest"
         FROM (
           SELECT
-            "t5"."customer",
-            "t5"."period",
-            "t5"."reason",
-            "t5"."rows",
-            "t5"."total",
-            "t5"."negative_rows",
-            "t5"."negative",
-            "t5"."earlier_rows",
-            "t5"."earlier",
-            "t5"."seen",
-            SUM("t5"."total") OVER (
-              PARTITION BY "t5"."customer", "t5"."reason"
-              ORDER BY "t5"."period" ASC
+            "t6"."customer",
+            "t6"."period",
+            "t6"."reason",
+            "t6"."rows",
+            "t6"."total",
+            "t6"."negative_rows",
+            "t6"."negative",
+            "t6"."earlier_rows",
+            "t6"."earlier",
+            "t6"."seen",
+            "t6"."stray_rows",
+            "t6"."stray",
+            "t6"."beyond_rows",
+            "t6"."beyond",
+            SUM("t6"."total") OVER (
+              PARTITION BY "t6"."customer", "t6"."reason"
+              ORDER BY "t6"."period" ASC
               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS "running",
-            SUM(CAST("t5"."total" > 0.0 AS BIGINT)) OVER (
-              PARTITION BY "t5"."customer", "t5"."reason"
-              ORDER BY "t5"."period" ASC
+            SUM(CAST("t6"."total" > 0.0 AS BIGINT)) OVER (
+              PARTITION BY "t6"."customer", "t6"."reason"
+              ORDER BY "t6"."period" ASC
               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS "bought",
-            SUM("t5"."total" - (
-              "t5"."negative" * 2
+            SUM("t6"."total" - (
+              "t6"."negative" * 2
             )) OVER (
-              PARTITION BY "t5"."customer", "t5"."reason"
+              PARTITION BY "t6"."customer", "t6"."reason"
               ORDER BY NULL ASC
               ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
             ) * 1e-12 AS "noise"
           FROM (
             SELECT
-              "t4"."customer",
-              "t4"."period",
-              "t4"."reason",
+              "t5"."customer",
+              "t5"."period",
+              "t5"."reason",
               COUNT(*) AS "rows",
-              SUM("t4"."amount") AS "total",
-              SUM(CAST("t4"."amount" < 0 AS BIGINT)) AS "negative_rows",
-              SUM(IFF("t4"."amount" < 0, "t4"."amount", 0.0)) AS "negative",
-              SUM(CAST("t4"."moved" AS BIGINT)) AS "earlier_rows",
-              SUM(IFF("t4"."moved", "t4"."amount", 0.0)) AS "earlier",
-              MAX("t4"."seen") AS "seen"
+              SUM("t5"."amount") AS "total",
+              SUM(CAST("t5"."amount" < 0 AS BIGINT)) AS "negative_rows",
+              SUM(IFF("t5"."amount" < 0, "t5"."amount", 0.0)) AS "negative",
+              SUM(CAST("t5"."moved" AS BIGINT)) AS "earlier_rows",
+              SUM(IFF("t5"."moved", "t5"."amount", 0.0)) AS "earlier",
+              MAX("t5"."seen") AS "seen",
+              SUM(CAST("t5"."stray" AS BIGINT)) AS "stray_rows",
+              SUM(IFF("t5"."stray", "t5"."amount", 0.0)) AS "stray",
+              SUM(CAST("t5"."beyond" < 0.0 AS BIGINT)) AS "beyond_rows",
+              SUM("t5"."beyond") AS "beyond"
             FROM (
               SELECT
-                IFF(COALESCE("t3"."found" < "t3"."period", FALSE), "t3"."found", "t3"."period") AS "period",
-                "t3"."reason",
-                "t3"."period" AS "seen",
-                COALESCE("t3"."found" < "t3"."period", FALSE) AS "moved",
-                IFF("t3"."reason" = 0, "t3"."customer", NULL) AS "customer",
-                IFF("t3"."finite", "t3"."amount", 0.0) AS "amount"
+                IFF(COALESCE("t4"."found" < "t4"."period", FALSE), "t4"."found", "t4"."period") AS "period",
+                "t4"."reason",
+                IFF("t4"."found" IS NOT NULL, "t4"."beyond", 0.0) AS "beyond",
+                "t4"."period" AS "seen",
+                COALESCE("t4"."found" < "t4"."period", FALSE) AS "moved",
+                (
+                  "t4"."reason" = 0
+                )
+                AND (
+                  "t4"."amount" < 0.0
+                )
+                AND "t4"."has_order"
+                AND (
+                  "t4"."found" IS NULL
+                ) AS "stray",
+                IFF("t4"."reason" = 0, "t4"."customer", NULL) AS "customer",
+                IFF("t4"."finite", "t4"."amount", 0.0) AS "amount"
               FROM (
                 SELECT
-                  "t2"."customer",
-                  "t2"."no_customer",
-                  "t2"."no_date",
-                  "t2"."period",
-                  "t2"."amount",
-                  "t2"."finite",
-                  "t2"."order",
-                  "t2"."has_order",
-                  "t2"."reason",
+                  "t3"."customer",
+                  "t3"."no_customer",
+                  "t3"."no_date",
+                  "t3"."period",
+                  "t3"."amount",
+                  "t3"."finite",
+                  "t3"."order",
+                  "t3"."has_order",
+                  "t3"."reason",
+                  "t3"."beyond",
                   IFF(
                     (
-                      "t2"."reason" = 0
+                      "t3"."reason" = 0
                     ) AND (
-                      "t2"."amount" < 0.0
-                    ) AND "t2"."has_order",
-                    MAX(IFF("t2"."reason" IN (0, 9) AND (
-                      "t2"."amount" > 0.0
-                    ), "t2"."period", NULL)) OVER (
-                      PARTITION BY "t2"."customer", "t2"."order"
-                      ORDER BY "t2"."period" ASC
+                      "t3"."amount" < 0.0
+                    ) AND "t3"."has_order",
+                    MAX(IFF("t3"."reason" IN (0, 9) AND (
+                      "t3"."amount" > 0.0
+                    ), "t3"."period", NULL)) OVER (
+                      PARTITION BY "t3"."customer", "t3"."order"
+                      ORDER BY "t3"."period" ASC
                       RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                     ),
                     NULL
                   ) AS "found"
                 FROM (
                   SELECT
-                    "t1"."customer",
-                    "t1"."no_customer",
-                    "t1"."no_date",
-                    "t1"."period",
-                    "t1"."amount",
-                    "t1"."finite",
-                    "t1"."order",
-                    "t1"."has_order",
-                    CASE
-                      WHEN "t1"."no_customer"
-                      THEN 1
-                      WHEN "t1"."no_date"
-                      THEN 2
-                      WHEN "t1"."period" IS NULL
-                      THEN 3
-                      WHEN NOT (
-                        "t1"."finite"
+                    "t2"."customer",
+                    "t2"."no_customer",
+                    "t2"."no_date",
+                    "t2"."period",
+                    "t2"."amount",
+                    "t2"."finite",
+                    "t2"."order",
+                    "t2"."has_order",
+                    "t2"."reason",
+                    IFF(
+                      (
+                        "t2"."reason" = 0
                       )
-                      THEN 4
-                      ELSE 0
-                    END AS "reason"
+                      AND (
+                        "t2"."amount" < 0.0
+                      )
+                      AND (
+                        SUM(IFF("t2"."reason" IN (0, 9), "t2"."amount", 0.0)) OVER (
+                          PARTITION BY "t2"."customer", "t2"."order"
+                          ORDER BY "t2"."period" ASC, "t2"."amount" DESC NULLS LAST
+                          ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                        ) < -(
+                          SUM(ABS(IFF("t2"."reason" IN (0, 9), "t2"."amount", 0.0))) OVER (
+                            PARTITION BY "t2"."customer", "t2"."order"
+                            ORDER BY NULL ASC
+                            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+                          ) * 1e-12
+                        )
+                      ),
+                      GREATEST(
+                        SUM(IFF("t2"."reason" IN (0, 9), "t2"."amount", 0.0)) OVER (
+                          PARTITION BY "t2"."customer", "t2"."order"
+                          ORDER BY "t2"."period" ASC, "t2"."amount" DESC NULLS LAST
+                          ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                        ),
+                        "t2"."amount"
+                      ),
+                      0.0
+                    ) AS "beyond"
                   FROM (
                     SELECT
-                      "t0"."customer",
-                      (
-                        "t0"."customer" IS NULL
-                      ) OR (
-                        "t0"."customer" = ''
-                      ) AS "no_customer",
-                      "t0"."moment" IS NULL AS "no_date",
-                      DATEDIFF(DAY, DATE_FROM_PARTS(1970, 1, 1), CAST("t0"."moment" AS DATE)) AS "period",
-                      "t0"."paid" AS "amount",
-                      NOT (
+                      "t1"."customer",
+                      "t1"."no_customer",
+                      "t1"."no_date",
+                      "t1"."period",
+                      "t1"."amount",
+                      "t1"."finite",
+                      "t1"."order",
+                      "t1"."has_order",
+                      CASE
+                        WHEN "t1"."no_customer"
+                        THEN 1
+                        WHEN "t1"."no_date"
+                        THEN 2
+                        WHEN "t1"."period" IS NULL
+                        THEN 3
+                        WHEN NOT (
+                          "t1"."finite"
+                        )
+                        THEN 4
+                        ELSE 0
+                      END AS "reason"
+                    FROM (
+                      SELECT
+                        "t0"."customer",
                         (
-                          "t0"."paid" IS NULL
-                        )
-                        OR (
-                          "t0"."paid" = CAST('NaN' AS DOUBLE)
-                        )
-                        OR "t0"."paid" IN (CAST('Inf' AS DOUBLE), CAST('-Inf' AS DOUBLE))
-                      ) AS "finite",
-                      "t0"."basket" AS "order",
-                      "t0"."basket" IS NOT NULL AS "has_order"
-                    FROM "orders" AS "t0"
-                  ) AS "t1"
-                ) AS "t2"
-              ) AS "t3"
-            ) AS "t4"
+                          "t0"."customer" IS NULL
+                        ) OR (
+                          "t0"."customer" = ''
+                        ) AS "no_customer",
+                        "t0"."moment" IS NULL AS "no_date",
+                        DATEDIFF(DAY, DATE_FROM_PARTS(1970, 1, 1), CAST("t0"."moment" AS DATE)) AS "period",
+                        "t0"."paid" AS "amount",
+                        NOT (
+                          (
+                            "t0"."paid" IS NULL
+                          )
+                          OR (
+                            "t0"."paid" = CAST('NaN' AS DOUBLE)
+                          )
+                          OR "t0"."paid" IN (CAST('Inf' AS DOUBLE), CAST('-Inf' AS DOUBLE))
+                        ) AS "finite",
+                        "t0"."basket" AS "order",
+                        "t0"."basket" IS NOT NULL AS "has_order"
+                      FROM "orders" AS "t0"
+                    ) AS "t1"
+                  ) AS "t2"
+                ) AS "t3"
+              ) AS "t4"
+            ) AS "t5"
             GROUP BY
               1,
               2,
               3
-          ) AS "t5"
-        ) AS "t6"
-      ) AS "t7"
-    ) AS "t8"
-  ) AS "t9"
+          ) AS "t6"
+        ) AS "t7"
+      ) AS "t8"
+    ) AS "t9"
+  ) AS "t10"
   GROUP BY
     1,
     2
 )
 SELECT
-  "t11"."customer" AS "customer_id",
-  "t11"."purchases" - 1 AS "frequency",
-  CAST("t11"."last" - "t11"."first" AS DOUBLE) / 1.0 AS "recency",
+  "t12"."customer" AS "customer_id",
+  "t12"."purchases" - 1 AS "frequency",
+  CAST("t12"."last" - "t12"."first" AS DOUBLE) / 1.0 AS "recency",
   CAST((
     SELECT
-      MAX("t11"."seen") AS "Max(seen)"
-    FROM "t10" AS "t11"
-  ) - "t11"."first" AS DOUBLE) / 1.0 AS "T",
+      MAX("t12"."seen") AS "Max(seen)"
+    FROM "t11" AS "t12"
+  ) - "t12"."first" AS DOUBLE) / 1.0 AS "T",
   COALESCE(
     (
-      "t11"."total" - "t11"."first_value"
-    ) / NULLIF(CAST("t11"."purchases" - 1 AS DOUBLE), 0.0),
+      "t12"."total" - "t12"."first_value"
+    ) / NULLIF(CAST("t12"."purchases" - 1 AS DOUBLE), 0.0),
     0.0
   ) AS "monetary_value",
-  "t11"."first_value"
-FROM "t10" AS "t11"
+  "t12"."first_value"
+FROM "t11" AS "t12"
 WHERE
-  "t11"."reason" = 0
+  "t12"."reason" = 0
