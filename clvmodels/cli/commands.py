@@ -79,7 +79,7 @@ DateFormat = Annotated[
 ]
 Decimal = Annotated[
     str | None,
-    typer.Option(help="Decimal sign of amounts, '.' or ','; by default what fits all rows."),
+    typer.Option(help="Decimal sign of numbers, '.' or ','; by default what fits all rows."),
 ]
 Delimiter = Annotated[
     str | None, typer.Option(help="Of CSV files, such as ';' or tab; by default as they show.")
@@ -90,6 +90,14 @@ Encoding = Annotated[
 Where = Annotated[
     str | None,
     typer.Option(help="Rows of a log that are meant, such as \"status = 'paid'\"."),
+]
+WithoutFirstMonth = Annotated[
+    bool,
+    typer.Option(
+        "--without-first-month",
+        help="Leave out customers of the log's first month, who came before if it begins in the "
+        "middle of business.",
+    ),
 ]
 Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
 DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
@@ -241,6 +249,10 @@ def fit(
             help="Share of revenue that is profit, such as 0.3; by default what the file says."
         ),
     ] = None,
+    without_first_month: WithoutFirstMonth = False,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit how often customers buy, when they leave, and what they spend.
@@ -252,6 +264,8 @@ def fit(
     run(
         rfm,
         output,
+        without_first_month=without_first_month,
+        csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
         model=model,
         priors=priors,
@@ -440,6 +454,9 @@ def compare(
     discounting: Discounting = "continuous",
     interval: Interval = 0.9,
     draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Put the simple formula beside the model, for all customers and by decile."""
@@ -452,6 +469,7 @@ def compare(
         log=log or [],
         actual=actual,
         silence=silence,
+        csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
         horizon=horizon,
         discount_rate=discount_rate,
@@ -501,6 +519,7 @@ def backtest(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     where: Where = None,
+    without_first_month: WithoutFirstMonth = False,
     margin: Margin = None,
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
@@ -546,6 +565,7 @@ def backtest(
         delimiter=delimiter,
         encoding=encoding,
         where=where,
+        without_first_month=without_first_month,
         margin=margin,
         discount_rate=discount_rate,
         discounting=discounting,
@@ -585,6 +605,9 @@ def report(
     full: Annotated[
         bool, typer.Option("--full", help="Print all sections, not the verdict alone.")
     ] = False,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
     """Judge a fit: can its numbers be used? One HTML page that can be sent and printed."""
@@ -598,6 +621,7 @@ def report(
         log=log or [],
         backtest=backtest,
         full=full,
+        csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
         horizon=horizon,
         discount_rate=discount_rate,

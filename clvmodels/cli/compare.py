@@ -9,8 +9,8 @@ from clvmodels.cli.files import (
     check_folder,
     check_input,
     check_output,
-    read_frame,
     read_rfm,
+    read_table,
     write_aside,
     write_frame,
 )
@@ -49,6 +49,7 @@ def run(
     log: Sequence[str],
     actual: Path | None,
     silence: float | None,
+    csv: Mapping[str, str | None],
     quiet: bool,
     horizon: str,
     interval: float,
@@ -65,9 +66,9 @@ def run(
         from clvmodels.posterior.clv import at_margin
 
         fitted = _read_posterior(posterior)
-        base, assumed = read_rfm(rfm, fitted.scale, whole=fitted.purchases.metadata.whole)
+        base, assumed = read_rfm(rfm, fitted.scale, csv=csv, whole=fitted.purchases.metadata.whole)
         base = at_margin(fitted, base)
-        really = None if actual is None else read_actual(actual)
+        really = None if actual is None else read_actual(actual, csv)
     with terminal.step("The simple formula"):
         from clvmodels.economics import compare_with_simple, simple_clv
 
@@ -96,7 +97,7 @@ def run(
         terminal.wrote(path, what)
 
 
-def read_actual(path: Path) -> pd.Series[float]:
+def read_actual(path: Path, csv: Mapping[str, str | None]) -> pd.Series[float]:
     """Read what happened: a table of customer_id and one column of money.
 
     Raises
@@ -104,7 +105,7 @@ def read_actual(path: Path) -> pd.Series[float]:
     SchemaError
         There is no such file, or it has other columns.
     """
-    frame = read_frame(path)
+    frame = read_table(path, csv, wanted=(CUSTOMER_ID,), only_numbers=True)[0].to_pandas()
     others = [name for name in frame if name != CUSTOMER_ID]
     if CUSTOMER_ID not in frame or len(others) != 1:
         raise SchemaError(

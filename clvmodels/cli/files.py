@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from clvmodels.errors import SchemaError, one_line
+from clvmodels.errors import ClvError, SchemaError, one_line
 from clvmodels.outputs import named_paths, refuse_inputs
-from clvmodels.schema import path_of
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, T, path_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from clvmodels.rfm import RfmTable
     from clvmodels.schema import TimeScale
@@ -127,6 +128,7 @@ def read_rfm(
     path: Path,
     scale: TimeScale,
     *,
+    csv: Mapping[str, str | None],
     said: bool = False,
     whole: bool = True,
     margin: float | None = None,
@@ -141,6 +143,8 @@ def read_rfm(
         customer_id, frequency, recency, T and, for spend, monetary_value.
     scale : TimeScale
         The unit of time of a file that does not say it.
+    csv : mapping
+        Decimal sign, delimiter and encoding of CSV, as far as they were said.
     said : bool
         Whether the caller said that unit.
     whole : bool
@@ -172,15 +176,19 @@ def read_rfm(
     stated = {} if margin is None else said_margin(margin)
     if kind_of(path) == "parquet" and _is_own(path):
         return replace(RfmTable.from_parquet(path), **stated), None
-    table = RfmTable.from_pandas(
-        read_frame(path), time_unit=scale.time_unit, time_scaler=scale.time_scaler, margin=margin
+    wanted = (CUSTOMER_ID, FREQUENCY, RECENCY, T)
+    frame, note = read_table(path, csv, wanted=wanted)
+    more = "" if note is None else f" {note}"
+    table = RfmTable.from_frame(
+        frame, time_unit=scale.time_unit, time_scaler=scale.time_scaler, margin=margin
     )
     if whole and not said:
         warn_of_unit(table.table["T"].to_numpy(), scale, said=False, whole=True)
     if margin is not None:
-        return table, f"{path} does not say its unit of time: taken as {scale}."
+        return table, f"{path} does not say its unit of time: taken as {scale}.{more}"
     return table, (
         f"{path} does not say its unit of time and margin: taken as {scale} and {margin_else}."
+        + more
     )
 
 
@@ -195,20 +203,48 @@ def _is_own(path: Path) -> bool:
     return b"clvmodels.rfm" in metadata
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """Read a frame from Parquet or CSV, as the name says.
+def read_table(
+    path: Path,
+    csv: Mapping[str, str | None],
+    *,
+    wanted: tuple[str, ...] = (),
+    only_numbers: bool = False,
+) -> tuple[pa.Table, str | None]:
+    """Read columns from Parquet or CSV, as the name says.
+
+    Parameters
+    ----------
+    path : Path
+    csv : mapping
+        Decimal sign, delimiter and encoding of CSV.
+    wanted : tuple of str
+        Columns that tell the right delimiter.
+    only_numbers : bool
+        Whether all columns but customer_id are numbers.
+
+    Returns
+    -------
+    pyarrow.Table
+        What the file holds.
+    str or None
+        What was found of how it is written.
 
     Raises
     ------
     SchemaError
         There is no such file, or it cannot be read.
     """
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from clvmodels.scoring.csv_staging import NUMBERS, CsvOptions, read_csv
 
     check_input(path)
     try:
         if kind_of(path) == "parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
+            return pq.read_table(path), None
+        return read_csv(path, CsvOptions(**csv), wanted, None if only_numbers else NUMBERS)
+    except ClvError:
+        raise
+    except (ValueError, OSError, pa.ArrowException) as error:
         raise SchemaError(f"{path} cannot be read: {one_line(error)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ def run(
     time_unit: TimeUnit | None,
     time_scaler: float | None,
     margin: float | None,
+    without_first_month: bool,
+    csv: Mapping[str, str | None],
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
@@ -35,16 +38,25 @@ def run(
     base, assumed = read_rfm(
         rfm,
         said or TimeScale(),
+        csv=csv,
         said=said is not None,
         margin=margin,
         margin_else="1, so that values are revenue (--margin says another)",
     )
+    everybody = len(base)
+    if without_first_month:
+        from clvmodels.rfm import without_first_month as later_only
+
+        base = later_only(base)
     posterior = fit_base(terminal, base, model=model, priors=priors, **options)
     write_aside(output, posterior.save)
     if quiet:
         return
     if assumed:
         terminal.say(assumed)
+    if len(base) < everybody:
+        left = everybody - len(base)
+        terminal.say(f"{left:,} customers of the log's first month were left out of the fit.")
     if not base.has_money:
         terminal.say("The table has no amounts, so only purchases were fitted, not spend.")
     show_posterior(terminal, posterior)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def run(
     json: Path | None,
     log: Sequence[str],
     backtest: Path | None,
+    csv: Mapping[str, str | None],
     full: bool,
     quiet: bool,
     horizon: str,
@@ -37,7 +38,7 @@ def run(
 
         fitted = load_posterior(posterior)
         known = (fitted.purchases if isinstance(fitted, CLVPosterior) else fitted).metadata
-        base, assumed = read_rfm(rfm, known.scale, whole=known.whole)
+        base, assumed = read_rfm(rfm, known.scale, csv=csv, whole=known.whole)
     with terminal.step(f"Judging the fit on {len(base):,} customers"):
         rendered: RenderedReport = report(
             fitted,  # type: ignore[arg-type]  # it says what it takes

@@ -54,7 +54,7 @@ class ScoreReport(Readable):
     margin_from : {"argument", "table", "posterior", "not said"}
         Who said it.
     assumed : str or None
-        What was assumed of an input that does not say its unit.
+        What was assumed of an input that does not say its unit, or found of how it is written.
     warnings : tuple of str
     seconds : mapping of str to float
         By stage.
@@ -152,7 +152,7 @@ def make_manifest(
             "name": source.text,
             "rows": staged.total,
             "observation_end": None if end is None else end.date().isoformat(),
-            "assumed": source.assumed,
+            "assumed": " ".join(filter(None, (source.assumed, staged.note))) or None,
         },
         "options": dict(options),
         "rows": _rows(staged.total, records),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +19,8 @@ from clvmodels.margin import Margin
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import end_options
-from clvmodels.schema import TimeScale, TimeUnit, scale_said
+from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
+from clvmodels.scoring.csv_staging import CsvOptions
 from clvmodels.scoring.inputs import (
     CSV,
     LOG_CSV,
@@ -34,6 +35,18 @@ from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema, refuse_confus
 from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 SourceKind = Literal["rfm", "csv", "log"]
+# What says nothing of a table of customers
+_OF_LOGS: Final = (
+    "observation_period_end",
+    "refunds",
+    "order_id_col",
+    "zero_amounts",
+    "duplicates",
+    "implausible_dates",
+    "missing_ids",
+    "date_format",
+    "where",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +76,23 @@ class ReadOptions:
     def is_log(self) -> bool:
         """Whether columns of a log are named."""
         return any((self.customer_id_col, self.datetime_col, self.monetary_value_col))
+
+    def refuse_log_options(self) -> None:
+        """Refuse options of logs where the input is a table of customers.
+
+        Raises
+        ------
+        SchemaError
+            One was given.
+        """
+        usual = ReadOptions()
+        for name in _OF_LOGS:
+            if (given := getattr(self, name)) != getattr(usual, name) and given != []:
+                raise SchemaError(
+                    f"{name}={shown(given)} is for logs, and the input is a table of customers: "
+                    "leave it out, or name the columns of the log (customer_id_col, datetime_col "
+                    "and monetary_value_col)."
+                )
 
     def scale(self, default: TimeScale) -> TimeScale:
         """Take the unit of time that is said, else that of the posterior."""
@@ -96,6 +126,8 @@ class Source:
         Whether files of customers do not say their unit.
     said : bool
         Whether the caller said it.
+    csv : CsvOptions
+        How CSV of customers is written.
     """
 
     kind: SourceKind
@@ -109,6 +141,7 @@ class Source:
     folder: Path | None = None
     foreign: bool = False
     said: bool = False
+    csv: CsvOptions = field(default_factory=CsvOptions)
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -121,6 +154,7 @@ class Source:
             "margin": self.margin.value,
             "margin_from": self.margin.source,
             "observation_end": None if end is None else end.date().isoformat(),
+            "csv": asdict(self.csv),
         }
 
 
@@ -149,6 +183,7 @@ def open_source(
     listing = list_files(source)
     if options.is_log:
         return _open_log(listing, options, posterior)
+    options.refuse_log_options()
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": CSV})
     if kind == "CSV":
         files = tuple(stat_file(path) for path in listing.files)
@@ -216,7 +251,7 @@ def _own(
         _same_base(listing.files[0], first, path, outline)
     assert first is not None
     check_scale(first.scale, posterior.scale)
-    _agree_with_file(first, options, posterior.scale)
+    check_scale(first.scale, options.scale(posterior.scale))
     return Source(
         "rfm",
         listing.text,
@@ -238,12 +273,6 @@ def _same_base(path: Path, one: RfmTable, other_path: Path, other: RfmTable) -> 
             )
 
 
-def _agree_with_file(table: RfmTable, options: ReadOptions, scale: TimeScale) -> None:
-    check_scale(table.scale, options.scale(scale))
-    if options.observation_period_end is not None:
-        raise SchemaError("observation_period_end is for logs: the table knows its own.")
-
-
 def _foreign(
     kind: SourceKind,
     listing: Listing,
@@ -251,11 +280,9 @@ def _foreign(
     options: ReadOptions,
     posterior: CLVPosterior,
 ) -> Source:
-    if options.observation_period_end is not None:
-        raise SchemaError(
-            "observation_period_end is for logs: name the columns customer_id_col, datetime_col "
-            "and monetary_value_col, or leave it out."
-        )
+    written = CsvOptions(
+        decimal=options.decimal, delimiter=options.delimiter, encoding=options.encoding
+    )
     own = options.scale(posterior.scale)
     check_scale(own, posterior.scale)
     margin = posterior.margin_for(options.margin)
@@ -276,6 +303,7 @@ def _foreign(
         folder=listing.folder,
         foreign=True,
         said=said,
+        csv=written,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +11,12 @@ from clvmodels.audit import Audit
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
 from clvmodels.scoring import disk
-from clvmodels.scoring.csv_staging import copy_csv, open_csv, whole_ids
+from clvmodels.scoring.csv_numbers import decimal_of
+from clvmodels.scoring.csv_staging import NUMBERS, copy_csv, open_customers, whole_ids
 from clvmodels.scoring.duck import connected, engine_errors
 from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.source import Source, rows_of
+from clvmodels.transactions.csv_files import Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Staged:
     observation_end : Timestamp or None
     audit : Audit or None
         Of a log.
+    note : str or None
+        What was found of how CSV is written.
     """
 
     files: tuple[Path, ...]
@@ -38,6 +42,7 @@ class Staged:
     rows: tuple[int, ...]
     observation_end: pd.Timestamp | None = None
     audit: Audit | None = None
+    note: str | None = None
 
     @property
     def total(self) -> int:
@@ -70,10 +75,10 @@ def stage(source: Source, folder: Path, resources: Resources) -> Staged:
     done = folder / "done.json"
     if not done.exists():
         disk.make_folder(folder)
-        (_stage_log if source.kind == "log" else _stage_csv)(source, folder, resources)
+        note = (_stage_log if source.kind == "log" else _stage_csv)(source, folder, resources)
         refuse_changed(source.files)
-        disk.write_json(done, {"done": True})
-    return _read_stage(source, folder)
+        disk.write_json(done, {"done": True, "note": note})
+    return replace(_read_stage(source, folder), note=disk.read_json(done)["note"])
 
 
 def is_staged(folder: Path) -> bool:
@@ -88,13 +93,16 @@ def _stage_log(source: Source, folder: Path, resources: Resources) -> None:
         summarize_to_parquet(paths, aside, source.log, resources)
 
 
-def _stage_csv(source: Source, folder: Path, resources: Resources) -> None:
-    files = [open_csv(file.path) for file in source.files]
+def _stage_csv(source: Source, folder: Path, resources: Resources) -> str | None:
+    scratch = Scratch()
+    files = [open_customers(file.path, source.csv, scratch) for file in source.files]
     with connected(resources) as connection:
         whole = whole_ids(connection, files)
+        decimal, note = decimal_of(connection, files, NUMBERS, source.csv.decimal)
         for i, file in enumerate(files):
             with disk.new_path(folder / _name(i)) as aside:
-                copy_csv(connection, file, aside, whole=whole)
+                copy_csv(connection, file, aside, whole=whole, decimal=decimal)
+    return note
 
 
 def _read_stage(source: Source, folder: Path) -> Staged:

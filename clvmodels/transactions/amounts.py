@@ -22,7 +22,7 @@ _THOUSANDS: Final[Mapping[str, str]] = {".": ",", ",": "."}
 _ANY_GROUP: Final = " '\u2019"
 _PLAIN: Final = r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
 # Words for a missing amount, which is no unreadable one
-_MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "-infinity")
+MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "-infinity")
 _BEFORE, _SIGN, _CURRENCY_BEFORE, _SIGN_INSIDE, _BODY = 1, 2, 3, 4, 5
 
 
@@ -60,7 +60,7 @@ def read_amounts(column: Any, decimal: str | None) -> AmountText:
     import ibis
 
     text = _tidy(column)
-    missing = column.isnull() | text.lower().isin(list(_MISSING))
+    missing = column.isnull() | text.lower().isin(list(MISSING))
     pattern = pattern_of(decimal or ".")
     body = text.re_extract(pattern, _BODY)
     bare = body.re_replace(f"[{_THOUSANDS[decimal or '.']}{_ANY_GROUP}]", "")

@@ -184,7 +184,7 @@ def _fields(line: str, sign: str) -> list[str]:
 
 
 def first_line(path: str, name: str) -> str:
-    """First line of a file in UTF-8.
+    """First line of a file in UTF-8 that is not blank.
 
     Raises
     ------
@@ -192,9 +192,10 @@ def first_line(path: str, name: str) -> str:
         It is empty.
     """
     with _opened(path) as stream:
-        bytes_: bytes = stream.readline(_BLOCK)
-    line = bytes_.decode("utf-8-sig", errors="replace").strip("\r\n")
-    if not line.strip():
+        pieces = iter(lambda: stream.readline(_BLOCK), b"")
+        lines = (piece.decode("utf-8-sig", errors="replace").strip("\r\n") for piece in pieces)
+        line = next((line for line in lines if line.strip()), "")
+    if not line:
         raise SchemaError(f"{name} is empty: it must have a first line with names of columns.")
     return line
 

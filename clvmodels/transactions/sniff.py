@@ -206,10 +206,10 @@ def _decimal(column: Any, options: LogOptions, fetch: Fetch) -> tuple[str, str, 
 
 
 def two_decimals(name: str, sample: str, *, mixed: bool) -> SchemaError:
-    """Make the error for amounts that can be read in two ways."""
+    """Make the error for numbers that can be read in two ways."""
     fit = "some rows, but not the others" if mixed else "every row"
     return SchemaError(
-        f"Amounts in {name!r}, such as {sample}, can be read with a decimal point and with a "
+        f"Numbers in {name!r}, such as {sample}, can be read with a decimal point and with a "
         f"decimal comma: each fits {fit}. Say which it is with decimal='.' or decimal=','."
     )
 

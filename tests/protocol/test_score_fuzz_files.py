@@ -150,7 +150,8 @@ def test_numerals_in_csv(posterior: CLVPosterior) -> None:
         assert report.rows == len(NUMERALS)
         rejects = pq.read_table(report.rejects)
         texts = [NUMERALS[i] for i in rejects["source_row"].to_pylist()]
-        assert {"NaN", "NULL", "1,5", "½", "--3", "$5", "1e400", "=1+1"} <= set(texts)
+        assert {"NaN", "NULL", "1,5", "½", "--3", "1e400", "=1+1"} <= set(texts)
+        assert ("$5" in texts) == (column != M)  # a sign of money is one of amounts alone
         assert [text or "" for text in rejects[column].to_pylist()] == texts
         assert rejects.num_rows + pq.read_metadata(report.output).num_rows == len(NUMERALS)
 

@@ -176,7 +176,7 @@ def test_unreadable_numbers_of_csv_are_rejected_as_they_were_given(
 ) -> None:
     (tmp_path / "base.csv").write_text(
         "customer_id,frequency,recency,T,monetary_value,city\n"
-        "1,2,30,90,10,Bonn\n"
+        "1,2,30,90,10.5,Bonn\n"
         "2,two,30,90,10,Köln\n"
         "3,2,,90,10,\n"
         '4,2,30,"1,5",10,Kiel\n'
@@ -351,7 +351,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "other columns": ("other.csv", {}, "lacks customer_id"),
     "ragged": ("ragged.csv", {}, "cannot be read"),
     "same name": ("twice.csv", {}, "several columns named 'T'"),
-    "latin": ("latin.csv", {}, "cannot be read"),
+    "latin": ("latin.csv", {}, "is not in UTF-8: say what it is in"),
     "half a gzip": ("cut.csv.gz", {}, "cannot be read as CSV"),
     "no money": ("moneyless.parquet", {}, "lacks monetary_value"),
     "words": ("words.parquet", {}, "not numbers: convert it"),
@@ -360,8 +360,8 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "own and foreign": (["rfm.parquet", "foreign.parquet"], {}, "does not say its unit"),
     "two margins": (["rfm.parquet", "margin.parquet"], {}, "margin is 1.0 and 0.5"),
     "two ends": (["rfm.parquet", "later.parquet"], {}, "observation end is"),
-    "another end": ("rfm.parquet", END, "observation_period_end is for logs"),
-    "an end of a foreign": ("foreign.parquet", END, "observation_period_end is for logs"),
+    "another end": ("rfm.parquet", END, "observation_period_end='.*' is for logs"),
+    "an end of a foreign": ("foreign.parquet", END, "observation_period_end='.*' is for logs"),
     "a log without names": ("log.parquet", {}, "For a log name customer_id_col"),
     "half the names": ("log.parquet", {"customer_id_col": "customer_id"}, "needs all three"),
     "a summary as a log": ("rfm.parquet", LOG, "is a summary already"),
