@@ -20,8 +20,8 @@
 # 1997. The log goes on for another nine months, so at the end we can look up what really happened.
 
 # %%
-import os
 import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,8 +31,8 @@ import clvmodels as clv
 from clvmodels import datasets, plots
 
 pd.options.display.float_format = "{:,.2f}".format
-folder, before = tempfile.TemporaryDirectory(), os.getcwd()
-os.chdir(folder.name)  # until the last cell: the files that are written here go away again
+temporary = tempfile.TemporaryDirectory()  # for the files that are written here
+folder = Path(temporary.name)
 
 log = datasets.load_cdnow(sample=True)
 log.head()
@@ -232,8 +232,9 @@ assert share > 0.45
 # the same to the last digit.
 
 # %%
-posterior.save("posterior.nc")
-again = clv.load_posterior("posterior.nc").predict(rfm, horizon="39W", discount_rate=0.10)
+posterior.save(folder / "posterior.nc")
+loaded = clv.load_posterior(folder / "posterior.nc")
+again = loaded.predict(rfm, horizon="39W", discount_rate=0.10)
 
 pd.testing.assert_frame_equal(again, customers[again.columns], check_exact=True)
 
@@ -244,23 +245,23 @@ pd.testing.assert_frame_equal(again, customers[again.columns], check_exact=True)
 # --help` lists them all.
 
 # %%
-log.to_csv("orders.csv", index=False)
+log.to_csv(folder / "orders.csv", index=False)
 
-# %% language="bash"
+# %% magic_args="-s {folder}" language="bash"
+# cd "$1"
 # clvmodels summarize orders.csv -o rfm.parquet --observation-end 1997-09-30 \
 #     --customer-id customer_id --timestamp date --amount amount
 # clvmodels fit rfm.parquet -o posterior.nc --seed 1 --quiet
 # clvmodels score rfm.parquet --posterior posterior.nc -o scores.parquet --horizon 39W --quiet
 
 # %%
-scores = pd.read_parquet("scores.parquet").set_index("customer_id")["clv"]
+scores = pd.read_parquet(folder / "scores.parquet").set_index("customer_id")["clv"]
 same = customers.set_index("customer_id")["clv"]
 
 assert np.allclose(scores.loc[same.index], same, rtol=1e-9)
 print(f"The same {len(scores):,} values.")
 
-os.chdir(before)
-folder.cleanup()
+temporary.cleanup()
 
 # %% [markdown]
 # ## Where to go from here

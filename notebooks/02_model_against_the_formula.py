@@ -103,9 +103,9 @@ assert 0.59 < share["1"] < 0.61
 share.rename("share of customers").rename_axis("orders so far").to_frame().T
 
 # %% [markdown]
-# **With customers' own figures it takes luck for habit.** One can put in each customer's own order
-# value and frequency (`simple_clv_per_customer`). Then someone who happened to order twice in a
-# month is expected to go on like that, and someone who left half a year ago is worth what they
+# **With customers' own figures it mistakes luck for habit.** One can put in each customer's own
+# order value and frequency (`simple_clv_per_customer`). Then someone who happened to order twice in
+# a month is expected to go on like that, and someone who left half a year ago is worth what they
 # once were, less the churn that all share.
 #
 # ## The model
@@ -149,7 +149,7 @@ plt.show()
 
 # %% [markdown]
 # The customers are in ten groups, by the model's value. The first group really spent half of all
-# the money; the simple formula gives it a tenth, and gives the seven last groups four times what
+# the money; the simple formula gives it a tenth, and gives the last seven groups four times what
 # they spent. Both totals are off, in different directions:
 
 # %%
@@ -209,13 +209,20 @@ profit.map("{:,.0f}".format)
 
 # %%
 backtest = clv.backtest(
-    log, **columns, train_period_end=today, test_period_end=end, bootstrap=500, random_seed=1
+    log,
+    **columns,
+    train_period_end=today,
+    test_period_end=end,
+    bootstrap=500,
+    random_seed=1,
+    progressbar=False,
 )
 backtest
 
 # %% [markdown]
-# Errors of value are in dollars per customer; of the last three rows of each table, higher is
-# better. Which differences are clear of chance? For value, the model is against each baseline:
+# Errors of value are in dollars per customer; in the last three rows of each table, higher is
+# better. Which differences are more than chance? Compared with each baseline, in value, the model
+# is:
 
 # %%
 verdict = backtest.verdict("value")

@@ -40,8 +40,9 @@ import clvmodels as clv
 from clvmodels import datasets, simulate
 
 pd.options.display.float_format = "{:,.2f}".format
-folder, before = tempfile.TemporaryDirectory(), os.getcwd()
-os.chdir(folder.name)  # until the last cell
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
+orders, base = folder / "orders.parquet", folder / "base"
 
 columns = {
     "customer_id_col": "customer_id",
@@ -57,23 +58,23 @@ truth = {name: float(np.median(values)) for name, values in draws.items()}
 log = simulate.simulate_log(
     1_000_000, **truth, T=(0, 730), cents=True, seed=1, observation_end=today
 )
-log.to_parquet("orders.parquet", index=False)
-print(f"{len(log):,} orders in {Path('orders.parquet').stat().st_size / 1e6:.0f} MB")
+log.to_parquet(orders, index=False)
+print(f"{len(log):,} orders in {orders.stat().st_size / 1e6:.0f} MB")
 del log
 
 # %% [markdown]
 # ## Summarise, in DuckDB
 #
 # `rfm_summary_to_parquet` goes from file to file within a memory limit; the log is never loaded.
-# It reads Parquet, CSV, folders and patterns of files, and a log that does not fit is counted in
+# It reads Parquet, CSV, folders and glob patterns, and a log that does not fit is counted in
 # parts.
 
 # %%
 begun = time.perf_counter()
-Path("base").mkdir()
+base.mkdir()
 audit = clv.rfm_summary_to_parquet(
-    "orders.parquet",
-    "base/customers.parquet",
+    orders,
+    base / "customers.parquet",
     **columns,
     observation_period_end=today,
     memory_limit="1GB",
@@ -86,10 +87,10 @@ print(f"\n{time.perf_counter() - begun:.0f} seconds")
 
 # %%
 by_hand = duckdb.sql(
-    """
+    f"""
     SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers,
            count(DISTINCT (customer_id, date::DATE)) AS purchases, sum(amount) AS amount
-    FROM 'orders.parquet'
+    FROM '{orders}'
     """
 ).df()
 
@@ -107,9 +108,9 @@ assert np.isclose(by_hand["amount"].item(), audit.amount_used)
 
 # %%
 begun = time.perf_counter()
-rfm = clv.RfmTable.from_parquet("base/customers.parquet")
+rfm = clv.RfmTable.from_parquet(base / "customers.parquet")
 posterior = clv.CLVModel().fit(rfm, random_seed=1, progressbar=False)
-posterior.save("posterior.nc")
+posterior.save(folder / "posterior.nc")
 print(f"{time.perf_counter() - begun:.0f} seconds\n")
 for verdict in posterior.verdicts.values():
     print(verdict)
@@ -124,9 +125,10 @@ assert np.allclose(found["mean"], found["truth"], rtol=0.06)
 found.map("{:.4g}".format)
 
 # %% [markdown]
-# We know what the customers were made of, and get it back, to 5 %. Not to the tiny sd: the log
-# knows days only, and two orders of one day count as one purchase. With a million customers even
-# that shows; the model is never quite true, and the sd does not know it.
+# We know the parameters that the customers were drawn from, and the fit finds them to within 5 %.
+# Not to within the tiny sd: the log only knows days, and two orders of one day are one purchase.
+# With a million customers even that shows; the model is never quite true, and the sd does not know
+# it.
 #
 # ## Score, and be killed
 #
@@ -135,7 +137,7 @@ found.map("{:.4g}".format)
 # one who is there twice.
 
 # %%
-schema = pq.read_schema("base/customers.parquet")  # with its unit of time
+schema = pq.read_schema(base / "customers.parquet")  # with its unit of time
 bad = pd.DataFrame(
     {
         "customer_id": [1_000_001, 1_000_002, 1_000_003, 1_000_003],
@@ -146,7 +148,7 @@ bad = pd.DataFrame(
         "first_value": [25.0, 25.0, 25.0, 25.0],
     }
 )
-pq.write_table(pa.Table.from_pandas(bad, schema=schema), "base/late.parquet")
+pq.write_table(pa.Table.from_pandas(bad, schema=schema), base / "late.parquet")
 
 command = shlex.split(
     """
@@ -160,29 +162,28 @@ command = shlex.split(
 # (SIGKILL, as a machine that runs out of memory does):
 
 # %%
-with Path("first.log").open("w") as errors:
-    process = subprocess.Popen(command, stderr=errors)
+with (folder / "first.log").open("w") as errors:
+    process = subprocess.Popen(command, stderr=errors, cwd=folder)
     done = "scores.partial/records/block-*.json"
-    while process.poll() is None and len(list(Path().glob(done))) < 4:
+    while process.poll() is None and len(list(folder.glob(done))) < 4:
         time.sleep(0.01)
     process.kill()
 code = process.wait()
-parts = list(Path().glob("scores.partial/parts/part-*.parquet"))
-print(
-    f"exit code {code}; whole parts on disk: {len(parts)}; output there: {Path('scores').exists()}"
-)
+parts = list(folder.glob("scores.partial/parts/part-*.parquet"))
+there = (folder / "scores").exists()
+print(f"exit code {code}; whole parts on disk: {len(parts)}; output there: {there}")
 
 assert code == -9
 assert 4 <= len(parts) < 10
-assert not Path("scores").exists()
-assert not Path("scores.manifest.json").exists()
+assert not there
+assert not (folder / "scores.manifest.json").exists()
 
 # %% [markdown]
 # No half-written output stands where somebody may take it for a whole one. Now the same command
 # once more:
 
 # %%
-again = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+again = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, cwd=folder)
 events = [json.loads(line) for line in again.stderr.splitlines()]
 for event in events:
     keep = {"event", "rows", "done", "block", "scored", "rejected", "exit_code"}
@@ -196,13 +197,13 @@ assert blocks == list(range(start["done"] // 100_000, 11))  # the rest, each onc
 assert again.returncode == 3
 
 # %% [markdown]
-# It went on where it stood. The exit code is 3 because rows were rejected; `--allow-rejects` makes
-# that 0. Every input row is in the output or, with its reason, among the rejects, and the
-# manifest, which is written last, counts all of it:
+# It went on from where it had stopped. The exit code is 3 because rows were rejected;
+# `--allow-rejects` makes that 0. Every input row is in the output or, with its reason, among the
+# rejects, and the manifest, which is written last, counts all of it:
 
 # %%
-manifest = json.loads(Path("scores.manifest.json").read_text())
-rejects = pd.read_parquet("scores.rejects.parquet")
+manifest = json.loads((folder / "scores.manifest.json").read_text())
+rejects = pd.read_parquet(folder / "scores.rejects.parquet")
 rows = manifest["rows"]
 print(rows)
 
@@ -212,14 +213,20 @@ assert set(rejects["customer_id"]) == set(bad["customer_id"])
 rejects[["customer_id", "frequency", "recency", "T", "reason"]]
 
 # %% [markdown]
-# Are they the same rows as of a run that nobody disturbed?
+# Are they the same rows as those of a run that nobody disturbed?
 
 # %%
 begun = time.perf_counter()
-report = clv.score("base", "posterior.nc", "undisturbed", block_rows=100_000, allow_rejects=True)
+report = clv.score(
+    base,
+    folder / "posterior.nc",
+    folder / "undisturbed",
+    block_rows=100_000,
+    allow_rejects=True,
+)
 print(f"{report.rows:,} rows in {time.perf_counter() - begun:.0f} seconds")
 
-left, right = "'scores/*.parquet'", "'undisturbed/*.parquet'"
+left, right = (f"'{folder}/{name}/*.parquet'" for name in ("scores", "undisturbed"))
 counts = duckdb.sql(
     f"""
     SELECT (SELECT count(*) FROM {left}) AS rows,
@@ -245,7 +252,7 @@ for name in ["p_alive", "expected_purchases", "expected_spend", "clv", "clv_lowe
 
 # %% [markdown]
 # The scores are plain Parquet, so what follows is SQL. The interval of the total is in the
-# manifest: it cannot be had by adding up customers' intervals, since all share the parameters.
+# manifest: it cannot be found by adding up customers' intervals, since all share the parameters.
 
 # %%
 total = manifest["totals"]["clv"]
@@ -281,10 +288,12 @@ if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
     print("There is no Java on this machine: Spark is left out.")
 else:
     part = pa.Table.from_pandas(some.head(1_000), schema=schema)
-    pq.write_table(part, "part.parquet")
+    pq.write_table(part, folder / "part.parquet")
     on_spark = "clvmodels score part.parquet --posterior posterior.nc -o on-spark --engine spark"
-    subprocess.run([*on_spark.split(), "--quiet"], stderr=subprocess.DEVNULL, check=True)
-    there = pd.read_parquet("on-spark").set_index("customer_id")
+    subprocess.run(
+        [*on_spark.split(), "--quiet"], stderr=subprocess.DEVNULL, check=True, cwd=folder
+    )
+    there = pd.read_parquet(folder / "on-spark").set_index("customer_id")
     here = stored.loc[there.index]
 
     assert len(there) == len(part)
@@ -293,5 +302,4 @@ else:
     print(f"Spark scored {len(there):,} customers, and gives the same to the ninth digit.")
 
 # %%
-os.chdir(before)
-folder.cleanup()
+temporary.cleanup()

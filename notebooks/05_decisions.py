@@ -11,12 +11,12 @@
 # %% [markdown]
 # # Decisions: whom to look after, and what a customer may cost
 #
-# A value per customer is of use when it changes what is done. Here are the usual decisions on
+# A value per customer is useful when it changes what you do. Here are the usual decisions on
 # CDNOW's 23,570 customers, on 30 September 1997, and where the log allows it, what became of them
 # in the 39 weeks that followed.
 #
-# Two things are assumed, for the log does not have them: a margin of 30 %, and what it cost to win
-# customers.
+# Two things are assumed, because the log does not hold them: a margin of 30 %, and what it cost to
+# win customers.
 
 # %%
 import matplotlib.pyplot as plt
@@ -65,8 +65,9 @@ equity.map("{:,.0f}".format)
 
 # %% [markdown]
 # Those intervals are of the *expected* value. How much will really come in? `portfolio` plays the
-# next 39 weeks through, customer by customer, 500 times. Its interval holds the luck of all those
-# customers too. For so many the luck evens out, and it is only a little wider:
+# next 39 weeks through, customer by customer, 500 times. Its interval includes the luck of all
+# those customers. With so many of them most of it evens out, but the interval is half as wide
+# again:
 
 # %%
 future = clv.portfolio(rfm, posterior, horizon="39W", random_seed=1)
@@ -100,8 +101,8 @@ outcome.map("{:,.0f}".format)
 # %% [markdown]
 # More came than the interval allows. It knows the luck of customers and what is unknown of the
 # parameters, but not that the model itself is a little wrong ([notebook
-# 3](03_is_the_fit_good.ipynb)), nor of a good season. How far a total can be off, a backtest
-# tells: here 17 %, not 4 %.
+# 3](03_is_the_fit_good.ipynb)), nor of a good season. A backtest tells how far a total can be
+# off: here 17 %, not 4 %.
 #
 # ## Tiers
 #
@@ -125,8 +126,8 @@ assert by_tier.mean()["tier 1"] > 20 * by_tier.mean()["tier 4"]
 shown
 
 # %% [markdown]
-# The top 5 % were to bring 45 % of the profit of the next 39 weeks, and brought 38 %; of past
-# revenue they had 29 %. They brought what was expected, and all the others more than that.
+# The top 5 % were expected to bring 45 % of the profit of the next 39 weeks, and brought 38 %; of
+# past revenue they had 29 %. They brought what was expected of them, and all the others more.
 #
 # ## Who is slipping away?
 #
@@ -169,10 +170,10 @@ assert states.loc["lost", "bought"] > 0.2 > states.loc["lost", "p_purchase"]
 states
 
 # %% [markdown]
-# The order of "active" and "slipping" is right. "lost" is not: a third of the 205 customers given
-# up bought again. They had bought often, fell silent, and came back, and BG/NBD does not know that
-# one can come back. So on these data treat "lost" as "slipping, a lot", and do not write anybody
-# off.
+# The order of "active" and "slipping" is right. "lost" is not: more than a third of the 205
+# customers given up bought again. They had bought often, fell silent, and came back, and BG/NBD
+# does not know that one can come back. So on these data treat "lost" as "slipping, a lot", and do
+# not write anybody off.
 #
 # ## What may a new customer cost?
 #

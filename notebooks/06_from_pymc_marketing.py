@@ -187,7 +187,7 @@ print(f"Their sd is {narrower.min():.0%} to {narrower.max():.0%} of the whole.")
 #
 # **The chance of no purchase, of a customer who bought once.** The formula has a term for
 # customers who may have left after a repeat purchase. Whoever had none cannot have left, and the
-# term is 0 for them; in pymc-marketing it stays. Known by hand, from one line of mathematics:
+# term is 0 for them; in pymc-marketing it stays. By hand it is one line of mathematics:
 # ((alpha + T) / (alpha + T + t))^r.
 
 # %%
@@ -204,7 +204,7 @@ assert chances["pymc-marketing"] > chances["by hand"] + 0.05
 pd.Series(chances).to_frame("P(no purchase in 39 weeks)")
 
 # %% [markdown]
-# **Purchases at a = 1.** The published formula divides by a - 1. Nothing happens at a = 1 but in
+# **Purchases at a = 1.** The published formula divides by a - 1. Nothing happens at a = 1 except in
 # the formula, and near it digits are lost; many of CDNOW's draws lie near it.
 
 # %%

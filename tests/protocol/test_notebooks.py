@@ -80,6 +80,15 @@ def test_code_in_text_is_python(name: str) -> None:
                 ast.parse(block)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_working_directory_stays_the_readers(name: str) -> None:
+    """Also where the notebook is stopped half-way; a process of its own may be elsewhere."""
+    code = [
+        source for kind, source in notebooks.sources(notebooks.read_text(name)) if kind == "code"
+    ]
+    assert not [cell for cell in code if re.search(r"\bchdir\b|^\s*[%!]cd\b", cell, re.MULTILINE)]
+
+
 # --- the runner ---
 
 
@@ -195,10 +204,11 @@ print(notebook.cells[0].outputs[0].text)
 def test_it_runs_from_a_clean_kernel(name: str, tmp_path: Path) -> None:
     shutil.copy(notebooks.FOLDER / f"{name}.py", tmp_path)
     notebook = notebooks.read_text(name, tmp_path)
-    notebook.cells.append(of_cells("import os\nos.path.basename(os.getcwd())").cells[0])
+    last = "import os\nos.path.basename(os.getcwd()), os.listdir()"
+    notebook.cells.append(of_cells(last).cells[0])
     took = notebooks.run(notebook)  # a failed assert raises
     where = notebook.cells.pop().outputs[0].data["text/plain"]
-    assert where == "'empty'", "the notebook changed the reader's working directory"
+    assert where == "('empty', [])", "the notebook left the reader's folder, or files in it"
     print(f"{name}: {took.wall:.0f} s, {took.processor:.0f} s of processors")
     assert notebooks.faults(notebook) == []
     shown = [len(cell.get("outputs", [])) > 0 for cell in notebook.cells]
