@@ -14,15 +14,11 @@ from clvmodels.diagnostics.data import _cohorts, _figures
 from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.draws import OnePosterior
-from clvmodels.diagnostics.fit import (
-    _conditional_figure,
-    _repeat_figure,
-    _tracking_figures,
-    expected_repeats,
-)
+from clvmodels.diagnostics.fit import _conditional_figure, _tracking_figures
 from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.priors import _densities, _sensitivity_figure, _why_not, sensitivity
 from clvmodels.diagnostics.record import Figure
+from clvmodels.diagnostics.repeat_fit import expected_repeats, repeat_figure
 from clvmodels.diagnostics.says import _alive_figure, _matrices
 from clvmodels.diagnostics.spend_fit import spend_figures
 from clvmodels.diagnostics.study import Question, Study, _table, model_name, prepare
@@ -177,7 +173,7 @@ def repeats(
     study = _part(posterior, rfm, said)
     if posterior is None:
         return dict(next(_figures(study)).data)
-    return dict(_repeat_figure(study, expected_repeats(study)).data)
+    return dict(repeat_figure(study, expected_repeats(study)).data)
 
 
 def cohorts(rfm: RfmTable) -> Data:
