@@ -15,10 +15,13 @@ import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+
+from clvmodels.model_facts import GAMMA_GAMMA
+from clvmodels.purchases import MODELS
 
 RANKS: Final = Path(__file__).with_name("sbc_ranks.csv")
 DATA_SETS: Final = 200
@@ -28,7 +31,6 @@ CUSTOMERS: Final = 500
 DRAWS: Final = 99
 SEED: Final = 4221
 
-Name = Literal["bgnbd", "mbgnbd", "gamma_gamma"]
 METHODS: Final[Mapping[str, int]] = {"laplace": DATA_SETS, "nuts": NUTS_DATA_SETS}
 
 # (median, sd of the logarithm); phi_dropout is Beta.
@@ -41,16 +43,13 @@ LOG_NORMAL: Final = {
     "v": (60.0, 0.4),
 }
 BETA: Final = {"phi_dropout": (4.0, 12.0)}
+_FACTS: Final = {**MODELS, GAMMA_GAMMA.key: GAMMA_GAMMA}
 PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "bgnbd": ("r", "alpha", "phi_dropout", "kappa_dropout"),
-    "mbgnbd": ("r", "alpha", "phi_dropout", "kappa_dropout"),
-    "gamma_gamma": ("p", "q", "v"),
+    key: tuple(facts.defaults) for key, facts in _FACTS.items()
 }
 # The parameters of the formulas are judged too: they are what predictions use.
 JUDGED: Final[Mapping[str, tuple[str, ...]]] = {
-    "bgnbd": ("r", "alpha", "a", "b"),
-    "mbgnbd": ("r", "alpha", "a", "b"),
-    "gamma_gamma": ("p", "q", "v"),
+    key: facts.parameter_names for key, facts in _FACTS.items()
 }
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError
-from clvmodels.schema import FloatArray, check_choice, check_number, check_whole, shown
+from clvmodels.purchases import ModelKey, purchase_model
+from clvmodels.schema import FloatArray, check_number, check_whole, shown
 
-PurchaseModel = Literal["bgnbd", "mbgnbd"]
+if TYPE_CHECKING:
+    from clvmodels.formulas.beta_geometric import BetaGeometric
+
 ObservationTime = float | tuple[float, float] | npt.ArrayLike
 IntArray = npt.NDArray[np.int64]
 
@@ -77,14 +80,14 @@ class Population:
     a: float
     b: float
     seed: int
-    model: PurchaseModel
+    model: ModelKey
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, least=0)
         check_whole("seed", self.seed, least=0)
         for name in ("r", "alpha", "a", "b"):
             check_positive(name, getattr(self, name))
-        check_choice("model", self.model, get_args(PurchaseModel))
+        purchase_model(self.model)
 
     def blocks(self) -> Iterator[Block]:
         for number in range(-(-self.n // BLOCK)):
@@ -115,7 +118,8 @@ class Population:
         rate, dropout = self.customers(block)
         rng = block.rng(TIMES)
         who = np.arange(block.size)
-        if self.model == "mbgnbd":
+        family = cast("BetaGeometric", purchase_model(self.model).formulas)
+        for _ in range(family.extra_stays):
             who = who[rng.random(who.size) >= dropout]
         when = np.zeros(who.size)
         while who.size:

@@ -27,11 +27,11 @@ from clvmodels._simulated import (
     IntArray,
     ObservationTime,
     Population,
-    PurchaseModel,
     Spend,
 )
 from clvmodels.dates import moment_of
 from clvmodels.keywords import named
+from clvmodels.purchases import ModelKey
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit
 
 __all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]
@@ -49,7 +49,7 @@ def simulate_customers(
     a: float,
     b: float,
     seed: int,
-    model: PurchaseModel = "bgnbd",
+    model: ModelKey = "bgnbd",
 ) -> Customers:
     """Draw purchase rates and dropout probabilities.
 
@@ -67,8 +67,9 @@ def simulate_customers(
         Shapes of the beta distribution of dropout probabilities.
     seed : int
         Seed of all random streams.
-    model : {"bgnbd", "mbgnbd"}
-        Both mix customers alike; here for symmetry with the other functions.
+    model : str
+        A name of ``clvmodels.purchases.MODELS``. All mix customers alike; here for
+        symmetry with the other functions.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def simulate_rfm(
     period: float | None = 1.0,
     cents: bool = False,
     time_unit: TimeUnit = "D",
-    model: PurchaseModel = "bgnbd",
+    model: ModelKey = "bgnbd",
 ) -> pd.DataFrame:
     """Simulate one row per customer, as a log of whole days would be summed up.
 
@@ -171,7 +172,7 @@ def simulate_log(
     period: float | None = 1.0,
     cents: bool = False,
     time_unit: TimeUnit = "D",
-    model: PurchaseModel = "bgnbd",
+    model: ModelKey = "bgnbd",
     observation_end: str | pd.Timestamp = "2025-12-31",
 ) -> pd.DataFrame:
     """Simulate the transactions, one row per purchase, behind ``simulate_rfm``.

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from clvmodels import __version__
+from clvmodels.purchases import ModelKey
 
 app = typer.Typer(
     help=(
@@ -222,9 +223,7 @@ def fit(
             "map is the most likely point, without uncertainty."
         ),
     ] = "auto",
-    model: Annotated[
-        Literal["bgnbd", "mbgnbd"], typer.Option(help="The model of purchases.")
-    ] = "bgnbd",
+    model: Annotated[ModelKey, typer.Option(help="The model of purchases.")] = "bgnbd",
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
     ] = "default",
@@ -523,9 +522,7 @@ def backtest(
     margin: Margin = None,
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
-    model: Annotated[
-        Literal["bgnbd", "mbgnbd"], typer.Option(help="The model of purchases.")
-    ] = "bgnbd",
+    model: Annotated[ModelKey, typer.Option(help="The model of purchases.")] = "bgnbd",
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",

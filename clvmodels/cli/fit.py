@@ -10,6 +10,7 @@ from clvmodels.cli.files import check_output, read_rfm, write_aside
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.outputs import POSTERIOR_SUFFIXES
+from clvmodels.purchases import ModelKey
 from clvmodels.schema import TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def run(
     output: Path,
     *,
     quiet: bool,
-    model: str,
+    model: ModelKey,
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
@@ -67,7 +68,7 @@ def run(
 
 
 def fit_base(
-    terminal: Terminal, rfm: RfmTable, *, model: str, priors: Any, **options: Any
+    terminal: Terminal, rfm: RfmTable, *, model: ModelKey, priors: Any, **options: Any
 ) -> CLVPosterior | PurchasePosterior:
     """Fit purchases and, where the table has amounts, spend."""
     if rfm.has_money:
@@ -77,9 +78,9 @@ def fit_base(
     with terminal.step("Loading PyMC"):
         from clvmodels import models
 
-    specification = {"bgnbd": models.BetaGeoModel, "mbgnbd": models.ModifiedBetaGeoModel}[model]
+    specification = models.CLVModel(model).purchases.replace(priors=priors)
     with terminal.step("Fitting how often customers buy, and when they leave"):
-        purchases = specification(priors=priors).fit(rfm, progressbar=False, **options)
+        purchases = specification.fit(rfm, progressbar=False, **options)
     if not rfm.has_money:
         return purchases
     with terminal.step("Fitting what they spend"):

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 INTERVAL: Final = 0.9
 _PERIODS: Final = {"h": "hour", "D": "day", "W": "calendar week", "M": "calendar month"}
-_MODELS: Final = {
-    "bgnbd": "How often customers buy, and when they leave: BG/NBD, time in {unit}",
-    "mbgnbd": "How often customers buy, and when they leave: MBG/NBD, time in {unit}",
-    "gamma_gamma": "What they spend per purchase: Gamma-Gamma",
-}
 _METHODS: Final = {
     "laplace": "an approximation around the most likely point, corrected by weights",
     "nuts": "Markov chains (NUTS)",
@@ -103,7 +98,9 @@ def unit_name(scale: TimeScale) -> str:
 def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosterior) -> None:
     """Show parameters with intervals, and whether they may be trusted."""
     for part in _parts(posterior):
-        terminal.heading(_MODELS[part.metadata.model].format(unit=unit_name(part.scale)))
+        timed = any(one.carries == "time" for one in part.facts.parameters)
+        unit = f", time in {unit_name(part.scale)}" if timed else ""
+        terminal.heading(f"{part.facts.about}: {part.facts.name}{unit}")
         rows = [_parameter(name, draws, part.certain) for name, draws in part.draws().items()]
         headings = ("parameter", "mean", "sd", f"{percent(INTERVAL)} interval")
         terminal.show(table(headings, rows))
@@ -131,7 +128,7 @@ def show_in_words(
     leave = 100 * draws["a"] / (draws["a"] + draws["b"])
     rows = [
         ("repeat purchases a year while active", *_mean_and_interval(per_year, certain)),
-        (f"leave for good {_when_asked(purchases)}, in %", *_mean_and_interval(leave, certain)),
+        (f"leave for good {purchases.facts.leaves}, in %", *_mean_and_interval(leave, certain)),
     ]
     for spend in others:
         d = spend.draws()
@@ -186,7 +183,7 @@ def interval_name(interval: float) -> str:
 
 def knows_no_leaving(posterior: CLVPosterior) -> bool:
     """Whether the model cannot see one-time buyers leave, as BG/NBD cannot."""
-    return posterior.purchases.metadata.model == "bgnbd"
+    return posterior.purchases.facts.once_says_nothing
 
 
 def alive_note(posterior: CLVPosterior) -> str:
@@ -197,10 +194,11 @@ def alive_note(posterior: CLVPosterior) -> str:
         "sees a customer leave, and models that expect the same purchases can differ in it by a "
         "factor of two."
     )
-    if knows_no_leaving(posterior):
+    facts = posterior.purchases.facts
+    if facts.once_says_nothing:
         said += (
-            " Of customers who bought only once it says nothing: in BG/NBD a customer can leave "
-            "only right after a repeat purchase, so for them it is 1 for ever."
+            f" Of customers who bought only once it says nothing: in {facts.name} a customer can "
+            f"leave only right {facts.leaves}, so for them it is 1 for ever."
         )
     return said
 
@@ -228,11 +226,6 @@ def _mean_and_interval(draws: Any, certain: bool) -> tuple[str, str]:
         return significant(mean, 3), "-"
     lower, upper = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     return significant(mean), f"{significant(float(lower))} to {significant(float(upper))}"
-
-
-def _when_asked(purchases: Any) -> str:
-    first = purchases.metadata.model == "mbgnbd"
-    return "after each purchase" if first else "after each repeat purchase"
 
 
 def _check(check: Check) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import PurchaseHistories
+from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
 MOST_REPEATS: Final = 7
@@ -27,7 +27,7 @@ def actual_repeats(histories: PurchaseHistories, most: int = MOST_REPEATS) -> Fl
 
 
 def histogram_of_draws(
-    formulas: PurchaseFormulas,
+    formulas: Family,
     draws: Mapping[str, FloatArray],
     ages: FloatArray,
     customers: FloatArray,
@@ -39,7 +39,7 @@ def histogram_of_draws(
 
     Parameters
     ----------
-    formulas : PurchaseFormulas
+    formulas : Family
     draws : mapping of str to ndarray, shape (S, 1)
     ages, customers : ndarray, shape (A,)
         Distinct T, and how many customers have them.
@@ -59,7 +59,7 @@ def histogram_of_draws(
 
 
 def mean_repeats(
-    formulas: PurchaseFormulas,
+    formulas: Family,
     draws: Mapping[str, FloatArray],
     ages: FloatArray,
     customers: FloatArray,

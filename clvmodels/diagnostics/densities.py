@@ -14,8 +14,6 @@ from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior
 from clvmodels.schema import FloatArray
 
 OnePosterior = PurchasePosterior | GammaGammaPosterior
-_DERIVED: Final = ("a", "b")
-_THROUGH: Final = ("phi_dropout", "kappa_dropout")
 
 
 def _gamma(k: dict[str, float]) -> Any:
@@ -128,9 +126,10 @@ def prior_draws(
         name: np.asarray(prior.dist.rvs(count, random_state=rng), dtype=np.float64)
         for name, prior in priors.items()
     }
-    if set(_THROUGH) <= set(drawn):
-        phi, kappa = (drawn.pop(name) for name in _THROUGH)
-        drawn |= {"a": phi * kappa, "b": (1.0 - phi) * kappa}
+    joint = posterior.facts.joint if isinstance(posterior, PurchasePosterior) else None
+    if joint is not None and set(joint.sampled) <= set(drawn):
+        both = joint.make(*(drawn.pop(name) for name in joint.sampled))
+        drawn |= dict(zip(joint.made, both, strict=True))
     tiny = np.finfo(np.float64).tiny
     return {name: np.clip(drawn[name], tiny, 1e300) for name in posterior.parameters}
 

@@ -86,8 +86,7 @@ def kind_of(posterior: OnePosterior) -> str:
 
 def unit_of_parameter(parameter: str, study: Study) -> str:
     """Unit of a parameter, "" of a pure number."""
-    if parameter == "alpha":
-        return unit_of(study.scale)
-    if parameter == "v":
-        return study.question.currency or "money"
-    return ""
+    carries = [found for one in study.models if (found := one.facts.carries(parameter))]
+    if not carries:
+        return ""
+    return unit_of(study.scale) if "time" in carries else study.question.currency or "money"

@@ -197,8 +197,8 @@ def _active(study: Study, added: Totals) -> Iterator[Fact]:
         added.once,
         format="integer",
         note=(
-            "BG/NBD's P(alive) says nothing of them: it is 1 for ever."
-            if study.purchases.metadata.model == "bgnbd"
+            f"{study.purchases.facts.name}'s P(alive) says nothing of them: it is 1 for ever."
+            if study.purchases.facts.once_says_nothing
             else "They are not among the repeat customers beside."
         ),
         group="active",

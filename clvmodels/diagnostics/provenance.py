@@ -16,14 +16,6 @@ from clvmodels.diagnostics.words import number, percent
 
 _VERSIONED: Final = ("numpy", "scipy", "pandas", "xarray", "arviz-stats", "numba", "matplotlib")
 _SOURCES: Final[Mapping[str, str]] = {
-    "bgnbd": "Fader, P. S., Hardie, B. G. S. & Lee, K. L. (2005). 'Counting your customers' the "
-    "easy way: an alternative to the Pareto/NBD model. Marketing Science 24(2), 275-284.",
-    "mbgnbd": "Batislam, E. P., Denizel, M. & Filiztekin, A. (2007). Empirical validation and "
-    "comparison of models for customer base analysis. International Journal of Research in "
-    "Marketing 24(3), 201-209.",
-    "gamma_gamma": "Fader, P. S., Hardie, B. G. S. & Lee, K. L. (2005). RFM and CLV: using "
-    "iso-value curves for customer base analysis. Journal of Marketing Research 42(4), 415-430; "
-    "Fader, P. S. & Hardie, B. G. S. (2013). The Gamma-Gamma model of monetary value.",
     "nuts": "Hoffman, M. D. & Gelman, A. (2014). The No-U-Turn sampler. Journal of Machine "
     "Learning Research 15, 1593-1623; nutpie, https://github.com/pymc-devs/nutpie.",
     "laplace": "Vehtari, A., Simpson, D., Gelman, A., Yao, Y. & Gabry, J. (2024). Pareto smoothed "
@@ -140,7 +132,7 @@ def citations(study: Study) -> Iterator[str]:
     """The sources that this report rests on."""
     methods = {one.metadata.method for one in study.models}
     for one in study.models:
-        yield _SOURCES[one.metadata.model]
+        yield one.facts.papers
     for method in ("nuts", "laplace"):
         if method in methods:
             yield _SOURCES[method]

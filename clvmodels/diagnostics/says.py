@@ -67,8 +67,8 @@ def _activity_table(study: Study, totals: Totals) -> Table:
             f"Expected numbers of customers, with {percent(study.question.interval)} intervals; "
             f"those who will buy do so at least once in {ahead}. {LEAST_KNOWN} "
             + (
-                "BG/NBD holds everybody who bought once to be active for ever, so their P(alive) "
-                "says nothing and is left out."
+                f"{study.purchases.facts.name} holds everybody who bought once to be active for "
+                "ever, so their P(alive) says nothing and is left out."
                 if _blind(study)
                 else "Customers who bought once are apart, since little is known of them."
             )
@@ -86,15 +86,15 @@ def _activity_table(study: Study, totals: Totals) -> Table:
 
 def _blind(study: Study) -> bool:
     """Whether the model's P(alive) of one-time buyers is 1 whatever they do."""
-    return study.purchases.metadata.model == "bgnbd"
+    return study.purchases.facts.once_says_nothing
 
 
 def _alive_notes(study: Study, totals: Totals) -> Iterator[str]:
     if _blind(study) and totals.once:
         yield (
-            f"BG/NBD asks whether a customer has left only after a repeat purchase, so P(alive) is "
-            f"1 for ever for the {totals.once:,} customers who bought once. They are not among "
-            "the active customers counted here."
+            f"In {study.purchases.facts.name} a customer can leave only "
+            f"{study.purchases.facts.leaves}, so P(alive) is 1 for ever for the {totals.once:,} "
+            "customers who bought once. They are not among the active customers counted here."
         )
     if study.certain:
         yield "The posterior is a single point, so there are no intervals."

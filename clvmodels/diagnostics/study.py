@@ -42,11 +42,6 @@ if TYPE_CHECKING:
 # Draws for what is summed over all customers in each draw
 FEW_DRAWS: Final = 200
 _MOST_AGES: Final = 512
-_MODEL_NAMES: Final = {
-    "bgnbd": "BG/NBD",
-    "mbgnbd": "MBG/NBD",
-    "gamma_gamma": "Gamma-Gamma",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +170,8 @@ class Study:
 
 
 def model_name(posterior: PurchasePosterior | GammaGammaPosterior) -> str:
-    """Name of a model, such as "BG/NBD"; of posteriors made from draws, by their class."""
-    return _MODEL_NAMES.get(posterior.metadata.model, posterior.metadata.model)
+    """Name of a model, such as "BG/NBD"."""
+    return posterior.facts.name
 
 
 def prepare(

@@ -5,21 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.purchases import MODELS, ModelKey, purchase_model
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import check_choice
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
     from clvmodels.models import CLVModel
 
 FittedModel = CLVPosterior | PurchasePosterior
-ModelName = Literal["bgnbd", "mbgnbd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +27,13 @@ class Fitting:
 
     Attributes
     ----------
-    model : {"bgnbd", "mbgnbd"} or CLVModel
-        The specification.
+    model : str or CLVModel
+        A name of a purchase model, or the specification.
     options : mapping
         Keyword arguments of ``fit``.
     """
 
-    model: ModelName | CLVModel
+    model: ModelKey | CLVModel
     options: Mapping[str, Any]
 
     def fit(self, rfm: RfmTable, **changes: Any) -> FittedModel:
@@ -45,7 +44,7 @@ class Fitting:
         if not isinstance(fitted, CLVPosterior | PurchasePosterior):
             raise SchemaError(
                 f"A backtest needs draws of purchases, found a {type(fitted).__name__}: pass "
-                "model='bgnbd', 'mbgnbd' or a CLVModel."
+                f"a CLVModel, or the name of a model ({', '.join(MODELS)})."
             )
         return fitted
 
@@ -60,17 +59,17 @@ class Fitting:
     def specification(self) -> CLVModel:
         """Return the specification, making one of a name."""
         # PyMC takes seconds to import, and reading a kept backtest does not need it
-        from clvmodels.models import BetaGeoModel, CLVModel, ModifiedBetaGeoModel
+        from clvmodels.models import CLVModel
 
         if isinstance(self.model, CLVModel):
             return self.model
         if not isinstance(self.model, str):
             raise SchemaError(
-                f"model must be 'bgnbd', 'mbgnbd' or a CLVModel, found {type(self.model).__name__}."
+                f"model must be a CLVModel or the name of a model ({', '.join(MODELS)}), found "
+                f"{type(self.model).__name__}."
             )
-        check_choice("model", self.model, ("bgnbd", "mbgnbd"))
-        purchases = {"bgnbd": BetaGeoModel, "mbgnbd": ModifiedBetaGeoModel}[self.model]
-        return CLVModel(purchases=purchases())
+        purchase_model(self.model)
+        return CLVModel(purchases=self.model)
 
     @property
     def name(self) -> str:

@@ -12,9 +12,10 @@ import numpy as np
 from clvmodels.cores import available_cores
 from clvmodels.errors import DomainError
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.purchases import BetaGeometric, PurchaseFormulas
+from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.predict.grouping import IntArray, group_rows
 from clvmodels.predict.random import exponential, hashed, uniform
+from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
 
@@ -37,7 +38,7 @@ class Histories:
 
 
 def simulate_counts(
-    formulas: PurchaseFormulas,
+    formulas: Family,
     parameters: Mapping[str, FloatArray],
     histories: Histories,
     edges: FloatArray,
@@ -51,7 +52,7 @@ def simulate_counts(
 
     Parameters
     ----------
-    formulas : PurchaseFormulas
+    formulas : Family
         Of the purchase model.
     parameters : mapping of str to ndarray, shape (S,)
         Draws of r, alpha, a, b.
@@ -68,7 +69,7 @@ def simulate_counts(
         Purchases of all customers in each interval.
     """
     if not isinstance(formulas, BetaGeometric):
-        raise DomainError(f"{formulas.name} cannot be simulated week by week.")
+        raise DomainError(f"{type(formulas).__name__} cannot be simulated week by week.")
     h, groups = histories, group_rows(histories.x, histories.t_x, histories.T)
     whose = np.repeat(np.arange(len(groups.x)), np.diff(groups.start))
     start = h.start[groups.rows].astype(np.float64)

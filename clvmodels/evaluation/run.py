@@ -19,12 +19,13 @@ from clvmodels.evaluation.evaluated import (
     evaluate,
     report_tables,
 )
-from clvmodels.evaluation.fitting import Fitting, ModelName, verdicts
+from clvmodels.evaluation.fitting import Fitting, verdicts
 from clvmodels.evaluation.outcomes import Asked
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
 from clvmodels.progress import by_steps, progress
+from clvmodels.purchases import ModelKey
 from clvmodels.schema import (
     Discounting,
     Horizon,
@@ -72,7 +73,7 @@ def backtest(
     margin: float | None = None,
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
-    model: ModelName | CLVModel = "bgnbd",
+    model: ModelKey | CLVModel = "bgnbd",
     method: Method = "auto",
     on_failure: Literal["nuts", "raise", "warn"] = "nuts",
     draws: int = 500,
@@ -122,8 +123,8 @@ def backtest(
         `clvmodels.rfm.without_first_month`.
     discount_rate, discounting
         As in :meth:`CLVPosterior.predict`; what really was spent is discounted alike.
-    model : {"bgnbd", "mbgnbd"} or CLVModel
-        The specification to fit.
+    model : str or CLVModel
+        The specification to fit, or a name of ``clvmodels.purchases.MODELS``.
     method, on_failure : str
         As in :meth:`BetaGeoModel.fit`.
     draws : int

@@ -12,10 +12,10 @@ from scipy.interpolate import BarycentricInterpolator
 from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import IntArray, Observed
 from clvmodels.evaluation.paths import Histories, simulate_counts
-from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import rfm_columns
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict import tail_probabilities
+from clvmodels.purchases import Family
 from clvmodels.rfm.periods import start_of
 from clvmodels.schema import FloatArray, TimeUnit
 
@@ -159,13 +159,13 @@ def expected_of_new(
 
 
 def new_along(
-    formulas: PurchaseFormulas, ages: FloatArray, parameters: Mapping[str, FloatArray]
+    formulas: Family, ages: FloatArray, parameters: Mapping[str, FloatArray]
 ) -> FloatArray:
     """Repeat purchases expected of a new customer up to every age, by draw: eq. 9.
 
     Parameters
     ----------
-    formulas : PurchaseFormulas
+    formulas : Family
         Of the purchase model.
     ages : ndarray, shape (K,)
         Lengths of time since the first purchase, in units of the table.
@@ -310,7 +310,7 @@ def repeats(
 
 
 def _repeat_moments(
-    observed: Observed, formulas: PurchaseFormulas, parameters: Mapping[str, Any]
+    observed: Observed, formulas: Family, parameters: Mapping[str, Any]
 ) -> tuple[FloatArray, FloatArray]:
     """Mean and sd of the number of customers with n repeats, shape (S, n)."""
     T, customers = np.unique(rfm_columns(observed.train).T, return_counts=True)

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 from clvmodels.errors import SchemaError
-from clvmodels.models import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel
+from clvmodels.model_facts import ModelFacts
+from clvmodels.models import GammaGammaModel
 from clvmodels.models.base import Specification
-from clvmodels.posterior import (
-    BetaGeoPosterior,
-    GammaGammaPosterior,
-    ModifiedBetaGeoPosterior,
-    PurchasePosterior,
-)
+from clvmodels.models.purchases import purchase_specification
+from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.purchases import MODELS
 
 OnePosterior = PurchasePosterior | GammaGammaPosterior
 
-# By the class of pymc-marketing, the more special ones first.
-COUNTERPARTS: Final[Mapping[str, tuple[type[Specification[Any]], type[OnePosterior]]]] = {
-    "ModifiedBetaGeoModel": (ModifiedBetaGeoModel, ModifiedBetaGeoPosterior),
-    "BetaGeoModel": (BetaGeoModel, BetaGeoPosterior),
-    "GammaGammaModel": (GammaGammaModel, GammaGammaPosterior),
-}
+
+class Counterpart(NamedTuple):
+    """Our side of a model that pymc-marketing has too."""
+
+    facts: ModelFacts
+    specification: type[Specification[Any]]
+    posterior: type[OnePosterior]
+
+
+def counterparts() -> dict[str, Counterpart]:
+    """Our models by the name of pymc-marketing's class."""
+    ours = [
+        Counterpart(model, purchase_specification(key), purchase_posterior(key))
+        for key, model in MODELS.items()
+    ]
+    ours.append(Counterpart(GammaGammaModel.facts, GammaGammaModel, GammaGammaPosterior))
+    return {one.facts.peer.name: one for one in ours if one.facts.peer is not None}
 
 
 def pymc_marketing_clv() -> Any:

@@ -29,9 +29,10 @@ from clvmodels.errors import (
 from clvmodels.histories import rfm_columns
 from clvmodels.inference.nuts import STATISTICS
 from clvmodels.interop.judged import judge
-from clvmodels.interop.peer import COUNTERPARTS, OnePosterior, pymc_marketing_clv
+from clvmodels.interop.peer import Counterpart, OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.interop.to_pymc_marketing import PymcMarketingModels, to_pymc_marketing
 from clvmodels.keywords import named
+from clvmodels.model_facts import ModelFacts
 from clvmodels.models.base import Specification, iso_date
 from clvmodels.models.priors import as_dict
 from clvmodels.posterior import CLVPosterior, Metadata, PurchasePosterior
@@ -135,7 +136,7 @@ def _fail(verdict: Verdict, on_failure: str) -> None:
 def _taken_over(
     model: Any, unit: tuple[TimeUnit | None, float | None], observation_end: str | date | None
 ) -> OnePosterior:
-    specification, kind = _counterpart(model)
+    facts, specification, kind = _counterpart(model)
     _refuse_covariates(model)
     draws, attrs = _draws(model, kind)
     stats = _statistics(model, draws)
@@ -148,7 +149,7 @@ def _taken_over(
         scale=scale,
         observation_end=_iso(observation_end) or attrs.get("observation_end"),
         verdict=verdict,
-        priors=_priors(model),
+        priors=_priors(model, facts),
         seed=attrs.get("seed"),
         notes=(_origin(model, attrs), *notes),
         base=base,
@@ -158,14 +159,14 @@ def _taken_over(
     return kind(_tree(draws, stats, verdict.method, attrs), metadata)
 
 
-def _counterpart(model: Any) -> tuple[type[Specification[Any]], type[OnePosterior]]:
-    clv = pymc_marketing_clv()
-    for name, pair in COUNTERPARTS.items():
-        if isinstance(model, getattr(clv, name)):
-            return pair
+def _counterpart(model: Any) -> Counterpart:
+    clv, ours = pymc_marketing_clv(), counterparts()
+    for kind in type(model).__mro__:  # the most special class comes first
+        if kind.__name__ in ours and kind is getattr(clv, kind.__name__):
+            return ours[kind.__name__]
     raise SchemaError(
-        f"A {type(model).__name__} cannot be taken over: give a fitted BetaGeoModel, "
-        "ModifiedBetaGeoModel or GammaGammaModel of pymc-marketing. Of another model with the "
+        f"A {type(model).__name__} cannot be taken over: give a fitted {' or '.join(ours)} of "
+        "pymc-marketing. Of another model with the "
         "same parameters, such as GammaGammaModelIndividual, give the draws to from_draws."
     )
 
@@ -243,11 +244,10 @@ def _origin(model: Any, attrs: Mapping[str, Any]) -> str:
     return f"Fitted by pymc-marketing as a {name}, and taken over."
 
 
-def _priors(model: Any) -> dict[str, Any]:
+def _priors(model: Any, facts: ModelFacts) -> dict[str, Any]:
     config = model.model_config
-    direct = "a" in config and "b" in config
-    dropout = ("a", "b") if direct else ("phi_dropout", "kappa_dropout")
-    names = ("r", "alpha", *dropout) if "r" in config else ("p", "q", "v")
+    direct = all(name in config for name in facts.parameter_names)
+    names = facts.parameter_names if direct else tuple(facts.defaults)
     return as_dict({name: config[name] for name in names})
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from clvmodels.errors import SchemaError
 from clvmodels.histories import RfmColumns, rfm_columns
-from clvmodels.interop.peer import COUNTERPARTS, OnePosterior, pymc_marketing_clv
+from clvmodels.interop.peer import OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.models.base import Specification
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.spend import spend_columns
@@ -58,9 +58,9 @@ def to_pymc_marketing(
 
 def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification[Any]]:
     clv = pymc_marketing_clv()
-    for name, (specification, kind) in COUNTERPARTS.items():
-        if type(posterior) is kind:
-            return getattr(clv, name), specification()
+    for name, ours in counterparts().items():
+        if type(posterior) is ours.posterior:
+            return getattr(clv, name), ours.specification()
     raise SchemaError(
         f"A {type(posterior).__name__} has no counterpart in pymc-marketing: hand over the "
         "posterior of purchases, or that of spend."
@@ -113,9 +113,10 @@ def _tree(posterior: OnePosterior, model: Any, frame: pd.DataFrame) -> xr.DataTr
     known = posterior.metadata
     draws = posterior.tree["posterior"].to_dataset()
     free = {one.name for one in model.model.free_RVs}
-    if "phi_dropout" in free and "phi_dropout" not in draws:
-        total = draws["a"] + draws["b"]
-        draws = draws.assign(phi_dropout=draws["a"] / total, kappa_dropout=total)
+    joint = posterior.facts.joint if isinstance(posterior, PurchasePosterior) else None
+    if joint is not None and joint.sampled[0] in free and joint.sampled[0] not in draws:
+        both = joint.unmake(*(draws[name] for name in joint.made))
+        draws = draws.assign(dict(zip(joint.sampled, both, strict=True)))
     draws = draws.assign_attrs(
         method=known.method,
         time_unit=known.scale.time_unit,

@@ -14,13 +14,14 @@ from clvmodels import __version__
 from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
 from clvmodels.keywords import named
+from clvmodels.model_facts import ModelFacts
 from clvmodels.models.parameters import Parameters
 from clvmodels.models.priors import (
     PYMC_MARKETING,
-    Default,
     as_dict,
     check_names,
     check_scale,
+    pymc_marketing_priors,
     resolve,
 )
 from clvmodels.posterior import Metadata
@@ -50,16 +51,21 @@ class Specification[Fitted: Posterior](Parameters, ABC):
 
     priors: Priors = "default"
 
-    defaults: ClassVar[Mapping[str, Default]]
-    name: ClassVar[str]
+    facts: ClassVar[ModelFacts]
+    name: ClassVar[str]  # the key of the facts
     # Parameters that may be given a prior in place of some of the defaults.
     alternatives: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "facts" in vars(cls):
+            cls.name = cls.facts.key
 
     def __post_init__(self) -> None:
         if isinstance(self.priors, str):
             check_choice("priors", self.priors, ("default", PYMC_MARKETING))
         else:
-            check_names(self.priors, (*self.defaults, *self.alternatives))
+            check_names(self.priors, (*self.facts.defaults, *self.alternatives))
 
     @named
     def build(
@@ -190,9 +196,9 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     def resolved_priors(self, scale: float) -> dict[str, Prior]:
         """The priors in the units of the data, the way that they enter the model."""
         if self.priors == PYMC_MARKETING:
-            return self._peer_priors()
+            return pymc_marketing_priors(self.facts)
         own = {} if isinstance(self.priors, str) else dict(self.priors)
-        return self._merge(resolve(self.defaults, scale), own)
+        return self._merge(resolve(self.facts.defaults, scale), own)
 
     def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:
         return {**base, **own}
@@ -200,9 +206,6 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
         """What was taken for granted of a frame, in words."""
         return ()
-
-    @abstractmethod
-    def _peer_priors(self) -> dict[str, Prior]: ...
 
     @abstractmethod
     def _prepare(self, columns: RfmColumns) -> tuple[Any, float]:

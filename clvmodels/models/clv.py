@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 from clvmodels.errors import SchemaError
 from clvmodels.histories import rfm_columns
 from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
 from clvmodels.keywords import named, named_fields
 from clvmodels.models.base import look_for_other_ids, observation_end
-from clvmodels.models.bgnbd import BetaGeoModel
 from clvmodels.models.gamma_gamma import GammaGammaModel
-from clvmodels.models.mbgnbd import ModifiedBetaGeoModel
 from clvmodels.models.parameters import Parameters
-from clvmodels.models.purchases import PurchaseSpecification
+from clvmodels.models.purchases import (
+    BetaGeoModel,
+    PurchaseSpecification,
+    purchase_specification,
+)
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.purchases import MODELS, ModelKey
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import TimeUnit, check_choice, scale_said, shown
+from clvmodels.schema import TimeUnit, scale_said, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
-
-ModelName = Literal["bgnbd", "mbgnbd"]
-MODELS: Final[dict[str, type[PurchaseSpecification[PurchasePosterior]]]] = {
-    model.name: model for model in (BetaGeoModel, ModifiedBetaGeoModel)
-}
-"""By the name that files, commands and backtests know."""
 
 
 @named_fields
@@ -36,9 +33,10 @@ class CLVModel(Parameters):
 
     Parameters
     ----------
-    purchases : BetaGeoModel, ModifiedBetaGeoModel, "bgnbd" or "mbgnbd"
-        How often customers come back, and whether they still do. A name, as the command
-        line and `backtest` know it, is that model with its defaults.
+    purchases : PurchaseSpecification or str
+        How often customers come back, and whether they still do: `BetaGeoModel()`,
+        `ModifiedBetaGeoModel()`, or a name of ``clvmodels.purchases.MODELS``, as the
+        command line and `backtest` know it, which is that model with its defaults.
     spend : GammaGammaModel
         What they spend when they do.
 
@@ -58,19 +56,18 @@ class CLVModel(Parameters):
 
         def __init__(
             self,
-            purchases: PurchaseSpecification[PurchasePosterior] | ModelName = ...,
+            purchases: PurchaseSpecification[PurchasePosterior] | ModelKey = ...,
             spend: GammaGammaModel = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         given: Any = self.purchases
         if isinstance(given, str):
-            check_choice("purchases", given, tuple(MODELS))
-            object.__setattr__(self, "purchases", MODELS[given]())
+            object.__setattr__(self, "purchases", purchase_specification(given, "purchases")())
         elif not isinstance(given, PurchaseSpecification):
             raise SchemaError(
-                f"purchases={shown(given)} must be a model of purchases: BetaGeoModel(), "
-                "ModifiedBetaGeoModel(), 'bgnbd' or 'mbgnbd'."
+                f"purchases={shown(given)} must be a model of purchases, such as BetaGeoModel(), "
+                f"or the name of one: {', '.join(MODELS)}."
             )
         if not isinstance(self.spend, GammaGammaModel):
             raise SchemaError(f"spend={shown(self.spend)} must be a GammaGammaModel().")

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from clvmodels.histories import RfmColumns, SpendHistories, spend_to_fit
 from clvmodels.inference import Result
 from clvmodels.keywords import named_fields
+from clvmodels.model_facts import GAMMA_GAMMA, ModelFacts
 from clvmodels.models.base import Specification
-from clvmodels.models.priors import SPEND_DEFAULTS, Default, pymc_marketing_spend_priors
 from clvmodels.posterior import GammaGammaPosterior, Metadata
 
 if TYPE_CHECKING:
     import pymc as pm
-    from pymc_extras.prior import Prior
 
 
 @named_fields
@@ -43,11 +42,7 @@ class GammaGammaModel(Specification[GammaGammaPosterior]):
 
     v_scale: float | None = None
 
-    defaults: ClassVar[Mapping[str, Default]] = SPEND_DEFAULTS
-    name: ClassVar[str] = "gamma_gamma"
-
-    def _peer_priors(self) -> dict[str, Prior]:
-        return pymc_marketing_spend_priors()
+    facts: ClassVar[ModelFacts] = GAMMA_GAMMA
 
     def _scale_name(self) -> str:
         return "v_scale"

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from clvmodels.customers import assumed_text, has_fractions
 from clvmodels.errors import SchemaError
 from clvmodels.histories import PurchaseHistories, RfmColumns, base_description, purchase_histories
 from clvmodels.inference import Result
+from clvmodels.keywords import named_fields
 from clvmodels.models.base import Specification
-from clvmodels.models.priors import (
-    PURCHASE_DEFAULTS,
-    Default,
-    pymc_marketing_purchase_priors,
+from clvmodels.posterior import (
+    BetaGeoPosterior,
+    Metadata,
+    ModifiedBetaGeoPosterior,
+    PurchasePosterior,
 )
-from clvmodels.posterior import Metadata, PurchasePosterior
+from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.purchases import MODELS, PurchaseModel, purchase_model
 from clvmodels.schema import TimeScale
 
 if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
 
+    from clvmodels.formulas.beta_geometric import BetaGeometric
+
 
 @dataclass(frozen=True)
 class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
-    """A purchase model over r, alpha, a, b.
+    """A purchase model with its priors.
 
     Parameters
     ----------
@@ -41,30 +47,30 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
 
     alpha_scale: float | None = None
 
-    defaults: ClassVar[Mapping[str, Default]] = PURCHASE_DEFAULTS
-    alternatives: ClassVar[tuple[str, ...]] = ("a", "b")
-    posterior_class: ClassVar[type[PurchasePosterior]]
-    # How the likelihood differs from BG/NBD's: see PurchaseLogLikelihood.
-    extra: ClassVar[float]
-    zero_has_term: ClassVar[bool]
+    facts: ClassVar[PurchaseModel]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "facts" in vars(cls) and cls.facts.joint is not None:
+            cls.alternatives = cls.facts.joint.made
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.priors, str):
-            direct = {"a", "b"} & set(self.priors)
-            through = {"phi_dropout", "kappa_dropout"} & set(self.priors)
-            if len(direct) == 1 or (direct and through):
-                raise SchemaError(
-                    "Give priors of a and b, or of phi_dropout and kappa_dropout: not of a or b "
-                    "alone, and not of both pairs."
-                )
-
-    def _peer_priors(self) -> dict[str, Prior]:
-        return pymc_marketing_purchase_priors()
+        joint = self.facts.joint
+        if joint is None or isinstance(self.priors, str):
+            return
+        direct, through = set(joint.made) & set(self.priors), set(joint.sampled) & set(self.priors)
+        if len(direct) == 1 or (direct and through):
+            made, sampled = " and ".join(joint.made), " and ".join(joint.sampled)
+            raise SchemaError(
+                f"Give priors of {made}, or of {sampled}: not of {' or '.join(joint.made)} alone, "
+                "and not of both pairs."
+            )
 
     def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:
-        if "a" in own:
-            base = {name: base[name] for name in ("r", "alpha")}
+        joint = self.facts.joint
+        if joint is not None and joint.made[0] in own:
+            base = {name: one for name, one in base.items() if name not in joint.sampled}
         return {**base, **own}
 
     def _scale_name(self) -> str:
@@ -91,22 +97,111 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
 
         from clvmodels.models.loglikelihood import PurchaseLogLikelihood, PurchaseStatistics
 
-        priors = self.resolved_priors(scale)
-        tables = PurchaseStatistics.of(statistics, zero_has_term=self.zero_has_term)
+        formulas = cast("BetaGeometric", self.facts.formulas)
+        tables = PurchaseStatistics.of(statistics, zero_has_term=formulas.extra_stays > 0)
         with pm.Model() as model:
-            r, alpha = priors["r"].create_variable("r"), priors["alpha"].create_variable("alpha")
-            if "a" in priors:
-                a, b = priors["a"].create_variable("a"), priors["b"].create_variable("b")
-            else:
-                phi = priors["phi_dropout"].create_variable("phi_dropout")
-                kappa = priors["kappa_dropout"].create_variable("kappa_dropout")
-                a = pm.Deterministic("a", phi * kappa)
-                b = pm.Deterministic("b", (1.0 - phi) * kappa)
+            parameters = self._variables(self.resolved_priors(scale))
             data = [pm.Data(f"data_{name}", array) for name, array in tables.arrays().items()]
-            value_and_gradient = PurchaseLogLikelihood(self.extra)(r, alpha, a, b, *data)
-            pm.Potential("log_likelihood", value_and_gradient[0])
+            op = PurchaseLogLikelihood(formulas.extra_stays)
+            pm.Potential("log_likelihood", op(*parameters, *data)[0])
         return model
 
+    def _variables(self, priors: dict[str, Prior]) -> list[Any]:
+        """The likelihood's parameters, in its order, in the model that is open."""
+        import pymc as pm
+
+        found = {name: prior.create_variable(name) for name, prior in priors.items()}
+        joint = self.facts.joint
+        if joint is not None and joint.sampled[0] in priors:
+            both = joint.make(*(found[name] for name in joint.sampled))
+            found |= {n: pm.Deterministic(n, one) for n, one in zip(joint.made, both, strict=True)}
+        return [found[name] for name in self.facts.parameter_names]
+
     def _posterior(self, result: Result, metadata: Metadata) -> Bought:
-        # a class variable cannot be of a type that subclasses choose
-        return cast("Bought", self.posterior_class(result.tree, metadata))
+        # the catalogue cannot know which class a subclass of this one was declared with
+        return cast("Bought", purchase_posterior(self.name)(result.tree, metadata))
+
+
+@named_fields
+@dataclass(frozen=True)
+class BetaGeoModel(PurchaseSpecification[BetaGeoPosterior]):
+    """BG/NBD: purchases at a Gamma rate, dropout after a purchase with Beta probability.
+
+    Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", eq. 6.
+
+    Parameters
+    ----------
+    priors : "default", "pymc-marketing" or mapping of str to Prior
+        By parameter: r, alpha and either phi_dropout = a / (a + b) with
+        kappa_dropout = a + b, or a and b themselves. What is not named keeps its
+        default; a prior of alpha is taken to be in the table's unit of time.
+    alpha_scale : float, optional
+        What alpha's default prior is multiplied by, in the table's unit of time;
+        by default the mean of T over customers.
+
+    Examples
+    --------
+    >>> from clvmodels import BetaGeoModel
+    >>> BetaGeoModel().priors
+    'default'
+    """
+
+    facts: ClassVar[PurchaseModel] = MODELS["bgnbd"]
+
+
+@named_fields
+@dataclass(frozen=True)
+class ModifiedBetaGeoModel(PurchaseSpecification[ModifiedBetaGeoPosterior]):
+    """MBG/NBD: as BG/NBD, but customers may drop out after the first purchase too.
+
+    Batislam, Denizel & Filiztekin (2007), eq. 3; Wagner & Hoppe (2008).
+
+    Parameters
+    ----------
+    priors : "default", "pymc-marketing" or mapping of str to Prior
+        By parameter: r, alpha and either phi_dropout = a / (a + b) with
+        kappa_dropout = a + b, or a and b themselves. What is not named keeps its
+        default; a prior of alpha is taken to be in the table's unit of time.
+    alpha_scale : float, optional
+        What alpha's default prior is multiplied by, in the table's unit of time;
+        by default the mean of T over customers.
+
+    Examples
+    --------
+    >>> from clvmodels import ModifiedBetaGeoModel
+    >>> ModifiedBetaGeoModel(alpha_scale=30.0).alpha_scale
+    30.0
+    """
+
+    facts: ClassVar[PurchaseModel] = MODELS["mbgnbd"]
+
+
+# Those that have a class of their own; of any other model one is made when it is asked for.
+_NAMED: Final = {one.name: one for one in (BetaGeoModel, ModifiedBetaGeoModel)}
+
+
+@cache
+def _made(model: PurchaseModel) -> type[PurchaseSpecification[PurchasePosterior]]:
+    body = {"facts": model, "__doc__": f"{model.name}. {model.papers}"}
+    return type("PurchaseSpecification", (PurchaseSpecification,), body)
+
+
+def purchase_specification(
+    key: str, option: str = "model"
+) -> type[PurchaseSpecification[PurchasePosterior]]:
+    """Return the class of specifications of a purchase model.
+
+    Parameters
+    ----------
+    key : str
+        As in ``clvmodels.purchases.MODELS``.
+    option : str
+        What the caller's option is called, for the error.
+
+    Raises
+    ------
+    SchemaError
+        There is no such model.
+    """
+    model = purchase_model(key, option)
+    return _NAMED[key] if key in _NAMED else _made(model)

@@ -349,7 +349,7 @@ class CLVPosterior:
         -------
         columns, m_bar, future, draws
             As ``clvmodels.predict.predict_rows`` takes them. Expected spend of some
-            customers may be infinite in some draws: `clvmodels.posterior.finite.valued`
+            customers may be infinite in some draws: ``clvmodels.posterior.finite.valued``
             tells whose.
         """
         columns = rfm_columns(

@@ -15,6 +15,7 @@ import xarray as xr
 
 from clvmodels.errors import DomainError, one_line
 from clvmodels.keywords import named
+from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole, scale_said
@@ -46,9 +47,17 @@ class Posterior:
     tree: xr.DataTree
     metadata: Metadata
 
+    facts: ClassVar[ModelFacts]
+    # Both are those of the facts; they stand here so that a class can be asked too.
+    model: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
     # What the likelihood is of, by pymc-marketing's name.
     observed: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "facts" in vars(cls):
+            cls.model, cls.parameters = cls.facts.key, cls.facts.parameter_names
 
     @property
     def verdict(self) -> Verdict:
@@ -276,7 +285,6 @@ class Posterior:
     @classmethod
     def _from_draws(
         cls,
-        model: str,
         draws: Mapping[str, npt.ArrayLike],
         time_unit: TimeUnit,
         time_scaler: float,
@@ -292,7 +300,7 @@ class Posterior:
         )
         return cls(
             xr.DataTree.from_dict({"posterior": data}),
-            Metadata(model=model, scale=TimeScale(time_unit, time_scaler)),
+            Metadata(model=cls.model, scale=TimeScale(time_unit, time_scaler)),
         )
 
     def _labelled(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from clvmodels.errors import DomainError
-from clvmodels.formulas import bgnbd, mbgnbd
-from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
-from clvmodels.keywords import named
+from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
 from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -23,45 +23,54 @@ if TYPE_CHECKING:
 
 
 class PurchasePosterior(Posterior):
-    """Draws of r, alpha, a, b, and what they say of customers.
+    """Draws of a purchase model's parameters, and what they say of customers.
 
     The ``expected_*`` methods return one value per draw and customer; they refuse more
     than 2e8 cells. ``CLVPosterior.predict`` gives one row per customer.
     """
 
-    parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
+    facts: ClassVar[PurchaseModel]
+    parameters: ClassVar[tuple[str, ...]] = ()
     observed: ClassVar[str] = "recency_frequency"
-    formulas: ClassVar[PurchaseFormulas]
-    model: ClassVar[str]
+
+    @property
+    def formulas(self) -> Family:
+        """What the model computes."""
+        return self.facts.formulas
 
     @classmethod
-    @named
     def from_draws(
-        cls,
-        *,
-        r: npt.ArrayLike,
-        alpha: npt.ArrayLike,
-        a: npt.ArrayLike,
-        b: npt.ArrayLike,
-        time_unit: TimeUnit = "D",
-        time_scaler: float = 1.0,
+        cls, *, time_unit: TimeUnit = "D", time_scaler: float = 1.0, **draws: npt.ArrayLike
     ) -> Self:
         """Make a posterior from draws that come from elsewhere.
 
         Parameters
         ----------
-        r, alpha, a, b : array_like, shape (draws,) or scalar
-            Draws; alpha in units of ``time_scaler`` periods of ``time_unit``.
         time_unit, time_scaler
             The unit of time, as in :func:`clvmodels.rfm_summary`.
+        **draws : array_like, shape (draws,) or scalar
+            By parameter; times in units of ``time_scaler`` periods of ``time_unit``.
 
         Raises
         ------
+        UnknownOptionError
+            A parameter is not one of this model.
+        SchemaError
+            A parameter is missing.
         DomainError
             A draw is not positive and finite, or lengths differ.
         """
-        draws = {"r": r, "alpha": alpha, "a": a, "b": b}
-        return cls._from_draws(cls.model, draws, time_unit, time_scaler)
+        for name in draws:
+            if name not in cls.parameters:
+                known = (*cls.parameters, "time_unit", "time_scaler")
+                raise unknown_option(f"{cls.__name__}.from_draws", name, known)
+        if not cls.parameters or len(draws) < len(cls.parameters):
+            raise SchemaError(
+                f"{cls.__name__}.from_draws takes draws of "
+                f"{', '.join(cls.parameters) or 'a model: use its own class'}, found "
+                f"{', '.join(draws) or 'none'}."
+            )
+        return cls._from_draws({n: draws[n] for n in cls.parameters}, time_unit, time_scaler)
 
     @named
     def expected_probability_alive(
@@ -207,7 +216,40 @@ class PurchasePosterior(Posterior):
         return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse
 
 
-class BetaGeoPosterior(PurchasePosterior):
+class _BetaGeometricPosterior(PurchasePosterior):
+    """Draws of r, alpha, a, b."""
+
+    @classmethod
+    @named
+    def from_draws(  # type: ignore[override]  # the parameters by name
+        cls,
+        *,
+        r: npt.ArrayLike,
+        alpha: npt.ArrayLike,
+        a: npt.ArrayLike,
+        b: npt.ArrayLike,
+        time_unit: TimeUnit = "D",
+        time_scaler: float = 1.0,
+    ) -> Self:
+        """Make a posterior from draws that come from elsewhere.
+
+        Parameters
+        ----------
+        r, alpha, a, b : array_like, shape (draws,) or scalar
+            Draws; alpha in units of ``time_scaler`` periods of ``time_unit``.
+        time_unit, time_scaler
+            The unit of time, as in :func:`clvmodels.rfm_summary`.
+
+        Raises
+        ------
+        DomainError
+            A draw is not positive and finite, or lengths differ.
+        """
+        draws = {"r": r, "alpha": alpha, "a": a, "b": b}
+        return cls._from_draws(draws, time_unit, time_scaler)
+
+
+class BetaGeoPosterior(_BetaGeometricPosterior):
     """Posterior of BG/NBD (Fader, Hardie & Lee 2005).
 
     Examples
@@ -220,11 +262,10 @@ class BetaGeoPosterior(PurchasePosterior):
     1.446
     """
 
-    formulas: ClassVar[PurchaseFormulas] = bgnbd.FORMULAS
-    model: ClassVar[str] = "bgnbd"
+    facts: ClassVar[PurchaseModel] = MODELS["bgnbd"]
 
 
-class ModifiedBetaGeoPosterior(PurchasePosterior):
+class ModifiedBetaGeoPosterior(_BetaGeometricPosterior):
     """Posterior of MBG/NBD (Batislam, Denizel & Filiztekin 2007).
 
     Examples
@@ -234,5 +275,26 @@ class ModifiedBetaGeoPosterior(PurchasePosterior):
     1
     """
 
-    formulas: ClassVar[PurchaseFormulas] = mbgnbd.FORMULAS
-    model: ClassVar[str] = "mbgnbd"
+    facts: ClassVar[PurchaseModel] = MODELS["mbgnbd"]
+
+
+# Those that have a class of their own; of any other model one is made when it is asked for.
+_NAMED: Final = {one.model: one for one in (BetaGeoPosterior, ModifiedBetaGeoPosterior)}
+
+
+@cache
+def _made(model: PurchaseModel) -> type[PurchasePosterior]:
+    doc = f"Posterior of {model.name}."
+    return type("PurchasePosterior", (PurchasePosterior,), {"facts": model, "__doc__": doc})
+
+
+def purchase_posterior(key: str) -> type[PurchasePosterior]:
+    """Return the class of posteriors of a purchase model.
+
+    Raises
+    ------
+    SchemaError
+        There is no such model.
+    """
+    model = purchase_model(key)
+    return _NAMED[key] if key in _NAMED else _made(model)

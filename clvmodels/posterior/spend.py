@@ -13,6 +13,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.keywords import named
+from clvmodels.model_facts import GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
@@ -38,7 +39,7 @@ class GammaGammaPosterior(Posterior):
     24.66
     """
 
-    parameters: ClassVar[tuple[str, ...]] = ("p", "q", "v")
+    facts: ClassVar[ModelFacts] = GAMMA_GAMMA
     observed: ClassVar[str] = "monetary_value"
 
     @classmethod
@@ -56,7 +57,7 @@ class GammaGammaPosterior(Posterior):
         DomainError
             A draw is not positive and finite, or lengths differ.
         """
-        return cls._from_draws("gamma_gamma", {"p": p, "q": q, "v": v}, "D", 1.0)
+        return cls._from_draws({"p": p, "q": q, "v": v}, "D", 1.0)
 
     @named
     def expected_customer_spend(

@@ -16,23 +16,13 @@ from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
-from clvmodels.posterior.purchases import (
-    BetaGeoPosterior,
-    ModifiedBetaGeoPosterior,
-    PurchasePosterior,
-)
+from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
 from clvmodels.posterior.spend import GammaGammaPosterior
 from clvmodels.schema import path_of
 
 FORMAT: Final = "clvmodels posterior"
 FORMAT_VERSION: Final = 1
 _ENGINE: Final = "h5netcdf"
-
-_CLASSES: Final[Mapping[str, type[Posterior]]] = {
-    "bgnbd": BetaGeoPosterior,
-    "mbgnbd": ModifiedBetaGeoPosterior,
-    "gamma_gamma": GammaGammaPosterior,
-}
 
 AnyPosterior = PurchasePosterior | GammaGammaPosterior | CLVPosterior
 
@@ -99,7 +89,7 @@ def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | Gamma
         parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PosteriorFileError(f"{path} is damaged ({error!r}): fit and save again.") from error
-    spend = parts.pop("gamma_gamma", None)
+    spend = parts.pop(GammaGammaPosterior.model, None)
     purchases = next(iter(parts.values()), None)
     if isinstance(purchases, PurchasePosterior) and isinstance(spend, GammaGammaPosterior):
         return CLVPosterior(purchases, spend)
@@ -144,7 +134,9 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
 def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:
     metadata = Metadata.from_dict(entry)
     groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
-    posterior = _CLASSES[metadata.model](xr.DataTree.from_dict(groups), metadata)
+    spend = metadata.model == GammaGammaPosterior.model
+    kind = GammaGammaPosterior if spend else purchase_posterior(metadata.model)
+    posterior = kind(xr.DataTree.from_dict(groups), metadata)
     if posterior.fingerprint() != entry["draws_digest"]:
         raise ValueError(f"the draws of {name} are not those that were saved")
     return posterior

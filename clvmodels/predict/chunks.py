@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.predict.grouping import Groups, IntArray, new_pairs
+from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
 # Histories worked off at a time: tables of ln(alpha + t) for them stay in the caches
@@ -53,7 +53,7 @@ def chunk_of(
     groups: Groups,
     begin: int,
     purchases: Mapping[str, FloatArray],
-    formulas: PurchaseFormulas,
+    formulas: Family,
 ) -> Chunk:
     """Describe the histories from ``begin`` on, as many as are worked off at a time.
 
@@ -65,7 +65,7 @@ def chunk_of(
         Position of the first history.
     purchases : mapping of str to ndarray, shape (S,)
         Draws of r, alpha, a, b.
-    formulas : PurchaseFormulas
+    formulas : Family
         Of the purchase model.
     """
     end = begin + chunk_size(groups)

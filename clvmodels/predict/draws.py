@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
 _PAIRING_SEED: Final = 20050510
@@ -50,13 +50,13 @@ class Draws:
         r, alpha, a, b.
     spend : mapping of str to ndarray, shape (S,)
         p, q, v, already permuted against the purchases.
-    formulas : PurchaseFormulas
+    formulas : Family
         Of the purchase model.
     """
 
     purchases: Mapping[str, FloatArray]
     spend: Mapping[str, FloatArray]
-    formulas: PurchaseFormulas
+    formulas: Family
 
     @property
     def count(self) -> int:
@@ -65,7 +65,7 @@ class Draws:
 
 
 def pair(
-    purchases: Mapping[str, FloatArray], spend: Mapping[str, FloatArray], formulas: PurchaseFormulas
+    purchases: Mapping[str, FloatArray], spend: Mapping[str, FloatArray], formulas: Family
 ) -> Draws:
     """Pair the draws of two independent posteriors by a fixed, seeded permutation."""
     count = len(next(iter(spend.values())))

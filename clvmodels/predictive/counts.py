@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.formulas.purchases import PurchaseFormulas
 from clvmodels.histories import rfm_columns
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
@@ -27,6 +26,7 @@ from clvmodels.predictive.base import (
     purchase_draws,
 )
 from clvmodels.predictive.loops import crps_of_counts, moments_of_counts, quantiles_of_counts
+from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class CountDistribution:
     history: IntArray
     _groups: Groups = field(repr=False)
     _draws: dict[str, FloatArray] = field(repr=False)
-    _formulas: PurchaseFormulas = field(repr=False)
+    _formulas: Family = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.history)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from clvmodels.formulas import bgnbd, gamma_gamma, mbgnbd
 from clvmodels.formulas.discounting import flow_value
 from clvmodels.formulas.residual import discounted_if_alive, purchases_if_alive, residual_block
+from clvmodels.purchases import MODELS
 
 SLACK = 1e-10
-MODELS = st.sampled_from([bgnbd, mbgnbd])
+FAMILIES = st.sampled_from([model.formulas for model in MODELS.values()])
 
 
 def powers(lo: float, hi: float) -> st.SearchStrategy[float]:
@@ -38,7 +39,7 @@ def near(value: Any, other: Any, rtol: float = SLACK) -> None:
     np.testing.assert_allclose(value, other, rtol=rtol, atol=1e-300)
 
 
-@given(MODELS, histories(), PARAMETERS, LENGTHS, RATES)
+@given(FAMILIES, histories(), PARAMETERS, LENGTHS, RATES)
 def test_horizon_zero_gives_zero(
     model: Any, history: Any, parameters: Any, month: float, delta: float
 ) -> None:
@@ -48,7 +49,7 @@ def test_horizon_zero_gives_zero(
     assert model.discounted_purchases(*history, 0, delta, month=month, **parameters) == 0
 
 
-@given(MODELS, histories(), PARAMETERS, LENGTHS, st.floats(0, 3), RATES)
+@given(FAMILIES, histories(), PARAMETERS, LENGTHS, st.floats(0, 3), RATES)
 def test_monotone_in_the_horizon(
     model: Any, history: Any, parameters: Any, horizon: float, more: float, delta: float
 ) -> None:
@@ -61,7 +62,7 @@ def test_monotone_in_the_horizon(
         assert (value[1:] >= value[:-1] * (1 - SLACK)).all()
 
 
-@given(MODELS, histories(), PARAMETERS, LENGTHS, RATES, st.integers(1, 30))
+@given(FAMILIES, histories(), PARAMETERS, LENGTHS, RATES, st.integers(1, 30))
 def test_months_add_up(
     model: Any, history: Any, parameters: Any, horizon: float, delta: float, months: int
 ) -> None:
@@ -86,7 +87,7 @@ def test_monthly_discounting_brackets_continuous(
         assert continuous <= monthly * math.exp(delta * month) * (1 + SLACK) + 1e-300
 
 
-@given(MODELS, histories(), PARAMETERS, LENGTHS, st.one_of(st.none(), LENGTHS))
+@given(FAMILIES, histories(), PARAMETERS, LENGTHS, st.one_of(st.none(), LENGTHS))
 def test_no_discounting_is_undiscounted(
     model: Any, history: Any, parameters: Any, horizon: float, month: float | None
 ) -> None:
@@ -97,7 +98,7 @@ def test_no_discounting_is_undiscounted(
     near(model.discounted_purchases(*history, horizon, tiny, month=month, **parameters), plain)
 
 
-@given(MODELS, histories(), PARAMETERS, LENGTHS, RATES, st.sampled_from([1 / 7, 7.0, 365.25]))
+@given(FAMILIES, histories(), PARAMETERS, LENGTHS, RATES, st.sampled_from([1 / 7, 7.0, 365.25]))
 def test_scaling_time(
     model: Any, history: Any, parameters: Any, horizon: float, delta: float, k: float
 ) -> None:
@@ -123,7 +124,7 @@ def test_scaling_time(
     assert abs(model.log_likelihood(*later, **scaled) + shift - likelihood) < 1e-8
 
 
-@given(MODELS, histories(), PARAMETERS, LENGTHS)
+@given(FAMILIES, histories(), PARAMETERS, LENGTHS)
 def test_probabilities(model: Any, history: Any, parameters: Any, horizon: float) -> None:
     alive = model.p_alive(*history, **parameters)
     buys = model.p_purchase(*history, horizon, **parameters)
@@ -165,7 +166,7 @@ MODERATE = st.fixed_dictionaries(
 )
 
 
-@given(MODELS, MODERATE, st.floats(0.05, 4))
+@given(FAMILIES, MODERATE, st.floats(0.05, 4))
 def test_pmf_sums_to_one_and_has_the_mean(model: Any, parameters: Any, ages: float) -> None:
     t = ages * parameters["alpha"]  # P(X > n) < (4/5)^n n^r: nothing beyond 600
     n = np.arange(600)
@@ -233,7 +234,7 @@ def test_a_block_equals_its_cells(
 def test_shapes_broadcast() -> None:
     parameters = {name: np.full((4, 1), 0.7) for name in ("r", "alpha", "a", "b")}
     x, t_x, T = np.array([0, 2, 3]), np.array([0, 1.0, 2.0]), np.array([4.0, 4.0, 5.0])
-    for model in (bgnbd, mbgnbd):
+    for model in (one.formulas for one in MODELS.values()):
         values = (
             model.log_likelihood(x, t_x, T, **parameters),
             model.p_alive(x, t_x, T, **parameters),

@@ -16,15 +16,16 @@ from clvmodels import (
     BetaGeoPosterior,
     CLVPosterior,
     GammaGammaPosterior,
-    ModifiedBetaGeoPosterior,
     RfmTable,
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import core
+from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.predict import rows
+from clvmodels.purchases import MODELS
 
-KINDS = [BetaGeoPosterior, ModifiedBetaGeoPosterior]
+KINDS = [purchase_posterior(key) for key in MODELS]
 INTERVALS = ["p_alive", "expected_purchases", "expected_spend", "clv"]
 NULLABLE = ["clv_sd", *(f"{n}_{end}" for n in INTERVALS for end in ("lower", "upper"))]
 

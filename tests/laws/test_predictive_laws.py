@@ -15,10 +15,10 @@ from clvmodels import (
     BetaGeoPosterior,
     CLVPosterior,
     GammaGammaPosterior,
-    ModifiedBetaGeoPosterior,
     RfmTable,
 )
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.predict import OUTCOMES, chunks, outcomes
 from clvmodels.predictive import (
     count_distribution,
@@ -26,9 +26,10 @@ from clvmodels.predictive import (
     simulate_future,
     value_distribution,
 )
+from clvmodels.purchases import MODELS
 from clvmodels.scoring.scorer import Scorer
 
-KINDS = [BetaGeoPosterior, ModifiedBetaGeoPosterior]
+KINDS = [purchase_posterior(key) for key in MODELS]
 FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 NAMES = ["customer_id", "frequency", "recency", "T", "monetary_value"]
 

@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 
 from clvmodels import (
-    BetaGeoModel,
     BetaGeoPosterior,
     CLVPosterior,
     GammaGammaModel,
     GammaGammaPosterior,
-    ModifiedBetaGeoModel,
     RfmTable,
 )
+from clvmodels.models.purchases import purchase_specification
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
 POINTS = 40
@@ -29,9 +29,10 @@ BASE = simulate_rfm(
     400, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(0, 400), seed=9, cents=True
 )
 TIMES = ["recency", "T"]
-SPECIFICATIONS = [BetaGeoModel, ModifiedBetaGeoModel, GammaGammaModel]
+PURCHASES = [purchase_specification(key) for key in MODELS]
+SPECIFICATIONS = [*PURCHASES, GammaGammaModel]
 # Which parameter carries the unit, and how its unconstrained value moves.
-CARRIES = {BetaGeoModel: "alpha", ModifiedBetaGeoModel: "alpha", GammaGammaModel: "v"}
+CARRIES = dict.fromkeys(PURCHASES, "alpha") | {GammaGammaModel: "v"}
 
 
 def in_days(rfm: pd.DataFrame) -> RfmTable:
@@ -126,7 +127,7 @@ def test_fixed_priors_do(kind, rescale, time: float, money: float) -> None:
         assert spread > 1.0
 
 
-@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel])
+@pytest.mark.parametrize("kind", PURCHASES)
 def test_customers_who_were_not_watched_have_a_unit_all_the_same(kind) -> None:
     """T = 0 throughout gives no scale; a day stands in for it, whatever the unit."""
     new = BASE.head(30).assign(frequency=0, recency=0.0, T=0.0)

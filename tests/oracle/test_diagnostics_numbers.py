@@ -107,13 +107,13 @@ def test_expected_repeats_are_sums_over_customers(
 ) -> None:
     T = rfm.to_pandas()["T"].to_numpy()
     draws = {n: v[:, None] for n, v in posterior.purchases.draws(200).items()}
-    chances = [bgnbd.FORMULAS.pmf_new(n, T, **draws).mean(axis=0).sum() for n in range(7)]
+    chances = [bgnbd.pmf_new(n, T, **draws).mean(axis=0).sum() for n in range(7)]
     shown = table(report, "fit", "repeats")
     np.testing.assert_allclose(shown["expected"].iloc[:7], chances, rtol=1e-9)
     assert shown["expected"].sum() == pytest.approx(len(T), rel=1e-9)
     off = 0.5 * (shown["expected"] - shown["customers"]).abs().sum() / len(T)
     assert value(report, "another number of repeats") == pytest.approx(off, rel=1e-9)
-    mean = bgnbd.FORMULAS.expected_purchases_new(T, **draws).mean()
+    mean = bgnbd.expected_purchases_new(T, **draws).mean()
     real = rfm.to_pandas()["frequency"].mean()
     found = value(report, "error of the repeat purchases")
     assert found == pytest.approx(mean / real - 1, rel=1e-9)
@@ -155,7 +155,7 @@ def test_tracking_counts_the_log_and_sums_the_cohorts(
     draws = {n: v[:, None] for n, v in posterior.purchases.draws(200).items()}
     after = [(pd.Timestamp(END) - end).days for end in (ends[9], ends[10])]
     low, high = (
-        bgnbd.FORMULAS.expected_purchases_new(np.maximum(T - days, 0), **draws).mean(axis=0).sum()
+        bgnbd.expected_purchases_new(np.maximum(T - days, 0), **draws).mean(axis=0).sum()
         for days in after
     )
     assert shown["expected"][10] == pytest.approx(high - low, rel=1e-5)
@@ -255,9 +255,9 @@ def test_matrices_are_formulas_at_the_oldest_age(
     T = rfm.to_pandas()["T"].max()
     for row, column in ((24, 3), (12, 5), (7, 1)):
         x, t_x = shown["frequency"][column], shown["recency"][row]
-        alive = bgnbd.FORMULAS.p_alive(x, t_x, T, **draws).mean()
+        alive = bgnbd.p_alive(x, t_x, T, **draws).mean()
         assert shown["values"][row][column] == pytest.approx(alive, rel=2e-4)
-        expected = bgnbd.FORMULAS.expected_purchases(x, t_x, T, 365.0, **draws).mean()
+        expected = bgnbd.expected_purchases(x, t_x, T, 365.0, **draws).mean()
         assert bought["values"][row][column] == pytest.approx(expected, rel=2e-4)
     assert shown["values"][0][0] == 1.0  # of who bought once
     assert shown["values"][5][0] is None
@@ -360,7 +360,7 @@ def test_prior_sensitivity_is_arvizs(sampled: CLVPosterior, rfm: RfmTable) -> No
     draws = {n: group[n].to_numpy() for n in ("r", "alpha", "a", "b")}
     likelihood = np.stack(
         [
-            bgnbd.FORMULAS.log_likelihood(*who, **{n: v[c] for n, v in draws.items()}).sum(axis=0)
+            bgnbd.log_likelihood(*who, **{n: v[c] for n, v in draws.items()}).sum(axis=0)
             for c in range(2)
         ]
     )
@@ -429,7 +429,5 @@ def test_the_backtest_is_shown_as_it_is() -> None:
 def test_gathered_ages_hardly_change_the_histogram(posterior: CLVPosterior, rfm: RfmTable) -> None:
     study = prepare(posterior, rfm, Question())
     draws = study.few_draws(5)
-    few, all_ = (
-        histogram_of_draws(bgnbd.FORMULAS, draws, *study.ages(most)) for most in (20, 1000)
-    )
+    few, all_ = (histogram_of_draws(bgnbd, draws, *study.ages(most)) for most in (20, 1000))
     np.testing.assert_allclose(few, all_, rtol=2e-3)

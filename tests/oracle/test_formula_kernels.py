@@ -102,7 +102,7 @@ def test_works_where_nothing_can_be_cached(cache: dict[str, str]) -> None:
 
 def test_importing_formulas_loads_no_frames_and_no_pymc() -> None:
     program = (
-        "import sys, clvmodels.formulas.bgnbd, clvmodels.formulas.mbgnbd;"
+        "import sys, clvmodels.formulas.beta_geometric;"
         "import clvmodels.formulas.gamma_gamma, clvmodels.formulas.discounting;"
         "print({'pymc', 'pytensor', 'pandas', 'xarray', 'pyarrow'} & set(sys.modules))"
     )

@@ -16,26 +16,24 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from clvmodels.formulas import bgnbd, gamma_gamma, mbgnbd
+from clvmodels.formulas import bgnbd, gamma_gamma
 from clvmodels.histories import purchase_histories, spend_histories
-from clvmodels.models import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel
+from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
+from clvmodels.models import BetaGeoModel, GammaGammaModel
 from clvmodels.models.loglikelihood import (
     PurchaseLogLikelihood,
     PurchaseStatistics,
     SpendLogLikelihood,
     SpendStatistics,
 )
-from clvmodels.models.priors import (
-    PURCHASE_DEFAULTS,
-    SPEND_DEFAULTS,
-    BetaDefault,
-    Default,
-)
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
 Array = np.ndarray
 MODES = ["NUMBA", "FAST_COMPILE"]
 POINTS = 24
+PURCHASE_DEFAULTS = MODELS["bgnbd"].defaults
+SPEND_DEFAULTS = GAMMA_GAMMA.defaults
 
 
 def frame(x, t_x, T, m_bar=None) -> pd.DataFrame:
@@ -155,14 +153,13 @@ def tables(arrays: dict[str, Array]) -> list[object]:
     return [pt.vector(name, dtype=array.dtype) for name, array in arrays.items()]
 
 
-PURCHASES = {"bgnbd": BetaGeoModel, "mbgnbd": ModifiedBetaGeoModel}
-FORMULAS = {"bgnbd": bgnbd.log_likelihood, "mbgnbd": mbgnbd.log_likelihood}
+PURCHASES = {key: model.formulas for key, model in MODELS.items()}
 _SOME = BASES["usual"]
 _TABLES = PurchaseStatistics.of(purchase_histories(_SOME), zero_has_term=True).arrays()
 _SPEND_TABLES = SpendStatistics.of(spend_histories(_SOME)).arrays()
 FUSED = {
     name: Compiled(
-        lambda *inputs, extra=model.extra: PurchaseLogLikelihood(extra)(*inputs)[0],
+        lambda *inputs, extra=model.extra_stays: PurchaseLogLikelihood(extra)(*inputs)[0],
         [*scalars("r alpha a b"), *tables(_TABLES)],
         4,
     )
@@ -170,7 +167,7 @@ FUSED = {
 }
 PLAIN = {
     name: Compiled(
-        plain_purchases(model.extra),
+        plain_purchases(model.extra_stays),
         [*scalars("r alpha a b"), pt.dvector(), pt.dvector(), pt.dvector()],
         4,
     )
@@ -194,11 +191,11 @@ def columns(rfm: pd.DataFrame, *names: str) -> list[Array]:
 def test_purchases(model: str, base: str, mode: str) -> None:
     rfm = BASES[base]
     histories = purchase_histories(rfm)
-    statistics = PurchaseStatistics.of(histories, zero_has_term=PURCHASES[model].zero_has_term)
+    statistics = PurchaseStatistics.of(histories, zero_has_term=PURCHASES[model].extra_stays > 0)
     x, t_x, T = columns(rfm, "frequency", "recency", "T")
     for r, alpha, a, b in purchase_points(histories.mean_T or 1.0):
         value, gradient = FUSED[model](mode, r, alpha, a, b, *statistics.arrays().values())
-        rows = FORMULAS[model](x, t_x, T, r=r, alpha=alpha, a=a, b=b)
+        rows = PURCHASES[model].log_likelihood(x, t_x, T, r=r, alpha=alpha, a=a, b=b)
         assert value == pytest.approx(math.fsum(rows), rel=1e-10, abs=0)
         _, expected = PLAIN[model]("NUMBA", r, alpha, a, b, x, t_x, T)
         np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=0)
@@ -272,7 +269,7 @@ FAR = [
 def test_far_away_the_value_is_still_right(model: str, point: tuple[float, ...]) -> None:
     rfm = frame([0, 1, 1, 2, 7, 40], [0.0, 3, 9, 30, 200, 650], [50.0, 60, 9, 90, 210, 700])
     statistics = PurchaseStatistics.of(
-        purchase_histories(rfm), zero_has_term=PURCHASES[model].zero_has_term
+        purchase_histories(rfm), zero_has_term=PURCHASES[model].extra_stays > 0
     )
     value, gradient = FUSED[model]("NUMBA", *point, *statistics.arrays().values())
     with mpmath.workdps(80):
@@ -284,7 +281,7 @@ def test_far_away_the_value_is_still_right(model: str, point: tuple[float, ...])
 
 
 def exact_row(model: str, x, t_x, T, r, alpha, a, b):
-    stays = x + PURCHASES[model].extra
+    stays = x + PURCHASES[model].extra_stays
     gone = mpmath.mpf(0)
     if stays > 0:
         gone = a / (b + stays - 1) * ((alpha + T) / (alpha + t_x)) ** (r + x)

@@ -24,28 +24,22 @@ from clvmodels import (
     GammaGammaModel,
     GammaGammaPosterior,
     ModifiedBetaGeoModel,
-    ModifiedBetaGeoPosterior,
     RfmTable,
     load_posterior,
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError
-from clvmodels.formulas import bgnbd, mbgnbd
-from clvmodels.formulas.purchases import PurchaseFormulas
+from clvmodels.models.purchases import purchase_specification
+from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.purchases import MODELS, Family, PurchaseModel
 from clvmodels.simulate import simulate_rfm
 
-MODELS = [BetaGeoModel, ModifiedBetaGeoModel, GammaGammaModel]
-PURCHASES = [BetaGeoModel, ModifiedBetaGeoModel]
-POSTERIORS = {
-    BetaGeoModel: BetaGeoPosterior,
-    ModifiedBetaGeoModel: ModifiedBetaGeoPosterior,
-    GammaGammaModel: GammaGammaPosterior,
-}
+PURCHASES = [purchase_specification(key) for key in MODELS]
+SPECIFICATIONS = [*PURCHASES, GammaGammaModel]
+POSTERIORS = {kind: purchase_posterior(kind.name) for kind in PURCHASES}
+POSTERIORS[GammaGammaModel] = GammaGammaPosterior
 # Given, so that fits of one model share a compilation.
-SCALES = {
-    BetaGeoModel: {"alpha_scale": 200.0},
-    ModifiedBetaGeoModel: {"alpha_scale": 200.0},
-    GammaGammaModel: {"v_scale": 20.0},
-}
+SCALES = {kind: {"alpha_scale": 200.0} for kind in PURCHASES}
+SCALES[GammaGammaModel] = {"v_scale": 20.0}
 RFM = simulate_rfm(
     300, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(5, 400), seed=4, cents=True
 )
@@ -63,19 +57,19 @@ def parameters(function) -> dict[str, inspect.Parameter]:
 # --- the same verbs ---
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 @pytest.mark.parametrize("verb", ["build", "fit", "replace", "resolved_priors"])
 def test_verbs_have_one_signature(kind, verb: str) -> None:
     assert inspect.signature(getattr(kind, verb)) == inspect.signature(getattr(BetaGeoModel, verb))
 
 
-@pytest.mark.parametrize("kind", [*MODELS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
 @pytest.mark.parametrize("verb", ["get_params", "set_params", "replace"])
 def test_verbs_of_scikit_learn_have_one_signature(kind, verb: str) -> None:
     assert inspect.signature(getattr(kind, verb)) == inspect.signature(getattr(BetaGeoModel, verb))
 
 
-@pytest.mark.parametrize("kind", [*MODELS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
 def test_past_the_data_all_is_by_keyword(kind) -> None:
     _, rfm, *rest = parameters(kind.fit).values()
     assert rfm.name == "rfm"
@@ -139,26 +133,17 @@ def test_what_comes_over_is_asked_for_by_keyword() -> None:
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in rest)
 
 
-@pytest.mark.parametrize("formulas", [bgnbd.FORMULAS, mbgnbd.FORMULAS])
-def test_formulas_of_a_purchase_model(formulas) -> None:
-    for name in (n for n in vars(PurchaseFormulas) if not n.startswith("_")):
-        member = getattr(formulas, name)
-        if callable(member):
-            wanted = parameters(getattr(PurchaseFormulas, name))
-            assert list(parameters(member)) == list(wanted)[1:], name
-
-
-def test_a_model_is_two_files() -> None:
-    """One in formulas/, one in models/, and neither is long."""
-    for kind, formulas in [(BetaGeoModel, bgnbd), (ModifiedBetaGeoModel, mbgnbd)]:
-        for module in (inspect.getmodule(kind), formulas):
-            assert len(inspect.getsource(module).splitlines()) < 60
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_family_has_every_verb(model: PurchaseModel) -> None:
+    for name in (n for n in vars(Family) if not n.startswith("_")):
+        wanted = parameters(getattr(Family, name))
+        assert list(parameters(getattr(model.formulas, name))) == list(wanted)[1:], name
 
 
 # --- specifications ---
 
 
-@pytest.mark.parametrize("kind", [*MODELS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
 def test_specifications_are_frozen(kind) -> None:
     one = kind()
     field = dataclasses.fields(one)[0].name
@@ -170,7 +155,7 @@ def test_specifications_are_frozen(kind) -> None:
     assert one is not kind()
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_replace_leaves_the_original(kind) -> None:
     one = kind()
     other = one.replace(priors="pymc-marketing")
@@ -178,7 +163,7 @@ def test_replace_leaves_the_original(kind) -> None:
     assert (one.priors, other.priors) == ("default", "pymc-marketing")
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_build_gives_an_ordinary_model_and_leaves_the_table(kind) -> None:
     import pymc as pm
 
@@ -192,7 +177,7 @@ def test_build_gives_an_ordinary_model_and_leaves_the_table(kind) -> None:
     assert set(same.named_vars) == set(model.named_vars)
 
 
-@pytest.mark.parametrize("kind", [*MODELS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -214,7 +199,7 @@ def test_options_without_a_meaning(kind, options, error, says: str) -> None:
 # --- fits ---
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_a_mode_and_what_is_known_of_it(kind) -> None:
     table = RfmTable.from_pandas(RFM, observation_end="2024-02-29")
     before = RFM.copy(deep=True)
@@ -224,7 +209,7 @@ def test_a_mode_and_what_is_known_of_it(kind) -> None:
     known = posterior.metadata
     assert (known.method, known.seed, known.observation_end) == ("map", 1, "2024-02-29")
     assert known.prior_scales == SCALES[kind]
-    assert set(known.priors) == set(kind.defaults)
+    assert set(known.priors) == set(kind.facts.defaults)
     assert len(known.fingerprint) == 64
     assert known.versions["clvmodels"] == clvmodels.__version__
     assert {"pymc", "numpy", "nutpie"} <= set(known.versions)
@@ -245,7 +230,7 @@ def test_a_fitted_mode_has_no_intervals() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_draws_with_sample_statistics(kind, method: str, tmp_path) -> None:
     posterior = ready(kind).fit(RFM, method=method, **QUIET)
     assert posterior.verdict.ok
@@ -267,7 +252,7 @@ def test_draws_with_sample_statistics(kind, method: str, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_the_same_seed_gives_the_same_draws(kind, method: str, rng) -> None:
     """To the last bit, in whatever order the rows come; another seed, others."""
     options = {"method": method, "progressbar": False}
@@ -290,7 +275,7 @@ def test_without_a_seed_one_is_drawn_and_kept() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_a_failed_fit_is_never_silent(kind, tmp_path) -> None:
     """Too few draws to judge: an error, or a warning with the verdict kept for good."""
     short = {"method": "nuts", "draws": 8, "tune": 50, **QUIET}
@@ -306,7 +291,7 @@ def test_a_failed_fit_is_never_silent(kind, tmp_path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS)
 def test_laplace_that_fails_goes_on_to_nuts_and_says_so(kind, tmp_path) -> None:
     """A hundred importance draws can never have an effective size of a hundred."""
     few = {"method": "laplace", "importance_draws": 100, **QUIET}

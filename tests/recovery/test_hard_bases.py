@@ -18,13 +18,14 @@ from scipy import stats
 from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.errors import ConvergenceError, DomainError
 from clvmodels.histories import purchase_histories, spend_histories
+from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.models.loglikelihood import (
     PurchaseLogLikelihood,
     PurchaseStatistics,
     SpendLogLikelihood,
     SpendStatistics,
 )
-from clvmodels.models.priors import PURCHASE_DEFAULTS, SPEND_DEFAULTS
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
 pytestmark = [
@@ -92,7 +93,7 @@ SPENDING = [
     "x in thousands",
     "nobody drops out",
 ]
-CASES = [(kind, base) for kind in ("bgnbd", "mbgnbd") for base in BASES]
+CASES = [(kind, base) for kind in MODELS for base in BASES]
 CASES += [("gamma_gamma", base) for base in SPENDING]
 
 
@@ -102,11 +103,11 @@ def log_likelihood(kind: str, base: str) -> Callable[[Array], Array]:
         tables = SpendStatistics.of(spend_histories(BASES[base])).arrays().values()
         op = SpendLogLikelihood()
     else:
-        model = KINDS[kind]
+        model = MODELS[kind].formulas
         statistics = PurchaseStatistics.of(
-            purchase_histories(BASES[base]), zero_has_term=model.zero_has_term
+            purchase_histories(BASES[base]), zero_has_term=model.extra_stays > 0
         )
-        tables, op = statistics.arrays().values(), PurchaseLogLikelihood(model.extra)
+        tables, op = statistics.arrays().values(), PurchaseLogLikelihood(model.extra_stays)
     return lambda points: np.array([op.evaluate(*point, *tables)[0] for point in points])
 
 
@@ -118,8 +119,8 @@ def parameters(kind: str, u: Array) -> dict[str, Array]:
         return scale * default.median * np.exp(default.sigma * column)
 
     if kind == "gamma_gamma":
-        return {n: log_normal(d, u[:, i]) for i, (n, d) in enumerate(SPEND_DEFAULTS.items())}
-    d = PURCHASE_DEFAULTS
+        return {n: log_normal(d, u[:, i]) for i, (n, d) in enumerate(GAMMA_GAMMA.defaults.items())}
+    d = MODELS[kind].defaults
     r, alpha, kappa = (
         log_normal(d[n], u[:, i]) for i, n in enumerate(["r", "alpha", "kappa_dropout"])
     )

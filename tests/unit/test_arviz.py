@@ -30,6 +30,7 @@ from clvmodels.models.loglikelihood import (
     SpendLogLikelihood,
     SpendStatistics,
 )
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
 RFM = simulate_rfm(
@@ -166,7 +167,7 @@ def test_the_sum_over_customers_is_the_fused_value(name: str) -> None:
         assert total == pytest.approx(fused(name, RFM, point), rel=1e-10)
 
 
-@pytest.mark.parametrize("name", ["bgnbd", "mbgnbd"])
+@pytest.mark.parametrize("name", MODELS)
 def test_each_customer_has_the_formulas_term(name: str, rng) -> None:
     """In the table's order, whatever that is, and whoever shares a history."""
     posterior = GIVEN[name]
@@ -206,7 +207,7 @@ def test_spend_leaves_out_who_says_nothing_of_it() -> None:
     np.testing.assert_allclose(found.isel(chain=0, draw=0), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["bgnbd", "mbgnbd"])
+@pytest.mark.parametrize("name", MODELS)
 def test_who_was_watched_for_no_time_has_no_term(name: str) -> None:
     """Their term is 0 in every draw, of which ArviZ can make nothing."""
     table = RFM.copy()

@@ -12,15 +12,14 @@ from scipy import stats
 
 from clvmodels import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.models.priors import (
-    PURCHASE_DEFAULTS,
-    SPEND_DEFAULTS,
-    LogNormalDefault,
-    resolve,
-)
+from clvmodels.model_facts import GAMMA_GAMMA, LogNormalDefault
+from clvmodels.models.priors import resolve
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
 PURCHASES = [BetaGeoModel, ModifiedBetaGeoModel]
+PURCHASE_DEFAULTS = MODELS["bgnbd"].defaults
+SPEND_DEFAULTS = GAMMA_GAMMA.defaults
 BASE = simulate_rfm(
     120, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(5, 400), seed=9, cents=True
 )

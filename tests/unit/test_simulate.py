@@ -15,6 +15,7 @@ from scipy.special import betaln, gammaln, hyp2f1
 
 from clvmodels import _simulated
 from clvmodels.errors import ClvError, DomainError
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm
 
 Array = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ def test_parameters_follow_their_distributions() -> None:
     assert_mean((rate - rate.mean()) * (dropout - dropout.mean()), 0.0)
 
 
-@pytest.mark.parametrize("model", ["bgnbd", "mbgnbd"])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("t", [3.0, 50.0, 2_000.0])
 def test_repeat_purchases_have_the_closed_form_mean(model: str, t: float) -> None:
     rfm = simulate_rfm(N, **BGNBD, T=t, seed=2, period=None, model=model)
@@ -95,7 +96,7 @@ def test_share_without_repeats(period: float | None) -> None:
     assert_mean(modified["frequency"] == 0, a / (a + b) + b / (a + b) * silent)
 
 
-@pytest.mark.parametrize("model", ["bgnbd", "mbgnbd"])
+@pytest.mark.parametrize("model", MODELS)
 def test_whole_histories_have_the_models_likelihood(model: str) -> None:
     rfm = simulate_rfm(N, **BGNBD, T=(10.0, 200.0), seed=4, period=None, model=model)
     x, t_x, t = (rfm[name].to_numpy(float) for name in ("frequency", "recency", "T"))
@@ -121,7 +122,7 @@ def test_merging_counts_distinct_days() -> None:
     assert_mean(rfm["frequency"] - t * -np.expm1(-rate), 0.0)
 
 
-@pytest.mark.parametrize("model", ["bgnbd", "mbgnbd"])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("cents", [False, True])
 @pytest.mark.parametrize("period", [None, 1.0, 7.0])
 def test_rfm_is_the_summary_of_the_log(model: str, cents: bool, period: float | None) -> None:

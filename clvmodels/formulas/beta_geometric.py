@@ -1,4 +1,4 @@
-"""What every purchase model can compute, and the beta-geometric family that does.
+"""The beta-geometric family: BG/NBD, MBG/NBD.
 
 A customer buys at rate lambda ~ Gamma(r, alpha) while alive, and drops out with
 probability p ~ Beta(a, b) whenever the question is put. BG/NBD puts it after every
@@ -12,7 +12,7 @@ the customer's age, both counted from the first purchase, in the unit of alpha.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -63,107 +63,6 @@ class LogOddsTerms:
     power: FloatArray
 
 
-class PurchaseFormulas(Protocol):
-    """The formulas of a purchase model; :class:`BetaGeometric` documents each."""
-
-    @property
-    def name(self) -> str:
-        """What the model is called."""
-
-    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
-        """Second shape of the dropout probability of a customer alive after x repeats."""
-
-    def log_likelihood(
-        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
-    ) -> FloatArray:
-        """Log-likelihood of each history."""
-
-    def log_odds_terms(self, x: Numbers, **parameters: Unpack[Parameters]) -> LogOddsTerms:
-        """Return what the log odds of having dropped out owe to x and the draw alone."""
-
-    def p_alive(
-        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
-    ) -> FloatArray:
-        """Probability of being alive at T."""
-
-    def p_purchase(
-        self,
-        x: Numbers,
-        t_x: Numbers,
-        T: Numbers,
-        horizon: Numbers,
-        **parameters: Unpack[Parameters],
-    ) -> FloatArray:
-        """Probability of at least one purchase in (T, T + horizon]."""
-
-    def expected_purchases(
-        self,
-        x: Numbers,
-        t_x: Numbers,
-        T: Numbers,
-        horizon: Numbers,
-        **parameters: Unpack[Parameters],
-    ) -> FloatArray:
-        """Purchases expected in (T, T + horizon]."""
-
-    def discounted_purchases(
-        self,
-        x: Numbers,
-        t_x: Numbers,
-        T: Numbers,
-        horizon: Numbers,
-        delta: Numbers,
-        *,
-        month: float | None = None,
-        **parameters: Unpack[Parameters],
-    ) -> FloatArray:
-        """Discounted purchases expected in (T, T + horizon]."""
-
-    def if_alive_block(
-        self,
-        x: Numbers,
-        T: Numbers,
-        horizon: float,
-        delta: float,
-        *,
-        month: float | None = None,
-        **parameters: Unpack[Parameters],
-    ) -> ResidualPurchases:
-        """Purchases of living customers for draws (rows) by histories (columns)."""
-
-    def if_alive_along(
-        self, x: float, T: Numbers, lengths: Numbers, **parameters: Unpack[Parameters]
-    ) -> FloatArray:
-        """Purchases of living customers for draws by ages by many lengths of time."""
-
-    def expected_purchases_new(self, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
-        """Repeat purchases expected of a new customer in (0, t]."""
-
-    def discounted_purchases_new(
-        self,
-        t: Numbers,
-        delta: Numbers,
-        *,
-        month: float | None = None,
-        **parameters: Unpack[Parameters],
-    ) -> FloatArray:
-        """Discounted repeat purchases expected of a new customer in (0, t]."""
-
-    def pmf(
-        self,
-        n: Numbers,
-        x: Numbers,
-        t_x: Numbers,
-        T: Numbers,
-        horizon: Numbers,
-        **parameters: Unpack[Parameters],
-    ) -> FloatArray:
-        """Probability of exactly n purchases in (T, T + horizon]."""
-
-    def pmf_new(self, n: Numbers, t: Numbers, **parameters: Unpack[Parameters]) -> FloatArray:
-        """Probability that a new customer makes n repeat purchases in (0, t]."""
-
-
 def _check(
     *, r: Numbers, alpha: Numbers, a: Numbers, b: Numbers
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -183,8 +82,6 @@ class BetaGeometric:
 
     Parameters
     ----------
-    name : str
-        What the model is called.
     extra_stays : {0, 1}
         Questions survived by a living customer beyond one per repeat purchase.
 
@@ -214,7 +111,6 @@ class BetaGeometric:
     stay give MBG/NBD (Batislam, Denizel & Filiztekin 2007; Wagner & Hoppe 2008).
     """
 
-    name: str
     extra_stays: int
 
     def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
@@ -425,3 +321,7 @@ class BetaGeometric:
         r, alpha, a, b = _check(**parameters)
         x, T = np.asarray(x, dtype=np.float64), np.asarray(T, dtype=np.float64)
         return r + x, alpha + T, a, self.stay_shape(x, b=b)
+
+
+bgnbd: Final = BetaGeometric(extra_stays=0)
+mbgnbd: Final = BetaGeometric(extra_stays=1)

@@ -1,0 +1,6 @@
+"""Purchase models: what each is, and what it can compute."""
+
+from clvmodels.purchases.catalogue import MODELS, ModelKey, purchase_model
+from clvmodels.purchases.model import Family, PurchaseModel
+
+__all__ = ["MODELS", "Family", "ModelKey", "PurchaseModel", "purchase_model"]

@@ -1,0 +1,123 @@
+"""The purchase models that there are: everything that names one is derived from this.
+
+A new model is a file beside this one, an entry here, and a test of its formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from clvmodels.model_facts import BetaDefault, Default, LogNormalDefault, Parameter, Peer
+from clvmodels.purchases.model import PurchaseModel
+from clvmodels.schema import check_choice
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAndSize:
+    """a and b of a Beta distribution through its mean phi and its size kappa = a + b."""
+
+    sampled: tuple[str, str] = ("phi_dropout", "kappa_dropout")
+    made: tuple[str, str] = ("a", "b")
+
+    def make(self, one: Any, other: Any) -> tuple[Any, Any]:
+        """Make a and b."""
+        return one * other, (1.0 - one) * other
+
+    def unmake(self, one: Any, other: Any) -> tuple[Any, Any]:
+        """Make phi and kappa."""
+        return one / (one + other), one + other
+
+
+_PARAMETERS: Final = (
+    Parameter("r"),
+    Parameter("alpha", carries="time"),
+    Parameter("a"),
+    Parameter("b"),
+)
+_DEFAULTS: Final[Mapping[str, Default]] = {
+    "r": LogNormalDefault(
+        0.6,
+        1.2,
+        False,
+        "shape of the purchase rates over customers: published bases lie between 0.1 and 3; "
+        "95 % of the mass between 0.06 and 6.3",
+    ),
+    "alpha": LogNormalDefault(
+        0.3,
+        1.5,
+        True,
+        "r / alpha is a rate per unit of time: with r near its median the mean customer makes "
+        "about 2 repeat purchases in the mean time observed, give or take a factor of 40",
+    ),
+    "phi_dropout": BetaDefault(
+        1.0, 1.0, "mean dropout probability a / (a + b): anything between 0 and 1"
+    ),
+    "kappa_dropout": LogNormalDefault(
+        3.0,
+        1.2,
+        False,
+        "a + b, how alike customers are in dropping out: 95 % of the mass between 0.3 and 32; "
+        "published bases lie between 1 and 10",
+    ),
+}
+_PEER_PRIORS: Final[Mapping[str, tuple[str, Mapping[str, float]]]] = {
+    "r": ("Weibull", {"alpha": 2, "beta": 1}),
+    "alpha": ("Weibull", {"alpha": 2, "beta": 10}),
+    "phi_dropout": ("Uniform", {"lower": 0, "upper": 1}),
+    "kappa_dropout": ("Pareto", {"alpha": 1, "m": 1}),
+}
+_ABOUT: Final = "How often customers buy, and when they leave"
+
+BGNBD: Final = PurchaseModel(
+    key="bgnbd",
+    name="BG/NBD",
+    about=_ABOUT,
+    papers="Fader, P. S., Hardie, B. G. S. & Lee, K. L. (2005). 'Counting your customers' the "
+    "easy way: an alternative to the Pareto/NBD model. Marketing Science 24(2), 275-284.",
+    parameters=_PARAMETERS,
+    defaults=_DEFAULTS,
+    joint=MeanAndSize(),
+    peer=Peer("BetaGeoModel", _PEER_PRIORS),
+    leaves="after each repeat purchase",
+    once_says_nothing=True,
+    family="clvmodels.formulas.beta_geometric:bgnbd",
+)
+MBGNBD: Final = PurchaseModel(
+    key="mbgnbd",
+    name="MBG/NBD",
+    about=_ABOUT,
+    papers="Batislam, E. P., Denizel, M. & Filiztekin, A. (2007). Empirical validation and "
+    "comparison of models for customer base analysis. International Journal of Research in "
+    "Marketing 24(3), 201-209.",
+    parameters=_PARAMETERS,
+    defaults=_DEFAULTS,
+    joint=MeanAndSize(),
+    peer=Peer("ModifiedBetaGeoModel", _PEER_PRIORS),
+    leaves="after each purchase",
+    once_says_nothing=False,
+    family="clvmodels.formulas.beta_geometric:mbgnbd",
+)
+
+ModelKey = Literal["bgnbd", "mbgnbd"]
+MODELS: Final[dict[str, PurchaseModel]] = {model.key: model for model in (BGNBD, MBGNBD)}
+
+
+def purchase_model(key: str, option: str = "model") -> PurchaseModel:
+    """Return a purchase model by its key.
+
+    Parameters
+    ----------
+    key : str
+        As in ``clvmodels.purchases.MODELS``.
+    option : str
+        What the caller's option is called, for the error.
+
+    Raises
+    ------
+    SchemaError
+        There is none.
+    """
+    check_choice(option, key, tuple(MODELS))
+    return MODELS[key]

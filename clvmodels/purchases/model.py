@@ -1,0 +1,165 @@
+"""What a purchase model is: its facts, and a family that computes.
+
+In all functions x is the number of repeat purchases, t_x the time of the last one and T
+the customer's age, both counted from the first purchase.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy.typing as npt
+
+from clvmodels.model_facts import ModelFacts
+from clvmodels.schema import FloatArray
+
+if TYPE_CHECKING:
+    from clvmodels.formulas.beta_geometric import LogOddsTerms
+    from clvmodels.formulas.residual import ResidualPurchases
+
+Numbers = npt.ArrayLike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PurchaseModel(ModelFacts):
+    """A model of how often customers buy, and of when they leave.
+
+    Attributes
+    ----------
+    family : Family or str
+        What computes; as "module:name" it is imported when it is first asked for, so that
+        facts cost nothing.
+    leaves : str
+        When a customer may leave, in words.
+    once_says_nothing : bool
+        Whether P(alive) of customers who bought once is 1 for ever, whatever they do.
+    joint : Joint, optional
+        Parameters that are sampled in place of others.
+    """
+
+    family: Family | str
+    leaves: str
+    once_says_nothing: bool
+    joint: Joint | None = None
+
+    @property
+    def formulas(self) -> Family:
+        """What computes."""
+        if isinstance(self.family, str):
+            return cast("Family", pkgutil.resolve_name(self.family))
+        return self.family
+
+
+class Joint(Protocol):
+    """Two parameters of the likelihood, through two others that are sampled."""
+
+    @property
+    def sampled(self) -> tuple[str, str]:
+        """Names of those that have priors."""
+
+    @property
+    def made(self) -> tuple[str, str]:
+        """Names of those that are made of them."""
+
+    def make(self, one: Any, other: Any) -> tuple[Any, Any]:
+        """Make those of the likelihood: of numbers, arrays or PyTensor's variables."""
+
+    def unmake(self, one: Any, other: Any) -> tuple[Any, Any]:
+        """Make those that are sampled."""
+
+
+class Family(Protocol):
+    """What a purchase model can compute; ``BetaGeometric`` documents each."""
+
+    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
+        """Second shape of the dropout probability of a customer alive after x repeats."""
+
+    def log_likelihood(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers
+    ) -> FloatArray:
+        """Log-likelihood of each history."""
+
+    def log_odds_terms(self, x: Numbers, **parameters: Numbers) -> LogOddsTerms:
+        """Return what the log odds of having dropped out owe to x and the draw alone."""
+
+    def p_alive(self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers) -> FloatArray:
+        """Probability of being alive at T."""
+
+    def p_purchase(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Probability of at least one purchase in (T, T + horizon]."""
+
+    def expected_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Purchases expected in (T, T + horizon]."""
+
+    def discounted_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Discounted purchases expected in (T, T + horizon]."""
+
+    def if_alive_block(
+        self,
+        x: Numbers,
+        T: Numbers,
+        horizon: float,
+        delta: float,
+        *,
+        month: float | None = None,
+        **parameters: Numbers,
+    ) -> ResidualPurchases:
+        """Purchases of living customers for draws (rows) by histories (columns)."""
+
+    def if_alive_along(
+        self, x: float, T: Numbers, lengths: Numbers, **parameters: Numbers
+    ) -> FloatArray:
+        """Purchases of living customers for draws by ages by many lengths of time."""
+
+    def expected_purchases_new(self, t: Numbers, **parameters: Numbers) -> FloatArray:
+        """Repeat purchases expected of a new customer in (0, t]."""
+
+    def discounted_purchases_new(
+        self,
+        t: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Discounted repeat purchases expected of a new customer in (0, t]."""
+
+    def pmf(
+        self,
+        n: Numbers,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Probability of exactly n purchases in (T, T + horizon]."""
+
+    def pmf_new(self, n: Numbers, t: Numbers, **parameters: Numbers) -> FloatArray:
+        """Probability that a new customer makes n repeat purchases in (0, t]."""
