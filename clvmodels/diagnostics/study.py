@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +22,6 @@ from clvmodels.histories import (
 )
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.clv import at_margin
-from clvmodels.predict import Draws, Future, predict_rows
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     Discounting,
@@ -276,11 +274,11 @@ def _scores(
     question: Question,
 ) -> tuple[pd.DataFrame, str]:
     if clv is None:
-        return _purchases_alone(table, columns, purchases, question), (
+        return _purchases_alone(table, purchases, question), (
             "The posterior is of purchases alone: fit a CLVModel to have values."
         )
     if columns.m_bar is None:
-        return _purchases_alone(table, columns, purchases, question), (
+        return _purchases_alone(table, purchases, question), (
             "The table has no monetary_value: summarise the log with a monetary_value_col."
         )
     try:
@@ -289,31 +287,22 @@ def _scores(
         clv.check_spend(paired, checked.x)  # a report needs a value of everybody
         return clv.predict(table, **terms), ""
     except ClvError as error:
-        return _purchases_alone(table, columns, purchases, question), str(error)
+        return _purchases_alone(table, purchases, question), str(error)
 
 
 def _purchases_alone(
-    table: RfmTable, columns: RfmColumns, purchases: PurchasePosterior, question: Question
+    table: RfmTable, purchases: PurchasePosterior, question: Question
 ) -> pd.DataFrame:
     """Predict purchases without any model of spend."""
-    scale = purchases.scale
-    draws = purchases.draws(question.draws)
-    ones = np.ones(len(draws["r"]))
-    neutral: Mapping[str, FloatArray] = {"p": ones, "q": 2.0 * ones, "v": ones}
     # Only purchases are read, which are not discounted; without end a rate keeps it finite.
-    delta = scale.delta(question.discount_rate or 0.10)
-    future = Future(scale.horizon(question.horizon), delta, None, question.interval, 1.0)
-    rows = predict_rows(
-        Draws(draws, neutral, purchases.formulas),
-        columns.x,
-        columns.t_x,
-        columns.T,
-        np.zeros(len(columns)),
-        future,
+    found: pd.DataFrame = purchases.predict(
+        table,
+        horizon=question.horizon,
+        discount_rate=question.discount_rate or 0.10,
+        interval=question.interval,
+        draws=question.draws,
     )
-    names = ("p_alive", "p_purchase", "expected_purchases")
-    frame = {"customer_id": table.table["customer_id"].to_pandas()}
-    return pd.DataFrame(frame | {name: rows[name] for name in names})
+    return found
 
 
 def bounds(by_draw: FloatArray, question: Question, certain: bool) -> tuple[float, float]:

@@ -137,7 +137,7 @@ def payback_period(
     if math.isinf(future.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
     posterior.check_spend(paired, np.zeros(1))
-    spend = np.broadcast_to(gamma_gamma.population_mean(**paired.spend), paired.count)
+    spend = np.broadcast_to(gamma_gamma.population_mean(**paired.spending), paired.count)
 
     def orders(t: FloatArray) -> FloatArray:
         return np.asarray(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
@@ -16,16 +16,10 @@ from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
 from clvmodels.posterior.finite import check_life, check_spend, no_value, valued
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
+from clvmodels.posterior.predicting import customers_frame, future_of, predicted
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
-from clvmodels.predict import (
-    OUTCOMES,
-    Draws,
-    Future,
-    OutcomePredictor,
-    pair,
-    predict_rows,
-)
+from clvmodels.predict import Draws, Future, pair
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 from clvmodels.verdict import Verdict
 
@@ -36,26 +30,6 @@ if TYPE_CHECKING:
     from clvmodels.frames import Frame, OtherFrame
     from clvmodels.posterior.options import PredictOptions
     from clvmodels.rfm import RfmTable
-
-_POINTS: Final = (
-    "p_alive",
-    "p_purchase",
-    "expected_purchases",
-    "discounted_purchases",
-    "expected_spend",
-    "clv",
-)
-_UNCERTAIN: Final = (
-    "clv_sd",
-    "clv_lower",
-    "clv_upper",
-    "p_alive_lower",
-    "p_alive_upper",
-    "expected_purchases_lower",
-    "expected_purchases_upper",
-    "expected_spend_lower",
-    "expected_spend_upper",
-)
 
 
 @named_fields
@@ -267,12 +241,9 @@ class CLVPosterior:
         )
         reasons = no_value(paired, columns.x)
         valued(paired, columns.x).warned()
-        who = (columns.x, columns.t_x, columns.T, m_bar)
-        rows: dict[str, Any] = dict(predict_rows(paired, *who, future))
-        if self.certain or paired.count == 1:
-            rows |= {name: np.full(len(columns), np.nan) for name in _UNCERTAIN}
-        if predictive:
-            rows |= OutcomePredictor(paired, future)(*who)
+        rows = predicted(
+            paired, columns, m_bar, future, certain=self.certain, predictive=predictive
+        )
         scores = self._frame(columns, m_bar, rows, future.margin)
         if reasons is not None:
             scores[schema.REASON] = pd.Series(reasons, dtype="str")
@@ -394,24 +365,10 @@ class CLVPosterior:
         DomainError
             An option is out of range, or undiscounted whole-life purchases are infinite.
         """
-        future = self._future(horizon, discount_rate, discounting, interval, margin)
+        future = future_of(self.scale, horizon, discount_rate, discounting, interval, margin)
         paired = self.paired(draws)
         check_life(paired, future)
         return future, paired
-
-    def _future(
-        self,
-        horizon: Horizon,
-        discount_rate: float,
-        discounting: Discounting,
-        interval: float,
-        margin: float,
-    ) -> Future:
-        schema.check_choice("discounting", discounting, ("continuous", "monthly"))
-        interval = schema.check_interval(interval)
-        month = self.scale.month if discounting == "monthly" else None
-        delta = self.scale.delta(discount_rate)
-        return Future(self.scale.horizon(horizon), delta, month, interval, margin)
 
     check_spend = staticmethod(check_spend)
 
@@ -427,21 +384,12 @@ class CLVPosterior:
     def _frame(
         self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any], margin: float
     ) -> pd.DataFrame:
-        import pandas as pd
-
-        frame = {
-            schema.CUSTOMER_ID: columns.customer_id,
-            schema.FREQUENCY: columns.x.astype(np.int64),
-            schema.RECENCY: columns.t_x,
-            schema.T: columns.T,
-            schema.MONETARY_VALUE: m_bar,
-        }
-        frame |= {name: rows[name] for name in (*_POINTS, *_UNCERTAIN)}
-        frame |= {name: rows[name] for name in OUTCOMES if name in rows}
+        more = dict(rows)
         if columns.first_value is not None:
             past = margin * (columns.first_value + columns.x * m_bar)
-            frame |= {"historical_value": past, "total_value": past + rows["clv"]}
-        return pd.DataFrame(frame | {schema.MARGIN: np.full(len(columns), margin)})
+            more |= {"historical_value": past, "total_value": past + rows["clv"]}
+        more[schema.MARGIN] = np.full(len(columns), margin)
+        return customers_frame(columns, m_bar).assign(**more)
 
     def __repr__(self) -> str:
         return f"<CLVPosterior of {self.purchases!r} and {self.spend!r}>"

@@ -66,7 +66,7 @@ def value_of_new_customer(
     repeats = paired.formulas.discounted_purchases_new(
         future.horizon, future.delta, **paired.purchases, month=future.month
     )
-    spend = gamma_gamma.population_mean(**paired.spend)
+    spend = gamma_gamma.population_mean(**paired.spending)
     margin, interval = future.margin, future.interval
     mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
     value = np.atleast_1d(margin * (1.0 + repeats) * spend)

@@ -9,13 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from clvmodels import frames
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.finite import check_life
 from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.posterior.predicting import customers_frame, future_of, predicted
+from clvmodels.predict import Draws
 from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
-from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    Discounting,
+    FloatArray,
+    Horizon,
+    TimeScale,
+    TimeUnit,
+    check_flag,
+    scale_said,
+)
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -26,7 +39,7 @@ class PurchasePosterior(Posterior):
     """Draws of a purchase model's parameters, and what they say of customers.
 
     The ``expected_*`` methods return one value per draw and customer; they refuse more
-    than 2e8 cells. ``CLVPosterior.predict`` gives one row per customer.
+    than 2e8 cells. :meth:`predict` gives one row per customer.
     """
 
     facts: ClassVar[PurchaseModel]
@@ -196,6 +209,75 @@ class PurchasePosterior(Posterior):
             name="expected_purchases_new_customer",
         )
         return result.isel(t=0, drop=True) if scalar else result
+
+    @named
+    def predict(
+        self,
+        rfm: RfmTable | Frame,
+        *,
+        horizon: Horizon = "365D",
+        discount_rate: float = 0.10,
+        discounting: Discounting = "continuous",
+        interval: float = 0.9,
+        draws: int = 500,
+        predictive: bool = False,
+        time_unit: TimeUnit | None = None,
+        time_scaler: float | None = None,
+    ) -> Any:
+        """Predict every customer's future purchases; there are no columns of money.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame
+            Customers, in this posterior's unit of time: a pandas or polars DataFrame or a
+            pyarrow Table. A LazyFrame is collected. Amounts, if there are any, are not read.
+        horizon : str, float or None
+            "365D", "52W", "12M", a number in the table's unit, or None for the whole
+            remaining life.
+        discount_rate : float
+            Effective annual rate, of discounted_purchases.
+        discounting : {"continuous", "monthly"}
+            "monthly" discounts each 30.4375-day month's purchases at the month's end.
+        interval : float
+            Probability of the equal-tailed intervals.
+        draws : int
+            Posterior draws to use, evenly spaced over all.
+        predictive : bool
+            Add the interval of the outcome, ``purchases_lower`` and ``purchases_upper``. It
+            takes a finite horizon.
+        time_unit, time_scaler : optional
+            The unit of recency and T of a frame, which must be this posterior's.
+
+        Returns
+        -------
+        DataFrame or Table
+            Of the kind that was passed, pandas for an RfmTable. One row per input row, in
+            input order: customer_id, frequency, recency, T, p_alive, p_purchase,
+            expected_purchases, discounted_purchases, and ``_lower``/``_upper`` of p_alive and
+            expected_purchases, which are of the *expectation*; with one draw (a mode) they
+            are empty. For the whole life p_purchase is p_alive, and expected_purchases is
+            empty unless every draw has a > 1.
+
+        Raises
+        ------
+        SchemaError, TimeUnitError
+            The table is not of the right form or unit.
+        DomainError
+            An option is out of range; or undiscounted whole-life purchases are infinite in
+            some draws.
+        """
+        rfm, predictive = frames.eager(rfm), check_flag("predictive", predictive)
+        said = scale_said(time_unit, time_scaler)
+        columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)
+        future = future_of(self.scale, horizon, discount_rate, discounting, interval)
+        asked = Draws(self.draws(draws), None, self.formulas)
+        check_life(asked, future)
+        nothing = np.zeros(len(columns))
+        found = predicted(
+            asked, columns, nothing, future, certain=self.certain, predictive=predictive
+        )
+        scores = customers_frame(columns).assign(**found)
+        return frames.like(rfm, scores, own={CUSTOMER_ID: None})
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)

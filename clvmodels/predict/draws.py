@@ -42,21 +42,27 @@ class Future:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Paired parameter draws of both models.
+    """Paired parameter draws of both models, or of purchases alone.
 
     Attributes
     ----------
     purchases : mapping of str to ndarray, shape (S,)
         r, alpha, a, b.
-    spend : mapping of str to ndarray, shape (S,)
-        p, q, v, already permuted against the purchases.
+    spend : mapping of str to ndarray, shape (S,), or None
+        p, q, v, already permuted against the purchases; None where nothing is known of spend.
     formulas : Family
         Of the purchase model.
     """
 
     purchases: Mapping[str, FloatArray]
-    spend: Mapping[str, FloatArray]
+    spend: Mapping[str, FloatArray] | None
     formulas: Family
+
+    @property
+    def spending(self) -> Mapping[str, FloatArray]:
+        """The draws of spend, where a value is asked for, and so there are some."""
+        assert self.spend is not None
+        return self.spend
 
     @property
     def count(self) -> int:

@@ -64,9 +64,9 @@ def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int =
         horizon=future.horizon,
         delta=future.delta,
         month=future.month or 0.0,
-        p=np.ascontiguousarray(draws.spend["p"]),
-        q=np.ascontiguousarray(draws.spend["q"]),
-        v=np.ascontiguousarray(draws.spend["v"]),
+        p=np.ascontiguousarray(draws.spending["p"]),
+        q=np.ascontiguousarray(draws.spending["q"]),
+        v=np.ascontiguousarray(draws.spending["v"]),
         per_draw=max(math.ceil(paths / draws.count), 1),
         seed=np.uint64(seed),
     )
@@ -100,7 +100,7 @@ class OutcomePredictor:
         check_finite(future.horizon)
         self.draws, self.future = draws, future
         self._threads = cores_for(threads)
-        self._outcomes = outcomes_of(draws, future)
+        self._outcomes = None if draws.spend is None else outcomes_of(draws, future)
         self._tails = 1.0 - np.array(tail_probabilities(future.interval))
 
     def __call__(
@@ -116,8 +116,9 @@ class OutcomePredictor:
         Returns
         -------
         mapping of str to ndarray, shape (N,)
-            ``OUTCOMES``; purchases are whole numbers. A value's interval is NaN where the
-            customer would make more than ``paths.MOST_PURCHASES``.
+            ``OUTCOMES``, the first two alone where nothing is known of spend; purchases are
+            whole numbers. A value's interval is NaN where the customer would make more than
+            ``paths.MOST_PURCHASES``.
         """
         groups = group_rows(x, t_x, T)
         m_bar = np.where(x == 0, 0.0, m_bar)
@@ -126,14 +127,18 @@ class OutcomePredictor:
         def work(begin: int) -> None:
             chunk = chunk_of(groups, begin, self.draws.purchases, self.draws.formulas)
             self._fill_counts(chunk, groups, begin, counts)
-            customers = customers_of(groups, begin, m_bar)
-            value_quantiles(chunk, customers, self._outcomes, self._tails, values)
+            if self._outcomes is not None:
+                customers = customers_of(groups, begin, m_bar)
+                value_quantiles(chunk, customers, self._outcomes, self._tails, values)
 
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(work, chunks(groups)):
                 pass
+        whole = counts.astype(np.int64)
+        if self._outcomes is None:
+            return dict(zip(OUTCOMES[:2], whole, strict=True))
         values *= self.future.margin
-        return dict(zip(OUTCOMES, (*counts.astype(np.int64), *values), strict=True))
+        return dict(zip(OUTCOMES, (*whole, *values), strict=True))
 
     def _fill_counts(self, chunk: Chunk, groups: Groups, begin: int, out: FloatArray) -> None:
         found = np.empty((2, len(chunk.x_of)))

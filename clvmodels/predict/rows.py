@@ -31,15 +31,16 @@ _WANTED: Final = {
     "all": kernel.ALL_INTERVALS,
 }
 
-_MONEY: Final = tuple(
-    i for i, name in enumerate(kernel.COLUMNS) if name.startswith(("clv", "expected_spend"))
-)
+_OF_MONEY: Final = ("clv", "expected_spend")
+_MONEY: Final = tuple(i for i, name in enumerate(kernel.COLUMNS) if name.startswith(_OF_MONEY))
 
 Wanted = Literal["none", "clv", "all"]
 
 
 def infinite_share(draws: Draws, x: FloatArray) -> FloatArray:
     """Share of the draws in which expected spend is infinite, p x + q <= 1, for each row."""
+    if draws.spend is None:
+        return np.zeros(len(x))
     counts, rows = np.unique(x, return_inverse=True)
     p, q = draws.spend["p"], draws.spend["q"]
     shares: FloatArray = np.array([float(np.mean(p * one + q <= 1)) for one in counts])
@@ -54,9 +55,11 @@ class Prediction:
     ----------
     columns : mapping of str to ndarray, shape (N,)
         By name, as far as they were wanted; see `clvmodels.predict.kernel`. Spend and value
-        are NaN where expected spend is infinite in some draw.
+        are NaN where expected spend is infinite in some draw, and absent where nothing is
+        known of spend.
     by_draw : ndarray, shape (S,)
-        Value in every draw of all customers together who have one.
+        Value in every draw of all customers together who have one. Without spend it is
+        their discounted purchases.
     """
 
     columns: dict[str, FloatArray]
@@ -69,11 +72,11 @@ class Predictor:
     Parameters
     ----------
     draws : Draws
-        Of both models.
+        Of both models, or of purchases alone.
     future : Future
         Horizon, discounting, interval, margin.
     wanted : {"none", "clv", "all"}
-        Which intervals.
+        Which intervals; without spend there is none of clv.
     span : tuple of float, optional
         Least and greatest T of all batches: what is interpolated in T is then evaluated
         once for all of them.
@@ -141,6 +144,8 @@ class Predictor:
         columns = dict(zip(kernel.COLUMNS, out, strict=False))
         # Without end only draws with a > 1 have a finite number of purchases.
         endless = math.isinf(self.future.horizon) and bool((self.draws.purchases["a"] <= 1).any())
+        if self.draws.spend is None:
+            columns = {n: v for n, v in columns.items() if not n.startswith(_OF_MONEY)}
         for name, values in columns.items():
             if name.startswith("clv"):
                 values *= self.future.margin
@@ -228,15 +233,13 @@ class _Work:
         alpha = draws.purchases["alpha"]
         ages, T_of_pair = np.unique(T, return_inverse=True)
         odds = draws.formulas.log_odds_terms(counts[:, None], **draws.purchases)
-        spend = gamma_gamma.spend_coefficients(counts[:, None], **draws.spend)
-        # Rows whose spend is infinite in some draw are emptied later, and add nothing to sums
-        finite = np.isfinite(spend.intercept).all(axis=1, keepdims=True)
+        intercept, slope = self._spend(counts)
         first_node, node_count, purchases, discounted = self._nodes(x, T)
         return kernel.Tables(
             offset=odds.offset,
             power=odds.power,
-            intercept=np.where(finite, spend.intercept, 0.0),
-            slope=np.where(finite, spend.slope, 0.0),
+            intercept=intercept,
+            slope=slope,
             T_of_pair=T_of_pair,
             first_node=first_node,
             node_count=node_count,
@@ -247,6 +250,17 @@ class _Work:
             weights=self.living.weights(ages),
             log_recency=np.log(alpha + recencies[:, None]),
         )
+
+    def _spend(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
+        draws = self.predictor.draws
+        if draws.spend is None:  # a purchase counts as one
+            shape = (len(counts), draws.count)
+            return np.ones(shape), np.zeros(shape)
+        spend = gamma_gamma.spend_coefficients(counts[:, None], **draws.spend)
+        # Rows whose spend is infinite in some draw are emptied later, and add nothing to sums
+        finite = np.isfinite(spend.intercept).all(axis=1, keepdims=True)
+        return np.where(finite, spend.intercept, 0.0), np.where(finite, spend.slope, 0.0)
 
     def _nodes(
         self, x: FloatArray, T: FloatArray

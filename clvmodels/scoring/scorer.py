@@ -17,29 +17,13 @@ from clvmodels import schema
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value
+from clvmodels.posterior.predicting import intervals_of, points_of
 from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
 
 Intervals = Literal["clv", "all"]
 REASON: Final = schema.REASON
-_POINTS: Final = (
-    "p_alive",
-    "p_purchase",
-    "expected_purchases",
-    "discounted_purchases",
-    "expected_spend",
-    "clv",
-)
-_CLV_INTERVAL: Final = ("clv_sd", "clv_lower", "clv_upper")
-_OTHER_INTERVALS: Final = (
-    "p_alive_lower",
-    "p_alive_upper",
-    "expected_purchases_lower",
-    "expected_purchases_upper",
-    "expected_spend_lower",
-    "expected_spend_upper",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +141,9 @@ class Scorer:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the predictions, in the order of the output."""
-        more = _OTHER_INTERVALS if self.intervals == "all" else ()
+        uncertain = intervals_of(money=True, every=self.intervals == "all")
         outcomes = OUTCOMES if self._outcomes else ()
-        return (*_POINTS, *_CLV_INTERVAL, *more, *outcomes)
+        return (*points_of(money=True), *uncertain, *outcomes)
 
     def schema(self, source: pa.Schema) -> pa.Schema:
         """Arrow schema of the scores of a table with this schema."""
@@ -172,7 +156,7 @@ class Scorer:
         if schema.FIRST_VALUE in source.names:
             fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
         fields.append(pa.field(schema.MARGIN, pa.float64()))
-        if (self.draws.spend["q"] <= 1).any():
+        if (self.draws.spending["q"] <= 1).any():
             fields.append(pa.field(REASON, pa.string()))
         return pa.schema(fields)
 
@@ -211,8 +195,7 @@ class Scorer:
         prediction = self._predict(x, t_x, T, m_bar)
         found: dict[str, Any] = dict(prediction.columns)
         if self.certain:
-            uncertain = (*_CLV_INTERVAL, *_OTHER_INTERVALS)
-            found |= {name: np.full(len(x), np.nan) for name in uncertain}
+            found |= {name: np.full(len(x), np.nan) for name in intervals_of(money=True)}
         if self._outcomes:
             found |= self._outcomes(x, t_x, T, m_bar)
         columns: list[object] = [
