@@ -69,11 +69,14 @@ def continuity_check(
     if found is None:
         why_not = "Too few customers come back to tell whether they became others at some date."
         return limits.unavailable(name, why_not, limit, side="at least", **how)
+    advice = f"{found.note(end, scale)}. {WHAT_TO_DO}"
+    if found.swap is not None:
+        return Check(name, found.share, limit, "warn", advice, "at least", **how)
     return limits.judged_least(
         name,
         found.share,
         limit,
-        f"{found.note(end, scale)}. {WHAT_TO_DO}",
+        advice,
         fine="At no date do customers vanish together, as they do where ids are given anew.",
         fail_below=limits.TOO_FEW_RETURNING_AT_ONCE,
         **how,

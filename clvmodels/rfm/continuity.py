@@ -6,6 +6,10 @@ log with one scheme of ids this number changes slowly, whatever traffic does: se
 campaigns pass, and who waits for the next one still comes back. Where ids are given anew
 (another card, other accounts, a new shop system) it falls, and rises again with the new
 ids: a notch that nothing else makes.
+
+Where only some of the ids are given anew the notch is shallow. But then more customers than
+before and after have their last purchase in the weeks before that date, and more their first
+in the weeks from then on. Seasons and campaigns raise both together, or one of them.
 """
 
 from __future__ import annotations
@@ -18,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clvmodels.audit import Audit
+from clvmodels.audit import Audit, Reason
 from clvmodels.errors import OURS
+from clvmodels.ledger import fetch
 from clvmodels.limits import MIN_RETURNING_AT_ONCE
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FREQUENCY, RECENCY, T, TimeScale
@@ -43,6 +48,33 @@ WHAT_TO_DO: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """Repeat customers who go and others who come at one date.
+
+    Attributes
+    ----------
+    firsts, usual_firsts : int
+        First purchases in the weeks from that date on; the more of those in as many weeks
+        before it, and somewhat later.
+    lasts, usual_lasts : int
+        Last purchases in the weeks before it; the more of those after it, and somewhat
+        earlier.
+    """
+
+    firsts: int
+    usual_firsts: int
+    lasts: int
+    usual_lasts: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.lasts:,} have their last purchase in the weeks before, where "
+            f"{self.usual_lasts:,} are usual, and {self.firsts:,} others their first in the "
+            f"weeks after, where {self.usual_firsts:,} are"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Continuity:
     """The date at which the fewest of the customers known by then come back.
 
@@ -56,13 +88,16 @@ class Continuity:
     usual : int
         The same some weeks before or after, whichever is less.
     broken : bool
-        Whether so few return that they must have become others.
+        Whether so few return that they must have become others, or some are swapped.
+    swap : Swap or None
+        What shows that part of them became others, where it is not that few return.
     """
 
     age: int
     returning: int
     usual: int
     broken: bool
+    swap: Swap | None = None
 
     @property
     def share(self) -> float:
@@ -79,6 +114,8 @@ class Continuity:
         """Say what was found, without a full stop."""
         when = self.when(end, scale)
         start = _START if end is not None else _START.replace(" on ", " ")
+        if self.swap is not None:
+            return f"{start}{when}, some of them: {self.swap}"
         return (
             f"{start}{when}: {self.returning:,} of them buy again from then on, where "
             f"{self.usual:,} did some weeks before and after ({self.share:.0%})"
@@ -113,6 +150,10 @@ def continuity(ages: Counts, silences: Counts, scale: TimeScale) -> Continuity |
     noise = (usual - middle) / np.sqrt(np.maximum(usual + middle, 1.0))
     clear = (noise >= _SIGNIFICANT) | (usual >= _ENOUGH)
     broken = (usual >= _FEWEST) & (share < MIN_RETURNING_AT_ONCE) & clear
+    if not broken.any() and (found := _swapped(ages, silences, window)) is not None:
+        at, swap = found
+        known = at - window
+        return Continuity(at, int(middle[known]), int(usual[known]), True, swap)
     judged = broken if broken.any() else usual >= _ENOUGH
     if not judged.any():
         return None
@@ -120,6 +161,36 @@ def continuity(ages: Counts, silences: Counts, scale: TimeScale) -> Continuity |
     return Continuity(
         lowest + window, int(middle[lowest]), int(usual[lowest]), bool(broken[lowest])
     )
+
+
+def _swapped(ages: Counts, silences: Counts, window: int) -> tuple[int, Swap] | None:
+    """Look for the date before which customers go and from which others come.
+
+    Both must be clear against the time just across the date, where a season or a campaign
+    would raise them too, and against a like stretch on their own side.
+    """
+    firsts, lasts = (np.concatenate([[0.0], np.cumsum(one)]) for one in (ages, silences))
+    dates = np.arange(3 * window, len(ages) - 3 * window)
+    if not len(dates):
+        return None
+
+    def within(total: Counts, start: int) -> Counts:
+        # of as many periods as the window has, from so many windows before the date on
+        left = dates + start * window
+        return total[left + window] - total[left]
+
+    come, usual_come = within(firsts, -1), np.maximum(within(firsts, 0), within(firsts, -3))
+    go, usual_go = within(lasts, 0), np.maximum(within(lasts, -1), within(lasts, 2))
+    clear = np.minimum(
+        (come - usual_come) / np.sqrt(np.maximum(come + usual_come, 1.0)),
+        (go - usual_go) / np.sqrt(np.maximum(go + usual_go, 1.0)),
+    )
+    clear[np.minimum(come, go) < _FEWEST] = 0.0
+    best = int(np.argmax(clear))
+    if clear[best] < _SIGNIFICANT:
+        return None
+    counts = (int(one[best]) for one in (come, usual_come, go, usual_go))
+    return int(dates[best]), Swap(*counts)
 
 
 def _window(span: int, scale: TimeScale) -> int:
@@ -148,7 +219,47 @@ def _periods(length: Counts, scale: TimeScale) -> npt.NDArray[np.int64]:
 def noted(audit: Audit, table: pa.Table, scale: TimeScale, end: int) -> Audit:
     """Add to an audit what was found of its customers, in place of an earlier finding."""
     x, t_x, age = (table[name].to_numpy() for name in (FREQUENCY, RECENCY, T))
-    found = continuity_of(x, t_x, age, scale)
+    return _with_note(audit, continuity_of(x, t_x, age, scale), scale, end)
+
+
+def noted_of_ledger(audit: Audit, ledger: Any, scale: TimeScale, end: int, backend: Any) -> Audit:
+    """As :func:`noted`, of customers who stay in a backend: no more than their dates come.
+
+    Parameters
+    ----------
+    audit : Audit
+        Of the log.
+    ledger : ibis.Table
+        As `clvmodels.ledger.ledger_expr` makes it, where it lies.
+    scale : TimeScale
+        Says how long a period is.
+    end : int
+        Ordinal of the last period observed.
+    backend : ibis backend
+        That of the ledger.
+    """
+    repeat = ledger.filter((ledger["reason"] == int(Reason.USED)) & (ledger["purchases"] > 1))
+    dates = [
+        fetch(backend, repeat.group_by(when=repeat[name]).agg(n=repeat.count())).drop_null()
+        for name in ("first", "last")
+    ]
+    if not len(dates[0]):
+        return audit
+    before = [end - one["when"].to_numpy().astype(np.int64) for one in dates]
+    length = int(before[0].max()) + 1
+    ages, silences = (
+        np.bincount(when, one["n"].to_numpy(), minlength=length).astype(np.float64)
+        for when, one in zip(before, dates, strict=True)
+    )
+    return _with_note(audit, continuity(ages, silences, scale), scale, end)
+
+
+def is_broken(audit: Audit) -> bool:
+    """Whether an audit notes that customers became others."""
+    return any(note.startswith(_START) for note in audit.notes)
+
+
+def _with_note(audit: Audit, found: Continuity | None, scale: TimeScale, end: int) -> Audit:
     notes = tuple(note for note in audit.notes if not note.startswith(_START))
     if found is not None and found.broken:
         notes = (*notes, found.note(end, scale))

@@ -35,6 +35,7 @@ from clvmodels.margin import said_margin
 from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
+from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
@@ -247,6 +248,7 @@ def summarize_to_parquet(
         end = last if options.end is None else options.end
         if end is None or not audit.customers:
             raise empty_result(audit)
+        audit = noted_of_ledger(audit, ledger, log.options.scale, end, backend)
         _write(backend, ledger, log, end, audit, target)
     return audit
 

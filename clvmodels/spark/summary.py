@@ -25,6 +25,7 @@ from clvmodels.ledger import (
 )
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
+from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale, TimeUnit
@@ -244,6 +245,7 @@ def _summary(tables: SparkTables, ledger: DataFrame, log: OpenLog) -> SparkRfm:
     end = last if options.end is None else options.end
     if end is None or not audit.customers:
         raise empty_result(audit)
+    audit = noted_of_ledger(audit, table, options.scale, end, tables.backend)
     return SparkRfm(
         table=tables.frame(rfm_of(customers_of(table, options), options, end)),
         scale=options.scale,

@@ -13,6 +13,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow, load_online_retail
+from clvmodels.evaluation.checks import continuity_check
 from clvmodels.rfm.continuity import Continuity, continuity_of
 from clvmodels.schema import TimeScale
 from clvmodels.simulate import simulate_log
@@ -63,6 +64,41 @@ def test_a_new_scheme_of_ids_is_dated(kind: str, share: float) -> None:
     assert found is not None
     # the others' ids stay, and slow customers take longer than the window to come back
     assert found.returning == 0 if share == 1.0 else 0.2 < found.share < 0.6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_ids_for_half_of_the_customers_are_dated(kind: str) -> None:
+    log = with_new_ids(log_of(kind, 4000), 0.5)
+    rfm = clv.rfm_summary(log, **COLUMNS)
+    assert days_off(rfm) <= 2
+    assert rfm.audit is not None
+    assert any(note.startswith(SAID) for note in rfm.audit.notes)
+
+
+def test_who_goes_and_who_comes_is_counted() -> None:
+    """By hand: repeat customers' last days in the weeks before, first days in those after."""
+    log = with_new_ids(log_of("slow", 4000), 0.5)
+    rfm = clv.rfm_summary(log, **COLUMNS)
+    found = found_in(rfm)
+    assert found is not None
+    assert found.swap is not None
+    days = log.assign(day=log["date"].dt.floor("D")).groupby("customer_id")["day"]
+    first, last = days.min(), days.max()
+    first, last = first[first < last], last[first < last]
+    when = rfm.observation_end - pd.Timedelta(days=found.age - 1)
+    window = pd.Timedelta(days=round(0.05 * (rfm.observation_end - first.min()).days))
+
+    def within(dates: pd.Series, start: int) -> int:
+        begin = when + start * window
+        return int(((dates >= begin) & (dates < begin + window)).sum())
+
+    assert found.swap.firsts == within(first, 0)
+    assert found.swap.usual_firsts == max(within(first, -1), within(first, 2))
+    assert found.swap.lasts == within(last, -1)
+    assert found.swap.usual_lasts == max(within(last, 0), within(last, -3))
+    check = continuity_check(found, None, rfm.scale)
+    assert check.status == "warn"
+    assert f"{found.swap.firsts:,} others their first" in check.advice
 
 
 @pytest.mark.parametrize("unit", ["D", "W", "M", "h"])
@@ -253,3 +289,36 @@ def test_the_command_says_so_of_files(
         ["summarize", str(tmp_path / "log.parquet"), "-o", str(tmp_path / "rfm.parquet"), *columns]
     )
     assert SAID in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", ["log.parquet", "log.csv"])
+@pytest.mark.parametrize("scaler", [1, 7])
+def test_the_audit_of_a_file_says_what_that_of_a_table_says(
+    broken: pd.DataFrame, tmp_path: Path, name: str, scaler: float
+) -> None:
+    options: dict[str, Any] = {**COLUMNS, "time_scaler": scaler}
+    if name.endswith("csv"):
+        broken.to_csv(tmp_path / name, index=False)
+    else:
+        broken.to_parquet(tmp_path / name)
+    want = clv.rfm_summary(broken, **options).audit
+    audit = clv.rfm_summary_to_parquet(tmp_path / name, tmp_path / "rfm.parquet", **options)
+    assert want is not None
+    assert audit.notes == want.notes
+    assert audit.notes[0].startswith(SAID)
+    assert clv.RfmTable.from_parquet(tmp_path / "rfm.parquet").audit == audit
+    sound = log_of("usual")
+    sound.to_parquet(tmp_path / "sound.parquet")
+    path = tmp_path / "sound.parquet"
+    assert not clv.rfm_summary_to_parquet(path, tmp_path / "rfm.parquet", **options).notes
+
+
+@pytest.mark.slow
+def test_the_audit_of_spark_says_what_that_of_a_table_says(
+    broken: pd.DataFrame, spark: Any
+) -> None:
+    from clvmodels import spark as on_spark
+
+    want = clv.rfm_summary(broken, **COLUMNS).audit
+    assert want is not None
+    assert on_spark.rfm_summary(spark.createDataFrame(broken), **COLUMNS).audit.notes == want.notes
