@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from clvmodels.audit import Reason
@@ -13,6 +14,9 @@ WORDS: Final = (
     *("undefined", "guest", "anonymous", "(null)", "(none)", "-", "?"),
 )
 NUMBERS: Final = (0, -1)
+# As one expression, spaces around it aside: trimming every id took four times as long, and a
+# twentieth of a summary.
+_PATTERN: Final = rf"(?i)^\s*({'|'.join(map(re.escape, (*WORDS, *map(str, NUMBERS))))}|)\s*$"
 # A number is taken for a customer unless it buys so many times as often as anybody else.
 MANY_TIMES: Final = 3
 MIN_PURCHASES: Final = 10
@@ -29,8 +33,7 @@ def doubtful_ids(ledger: Any, options: LogOptions, backend: Any) -> tuple[str, .
     used = ledger.filter(ledger["reason"] == int(Reason.USED))
     customer = used["customer"]
     if customer.type().is_string():
-        text = customer.strip().lower()
-        found = used.filter(text.isin([*WORDS, *map(str, NUMBERS), ""]))
+        found = used.filter(customer.re_search(_PATTERN))
     else:
         found = used.filter(customer.isin([n for n in NUMBERS if n >= 0 or _signed(customer)]))
     rows = fetch(backend, found.select("customer", "purchases")).to_pylist()

@@ -245,7 +245,20 @@ def test_a_holdout_is_judged_too(cdnow: pd.DataFrame) -> None:
 
 # --- ids that are words for missing ------------------------------------------------------
 
-WORDS = ["nan", "None", "NULL", " NA ", "<NA>", "n/a", "guest"]
+WORDS = [
+    "nan",
+    "None",
+    "NULL",
+    " NA ",
+    "<NA>",
+    "n/a",
+    "guest",
+    "#N/A",
+    "(None)",
+    "?",
+    "\tNaN\n",
+    " ",
+]
 
 
 @pytest.mark.parametrize("word", WORDS)
