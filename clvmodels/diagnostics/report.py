@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clvmodels.diagnostics.active import active_section
 from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
@@ -12,11 +13,10 @@ from clvmodels.diagnostics.prediction import prediction_section
 from clvmodels.diagnostics.priors import prior_section
 from clvmodels.diagnostics.provenance import provenance_of, provenance_section
 from clvmodels.diagnostics.record import Headline, Report
-from clvmodels.diagnostics.says import says_section
 from clvmodels.diagnostics.study import Question, Study, model_name, prepare
+from clvmodels.diagnostics.tier_values import tier_values
 from clvmodels.diagnostics.totals import totals
 from clvmodels.diagnostics.words import unit_of
-from clvmodels.diagnostics.worth import worth
 from clvmodels.keywords import named
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.uses import in_one_sentence, judge_uses, overall
@@ -106,7 +106,7 @@ def diagnose(
     )
     said = scale_said(time_unit, time_scaler)
     study = prepare(posterior, rfm, question, said=said, log=log, id_map=id_map, backtest=backtest)
-    held = worth(study)
+    held = tier_values(study)
     added = totals(study, held)
     provenance = provenance_of(study, date)
     sections = (
@@ -115,7 +115,7 @@ def diagnose(
         prior_section(study),
         fit_section(study),
         prediction_section(study),
-        says_section(study, added, held),
+        active_section(study, added, held),
         provenance_section(study, provenance),
     )
     checks = tuple(check for section in sections for check in section.checks)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import frames
+from clvmodels.diagnostics.active import _alive_figure, _matrices
 from clvmodels.diagnostics.data import _cohorts, _figures
 from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
@@ -19,7 +20,6 @@ from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.priors import _densities, _sensitivity_figure, _why_not, sensitivity
 from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.repeat_fit import expected_repeats, repeat_figure
-from clvmodels.diagnostics.says import _alive_figure, _matrices
 from clvmodels.diagnostics.spend_fit import spend_figures
 from clvmodels.diagnostics.study import Question, Study, _table, model_name, prepare
 from clvmodels.diagnostics.tracking import track, why_not_tracked

@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels.cores import available_cores
 from clvmodels.diagnostics.study import FEW_DRAWS, Study, bounds
-from clvmodels.diagnostics.worth import Worth
+from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.schema import FloatArray
 
 _CELLS: Final = 40_000_000
@@ -53,7 +53,7 @@ class Totals:
     value: Amount | None
 
 
-def totals(study: Study, held: Worth | None) -> Totals:
+def totals(study: Study, held: TierValues | None) -> Totals:
     """Add up the base; means are those of the customers' own predictions."""
     repeat = np.asarray(study.repeat)
     by_draw = _by_draw(study)
@@ -80,7 +80,7 @@ def totals(study: Study, held: Worth | None) -> Totals:
     )
 
 
-def _value(held: Worth | None) -> Amount | None:
+def _value(held: TierValues | None) -> Amount | None:
     if held is None:
         return None
     whole = held.values.whole()

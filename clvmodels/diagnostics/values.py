@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from clvmodels.diagnostics.record import Figure, Format, Table
 from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.diagnostics.words import horizon_of, listed, money, percent, short, unit_of
-from clvmodels.diagnostics.worth import Worth
 from clvmodels.economics import (
     action_lists,
     compare_with_simple,
@@ -35,7 +35,7 @@ _OTHERS: Final = "(others)"
 Parts = tuple[list[Table], list[Figure], list[str]]
 
 
-def value_parts(study: Study, held: Worth | None) -> Parts:
+def value_parts(study: Study, held: TierValues | None) -> Parts:
     """Tables, figures and notes about value; a note alone where there are no values."""
     if held is None:
         return [], [], [f"No values: {study.why_no_value}"]
@@ -131,7 +131,7 @@ def _lorenz(study: Study) -> Figure:
 # --- tiers ------------------------------------------------------------------------------
 
 
-def _tiers(study: Study, held: Worth) -> Iterator[Table | Figure | str]:
+def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
     report = tier_frame(held)
     level = percent(study.question.interval)
     yield _table(
@@ -173,7 +173,7 @@ def _tiers(study: Study, held: Worth) -> Iterator[Table | Figure | str]:
     yield _top_shares(held)
 
 
-def tier_frame(held: Worth) -> pd.DataFrame:
+def tier_frame(held: TierValues) -> pd.DataFrame:
     """What each tier holds; the columns of `clvmodels.tier_report` under their names."""
     everything = held.values.with_whole()
     lower, upper = everything.bounds()
@@ -199,7 +199,7 @@ def tier_frame(held: Worth) -> pd.DataFrame:
     )
 
 
-def _top_shares(held: Worth) -> Table:
+def _top_shares(held: TierValues) -> Table:
     rows: list[tuple[Any, ...]] = []
     customers = np.cumsum(held.values.customers)
     for tiers in (1, 2):

@@ -28,7 +28,7 @@ from clvmodels.errors import (
 )
 from clvmodels.histories import rfm_columns
 from clvmodels.inference.nuts import STATISTICS
-from clvmodels.interop.judged import judge
+from clvmodels.interop.foreign_verdicts import judge
 from clvmodels.interop.peer import Counterpart, OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.interop.to_pymc_marketing import PymcMarketingModels, to_pymc_marketing
 from clvmodels.keywords import named

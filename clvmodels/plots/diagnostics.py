@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Figure
-from clvmodels.plots import convergence, fit, says
+from clvmodels.plots import convergence, expectations, fit
 from clvmodels.plots.common import floats, shown_axes, shown_panels
 from clvmodels.plots.economics import draw_comparison, draw_lorenz, draw_tiers
 
@@ -78,15 +78,15 @@ def _frame(columns: Mapping[str, Any], *, text: str) -> pd.DataFrame:
 
 
 PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
-    "alive_histogram": says.draw_alive_histogram,
+    "alive_histogram": expectations.draw_alive_histogram,
     "cohorts": fit.draw_cohorts,
     "comparison": _comparison,
     "conditional_expectations": fit.draw_conditional_expectations,
     "energy": convergence.draw_energy,
-    "gains": says.draw_gains,
-    "group_calibration": says.draw_group_calibration,
-    "history_matrix": says.draw_history_matrix,
-    "interval_coverage": says.draw_interval_coverage,
+    "gains": expectations.draw_gains,
+    "group_calibration": expectations.draw_group_calibration,
+    "history_matrix": expectations.draw_history_matrix,
+    "interval_coverage": expectations.draw_interval_coverage,
     "lorenz": draw_lorenz,
     "prior_posterior": convergence.draw_prior_posterior,
     "prior_sensitivity": convergence.draw_prior_sensitivity,
@@ -98,6 +98,6 @@ PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "spend_density": fit.draw_spend_density,
     "tiers": _tiers,
     "trace": convergence.draw_trace,
-    "value_distribution": says.draw_value_distribution,
+    "value_distribution": expectations.draw_value_distribution,
 }
 """By kind of figure."""

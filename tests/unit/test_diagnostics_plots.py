@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Picture
 
 from clvmodels import GammaGammaPosterior, RfmTable, plots
 from clvmodels.diagnostics import Figure, diagnose
-from clvmodels.plots import convergence, draw_figure, fit, new_figure, says
+from clvmodels.plots import convergence, draw_figure, expectations, fit, new_figure
 from clvmodels.plots.convergence import CHAINS
 from clvmodels.plots.diagnostics import PLOTS
 from clvmodels.posterior import CLVPosterior
@@ -165,7 +165,7 @@ def test_divergent_draws_are_marked() -> None:
 
 
 def test_impossible_histories_are_empty() -> None:
-    axes = says.draw_history_matrix(
+    axes = expectations.draw_history_matrix(
         [0, 1], [0.0, 5.0], [[1.0, 0.2], [None, 0.9]], label="P(alive)", share=True
     )
     drawn = axes.collections[0].get_array()
@@ -174,7 +174,7 @@ def test_impossible_histories_are_empty() -> None:
 
 
 def test_stacked_customers_add_up() -> None:
-    axes = says.draw_value_distribution([1.0, 10.0, 100.0], [3, 1], [5, 0], currency="$")
+    axes = expectations.draw_value_distribution([1.0, 10.0, 100.0], [3, 1], [5, 0], currency="$")
     tops = [patch.get_data() for patch in axes.patches]
     assert tops[0].values.tolist() == [8, 1]
     assert np.broadcast_to(tops[0].baseline, 2).tolist() == [5, 0]

@@ -19,7 +19,7 @@ from clvmodels.schema import FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Worth:
+class TierValues:
     """What the tiers of `clvmodels.tier_report` hold, by draw.
 
     Attributes
@@ -49,7 +49,7 @@ class Worth:
         return float(mean), float(lower[0]), float(upper[0])
 
 
-def worth(study: Study) -> Worth | None:
+def tier_values(study: Study) -> TierValues | None:
     """Value the tiers; None where there are no values."""
     if study.clv is None:
         return None
@@ -61,7 +61,7 @@ def worth(study: Study) -> Worth | None:
     )
     revenue = past_revenue(study.rfm)
     if revenue is None:
-        return Worth(names, values, None, None)
+        return TierValues(names, values, None, None)
     past = np.bincount(group, weights=revenue, minlength=len(names)).astype(np.float64)
     best = np.cumsum(np.sort(revenue)[::-1])
-    return Worth(names, values, past, best[np.cumsum(values.customers) - 1])
+    return TierValues(names, values, past, best[np.cumsum(values.customers) - 1])

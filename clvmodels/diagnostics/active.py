@@ -11,10 +11,10 @@ import numpy as np
 from clvmodels.diagnostics.facts import LEAST_KNOWN
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.diagnostics.totals import Totals
 from clvmodels.diagnostics.values import value_parts
 from clvmodels.diagnostics.words import horizon_of, number, percent, short, unit_of
-from clvmodels.diagnostics.worth import Worth
 from clvmodels.schema import FloatArray
 
 _CELLS: Final = 25
@@ -22,7 +22,7 @@ _MATRIX_DRAWS: Final = 100
 _ALIVE_BINS: Final = 20
 
 
-def says_section(study: Study, totals: Totals, held: Worth | None) -> Section:
+def active_section(study: Study, totals: Totals, held: TierValues | None) -> Section:
     """Matrices, P(alive), values, tiers, customers slipping away, simple formula, segments."""
     tables, figures, notes = value_parts(study, held)
     return Section(
