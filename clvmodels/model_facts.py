@@ -124,6 +124,16 @@ class ModelFacts:
         return found.get(parameter)
 
 
+BASKET_VALUE: Final = ModelFacts(
+    key="basket_value",
+    name="Fixed basket value",
+    about="What they spend per purchase",
+    papers="",
+    parameters=(Parameter("value", carries="money"),),
+    defaults={},
+)
+"""The value of every purchase is known, and the same for all customers."""
+
 GAMMA_GAMMA: Final = ModelFacts(
     key="gamma_gamma",
     name="Gamma-Gamma",

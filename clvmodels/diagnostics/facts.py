@@ -55,18 +55,27 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         if study.rfm.margin == 1
         else f"profit, at a margin of {percent(study.rfm.margin)}"
     )
+    basket = _basket(study)
     yield Fact(
         "value_of_the_base",
         "What the base is worth",
         value.mean,
         *_ends(value),
         "money",
-        f"Expected value of what these customers will buy in {ahead}, {rate}: {margin}. The "
+        f"Expected value of what these customers will buy in {ahead}, {rate}: {margin}{basket}. The "
         f"{percent(asked.interval)} interval is of this expectation: how well the parameters are "
         "known, not how far the total may be missed. Customers to come are not in it.",
         "worth",
     )
     yield _with_the_calendar(value, asked.interval)
+
+
+def _basket(study: Study) -> str:
+    """Say at what every purchase is counted, where there is no model of spend."""
+    if study.clv is None or study.clv.reads_amounts:
+        return ""
+    value = float(study.clv.spend.draws()["value"].mean())
+    return f", every purchase counted at {money(value, study.question.currency)}, whoever makes it"
 
 
 def _per_customer(study: Study, value: Amount) -> Fact:

@@ -78,7 +78,7 @@ def _part(
     purchases: Any = posterior
     spend = None
     if isinstance(posterior, CLVPosterior):
-        purchases, spend = posterior.purchases, posterior.spend
+        purchases, spend = posterior.purchases, posterior.gamma_gamma
     elif isinstance(posterior, GammaGammaPosterior):
         purchases, spend = None, posterior
     table = columns = histories = None

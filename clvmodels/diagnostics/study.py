@@ -198,7 +198,9 @@ def prepare(
     purchases, spend = _parts(posterior)
     _check(question, purchases)
     table = _table(rfm, purchases.scale, said, whole=purchases.metadata.whole)
-    clv = None if spend is None else _Remembering(purchases, spend)
+    clv = None
+    if isinstance(posterior, CLVPosterior):
+        clv = _Remembering(purchases, posterior.spend, margin=posterior.margin)
     table = table if clv is None else at_margin(clv, table)
     columns = rfm_columns(table, scale=purchases.scale)
     histories = purchase_histories(columns)
@@ -221,7 +223,7 @@ def prepare(
 
 def _parts(posterior: Any) -> tuple[PurchasePosterior, GammaGammaPosterior | None]:
     if isinstance(posterior, CLVPosterior):
-        return posterior.purchases, posterior.spend
+        return posterior.purchases, posterior.gamma_gamma
     if isinstance(posterior, PurchasePosterior):
         return posterior, None
     raise SchemaError(
@@ -277,7 +279,7 @@ def _scores(
         return _purchases_alone(table, purchases, question), (
             "The posterior is of purchases alone: fit a CLVModel to have values."
         )
-    if columns.m_bar is None:
+    if columns.m_bar is None and clv.reads_amounts:
         return _purchases_alone(table, purchases, question), (
             "The table has no monetary_value: summarise the log with a monetary_value_col."
         )

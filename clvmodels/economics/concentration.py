@@ -22,6 +22,7 @@ from clvmodels.economics.outlook import (
 from clvmodels.errors import DomainError, one_line
 from clvmodels.keywords import named
 from clvmodels.posterior import TotalValue, total_value
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import Discounting, FloatArray, Horizon, check_list, check_number
 
@@ -141,7 +142,8 @@ def top_shares(
     """
     wanted = [_checked_share(share) for share in check_list("shares", shares)]
     outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
-    ids = customer_ids(check_base(rfm))
+    money = value_posterior(posterior).reads_amounts
+    ids = customer_ids(check_base(rfm, money=money))
     clv = outlook.scores(posterior, rfm)["clv"].to_numpy()
     has = ~np.isnan(clv)
     revenue = past_revenue(rfm)
@@ -206,7 +208,7 @@ def customer_equity(
     """
     return total_value(
         posterior,
-        check_base(rfm),
+        check_base(rfm, money=value_posterior(posterior).reads_amounts),
         horizon=horizon,
         discount_rate=discount_rate,
         discounting=discounting,

@@ -189,13 +189,13 @@ def group_values(
     return GroupValues(customers, without, mean, by_draw, certain, outlook.interval)
 
 
-def check_base(rfm: RfmTable) -> RfmTable:
+def check_base(rfm: RfmTable, *, money: bool = True) -> RfmTable:
     """Return the table if it holds customers with amounts.
 
     Raises
     ------
     SchemaError
-        It is no RfmTable, or has no amounts.
+        It is not an RfmTable, or has no amounts where ``money`` is wanted.
     DomainError
         It has no customers.
     """
@@ -204,7 +204,7 @@ def check_base(rfm: RfmTable) -> RfmTable:
             f"Expected an RfmTable, found {type(rfm).__name__}: make one with rfm_summary(...) or "
             "RfmTable.from_pandas(...)."
         )
-    if not rfm.has_money:
+    if money and not rfm.has_money:
         raise SchemaError(
             "The table has no monetary_value, and value needs it: summarise the log with a "
             "monetary_value_col."
@@ -222,7 +222,8 @@ def base_for(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None
     SchemaError, DomainError
         As `check_base`, or the margin is not a share of revenue.
     """
-    return at_margin(posterior, check_base(rfm), margin)
+    money = value_posterior(posterior).reads_amounts
+    return at_margin(posterior, check_base(rfm, money=money), margin)
 
 
 def column(rfm: RfmTable, name: str) -> FloatArray:
@@ -235,7 +236,7 @@ def past_revenue(rfm: RfmTable) -> FloatArray | None:
 
     first_value + frequency x monetary_value, before margin.
     """
-    if FIRST_VALUE not in rfm.table.column_names:
+    if not rfm.has_money or FIRST_VALUE not in rfm.table.column_names:
         return None
     return column(rfm, FIRST_VALUE) + column(rfm, FREQUENCY) * column(rfm, MONETARY_VALUE)
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from clvmodels.display import Readable
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
-from clvmodels.formulas import gamma_gamma
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.predict import tail_probabilities
+from clvmodels.predict.spending import mean_of_new
 from clvmodels.schema import Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def payback_period(
     if math.isinf(future.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
     posterior.check_spend(paired, np.zeros(1))
-    spend = np.broadcast_to(gamma_gamma.population_mean(**paired.spending), paired.count)
+    spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)
 
     def orders(t: FloatArray) -> FloatArray:
         return np.asarray(

@@ -84,7 +84,8 @@ def centre(posterior: FittedModel) -> FittedModel:
     the upper tail.
     """
     if isinstance(posterior, CLVPosterior):
-        spend = GammaGammaPosterior.from_draws(**_point(posterior.spend))
+        fitted = posterior.gamma_gamma
+        spend = posterior.spend if fitted is None else type(fitted).from_draws(**_point(fitted))
         return CLVPosterior(_purchases(posterior.purchases), spend, margin=posterior.margin)
     return _purchases(posterior)
 

@@ -37,9 +37,14 @@ def to_pymc_marketing(
 ) -> Any:
     """Make fitted models of pymc-marketing; see ``Posterior.to_pymc_marketing``."""
     if isinstance(posterior, CLVPosterior):
+        if posterior.gamma_gamma is None:
+            raise SchemaError(
+                "pymc-marketing has no model of spend with one basket value: hand over "
+                "posterior.purchases, and multiply by the value."
+            )
         return PymcMarketingModels(
             to_pymc_marketing(posterior.purchases, rfm, said),
-            to_pymc_marketing(posterior.spend, rfm, said),
+            to_pymc_marketing(posterior.gamma_gamma, rfm, said),
         )
     if isinstance(posterior, GammaGammaPosterior):
         columns, spend = spend_columns(posterior, rfm, said), True

@@ -27,7 +27,7 @@ def metadata_of(posterior: CLVPosterior) -> dict[str, Any]:
                 "notes": list(one.metadata.notes),
                 "versions": dict(one.metadata.versions),
             }
-            for one in (posterior.purchases, posterior.spend)
+            for one in posterior.fits
         },
     }
 

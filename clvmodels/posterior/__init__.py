@@ -7,11 +7,12 @@ from clvmodels.posterior.purchases import (
     ModifiedBetaGeoPosterior,
     PurchasePosterior,
 )
-from clvmodels.posterior.spend import GammaGammaPosterior
+from clvmodels.posterior.spend import BasketValue, GammaGammaPosterior
 from clvmodels.posterior.storage import load_posterior
 from clvmodels.posterior.total import TotalValue, total_value
 
 __all__ = [
+    "BasketValue",
     "BetaGeoPosterior",
     "CLVPosterior",
     "GammaGammaPosterior",

@@ -18,7 +18,7 @@ from clvmodels.posterior.finite import check_life, check_spend, no_value, valued
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.predicting import customers_frame, future_of, predicted
 from clvmodels.posterior.purchases import PurchasePosterior
-from clvmodels.posterior.spend import GammaGammaPosterior, checked_spend
+from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend, spend_from
 from clvmodels.predict import Draws, Future, pair
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 from clvmodels.verdict import Verdict
@@ -40,7 +40,10 @@ class CLVPosterior:
     Attributes
     ----------
     purchases : BetaGeoPosterior or ModifiedBetaGeoPosterior
-    spend : GammaGammaPosterior
+    spend : GammaGammaPosterior or BasketValue
+        What a purchase brings; a number, ``CLVPosterior(purchases, 25.0)``, is the value of
+        every purchase, whoever makes it: tables then need no amounts, and amounts that they
+        have are not read.
     margin : float or None
         Share of revenue that is profit, of the base that was fitted: it is in all values of
         customers who are in no table, and of tables that do not say theirs. By default what
@@ -62,16 +65,19 @@ class CLVPosterior:
     """
 
     purchases: PurchasePosterior
-    spend: GammaGammaPosterior
+    spend: SpendPosterior
     margin: float | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("purchases", PurchasePosterior), ("spend", GammaGammaPosterior)):
+        object.__setattr__(self, "spend", spend_from(self.spend))
+        for name, kind in (("purchases", PurchasePosterior), ("spend", SpendPosterior)):
             found = getattr(self, name)
             if not isinstance(found, kind):
+                wanted = "PurchasePosterior" if name == "purchases" else "GammaGammaPosterior"
                 raise SchemaError(
-                    f"{name} must be a {kind.__name__}, found {type(found).__name__}: "
-                    "CLVPosterior(purchases, spend)."
+                    f"{name} must be a {wanted}, found {type(found).__name__}: "
+                    "CLVPosterior(purchases, spend), or CLVPosterior(purchases, 25.0) where every "
+                    "purchase has the same value."
                 )
         object.__setattr__(self, "margin", _common_margin(self))
         for name in ("purchases", "spend"):
@@ -88,9 +94,25 @@ class CLVPosterior:
         return self.purchases.certain or self.spend.certain
 
     @property
+    def gamma_gamma(self) -> GammaGammaPosterior | None:
+        """The model of spend; None where baskets are of one value."""
+        return self.spend if isinstance(self.spend, GammaGammaPosterior) else None
+
+    @property
+    def reads_amounts(self) -> bool:
+        """Whether tables must have monetary_value: not where baskets are of one value."""
+        return self.gamma_gamma is not None
+
+    @property
+    def fits(self) -> tuple[PurchasePosterior | GammaGammaPosterior, ...]:
+        """What was fitted: purchases and, unless baskets are of one value, spend."""
+        spend = self.gamma_gamma
+        return (self.purchases,) if spend is None else (self.purchases, spend)
+
+    @property
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict of each fit."""
-        return {one.metadata.model: one.verdict for one in (self.purchases, self.spend)}
+        return {one.metadata.model: one.verdict for one in self.fits}
 
     def summary(self) -> pd.DataFrame:
         """ArviZ's summary of all parameters."""
@@ -324,9 +346,13 @@ class CLVPosterior:
             tells whose.
         """
         columns = rfm_columns(
-            rfm, scale=self.scale, said=said, whole=self.purchases.metadata.whole, money=True
+            rfm,
+            scale=self.scale,
+            said=said,
+            whole=self.purchases.metadata.whole,
+            money=self.reads_amounts,
         )
-        m_bar = checked_spend(columns)
+        m_bar = checked_spend(columns) if self.reads_amounts else np.zeros(len(columns))
         used = self.margin_for(margin, table=columns.margin).warned()
         future, paired = self.future_and_draws(
             horizon, discount_rate, discounting, interval, draws, used.value
@@ -385,11 +411,11 @@ class CLVPosterior:
         self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any], margin: float
     ) -> pd.DataFrame:
         more = dict(rows)
-        if columns.first_value is not None:
+        if columns.first_value is not None and self.reads_amounts:
             past = margin * (columns.first_value + columns.x * m_bar)
             more |= {"historical_value": past, "total_value": past + rows["clv"]}
         more[schema.MARGIN] = np.full(len(columns), margin)
-        return customers_frame(columns, m_bar).assign(**more)
+        return customers_frame(columns, m_bar if self.reads_amounts else None).assign(**more)
 
     def __repr__(self) -> str:
         return f"<CLVPosterior of {self.purchases!r} and {self.spend!r}>"

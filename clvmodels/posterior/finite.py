@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import OURS, DomainError
-from clvmodels.predict import Draws, Future, infinite_share, share
+from clvmodels.predict import Draws, Future, infinite_share, share, spending
 from clvmodels.schema import FloatArray
 
 
@@ -33,7 +33,7 @@ def check_spend(paired: Draws, x: FloatArray) -> None:
     if not len(x):
         return
     least_x = float(x.min())
-    infinite = share(paired.spending["p"] * least_x + paired.spending["q"] <= 1)
+    infinite = share(spending.infinite(paired.spend, least_x))
     if infinite > 0:
         raise DomainError(
             f"{infinite:.1%} of the draws have p x + q <= 1 at frequency x = {least_x:g}, "
@@ -57,7 +57,7 @@ def no_value(paired: Draws, x: FloatArray) -> npt.NDArray[np.object_] | None:
     ndarray of str and None, shape (N,), or None
         None where every draw has q > 1, and so everybody a value.
     """
-    if paired.spend is None or not (paired.spend["q"] <= 1).any():
+    if not spending.infinite(paired.spend, 0.0).any():
         return None
     shares = infinite_share(paired, x)
     reasons = np.full(len(x), None, dtype=object)
@@ -115,7 +115,8 @@ def valued(paired: Draws, x: FloatArray) -> Valued:
     x : ndarray, shape (N,)
         Repeat purchases of the customers.
     """
-    shares = infinite_share(paired, x) if (paired.spending["q"] <= 1).any() else np.zeros(len(x))
+    endless = spending.infinite(paired.spend, 0.0).any()
+    shares = infinite_share(paired, x) if endless else np.zeros(len(x))
     has = shares == 0
     if has.all():
         return Valued(has, "")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clvmodels.display import Readable
-from clvmodels.formulas import gamma_gamma
 from clvmodels.margin import MarginSource
 from clvmodels.predict import Draws, Future, product_moments, tail_probabilities
+from clvmodels.predict.spending import mean_of_new
 from clvmodels.schema import FloatArray
 
 
@@ -66,7 +66,7 @@ def value_of_new_customer(
     repeats = paired.formulas.discounted_purchases_new(
         future.horizon, future.delta, **paired.purchases, month=future.month
     )
-    spend = gamma_gamma.population_mean(**paired.spending)
+    spend = mean_of_new(paired.spending)
     margin, interval = future.margin, future.interval
     mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
     value = np.atleast_1d(margin * (1.0 + repeats) * spend)

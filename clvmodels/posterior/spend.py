@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.keywords import named
-from clvmodels.model_facts import GAMMA_GAMMA, ModelFacts
+from clvmodels.model_facts import BASKET_VALUE, GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
@@ -101,6 +102,58 @@ class GammaGammaPosterior(Posterior):
         rows = np.flatnonzero((columns.x > 0) & (m_bar > 0))
         formula = gamma_gamma.log_likelihood
         return LikelihoodTerms(columns.customer_id, rows, (columns.x, m_bar), formula)
+
+
+class BasketValue(Posterior):
+    """The value of every purchase, the same for all customers: in place of a model of spend.
+
+    Examples
+    --------
+    >>> from clvmodels.posterior import BasketValue
+    >>> BasketValue.from_draws(value=25.0)
+    <BasketValue: 25>
+    """
+
+    facts: ClassVar[ModelFacts] = BASKET_VALUE
+    observed: ClassVar[str] = "monetary_value"
+
+    @classmethod
+    @named
+    def from_draws(cls, *, value: npt.ArrayLike) -> Self:
+        """Say the value, or draws of it where it is not certain.
+
+        Parameters
+        ----------
+        value : array_like, shape (draws,) or scalar
+            In the money that values are to be in.
+
+        Raises
+        ------
+        DomainError
+            It is not positive and finite.
+        """
+        return cls._from_draws({"value": value}, "D", 1.0)
+
+    @property
+    def certain(self) -> bool:
+        """False: that it is one number does not make a point of the purchases' draws."""
+        return False
+
+    def __repr__(self) -> str:
+        found = self.draws()["value"]
+        return f"<{type(self).__name__}: {float(found.mean()):.6g}>"
+
+
+SpendPosterior = GammaGammaPosterior | BasketValue
+SPEND_POSTERIORS: Final[Mapping[str, type[SpendPosterior]]] = {
+    one.model: one for one in (GammaGammaPosterior, BasketValue)
+}
+
+
+def spend_from(given: object) -> object:
+    """Take a number for the value of a basket; leave everything else as it is."""
+    number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
+    return BasketValue.from_draws(value=given) if number else given  # type: ignore[arg-type]
 
 
 def spend_columns(

@@ -17,7 +17,7 @@ from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
-from clvmodels.posterior.spend import GammaGammaPosterior
+from clvmodels.posterior.spend import SPEND_POSTERIORS, GammaGammaPosterior, SpendPosterior
 from clvmodels.schema import path_of
 
 FORMAT: Final = "clvmodels posterior"
@@ -89,9 +89,10 @@ def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | Gamma
         parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PosteriorFileError(f"{path} is damaged ({error!r}): fit and save again.") from error
-    spend = parts.pop(GammaGammaPosterior.model, None)
+    spent = [parts.pop(name) for name in SPEND_POSTERIORS if name in parts]
+    spend = spent[0] if spent else None
     purchases = next(iter(parts.values()), None)
-    if isinstance(purchases, PurchasePosterior) and isinstance(spend, GammaGammaPosterior):
+    if isinstance(purchases, PurchasePosterior) and isinstance(spend, SpendPosterior):
         return CLVPosterior(purchases, spend)
     return cast("PurchasePosterior | GammaGammaPosterior", purchases or spend)
 
@@ -134,9 +135,8 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
 def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:
     metadata = Metadata.from_dict(entry)
     groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
-    spend = metadata.model == GammaGammaPosterior.model
-    kind = GammaGammaPosterior if spend else purchase_posterior(metadata.model)
-    posterior = kind(xr.DataTree.from_dict(groups), metadata)
+    kind = SPEND_POSTERIORS.get(metadata.model) or purchase_posterior(metadata.model)
+    posterior: Posterior = kind(xr.DataTree.from_dict(groups), metadata)
     if posterior.fingerprint() != entry["draws_digest"]:
         raise ValueError(f"the draws of {name} are not those that were saved")
     return posterior

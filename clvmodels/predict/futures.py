@@ -11,8 +11,8 @@ from clvmodels.formulas._jit import compiled
 from clvmodels.predict.chunks import Chunk
 from clvmodels.predict.counts import enter_age, enter_alive
 from clvmodels.predict.grouping import IntArray
-from clvmodels.predict.paths import Outcomes, record, walk
-from clvmodels.predict.random import gamma, hashed, uniform
+from clvmodels.predict.paths import Outcomes, level_of, record, walk
+from clvmodels.predict.random import hashed, uniform
 from clvmodels.predict.values import Customers
 from clvmodels.schema import FloatArray
 
@@ -97,7 +97,7 @@ def add_totals(
                     if path.bought > 0:
                         totals[j, d, BUYERS] += 1.0
                         totals[j, d, PURCHASES] += path.bought
-                        level, _ = gamma(q[d] + p[d] * x, path.state)
+                        level = level_of(x, p[d], q[d], path.state)
                         totals[j, d, VALUE] += (v[d] + spent) / level * path.orders
 
 
@@ -149,7 +149,7 @@ def follow(
                     continue
                 living = power[d], alpha[d] + T, a[d], stays[d]
                 path = walk(first, end[d], living, p[d], discounting, state)
-                level, _ = gamma(q[d] + p[d] * x, path.state)
+                level = level_of(x, p[d], q[d], path.state)
                 scale = (v[d] + spent) / level
                 out[0, i, n], out[1, i, n] = path.bought, scale * path.orders
                 if begin.size > 0:

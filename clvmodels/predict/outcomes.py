@@ -15,6 +15,7 @@ from clvmodels.predict.counts import MOST_COUNTS, count_quantiles, quantile_by_b
 from clvmodels.predict.draws import Draws, Future, tail_probabilities
 from clvmodels.predict.grouping import Groups, IntArray, group_rows
 from clvmodels.predict.paths import Outcomes
+from clvmodels.predict.spending import shapes
 from clvmodels.predict.values import Customers, value_quantiles
 from clvmodels.schema import FloatArray, check_whole
 
@@ -58,15 +59,16 @@ def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int =
     seed : int
         Of all random numbers.
     """
+    p, q, v = shapes(draws.spending)
     paths = check_whole("paths", paths)
     seed = check_whole("random_seed", seed, least=0, most=_MOST_SEED)
     return Outcomes(
         horizon=future.horizon,
         delta=future.delta,
         month=future.month or 0.0,
-        p=np.ascontiguousarray(draws.spending["p"]),
-        q=np.ascontiguousarray(draws.spending["q"]),
-        v=np.ascontiguousarray(draws.spending["v"]),
+        p=p,
+        q=q,
+        v=v,
         per_draw=max(math.ceil(paths / draws.count), 1),
         seed=np.uint64(seed),
     )

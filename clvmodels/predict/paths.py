@@ -36,7 +36,7 @@ class Outcomes(NamedTuple):
     horizon, delta, month : float
         In units of T; month 0 for continuous discounting.
     p, q, v : ndarray, shape (S,)
-        Draws of the spend model.
+        Draws of the spend model; p is 0 where every purchase has the value v.
     per_draw : int
         Paths of every draw.
     seed : uint64
@@ -68,6 +68,15 @@ def first_growth(u: float, R: float, buys: float) -> float:
     By inversion of P(first <= t) / buys, buys = P(first <= horizon).
     """
     return -math.log1p(-u * buys) / R
+
+
+@compiled
+def level_of(x: float, p: float, q: float, state: np.uint64) -> float:
+    """Draw nu of a customer with x repeat purchases; 1 where baskets are of one value."""
+    if p == 0.0:
+        return 1.0
+    level, _ = gamma(q + p * x, state)
+    return float(level)
 
 
 class Step(NamedTuple):
@@ -116,7 +125,10 @@ def step(
         Of the random numbers.
     """
     R, A, a, B = living
-    amount, state = gamma(p, state)
+    if p == 0.0:  # a basket of one fixed value
+        amount = 1.0
+    else:
+        amount, state = gamma(p, state)
     u, state = uniform(state)
     stays = u * (a + B + count) >= a
     more, state = exponential(state)
@@ -215,10 +227,10 @@ def fill_unit_values(
         if R * outcomes.horizon > MOST_PURCHASES * A:
             out[:] = np.nan
             return
-        living, shape = (R, A, chunk.a[d], chunk.stays[k, d]), outcomes.q[d] + outcomes.p[d] * x
+        living = (R, A, chunk.a[d], chunk.stays[k, d])
         for j in range(outcomes.per_draw):
             u, state = uniform(hashed(seed, np.uint64(j * S + d)))
             first = min(first_growth(u, R, buys), end)
             path = walk(first, end, living, outcomes.p[d], discounting, state)
-            level, _ = gamma(shape, path.state)
+            level = level_of(x, outcomes.p[d], outcomes.q[d], path.state)
             out[j, d] = path.orders / level

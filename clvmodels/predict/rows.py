@@ -15,8 +15,7 @@ from typing import Final, Literal
 import numpy as np
 
 from clvmodels.cores import cores_for
-from clvmodels.formulas import gamma_gamma
-from clvmodels.predict import kernel
+from clvmodels.predict import kernel, spending
 from clvmodels.predict.chunks import CHUNK
 from clvmodels.predict.draws import Draws, Future, tail_probabilities
 from clvmodels.predict.grouping import Groups, IntArray, group_rows, new_pairs
@@ -39,11 +38,8 @@ Wanted = Literal["none", "clv", "all"]
 
 def infinite_share(draws: Draws, x: FloatArray) -> FloatArray:
     """Share of the draws in which expected spend is infinite, p x + q <= 1, for each row."""
-    if draws.spend is None:
-        return np.zeros(len(x))
     counts, rows = np.unique(x, return_inverse=True)
-    p, q = draws.spend["p"], draws.spend["q"]
-    shares: FloatArray = np.array([float(np.mean(p * one + q <= 1)) for one in counts])
+    shares = np.array([float(np.mean(spending.infinite(draws.spend, one))) for one in counts])
     return shares[rows] if len(counts) else np.zeros(0)
 
 
@@ -254,13 +250,14 @@ class _Work:
     def _spend(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
         draws = self.predictor.draws
-        if draws.spend is None:  # a purchase counts as one
-            shape = (len(counts), draws.count)
-            return np.ones(shape), np.zeros(shape)
-        spend = gamma_gamma.spend_coefficients(counts[:, None], **draws.spend)
+        shape = (len(counts), draws.count)
+        intercept, slope = spending.coefficients(draws.spend, counts)
         # Rows whose spend is infinite in some draw are emptied later, and add nothing to sums
-        finite = np.isfinite(spend.intercept).all(axis=1, keepdims=True)
-        return np.where(finite, spend.intercept, 0.0), np.where(finite, spend.slope, 0.0)
+        finite = np.isfinite(intercept).all(axis=1, keepdims=True)
+        return (
+            np.broadcast_to(np.where(finite, intercept, 0.0), shape).copy(),
+            np.broadcast_to(np.where(finite, slope, 0.0), shape).copy(),
+        )
 
     def _nodes(
         self, x: FloatArray, T: FloatArray

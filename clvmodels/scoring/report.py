@@ -191,7 +191,7 @@ def describe_posterior(posterior: CLVPosterior, path: Path | None) -> dict[str, 
                 "verdict": part.verdict.status,
                 "draws": part.draws_total,
             }
-            for part in (posterior.purchases, posterior.spend)
+            for part in posterior.fits
         ],
     }
 

@@ -18,7 +18,7 @@ from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import intervals_of, points_of
-from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor
+from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
 
@@ -156,7 +156,7 @@ class Scorer:
         if schema.FIRST_VALUE in source.names:
             fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
         fields.append(pa.field(schema.MARGIN, pa.float64()))
-        if (self.draws.spending["q"] <= 1).any():
+        if spending.infinite(self.draws.spend, 0.0).any():
             fields.append(pa.field(REASON, pa.string()))
         return pa.schema(fields)
 
