@@ -248,6 +248,13 @@ def fit(
             help="Share of revenue that is profit, such as 0.3; by default what the file says."
         ),
     ] = None,
+    basket_value: Annotated[
+        float | None,
+        typer.Option(
+            help="Value of every purchase, such as 25, in place of a model of spend: amounts are "
+            "not needed, and not read."
+        ),
+    ] = None,
     without_first_month: WithoutFirstMonth = False,
     decimal: Decimal = None,
     delimiter: Delimiter = None,
@@ -271,6 +278,7 @@ def fit(
         time_unit=time_unit,
         time_scaler=time_scaler,
         margin=margin,
+        basket_value=basket_value,
         method=method,
         on_failure=on_failure,
         draws=draws,

@@ -28,6 +28,7 @@ def run(
     time_unit: TimeUnit | None,
     time_scaler: float | None,
     margin: float | None,
+    basket_value: float | None,
     without_first_month: bool,
     csv: Mapping[str, str | None],
     **options: Any,
@@ -49,7 +50,13 @@ def run(
         from clvmodels.rfm import without_first_month as later_only
 
         base = later_only(base)
-    posterior = fit_base(terminal, base, model=model, priors=priors, **options)
+    if basket_value is not None:
+        from clvmodels.posterior import BasketValue
+
+        BasketValue.from_draws(value=basket_value)  # refuses now what would be after the fit
+    posterior = fit_base(
+        terminal, base, model=model, priors=priors, basket_value=basket_value, **options
+    )
     write_aside(output, posterior.save)
     if quiet:
         return
@@ -58,8 +65,14 @@ def run(
     if len(base) < everybody:
         left = everybody - len(base)
         terminal.say(f"{left:,} customers of the log's first month were left out of the fit.")
-    if not base.has_money:
-        terminal.say("The table has no amounts, so only purchases were fitted, not spend.")
+    if basket_value is not None:
+        read = ", and the table's amounts are not read" if base.has_money else ""
+        terminal.say(f"Every purchase counts as {basket_value:g}: spend was not fitted{read}.")
+    elif not base.has_money:
+        terminal.say(
+            "The table has no amounts, so only purchases were fitted, not spend. --basket-value "
+            "counts every purchase at one value."
+        )
     show_posterior(terminal, posterior)
     terminal.heading("In words")
     show_in_words(terminal, posterior)
@@ -68,10 +81,17 @@ def run(
 
 
 def fit_base(
-    terminal: Terminal, rfm: RfmTable, *, model: ModelKey, priors: Any, **options: Any
+    terminal: Terminal,
+    rfm: RfmTable,
+    *,
+    model: ModelKey,
+    priors: Any,
+    basket_value: float | None = None,
+    **options: Any,
 ) -> CLVPosterior | PurchasePosterior:
-    """Fit purchases and, where the table has amounts, spend."""
-    if rfm.has_money:
+    """Fit purchases and, where the table has amounts and no value of a basket is given, spend."""
+    has_money = rfm.has_money and basket_value is None
+    if has_money:
         from clvmodels.histories import spend_to_fit
 
         spend_to_fit(rfm)  # refuses now what would be refused after the first fit
@@ -81,10 +101,12 @@ def fit_base(
     specification = models.CLVModel(model).purchases.replace(priors=priors)
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification.fit(rfm, progressbar=False, **options)
-    if not rfm.has_money:
+    from clvmodels.posterior import CLVPosterior
+
+    if basket_value is not None:
+        return CLVPosterior(purchases, basket_value)
+    if not has_money:
         return purchases
     with terminal.step("Fitting what they spend"):
         spend = models.GammaGammaModel(priors=priors).fit(rfm, progressbar=False, **options)
-    from clvmodels.posterior import CLVPosterior
-
     return CLVPosterior(purchases, spend)

@@ -136,6 +136,8 @@ def show_in_words(
             mean = np.where(d["q"] > 1, d["p"] * d["v"] / (d["q"] - 1), np.inf)
         name = "spend per purchase" + (f", in {currency}" if currency else "")
         rows.append((name, *_mean_and_interval(mean, spend.certain)))
+    if basket := getattr(posterior, "basket_value", None):
+        rows.append(("spend per purchase, as given", significant(basket), "-"))
     headings = ("the average customer", "mean", f"{percent(INTERVAL)} interval")
     terminal.show(table(headings, rows))
 
@@ -211,8 +213,7 @@ def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior) -> str:
 
 
 def _parts(posterior: CLVPosterior | PurchasePosterior) -> list[Any]:
-    spend = getattr(posterior, "spend", None)
-    return [posterior] if spend is None else [posterior.purchases, spend]  # type: ignore[union-attr]
+    return list(getattr(posterior, "fits", (posterior,)))
 
 
 def _parameter(name: str, draws: Any, certain: bool) -> tuple[str, str, str, str]:

@@ -62,9 +62,9 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         value.mean,
         *_ends(value),
         "money",
-        f"Expected value of what these customers will buy in {ahead}, {rate}: {margin}{basket}. The "
-        f"{percent(asked.interval)} interval is of this expectation: how well the parameters are "
-        "known, not how far the total may be missed. Customers to come are not in it.",
+        f"Expected value of what these customers will buy in {ahead}, {rate}: {margin}{basket}. "
+        f"The {percent(asked.interval)} interval is of this expectation: how well the parameters "
+        "are known, not how far the total may be missed. Customers to come are not in it.",
         "worth",
     )
     yield _with_the_calendar(value, asked.interval)
@@ -72,9 +72,9 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
 
 def _basket(study: Study) -> str:
     """Say at what every purchase is counted, where there is no model of spend."""
-    if study.clv is None or study.clv.reads_amounts:
+    value = None if study.clv is None else study.clv.basket_value
+    if value is None:
         return ""
-    value = float(study.clv.spend.draws()["value"].mean())
     return f", every purchase counted at {money(value, study.question.currency)}, whoever makes it"
 
 

@@ -68,6 +68,15 @@ class CLVPosterior:
     spend: SpendPosterior
     margin: float | None = None
 
+    if TYPE_CHECKING:  # what is taken is more than what is kept
+
+        def __init__(
+            self,
+            purchases: PurchasePosterior,
+            spend: SpendPosterior | float,
+            margin: float | None = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "spend", spend_from(self.spend))
         for name, kind in (("purchases", PurchasePosterior), ("spend", SpendPosterior)):
@@ -97,6 +106,11 @@ class CLVPosterior:
     def gamma_gamma(self) -> GammaGammaPosterior | None:
         """The model of spend; None where baskets are of one value."""
         return self.spend if isinstance(self.spend, GammaGammaPosterior) else None
+
+    @property
+    def basket_value(self) -> float | None:
+        """The value of every purchase, the mean of its draws; None where spend was fitted."""
+        return None if self.reads_amounts else float(self.spend.draws()["value"].mean())
 
     @property
     def reads_amounts(self) -> bool:

@@ -481,6 +481,31 @@ def test_a_table_without_amounts_is_fitted_for_purchases(
 
 
 @pytest.mark.slow
+def test_one_value_of_every_purchase_stands_in_place_of_spend(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", str(files / "rfm.csv"), "-o", "p.nc", "--method", "map"]
+    assert main([*arguments, "--basket-value", "25", "--margin", "0.3"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Every purchase counts as 25: spend was not fitted, and the table's amounts" in out
+    assert "spend per purchase, as given 25" in out
+    posterior = load_posterior("p.nc")
+    assert isinstance(posterior, CLVPosterior)
+    assert (posterior.basket_value, posterior.margin) == (25.0, 0.3)
+    assert set(posterior.verdicts) == {"bgnbd"}
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "nan"])
+def test_the_value_of_a_basket_is_checked_before_the_fit(
+    files: Path, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    arguments = ["fit", str(files / "rfm.csv"), "-o", "p.nc", f"--basket-value={value}"]
+    assert main(arguments) == 2
+    assert "positive and finite" in capsys.readouterr().err
+    assert not Path("p.nc").exists()
+
+
+@pytest.mark.slow
 def test_a_fit_that_does_not_converge_is_4_unless_a_warning_is_enough(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
