@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,13 +124,7 @@ def show_in_words(
 ) -> None:
     """Say what the parameters mean for the average customer."""
     purchases, *others = _parts(posterior)
-    draws, certain = purchases.draws(), purchases.certain
-    per_year = draws["r"] / draws["alpha"] * DAYS_PER_YEAR / purchases.scale.days
-    leave = 100 * draws["a"] / (draws["a"] + draws["b"])
-    rows = [
-        ("repeat purchases a year while active", *_mean_and_interval(per_year, certain)),
-        (f"leave for good {purchases.facts.leaves}, in %", *_mean_and_interval(leave, certain)),
-    ]
+    rows = list(_average_customer(purchases))
     for spend in others:
         d = spend.draws()
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -140,6 +135,17 @@ def show_in_words(
         rows.append(("spend per purchase, as given", significant(basket), "-"))
     headings = ("the average customer", "mean", f"{percent(INTERVAL)} interval")
     terminal.show(table(headings, rows))
+
+
+def _average_customer(purchases: PurchasePosterior) -> Iterator[tuple[str, str, str]]:
+    facts = purchases.facts
+    for one in facts.describe(purchases.draws()):
+        words, values = one.words.format(leaves=facts.leaves), one.values
+        if one.counts == "share":
+            words, values = f"{words}, in %", 100 * values
+        else:
+            values = values * DAYS_PER_YEAR / purchases.scale.days
+        yield (words, *_mean_and_interval(values, purchases.certain))
 
 
 def show_top(

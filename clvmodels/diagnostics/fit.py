@@ -88,13 +88,13 @@ def _life_check(study: Study) -> Iterator[Check]:
     endless = math.isinf(study.scale.horizon(study.question.horizon))
     if not (endless and study.question.discount_rate == 0):
         return
-    share = _without_end(study)
+    share, where = _without_end(study), study.purchases.facts.endless_where
     yield limits.judged(
         "share of draws in which customers buy without end",
         share,
         0.0,
-        f"In {percent(share)} of the draws purchases add up without end (a <= 1): ask for a finite "
-        "horizon, or a discount rate above 0.",
+        f"In {percent(share)} of the draws purchases add up without end ({where}): ask for a "
+        "finite horizon, or a discount rate above 0.",
         fine="Purchases come to an end in every draw.",
         otherwise="fail",
         unit="share",
@@ -102,7 +102,7 @@ def _life_check(study: Study) -> Iterator[Check]:
 
 
 def _without_end(study: Study) -> float:
-    return float(np.mean(study.purchases.draws()["a"] <= 1.0))
+    return float(np.mean(study.purchases.formulas.endless(**study.purchases.draws())))
 
 
 def _dropout_check(study: Study) -> Check:
@@ -227,9 +227,10 @@ def _notes(study: Study, tracked: Tracked | None, why_not: str) -> Iterator[str]
     if tracked is not None and not tracked.agrees:
         yield "The log has another number of repeat purchases than the table: is it the same log?"
     if (share := _without_end(study)) > 0:
+        where = study.purchases.facts.endless_where
         yield (
             f"In {percent(share)} of the draws customers would buy without end if nothing were "
-            "discounted (a <= 1); a finite or discounted horizon is not touched by it."
+            f"discounted ({where}); a finite or discounted horizon is not touched by it."
         )
     if study.backtest is None:
         yield "Conditional expectations by frequency need a backtest, and none was given."

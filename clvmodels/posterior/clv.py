@@ -407,7 +407,7 @@ class CLVPosterior:
         """
         future = future_of(self.scale, horizon, discount_rate, discounting, interval, margin)
         paired = self.paired(draws)
-        check_life(paired, future)
+        check_life(paired, future, self.purchases.facts)
         return future, paired
 
     check_spend = staticmethod(check_spend)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clvmodels.errors import OURS, DomainError
 from clvmodels.predict import Draws, Future, infinite_share, share, spending
+from clvmodels.purchases import PurchaseModel
 from clvmodels.schema import FloatArray
 
 
@@ -165,18 +166,19 @@ def few_values(without: int, customers: int) -> str:
     )
 
 
-def check_life(paired: Draws, future: Future) -> None:
+def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
     """Refuse draws in which the undiscounted purchases of a whole life are infinite.
 
     Raises
     ------
     DomainError
-        a <= 1 in some draw, with neither an end nor a discount.
+        They are in some draw, with neither an end nor a discount.
     """
     if math.isinf(future.horizon) and future.delta == 0:
-        endless = share(paired.purchases["a"] <= 1)
+        endless = share(paired.endless)
         if endless > 0:
             raise DomainError(
-                f"{endless:.1%} of the draws have a <= 1, where the undiscounted purchases of "
-                "a whole life are infinite: use a discount rate above 0, or a finite horizon."
+                f"{endless:.1%} of the draws have {facts.endless_where}, where the undiscounted "
+                "purchases of a whole life are infinite: use a discount rate above 0, or a "
+                "finite horizon."
             )

@@ -271,7 +271,7 @@ class PurchasePosterior(Posterior):
         columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)
         future = future_of(self.scale, horizon, discount_rate, discounting, interval)
         asked = Draws(self.draws(draws), None, self.formulas)
-        check_life(asked, future)
+        check_life(asked, future, self.facts)
         nothing = np.zeros(len(columns))
         found = predicted(
             asked, columns, nothing, future, certain=self.certain, predictive=predictive

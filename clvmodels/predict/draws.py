@@ -66,6 +66,11 @@ class Draws:
         return self.spend
 
     @property
+    def endless(self) -> npt.NDArray[np.bool_]:
+        """In which draws the undiscounted purchases of a whole life are infinite."""
+        return self.formulas.endless(**self.purchases)
+
+    @property
     def count(self) -> int:
         """Number of draws."""
         return len(next(iter(self.purchases.values())))

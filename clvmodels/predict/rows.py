@@ -138,8 +138,8 @@ class Predictor:
 
     def _named(self, out: FloatArray) -> dict[str, FloatArray]:
         columns = dict(zip(kernel.COLUMNS, out, strict=False))
-        # Without end only draws with a > 1 have a finite number of purchases.
-        endless = math.isinf(self.future.horizon) and bool((self.draws.purchases["a"] <= 1).any())
+        # Without end not every draw has a finite number of purchases.
+        endless = math.isinf(self.future.horizon) and self.draws.endless.any()
         if self.draws.spend is None:
             columns = {n: v for n, v in columns.items() if not n.startswith(_OF_MONEY)}
         for name, values in columns.items():

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from clvmodels.model_facts import BetaDefault, Default, LogNormalDefault, Parameter, Peer
-from clvmodels.purchases.model import PurchaseModel
-from clvmodels.schema import check_choice
+from clvmodels.purchases.model import Described, PurchaseModel
+from clvmodels.schema import FloatArray, check_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class MeanAndSize:
     def unmake(self, one: Any, other: Any) -> tuple[Any, Any]:
         """Make phi and kappa."""
         return one / (one + other), one + other
+
+
+def _average_customer(draws: Mapping[str, FloatArray]) -> tuple[Described, ...]:
+    leaves = draws["a"] / (draws["a"] + draws["b"])
+    return (
+        Described("repeat purchases a year while active", draws["r"] / draws["alpha"], "a year"),
+        Described("leave for good {leaves}", leaves, "share"),
+    )
 
 
 _PARAMETERS: Final = (
@@ -82,6 +90,8 @@ BGNBD: Final = PurchaseModel(
     peer=Peer("BetaGeoModel", _PEER_PRIORS),
     leaves="after each repeat purchase",
     once_says_nothing=True,
+    endless_where="a <= 1",
+    describe=_average_customer,
     family="clvmodels.formulas.beta_geometric:bgnbd",
 )
 MBGNBD: Final = PurchaseModel(
@@ -97,6 +107,8 @@ MBGNBD: Final = PurchaseModel(
     peer=Peer("ModifiedBetaGeoModel", _PEER_PRIORS),
     leaves="after each purchase",
     once_says_nothing=False,
+    endless_where="a <= 1",
+    describe=_average_customer,
     family="clvmodels.formulas.beta_geometric:mbgnbd",
 )
 

@@ -7,9 +7,11 @@ the customer's age, both counted from the first purchase.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from clvmodels.model_facts import ModelFacts
@@ -35,6 +37,10 @@ class PurchaseModel(ModelFacts):
         When a customer may leave, in words.
     once_says_nothing : bool
         Whether P(alive) of customers who bought once is 1 for ever, whatever they do.
+    endless_where : str
+        Where the undiscounted purchases of a whole life are infinite, in symbols.
+    describe : callable
+        Takes draws by parameter and says what they mean for the average customer.
     joint : Joint, optional
         Parameters that are sampled in place of others.
     """
@@ -42,6 +48,8 @@ class PurchaseModel(ModelFacts):
     family: Family | str
     leaves: str
     once_says_nothing: bool
+    endless_where: str
+    describe: Callable[[Mapping[str, FloatArray]], tuple[Described, ...]]
     joint: Joint | None = None
 
     @property
@@ -50,6 +58,25 @@ class PurchaseModel(ModelFacts):
         if isinstance(self.family, str):
             return cast("Family", pkgutil.resolve_name(self.family))
         return self.family
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A figure of the average customer that people can picture.
+
+    Attributes
+    ----------
+    words : str
+        What it is; "{leaves}" stands for when a customer may leave.
+    values : ndarray, shape (S,)
+        In every draw.
+    counts : {"a year", "share"}
+        A rate per unit of time, to be told by the year, or a share.
+    """
+
+    words: str
+    values: FloatArray
+    counts: Literal["a year", "share"]
 
 
 class Joint(Protocol):
@@ -163,3 +190,6 @@ class Family(Protocol):
 
     def pmf_new(self, n: Numbers, t: Numbers, **parameters: Numbers) -> FloatArray:
         """Probability that a new customer makes n repeat purchases in (0, t]."""
+
+    def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
+        """Whether the undiscounted purchases of a whole life are infinite in expectation."""

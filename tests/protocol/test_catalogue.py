@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 import clvmodels
@@ -113,3 +114,14 @@ def test_a_model_of_spend_is_no_model_of_purchases() -> None:
         CLVModel(GammaGammaModel())
     with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd\)"):
         Fitting(GammaGammaModel(), {}).specification()
+
+
+def test_what_parameters_mean_is_said_by_the_model() -> None:
+    draws = {"r": np.array([0.5]), "alpha": np.array([10.0]), "a": np.array([1.0])}
+    for model in MODELS.values():
+        rate, leaves = model.describe({**draws, "b": np.array([3.0])})
+        assert (rate.counts, float(rate.values[0])) == ("a year", 0.05)
+        assert (leaves.counts, float(leaves.values[0])) == ("share", 0.25)
+        assert leaves.words.format(leaves=model.leaves).startswith("leave for good after each ")
+        ends = model.formulas.endless(r=0.5, alpha=10.0, a=[0.9, 1.0, 1.1], b=3.0)
+        assert ends.tolist() == [True, True, False]
