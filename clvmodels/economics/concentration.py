@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clvmodels import frames
 from clvmodels.economics.outlook import (
     Outlook,
     check_base,
@@ -19,24 +21,29 @@ from clvmodels.economics.outlook import (
     ratio,
     top_count,
 )
-from clvmodels.errors import DomainError, one_line
+from clvmodels.errors import OURS, DomainError, one_line
 from clvmodels.keywords import named
 from clvmodels.posterior import TotalValue, total_value
 from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior.finite import few_values
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon, check_list, check_number
+from clvmodels.schema import REASON, Discounting, FloatArray, Horizon, check_list, check_number
 
 if TYPE_CHECKING:
+    from clvmodels.frames import Frame
     from clvmodels.posterior import CLVPosterior
 
+_CLV: Final = "clv"
 
-def lorenz_curve(values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+
+def lorenz_curve(values: npt.ArrayLike | Frame) -> tuple[FloatArray, FloatArray]:
     """Cumulative share of value over the share of customers, the least valuable first.
 
     Parameters
     ----------
-    values : array_like, shape (N,)
-        Value or revenue of each customer, >= 0, not all 0.
+    values : array_like, shape (N,), or frame
+        Value or revenue of each customer, >= 0, not all 0. Of a table of `predict` or `score`
+        its column clv counts; customers who have no value are left out, with a warning.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def lorenz_curve(values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     return np.linspace(0.0, 1.0, len(shares)), shares / shares[-1]
 
 
-def gini(values: npt.ArrayLike) -> float:
+def gini(values: npt.ArrayLike | Frame) -> float:
     """Gini coefficient: 0 if all are equal, 1 - 1/N if one customer has everything.
 
     Twice the area between the diagonal and the Lorenz curve, which is
@@ -74,7 +81,7 @@ def gini(values: npt.ArrayLike) -> float:
 
     Parameters
     ----------
-    values : array_like, shape (N,)
+    values : array_like, shape (N,), or frame
         As in `lorenz_curve`.
 
     Returns
@@ -236,11 +243,20 @@ def _checked_share(share: float) -> float:
     return float(share)
 
 
-def _checked(values: npt.ArrayLike) -> FloatArray:
+def _checked(values: Any) -> FloatArray:
+    values = frames.eager(values)
+    if frames.kind_of(values) is not None:
+        values = _value_column(values)
     try:
-        ordered = np.sort(np.asarray(values, dtype=np.float64).reshape(-1))
+        found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DomainError(f"Values of customers must be numbers ({one_line(error)}).") from error
+    if found.ndim != 1:
+        raise DomainError(
+            f"Values of customers must be one number a customer, found an array of shape "
+            f"{found.shape}: pass one column."
+        )
+    ordered = np.sort(found)
     if not len(ordered):
         raise DomainError("There are no customers whose values could be compared.")
     if not (np.isfinite(ordered).all() and ordered[0] >= 0):
@@ -248,3 +264,24 @@ def _checked(values: npt.ArrayLike) -> FloatArray:
     if ordered[-1] == 0:
         raise DomainError("All values are 0: there is nothing to share.")
     return ordered
+
+
+def _value_column(table: Any) -> pd.Series[float]:
+    """The column clv of a table of values, but for customers who have none and a reason why."""
+    names = frames.column_names(table)
+    if _CLV not in names:
+        raise DomainError(
+            f"A table of values must have a column 'clv' (columns: {', '.join(names)}): pass a "
+            "table of predict, or one column of yours."
+        )
+    read = frames.to_pandas(table, [name for name in (_CLV, REASON) if name in names])
+    why = read[REASON] if REASON in read else pd.Series(None, index=read.index, dtype=object)
+    without = read[_CLV].isna() & why.notna()
+    if without.any():
+        warnings.warn(
+            few_values(int(without.sum()), len(read)),
+            UserWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
+    return read.loc[~without, _CLV]

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -278,6 +280,34 @@ def test_gini_is_twice_the_area_above_the_curve(values: list[float]) -> None:
 @given(amounts, st.sampled_from([0.01, 3.0, 1e6]))
 def test_gini_knows_no_currency_and_no_order(values: list[float], scale: float) -> None:
     assert gini([scale * v for v in reversed(values)]) == pytest.approx(gini(values), abs=1e-12)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_table_of_values_is_judged_by_its_values(library: str) -> None:
+    """And not by its ids and purchases, all taken for values."""
+    table = pd.DataFrame({"customer_id": [900, 901], "frequency": [5, 0], "clv": [1.0, 3.0]})
+    made = {
+        "pandas": lambda: table,
+        "polars": lambda: pl.from_pandas(table),
+        "pyarrow": lambda: pa.Table.from_pandas(table),
+    }[library]()
+    assert gini(made) == 0.25
+    assert lorenz_curve(made)[1].tolist() == [0.0, 0.25, 1.0]
+
+
+def test_customers_without_value_are_not_in_the_concentration() -> None:
+    table = pd.DataFrame({"clv": [1.0, math.nan, 3.0], "reason": [None, "infinite", None]})
+    with pytest.warns(UserWarning, match="1 of 3 customers have no expected value"):
+        assert gini(table) == 0.25
+    with pytest.raises(DomainError, match="finite and >= 0"):
+        gini(table.assign(reason=None))
+
+
+def test_what_is_not_one_value_a_customer_is_refused() -> None:
+    with pytest.raises(DomainError, match="must have a column 'clv'"):
+        gini(pd.DataFrame({"customer_id": [1, 2], "frequency": [1, 2]}))
+    with pytest.raises(DomainError, match="one number a customer, found an array of shape"):
+        lorenz_curve(np.ones((3, 2)))
 
 
 def test_gini_by_hand() -> None:
