@@ -25,6 +25,7 @@ _NAMES: Final = {"purchases": "purchases", "value": "discounted value"}
 _ERRORS: Final = ("mae", "rmse", "poisson_deviance", "crps", "log_score")
 _RANKINGS: Final = ("spearman", "gini", "top_found")
 _LEAST_COMPARED: Final = 2
+_NOTHING_COMPARED: Final = "Too few customers, or none who differ: no comparison can be made."
 _NOBODYS: Final = (
     "A season, a trend or a process unlike the model's moves all customers at once, and the "
     "interval knows of none of these."
@@ -231,8 +232,11 @@ def baseline_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
 
 
 def _against_baselines(table: pd.DataFrame, what: str) -> Check:
+    name = f"forecasts without a model that are better {what}"
     compared = table[(table["model_is"] != "") & (table["forecast"] != MODEL)]
     others = compared[compared["forecast"] != POINT]
+    if not len(others):  # of one customer, say, or where all did the same: nothing is won
+        return limits.unavailable(name, _NOTHING_COMPARED, 0.0, side="at most")
     lost = others[others["model_is"] == "worse"]
     better, everywhere = _better_than_the_model(others)
     own = int((compared["model_is"] == "worse").sum()) - len(lost)
@@ -246,7 +250,6 @@ def _against_baselines(table: pd.DataFrame, what: str) -> Check:
         how = "in every comparison" if everywhere else "in most comparisons"
         said = f"The {best} is better {how}: it may serve you better here. {said}"
     status: Status = "fail" if everywhere else "warn" if better else "pass"
-    name = f"forecasts without a model that are better {what}"
     return Check(name, float(len(better)), 0.0, status, said, "at most")
 
 

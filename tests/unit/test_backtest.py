@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from clvmodels.evaluation.paths import Histories, simulate_counts
 from clvmodels.formulas import along, bgnbd, mbgnbd
 from clvmodels.schema import TimeScale
 from clvmodels.simulate import simulate_log
+from clvmodels.uses import judge_uses
 
 COLUMNS: dict[str, Any] = {"customer_id_col": "customer_id", "datetime_col": "date"}
 MONEY: dict[str, Any] = {**COLUMNS, "monetary_value_col": "amount"}
@@ -424,6 +426,22 @@ def test_lost_comparisons_are_named() -> None:
     assert "mean absolute error 0.8 against 0.7 of the simple formula" in errors.advice
     assert "1 more is lost to the model's own point estimate" in errors.advice
     assert (rankings.status, rankings.bears_on) == ("pass", ("ranking",))
+
+
+def test_what_could_not_be_compared_supports_nothing() -> None:
+    """Of one customer there is no order: that no baseline is better at it says nothing."""
+    rows = [
+        ("gini", "model", math.nan, ""),
+        ("gini", "simple", math.nan, ""),
+        ("mae", "model", 0.8, ""),
+        ("mae", "simple", 0.9, "better"),
+    ]
+    table = pd.DataFrame(rows, columns=["metric", "forecast", "value", "model_is"])
+    errors, rankings = checks.baseline_checks(table.assign(target="purchases"), "purchases")
+    assert (errors.status, rankings.status) == ("pass", "unavailable")
+    assert rankings.value is None
+    by_use = {one.use: one.verdict for one in judge_uses([], [errors, rankings])}
+    assert by_use["ranking"] == "not checked"
 
 
 def test_a_folder_of_the_first_format_is_read_and_judged_anew(
