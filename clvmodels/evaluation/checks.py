@@ -153,10 +153,9 @@ def signed(error: float) -> str:
 
 def ranking_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
     """Whether the order that the model makes of customers is better than chance."""
-    gini = _own(metrics, target, "gini")["value"]
-    if gini != gini:  # all did the same: there is no order to find
+    if not _has_order(metrics, target):
         return
-    no_order = gini < limits.TOO_LOW_RANK_CORRELATION
+    no_order = _own(metrics, target, "gini")["value"] < limits.TOO_LOW_RANK_CORRELATION
     ranks, found = (_own(metrics, target, name) for name in ("spearman", "top_found"))
     yield _better_than_chance(
         f"rank correlation of forecast and real {_NAMES[target]}",
@@ -172,6 +171,11 @@ def ranking_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
         no_order,
     )
     yield replace(check, unit="share")
+
+
+def _has_order(metrics: pd.DataFrame, target: str) -> bool:
+    """Whether there is an order to find: not of one customer, nor where all did the same."""
+    return not math.isnan(_own(metrics, target, "gini")["value"])
 
 
 def _better_than_chance(
@@ -227,6 +231,8 @@ def baseline_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
     )
     for what, names, use in uses:
         table = mine[mine["metric"].isin(names)]
+        if use == "ranking" and not _has_order(metrics, target):
+            table = table.iloc[:0]
         check = _against_baselines(table, f"{what} by {_NAMES[target]}")
         yield replace(check, bears_on=(use,))
 
@@ -235,7 +241,7 @@ def _against_baselines(table: pd.DataFrame, what: str) -> Check:
     name = f"forecasts without a model that are better {what}"
     compared = table[(table["model_is"] != "") & (table["forecast"] != MODEL)]
     others = compared[compared["forecast"] != POINT]
-    if not len(others):  # of one customer, say, or where all did the same: nothing is won
+    if not len(others):
         return limits.unavailable(name, _NOTHING_COMPARED, 0.0, side="at most")
     lost = others[others["model_is"] == "worse"]
     better, everywhere = _better_than_the_model(others)

@@ -433,6 +433,8 @@ def test_what_could_not_be_compared_supports_nothing() -> None:
     rows = [
         ("gini", "model", math.nan, ""),
         ("gini", "simple", math.nan, ""),
+        ("top_found", "model", 0.1, ""),
+        ("top_found", "simple", 0.1, "unclear"),
         ("mae", "model", 0.8, ""),
         ("mae", "simple", 0.9, "better"),
     ]
