@@ -70,7 +70,7 @@ equity.map("{:,.0f}".format)
 # again:
 
 # %%
-future = clv.portfolio(rfm, posterior, horizon="39W", random_seed=1)
+future = clv.portfolio(posterior, rfm, horizon="39W", random_seed=1)
 row = future.table.iloc[0]
 
 spent = log[log["date"].between("1997-10-01", end)]

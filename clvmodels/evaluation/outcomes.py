@@ -136,8 +136,8 @@ def total_draws(observed: Observed, posterior: FittedModel, asked: Asked) -> dic
         draws = total_purchases(observed, posterior, paths=PATHS, seed=asked.seed)
         return {"purchases": draws}
     found = portfolio(
-        observed.train,
         posterior,
+        observed.train,
         horizon=horizon,
         discount_rate=asked.discount_rate,
         discounting=asked.discounting,

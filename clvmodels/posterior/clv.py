@@ -448,9 +448,15 @@ def value_posterior(found: object) -> CLVPosterior:
     """
     if isinstance(found, CLVPosterior):
         return found
+    if isinstance(found, PurchasePosterior):
+        how = "CLVPosterior(purchases, 25.0) counts every purchase at 25, or fit amounts too"
+    elif isinstance(found, GammaGammaPosterior):
+        how = "pass CLVPosterior(purchases, spend)"
+    else:
+        how = "pass the CLVPosterior first and the table after it"
     raise SchemaError(
-        f"A value needs a posterior of purchases and spend, found {type(found).__name__}: pass a "
-        "CLVPosterior, fitted to a table with amounts."
+        f"A value needs a posterior of purchases and of what they bring, found "
+        f"{type(found).__name__}: {how}."
     )
 
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import DomainError
+from clvmodels.errors import OURS, DomainError
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.grouping import Groups
 from clvmodels.predict.outcomes import check_finite
 from clvmodels.schema import FloatArray, Horizon, shown
 
 IntArray = npt.NDArray[np.int64]
+
+
+def in_order(name: str, posterior: Any, rfm: Any) -> tuple[Any, Any]:
+    """Return posterior and table in this order, and warn where they were given in the other."""
+    if isinstance(rfm, CLVPosterior) and not isinstance(posterior, CLVPosterior):
+        warnings.warn(
+            f"{name} takes the posterior first, as all others do: {name}(posterior, rfm). This "
+            "release still understands the other order, and the next one will not.",
+            FutureWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
+        return rfm, posterior
+    return posterior, rfm
 
 
 def finite_horizon(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) -> float:

@@ -24,7 +24,7 @@ from clvmodels.predict.futures import follow
 from clvmodels.predict.grouping import Groups, group_rows
 from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import Outcomes
-from clvmodels.predictive.base import row_keys
+from clvmodels.predictive.base import in_order, row_keys
 from clvmodels.schema import (
     CUSTOMER_ID,
     Discounting,
@@ -116,8 +116,8 @@ class FuturePaths:
 
 @named
 def simulate_future(
-    rfm: RfmTable | Frame,
     posterior: CLVPosterior,
+    rfm: RfmTable | Frame,
     horizon: Horizon = "365D",
     *,
     paths: int = 100,
@@ -139,10 +139,10 @@ def simulate_future(
 
     Parameters
     ----------
-    rfm : RfmTable or frame
-        Customers, in the posterior's unit of time, with monetary_value.
     posterior : CLVPosterior
         Of purchases and spend.
+    rfm : RfmTable or frame
+        Customers, in the posterior's unit of time, with monetary_value.
     horizon : str or float
         "365D", "52W", "12M" or a number in the table's unit; finite.
     paths : int
@@ -175,6 +175,7 @@ def simulate_future(
         ``portfolio`` know the distributions of larger bases.
     """
     paths, draws = check_whole("paths", paths), check_whole("draws", draws)
+    posterior, rfm = in_order("simulate_future", posterior, rfm)
     rfm = frames.eager(rfm)
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm,

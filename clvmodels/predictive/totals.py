@@ -26,7 +26,7 @@ from clvmodels.predict.futures import VALUE, add_totals
 from clvmodels.predict.grouping import group_rows
 from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import MOST_PURCHASES, Outcomes
-from clvmodels.predictive.base import row_keys
+from clvmodels.predictive.base import in_order, row_keys
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, check_choice, scale_said
 
@@ -110,8 +110,8 @@ class Portfolio:
 
 @named
 def portfolio(
-    rfm: RfmTable | Frame,
     posterior: CLVPosterior,
+    rfm: RfmTable | Frame,
     *,
     horizon: Horizon = "365D",
     discount_rate: float = 0.10,
@@ -133,10 +133,10 @@ def portfolio(
 
     Parameters
     ----------
-    rfm : RfmTable or frame
-        Customers, in the posterior's unit of time, with monetary_value.
     posterior : CLVPosterior
         Of purchases and spend.
+    rfm : RfmTable or frame
+        Customers, in the posterior's unit of time, with monetary_value.
     horizon, discount_rate, discounting, interval, draws
         As in :meth:`CLVPosterior.predict`; the horizon is finite.
     paths : int
@@ -163,6 +163,7 @@ def portfolio(
         As :meth:`CLVPosterior.predict`; the horizon is endless; ``by`` names no segment
         column; there are no customers.
     """
+    posterior, rfm = in_order("portfolio", posterior, rfm)
     rfm = frames.eager(rfm)
     columns, m_bar, future, paired = value_posterior(posterior).prepared(
         rfm,

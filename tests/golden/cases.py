@@ -195,7 +195,7 @@ def outcomes(model: str, folder: Path) -> Flat:
     counts = clv.count_distribution(usual, some, horizon="180D")
     values = clv.value_distribution(usual, some, horizon="180D", paths=200, margin=0.5)
     monthly = {"discounting": "monthly", "horizon": "6M"}
-    paths = clv.simulate_future(some.head(30), usual, "90D", paths=8, random_seed=3)
+    paths = clv.simulate_future(usual, some.head(30), "90D", paths=8, random_seed=3)
     return flat(
         counts={
             "start": counts.start,
@@ -214,10 +214,10 @@ def outcomes(model: str, folder: Path) -> Flat:
             "crps": values.crps(10.0 + x),
             "pit": values.pit(10.0 + x),
         },
-        portfolio=_portfolio(base, usual),
-        by=_portfolio(base, usual, by=["channel"], random_seed=4, interval=0.5, **monthly),
+        portfolio=_portfolio(usual, base),
+        by=_portfolio(usual, base, by=["channel"], random_seed=4, interval=0.5, **monthly),
         future={"purchases": paths.purchases, "draw": paths.draw, "values": paths.values},
-        future_totals=clv.simulate_future(base, usual, **monthly, paths=40, draws=9).totals(),
+        future_totals=clv.simulate_future(usual, base, **monthly, paths=40, draws=9).totals(),
     )
 
 

@@ -212,8 +212,8 @@ def test_blocks_and_threads_do_not_matter(size: int, monkeypatch: pytest.MonkeyP
     values = value_distribution(POSTERIOR, rfm, draws=40, threads=1)
     y = values.quantile(0.7)
     scores = values.crps(y)
-    totals = portfolio(rfm, POSTERIOR, draws=40, paths=80, threads=1)
-    paths = simulate_future(rfm, POSTERIOR, paths=7, threads=1)
+    totals = portfolio(POSTERIOR, rfm, draws=40, paths=80, threads=1)
+    paths = simulate_future(POSTERIOR, rfm, paths=7, threads=1)
     monkeypatch.setattr(chunks, "CHUNK", size)
     parts = outcomes.OutcomePredictor(draws, future, threads=3)(*columns)
     for name in OUTCOMES:
@@ -222,12 +222,12 @@ def test_blocks_and_threads_do_not_matter(size: int, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(again.quantile(0.7), y)
     np.testing.assert_array_equal(again.crps(y), scores)
     np.testing.assert_allclose(
-        portfolio(rfm, POSTERIOR, draws=40, paths=80, threads=3).samples,
+        portfolio(POSTERIOR, rfm, draws=40, paths=80, threads=3).samples,
         totals.samples,
         rtol=1e-12,
     )
     pd.testing.assert_frame_equal(
-        simulate_future(rfm, POSTERIOR, paths=7, threads=3).purchases, paths.purchases
+        simulate_future(POSTERIOR, rfm, paths=7, threads=3).purchases, paths.purchases
     )
 
 
@@ -278,7 +278,7 @@ def test_absurd_customers_do_not_stop_the_others() -> None:
     with pytest.raises(DomainError, match="shorter"):
         count_distribution(POSTERIOR, odd)
     with pytest.raises(DomainError, match="shorter"):
-        portfolio(odd, POSTERIOR)
+        portfolio(POSTERIOR, odd)
 
 
 def test_bisected_quantiles_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,8 +302,8 @@ def test_nothing_happens_at_once() -> None:
     assert (found.log_score(np.zeros(40)) == 0).all()
     assert (found.crps(np.zeros(40)) == 0).all()
     assert (value_distribution(POSTERIOR, rfm, horizon=0).quantile(0.999) == 0).all()
-    assert simulate_future(rfm, POSTERIOR, 0, paths=3).purchases.empty
-    totals = portfolio(rfm, POSTERIOR, horizon=0).table.iloc[0]
+    assert simulate_future(POSTERIOR, rfm, 0, paths=3).purchases.empty
+    totals = portfolio(POSTERIOR, rfm, horizon=0).table.iloc[0]
     assert (totals[["buyers", "purchases", "value"]] == 0).all()
 
 
@@ -314,8 +314,8 @@ def test_an_endless_horizon_is_refused() -> None:
         lambda: Scorer(POSTERIOR, horizon=None, predictive=True),
         lambda: count_distribution(POSTERIOR, rfm, horizon=None),
         lambda: value_distribution(POSTERIOR, rfm, horizon=None),
-        lambda: simulate_future(rfm, POSTERIOR, None),
-        lambda: portfolio(rfm, POSTERIOR, horizon=None),
+        lambda: simulate_future(POSTERIOR, rfm, None),
+        lambda: portfolio(POSTERIOR, rfm, horizon=None),
     ):
         with pytest.raises(DomainError, match="finite horizon"):
             call()
@@ -337,13 +337,13 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(DomainError, match=">= 0"):
         values.crps([-1.0, 1, 2])
     with pytest.raises(DomainError, match="paths"):
-        simulate_future(rfm, POSTERIOR, paths=0)
+        simulate_future(POSTERIOR, rfm, paths=0)
     with pytest.raises(DomainError, match="fewer paths"):
-        simulate_future(rfm, POSTERIOR, paths=10**8)
+        simulate_future(POSTERIOR, rfm, paths=10**8)
     with pytest.raises(DomainError, match="no customers"):
-        portfolio(rfm.iloc[:0], POSTERIOR)
+        portfolio(POSTERIOR, rfm.iloc[:0])
     with pytest.raises(SchemaError, match="RfmTable"):
-        portfolio(rfm, POSTERIOR, by="channel")
+        portfolio(POSTERIOR, rfm, by="channel")
 
 
 def test_no_customers() -> None:
@@ -351,7 +351,7 @@ def test_no_customers() -> None:
     assert len(count_distribution(POSTERIOR, none).mean) == 0
     assert value_distribution(POSTERIOR, none).quantile([0.1, 0.9]).shape == (2, 0)
     assert POSTERIOR.predict(none, predictive=True)[list(OUTCOMES)].shape == (0, 4)
-    assert simulate_future(none, POSTERIOR).purchases.empty
+    assert simulate_future(POSTERIOR, none).purchases.empty
 
 
 # --- totals ---
@@ -359,7 +359,7 @@ def test_no_customers() -> None:
 
 def test_a_portfolio_is_the_sum_of_its_customers() -> None:
     rfm = RfmTable.from_pandas(crowd(300).assign(channel=list("ab" * 150)), margin=0.3)
-    found = portfolio(rfm, POSTERIOR, by="channel", interval=0.8)
+    found = portfolio(POSTERIOR, rfm, by="channel", interval=0.8)
     table, each = found.table, POSTERIOR.predict(rfm)
     assert table["channel"].tolist() == ["a", "b", "(whole)"]
     groups = np.array(list("ab" * 150))
@@ -386,14 +386,14 @@ def test_a_portfolio_is_the_sum_of_its_customers() -> None:
 def test_a_portfolio_does_not_depend_on_the_order_of_rows() -> None:
     rfm = crowd(200)
     order = np.random.default_rng(5).permutation(200)
-    one, other = (portfolio(table, POSTERIOR, paths=60) for table in (rfm, rfm.iloc[order]))
+    one, other = (portfolio(POSTERIOR, table, paths=60) for table in (rfm, rfm.iloc[order]))
     np.testing.assert_allclose(one.samples, other.samples, rtol=1e-10)
 
 
 def test_twins_have_fates_of_their_own() -> None:
     """Same history, even the same id: their counts on a path are not the same."""
     twins = pd.concat([crowd(1).assign(customer_id=7, frequency=2, recency=2.0, T=3.0)] * 50)
-    counts = simulate_future(twins, POSTERIOR, "365D", paths=200).counts
+    counts = simulate_future(POSTERIOR, twins, "365D", paths=200).counts
     spread = counts.var(axis=0)
     assert (spread > 0).mean() > 0.9
     given = np.corrcoef(counts)[np.triu_indices(50, 1)]

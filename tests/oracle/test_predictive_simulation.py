@@ -122,8 +122,8 @@ def world(request: pytest.FixtureRequest) -> World:
         posterior,
         request.param,
         rfm,
-        simulate_future(rfm, posterior, HORIZON, **options),
-        simulate_future(rfm, posterior, HORIZON, discounting="monthly", random_seed=1, **options),
+        simulate_future(posterior, rfm, HORIZON, **options),
+        simulate_future(posterior, rfm, HORIZON, discounting="monthly", random_seed=1, **options),
         counts,
         values,
         monthly,
@@ -311,9 +311,9 @@ def test_value_scores(world: World) -> None:
 
 
 def test_portfolio_adds_up_the_same_futures(world: World) -> None:
-    paths = simulate_future(world.rfm, world.posterior, HORIZON, paths=1000, random_seed=3)
+    paths = simulate_future(world.posterior, world.rfm, HORIZON, paths=1000, random_seed=3)
     totals = portfolio(
-        world.rfm, world.posterior, horizon=HORIZON, paths=1000, draws=DRAWS, random_seed=3
+        world.posterior, world.rfm, horizon=HORIZON, paths=1000, draws=DRAWS, random_seed=3
     )
     expected = paths.totals()
     for name in ("buyers", "purchases", "value"):
@@ -323,7 +323,7 @@ def test_portfolio_adds_up_the_same_futures(world: World) -> None:
 def test_portfolio_means_and_spread(world: World) -> None:
     rfm = RfmTable.from_pandas(pd.concat([world.rfm] * 6).assign(customer_id=np.arange(30)))
     options: dict[str, Any] = {"horizon": HORIZON, "discount_rate": RATE}
-    found = portfolio(rfm, world.posterior, paths=PATHS, **options)
+    found = portfolio(world.posterior, rfm, paths=PATHS, **options)
     each = world.posterior.predict(rfm, **options)
     row = found.table.iloc[-1]
     for total, name in (("buyers", "p_purchase"), ("purchases", "expected_purchases")):
@@ -346,7 +346,7 @@ def test_portfolio_means_and_spread(world: World) -> None:
 
 def test_alive_at_the_end(world: World) -> None:
     """Those alive at T who survive all their questions: (1 + p h / A)^-R, p ~ Beta(a, B)."""
-    found = portfolio(world.rfm, world.posterior, horizon=HORIZON, paths=PATHS)
+    found = portfolio(world.posterior, world.rfm, horizon=HORIZON, paths=PATHS)
     rng, expected = np.random.default_rng(8), 0.0
     for i in range(len(world.rfm)):
         x, t_x, T, _ = world.history(i)

@@ -132,7 +132,7 @@ def world(request: pytest.FixtureRequest) -> Given:
 
 
 def test_totals_rank_uniformly(world: Given, rng: np.random.Generator) -> None:
-    found = portfolio(world.rfm, world.posterior, horizon=HORIZON, discount_rate=RATE, paths=10_000)
+    found = portfolio(world.posterior, world.rfm, horizon=HORIZON, discount_rate=RATE, paths=10_000)
     happened = {
         "buyers": (world.counts > 0).sum(axis=1),
         "purchases": world.counts.sum(axis=1),
@@ -236,7 +236,7 @@ def test_fitted_predictions_hold(stays: int, rng: np.random.Generator) -> None:
         rfm, seen = lived(stays, rng)
         one = model.fit(rfm, method="laplace", random_seed=seed, progressbar=False)
         options: dict[str, Any] = {"horizon": HORIZON, "discount_rate": RATE, "draws": 200}
-        totals = portfolio(rfm, one, paths=200, **options)
+        totals = portfolio(one, rfm, paths=200, **options)
         happened = {
             "buyers": (seen.counts > 0).sum(),
             "purchases": seen.counts.sum(),

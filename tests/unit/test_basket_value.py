@@ -57,10 +57,10 @@ def test_amounts_of_a_table_are_not_read(purchases: PurchasePosterior) -> None:
 def test_values_that_come_about_are_whole_baskets(purchases: PurchasePosterior) -> None:
     posterior = CLVPosterior(purchases, 25.0)
     paths = clv.simulate_future(
-        BARE, posterior, "365D", discount_rate=0.0, paths=200, random_seed=3
+        posterior, BARE, "365D", discount_rate=0.0, paths=200, random_seed=3
     )
     near(paths.values, 25.0 * paths.counts)
-    table = clv.portfolio(BARE, posterior, horizon="365D", discount_rate=0.0).table
+    table = clv.portfolio(posterior, BARE, horizon="365D", discount_rate=0.0).table
     near(table["value"], 25.0 * table["purchases"])
     wide = posterior.predict(BARE, predictive=True, discount_rate=0.0)
     assert (np.mod(wide["value_upper"], 25.0) == 0).all()

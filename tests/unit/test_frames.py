@@ -108,13 +108,13 @@ TABLES: dict[str, tuple[pd.DataFrame, Callable[[Any], Any]]] = {
     "predict for ever": (RFM, lambda f: POSTERIOR.predict(f, horizon=None, draws=20)),
     "simulate_future": (
         RFM,
-        lambda f: clv.simulate_future(f, POSTERIOR, paths=20, draws=20).purchases,
+        lambda f: clv.simulate_future(POSTERIOR, f, paths=20, draws=20).purchases,
     ),
     "simulate_future totals": (
         RFM,
-        lambda f: clv.simulate_future(f, POSTERIOR, paths=20, draws=20).totals(),
+        lambda f: clv.simulate_future(POSTERIOR, f, paths=20, draws=20).totals(),
     ),
-    "portfolio": (RFM, lambda f: clv.portfolio(f, POSTERIOR, paths=20, draws=20).table),
+    "portfolio": (RFM, lambda f: clv.portfolio(POSTERIOR, f, paths=20, draws=20).table),
     "value_tiers": (MODE.predict(RFM), lambda f: clv.value_tiers(f, quantiles=[0.4, 0.8])),
     "simple_clv": (LOG, lambda f: clv.simple_clv(f, by="channel", **COLUMNS)),
     "simple_clv_per_customer": (LOG, lambda f: clv.simple_clv_per_customer(f, **COLUMNS)),
@@ -160,7 +160,7 @@ def test_figures_do_not_depend_on_the_kind(name: str, kind: str) -> None:
 def test_pandas_tables_and_files_give_pandas(kind: str, tmp_path: Any) -> None:
     table = clv.RfmTable.from_frame(KINDS[kind](RFM))
     assert type(POSTERIOR.predict(table, draws=5)) is pd.DataFrame
-    assert type(clv.portfolio(table, POSTERIOR, paths=5, by="channel").table) is pd.DataFrame
+    assert type(clv.portfolio(POSTERIOR, table, paths=5, by="channel").table) is pd.DataFrame
     LOG.to_csv(tmp_path / "log.csv", index=False)
     assert type(clv.simple_clv_per_customer(tmp_path / "log.csv", **COLUMNS)) is pd.DataFrame
 
@@ -284,7 +284,7 @@ def test_ids_keep_their_type_and_value(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_ids_of_simulated_purchases_keep_their_type(name: str) -> None:
     frame = pl.from_pandas(RFM).with_columns(customer_id=IDS[name])
-    found = clv.simulate_future(frame, POSTERIOR, paths=20, draws=5)
+    found = clv.simulate_future(POSTERIOR, frame, paths=20, draws=5)
     assert found.purchases.schema["customer_id"] == frame.schema["customer_id"]
     counts = found.purchases.group_by("customer_id").len()
     joined = frame.join(
@@ -329,7 +329,7 @@ def test_segments_keep_their_type() -> None:
     frame = pl.from_pandas(RFM).with_columns(channel=pl.Series([1, None, 2, 3, 3]))
     table = clv.RfmTable.from_frame(frame)
     assert table.table.schema.field("channel").type == pa.int64()
-    assert clv.portfolio(table, POSTERIOR, paths=5, by="channel").table["channel"].tolist() == [
+    assert clv.portfolio(POSTERIOR, table, paths=5, by="channel").table["channel"].tolist() == [
         *("1", "2", "3", "(none)", "(whole)")
     ]
 

@@ -143,12 +143,12 @@ def money(
         assert f"margin {one.margin:g} (" in repr(one)
         return float(one.quantile(0.9)[2]), one.margin
     if name == "future":
-        paths = clv.simulate_future(table, posterior, paths=20, margin=margin)
+        paths = clv.simulate_future(posterior, table, paths=20, margin=margin)
         assert set(paths.totals()["margin"]) == {paths.margin}
         assert f"margin {paths.margin:g} (" in repr(paths)
         return float(paths.values.sum()), paths.margin
     if name == "portfolio":
-        base = clv.portfolio(table, posterior, paths=60, margin=margin)
+        base = clv.portfolio(posterior, table, paths=60, margin=margin)
         assert set(base.table["margin"]) == {base.margin}
         assert f"margin {base.margin:g} (" in repr(base)
         return float(base.table["value"].iloc[-1]), base.margin

@@ -103,11 +103,11 @@ OPTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         ("draws", "paths", "random_seed", "threads"),
     ),
     "portfolio": (
-        lambda **o: portfolio(RFM, POSTERIOR, **o),
+        lambda **o: portfolio(POSTERIOR, RFM, **o),
         ("draws", "interval", "paths", "random_seed", "threads", "by"),
     ),
     "simulate_future": (
-        lambda **o: simulate_future(RFM, POSTERIOR, **o),
+        lambda **o: simulate_future(POSTERIOR, RFM, **o),
         ("draws", "paths", "random_seed", "threads"),
     ),
     "quantile": (
@@ -166,15 +166,17 @@ def test_what_is_no_option_is_an_error_of_ours_in_one_line(call: str, option: st
 @pytest.mark.parametrize(
     "call",
     [
-        lambda wrong: portfolio(wrong, RFM),  # type: ignore[arg-type]
-        lambda wrong: simulate_future(RFM, wrong),
+        lambda wrong: portfolio(wrong, RFM),
+        lambda wrong: simulate_future(wrong, RFM),
         lambda wrong: value_distribution(wrong, RFM),
         lambda wrong: economics.payback_period(wrong, 20.0),
     ],
 )
 @pytest.mark.parametrize("wrong", [POSTERIOR.purchases, RFM, "posterior.nc"])
 def test_value_needs_both_posteriors(call: Callable[[Any], object], wrong: Any) -> None:
-    with pytest.raises(SchemaError, match="A value needs a posterior of purchases and spend, fou"):
+    with pytest.raises(
+        SchemaError, match="A value needs a posterior of purchases and of what they bring, fou"
+    ):
         call(wrong)
 
 
@@ -192,3 +194,21 @@ def test_checks_of_the_schema() -> None:
         check_list("by", "ab")
     with pytest.raises(SchemaError, match="The table must be named by a path, found 3"):
         path_of("The table", 3)
+
+
+@pytest.mark.parametrize("verb", [portfolio, simulate_future])
+def test_the_other_order_of_arguments_is_understood_and_named(verb) -> None:
+    wanted = verb(POSTERIOR, RFM, paths=5)
+    name = verb.__name__
+    with pytest.warns(
+        FutureWarning, match=rf"{name} takes the posterior first.*\(posterior, rfm\)"
+    ):
+        found = verb(RFM, POSTERIOR, paths=5)
+    assert str(found) == str(wanted)
+
+
+def test_a_table_in_place_of_the_posterior_is_named() -> None:
+    with pytest.raises(SchemaError, match=r"found \w+: pass the CLVPosterior first"):
+        economics.tier_report(RFM, POSTERIOR)  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match=r"CLVPosterior\(purchases, 25\.0\) counts"):
+        economics.payback_period(POSTERIOR.purchases, 20.0)  # type: ignore[arg-type]

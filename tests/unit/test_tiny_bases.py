@@ -246,8 +246,8 @@ def test_totals_of_what_will_happen_leave_them_out(by: str | None) -> None:
     options: dict[str, Any] = {"by": by, "paths": 200, "draws": 50}
     draws = CLVPosterior(BUYS, GammaGammaPosterior.from_draws(p=6.2, q=Q[:50], v=15.4), margin=0.3)
     with pytest.warns(UserWarning, match=HALF):
-        found = clv.portfolio(TABLE, draws, **options)
-    alone = clv.portfolio(REST, draws, paths=200, draws=50)
+        found = clv.portfolio(draws, TABLE, **options)
+    alone = clv.portfolio(draws, REST, paths=200, draws=50)
     np.testing.assert_allclose(found.draws("value"), alone.draws("value"), rtol=1e-12)
     whole = found.table.iloc[-1]
     for name in ("value", "value_sd", "value_lower", "value_upper"):
@@ -287,7 +287,7 @@ def test_distributions_of_value_have_no_mean_there() -> None:
 
 def test_futures_have_purchases_and_no_value_there() -> None:
     with pytest.warns(UserWarning, match=HALF):
-        found = clv.simulate_future(FRAME, POSTERIOR, paths=200)
+        found = clv.simulate_future(POSTERIOR, FRAME, paths=200)
     assert np.isnan(found.values).all(axis=1).tolist() == [True, False, True, False]
     assert found.counts[0].sum() > 0
     assert set(found.purchases["customer_id"]) >= {"a", "b", "c"}
