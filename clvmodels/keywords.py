@@ -11,6 +11,8 @@ from typing import Any, Final, cast
 from clvmodels.errors import UnknownOptionError
 
 _MEANT: Final[dict[str, tuple[str, ...]]] = {
+    "amount": ("monetary_value_col",),
+    "amount_col": ("monetary_value_col",),
     "ax": ("axes",),
     "calibration_period_end": ("train_period_end",),
     "chain": ("chains",),
@@ -20,6 +22,7 @@ _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "customer_id": ("customer_id_col",),
     "cutoff": ("observation_period_end", "train_period_end"),
     "data": ("rfm", "source", "log"),
+    "customer_col": ("customer_id_col",),
     "date_col": ("datetime_col",),
     "datetime": ("datetime_col",),
     "discount": ("discount_rate",),
@@ -51,6 +54,8 @@ _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "seed": ("random_seed",),
     "t": ("horizon", "future_t"),
     "time": ("horizon", "future_t", "t"),
+    "timestamp": ("datetime_col",),
+    "timestamp_col": ("datetime_col",),
     "transactions": ("source", "log"),
     "warmup": ("tune",),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.cli.files import check_folder, check_output, write_aside
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.cli.wording import in_options
 from clvmodels.verdict import WORDS, figure_text
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _say_split(terminal: Terminal, found: Backtest) -> None:
         )
     )
     for note in found.notes:
-        terminal.say(f"Note: {note}.")
+        terminal.say(f"Note: {in_options(note).removesuffix('.')}.")
 
 
 def _show_metrics(terminal: Terminal, found: Backtest, target: str) -> None:

@@ -85,10 +85,13 @@ def _explained(error: Exception) -> int:
 
 @contextmanager
 def _spoken_warnings() -> Iterator[None]:
-    """Warnings to users become one line each; those to developers stay silent."""
+    """Warnings to users become one line each, said once; those to developers stay silent."""
+    said: set[str] = set()
 
     def speak(message: Warning | str, *_: Any, **__: Any) -> None:
-        speech.say("warning", in_options(str(message)))
+        if (text := in_options(str(message))) not in said:
+            said.add(text)
+            speech.say("warning", text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

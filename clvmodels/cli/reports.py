@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels.cli.terminal import Terminal, between, number, percent, significant, table
+from clvmodels.cli.wording import in_options
 from clvmodels.schema import DAYS_PER_YEAR, Horizon, TimeScale
 from clvmodels.verdict import WORDS
 
@@ -54,7 +55,7 @@ def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
     if text := audit.left_out_in_words():
         terminal.say(text)
     for note in audit.remarks:
-        terminal.say(f"Note: {note}.")
+        terminal.say(f"Note: {in_options(note).removesuffix('.')}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +195,18 @@ def knows_no_leaving(posterior: CLVPosterior) -> bool:
     return posterior.purchases.facts.once_says_nothing
 
 
-def alive_note(posterior: CLVPosterior) -> str:
+def alive_note(posterior: CLVPosterior, horizon: Horizon) -> str:
     """Say by which column to judge customers, and why P(alive) is not that one."""
+    whole = horizon is None or horizon == math.inf
     said = (
-        "Judge customers by p_purchase, the chance that they buy within the horizon. p_alive, the "
-        "probability that they are still customers, is the least certain figure of all: nobody "
-        "sees a customer leave, and models that expect the same purchases can differ in it by a "
-        "factor of two."
+        "Over a whole life p_purchase, the chance to buy again, is p_alive: to see who will buy, "
+        "ask for a horizon."
+        if whole
+        else "Judge customers by p_purchase, the chance that they buy within the horizon."
+    ) + (
+        " p_alive, the probability that they are still customers, is the least certain figure of "
+        "all: nobody sees a customer leave, and models that expect the same purchases can differ "
+        "in it by a factor of two."
     )
     facts = posterior.purchases.facts
     if facts.once_says_nothing:

@@ -143,4 +143,4 @@ def _show_value(
         "The interval is of the expected value: how well the averages are known if the model "
         "holds. What customers will really spend varies more."
     )
-    terminal.say(alive_note(posterior))
+    terminal.say(alive_note(posterior, options["horizon"]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 from typing import Final
 
 _OPTIONS: Final = {
@@ -53,9 +55,11 @@ _NAMES: Final = "|".join(_OPTIONS)
 _ASSIGNED: Final = re.compile(
     rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
 )
+# missing_ids=['nan', 'NULL']: an option that is repeated
+_LISTED: Final = re.compile(r"\b(missing_ids|segment_cols)=(\[[^\[\]]*\])")
 _BARE: Final = re.compile(
     r"\b(?:a )?(customer_id_col|order_id_col|datetime_col|monetary_value_col|segment_cols|"
-    r"memory_limit|train_period_end|test_period_end)\b"
+    r"memory_limit|observation_period_end|train_period_end|test_period_end)\b"
 )
 
 
@@ -66,7 +70,20 @@ def in_options(message: str) -> str:
     --------
     >>> in_options("margin=2.0 must be a share; refunds='drop' leaves them out.")
     '--margin 2.0 must be a share; --refunds drop leaves them out.'
+    >>> in_options("leave them out with missing_ids=['nan', 'not known'].")
+    "leave them out with --missing-id nan --missing-id 'not known'."
     """
     message = message.replace("rfm_summary", "'clvmodels summarize'")
+    message = _LISTED.sub(_repeated, message)
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], message)
+
+
+def _repeated(found: re.Match[str]) -> str:
+    try:
+        items = ast.literal_eval(found[2])
+    except (SyntaxError, ValueError):
+        return found[0]  # no list of constants, such as [...]
+    if not all(isinstance(item, str | int) for item in items):
+        return found[0]
+    return " ".join(f"{_OPTIONS[found[1]]} {shlex.quote(str(item))}" for item in items)

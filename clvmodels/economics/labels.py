@@ -114,8 +114,8 @@ def _coded(rfm: RfmTable, name: str) -> tuple[npt.NDArray[np.int64], list[str]]:
     else:
         there = ", ".join(map(repr, (*rfm.segment_cols, COHORT)))
         raise SchemaError(
-            f"by={name!r} is no segment column; there are {there}. Give rfm_summary the column in "
-            "segment_cols."
+            f"by={name!r} is not a segment column of the table (there are: {there}). Give "
+            "rfm_summary the column in segment_cols."
         )
     codes, uniques = pd.factorize(values.where(~values.map(_is_missing), None), sort=True)
     texts = [str(value) for value in uniques]

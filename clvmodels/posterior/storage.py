@@ -105,7 +105,7 @@ def _read(path: Path) -> xr.DataTree:
             return tree.load()
     except Exception as error:
         raise PosteriorFileError(
-            f"{path} cannot be read as a posterior: it is truncated, or no NetCDF file "
+            f"{path} cannot be read as a posterior: it is truncated, or not a NetCDF file "
             f"({type(error).__name__}). Fit and save again."
         ) from error
 

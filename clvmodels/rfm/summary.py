@@ -135,7 +135,8 @@ def rfm_summary(
     where : str, optional
         Rows that are meant, such as ``"status = 'paid'"``: columns compared with constants by
         =, <>, <, <=, >, >=, IN, BETWEEN, LIKE, IS NULL, joined by AND, OR, NOT. The others
-        are left out as "not chosen by where".
+        are left out as "not chosen by where". The observation still ends where the whole log
+        does: to cut a log off at a date, say so with observation_period_end.
     segment_cols : sequence of str
         Columns to keep per customer, by their first value in time that is not missing;
         of several at one moment the smallest.

@@ -199,6 +199,11 @@ class RfmTable:
         """
         try:
             table = pq.read_table(path_of("The table", path))
+        except FileNotFoundError as error:
+            raise SchemaError(
+                f"{str(path)!r} does not exist: write a table there with to_parquet, or "
+                "name another."
+            ) from error
         except (OSError, pa.ArrowInvalid) as error:
             raise SchemaError(
                 f"{str(path)!r} cannot be read as Parquet: {one_line(error)}"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from clvmodels import (
     rfm_summary,
 )
 from clvmodels.cli import main
+from clvmodels.cli.entry import _spoken_warnings
 from clvmodels.cli.terminal import Terminal
 from clvmodels.cli.wording import in_options
 from clvmodels.datasets import load_cdnow
@@ -366,10 +368,48 @@ def test_a_failed_write_leaves_the_old_file(
         ("use method='nuts'.", "use --method nuts."),
         ("Give rfm_summary a monetary_value_col.", "Give 'clvmodels summarize' --amount."),
         ("time_unit='D', time_scaler=7.", "--time-unit D, --time-scaler 7."),
+        ("with missing_ids=['nan'].", "with --missing-id nan."),
+        ("missing_ids=[0, 'not known']", "--missing-id 0 --missing-id 'not known'"),
+        ("say with observation_period_end when", "say with --observation-end when"),
+        ("segment_cols=[...]", "--segment [...]"),
     ],
 )
 def test_messages_name_options(message: str, spoken: str) -> None:
     assert in_options(message) == spoken
+
+
+def test_a_warning_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with _spoken_warnings():
+        for text in ("ids changed", "ids changed", "much left out"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["Warning: ids changed", "Warning: much left out"]
+
+
+def test_notes_of_summarize_speak_of_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = load_cdnow(sample=True).head(600).astype({"customer_id": str})
+    log.loc[log.index[::10], "customer_id"] = "nan"
+    log.to_csv(tmp_path / "log.csv", index=False)
+    output = str(tmp_path / "rfm.parquet")
+    assert main(["summarize", str(tmp_path / "log.csv"), "-o", output, *LOG_OPTIONS]) == 0
+    said = capsys.readouterr()
+    for text in (said.out, said.err):
+        assert "leave them out with --missing-id nan." in " ".join(text.split())
+        assert "nan.." not in text
+
+
+def test_over_a_whole_life_nobody_is_told_to_go_by_p_purchase(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "scores.parquet")
+    assert main(score_arguments(files, output, "--horizon", "none")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Over a whole life p_purchase, the chance to buy again, is p_alive" in said
+    assert "Judge customers by p_purchase" not in said
+    found = pd.read_parquet(output)
+    assert (found["p_purchase"] == found["p_alive"]).all()
 
 
 # --- progress, quiet, interrupts ------------------------------------------------------

@@ -54,6 +54,8 @@ LOG = pd.DataFrame(
         (given().new_customer_value, "t", "did you mean horizon?"),
         (clv.rfm_summary, "freq", "did you mean time_unit?"),
         (clv.rfm_summary, "returns", "did you mean refunds?"),
+        (clv.rfm_summary, "amount_col", "did you mean monetary_value_col?"),
+        (clv.rfm_summary, "timestamp", "did you mean datetime_col?"),
         (clv.rfm_summary, "observation_end", "did you mean observation_period_end?"),
         (clv.rfm_summary_to_parquet, "monetary_value", "did you mean monetary_value_col?"),
         (clv.rfm_train_test_split, "calibration_period_end", "did you mean train_period_end?"),

@@ -155,7 +155,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 def test_foreign_damaged_and_newer_files(table: RfmTable, tmp_path: Path) -> None:
     path = tmp_path / "rfm.parquet"
-    with pytest.raises(SchemaError, match="cannot be read as Parquet"):
+    with pytest.raises(SchemaError, match=r"rfm\.parquet' does not exist"):
         RfmTable.from_parquet(path)
     table.to_pandas().to_parquet(path)
     with pytest.raises(SchemaError, match=r"does not say its time unit.*from_pandas"):

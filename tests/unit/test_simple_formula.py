@@ -405,7 +405,7 @@ def test_what_cannot_be_computed_says_why() -> None:
         simple_clv(rfm, margin=0.3, refunds="drop")
     with pytest.raises(DomainError, match="margin=30 must be a share"):
         simple_clv(rfm, margin=30)
-    with pytest.raises(SchemaError, match="no segment column"):
+    with pytest.raises(SchemaError, match="is not a segment column"):
         simple_clv(rfm, by="colour")
     with pytest.raises(SchemaError, match="at least one"):
         simple_clv(rfm, by=[])
