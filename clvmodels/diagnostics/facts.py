@@ -20,6 +20,7 @@ LEAST_KNOWN: Final = (
     "MBG/NBD, which expect the same purchases, differ by a factor of two in the sum of P(alive). "
     "Go by who will buy."
 )
+_SILENT_OF_ONCE: Final = "{}'s P(alive) says nothing of them: it is 1 for ever."
 
 
 def facts(study: Study, added: Totals) -> Iterator[Fact]:
@@ -50,11 +51,7 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         )
         return
     rate = f"discounted at {percent(asked.discount_rate)} a year"
-    margin = (
-        "revenue, with no margin taken off"
-        if study.rfm.margin == 1
-        else f"profit, at a margin of {percent(study.rfm.margin)}"
-    )
+    margin = _of_what(study.rfm.margin)
     basket = _basket(study)
     yield Fact(
         "value_of_the_base",
@@ -76,6 +73,13 @@ def _basket(study: Study) -> str:
     if value is None:
         return ""
     return f", every purchase counted at {money(value, study.question.currency)}, whoever makes it"
+
+
+def _of_what(margin: float) -> str:
+    """Name money by the margin that is in it."""
+    if margin == 1:
+        return "revenue, with no margin taken off"
+    return f"profit, at a margin of {percent(margin)}"
 
 
 def _per_customer(study: Study, value: Amount) -> Fact:
@@ -148,10 +152,19 @@ def _errors(study: Study) -> Iterator[Fact]:
                 f"As a share of what is real: after {backtest.train_end} and up to "
                 f"{backtest.test_end} {forecast} were forecast and {actual} came, "
                 f"{'inside' if row['inside'] else 'outside'} the {percent(level)} predictive "
-                "interval of the total."
+                "interval of the total." + (_money_of(study) if what == "value" else "")
             ),
             group="worth",
         )
+
+
+def _money_of(study: Study) -> str:
+    """Say what a backtest's money is: its margin need not be that of the value of the base."""
+    assert study.backtest is not None
+    margin = float(study.backtest.settings.get("margin", 1.0))
+    alike = math.isclose(margin, study.rfm.margin) or bool(study.why_no_value)
+    other = "" if alike else ", unlike the value of the base"
+    return f" These are {_of_what(margin)}{other}."
 
 
 # --- who buys, who is active ------------------------------------------------------------
@@ -159,13 +172,20 @@ def _errors(study: Study) -> Iterator[Fact]:
 
 def _buyers(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
     known = added.repeat + added.once
+    whole = study.question.horizon is None or study.question.horizon == math.inf
+    says_nothing = whole and study.purchases.facts.once_says_nothing and added.once
     yield Fact(
         "customers_again",
         "Customers who will buy",
         added.again_all.mean,
         *_ends(added.again_all),
         "integer",
-        f"At least once in {ahead}, of {known:,}: the sum of their chances to buy.",
+        f"At least once in {ahead}, of {known:,}: the sum of their chances to buy. "
+        + (
+            "Over a whole life that is the sum of P(alive), and tells no more: ask for a horizon."
+            if whole
+            else "The interval is of this sum; how many will really buy varies more."
+        ),
         "buy",
     )
     yield Fact(
@@ -183,7 +203,8 @@ def _buyers(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         added.again.mean,
         *_ends(added.again),
         "integer",
-        f"Of {added.once:,} customers ({percent(added.once / known)} of all).",
+        f"Of {added.once:,} customers ({percent(added.once / known)} of all)."
+        + (f" {_SILENT_OF_ONCE.format(study.purchases.facts.name)}" if says_nothing else ""),
         "buy",
     )
 
@@ -206,7 +227,7 @@ def _active(study: Study, added: Totals) -> Iterator[Fact]:
         added.once,
         format="integer",
         note=(
-            f"{study.purchases.facts.name}'s P(alive) says nothing of them: it is 1 for ever."
+            _SILENT_OF_ONCE.format(study.purchases.facts.name)
             if study.purchases.facts.once_says_nothing
             else "They are not among the repeat customers beside."
         ),

@@ -157,7 +157,8 @@ def _sensitivity_check(
         limit,
         f"The prior has a say in {listed(moved)}"
         + (
-            ", which lie on a ridge: what is predicted hardly moves, but do not read them alone."
+            ", on a ridge of the posterior: what is predicted hardly moves, but such a parameter "
+            "should not be read alone."
             if harmless
             else ": look at how prior and posterior lie, and whether you mean that prior."
         ),

@@ -377,3 +377,40 @@ def test_the_first_screen_says_which_margin_is_in_the_money(
     bare = diagnose(known(), rfm_summary(few, **COLUMNS)).facts
     assert "revenue, with no margin taken off" in bare[0].note
     assert facts[0].value == pytest.approx(0.3 * bare[0].value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [
+        ({}, "These are revenue, with no margin taken off."),
+        (
+            {"margin": 0.3},
+            "These are revenue, with no margin taken off, unlike the value of the base.",
+        ),
+    ],
+)
+def test_the_backtests_money_says_its_margin_beside_that_of_the_base(
+    log: pd.DataFrame, good: Backtest, said: dict[str, float], ends: str
+) -> None:
+    report = diagnose(known(), rfm_summary(log, **COLUMNS, **said), backtest=good)
+    facts = {fact.key: fact for fact in report.facts}
+    assert facts["backtest_error_value"].note.endswith(ends)
+    assert "revenue" not in facts["backtest_error_purchases"].note
+
+
+def test_over_a_whole_life_the_first_screen_says_that_buying_is_being_alive(
+    log: pd.DataFrame,
+) -> None:
+    few = log[log["customer_id"].isin(log["customer_id"].unique()[:200])]
+    rfm = rfm_summary(few, **COLUMNS)
+    whole, year = (
+        {fact.key: fact for fact in diagnose(known(), rfm, horizon=horizon).facts}
+        for horizon in (None, "365D")
+    )
+    once = whole["one_time_buyers_again"]
+    assert once.value == whole["one_time_buyers"].value
+    assert "P(alive) says nothing of them: it is 1 for ever" in once.note
+    assert "ask for a horizon" in whole["customers_again"].note
+    assert "P(alive)" not in year["one_time_buyers_again"].note
+    assert "how many will really buy varies more" in year["customers_again"].note
