@@ -175,7 +175,8 @@ def ranking_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
 
 def _has_order(metrics: pd.DataFrame, target: str) -> bool:
     """Whether there is an order to find: not of one customer, nor where all did the same."""
-    return not math.isnan(_own(metrics, target, "gini")["value"])
+    same = (metrics["target"] == target) & (metrics["metric"] == "gini")
+    return not metrics.loc[same & (metrics["forecast"] == MODEL), "value"].isna().any()
 
 
 def _better_than_chance(

@@ -196,7 +196,7 @@ class CountDistribution:
         """
         y = self._checked(y)
         u = np.random.default_rng(random_seed).random(len(y))
-        return 1.0 - self._at_least(y) + u * self.pmf(y)
+        return np.clip(1.0 - self._at_least(y) + u * self.pmf(y), 0.0, 1.0)
 
     def _at_least(self, n: FloatArray) -> FloatArray:
         """P(count >= n) of whole numbers; 0 beyond the cut."""

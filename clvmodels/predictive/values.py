@@ -152,7 +152,8 @@ class ValueDistribution:
         """
         _, below, equal = self._scores(y)
         u = np.random.default_rng(random_seed).random(len(self))
-        return np.asarray(below + u * equal)
+        # sums of the paths' weights may exceed 1 in the last digit
+        return np.asarray(np.minimum(below + u * equal, 1.0))
 
     def _scores(self, y: npt.ArrayLike) -> FloatArray:
         values = np.asarray(y, dtype=np.float64)
