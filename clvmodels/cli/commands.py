@@ -298,7 +298,9 @@ def score(
             "columns; or a log, then with --customer-id, --timestamp and --amount.",
         ),
     ],
-    posterior: Annotated[Path, typer.Option(help="File of 'fit'.")],
+    posterior: Annotated[
+        Path, typer.Option(help="File of 'fit'. One of purchases alone needs no amounts.")
+    ],
     output: Annotated[
         str,
         typer.Option(
@@ -316,7 +318,10 @@ def score(
     interval: Interval = 0.9,
     intervals: Annotated[
         Literal["clv", "all"],
-        typer.Option(help="Intervals of the value alone, or of P(alive), purchases and spend too."),
+        typer.Option(
+            help="Intervals of the value alone (without spend: of the purchases), or of P(alive), "
+            "purchases and spend too."
+        ),
     ] = "clv",
     predictive: Annotated[
         bool,
@@ -388,9 +393,9 @@ def score(
 ) -> None:
     """Predict every customer's purchases, spend and value, with intervals.
 
-    Bases may be larger than memory. A run that was stopped goes on when the command is
-    repeated. Rows that cannot be scored are written beside the output, with reasons, and
-    the exit code is then 3.
+    A posterior of purchases alone predicts purchases, without columns of money. Bases may be
+    larger than memory. A run that was stopped goes on when the command is repeated. Rows that
+    cannot be scored are written beside the output, with reasons, and the exit code is then 3.
     """
     from clvmodels.cli.score import run
 

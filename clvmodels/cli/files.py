@@ -237,13 +237,14 @@ def read_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from clvmodels.scoring.csv_staging import NUMBERS, CsvOptions, read_csv
+    from clvmodels.scoring.csv_staging import CsvOptions, numbers_of, read_csv
 
     check_input(path)
     try:
         if kind_of(path) == "parquet":
             return pq.read_table(path), None
-        return read_csv(path, CsvOptions(**csv), wanted, None if only_numbers else NUMBERS)
+        numbers = None if only_numbers else numbers_of(amounts=True)
+        return read_csv(path, CsvOptions(**csv), wanted, numbers)
     except ClvError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:

@@ -70,8 +70,8 @@ def run(
         terminal.say(f"Every purchase counts as {basket_value:g}: spend was not fitted{read}.")
     elif not base.has_money:
         terminal.say(
-            "The table has no amounts, so only purchases were fitted, not spend. --basket-value "
-            "counts every purchase at one value."
+            "The table has no amounts, so only purchases were fitted, not spend: 'clvmodels score' "
+            "predicts them without values. --basket-value counts every purchase at one value."
         )
     show_posterior(terminal, posterior)
     terminal.heading("In words")

@@ -152,7 +152,7 @@ def _average_customer(purchases: PurchasePosterior) -> Iterator[tuple[str, str, 
 def show_top(
     terminal: Terminal,
     top: pd.DataFrame,
-    rfm: RfmTable | CLVPosterior,
+    rfm: RfmTable | CLVPosterior | PurchasePosterior,
     interval: float,
     *,
     really: pd.Series[float] | None = None,
@@ -190,12 +190,12 @@ def interval_name(interval: float) -> str:
     return f"{percent(interval)} interval of the expected value"
 
 
-def knows_no_leaving(posterior: CLVPosterior) -> bool:
+def knows_no_leaving(posterior: CLVPosterior | PurchasePosterior) -> bool:
     """Whether the model cannot see one-time buyers leave, as BG/NBD cannot."""
-    return posterior.purchases.facts.once_says_nothing
+    return _parts(posterior)[0].facts.once_says_nothing  # type: ignore[no-any-return]
 
 
-def alive_note(posterior: CLVPosterior, horizon: Horizon) -> str:
+def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) -> str:
     """Say by which column to judge customers, and why P(alive) is not that one."""
     whole = horizon is None or horizon == math.inf
     said = (
@@ -208,7 +208,7 @@ def alive_note(posterior: CLVPosterior, horizon: Horizon) -> str:
         "all: nobody sees a customer leave, and models that expect the same purchases can differ "
         "in it by a factor of two."
     )
-    facts = posterior.purchases.facts
+    facts = _parts(posterior)[0].facts
     if facts.once_says_nothing:
         said += (
             f" Of customers who bought only once it says nothing: in {facts.name} a customer can "
@@ -217,7 +217,7 @@ def alive_note(posterior: CLVPosterior, horizon: Horizon) -> str:
     return said
 
 
-def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior) -> str:
+def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior | PurchasePosterior) -> str:
     """Name a horizon; a bare number counts in the table's unit."""
     if horizon is None or horizon == math.inf:
         return "the whole remaining life"

@@ -17,7 +17,7 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.finite import check_life
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.posterior.predicting import customers_frame, future_of, predicted
-from clvmodels.predict import Draws
+from clvmodels.predict import Draws, Future
 from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -269,15 +269,39 @@ class PurchasePosterior(Posterior):
         rfm, predictive = frames.eager(rfm), check_flag("predictive", predictive)
         said = scale_said(time_unit, time_scaler)
         columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)
-        future = future_of(self.scale, horizon, discount_rate, discounting, interval)
-        asked = Draws(self.draws(draws), None, self.formulas)
-        check_life(asked, future, self.facts)
+        future, asked = self.future_and_draws(horizon, discount_rate, discounting, interval, draws)
         nothing = np.zeros(len(columns))
         found = predicted(
             asked, columns, nothing, future, certain=self.certain, predictive=predictive
         )
         scores = customers_frame(columns).assign(**found)
         return frames.like(rfm, scores, own={CUSTOMER_ID: None})
+
+    def future_and_draws(
+        self,
+        horizon: Horizon,
+        discount_rate: float,
+        discounting: Discounting,
+        interval: float,
+        draws: int,
+    ) -> tuple[Future, Draws]:
+        """Check the options of a prediction; arguments are those of :meth:`predict`.
+
+        Returns
+        -------
+        future, draws
+            As ``clvmodels.predict.predict_rows`` takes them.
+
+        Raises
+        ------
+        SchemaError, DomainError
+            An option is of the wrong kind or out of range, or undiscounted whole-life
+            purchases are infinite.
+        """
+        future = future_of(self.scale, horizon, discount_rate, discounting, interval)
+        asked = Draws(self.draws(draws), None, self.formulas)
+        check_life(asked, future, self.facts)
+        return future, asked
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)

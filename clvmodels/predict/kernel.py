@@ -51,11 +51,14 @@ class Ask(NamedTuple):
         `TOTALS`, `CLV_INTERVAL` or `ALL_INTERVALS`.
     ranks, shares : ndarray, shape (2,)
         Places of the lower and the upper end; see `clvmodels.predict.tails.Tail`.
+    money : bool
+        Whether there are columns of spend and value; they are left as they are if not.
     """
 
     want: int
     ranks: IntArray
     shares: FloatArray
+    money: bool
 
 
 class Histories(NamedTuple):
@@ -334,7 +337,8 @@ def score_histories(
     out : ndarray, shape (columns, N)
         Is filled in the rows of these histories.
     by_draw : ndarray, shape (S,)
-        Gets the value of these rows together added.
+        Gets the value of these rows together added, or their purchases where there is no
+        money.
     """
     S = by_draw.size
     alive, later, spend = np.empty(S), np.empty(S), np.empty(5)
@@ -364,13 +368,17 @@ def score_histories(
         for j in range(begin, end):
             i = histories.rows[j]
             total += m_bar[i]
-            if i != first and histories.x[h] == 0.0:  # spend tells them not apart either
+            # Spend does not tell these apart either
+            if i != first and (histories.x[h] == 0.0 or not ask.money):
                 out[:, i] = out[:, first]
                 continue
             if i != first:
                 out[:4, i] = out[:4, first]
                 out[9:13, i] = out[9:13, first]
-            _row_columns(
-                i, m_bar[i], later, moments, intercept, slope, spend, ask, scores, work, out
-            )
+            if ask.money:
+                _row_columns(
+                    i, m_bar[i], later, moments, intercept, slope, spend, ask, scores, work, out
+                )
+        if not ask.money:
+            _times(alive, living, later)
         _add_worth(later, intercept, slope, float(end - begin), total, by_draw)

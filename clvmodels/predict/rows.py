@@ -55,7 +55,7 @@ class Prediction:
         known of spend.
     by_draw : ndarray, shape (S,)
         Value in every draw of all customers together who have one. Without spend it is
-        their discounted purchases.
+        their expected purchases.
     """
 
     columns: dict[str, FloatArray]
@@ -72,7 +72,8 @@ class Predictor:
     future : Future
         Horizon, discounting, interval, margin.
     wanted : {"none", "clv", "all"}
-        Which intervals; without spend there is none of clv.
+        Which intervals. Without spend there is none of clv: they are all those of purchases,
+        or none.
     span : tuple of float, optional
         Least and greatest T of all batches: what is interpolated in T is then evaluated
         once for all of them.
@@ -94,10 +95,13 @@ class Predictor:
         self._living = None if span is None else Living(draws, future, span)
         low, high = tail_probabilities(future.interval)
         tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))
+        if draws.spend is None and wanted == "clv":
+            wanted = "all"
         self.ask = kernel.Ask(
             want=_WANTED[wanted] if draws.count > 1 else kernel.TOTALS,  # one draw has no tails
             ranks=np.array([tail.rank for tail in tails]),
             shares=np.array([tail.share for tail in tails]),
+            money=draws.spend is not None,
         )
 
     def __call__(

@@ -20,8 +20,8 @@ from clvmodels.scoring import disk
 from clvmodels.scoring.given import given_schema, rejects_table
 from clvmodels.scoring.prepass import Prepass
 from clvmodels.scoring.records import BlockRecord, FileRecord
+from clvmodels.scoring.rows import common_schema
 from clvmodels.scoring.scorer import REASON, ScoredBatch, Scorer
-from clvmodels.scoring.source import common_schema
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.stream import RowStream
 from clvmodels.scoring.workspace import Workspace
@@ -83,9 +83,8 @@ def score_blocks(
     compression : str
         Of the parts.
     """
-    reader = _Reader(
-        scorer, staged, prepass, pq_schema=common_schema(staged.files, scorer.posterior.scale)
-    )
+    columns = common_schema(staged.files, scorer.posterior.scale, amounts=scorer.amounts)
+    reader = _Reader(scorer, staged, prepass, pq_schema=columns)
     clock = _Clock(staged.total, tell)
     records: dict[int, BlockRecord] = {}
     todo = []

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvmodels.customers import beyond_lifetime, fractions_text, lifetime_text
 from clvmodels.errors import SchemaError
-from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.scorable import Scorable, fits_of, purchases_of
 from clvmodels.predict import infinite_share
 from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
 from clvmodels.scoring.records import BlockRecord, reasons_of
@@ -25,28 +25,28 @@ MAX_AGE_DAYS: Final = 90.0
 MAX_AGE_SHARE: Final = 0.1
 
 
-def concerns(posterior: CLVPosterior, staged: Staged) -> list[str]:
+def concerns(posterior: Scorable, staged: Staged) -> list[str]:
     """Say what speaks against scoring: failed fits, an old posterior, an unreadable log.
 
     A posterior is too old when the base was observed for longer after it than a tenth of
     its training window (the longest T), or than 90 days.
     """
     failed = [
-        f"{model}: {explain_failure(verdict)}"
-        for model, verdict in posterior.verdicts.items()
-        if not verdict.ok
+        f"{one.metadata.model}: {explain_failure(one.verdict)}"
+        for one in fits_of(posterior)
+        if not one.verdict.ok
     ]
     return failed + _age(posterior, staged.observation_end) + unreadable_rows(staged.audit)
 
 
 def unit_concerns(
-    posterior: CLVPosterior, most: float | None, *, fractions: bool, said: bool
+    posterior: Scorable, most: float | None, *, fractions: bool, said: bool
 ) -> list[str]:
     """Say what speaks against the unit of time of files that do not know theirs.
 
     Parameters
     ----------
-    posterior : CLVPosterior
+    posterior : CLVPosterior or PurchasePosterior
         In whose unit the files are.
     most : float or None
         Greatest T.
@@ -57,7 +57,7 @@ def unit_concerns(
     """
     if most is not None and beyond_lifetime(most, posterior.scale):
         return [lifetime_text(most, posterior.scale)]
-    odd = fractions and not said and posterior.purchases.metadata.whole
+    odd = fractions and not said and purchases_of(posterior).metadata.whole
     return [fractions_text(posterior.scale)] if odd else []
 
 
@@ -105,8 +105,8 @@ def _leaving_nothing(work: Workspace) -> Iterator[None]:
         raise
 
 
-def _age(posterior: CLVPosterior, observation_end: pd.Timestamp | None) -> list[str]:
-    metadata = posterior.purchases.metadata
+def _age(posterior: Scorable, observation_end: pd.Timestamp | None) -> list[str]:
+    metadata = purchases_of(posterior).metadata
     if observation_end is None or metadata.observation_end is None:
         return []
     fitted = pd.Timestamp(metadata.observation_end)

@@ -21,7 +21,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.rfm.on_disk import Resources, quoted
 from clvmodels.scoring.csv_numbers import decimal_of, number_of, text_table
 from clvmodels.scoring.duck import connected, identifier
-from clvmodels.scoring.rows import NEEDED, OPTIONAL, refuse_confusing
+from clvmodels.scoring.rows import columns_of, needed_of, refuse_confusing
 from clvmodels.transactions.amounts import MISSING, check_decimal
 from clvmodels.transactions.csv_files import (
     CsvHeader,
@@ -35,10 +35,14 @@ from clvmodels.transactions.sniff import quoted_texts
 
 # The column as it was given, beside the numbers that were read from it.
 GIVEN: Final = "given: "
-NUMBERS: Final = (*NEEDED[1:], *OPTIONAL)
 _COUNTS: Final = (schema.FREQUENCY, schema.RECENCY, schema.T)
 _BARE: Final = r"^(0|-?[1-9][0-9]{0,17})$"
 _POINT_ZERO: Final = r"^(0|-?[1-9][0-9]{0,14})\.0$"
+
+
+def numbers_of(*, amounts: bool) -> tuple[str, ...]:
+    """Columns that are read as numbers, where they are there."""
+    return tuple(name for name in columns_of(amounts=amounts) if name != schema.CUSTOMER_ID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +65,23 @@ class CsvOptions:
         check_encoding(self.encoding)
 
 
-def open_customers(path: Path, options: CsvOptions, scratch: Scratch) -> CsvHeader:
-    """Read the first line of a CSV file that is to be scored.
+def open_customers(
+    path: Path, options: CsvOptions, scratch: Scratch, *, amounts: bool
+) -> CsvHeader:
+    """Read the first line of a CSV file that is to be scored, with amounts or without.
 
     Raises
     ------
     SchemaError
         As `open_csv`, or it lacks a column.
     """
-    header = open_csv(path, options, scratch, NEEDED)
-    missing = [name for name in NEEDED if name not in header.columns]
+    needed = needed_of(amounts=amounts)
+    header = open_csv(path, options, scratch, needed)
+    missing = [name for name in needed if name not in header.columns]
     if missing:
         raise SchemaError(
             f"{path} lacks {', '.join(missing)}; found {', '.join(header.columns)}. For a log name "
-            "customer_id_col, datetime_col and monetary_value_col."
+            "customer_id_col, datetime_col and, for values, monetary_value_col."
         )
     refuse_confusing(header.columns, str(path))
     return header
@@ -127,7 +134,7 @@ def copy_csv(
     *,
     whole: bool,
     decimal: str,
-    numbers: Sequence[str] = NUMBERS,
+    numbers: Sequence[str],
 ) -> None:
     """Write a CSV file's rows, in their order, as Parquet.
 
@@ -166,7 +173,7 @@ def read_csv(
     path: Path,
     options: CsvOptions,
     wanted: Sequence[str],
-    numbers: Sequence[str] | None = NUMBERS,
+    numbers: Sequence[str] | None,
 ) -> tuple[pa.Table, str | None]:
     """Read a CSV file into memory, as `copy_csv` does.
 

@@ -63,7 +63,7 @@ def prepare(
     staged : Staged
         Customers.
     columns : pyarrow.Schema
-        What is read of all files: `clvmodels.scoring.source.common_schema`.
+        What is read of all files: `clvmodels.scoring.rows.common_schema`.
     scale : TimeScale
         The unit of recency and T.
     folder : Path

@@ -52,10 +52,10 @@ class BlockRecord:
     block : int
     rows, scored, rejected, one_time, zero_spend, without_value : int
     clv, expected_purchases : float
-        Sums, of value over those who have one; of purchases NaN where there is no finite
-        number.
+        Sums, of value over those who have one, and NaN where no spend is known; of purchases
+        NaN where there is no finite number.
     by_draw : ndarray, shape (draws,)
-        Value of the block in each draw.
+        Value of the block in each draw; expected purchases where no spend is known.
     reasons : mapping of str to int
         Rejected rows by reason.
     part : FileRecord
@@ -94,13 +94,14 @@ class BlockRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class TotalClv:
-    """Expected value of all scored customers together who have one.
+class Total:
+    """Expected value of all scored customers together who have one, or expected purchases.
 
     Attributes
     ----------
     mean : float
-        Sum of their clv; NaN where there are customers but none has a value.
+        Sum of their clv, NaN where there are customers but none has a value; or of their
+        expected_purchases, NaN where these are not finite.
     sd, lower, upper : float
         Of the total's expectation, over draws; NaN where there is no uncertainty.
     interval : float
@@ -114,17 +115,20 @@ class TotalClv:
     interval: float
 
 
-def total_clv(records: Sequence[BlockRecord], interval: float, *, certain: bool) -> TotalClv:
+def total_of(
+    records: Sequence[BlockRecord], interval: float, *, certain: bool, money: bool
+) -> Total:
     """Total of all blocks, with the interval of the sum and not the sum of intervals."""
-    mean = math.fsum(record.clv for record in records)
+    mean = math.fsum(one.clv if money else one.expected_purchases for one in records)
     scored = sum(record.scored for record in records)
-    if scored and scored == sum(record.without_value for record in records):
-        return TotalClv(math.nan, math.nan, math.nan, math.nan, interval)
+    nobody = scored > 0 and scored == sum(record.without_value for record in records)
+    if nobody or math.isnan(mean):
+        return Total(math.nan, math.nan, math.nan, math.nan, interval)
     if certain:
-        return TotalClv(mean, math.nan, math.nan, math.nan, interval)
+        return Total(mean, math.nan, math.nan, math.nan, interval)
     by_draw = np.sum([record.by_draw for record in records], axis=0)
     lower, upper = np.quantile(by_draw, tail_probabilities(interval))
-    return TotalClv(mean, float(by_draw.std()), float(lower), float(upper), interval)
+    return Total(mean, float(by_draw.std()), float(lower), float(upper), interval)
 
 
 def reasons_of(records: Iterable[BlockRecord]) -> dict[str, int]:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from clvmodels import __version__
 from clvmodels.display import Readable
 from clvmodels.margin import MarginSource
-from clvmodels.posterior import CLVPosterior
-from clvmodels.scoring.records import BlockRecord, TotalClv, reasons_of
+from clvmodels.posterior.scorable import Scorable, fits_of, has_money, purchases_of
+from clvmodels.scoring.records import BlockRecord, Total, reasons_of
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.target import FORMAT, FORMAT_VERSION, Target
@@ -41,16 +41,19 @@ class ScoreReport(Readable):
     without_value : int
         Scored customers whose expected spend is infinite in some draws: their value is
         empty, with a reason, and they are not in ``clv``.
-    clv : TotalClv
-        Value of all other scored customers together.
+    clv : Total or None
+        Value of all other scored customers together: mean, sd, lower, upper. None where the
+        posterior knows purchases alone.
     expected_purchases : float
         Of all together; NaN where there is no finite number.
+    purchases : Total or None
+        The same with its interval, where the posterior knows purchases alone; else None.
     draws : int
         Posterior draws that were used.
     observation_end : str or None
         Day to which the base was observed.
-    margin : float
-        Share of revenue that values are made of.
+    margin : float or None
+        Share of revenue that values are made of; None where there are none.
     margin_from : {"argument", "table", "posterior", "not said"}
         Who said it.
     assumed : str or None
@@ -72,11 +75,12 @@ class ScoreReport(Readable):
     one_time: int
     zero_spend: int
     without_value: int
-    clv: TotalClv
+    clv: Total | None
     expected_purchases: float
+    purchases: Total | None
     draws: int
     observation_end: str | None
-    margin: float
+    margin: float | None
     margin_from: MarginSource
     assumed: str | None
     warnings: tuple[str, ...]
@@ -95,7 +99,6 @@ class ScoreReport(Readable):
             As it is in the file.
         """
         rows, totals = record["rows"], record["totals"]
-        clv = {name: _number(value) for name, value in totals["clv"].items()}
         return cls(
             output=target.path,
             manifest=target.manifest,
@@ -107,8 +110,9 @@ class ScoreReport(Readable):
             one_time=rows["one_time"],
             zero_spend=rows["zero_spend"],
             without_value=rows.get("without_value", 0),  # manifests of before lack it
-            clv=TotalClv(**clv),
+            clv=_total(totals["clv"]),
             expected_purchases=_number(totals["expected_purchases"]),
+            purchases=_total(totals.get("purchases")),
             draws=record["options"]["draws_used"],
             observation_end=record["input"]["observation_end"],
             margin=record["input"]["margin"],
@@ -125,11 +129,11 @@ def make_manifest(
     target: Target,
     source: Source,
     staged: Staged,
-    posterior: CLVPosterior,
+    posterior: Scorable,
     posterior_path: Path | None,
     options: Mapping[str, Any],
     records: Sequence[BlockRecord],
-    total: TotalClv,
+    total: Total,
     warnings: Sequence[str],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -157,10 +161,7 @@ def make_manifest(
         "options": dict(options),
         "rows": _rows(staged.total, records),
         "rejects_by_reason": reasons_of(records),
-        "totals": {
-            "clv": asdict(total),
-            "expected_purchases": math.fsum(record.expected_purchases for record in records),
-        },
+        "totals": _totals(total, records, money=has_money(posterior)),
         "audit": None if staged.audit is None else staged.audit.to_dict(),
         "output": target.identity() | {"parts": [asdict(record.part) for record in records]},
         "rejects": target.rejects.name if any(record.rejected for record in records) else None,
@@ -175,9 +176,9 @@ def versions() -> dict[str, str]:
     return {"clvmodels": __version__, "python": platform.python_version(), **found}
 
 
-def describe_posterior(posterior: CLVPosterior, path: Path | None) -> dict[str, Any]:
+def describe_posterior(posterior: Scorable, path: Path | None) -> dict[str, Any]:
     """Where a posterior comes from, and whether its draws may be used."""
-    metadata = posterior.purchases.metadata
+    metadata = purchases_of(posterior).metadata
     return {
         "path": None if path is None else str(path.absolute()),
         "fingerprint": posterior.fingerprint(),
@@ -191,7 +192,7 @@ def describe_posterior(posterior: CLVPosterior, path: Path | None) -> dict[str, 
                 "verdict": part.verdict.status,
                 "draws": part.draws_total,
             }
-            for part in posterior.fits
+            for part in fits_of(posterior)
         ],
     }
 
@@ -207,6 +208,17 @@ def _rows(total: int, records: Sequence[BlockRecord]) -> dict[str, int]:
             "rejected: report this."
         )
     return {"input": total, **sums}
+
+
+def _totals(total: Total, records: Sequence[BlockRecord], *, money: bool) -> dict[str, Any]:
+    bought = math.fsum(record.expected_purchases for record in records)
+    if money:
+        return {"clv": asdict(total), "expected_purchases": bought}
+    return {"clv": None, "expected_purchases": bought, "purchases": asdict(total)}
+
+
+def _total(record: Mapping[str, float | None] | None) -> Total | None:
+    return None if record is None else Total(**{k: _number(v) for k, v in record.items()})
 
 
 def _number(value: float | None) -> float:

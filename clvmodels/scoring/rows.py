@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from clvmodels import schema
 from clvmodels.customers import (
@@ -22,6 +24,7 @@ from clvmodels.customers import (
     is_text,
     read_numbers,
     sortable,
+    value_type,
 )
 from clvmodels.errors import SchemaError
 from clvmodels.schema import FloatArray, TimeScale
@@ -44,18 +47,20 @@ REASONS: Final = (
     "monetary_value is negative at frequency above 0",
     "monetary_value is too large to be an amount",
 )
-NEEDED: Final = (
-    schema.CUSTOMER_ID,
-    schema.FREQUENCY,
-    schema.RECENCY,
-    schema.T,
-    schema.MONETARY_VALUE,
-)
+_HISTORY: Final = (schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T)
 _MOST: Final = 2.0**53  # beyond it floats skip whole numbers
 _MOST_SPENT: Final = 1e100  # the squares of sums over any base are finite
 _OF_THE_ENGINE: Final = ("file_index", "file_row_number")
-# Also read where it is there: it makes historical_value and total_value.
-OPTIONAL: Final = (schema.FIRST_VALUE,)
+
+
+def needed_of(*, amounts: bool) -> tuple[str, ...]:
+    """Columns that a table must have, for values or for purchases alone."""
+    return (*_HISTORY, schema.MONETARY_VALUE) if amounts else _HISTORY
+
+
+def columns_of(*, amounts: bool) -> tuple[str, ...]:
+    """Columns that are read: first_value where it is there, for historical_value."""
+    return (*needed_of(amounts=True), schema.FIRST_VALUE) if amounts else _HISTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ class Rows:
     Attributes
     ----------
     x, t_x, T, m_bar : ndarray of float64, shape (N,)
-        NaN where the input is missing; m_bar is 0 at x = 0, where it has no meaning.
+        NaN where the input is missing; m_bar is 0 at x = 0, where it has no meaning, and
+        where amounts are not read.
     first_value : ndarray of float64 or None, shape (N,)
     reason : ndarray of int8, shape (N,)
         -1 where the row can be scored, else a position in `REASONS`.
@@ -79,7 +85,7 @@ class Rows:
     reason: npt.NDArray[np.int8]
 
 
-def check_schema(found: pa.Schema, where: str, scale: TimeScale) -> None:
+def check_schema(found: pa.Schema, where: str, scale: TimeScale, *, amounts: bool) -> None:
     """Refuse a table whose columns cannot be those of an RFM table.
 
     Parameters
@@ -90,20 +96,22 @@ def check_schema(found: pa.Schema, where: str, scale: TimeScale) -> None:
         The file or frame, for messages.
     scale : TimeScale
         The unit of recency and T, which may be lengths of time.
+    amounts : bool
+        Whether amounts are read.
 
     Raises
     ------
     SchemaError
         A needed column is missing or twice there, or holds no numbers.
     """
-    missing = [name for name in NEEDED if name not in found.names]
+    missing = [name for name in needed_of(amounts=amounts) if name not in found.names]
     if missing:
         only_money = missing == [schema.MONETARY_VALUE]
         hint = "Summarise the log with amounts." if only_money else "Rename yours."
         raise SchemaError(
             f"{where} lacks {', '.join(missing)}; found {', '.join(found.names)}. {hint}"
         )
-    for name in (*NEEDED, *OPTIONAL):
+    for name in columns_of(amounts=amounts):
         if found.names.count(name) > 1:
             raise SchemaError(
                 f"{where} has {found.names.count(name)} columns named {name!r}: rename one."
@@ -123,8 +131,9 @@ def refuse_confusing(names: Sequence[str], where: str) -> None:
         A name differs from a needed one in upper and lower case only, or is that by which
         the engine tells files and rows apart.
     """
+    needed = needed_of(amounts=True)
     for name in names:
-        same = [one for one in NEEDED if one.lower() == name.lower() and one != name]
+        same = [one for one in needed if one.lower() == name.lower() and one != name]
         if same and same[0] in names:
             raise SchemaError(
                 f"{where} has columns {same[0]!r} and {name!r}, which differ in upper and lower "
@@ -137,23 +146,63 @@ def refuse_confusing(names: Sequence[str], where: str) -> None:
             )
 
 
+def common_schema(paths: Sequence[Path], scale: TimeScale, *, amounts: bool) -> pa.Schema:
+    """Columns that scoring reads, with types that hold the values of all files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Parquet files.
+    scale : TimeScale
+        The unit of recency and T.
+    amounts : bool
+        Whether amounts are read.
+
+    Raises
+    ------
+    SchemaError
+        A file lacks a column, or the types do not go together.
+    """
+    found = [pq.read_schema(path) for path in paths]
+    for path, one in zip(paths, found, strict=True):
+        check_schema(one, str(path), scale, amounts=amounts)
+        refuse_confusing(one.names, str(path))
+    fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, paths))]
+    for name in columns_of(amounts=amounts)[1:]:
+        types = {value_type(one.field(name).type) for one in found if name in one.names}
+        if len(types) > 1 and any(pa.types.is_duration(kind) for kind in types):
+            listed = " and ".join(sorted(map(str, types)))
+            raise SchemaError(
+                f"The column {name!r} is {listed} in different files: give it one type."
+            )
+        # first_value makes columns of the output, so it must be there for everybody
+        if name != schema.FIRST_VALUE or all(name in one.names for one in found):
+            fields.append(pa.field(name, types.pop() if len(types) == 1 else pa.float64()))
+    return pa.schema(fields)
+
+
 def read_rows(
     batch: pa.RecordBatch,
     scale: TimeScale,
     duplicated: npt.NDArray[np.bool_] | None = None,
+    *,
+    amounts: bool,
 ) -> Rows:
     """Take the numbers out of a batch and judge every row.
 
     Parameters
     ----------
     batch : pyarrow.RecordBatch
-        With the columns of `NEEDED`; `check_schema` accepts its schema.
+        With the columns of `needed_of`; `check_schema` accepts its schema.
     scale : TimeScale
         The unit of recency and T, which may be lengths of time.
     duplicated : ndarray of bool, shape (N,), optional
         Rows whose customer has another row somewhere in the whole table.
+    amounts : bool
+        Whether amounts are read.
     """
-    x, t_x, T, m_bar = (_floats(batch, name, scale) for name in NEEDED[1:])
+    x, t_x, T = (_floats(batch, name, scale) for name in _HISTORY[1:])
+    m_bar = _floats(batch, schema.MONETARY_VALUE, scale) if amounts else np.zeros(len(x))
     repeat = x > 0
     nobody = _nobody(sortable(batch.column(schema.CUSTOMER_ID)))
     wrong: Sequence[npt.NDArray[np.bool_]] = (
@@ -176,12 +225,9 @@ def read_rows(
     reason = np.full(len(x), -1, dtype=np.int8)
     for code in range(len(REASONS) - 1, -1, -1):
         reason[wrong[code]] = code
-    first = _floats(batch, schema.FIRST_VALUE, scale) if _has(batch, schema.FIRST_VALUE) else None
+    paid_first = amounts and schema.FIRST_VALUE in batch.schema.names
+    first = _floats(batch, schema.FIRST_VALUE, scale) if paid_first else None
     return Rows(x, t_x, T, np.where(x == 0, 0.0, m_bar), first, reason)
-
-
-def _has(batch: pa.RecordBatch, name: str) -> bool:
-    return name in batch.schema.names
 
 
 def _nobody(ids: pa.Array) -> npt.NDArray[np.bool_]:
@@ -194,3 +240,23 @@ def _nobody(ids: pa.Array) -> npt.NDArray[np.bool_]:
 
 def _floats(batch: pa.RecordBatch, name: str, scale: TimeScale) -> FloatArray:
     return read_numbers(name, batch.column(name), scale, "The table")
+
+
+def _id_type(found: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.DataType:
+    types = [value_type(one.field(schema.CUSTOMER_ID).type) for one in found]
+    common = {_id_family(kind, path) for kind, path in zip(types, paths, strict=True)}
+    common.discard(pa.null())
+    if len(common) > 1:
+        listed = " and ".join(sorted(map(str, common)))
+        raise SchemaError(
+            f"{schema.CUSTOMER_ID} is {listed} in different files of the input: give it one type."
+        )
+    return common.pop() if common else pa.string()
+
+
+def _id_family(kind: pa.DataType, path: Path) -> pa.DataType:
+    """Type in which ids of several files are compared and written."""
+    check_ids(kind, str(path))
+    if is_text(kind):
+        return pa.string()
+    return pa.int64() if pa.types.is_integer(kind) and kind != pa.uint64() else kind

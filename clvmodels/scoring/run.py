@@ -16,10 +16,11 @@ from clvmodels.errors import OURS, SchemaError
 from clvmodels.keywords import named
 from clvmodels.memory import check_memory_limit
 from clvmodels.outputs import named_paths
-from clvmodels.posterior import CLVPosterior, load_posterior
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import Scorable, open_scorable
 from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
+from clvmodels.schema import Discounting, Horizon, TimeUnit
 from clvmodels.scoring.blocks import Progress, score_blocks
 from clvmodels.scoring.concerns import (
     concerns,
@@ -31,10 +32,11 @@ from clvmodels.scoring.concerns import (
 from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.prepass import Prepass, prepare
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
-from clvmodels.scoring.records import total_clv
+from clvmodels.scoring.records import total_of
 from clvmodels.scoring.report import ScoreReport, make_manifest
+from clvmodels.scoring.rows import common_schema
 from clvmodels.scoring.scorer import Intervals, Scorer
-from clvmodels.scoring.source import ReadOptions, Source, common_schema, open_source
+from clvmodels.scoring.source import ReadOptions, Source, open_source
 from clvmodels.scoring.staging import Staged, stage
 from clvmodels.scoring.target import (
     DEFAULT_TABLE,
@@ -54,7 +56,7 @@ _MODEST: Final = "1GB"
 @named
 def score(
     source: str | Path | Sequence[str | Path],
-    posterior: str | Path | CLVPosterior,
+    posterior: str | Path | CLVPosterior | PurchasePosterior,
     output: str | Path,
     *,
     horizon: Horizon = "365D",
@@ -92,7 +94,8 @@ def score(
 ) -> ScoreReport:
     """Score a base of any size, from files to files, within bounded memory.
 
-    The numbers are those of :meth:`clvmodels.CLVPosterior.predict`. Every input row is
+    The numbers are those of :meth:`clvmodels.CLVPosterior.predict`, or where the posterior
+    knows purchases alone of :meth:`clvmodels.BetaGeoPosterior.predict`. Every input row is
     either in the output or, with a reason, in ``NAME.rejects.parquet`` beside it. While
     the run goes on, all is in ``NAME.partial``; the output appears whole, and
     ``NAME.manifest.json`` last. A run that was stopped at any moment goes on where it was
@@ -105,8 +108,10 @@ def score(
         with the columns customer_id, frequency, recency, T and monetary_value; or, with
         ``customer_id_col``, ``datetime_col`` and ``monetary_value_col``, a log as
         :func:`clvmodels.rfm_summary` takes it.
-    posterior : path or CLVPosterior
-        Of purchases and spend.
+    posterior : path, CLVPosterior or BetaGeoPosterior and its like
+        Of purchases and spend, or of purchases alone: the output then has no columns of money.
+        There, and where every purchase has one value, the input needs no amounts, and those
+        that it has are not read; of a log they only tell refunds from purchases.
     output : path
         ``.parquet``, ``.csv``, ``.csv.gz``, ``.duckdb`` (or ``.db``), or a name without
         suffix for a folder of Parquet files. An older output is replaced; of a database
@@ -114,7 +119,8 @@ def score(
     horizon, discount_rate, discounting, interval, draws
         As in :meth:`clvmodels.CLVPosterior.predict`.
     intervals : {"clv", "all"}
-        Whether intervals of p_alive, expected_purchases and expected_spend are written.
+        Whether intervals of p_alive, expected_purchases and expected_spend are written, and
+        not of clv only. With purchases alone "clv" writes that of expected_purchases.
     predictive : bool
         Whether intervals of the outcome are written too: purchases_lower, purchases_upper,
         value_lower and value_upper, of what a customer will really do.
@@ -130,7 +136,7 @@ def score(
         Of a log, or of files that do not say it; by default the posterior's.
     margin : float, optional
         Share of revenue that is profit; by default what the files say, else that of the base
-        that was fitted.
+        that was fitted. Refused with a posterior of purchases alone.
     table : str
         Of a database.
     allow_rejects : bool
@@ -233,7 +239,7 @@ def rejects_text(report: ScoreReport) -> str:
 class _Job:
     target: Target
     source: Source
-    posterior: CLVPosterior
+    posterior: Scorable
     posterior_path: Path | None
     most: RejectLimit | None
     scoring: Mapping[str, Any]
@@ -261,7 +267,7 @@ class _Job:
 
 def _open_job(
     source: Any,
-    posterior: str | Path | CLVPosterior,
+    posterior: str | Path | Scorable,
     output: str | Path,
     read: ReadOptions,
     options: dict[str, Any],
@@ -273,18 +279,12 @@ def _open_job(
     tell: Progress,
 ) -> _Job:
     """Check all that can be checked before anything is written."""
-    path = None if isinstance(posterior, CLVPosterior) else path_of("The posterior", posterior)
-    fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
-    if not isinstance(fitted, CLVPosterior):
-        raise SchemaError(
-            f"{path} knows purchases or spend alone, and value needs both: fit a table with "
-            "amounts."
-        )
+    fitted, path = open_scorable(posterior)
     found = open_source(source, read, fitted)
-    scoring = {**options, "margin": found.margin.value, "threads": threads}
+    scoring = {**options, "margin": found.share, "threads": threads}
     used = Scorer(fitted, **scoring).draws.count
     if found.kind == "rfm":
-        common_schema([file.path for file in found.files], found.scale)
+        common_schema([file.path for file in found.files], found.scale, amounts=found.amounts)
     target = open_target(output, table)
     refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
     refuse_foreign(target.work)
@@ -315,7 +315,7 @@ def _manifest(
     job.tell("staged", {"rows": staged.total, "files": len(staged.files)})
     refuse_lost_log(staged, job.most, job.target, work)
     with _timed(job, "look"):
-        columns = common_schema(staged.files, job.source.scale)
+        columns = common_schema(staged.files, job.source.scale, amounts=job.source.amounts)
         prepass = prepare(staged, columns, job.source.scale, work.prepass, resources)
     scorer = job.scorer(prepass.span)
     said = _warn(job, staged, prepass, endless_spend(scorer, prepass.least_x))
@@ -328,7 +328,7 @@ def _manifest(
     refuse_changed(job.source.files)
     with _timed(job, "write"):
         make_aside(job.target, work, records, resources)
-    total = total_clv(records, job.options["interval"], certain=scorer.certain)
+    total = total_of(records, job.options["interval"], certain=scorer.certain, money=scorer.money)
     job.seconds["total"] = round(time.perf_counter() - begun, 3)
     return make_manifest(
         target=job.target,
@@ -345,9 +345,7 @@ def _manifest(
 
 
 def _warn(job: _Job, staged: Staged, prepass: Prepass, more: list[str]) -> list[str]:
-    said = concerns(job.posterior, staged) + more
-    if job.source.margin.note:
-        said.append(job.source.margin.note)
+    said = concerns(job.posterior, staged) + more + job.source.notes
     if job.source.foreign:
         said += unit_concerns(
             job.posterior,

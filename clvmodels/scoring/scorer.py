@@ -6,6 +6,7 @@ row's score does not depend on which rows stand beside it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,16 +15,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import schema
-from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import intervals_of, points_of
+from clvmodels.posterior.scorable import (
+    Scorable,
+    future_and_draws,
+    has_money,
+    reads_amounts,
+    scorable,
+)
 from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.schema import Discounting, FloatArray, Horizon
-from clvmodels.scoring.rows import REASONS, Rows, check_schema, read_rows
+from clvmodels.scoring.rows import REASONS, Rows, check_schema, needed_of, read_rows
 
 Intervals = Literal["clv", "all"]
 REASON: Final = schema.REASON
+_COUNTS: Final = OUTCOMES[:2]  # of purchases, in whole numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,11 @@ class BatchTotals:
     without_value : int
         Scored customers without a finite expected value, who are not in its sums.
     clv, expected_purchases : float
-        Sums over the scored rows; of purchases NaN where there is no finite number.
+        Sums over the scored rows; of purchases NaN where there is no finite number, of value
+        NaN where no spend is known.
     by_draw : ndarray, shape (draws,)
-        Value of the scored rows together in every draw.
+        Value of the scored rows together in every draw; their expected purchases where no
+        spend is known.
     """
 
     scored: int
@@ -82,18 +91,20 @@ class Scorer:
 
     Parameters
     ----------
-    posterior : CLVPosterior
-        Draws of both models.
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
+        Draws of both models, or of purchases alone: there are then no columns of money.
+        Amounts are read where there is a model of spend.
     horizon, discount_rate, discounting, interval, draws
         As in :meth:`clvmodels.CLVPosterior.predict`.
     intervals : {"clv", "all"}
-        Which intervals are in the output.
+        Whether the interval of the figure that matters most is in the output (clv, or
+        expected_purchases where no spend is known), or all of them.
     margin : float, optional
         Share of revenue that values are made of; by default that of the base that was
         fitted, 1 where it had none.
     predictive : bool
         Whether intervals of the outcome are in the output, beside those of expectations:
-        purchases_lower, purchases_upper, value_lower, value_upper.
+        purchases_lower, purchases_upper, and value_lower, value_upper where spend is known.
     threads : int, optional
         By default all cores.
     span : tuple of float, optional
@@ -103,14 +114,14 @@ class Scorer:
     Raises
     ------
     SchemaError
-        The posterior knows only purchases or only spend.
+        The posterior knows spend alone, or a margin is given and it knows purchases alone.
     DomainError
         An option is out of range, or the options make values infinite.
     """
 
     def __init__(
         self,
-        posterior: CLVPosterior,
+        posterior: Scorable,
         *,
         horizon: Horizon = "365D",
         discount_rate: float = 0.10,
@@ -123,12 +134,13 @@ class Scorer:
         threads: int | None = None,
         span: tuple[float, float] | None = None,
     ) -> None:
-        posterior = value_posterior(posterior)
+        posterior = scorable(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
-        self.future, self.draws = posterior.future_and_draws(
-            horizon, discount_rate, discounting, interval, draws, posterior.margin_for(margin).value
+        self.future, self.draws = future_and_draws(
+            posterior, horizon, discount_rate, discounting, interval, draws, margin
         )
         self.posterior = posterior
+        self.money, self.amounts = has_money(posterior), reads_amounts(posterior)
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
         self._predict = Predictor(
@@ -141,19 +153,21 @@ class Scorer:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the predictions, in the order of the output."""
-        uncertain = intervals_of(money=True, every=self.intervals == "all")
-        outcomes = OUTCOMES if self._outcomes else ()
-        return (*points_of(money=True), *uncertain, *outcomes)
+        uncertain = intervals_of(money=self.money, every=self.intervals == "all")
+        outcomes = (OUTCOMES if self.money else _COUNTS) if self._outcomes else ()
+        return (*points_of(money=self.money), *uncertain, *outcomes)
 
     def schema(self, source: pa.Schema) -> pa.Schema:
         """Arrow schema of the scores of a table with this schema."""
         fields = [
             pa.field(schema.CUSTOMER_ID, source.field(schema.CUSTOMER_ID).type),
             pa.field(schema.FREQUENCY, pa.int64()),
-            *(pa.field(n, pa.float64()) for n in (schema.RECENCY, schema.T, schema.MONETARY_VALUE)),
+            *(pa.field(name, pa.float64()) for name in needed_of(amounts=self.amounts)[2:]),
             *(pa.field(name, _type_of(name)) for name in self.columns),
         ]
-        if schema.FIRST_VALUE in source.names:
+        if not self.money:
+            return pa.schema(fields)
+        if self.amounts and schema.FIRST_VALUE in source.names:
             fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
         fields.append(pa.field(schema.MARGIN, pa.float64()))
         if spending.infinite(self.draws.spend, 0.0).any():
@@ -178,8 +192,8 @@ class Scorer:
             A column is missing or holds no numbers.
         """
         batch = _takeable(batch)
-        check_schema(batch.schema, "The table", self.posterior.scale)
-        rows = read_rows(batch, self.posterior.scale, duplicated)
+        check_schema(batch.schema, "The table", self.posterior.scale, amounts=self.amounts)
+        rows = read_rows(batch, self.posterior.scale, duplicated, amounts=self.amounts)
         keep = np.flatnonzero(rows.reason < 0)
         out = np.flatnonzero(rows.reason >= 0)
         scores, totals = self._scored(batch, rows, keep)
@@ -191,11 +205,10 @@ class Scorer:
         self, batch: pa.RecordBatch, rows: Rows, keep: npt.NDArray[np.int64]
     ) -> tuple[pa.Table, BatchTotals]:
         x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
-        reasons = no_value(self.draws, x)
         prediction = self._predict(x, t_x, T, m_bar)
         found: dict[str, Any] = dict(prediction.columns)
         if self.certain:
-            found |= {name: np.full(len(x), np.nan) for name in intervals_of(money=True)}
+            found |= {name: np.full(len(x), np.nan) for name in intervals_of(money=self.money)}
         if self._outcomes:
             found |= self._outcomes(x, t_x, T, m_bar)
         columns: list[object] = [
@@ -203,31 +216,42 @@ class Scorer:
             x.astype(np.int64),
             t_x,
             T,
-            m_bar,
+            *((m_bar,) if self.amounts else ()),
             *(pa.array(found[name], from_pandas=True) for name in self.columns),
         ]
-        if rows.first_value is not None:
-            past = self.future.margin * (rows.first_value[keep] + x * m_bar)
-            columns += [pa.array(v, from_pandas=True) for v in (past, past + found["clv"])]
-        columns.append(np.full(len(keep), self.future.margin))
-        if reasons is not None:
-            columns.append(pa.array(reasons, pa.string()))
+        if self.money:
+            first = None if rows.first_value is None else rows.first_value[keep]
+            columns += self._worth(x, m_bar, first, found["clv"])
+        value = found.get("clv", np.zeros(0))
         totals = BatchTotals(
             scored=len(keep),
             rejected=len(rows.reason) - len(keep),
             one_time=int((x == 0).sum()),
-            zero_spend=int(((x > 0) & (m_bar == 0)).sum()),
-            without_value=int(np.isnan(found["clv"]).sum()),
-            clv=float(np.nansum(found["clv"])),
+            zero_spend=int(((x > 0) & (m_bar == 0)).sum()) if self.amounts else 0,
+            without_value=int(np.isnan(value).sum()),
+            clv=float(np.nansum(value)) if self.money else math.nan,
             expected_purchases=float(found["expected_purchases"].sum()),
             by_draw=prediction.by_draw,
         )
         return pa.table(columns, schema=self.schema(batch.schema)), totals
 
+    def _worth(
+        self, x: FloatArray, m_bar: FloatArray, first: FloatArray | None, clv: FloatArray
+    ) -> list[object]:
+        """Columns of money behind the predictions: past and total value, margin, reason."""
+        columns: list[object] = []
+        if first is not None:
+            past = self.future.margin * (first + x * m_bar)
+            columns += [pa.array(v, from_pandas=True) for v in (past, past + clv)]
+        columns.append(np.full(len(x), self.future.margin))
+        if (reasons := no_value(self.draws, x)) is not None:
+            columns.append(pa.array(reasons, pa.string()))
+        return columns
+
 
 def _type_of(column: str) -> pa.DataType:
     """Outcomes of purchases are whole numbers."""
-    return pa.int64() if column in OUTCOMES[:2] else pa.float64()
+    return pa.int64() if column in _COUNTS else pa.float64()
 
 
 def _takeable(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels import schema
-from clvmodels.customers import check_ids, is_text, value_type
 from clvmodels.errors import SchemaError
 from clvmodels.histories import check_scale
 from clvmodels.margin import Margin
-from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.scorable import Scorable, has_money, margin_of, reads_amounts
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
@@ -31,7 +28,7 @@ from clvmodels.scoring.inputs import (
     list_files,
     stat_file,
 )
-from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema, refuse_confusing
+from clvmodels.scoring.rows import needed_of
 from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 SourceKind = Literal["rfm", "csv", "log"]
@@ -112,8 +109,10 @@ class Source:
     files : tuple of InputFile
     scale : TimeScale
         Unit of recency and T.
-    margin : Margin
-        What values are made of, and who said it.
+    margin : Margin or None
+        What values are made of, and who said it; None where the posterior knows no spend.
+    amounts : bool
+        Whether amounts are read, as the posterior says.
     observation_end : Timestamp or None
         Start of the last period observed; of a log only known once it is summarised.
     log : LogOptions or None
@@ -134,7 +133,8 @@ class Source:
     text: str
     files: tuple[InputFile, ...]
     scale: TimeScale
-    margin: Margin
+    margin: Margin | None
+    amounts: bool
     observation_end: pd.Timestamp | None = None
     log: LogOptions | None = None
     assumed: str | None = None
@@ -142,6 +142,16 @@ class Source:
     foreign: bool = False
     said: bool = False
     csv: CsvOptions = field(default_factory=CsvOptions)
+
+    @property
+    def share(self) -> float | None:
+        """The margin as a number."""
+        return None if self.margin is None else self.margin.value
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of the margin."""
+        return [] if self.margin is None or not self.margin.note else [self.margin.note]
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -151,15 +161,15 @@ class Source:
             "files": [file.record() for file in self.files],
             "time_unit": self.scale.time_unit,
             "time_scaler": self.scale.time_scaler,
-            "margin": self.margin.value,
-            "margin_from": self.margin.source,
+            "margin": self.share,
+            "margin_from": "not said" if self.margin is None else self.margin.source,
             "observation_end": None if end is None else end.date().isoformat(),
             "csv": asdict(self.csv),
         }
 
 
 def open_source(
-    source: str | Path | Sequence[str | Path], options: ReadOptions, posterior: CLVPosterior
+    source: str | Path | Sequence[str | Path], options: ReadOptions, posterior: Scorable
 ) -> Source:
     """Look at the input without reading its rows.
 
@@ -169,7 +179,7 @@ def open_source(
         Files, folder or pattern.
     options : ReadOptions
         Columns of a log; unit and margin of files that do not say theirs.
-    posterior : CLVPosterior
+    posterior : CLVPosterior or PurchasePosterior
         Whose unit of time is expected, and whose margin counts where no other is said.
 
     Raises
@@ -191,7 +201,7 @@ def open_source(
     outlines = [RfmTable.outline(path) for path in listing.files]
     files = tuple(stat_file(path, rows_of(path)) for path in listing.files)
     if all(outline is None for outline in outlines):
-        _refuse_logs(listing)
+        _refuse_logs(listing, amounts=reads_amounts(posterior))
         return _foreign("rfm", listing, files, options, posterior)
     return _own(listing, files, outlines, options, posterior)
 
@@ -201,45 +211,12 @@ def rows_of(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def common_schema(paths: Sequence[Path], scale: TimeScale) -> pa.Schema:
-    """Columns that scoring reads, with types that hold the values of all files.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Parquet files.
-    scale : TimeScale
-        The unit of recency and T.
-
-    Raises
-    ------
-    SchemaError
-        A file lacks a column, or the types do not go together.
-    """
-    found = [pq.read_schema(path) for path in paths]
-    for path, one in zip(paths, found, strict=True):
-        check_schema(one, str(path), scale)
-        refuse_confusing(one.names, str(path))
-    fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, paths))]
-    for name in (*NEEDED[1:], *OPTIONAL):
-        types = {value_type(one.field(name).type) for one in found if name in one.names}
-        if len(types) > 1 and any(pa.types.is_duration(kind) for kind in types):
-            listed = " and ".join(sorted(map(str, types)))
-            raise SchemaError(
-                f"The column {name!r} is {listed} in different files: give it one type."
-            )
-        # first_value makes columns of the output, so it must be there for everybody
-        if name in NEEDED or sum(name in one.names for one in found) == len(found):
-            fields.append(pa.field(name, types.pop() if len(types) == 1 else pa.float64()))
-    return pa.schema(fields)
-
-
 def _own(
     listing: Listing,
     files: tuple[InputFile, ...],
     outlines: Sequence[RfmTable | None],
     options: ReadOptions,
-    posterior: CLVPosterior,
+    posterior: Scorable,
 ) -> Source:
     first = outlines[0]
     for path, outline in zip(listing.files, outlines, strict=True):
@@ -248,7 +225,7 @@ def _own(
             raise SchemaError(
                 f"{other} does not say its unit of time and others do: name tables of one kind."
             )
-        _same_base(listing.files[0], first, path, outline)
+        _same_base(listing.files[0], first, path, outline, money=has_money(posterior))
     assert first is not None
     check_scale(first.scale, posterior.scale)
     check_scale(first.scale, options.scale(posterior.scale))
@@ -257,14 +234,17 @@ def _own(
         listing.text,
         files,
         first.scale,
-        posterior.margin_for(options.margin, table=first.margin if first.margin_said else None),
+        margin_of(posterior, options.margin, table=first.margin if first.margin_said else None),
+        reads_amounts(posterior),
         first.observation_end,
         folder=listing.folder,
     )
 
 
-def _same_base(path: Path, one: RfmTable, other_path: Path, other: RfmTable) -> None:
-    for name in ("scale", "observation_end", "margin"):
+def _same_base(
+    path: Path, one: RfmTable, other_path: Path, other: RfmTable, *, money: bool
+) -> None:
+    for name in ("scale", "observation_end", *(("margin",) if money else ())):
         here, there = getattr(one, name), getattr(other, name)
         if here != there:
             raise SchemaError(
@@ -278,27 +258,30 @@ def _foreign(
     listing: Listing,
     files: tuple[InputFile, ...],
     options: ReadOptions,
-    posterior: CLVPosterior,
+    posterior: Scorable,
 ) -> Source:
     written = CsvOptions(
         decimal=options.decimal, delimiter=options.delimiter, encoding=options.encoding
     )
     own = options.scale(posterior.scale)
     check_scale(own, posterior.scale)
-    margin = posterior.margin_for(options.margin)
+    margin = margin_of(posterior, options.margin)
     said = options.time_unit is not None or options.time_scaler is not None
-    assumed = (
-        f"{listing.text} does not say its unit of time and margin: taken as {own} "
-        f"and {margin.value:g}."
-        if not said or options.margin is None
-        else None
-    )
+    assumed = None
+    if margin is None and not said:
+        assumed = f"{listing.text} does not say its unit of time: taken as {own}."
+    elif margin is not None and (not said or options.margin is None):
+        assumed = (
+            f"{listing.text} does not say its unit of time and margin: taken as {own} "
+            f"and {margin.value:g}."
+        )
     return Source(
         kind,
         listing.text,
         files,
         own,
         margin,
+        reads_amounts(posterior),
         assumed=assumed,
         folder=listing.folder,
         foreign=True,
@@ -307,13 +290,10 @@ def _foreign(
     )
 
 
-def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -> Source:
-    named = (options.customer_id_col, options.datetime_col, options.monetary_value_col)
-    if not all(isinstance(name, str) and name for name in named):
-        raise SchemaError(
-            "A log needs all three: customer_id_col, datetime_col and monetary_value_col, each "
-            "the name of a column."
-        )
+def _open_log(listing: Listing, options: ReadOptions, posterior: Scorable) -> Source:
+    margin = margin_of(posterior, options.margin)
+    amounts = reads_amounts(posterior)
+    _check_names(options, amounts=amounts)
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": LOG_CSV})
     if kind == "Parquet" and RfmTable.outline(listing.files[0]) is not None:
         raise SchemaError(
@@ -322,7 +302,6 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         )
     own = options.scale(posterior.scale)
     check_scale(own, posterior.scale)
-    margin = posterior.margin_for(options.margin)
     log = LogOptions(
         customer_id_col=str(options.customer_id_col),
         datetime_col=str(options.datetime_col),
@@ -339,41 +318,40 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: CLVPosterior) -
         delimiter=options.delimiter,
         encoding=options.encoding,
         where=options.where,
-        margin=margin.value,
+        margin=None if margin is None else margin.value,
     )
     end = end_options(options.observation_period_end, own, "observation_period_end")
     log = replace(log, **end)
     count = rows_of if kind == "Parquet" else (lambda _: None)
     files = tuple(stat_file(path, count(path)) for path in listing.files)
-    return Source("log", listing.text, files, own, margin, log=log, folder=listing.folder)
+    return Source("log", listing.text, files, own, margin, amounts, log=log, folder=listing.folder)
 
 
-def _refuse_logs(listing: Listing) -> None:
+def _check_names(options: ReadOptions, *, amounts: bool) -> None:
+    """Amounts of a log may be named without need: they tell refunds from purchases."""
+    amount = options.monetary_value_col
+    named = [options.customer_id_col, options.datetime_col]
+    named += [amount] if amounts or amount is not None else []
+    if all(isinstance(name, str) and name for name in named):
+        return
+    if amounts:
+        raise SchemaError(
+            "A log needs all three: customer_id_col, datetime_col and monetary_value_col, each "
+            "the name of a column."
+        )
+    raise SchemaError(
+        "A log needs customer_id_col and datetime_col, each the name of a column; "
+        "monetary_value_col may be left out, as this posterior reads no amounts."
+    )
+
+
+def _refuse_logs(listing: Listing, *, amounts: bool) -> None:
     """Say of files without a single column of ours what is missing: the names of columns."""
     found = pq.read_schema(listing.files[0]).names
-    if not set(NEEDED[1:]) & set(found):
+    needed = needed_of(amounts=amounts)[1:]
+    if not set(needed) & set(found):
         raise SchemaError(
-            f"{listing.files[0]} has none of the columns {', '.join(NEEDED[1:])}; found "
-            f"{', '.join(found)}. For a log name customer_id_col, datetime_col and "
+            f"{listing.files[0]} has none of the columns {', '.join(needed)}; found "
+            f"{', '.join(found)}. For a log name customer_id_col, datetime_col and, for values, "
             "monetary_value_col."
         )
-
-
-def _id_type(found: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.DataType:
-    types = [value_type(one.field(schema.CUSTOMER_ID).type) for one in found]
-    common = {_id_family(kind, path) for kind, path in zip(types, paths, strict=True)}
-    common.discard(pa.null())
-    if len(common) > 1:
-        listed = " and ".join(sorted(map(str, common)))
-        raise SchemaError(
-            f"{schema.CUSTOMER_ID} is {listed} in different files of the input: give it one type."
-        )
-    return common.pop() if common else pa.string()
-
-
-def _id_family(kind: pa.DataType, path: Path) -> pa.DataType:
-    """Type in which ids of several files are compared and written."""
-    check_ids(kind, str(path))
-    if is_text(kind):
-        return pa.string()
-    return pa.int64() if pa.types.is_integer(kind) and kind != pa.uint64() else kind

@@ -12,7 +12,7 @@ from clvmodels.rfm import RfmTable
 from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
 from clvmodels.scoring import disk
 from clvmodels.scoring.csv_numbers import decimal_of
-from clvmodels.scoring.csv_staging import NUMBERS, copy_csv, open_customers, whole_ids
+from clvmodels.scoring.csv_staging import copy_csv, numbers_of, open_customers, whole_ids
 from clvmodels.scoring.duck import connected, engine_errors
 from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.source import Source, rows_of
@@ -95,13 +95,14 @@ def _stage_log(source: Source, folder: Path, resources: Resources) -> None:
 
 def _stage_csv(source: Source, folder: Path, resources: Resources) -> str | None:
     scratch = Scratch()
-    files = [open_customers(file.path, source.csv, scratch) for file in source.files]
+    amounts, numbers = source.amounts, numbers_of(amounts=source.amounts)
+    files = [open_customers(one.path, source.csv, scratch, amounts=amounts) for one in source.files]
     with connected(resources) as connection:
         whole = whole_ids(connection, files)
-        decimal, note = decimal_of(connection, files, NUMBERS, source.csv.decimal)
+        decimal, note = decimal_of(connection, files, numbers, source.csv.decimal)
         for i, file in enumerate(files):
             with disk.new_path(folder / _name(i)) as aside:
-                copy_csv(connection, file, aside, whole=whole, decimal=decimal)
+                copy_csv(connection, file, aside, whole=whole, decimal=decimal, numbers=numbers)
     return note
 
 

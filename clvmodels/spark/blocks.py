@@ -56,15 +56,18 @@ class RejectBlocks:
     ----------
     scale : TimeScale
         The unit of recency and T.
+    amounts : bool
+        Whether amounts are read.
     """
 
     scale: TimeScale
+    amounts: bool
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield them as they came, with a reason."""
         for batch in batches:
             rows, duplicated = split_copies(batch)
-            code = read_rows(rows, self.scale, duplicated).reason
+            code = read_rows(rows, self.scale, duplicated, amounts=self.amounts).reason
             out = np.flatnonzero(code >= 0)
             if len(out):
                 reason = pa.array(REASONS).take(pa.array(code[out]))

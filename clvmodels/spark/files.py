@@ -18,21 +18,22 @@ from clvmodels.customers import TIMES, divisor
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
 from clvmodels.outputs import named_paths
-from clvmodels.posterior import CLVPosterior, load_posterior
-from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import Scorable, open_scorable
 from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit, path_of, plain_horizon
+from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit, plain_horizon
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.blocks import Progress
 from clvmodels.scoring.concerns import concerns, endless_spend, refuse_lost_log, refuse_lost_rows
 from clvmodels.scoring.inputs import PARQUET, refuse_changed
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
-from clvmodels.scoring.records import BlockRecord, total_clv
+from clvmodels.scoring.records import BlockRecord, total_of
 from clvmodels.scoring.report import make_manifest
+from clvmodels.scoring.rows import common_schema
 from clvmodels.scoring.run import BLOCK_ROWS, rejects_text
 from clvmodels.scoring.scorer import Intervals
-from clvmodels.scoring.source import ReadOptions, Source, common_schema, open_source
+from clvmodels.scoring.source import ReadOptions, Source, open_source
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.target import (
     DEFAULT_TABLE,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 @named
 def score_files(
     source: str | Path | Sequence[str | Path],
-    posterior: str | Path | CLVPosterior,
+    posterior: str | Path | CLVPosterior | PurchasePosterior,
     output: str | Path,
     *,
     horizon: Horizon = "365D",
@@ -175,7 +176,7 @@ def score_files(
 class _Job:
     target: Target
     source: Source
-    posterior: CLVPosterior
+    posterior: Scorable
     posterior_path: Path | None
     most: RejectLimit | None
     scorer: Scorer
@@ -205,7 +206,7 @@ class _Job:
 
 def _open_job(
     source: Any,
-    posterior: str | Path | CLVPosterior,
+    posterior: str | Path | Scorable,
     output: str | Path,
     read: ReadOptions,
     scoring: Mapping[str, Any],
@@ -215,11 +216,9 @@ def _open_job(
     progress: Progress | None,
 ) -> _Job:
     """Check all that can be checked before Spark starts."""
-    path = None if isinstance(posterior, CLVPosterior) else path_of("The posterior", posterior)
-    fitted = posterior if isinstance(posterior, CLVPosterior) else load_posterior(posterior)
-    valued = value_posterior(fitted)
-    found = open_source(source, read, valued)
-    scorer = Scorer(valued, **scoring, margin=found.margin.value, threads=1)
+    fitted, path = open_scorable(posterior)
+    found = open_source(source, read, fitted)
+    scorer = Scorer(fitted, **scoring, margin=found.share, threads=1)
     _check_input(found)
     target = open_target(output, table)
     if target.kind != "folder":
@@ -236,7 +235,7 @@ def _open_job(
         "engine": "spark",
     }
     tell = progress or (lambda *_: None)
-    return _Job(target, found, valued, path, most, scorer, options, tell)
+    return _Job(target, found, fitted, path, most, scorer, options, tell)
 
 
 def _check_input(source: Source) -> None:
@@ -255,7 +254,7 @@ def _check_input(source: Source) -> None:
                 "would fill with nulls: use the local engine, or write them alike."
             )
     if source.log is None:
-        common_schema([file.path for file in source.files], source.scale)
+        common_schema([file.path for file in source.files], source.scale, amounts=source.amounts)
 
 
 def _plain_schema(path: Path) -> dict[str, pa.DataType]:
@@ -287,9 +286,7 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
         job.seconds["stage"] = round(time.perf_counter() - start, 3)
         job.tell("staged", {"rows": staged.total, "files": len(job.source.files)})
         refuse_lost_log(staged, job.most, job.target, work)
-        said = concerns(job.posterior, staged)
-        if job.source.margin.note:
-            said.append(job.source.margin.note)
+        said = concerns(job.posterior, staged) + job.source.notes
         if not staged.total:
             said.append(f"{job.source.text} has no rows: the output has none either.")
         _warn(job, said)
@@ -298,7 +295,12 @@ def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, An
             records = _scored(job, work, rows)
     refuse_lost_rows(records, job.most, job.target, work)
     refuse_changed(job.source.files)
-    total = total_clv(records, job.options["interval"], certain=job.scorer.certain)
+    total = total_of(
+        records,
+        job.options["interval"],
+        certain=job.scorer.certain,
+        money=job.scorer.money,
+    )
     # Only now is it known who is in the base
     if any(record.without_value for record in records):
         once = any(record.one_time for record in records)

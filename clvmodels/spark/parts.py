@@ -24,7 +24,7 @@ from clvmodels.scoring import disk
 from clvmodels.scoring.blocks import write_parquet
 from clvmodels.scoring.given import SOURCE_FILE, SOURCE_ROW
 from clvmodels.scoring.records import BlockRecord, FileRecord
-from clvmodels.scoring.rows import NEEDED, OPTIONAL
+from clvmodels.scoring.rows import columns_of
 from clvmodels.scoring.scorer import REASON, ScoredBatch, Scorer
 from clvmodels.scoring.workspace import Workspace
 from clvmodels.spark.blocks import gathered, split_copies
@@ -70,7 +70,7 @@ class WriteBlocks:
         """Score a block, write what becomes of its rows, and say what it adds up to."""
         scorer = self.scorer if isinstance(self.scorer, Scorer) else self.scorer.value
         rows, duplicated = split_copies(block)
-        needed = [n for n in (*NEEDED, *OPTIONAL) if n in rows.schema.names]
+        needed = [n for n in columns_of(amounts=scorer.amounts) if n in rows.schema.names]
         result = scorer.score(_wide_ids(rows.select(needed)), duplicated)
         part = self.parts / f"part-{name}.parquet"
         write_parquet(part, result.scores, "zstd")

@@ -9,11 +9,11 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.histories import check_scale
 from clvmodels.keywords import named
-from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.clv import value_posterior
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import Scorable, margin_of, reads_amounts, scorable
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.scoring import Scorer
-from clvmodels.scoring.rows import NEEDED, OPTIONAL, check_schema
+from clvmodels.scoring.rows import check_schema, columns_of
 from clvmodels.scoring.scorer import REASON, Intervals
 from clvmodels.spark.blocks import COPIES, RejectBlocks, ScoreBlocks
 from clvmodels.spark.summary import SparkRfm
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @named
 def score(
     data: DataFrame | SparkRfm,
-    posterior: CLVPosterior,
+    posterior: CLVPosterior | PurchasePosterior,
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
@@ -50,8 +50,9 @@ def score(
     data : SparkRfm or pyspark.sql.DataFrame
         Customers: customer_id, frequency, recency, T, monetary_value and, where it is
         known, first_value.
-    posterior : CLVPosterior
-        Draws of both models.
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
+        Draws of both models, or of purchases alone: there are then no columns of money.
+        Amounts are read where there is a model of spend.
     time_unit, time_scaler : str, float, optional
         The unit of a plain DataFrame; without them it is taken to be the posterior's.
     horizon, discount_rate, discounting, interval, draws
@@ -76,7 +77,7 @@ def score(
     Raises
     ------
     SchemaError
-        A column is missing or holds no numbers, or the posterior lacks one of the models.
+        A column is missing or holds no numbers, or the posterior knows spend alone.
     TimeUnitError
         The data are in another unit than the posterior.
     DomainError
@@ -95,7 +96,7 @@ def score(
         margin=margin,
         threads=1,  # Spark runs a task per core
     )
-    columns = [name for name in (*NEEDED, *OPTIONAL) if name in df.columns]
+    columns = [name for name in columns_of(amounts=scorer.amounts) if name in df.columns]
     found = _arrow_schema(df.select(*columns))
     rows = counted(df.select(*columns), unique=isinstance(data, SparkRfm))
     output = _output_type(df, scorer.schema(found))
@@ -105,7 +106,7 @@ def score(
 @named
 def rejects(
     data: DataFrame | SparkRfm,
-    posterior: CLVPosterior,
+    posterior: CLVPosterior | PurchasePosterior,
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
@@ -129,17 +130,18 @@ def rejects(
     df, _ = _frame_and_margin(data, posterior, time_unit, time_scaler, None)
     rows = counted(df, unique=isinstance(data, SparkRfm))
     output = StructType([*df.schema.fields, StructField(REASON, StringType())])
-    return rows.mapInArrow(RejectBlocks(posterior.scale), output)
+    return rows.mapInArrow(RejectBlocks(posterior.scale, reads_amounts(posterior)), output)
 
 
 def _frame_and_margin(
     data: DataFrame | SparkRfm,
-    posterior: CLVPosterior,
+    posterior: Scorable,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
     margin: float | None,
-) -> tuple[DataFrame, float]:
-    """Check unit and columns."""
+) -> tuple[DataFrame, float | None]:
+    """Check posterior, unit and columns."""
+    posterior = scorable(posterior)
     scale = scale_said(time_unit, time_scaler)
     df, known = data, None
     if isinstance(data, SparkRfm):
@@ -147,8 +149,10 @@ def _frame_and_margin(
         check_scale(data.scale, posterior.scale)
     if scale is not None:
         check_scale(scale, posterior.scale)
-    check_schema(_arrow_schema(df), "The DataFrame", posterior.scale)
-    return df, value_posterior(posterior).margin_for(margin, table=known).warned().value
+    amounts = reads_amounts(posterior)
+    check_schema(_arrow_schema(df), "The DataFrame", posterior.scale, amounts=amounts)
+    used = margin_of(posterior, margin, table=known)
+    return df, None if used is None else used.warned().value
 
 
 def _arrow_schema(df: DataFrame) -> pa.Schema:

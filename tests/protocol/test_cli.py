@@ -242,6 +242,7 @@ def test_customers_are_shown_with_their_chance_to_buy_and_p_alive_with_a_warning
 
 SUMMARIZE = ["summarize", "{}/log.parquet", "-o", "x.parquet", *LOG_OPTIONS]
 SCORE = ["score", "{}/rfm.parquet", "--posterior", "{}/posterior.nc", "-o", "x.csv"]
+PURCHASES = ["score", "{}/rfm.parquet", "--posterior", "{}/purchases.nc"]
 WRONG = {
     "no such command": (["scroe"], "No such command"),
     "no such option": (["demo", "--fast"], "--fast"),
@@ -279,9 +280,9 @@ WRONG = {
         ["score", "{}/rfm.parquet", "--posterior", "{}/broken.nc", "-o", "x.csv"],
         "broken.nc",
     ),
-    "purchases alone": (
-        ["score", "{}/rfm.parquet", "--posterior", "{}/purchases.nc", "-o", "x.csv"],
-        "spend",
+    "margin of purchases alone": (
+        [*PURCHASES, "-o", "x.csv", "--margin", "0.3"],
+        "--margin 0.3 is a share of revenue",
     ),
     "scores to text": (
         ["score", "{}/rfm.parquet", "--posterior", "{}/posterior.nc", "-o", "x.txt"],

@@ -157,3 +157,16 @@ def test_models_of_spend_go_on_as_before(purchases: PurchasePosterior) -> None:
     assert posterior.fits == (posterior.purchases, posterior.spend)
     with pytest.raises(SchemaError, match="monetary_value"):
         posterior.predict(BARE)
+
+
+def test_files_are_scored_without_amounts(purchases: PurchasePosterior, tmp_path: Path) -> None:
+    posterior = CLVPosterior(purchases, 25.0)
+    source = tmp_path / "rfm.parquet"
+    TABLE.to_parquet(source)
+    report = clv.score(source, posterior.save(tmp_path / "p.nc"), tmp_path / "scores.parquet")
+    found, wanted = pd.read_parquet(tmp_path / "scores.parquet"), posterior.predict(TABLE)
+    assert "monetary_value" not in found
+    near(found["clv"], wanted["clv"])
+    near(found["clv_lower"], wanted["clv_lower"])
+    near(report.clv.mean, total_value(posterior, TABLE).mean)
+    assert (report.margin, set(found["margin"])) == (0.3, {0.3})

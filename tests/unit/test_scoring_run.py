@@ -712,9 +712,9 @@ def test_infinite_spend_leaves_values_empty_and_says_so(base: Path, tmp_path: Pa
     assert np.isfinite(found["expected_purchases"]).all()
 
 
-def test_half_a_posterior_is_refused(posterior: CLVPosterior, base: Path, tmp_path: Path) -> None:
-    posterior.purchases.save(tmp_path / "p.nc")
-    with pytest.raises(SchemaError, match="purchases or spend alone"):
+def test_spend_alone_is_refused(posterior: CLVPosterior, base: Path, tmp_path: Path) -> None:
+    posterior.spend.save(tmp_path / "p.nc")
+    with pytest.raises(SchemaError, match="a posterior of purchases, alone or with spend"):
         score(base, tmp_path / "p.nc", tmp_path / "s.parquet")
 
 

@@ -124,6 +124,47 @@ def test_the_same_files_as_the_local_engine(spark: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("source", ["base", "log.parquet"])
+def test_purchases_alone_are_those_of_the_local_engine(
+    spark: Any, tmp_path: Path, source: str
+) -> None:
+    write_base(tmp_path / "base")
+    rng = np.random.default_rng(4)
+    when = pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 100, 900), unit="D")
+    pd.DataFrame({"who": rng.integers(0, 90, 900), "when": when.as_unit("us")}).to_parquet(
+        tmp_path / "log.parquet", index=False
+    )
+    POSTERIOR.purchases.save(tmp_path / "p.nc")
+    options: dict[str, Any] = {"allow_rejects": True, "predictive": True}
+    if source == "log.parquet":
+        options |= {"customer_id_col": "who", "datetime_col": "when"}
+    else:
+        options |= {"intervals": "all"}
+    call = (tmp_path / source, tmp_path / "p.nc")
+    got = on_spark.score_files(*call, tmp_path / "spark", **options)
+    want = clv.score(*call, tmp_path / "local", **options)
+    assert_same(read_folder(got.output), read_folder(want.output), ["customer_id"])
+    names = read_folder(got.output).column_names
+    assert names[:4] == ["customer_id", "frequency", "recency", "T"]
+    assert not {"monetary_value", "clv", "margin", "value_lower"} & set(names)
+    shared = ("rows", "scored", "rejected", "one_time", "zero_spend", "without_value", "draws")
+    for name in (*shared, "clv", "margin", "margin_from", "reasons"):
+        assert getattr(got, name) == getattr(want, name), name
+    # an amount that is missing or negative rejects nobody
+    assert (got.rows, got.rejected) == ((908, 7) if source == "base" else (90, 0))
+    assert got.purchases is not None
+    assert want.purchases is not None
+    for name in ("mean", "sd", "lower", "upper"):
+        known = getattr(want.purchases, name)
+        assert getattr(got.purchases, name) == pytest.approx(known, rel=1e-9)
+    if got.rejects is not None and want.rejects is not None:
+        keys = ["source_file", "source_row"]
+        assert_same(pq.read_table(got.rejects), pq.read_table(want.rejects), keys)
+    with pytest.raises(SchemaError, match=r"margin=0\.3 is a share of revenue"):
+        on_spark.score_files(*call, tmp_path / "spark", margin=0.3, **options)
+
+
+@pytest.mark.slow
 def test_a_log_is_summarised_first(spark: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     second = pd.to_timedelta(rng.integers(0, 10**7, 3_000), unit="s")

@@ -263,6 +263,60 @@ def test_lengths_of_time_are_in_the_unit_of_the_posterior(spark: Any) -> None:
     assert reject["reason"] == "frequency exceeds the periods in recency"
 
 
+# --- purchases alone ---------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"intervals": "all", "predictive": True, "draws": 50}, {"horizon": None}],
+    ids=["default", "everything", "whole life"],
+)
+def test_purchases_alone_are_scored_as_on_one_machine(spark: Any, options: dict[str, Any]) -> None:
+    purchases = POSTERIOR.purchases
+    want = Scorer(purchases, **options).score(one_batch(BASE.select([ID, X, TX, T]))).scores
+    bare = spark.createDataFrame(BASE.select([ID, X, TX, T])).repartition(4)
+    odd = BASE.set_column(BASE.column_names.index(M), M, pa.array([-1.0] * len(BASE)))
+    for df in (bare, *(() if options else (spark.createDataFrame(odd),))):
+        got = on_spark.score(df, purchases, **options)
+        assert got.columns == [*want.column_names, "reason"]
+        assert not {M, "clv", "margin", "value_lower"} & set(got.columns)
+        found = sorted_table(got)
+        assert found["reason"].null_count == len(BASE)
+        assert_same(found, want)
+
+
+@pytest.mark.slow
+def test_one_basket_value_needs_no_amounts(spark: Any) -> None:
+    basket = CLVPosterior(POSTERIOR.purchases, 25.0)
+    bare = BASE.select([ID, X, TX, T])
+    got = on_spark.score(spark.createDataFrame(bare), basket)
+    want = Scorer(basket).score(one_batch(bare)).scores
+    assert got.columns == [*want.column_names, "reason"]
+    assert {"clv", "margin"} <= set(got.columns)
+    assert_same(sorted_table(got), want)
+
+
+@pytest.mark.slow
+def test_amounts_reject_nobody_where_purchases_alone_are_known(spark: Any) -> None:
+    data = [(*row[:-1], f"note {i}") for i, row in enumerate(ODD)]
+    df = spark.createDataFrame(data, f"{ODD_DDL}, note string").repartition(3)
+    of_amounts = [REASONS.index(reason) for reason in REASONS if "monetary_value" in reason]
+    assert of_amounts == [12, 13, 14]
+    reasons = {
+        f"note {i}": REASONS[row[-1]]
+        for i, row in enumerate(ODD)
+        if row[-1] is not None and row[-1] not in of_amounts
+    }
+    left_out = on_spark.rejects(df, POSTERIOR.purchases).toArrow()
+    assert left_out.column_names == [ID, X, TX, T, M, "note", "reason"]
+    assert {row["note"]: row["reason"] for row in left_out.to_pylist()} == reasons
+    got = on_spark.score(df, POSTERIOR.purchases).toArrow().to_pylist()
+    assert len(got) == len(ODD)
+    scored = {row[ID] for row in got if row["reason"] is None}
+    assert scored == {"fine", "no amount", "zero spend", "m null", "m < 0", "m huge"}
+
+
 # --- summaries of Spark ------------------------------------------------------------------
 
 NAMES = {"customer_id_col": "who", "datetime_col": "when", "monetary_value_col": "paid"}
@@ -290,6 +344,18 @@ def test_from_log_to_scores(summary: Any) -> None:
 
 
 @pytest.mark.slow
+def test_from_a_log_without_amounts_to_purchases(spark: Any) -> None:
+    log = spark.range(900).selectExpr(
+        "id % 70 AS who", "timestamp_ntz'2020-01-01' + make_dt_interval(int(id * id % 200)) AS when"
+    )
+    found = on_spark.rfm_summary(log, customer_id_col="who", datetime_col="when")
+    got = sorted_table(on_spark.score(found, POSTERIOR.purchases))
+    base = sorted_table(found.table)
+    assert base.column_names == [ID, X, TX, T]
+    assert_same(got, Scorer(POSTERIOR.purchases).score(one_batch(base)).scores)
+
+
+@pytest.mark.slow
 def test_units_must_match(spark: Any, summary: Any) -> None:
     weeks = make_posterior(time_unit="D", time_scaler=7)
     df = spark.createDataFrame(BASE)
@@ -311,8 +377,12 @@ def test_errors_come_before_any_work(spark: Any) -> None:
         on_spark.score(df.drop(M), POSTERIOR)
     with pytest.raises(SchemaError, match="The DataFrame has a column 'frequency' that holds"):
         on_spark.score(df.withColumn(X, df[X].cast("string")), POSTERIOR)
-    with pytest.raises(SchemaError, match="purchases and spend"):
-        on_spark.score(df, POSTERIOR.purchases)  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="purchases, alone or with spend, found GammaGamma"):
+        on_spark.score(df, POSTERIOR.spend)  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match=r"margin=0\.3 is a share of revenue"):
+        on_spark.score(df, POSTERIOR.purchases, margin=0.3)
+    with pytest.raises(SchemaError, match="lacks recency"):
+        on_spark.score(df.drop(TX), POSTERIOR.purchases)
     with pytest.raises(DomainError, match="interval"):
         on_spark.score(df, POSTERIOR, interval=1.5)
     with pytest.raises(SchemaError, match="intervals='none' is unknown"):
