@@ -253,7 +253,8 @@ class Audit:
             return cls(**{**data, **lists})
         except (KeyError, TypeError) as error:
             raise SchemaError(
-                f"This is no audit of clvmodels ({one_line(error)}): write it with Audit.to_dict()."
+                f"This is not an audit of clvmodels ({one_line(error)}): write it with "
+                "Audit.to_dict()."
             ) from error
 
     @named

@@ -20,6 +20,6 @@ def cores_for(threads: int | None) -> int:
     Raises
     ------
     DomainError
-        It is no whole number of at least 1.
+        It is not a whole number of at least 1.
     """
     return available_cores() if threads is None else check_whole("threads", threads)

@@ -142,7 +142,7 @@ def check_ids(kind: pa.DataType, where: str) -> None:
     Raises
     ------
     SchemaError
-        They are no text, numbers or dates.
+        They are not text, numbers or dates.
     """
     kind = value_type(kind)
     if is_text(kind) or is_plain_id(kind):

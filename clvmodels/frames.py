@@ -2,7 +2,7 @@
 
 Arithmetic is done on pandas and NumPy; Arrow is the bridge. No library is imported to
 tell whose a frame is: it can only be of a library that is loaded already, and so polars
-is no dependency.
+is not a dependency.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def to_pandas(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
     Raises
     ------
     SchemaError
-        It is no frame, or two columns have the same name.
+        It is not a frame, or two columns have the same name.
     """
     import pandas as pd
 
@@ -111,7 +111,7 @@ def like(
     Parameters
     ----------
     given : object
-        What the caller passed, after `eager`. For a pandas frame, and for what is no frame
+        What the caller passed, after `eager`. For a pandas frame, and for what is not a frame
         (a table of customers, paths, ...), the result stays pandas'.
     frame : pandas.DataFrame
         The result. NaN becomes null; an index with a name becomes the first column.
@@ -170,7 +170,7 @@ def to_arrow(data: Any, columns: Iterable[str] | None = None) -> pa.Table:
     Raises
     ------
     SchemaError
-        It is no frame, two columns have the same name, or a column has no Arrow
+        It is not a frame, two columns have the same name, or a column has no Arrow
         equivalent.
     """
     import pyarrow as pa

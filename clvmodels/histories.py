@@ -240,7 +240,7 @@ def check_scale(own: schema.TimeScale, scale: schema.TimeScale) -> None:
 def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
     """Refuse rows that no purchase history can have, naming how many and the first."""
     _refuse(~(np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T)), "missing or non-finite values")
-    _refuse((x < 0) | (x != np.floor(x)), "a frequency that is no whole number >= 0")
+    _refuse((x < 0) | (x != np.floor(x)), "a frequency that is not a whole number >= 0")
     _refuse((t_x < 0) | (t_x > T), "recency outside 0..T")
     _refuse((x == 0) & (t_x > 0), "recency > 0 at frequency 0")
 

@@ -25,13 +25,13 @@ def check_memory_limit(limit: str | None) -> str:
     Raises
     ------
     SchemaError
-        It is no amount of memory.
+        It is not an amount of memory.
     """
     if limit is None:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return f"{max(min(total // 4, _MOST), _LEAST) >> 20}MiB"
     if not isinstance(limit, str) or not _AMOUNT.fullmatch(limit) or not re.search(r"[1-9]", limit):
-        raise SchemaError(f"memory_limit={shown(limit)} is no amount of memory: write '4GB'.")
+        raise SchemaError(f"memory_limit={shown(limit)} is not an amount of memory: write '4GB'.")
     text = limit.strip()
     return text if text.upper().endswith("B") else f"{text}B"
 
@@ -40,6 +40,6 @@ def bytes_of(limit: str) -> int:
     """Return the bytes of a limit that `check_memory_limit` let pass."""
     found = _AMOUNT.fullmatch(limit)
     if found is None:
-        raise ValueError(f"{limit!r} is no amount of memory")
+        raise ValueError(f"{limit!r} is not an amount of memory")
     number, prefix, binary = found.groups()
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))

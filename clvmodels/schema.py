@@ -288,7 +288,7 @@ def check_number(name: str, value: object, error: type[ClvError] = DomainError) 
     Raises
     ------
     DomainError, or the error that is given
-        It is no number, or too large for a float.
+        It is not a number, or too large for a float.
     """
     try:
         if isinstance(value, bool | str | bytes):
@@ -304,7 +304,7 @@ def check_whole(name: str, value: object, *, least: int = 1, most: int | None = 
     Raises
     ------
     DomainError
-        It is no such number.
+        It is not such a number.
     """
     number = check_number(name, value)
     if not (number >= least and number.is_integer()):

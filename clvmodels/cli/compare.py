@@ -109,7 +109,7 @@ def read_actual(path: Path, csv: Mapping[str, str | None]) -> pd.Series[float]:
     others = [name for name in frame if name != CUSTOMER_ID]
     if CUSTOMER_ID not in frame or len(others) != 1:
         raise SchemaError(
-            f"{path} must have customer_id and one column more, what each customer brought; found "
+            f"{path} must have customer_id and one more column, what each customer brought; found "
             f"{', '.join(map(str, frame))}."
         )
     values: pd.Series[float] = frame.set_index(CUSTOMER_ID)[others[0]]

@@ -67,7 +67,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _explained(error: Exception) -> int:
-    """Say what is wrong in one line, or raise what is no fault of the input."""
+    """Say what is wrong in one line, or raise what is not a fault of the input."""
     if isinstance(error, ClvError):
         speech.say("error", in_options(str(error)))
         return NOT_CONVERGED if isinstance(error, ConvergenceError) else BAD_INPUT

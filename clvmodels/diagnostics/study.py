@@ -189,7 +189,7 @@ def prepare(
     Raises
     ------
     SchemaError
-        It is no posterior of purchases, or the table is not of the right form or empty.
+        It is not a posterior of purchases, or the table is not of the right form or empty.
     TimeUnitError
         The table's unit of time is another one than the posterior's.
     DomainError

@@ -93,7 +93,7 @@ def compare_with_simple(
         The table lacks first purchases' values, or ``actual`` is not a number per
         customer, or has none of the customers.
     DomainError
-        No customers, or groups is no whole number >= 1; or as `simple_clv` and
+        No customers, or groups is not a whole number >= 1; or as `simple_clv` and
         :meth:`CLVPosterior.predict`.
     """
     groups = check_whole("groups", groups)

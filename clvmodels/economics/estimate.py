@@ -89,7 +89,7 @@ def as_estimate(value: CustomerValue | TotalValue) -> Estimate:
     SchemaError
         It is the residual value of a base.
     DomainError
-        It is no number.
+        It is not a number.
     """
     if isinstance(value, Estimate):
         return value

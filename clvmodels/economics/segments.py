@@ -235,7 +235,7 @@ def _by_segment(segments: Segments, given: Money, name: str) -> FloatArray:
         place = segments.find(key)
         if place is None:
             there = ", ".join(" / ".join(texts) for texts in segments.labels[:10])
-            raise SchemaError(f"{name} names {key!r}, which is no segment; there are {there}.")
+            raise SchemaError(f"{name} names {key!r}, which is not a segment; there are {there}.")
         values[place] = _checked(name, key, value)
     return values
 

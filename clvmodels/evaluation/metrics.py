@@ -246,7 +246,7 @@ def _assemble(
 
 
 def bounds(values: FloatArray, interval: float) -> tuple[float, float]:
-    """Percentile interval of bootstrap values, shape (B + 1,), whose first is no sample.
+    """Percentile interval of bootstrap values, shape (B + 1,), whose first is not a sample.
 
     Of samples in which a metric is not defined there is none: NaN.
     """

@@ -194,7 +194,7 @@ def backtest(
     with progress("Backtest", shown=progressbar) as told:
         begin = by_steps(told, steps)
         begin("loading PyMC")
-        fitting.specification()  # refuses what is no model before the log is read
+        fitting.specification()  # refuses what is not a model before the log is read
         begin("reading the log")
         reading = Reading.of(log, options, later_only=without_first_month)
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, origins)

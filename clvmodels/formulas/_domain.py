@@ -66,7 +66,7 @@ def check_histories(
     Raises
     ------
     DomainError
-        x is no whole number >= 0, or not 0 <= t_x <= T, or t_x > 0 where x = 0.
+        x is not a whole number >= 0, or not 0 <= t_x <= T, or t_x > 0 where x = 0.
     """
     count = check_counts("x", x)
     recency, age = check_amounts("t_x", t_x), check_amounts("T", T)

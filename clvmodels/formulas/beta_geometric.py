@@ -102,7 +102,7 @@ class BetaGeometric:
         Parameters, by keyword.
 
     They raise
-    :class:`~clvmodels.errors.DomainError` where x is no whole number >= 0, not
+    :class:`~clvmodels.errors.DomainError` where x is not a whole number >= 0, not
     0 <= t_x <= T, t_x > 0 at x = 0, a horizon is negative, or a parameter is not finite
     and > 0.
 

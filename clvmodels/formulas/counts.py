@@ -112,7 +112,7 @@ def count_pmf_if_alive(
     Raises
     ------
     DomainError
-        n is no whole number >= 0, a parameter is not finite and > 0, or the horizon is
+        n is not a whole number >= 0, a parameter is not finite and > 0, or the horizon is
         negative or NaN.
     """
     R, A, a, B = check_positive(R=R, A=A, a=a, B=B)

@@ -125,7 +125,7 @@ def spend_coefficients(x: Numbers, **parameters: Unpack[SpendParameters]) -> Spe
     Raises
     ------
     DomainError
-        x is no whole number >= 0, or a parameter is not finite and > 0.
+        x is not a whole number >= 0, or a parameter is not finite and > 0.
     """
     p, q, v = _check(**parameters)
     weight = p * check_counts("x", x)
@@ -159,7 +159,7 @@ def expected_spend(x: Numbers, m_bar: Numbers, **parameters: Unpack[SpendParamet
     Raises
     ------
     DomainError
-        x is no whole number >= 0, m_bar is negative or not finite, or a parameter is not
+        x is not a whole number >= 0, m_bar is negative or not finite, or a parameter is not
         finite and > 0.
     """
     line = spend_coefficients(x, **parameters)

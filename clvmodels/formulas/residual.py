@@ -215,7 +215,7 @@ def residual_block(
     Raises
     ------
     DomainError
-        As in :func:`discounted_if_alive`, or x or T are no counts or ages.
+        As in :func:`discounted_if_alive`, or x or T are not counts or ages.
     """
     draws = np.broadcast_arrays(
         *(np.atleast_1d(v) for v in check_positive(r=r, alpha=alpha, a=a, b=b))

@@ -103,7 +103,7 @@ def from_pymc_marketing(
     Raises
     ------
     SchemaError
-        It is no such model, or has not been fitted.
+        It is not such a model, or has not been fitted.
     DomainError
         It has covariates, or draws that are not positive and finite.
     TimeUnitError

@@ -228,10 +228,10 @@ def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
 def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, Any]:
     """Read the id column: customer (int64 or text), no_customer, and for floats fractional.
 
-    Ids that are ``missing``, spaces around them aside, are no customers.
+    Ids that are ``missing``, spaces around them aside, are not customers.
 
     Whole floats (integers that became floats beside missing values) are read as
-    integers; other floats are no ids.
+    integers; other floats are not ids.
     """
     import ibis
 

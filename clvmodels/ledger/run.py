@@ -197,7 +197,7 @@ def empty_result(audit: Audit) -> SchemaError:
     unreadable = audit.rows_left_out(Reason.UNREADABLE_DATE)
     shown = "; ".join(note for note in audit.notes if "such as" in note) or "No date is readable"
     return SchemaError(
-        f"No purchase is left of the log: {audit.rows_read:,} rows read"
+        f"No purchase remains in the log: {audit.rows_read:,} rows read"
         + (f", of which {left}." if left else ".")
         + (
             f" {one_line(shown)}. Dates as text are ISO 8601 (2011-12-09, 20111209, "
@@ -250,7 +250,7 @@ def read_audit(
     Raises
     ------
     SchemaError
-        Ids are floats that are no whole numbers, or too many amounts cannot be read.
+        Ids are floats that are not whole numbers, or too many amounts cannot be read.
     """
     options = log.options
     lines = fetch(backend, audit_of(ledger)).to_pylist()

@@ -182,7 +182,7 @@ def load_model(model_uri: str | Path) -> CLVPosterior:
         flavor = mlflow.models.Model.load(str(folder)).flavors.get(_FLAVOR, {})
     if flavor.get("loader_module") != LOADER:
         raise SchemaError(
-            f"{shown(str(model_uri))} is no model of clvmodels: load it with mlflow.pyfunc."
+            f"{shown(str(model_uri))} is not a model of clvmodels: load it with mlflow.pyfunc."
         )
     return cast("CLVPosterior", load_posterior(folder / flavor["data"]))
 

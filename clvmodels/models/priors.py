@@ -56,7 +56,7 @@ def pymc_marketing_priors(facts: ModelFacts) -> dict[str, Prior]:
 
 
 def check_names(priors: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Refuse what is no prior, and priors of parameters that the model does not have."""
+    """Refuse what is not a prior, and priors of parameters that the model does not have."""
     if not isinstance(priors, Mapping):
         raise SchemaError(
             f"priors={shown(priors)} must be 'default', {PYMC_MARKETING!r}, or a mapping from "

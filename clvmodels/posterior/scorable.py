@@ -38,7 +38,7 @@ def open_scorable(posterior: object) -> tuple[Scorable, Path | None]:
     Raises
     ------
     SchemaError
-        It is no posterior of purchases.
+        It is not a posterior of purchases.
     PosteriorFileError
         There is no such file, or it holds no posterior.
     """

@@ -37,7 +37,7 @@ def finite_horizon(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon
     Raises
     ------
     TimeUnitError, DomainError
-        It is no length of time, or endless.
+        It is not a length of time, or endless.
     """
     length = posterior.scale.horizon(horizon)
     check_finite(length)

@@ -37,7 +37,7 @@ _RC: Final[dict[str, Any]] = {
     "savefig.pad_inches": 0.08,
     "legend.facecolor": "white",
 }
-# matplotlib 3.10 writes the shorthand, which is no attribute of SVG
+# matplotlib 3.10 writes the shorthand, which is not an attribute of SVG
 _FONT: Final = re.compile(
     r"(?:(?P<style>italic|oblique) )?(?:(?P<weight>\w+) )?(?P<size>[\d.]+)px "
 )

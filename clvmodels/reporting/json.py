@@ -31,7 +31,7 @@ def from_json(text: str) -> Report:
     Raises
     ------
     SchemaError
-        The text is no such JSON, or of another version of the record.
+        The text is not such JSON, or of another version of the record.
     """
     try:
         data = json.loads(text)
@@ -46,7 +46,7 @@ def from_json(text: str) -> Report:
         if isinstance(error, SchemaError):
             raise
         raise SchemaError(
-            f"This is no report of clvmodels ({one_line(error)}): write it with "
+            f"This is not a report of clvmodels ({one_line(error)}): write it with "
             "'clvmodels report --json'."
         ) from error
 

@@ -152,7 +152,7 @@ def report(
     ------
     ClvError
         Table and posterior do not go together, or an option is wrong. A fit that failed
-        is no error: the report says so.
+        is not an error: the report says so.
     """
     from clvmodels.diagnostics import diagnose
     from clvmodels.evaluation.record import HEADER, load_backtest

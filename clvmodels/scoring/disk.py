@@ -62,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     SchemaError
-        It is no such record.
+        It is not such a record.
     """
     try:
         record = json.loads(path.read_bytes())

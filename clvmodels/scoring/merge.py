@@ -38,7 +38,7 @@ def merge_csv(parts: Sequence[Path], target: Path, resources: Resources) -> int:
     """Write the rows of all parts as CSV, compressed where the name ends in ``.gz``.
 
     Numbers have as many digits as it takes to read back the same number, and those that
-    are no integers a point.
+    are not integers a point.
 
     Returns
     -------

@@ -35,7 +35,7 @@ REASONS: Final = (
     "customer has more than one row",
     "frequency is missing or not finite",
     "frequency is negative",
-    "frequency is no whole number",
+    "frequency is not a whole number",
     "frequency is too large to be a count",
     "recency is missing or not finite",
     "T is missing or not finite",

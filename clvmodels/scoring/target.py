@@ -149,7 +149,7 @@ def _check_replaceable(target: Target) -> None:
     if target.kind == "folder":
         _check_folder(target, owner)
     elif not target.path.is_file():
-        raise SchemaError(f"The output {target.path} is no file: name another.")
+        raise SchemaError(f"The output {target.path} is not a file: name another.")
     elif target.kind == "duckdb":
         _check_database(target)
 

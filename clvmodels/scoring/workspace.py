@@ -151,8 +151,8 @@ def refuse_foreign(folder: Path) -> None:
         return
     if any(folder.iterdir()):
         raise SchemaError(
-            f"The folder {folder}, where a run keeps its parts, is there with files of somebody "
-            "else: rename it, or give the output another name."
+            f"The folder {folder}, where a run keeps its parts, is there with files that "
+            "clvmodels did not write: rename it, or give the output another name."
         )
 
 
@@ -167,7 +167,7 @@ def _same_run(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -
     more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
     raise ResumeError(
         f"{folder} holds a half-finished run that differs: {listed}{more}. Repeat that run's "
-        "command to finish it, or delete the folder to start anew."
+        "command to finish it, or delete the folder to start again."
     )
 
 

@@ -21,7 +21,7 @@ _CURRENCY: Final = r"([A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei|Fr\.?|Rs\.?
 _THOUSANDS: Final[Mapping[str, str]] = {".": ",", ",": "."}
 _ANY_GROUP: Final = " '\u2019"
 _PLAIN: Final = r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
-# Words for a missing amount, which is no unreadable one
+# Words for a missing amount, which is not an unreadable one
 MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "-infinity")
 _BEFORE, _SIGN, _CURRENCY_BEFORE, _SIGN_INSIDE, _BODY = 1, 2, 3, 4, 5
 

@@ -179,7 +179,7 @@ def _fields(line: str, sign: str) -> list[str]:
     except csv.Error as error:
         raise SchemaError(
             f"The first line of the file cannot be read as names of columns ({one_line(error)}): "
-            "write it anew as CSV."
+            "write it as CSV again."
         ) from error
 
 

@@ -312,7 +312,7 @@ def summarise(log: list[Row], **options: Any) -> RfmTable | None:
     try:
         return rfm_summary(frame(log), **{**COLUMNS, **options})
     except SchemaError as error:
-        if "No purchase is left" in str(error):
+        if "No purchase remains" in str(error):
             return None
         raise
 

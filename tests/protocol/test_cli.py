@@ -260,7 +260,7 @@ WRONG = {
     ),
     "nothing left": (
         [*SUMMARIZE, "--observation-end", "1990-01-01"],
-        "No purchase is left",
+        "No purchase remains",
     ),
     "margin": (
         [*SUMMARIZE, "--margin", "2"],

@@ -65,7 +65,7 @@ REASON_SQL: Final = f"""
         WHEN count(*) OVER (PARTITION BY {ID}) > 1 THEN 'customer has more than one row'
         WHEN {X} IS NULL OR NOT isfinite({X}) THEN 'frequency is missing or not finite'
         WHEN {X} < 0 THEN 'frequency is negative'
-        WHEN {X} <> floor({X}) THEN 'frequency is no whole number'
+        WHEN {X} <> floor({X}) THEN 'frequency is not a whole number'
         WHEN {X} > 9007199254740992 THEN 'frequency is too large to be a count'
         WHEN {TX} IS NULL OR NOT isfinite({TX}) THEN 'recency is missing or not finite'
         WHEN {T} IS NULL OR NOT isfinite({T}) THEN 'T is missing or not finite'

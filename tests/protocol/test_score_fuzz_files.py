@@ -138,7 +138,7 @@ def test_csv_of_any_kind(posterior: CLVPosterior, zipped: bool) -> None:
 
 
 def test_numerals_in_csv(posterior: CLVPosterior) -> None:
-    """A text that is no number is rejected as it was written."""
+    """A text that is not a number is rejected as it was written."""
     for column in COLUMNS[1:]:
         lines = [HEADER]
         for i, text in enumerate(NUMERALS):

@@ -350,7 +350,7 @@ def test_a_posterior_of_purchases_alone_is_refused(mlflow: Any, tmp_path: Path) 
 def test_other_models_are_not_opened(mlflow: Any, saved: Path, tmp_path: Path) -> None:
     text = (saved / "MLmodel").read_text()
     (tmp_path / "MLmodel").write_text(text.replace("clvmodels.mlflow", "mlflow.sklearn"))
-    with pytest.raises(SchemaError, match="no model of clvmodels"):
+    with pytest.raises(SchemaError, match="not a model of clvmodels"):
         clv.mlflow.load_model(tmp_path)
 
 

@@ -348,7 +348,7 @@ def test_audit_as_record(table: RfmTable) -> None:
     audit = rfm_summary(OLD, refunds="net", **NAMES).audit
     assert audit is not None
     assert Audit.from_dict(json.loads(json.dumps(audit.to_dict()))) == audit
-    with pytest.raises(SchemaError, match="no audit"):
+    with pytest.raises(SchemaError, match="not an audit"):
         Audit.from_dict({"rows_read": 1})
     frame = audit.to_pandas()
     assert frame.index[0] == "read"

@@ -245,7 +245,7 @@ def test_rows_are_rejected_for_what_is_wrong_with_purchases(tmp_path: Path, suff
     assert dict(zip(rejects["source_row"], rejects["reason"], strict=True)) == {
         3: "recency is negative",
         5: "T is missing or not finite",
-        7: "frequency is no whole number",
+        7: "frequency is not a whole number",
         11: "customer has more than one row",
         12: "customer has more than one row",
     }

@@ -206,7 +206,7 @@ def bad_rows() -> pd.DataFrame:
         "customer has more than one row": {"customer_id": "twice"},
         "frequency is missing or not finite": {"frequency": np.inf},
         "frequency is negative": {"frequency": -1.0},
-        "frequency is no whole number": {"frequency": 1.5},
+        "frequency is not a whole number": {"frequency": 1.5},
         "frequency is too large to be a count": {"frequency": 2.0**54},
         "recency is missing or not finite": {"recency": np.nan},
         "T is missing or not finite": {"T": np.nan},
@@ -410,7 +410,7 @@ def test_what_another_wrote_is_not_replaced(
     refused("theirs", "not written by this command")
     (tmp_path / "a.partial").mkdir()
     (tmp_path / "a.partial" / "thesis.txt").write_text("final")
-    refused("a.parquet", "files of somebody else")
+    refused("a.parquet", "files that clvmodels did not")
     (tmp_path / "b.manifest.json").write_text("{}")
     refused("b.parquet", "not written by clvmodels")
     (tmp_path / "b.manifest.json").write_text("no json")

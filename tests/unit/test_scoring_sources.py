@@ -369,7 +369,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "before the log": (
         "log.parquet",
         {**LOG, "observation_period_end": "1990-01-01"},
-        "No purchase is left",
+        "No purchase remains",
     ),
     "no date": (
         "log.parquet",

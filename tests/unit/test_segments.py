@@ -289,7 +289,7 @@ def test_money_scales_and_rows_may_be_in_any_order(retail: RfmTable) -> None:
     [
         ({"by": "city"}, SchemaError, "'shop', 'cohort'"),
         ({"by": []}, SchemaError, "empty"),
-        ({"acquisition_spend": {"c": 1.0}}, SchemaError, "'c', which is no segment"),
+        ({"acquisition_spend": {"c": 1.0}}, SchemaError, "'c', which is not a segment"),
         ({"acquisition_spend": 5.0}, SchemaError, "mapping"),
         ({"acquisition_spend": {"a": -1.0}}, DomainError, "'a' is -1"),
         ({"acquisition_spend": {"a": math.inf}}, DomainError, "'a' is inf"),

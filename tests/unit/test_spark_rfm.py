@@ -274,7 +274,7 @@ def test_errors_are_those_of_one_machine(spark: Any, log: Any) -> None:
         on_spark.rfm_summary(log, **{**NAMES, "customer_id_col": "whom"})
     with pytest.raises(SchemaError, match="which do not show themselves to be dates"):
         on_spark.rfm_summary(log, **{**NAMES, "datetime_col": "who"})
-    with pytest.raises(SchemaError, match="No purchase is left"):
+    with pytest.raises(SchemaError, match="No purchase remains"):
         on_spark.rfm_summary(log, observation_period_end="1900-01-01", **NAMES)
     with pytest.raises(SchemaError, match="rows have a negative 'paid'"):
         on_spark.rfm_summary(log, refunds="error", **NAMES)

@@ -157,7 +157,7 @@ def test_saving_replaces_and_leaves_usual_permissions(tmp_path: Path) -> None:
     assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-# --- what is no posterior ---
+# --- what is not a posterior ---
 
 
 @pytest.fixture(scope="module")

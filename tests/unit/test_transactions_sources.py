@@ -265,7 +265,7 @@ def test_types_of_amounts(kind: str) -> None:
             {"refunds": "dorp"},
             r"refunds='dorp' is unknown: use one of 'drop', 'net', 'net_earlier', 'error'",
         ),
-        ({"observation_period_end": "1999-01-01"}, r"No purchase is left.*6 after the obser"),
+        ({"observation_period_end": "1999-01-01"}, r"No purchase remains.*6 after the obser"),
         ({"observation_period_end": "soon"}, r"observation_period_end='soon' is not a date"),
         ({"observation_period_end": 1999}, r"observation_period_end=1999 is not a date"),
     ],
@@ -276,7 +276,7 @@ def test_errors_say_what_was_found_and_what_to_do(changes: dict[str, Any], match
 
 
 def test_errors_about_whole_logs() -> None:
-    with pytest.raises(SchemaError, match="No purchase is left of the log: 0 rows read"):
+    with pytest.raises(SchemaError, match="No purchase remains in the log: 0 rows read"):
         rfm_summary(LOG[:0], **NAMES)
     with pytest.raises(SchemaError, match="6 no date"):
         rfm_summary(with_column("when", None), **NAMES)

@@ -54,7 +54,7 @@ def retention_rate(churn: float) -> float:
     Raises
     ------
     DomainError
-        Churn is no share.
+        Churn is not a share.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def customer_lifetime(churn: float) -> float:
     Raises
     ------
     DomainError
-        Churn is no share.
+        Churn is not a share.
 
     Examples
     --------

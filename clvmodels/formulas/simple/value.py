@@ -72,7 +72,7 @@ def margin_lifetime_value(
     Raises
     ------
     DomainError
-        A number is negative or missing, or the margin is no share in (0, 1].
+        A number is negative or missing, or the margin is not a share in (0, 1].
 
     Examples
     --------
@@ -117,7 +117,7 @@ def net_lifetime_value(
     Raises
     ------
     DomainError
-        A number is negative or missing, or the margin is no share in (0, 1].
+        A number is negative or missing, or the margin is not a share in (0, 1].
 
     Examples
     --------
