@@ -7,6 +7,7 @@ here and nowhere else.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Final
 
@@ -22,6 +23,8 @@ from clvmodels.schema import FloatArray, TimeScale
 TIMES: Final = (schema.RECENCY, schema.T)
 # T of a longer time is no customer's.
 LIFETIME_YEARS: Final = 100.0
+# A base scored long after its fit has longer T, but not that much: days in place of weeks are 7.
+MOST_TIMES_FITTED: Final = 4.0
 # Of whole periods that went through float32, or through a division by time_scaler.
 _ROUNDING: Final = 1e-6
 # Of periods that were written with two decimals of a week, such as 38.86.
@@ -269,6 +272,21 @@ def lifetime_text(longest: float, scale: TimeScale) -> str:
     )
 
 
+def beyond_base(longest: float, fitted: float | None) -> bool:
+    """Whether the longest T is out of proportion to the longest of the base that was fitted."""
+    return fitted is not None and fitted > 0 and longest > MOST_TIMES_FITTED * fitted
+
+
+def beyond_base_text(longest: float, fitted: float | None, scale: TimeScale) -> str:
+    """Say that T is so long beside the fitted base's that it may count in another unit."""
+    times = longest / (fitted or math.nan)
+    return (
+        f"T reaches {longest:,.6g} in {scale}, {times:.1f} times as long as in the base that was "
+        "fitted: do recency and T count another unit? Where it is right, say so by "
+        f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
+    )
+
+
 def fractions_text(scale: TimeScale) -> str:
     """Say that T has fractions where nobody said the unit."""
     return (
@@ -286,7 +304,9 @@ def assumed_text(scale: TimeScale) -> str:
     )
 
 
-def warn_of_unit(T: FloatArray, scale: TimeScale, *, said: bool, whole: bool) -> None:
+def warn_of_unit(
+    T: FloatArray, scale: TimeScale, *, said: bool, whole: bool, fitted: float | None = None
+) -> None:
     """Warn where T of a frame looks like another unit's.
 
     Parameters
@@ -299,12 +319,17 @@ def warn_of_unit(T: FloatArray, scale: TimeScale, *, said: bool, whole: bool) ->
         Whether the caller said it.
     whole : bool
         Whether T is expected to be whole in periods unless the caller says the unit.
+    fitted : float, optional
+        The longest T of the base that was fitted, in the same unit.
     """
     if not len(T):
         return
     longest = float(T.max())
     if beyond_lifetime(longest, scale):
         text = lifetime_text(longest, scale)
+        warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
+    elif not said and beyond_base(longest, fitted):
+        text = beyond_base_text(longest, fitted, scale)
         warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     elif whole and not said and has_fractions(T, scale):
         warnings.warn(fractions_text(scale), UserWarning, stacklevel=2, skip_file_prefixes=OURS)

@@ -155,6 +155,7 @@ def rfm_columns(
     scale: schema.TimeScale | None = None,
     said: schema.TimeScale | None = None,
     whole: bool = False,
+    fitted: float | None = None,
     money: bool = False,
 ) -> RfmColumns:
     """Check an RFM table or frame and take its columns.
@@ -173,6 +174,9 @@ def rfm_columns(
     whole : bool
         Whether T is expected to be whole in periods of a plain frame that does not say
         its unit: else there is a warning.
+    fitted : float, optional
+        The longest T of the base that was fitted: a plain frame that does not say its unit
+        and whose T are out of proportion to it is warned of.
     money : bool
         Whether monetary_value must be there.
 
@@ -204,7 +208,7 @@ def rfm_columns(
     if own is None and pa.types.is_duration(table[schema.T].type):
         own = said = unit  # lengths of time say theirs
     if plain:
-        customers.warn_of_unit(T, unit, said=said is not None, whole=whole)
+        customers.warn_of_unit(T, unit, said=said is not None, whole=whole, fitted=fitted)
     m_bar = found.get(schema.MONETARY_VALUE)
     m_bar = None if m_bar is None else _mean_spend(m_bar, x)
     return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, found.get(schema.FIRST_VALUE), margin, own)

@@ -86,7 +86,13 @@ def _part(
         if purchases is None:
             table = _alone(rfm, said)
         else:
-            table = _table(rfm, purchases.scale, said, whole=purchases.metadata.whole)
+            table = _table(
+                rfm,
+                purchases.scale,
+                said,
+                whole=purchases.metadata.whole,
+                fitted=purchases.metadata.longest_T,
+            )
         columns = rfm_columns(table)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other

@@ -197,7 +197,13 @@ def prepare(
     """
     purchases, spend = _parts(posterior)
     _check(question, purchases)
-    table = _table(rfm, purchases.scale, said, whole=purchases.metadata.whole)
+    table = _table(
+        rfm,
+        purchases.scale,
+        said,
+        whole=purchases.metadata.whole,
+        fitted=purchases.metadata.longest_T,
+    )
     clv = None
     if isinstance(posterior, CLVPosterior):
         clv = _Remembering(purchases, posterior.spend, margin=posterior.margin)
@@ -246,6 +252,7 @@ def _table(
     said: TimeScale | None = None,
     *,
     whole: bool = False,
+    fitted: float | None = None,
 ) -> RfmTable:
     if isinstance(rfm, RfmTable):
         check_scale(rfm.scale, scale)
@@ -256,8 +263,9 @@ def _table(
         unit = said or scale
         check_scale(unit, scale)
         table = RfmTable.from_frame(rfm, time_unit=unit.time_unit, time_scaler=unit.time_scaler)
-        if said is None and whole:
-            warn_of_unit(table.table["T"].to_numpy(), scale, said=False, whole=True)
+        if said is None:
+            numbers = table.table["T"].to_numpy()
+            warn_of_unit(numbers, scale, said=False, whole=whole, fitted=fitted)
     else:
         raise SchemaError(
             f"Expected an RfmTable, {frames.FRAMES}, found {type(rfm).__name__}: make one with "

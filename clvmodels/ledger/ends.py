@@ -12,6 +12,7 @@ from clvmodels.dates import LAST_WHOLE_PERIOD, last_day_of, period_of, start_of
 from clvmodels.ledger.plausible import without_implausible
 from clvmodels.schema import TimeScale
 from clvmodels.transactions import LogOptions, fetch
+from clvmodels.transactions.where import columns_of
 
 _CALLED: Final = {"W": "calendar week", "M": "calendar month"}
 
@@ -62,6 +63,29 @@ def last_period_note(options: LogOptions, last: int | None, day: int | None) -> 
     if options.end is not None:
         return covered_note(options.scale, options.end, options.until, given=True)
     return covered_note(options.scale, last, day, given=False)
+
+
+def cut_note(options: LogOptions, used: int | None, last: int | None) -> str | None:
+    """Say that a condition on dates leaves customers observed beyond its rows.
+
+    Parameters
+    ----------
+    options : LogOptions
+        How the log was read.
+    used, last : int or None
+        Ordinals of the last period with a row that is used, and of the log's last one.
+    """
+    by_date = options.where is not None and options.datetime_col in columns_of(options.where)
+    if not by_date or options.end is not None or options.whole or used is None or last is None:
+        return None
+    if used >= last:
+        return None
+    chosen, end = (period_of(one, options.scale) for one in (used, last))
+    return (
+        f"where chooses rows by {options.datetime_col!r}: they end with {chosen}, and customers "
+        f"count as observed to {end}, silent since. To cut a log at a date pass "
+        "observation_period_end"
+    )
 
 
 def covered_note(scale: TimeScale, end: int | None, day: int | None, *, given: bool) -> str | None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from clvmodels.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
 from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.ledger.doubtful import doubtful_ids
-from clvmodels.ledger.ends import last_period_note, narrowed
+from clvmodels.ledger.ends import cut_note, last_period_note, narrowed
 from clvmodels.ledger.expressions import (
     audit_of,
     customers_of,
@@ -278,6 +278,11 @@ def read_audit(
     known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
     last = _latest(known, "last")
     note = last_period_note(options, last, _latest(known, "day"))
+    used = [line for line in lines if line["reason"] == Reason.USED]
+    cut = cut_note(options, _latest(used, "last"), last)
+    if cut is not None:
+        warnings.warn(f"{cut}.", UserWarning, stacklevel=2, skip_file_prefixes=OURS)
+        notes += (cut,)
     audit = replace(_audit(lines, options, (*log.notes, *notes, *doubtful)), last_period=note)
     ends = options.end if options.whole and options.end is not None else last
     return with_texts(audit, log), ends

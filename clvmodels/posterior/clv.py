@@ -364,6 +364,7 @@ class CLVPosterior:
             scale=self.scale,
             said=said,
             whole=self.purchases.metadata.whole,
+            fitted=self.purchases.metadata.longest_T,
             money=self.reads_amounts,
         )
         m_bar = checked_spend(columns) if self.reads_amounts else np.zeros(len(columns))

@@ -63,6 +63,11 @@ class Metadata:
         """Whether every T of the base that was fitted was whole in periods."""
         return self.base.get("whole_periods") == 1
 
+    @property
+    def longest_T(self) -> float | None:  # the field's letter
+        """Longest T of the base that was fitted, in the posterior's unit; None if unknown."""
+        return self.base.get("max_T")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

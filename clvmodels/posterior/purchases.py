@@ -268,7 +268,13 @@ class PurchasePosterior(Posterior):
         """
         rfm, predictive = frames.eager(rfm), check_flag("predictive", predictive)
         said = scale_said(time_unit, time_scaler)
-        columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)
+        columns = rfm_columns(
+            rfm,
+            scale=self.scale,
+            said=said,
+            whole=self.metadata.whole,
+            fitted=self.metadata.longest_T,
+        )
         future, asked = self.future_and_draws(horizon, discount_rate, discounting, interval, draws)
         nothing = np.zeros(len(columns))
         found = predicted(
@@ -303,8 +309,24 @@ class PurchasePosterior(Posterior):
         check_life(asked, future, self.facts)
         return future, asked
 
+    def columns_of(self, data: RfmTable | Frame, said: TimeScale | None) -> RfmColumns:
+        """Columns of customers, held against what is known of the base that was fitted."""
+        return rfm_columns(
+            data,
+            scale=self.scale,
+            said=said,
+            whole=self.metadata.whole,
+            fitted=self.metadata.longest_T,
+        )
+
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
-        columns = rfm_columns(rfm, scale=self.scale, said=said, whole=self.metadata.whole)
+        columns = rfm_columns(
+            rfm,
+            scale=self.scale,
+            said=said,
+            whole=self.metadata.whole,
+            fitted=self.metadata.longest_T,
+        )
         data = (columns.x, columns.t_x, columns.T)
         # Who was watched for no time says nothing: a term of 0, whatever the draw.
         rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
@@ -316,7 +338,13 @@ class PurchasePosterior(Posterior):
     def _distinct(
         self, data: RfmTable | Frame, said: TimeScale | None
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
-        columns = rfm_columns(data, scale=self.scale, said=said, whole=self.metadata.whole)
+        columns = rfm_columns(
+            data,
+            scale=self.scale,
+            said=said,
+            whole=self.metadata.whole,
+            fitted=self.metadata.longest_T,
+        )
         self._check_cells(len(columns))
         first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
         return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import OURS, DomainError
+from clvmodels.errors import OURS, DomainError, SchemaError
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.grouping import Groups
 from clvmodels.predict.outcomes import check_finite
@@ -50,6 +50,11 @@ def purchase_draws(
     """Draws of r, alpha, a, b, the same that ``predict`` uses, and whose they are."""
     if isinstance(posterior, PurchasePosterior):
         return posterior.draws(draws), posterior
+    if not isinstance(posterior, CLVPosterior):
+        raise SchemaError(
+            f"Counts need a posterior of purchases, found {type(posterior).__name__}: pass the "
+            "posterior first and the table after it."
+        )
     return dict(posterior.paired(draws).purchases), posterior.purchases
 
 

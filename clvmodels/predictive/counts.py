@@ -268,7 +268,13 @@ def count_distribution(
     """
     parameters, whose = purchase_draws(posterior, draws)
     said = scale_said(time_unit, time_scaler)
-    columns = rfm_columns(rfm, scale=posterior.scale, said=said, whole=whose.metadata.whole)
+    columns = rfm_columns(
+        rfm,
+        scale=posterior.scale,
+        said=said,
+        whole=whose.metadata.whole,
+        fitted=whose.metadata.longest_T,
+    )
     length = finite_horizon(posterior, horizon)
     groups = group_rows(columns.x, columns.t_x, columns.T)
     cells = 0

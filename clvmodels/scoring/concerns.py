@@ -9,7 +9,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from clvmodels.customers import beyond_lifetime, fractions_text, lifetime_text
+from clvmodels.customers import (
+    beyond_base,
+    beyond_base_text,
+    beyond_lifetime,
+    fractions_text,
+    lifetime_text,
+)
 from clvmodels.errors import SchemaError
 from clvmodels.posterior.scorable import Scorable, fits_of, purchases_of
 from clvmodels.predict import infinite_share
@@ -57,6 +63,9 @@ def unit_concerns(
     """
     if most is not None and beyond_lifetime(most, posterior.scale):
         return [lifetime_text(most, posterior.scale)]
+    fitted = purchases_of(posterior).metadata.longest_T
+    if most is not None and not said and beyond_base(most, fitted):
+        return [beyond_base_text(most, fitted, posterior.scale)]
     odd = fractions and not said and purchases_of(posterior).metadata.whole
     return [fractions_text(posterior.scale)] if odd else []
 

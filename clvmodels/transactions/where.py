@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -78,7 +79,8 @@ def _parsed(where: str) -> Any:
     try:
         return sqlglot.parse_one(f"SELECT 1 WHERE {where}", dialect="duckdb").args["where"].this
     except (sqlglot.errors.SqlglotError, KeyError, AttributeError) as error:
-        raise _refused(where, one_line(error)) from error
+        # the parser underlines with codes for terminals
+        raise _refused(where, re.sub(r"\x1b\[\d*m", "", one_line(error))) from error
 
 
 def _refused(where: object, why: str) -> SchemaError:

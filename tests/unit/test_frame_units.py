@@ -463,3 +463,21 @@ def test_dates_at_the_ends_of_the_calendar_are_drawn(dates: list[str]) -> None:
     axes = draw_purchases_over_time(dates, [1.0, 2.0], [1.5, 2.5], lower=[1.0, 1.0], upper=[3, 3])
     axes.figure.canvas.draw()
     assert all(label.get_text() for label in axes.get_xticklabels())
+
+
+def test_days_in_place_of_weeks_are_noticed_by_the_base_that_was_fitted(tmp_path: Path) -> None:
+    fitted = BetaGeoModel().fit(WEEKS, method="map", random_seed=1, progressbar=False)
+    days = rfm_summary(LOG, **COLUMNS).to_pandas()
+    said = r"times as long as in the base that was fitted: do recency and T count another unit"
+    for verb in (fitted.predict, fitted.expected_probability_alive, fitted.log_likelihood):
+        with pytest.warns(UserWarning, match=said):
+            verb(days)
+    days.to_parquet(tmp_path / "days.parquet")
+    with pytest.warns(UserWarning, match=said):
+        score(tmp_path / "days.parquet", fitted, tmp_path / "scores.parquet")
+    with pytest.warns(UserWarning, match=said):
+        diagnose(fitted, days)
+    # whoever says the unit means it, and a base that grew older is no other unit
+    fitted.predict(days, time_unit="D", time_scaler=7)
+    older = WEEKS.to_pandas()
+    fitted.predict(older.assign(T=3 * older["T"]))

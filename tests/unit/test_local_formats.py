@@ -358,3 +358,33 @@ def test_the_way_a_log_is_written_changes_nothing(
         rfm_summary_to_parquet(csv_path, Path(folder) / "rfm.parquet", **NAMES)
         stored = RfmTable.from_parquet(Path(folder) / "rfm.parquet")
         _same(stored, want)
+
+
+def test_a_condition_on_dates_does_not_cut_in_silence(tmp_path: Path) -> None:
+    log = pd.DataFrame(
+        {
+            "who": ["a", "a", "b", "b"],
+            "day": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-01-05", "2024-03-31"]),
+            "paid": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    names = {"customer_id_col": "who", "datetime_col": "day", "monetary_value_col": "paid"}
+    said = "they end with 2024-02-01, and customers count as observed to 2024-03-31, silent since"
+    with pytest.warns(UserWarning, match=said):
+        found = rfm_summary(log, **names, where="day < '2024-03-01'")
+    assert found.audit is not None
+    assert any(said in note for note in found.audit.notes)
+    log.to_parquet(tmp_path / "log.parquet")
+    with pytest.warns(UserWarning, match=said):
+        rfm_summary_to_parquet(
+            tmp_path / "log.parquet", tmp_path / "rfm", **names, where="day < '2024-03-01'"
+        )
+    # the end that is said, rows to the log's end, and other columns are no cut
+    for options in (
+        {"where": "day < '2024-03-01'", "observation_period_end": "2024-02-29"},
+        {"where": "day > '2024-01-03'"},
+        {"where": "paid < 3"},
+    ):
+        quiet = rfm_summary(log, **names, **options).audit
+        assert quiet is not None
+        assert not any("silent since" in note for note in quiet.notes)
