@@ -99,8 +99,12 @@ def test_no_amounts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", *fitted, "-o", "report.html", "--json", "report.json"]) == 0
     assert json.loads(Path("report.json").read_text())["title"]
     capsys.readouterr()
-    assert main(["score", "rfm.parquet", "--posterior", "posterior.nc", "-o", "scores.csv"]) == 2
-    assert "fit a table with amounts" in capsys.readouterr().err
+    score = ["score", "rfm.parquet", "--posterior", "posterior.nc", "--horizon", "273D"]
+    assert main([*score, "-o", "scores.csv"]) == 0
+    assert "expected purchases" in capsys.readouterr().out
+    scores = pd.read_csv("scores.csv")
+    assert "clv" not in scores
+    assert abs(scores["expected_purchases"].sum() - float(coming.sum())) < 0.02 * 1882
 
 
 def test_a_local_csv_through_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
