@@ -310,7 +310,20 @@ class PurchasePosterior(Posterior):
         return future, asked
 
     def columns_of(self, data: RfmTable | Frame, said: TimeScale | None) -> RfmColumns:
-        """Columns of customers, held against what is known of the base that was fitted."""
+        """Check a table, and hold it against what is known of the base that was fitted.
+
+        Parameters
+        ----------
+        data : RfmTable or frame
+            Customers, in this posterior's unit of time.
+        said : TimeScale or None
+            The unit that the caller says a frame is in.
+
+        Returns
+        -------
+        RfmColumns
+            Its columns, each of shape (N,).
+        """
         return rfm_columns(
             data,
             scale=self.scale,
