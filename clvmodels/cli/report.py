@@ -33,11 +33,12 @@ def run(
     refuse_inputs((path for path in (output, json) if path is not None), [rfm, posterior])
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.posterior import CLVPosterior, load_posterior
+        from clvmodels.posterior import load_posterior
+        from clvmodels.posterior.scorable import purchases_of
         from clvmodels.reporting import RenderedReport, render_text, report
 
         fitted = load_posterior(posterior)
-        known = (fitted.purchases if isinstance(fitted, CLVPosterior) else fitted).metadata
+        known = purchases_of(fitted).metadata  # type: ignore[arg-type]  # report says what it takes
         base, assumed = read_rfm(rfm, known.scale, csv=csv, whole=known.whole)
     with terminal.step(f"Judging the fit on {len(base):,} customers"):
         rendered: RenderedReport = report(

@@ -99,7 +99,9 @@ def unit_name(scale: TimeScale) -> str:
 
 def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosterior) -> None:
     """Show parameters with intervals, and whether they may be trusted."""
-    for part in _parts(posterior):
+    from clvmodels.posterior.scorable import fits_of
+
+    for part in fits_of(posterior):
         timed = any(one.carries == "time" for one in part.facts.parameters)
         unit = f", time in {unit_name(part.scale)}" if timed else ""
         terminal.heading(f"{part.facts.about}: {part.facts.name}{unit}")
@@ -124,7 +126,9 @@ def show_in_words(
     terminal: Terminal, posterior: CLVPosterior | PurchasePosterior, *, currency: str = ""
 ) -> None:
     """Say what the parameters mean for the average customer."""
-    purchases, *others = _parts(posterior)
+    from clvmodels.posterior.scorable import fits_of, purchases_of
+
+    purchases, (_, *others) = purchases_of(posterior), fits_of(posterior)
     rows = list(_average_customer(purchases))
     for spend in others:
         d = spend.draws()
@@ -190,11 +194,6 @@ def interval_name(interval: float) -> str:
     return f"{percent(interval)} interval of the expected value"
 
 
-def knows_no_leaving(posterior: CLVPosterior | PurchasePosterior) -> bool:
-    """Whether the model cannot see one-time buyers leave, as BG/NBD cannot."""
-    return _parts(posterior)[0].facts.once_says_nothing  # type: ignore[no-any-return]
-
-
 def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) -> str:
     """Say by which column to judge customers, and why P(alive) is not that one."""
     whole = horizon is None or horizon == math.inf
@@ -208,7 +207,9 @@ def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) ->
         "all: nobody sees a customer leave, and models that expect the same purchases can differ "
         "in it by a factor of two."
     )
-    facts = _parts(posterior)[0].facts
+    from clvmodels.posterior.scorable import purchases_of
+
+    facts = purchases_of(posterior).facts
     if facts.once_says_nothing:
         said += (
             f" Of customers who bought only once it says nothing: in {facts.name} a customer can "
@@ -222,10 +223,6 @@ def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior | PurchasePosterior) ->
     if horizon is None or horizon == math.inf:
         return "the whole remaining life"
     return f"the next {rfm.scale.horizon_words(horizon)}"
-
-
-def _parts(posterior: CLVPosterior | PurchasePosterior) -> list[Any]:
-    return list(getattr(posterior, "fits", (posterior,)))
 
 
 def _parameter(name: str, draws: Any, certain: bool) -> tuple[str, str, str, str]:

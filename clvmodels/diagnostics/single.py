@@ -83,16 +83,7 @@ def _part(
         purchases, spend = None, posterior
     table = columns = histories = None
     if rfm is not None:
-        if purchases is None:
-            table = _alone(rfm, said)
-        else:
-            table = _table(
-                rfm,
-                purchases.scale,
-                said,
-                whole=purchases.metadata.whole,
-                fitted=purchases.metadata.longest_T,
-            )
+        table = _alone(rfm, said) if purchases is None else _table(rfm, purchases.metadata, said)
         columns = rfm_columns(table)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other

@@ -20,7 +20,7 @@ from clvmodels.histories import (
     purchase_histories,
     rfm_columns,
 )
-from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.clv import at_margin
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
@@ -197,13 +197,7 @@ def prepare(
     """
     purchases, spend = _parts(posterior)
     _check(question, purchases)
-    table = _table(
-        rfm,
-        purchases.scale,
-        said,
-        whole=purchases.metadata.whole,
-        fitted=purchases.metadata.longest_T,
-    )
+    table = _table(rfm, purchases.metadata, said)
     clv = None
     if isinstance(posterior, CLVPosterior):
         clv = _Remembering(purchases, posterior.spend, margin=posterior.margin)
@@ -246,14 +240,9 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     purchases.draws(question.draws)
 
 
-def _table(
-    rfm: RfmTable | Frame,
-    scale: TimeScale,
-    said: TimeScale | None = None,
-    *,
-    whole: bool = False,
-    fitted: float | None = None,
-) -> RfmTable:
+def _table(rfm: RfmTable | Frame, known: Metadata, said: TimeScale | None = None) -> RfmTable:
+    """Return the table, held against what is known of the base that was fitted."""
+    scale = known.scale
     if isinstance(rfm, RfmTable):
         check_scale(rfm.scale, scale)
         if said is not None:
@@ -265,7 +254,7 @@ def _table(
         table = RfmTable.from_frame(rfm, time_unit=unit.time_unit, time_scaler=unit.time_scaler)
         if said is None:
             numbers = table.table["T"].to_numpy()
-            warn_of_unit(numbers, scale, said=False, whole=whole, fitted=fitted)
+            warn_of_unit(numbers, scale, said=False, whole=known.whole, fitted=known.longest_T)
     else:
         raise SchemaError(
             f"Expected an RfmTable, {frames.FRAMES}, found {type(rfm).__name__}: make one with "

@@ -11,6 +11,7 @@ import numpy as np
 
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import fits_of
 from clvmodels.purchases import MODELS, ModelKey, purchase_model
 from clvmodels.rfm import RfmTable
 from clvmodels.verdict import Verdict
@@ -103,6 +104,4 @@ def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, floa
 
 def verdicts(posterior: FittedModel) -> dict[str, Verdict]:
     """Return the verdict of each fit."""
-    if isinstance(posterior, CLVPosterior):
-        return posterior.verdicts
-    return {posterior.metadata.model: posterior.verdict}
+    return {one.metadata.model: one.verdict for one in fits_of(posterior)}

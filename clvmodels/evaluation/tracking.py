@@ -13,7 +13,8 @@ from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import IntArray, Observed
 from clvmodels.evaluation.paths import Histories, simulate_counts
 from clvmodels.histories import rfm_columns
-from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior import PurchasePosterior
+from clvmodels.posterior.scorable import purchases_of
 from clvmodels.predict import tail_probabilities
 from clvmodels.purchases import Family
 from clvmodels.rfm.periods import start_of
@@ -25,11 +26,6 @@ MOST_REPEATS: Final = 7
 _NODES: Final = 16  # twice what all logs at hand need for 1e-8, so that none needs more for 1e-9
 _CELLS: Final = 2_000_000
 _TRAIN, _HOLDOUT, _REPEATS, _TOTAL = range(4)
-
-
-def purchase_posterior(posterior: FittedModel) -> PurchasePosterior:
-    """Take the part that is about purchases."""
-    return posterior.purchases if isinstance(posterior, CLVPosterior) else posterior
 
 
 def tracking(
@@ -58,7 +54,7 @@ def tracking(
     seed : int
         Of the simulation.
     """
-    whose = purchase_posterior(posterior)
+    whose = purchases_of(posterior)
     before, after = _edges(observed)
     actual = _actual(observed, before), _actual(observed, after)
     expected = (
@@ -91,7 +87,7 @@ def total_purchases(
 
     A posterior with fewer draws than paths is gone through several times.
     """
-    whose = purchase_posterior(posterior)
+    whose = purchases_of(posterior)
     ends = np.array([observed.span.train_end, observed.span.test_end])
     edges = _clock(observed, ends)
     return simulate_counts(
@@ -292,7 +288,7 @@ def repeats(
     T, eq. 8; the band has parameters and chance in it (customers are independent given
     the parameters, so that a count is close to normal).
     """
-    whose = purchase_posterior(posterior)
+    whose = purchases_of(posterior)
     mean, spread = _repeat_moments(observed, whose.formulas, _repeated(whose, draws))
     rng = np.random.default_rng([seed, _REPEATS])
     outcomes = np.maximum(mean + spread * rng.standard_normal(mean.shape), 0.0)

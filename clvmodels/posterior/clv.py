@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.histories import RfmColumns
 from clvmodels.keywords import named, named_fields
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
@@ -359,14 +359,7 @@ class CLVPosterior:
             customers may be infinite in some draws: ``clvmodels.posterior.finite.valued``
             tells whose.
         """
-        columns = rfm_columns(
-            rfm,
-            scale=self.scale,
-            said=said,
-            whole=self.purchases.metadata.whole,
-            fitted=self.purchases.metadata.longest_T,
-            money=self.reads_amounts,
-        )
+        columns = self.purchases.columns_of(rfm, said, money=self.reads_amounts)
         m_bar = checked_spend(columns) if self.reads_amounts else np.zeros(len(columns))
         used = self.margin_for(margin, table=columns.margin).warned()
         future, paired = self.future_and_draws(

@@ -268,13 +268,7 @@ class PurchasePosterior(Posterior):
         """
         rfm, predictive = frames.eager(rfm), check_flag("predictive", predictive)
         said = scale_said(time_unit, time_scaler)
-        columns = rfm_columns(
-            rfm,
-            scale=self.scale,
-            said=said,
-            whole=self.metadata.whole,
-            fitted=self.metadata.longest_T,
-        )
+        columns = self.columns_of(rfm, said)
         future, asked = self.future_and_draws(horizon, discount_rate, discounting, interval, draws)
         nothing = np.zeros(len(columns))
         found = predicted(
@@ -309,7 +303,9 @@ class PurchasePosterior(Posterior):
         check_life(asked, future, self.facts)
         return future, asked
 
-    def columns_of(self, data: RfmTable | Frame, said: TimeScale | None) -> RfmColumns:
+    def columns_of(
+        self, data: RfmTable | Frame, said: TimeScale | None, *, money: bool = False
+    ) -> RfmColumns:
         """Check a table, and hold it against what is known of the base that was fitted.
 
         Parameters
@@ -318,6 +314,8 @@ class PurchasePosterior(Posterior):
             Customers, in this posterior's unit of time.
         said : TimeScale or None
             The unit that the caller says a frame is in.
+        money : bool
+            Whether monetary_value must be there.
 
         Returns
         -------
@@ -330,16 +328,11 @@ class PurchasePosterior(Posterior):
             said=said,
             whole=self.metadata.whole,
             fitted=self.metadata.longest_T,
+            money=money,
         )
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
-        columns = rfm_columns(
-            rfm,
-            scale=self.scale,
-            said=said,
-            whole=self.metadata.whole,
-            fitted=self.metadata.longest_T,
-        )
+        columns = self.columns_of(rfm, said)
         data = (columns.x, columns.t_x, columns.T)
         # Who was watched for no time says nothing: a term of 0, whatever the draw.
         rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
@@ -351,13 +344,7 @@ class PurchasePosterior(Posterior):
     def _distinct(
         self, data: RfmTable | Frame, said: TimeScale | None
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
-        columns = rfm_columns(
-            data,
-            scale=self.scale,
-            said=said,
-            whole=self.metadata.whole,
-            fitted=self.metadata.longest_T,
-        )
+        columns = self.columns_of(data, said)
         self._check_cells(len(columns))
         first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
         return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse
