@@ -16,7 +16,7 @@ from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
 from clvmodels.posterior.finite import check_life, check_spend, no_value, valued
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
-from clvmodels.posterior.predicting import customers_frame, future_of, predicted
+from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend, spend_from
 from clvmodels.predict import Draws, Future, pair
@@ -359,7 +359,7 @@ class CLVPosterior:
             customers may be infinite in some draws: ``clvmodels.posterior.finite.valued``
             tells whose.
         """
-        columns = self.purchases.columns_of(rfm, said, money=self.reads_amounts)
+        columns = columns_of(self.purchases, rfm, said, money=self.reads_amounts)
         m_bar = checked_spend(columns) if self.reads_amounts else np.zeros(len(columns))
         used = self.margin_for(margin, table=columns.margin).warned()
         future, paired = self.future_and_draws(

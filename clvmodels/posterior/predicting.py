@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels import schema
+from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.predict import OUTCOMES, Draws, Future, OutcomePredictor, predict_rows
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clvmodels.histories import RfmColumns
+    from clvmodels.frames import Frame
+    from clvmodels.posterior.core import Posterior
+    from clvmodels.rfm import RfmTable
 
 POINTS: Final = ("p_alive", "p_purchase", "expected_purchases", "discounted_purchases")
 MONEY_POINTS: Final = ("expected_spend", "clv")
@@ -43,6 +46,37 @@ def intervals_of(*, money: bool, every: bool = True) -> tuple[str, ...]:
         return CLV_INTERVAL if money else PURCHASES_INTERVAL
     bought = (*ALIVE_INTERVAL, *PURCHASES_INTERVAL)
     return (*CLV_INTERVAL, *bought, *SPEND_INTERVAL) if money else bought
+
+
+def columns_of(
+    purchases: Posterior, data: RfmTable | Frame, said: TimeScale | None, *, money: bool = False
+) -> RfmColumns:
+    """Check a table, and hold it against what is known of the base that was fitted.
+
+    Parameters
+    ----------
+    purchases : Posterior
+        Of a purchase model.
+    data : RfmTable or frame
+        Customers, in the posterior's unit of time.
+    said : TimeScale or None
+        The unit that the caller says a frame is in.
+    money : bool
+        Whether monetary_value must be there.
+
+    Returns
+    -------
+    RfmColumns
+        Its columns, each of shape (N,).
+    """
+    return rfm_columns(
+        data,
+        scale=purchases.scale,
+        said=said,
+        whole=purchases.metadata.whole,
+        fitted=purchases.metadata.longest_T,
+        money=money,
+    )
 
 
 def future_of(

@@ -11,12 +11,12 @@ import xarray as xr
 
 from clvmodels import frames
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
+from clvmodels.histories import RfmColumns, distinct_rows
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.finite import check_life
 from clvmodels.posterior.pointwise import LikelihoodTerms
-from clvmodels.posterior.predicting import customers_frame, future_of, predicted
+from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
 from clvmodels.predict import Draws, Future
 from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
 from clvmodels.schema import (
@@ -268,7 +268,7 @@ class PurchasePosterior(Posterior):
         """
         rfm, predictive = frames.eager(rfm), check_flag("predictive", predictive)
         said = scale_said(time_unit, time_scaler)
-        columns = self.columns_of(rfm, said)
+        columns = columns_of(self, rfm, said)
         future, asked = self.future_and_draws(horizon, discount_rate, discounting, interval, draws)
         nothing = np.zeros(len(columns))
         found = predicted(
@@ -303,36 +303,8 @@ class PurchasePosterior(Posterior):
         check_life(asked, future, self.facts)
         return future, asked
 
-    def columns_of(
-        self, data: RfmTable | Frame, said: TimeScale | None, *, money: bool = False
-    ) -> RfmColumns:
-        """Check a table, and hold it against what is known of the base that was fitted.
-
-        Parameters
-        ----------
-        data : RfmTable or frame
-            Customers, in this posterior's unit of time.
-        said : TimeScale or None
-            The unit that the caller says a frame is in.
-        money : bool
-            Whether monetary_value must be there.
-
-        Returns
-        -------
-        RfmColumns
-            Its columns, each of shape (N,).
-        """
-        return rfm_columns(
-            data,
-            scale=self.scale,
-            said=said,
-            whole=self.metadata.whole,
-            fitted=self.metadata.longest_T,
-            money=money,
-        )
-
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
-        columns = self.columns_of(rfm, said)
+        columns = columns_of(self, rfm, said)
         data = (columns.x, columns.t_x, columns.T)
         # Who was watched for no time says nothing: a term of 0, whatever the draw.
         rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
@@ -344,7 +316,7 @@ class PurchasePosterior(Posterior):
     def _distinct(
         self, data: RfmTable | Frame, said: TimeScale | None
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
-        columns = self.columns_of(data, said)
+        columns = columns_of(self, data, said)
         self._check_cells(len(columns))
         first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
         return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse
