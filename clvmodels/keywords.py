@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
-from typing import Any, Final, cast
+from types import get_original_bases
+from typing import Any, Final, cast, get_args, is_typeddict
 
 from clvmodels.errors import UnknownOptionError
 
@@ -76,39 +77,95 @@ _OF_CHAINS: Final = ("cores", "target_accept")
 _NEAR: Final = 0.6
 
 
+def defaults[D: type](**values: Any) -> Callable[[D], D]:
+    """Give the keys of a TypedDict the defaults that they have in every signature.
+
+    A function that takes ``**options: Unpack[Kind]`` and is `named` then has these options:
+    `inspect.signature`, help and completion show each of them with its default, and its body
+    finds all of them in ``options``. Of a TypedDict without defaults the body finds what was
+    given, and the signature stays as it is written.
+    """
+
+    def decorate(kind: D) -> D:
+        _DEFAULTS[kind] = values
+        return kind
+
+    return decorate
+
+
+_DEFAULTS: Final[dict[type, dict[str, Any]]] = {}
+
+
 def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Let a function name the options that it has when it is given one that it has not.
 
-    The signature stays what it is, for readers and for type checkers. A method is called by
-    the class of its object, which need not be the one that it is written in.
+    The signature stays what it is, for readers and for type checkers; options of a TypedDict
+    that has `defaults` are written out in it. A method is called by the class of its object,
+    which need not be the one that it is written in.
     """
-    return named_with()(function)
+    signature = inspect.signature(function)
+    own = tuple(signature.parameters.values())
+    method = bool(own) and own[0].name in _SELF
+    kind = _kind_of_options(function, own)
+    given = {} if kind is None else _defaults_of(kind)
+    typed = () if kind is None else tuple(_written_out(kind, given))
+    named_ones = (*own[int(method) :], *typed)
+    known = tuple(one.name for one in named_ones if one.kind in _BY_NAME)
+    needed = [one.name for one in typed if one.default is one.empty and given]
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not kwargs.keys() <= allowed:
+            unknown = next(name for name in kwargs if name not in allowed)
+            raise unknown_option(_called(call, args if method else ()), unknown, known)
+        if not kwargs.keys() >= required:
+            missing = [name for name in needed if name not in kwargs]
+            raise TypeError(_missing(function, missing))
+        return function(*args, **{**given, **kwargs})
+
+    allowed, required = frozenset(known), frozenset(needed)
+    if given:
+        shown = signature.replace(parameters=(*own[:-1], *typed))
+        setattr(call, "__signature__", shown)  # noqa: B010
+    return call
 
 
-def named_with[**P, R](*more: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """As `named`, for a function that hands on further options: their names."""
+def _kind_of_options(function: Any, parameters: Sequence[inspect.Parameter]) -> Any:
+    """The TypedDict of ``**options: Unpack[Kind]``; None of a function without such."""
+    further = parameters[-1] if parameters else None
+    if further is None or further.kind is not further.VAR_KEYWORD:
+        return None
+    annotation = further.annotation
+    if isinstance(annotation, str):
+        annotation = eval(annotation, function.__globals__)
+    return next(iter(get_args(annotation)), None)
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        parameters = tuple(inspect.signature(function).parameters.values())
-        method = bool(parameters) and parameters[0].name in _SELF
-        own = tuple(
-            one.name
-            for one in parameters[int(method) :]
-            if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)
+
+def _defaults_of(kind: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in get_original_bases(kind):
+        if is_typeddict(base):
+            found |= _defaults_of(base)
+    return found | _DEFAULTS.get(kind, {})
+
+
+def _written_out(kind: Any, given: Mapping[str, Any]) -> Iterator[inspect.Parameter]:
+    for name, hint in kind.__annotations__.items():
+        yield inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=given.get(name, inspect.Parameter.empty),
+            annotation=getattr(hint, "__forward_arg__", hint),
         )
-        known = (*own, *(name for name in more if name not in own))
-        allowed = frozenset(known)
 
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not allowed.issuperset(kwargs):
-                unknown = next(name for name in kwargs if name not in allowed)
-                raise unknown_option(_called(call, args if method else ()), unknown, known)
-            return function(*args, **kwargs)
 
-        return call
-
-    return decorate
+def _missing(function: Callable[..., Any], names: Sequence[str]) -> str:
+    """What Python says of arguments that are not there."""
+    several = "s" * (len(names) > 1)
+    return (
+        f"{function.__qualname__}() missing {len(names)} required keyword-only "
+        f"argument{several}: {' and '.join(map(repr, names))}"
+    )
 
 
 def named_fields[C: type](cls: C) -> C:
@@ -155,3 +212,4 @@ def _hint(option: str, known: Sequence[str]) -> str:
 
 
 _SELF: Final = ("self", "cls")
+_BY_NAME: Final = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

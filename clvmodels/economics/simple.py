@@ -25,7 +25,7 @@ from clvmodels.economics.figures import (
 from clvmodels.economics.labels import COHORT, WHOLE, Segments, segments_of
 from clvmodels.errors import SchemaError
 from clvmodels.formulas import simple
-from clvmodels.keywords import named_with
+from clvmodels.keywords import named
 from clvmodels.schema import (
     CUSTOMER_ID,
     DAYS_PER_YEAR,
@@ -72,7 +72,7 @@ def simple_clv(
 ) -> Any: ...
 
 
-@named_with(*LogColumns.__annotations__)
+@named
 def simple_clv(
     source: Any,
     *,
@@ -158,7 +158,7 @@ def simple_clv_per_customer(
 def simple_clv_per_customer(source: Any, **options: Unpack[SimpleOptions]) -> Any: ...
 
 
-@named_with(*LogColumns.__annotations__)
+@named
 def simple_clv_per_customer(
     source: Any,
     *,

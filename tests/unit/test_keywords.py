@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pydoc
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 import pytest
@@ -24,6 +25,7 @@ from clvmodels import (
     economics,
 )
 from clvmodels.diagnostics import diagnose
+from clvmodels.keywords import defaults, named
 from clvmodels.posterior import total_value
 from tests.unit.diagnostics_cases import base, given
 
@@ -261,3 +263,56 @@ def test_the_report_has_all_options_of_its_record() -> None:
     assert set(record) <= set(page)
     assert {page[name].default for name in ("draws", "horizon")} == {500, "365D"}
     assert all(page[name].default == record[name].default for name in record)
+
+
+# --- options that are typed once ---
+
+
+class Shared(TypedDict):
+    horizon: str
+    draws: int
+
+
+@defaults(horizon="365D", draws=500, margin=None)
+class More(Shared, total=False):
+    margin: float | None
+
+
+@defaults(draws=500, margin=None)
+class Needing(Shared, total=False):
+    margin: float | None
+
+
+def test_options_of_a_typed_dict_are_written_out_in_the_signature() -> None:
+    @named
+    def verb(posterior: object, *, paths: int = 3, **options: Unpack[More]) -> dict[str, object]:
+        return {"paths": paths, **options}
+
+    text = "(posterior: 'object', *, paths: 'int' = 3, horizon: 'str' = '365D', draws: 'int' = 500,"
+    assert str(inspect.signature(verb)).startswith(text)
+    assert "options" not in inspect.signature(verb).parameters
+    assert "horizon: 'str' = '365D'" in pydoc.render_doc(verb)
+    assert verb(1) == {"paths": 3, "horizon": "365D", "draws": 500, "margin": None}
+    assert verb(1, draws=7, paths=2) == {
+        "paths": 2,
+        "horizon": "365D",
+        "draws": 7,
+        "margin": None,
+    }
+    with pytest.raises(UnknownOptionError, match=r"verb has no option 'drws': did you mean draws"):
+        verb(1, drws=2)
+
+
+def test_options_without_a_default_must_be_given() -> None:
+    class Owner:
+        @named
+        def verb(self, **options: Unpack[Needing]) -> dict[str, object]:
+            return {**options}
+
+    assert Owner().verb(horizon="1D") == {"horizon": "1D", "draws": 500, "margin": None}
+    parameters = inspect.signature(Owner().verb).parameters
+    assert list(parameters) == ["horizon", "draws", "margin"]
+    with pytest.raises(TypeError, match=r"verb\(\) missing 1 required .* argument: 'horizon'"):
+        Owner().verb(draws=3)
+    with pytest.raises(UnknownOptionError, match=r"^Owner\.verb has no option 'zzz'\. It takes ho"):
+        Owner().verb(zzz=3)
