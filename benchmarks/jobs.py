@@ -91,9 +91,9 @@ def summarize_ours(log: str, memory_limit: str | None) -> dict[str, Any]:
     """Summarise a log, Parquet to Parquet, with the audit of every row."""
     import ibis.backends.duckdb  # noqa: F401  # not part of the work that is timed
 
+    from clvmodels.log import LogOptions
     from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
     from clvmodels.schema import TimeScale
-    from clvmodels.transactions import LogOptions
 
     options = LogOptions(
         customer_id_col="customer_id",

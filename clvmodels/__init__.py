@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         simulate,
         spark,
     )
-    from clvmodels.audit import Audit
     from clvmodels.economics import (
         ActionLists,
         SimpleClv,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     )
     from clvmodels.evaluation import Backtest, backtest, load_backtest
     from clvmodels.interop.pymc_marketing import from_pymc_marketing
+    from clvmodels.log.audit import Audit
     from clvmodels.models import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
     from clvmodels.posterior import (
         BetaGeoPosterior,
@@ -88,7 +88,7 @@ __version__ = "0.1.0"
 # Public name -> the module that defines it; a module stands for itself.
 _HOME = {
     "ActionLists": "economics",
-    "Audit": "audit",
+    "Audit": "log.audit",
     "Backtest": "evaluation",
     "BetaGeoModel": "models",
     "BetaGeoPosterior": "posterior",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clvmodels.errors import DomainError
-from clvmodels.ledger import gap_quantile_of_log
+from clvmodels.log import gap_quantile_of_log
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of
 from clvmodels.schema import FREQUENCY, RECENCY, check_number

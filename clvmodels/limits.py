@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from clvmodels.audit import MAX_LEFT_OUT as MAX_LEFT_OUT  # the audit itself says so too
+from clvmodels.log.audit import MAX_LEFT_OUT as MAX_LEFT_OUT  # the audit itself says so too
 from clvmodels.verdict import USES, Check, Side, Status, Unit, Use
 
 # Below this many repeat customers the priors speak louder than the base, or alone.

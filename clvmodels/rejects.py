@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clvmodels.audit import Audit, Reason
 from clvmodels.errors import OURS, SchemaError
+from clvmodels.log.audit import Audit, Reason
 from clvmodels.schema import shown
 
 # A log may well hold rows without a customer, or refunds; it holds no dates and amounts

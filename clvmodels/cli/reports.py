@@ -17,7 +17,7 @@ from clvmodels.verdict import WORDS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clvmodels.audit import Audit
+    from clvmodels.log.audit import Audit
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.rfm import RfmTable
     from clvmodels.verdict import Check, Verdict

@@ -53,7 +53,7 @@ def show_scored(
     terminal: Terminal, report: ScoreReport, posterior_path: Path, options: Mapping[str, Any]
 ) -> None:
     """Show totals of a scored base, and the customers who come first."""
-    from clvmodels.audit import Audit
+    from clvmodels.log.audit import Audit
     from clvmodels.posterior.scorable import open_scorable
 
     posterior, _ = open_scorable(posterior_path)

@@ -12,7 +12,7 @@ from clvmodels.diagnostics.study import FEW_DRAWS, Study
 from clvmodels.evaluation.paths import Histories, simulate_counts
 from clvmodels.evaluation.tracking import STEP, new_along
 from clvmodels.formulas.beta_geometric import BetaGeometric
-from clvmodels.ledger.purchases import collect_purchases
+from clvmodels.log.purchases import collect_purchases
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FREQUENCY, FloatArray, T
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from clvmodels.economics.outlook import column, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.gaps import gap_quantile, mean_gap_quantile
+from clvmodels.log import ImplausibleDates, KeepDrop, Refunds, replayable
 from clvmodels.margin import said_margin
 from clvmodels.rfm import RfmTable, rfm_summary
 from clvmodels.schema import (
@@ -24,7 +25,6 @@ from clvmodels.schema import (
     TimeUnit,
     check_number,
 )
-from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds, replayable
 
 GAP_QUANTILE: Final = 0.95
 SilenceSource = Literal["given", "gaps", "mean gaps"]

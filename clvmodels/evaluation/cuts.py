@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from clvmodels.evaluation.dates import Calendar, Span
 from clvmodels.evaluation.observed import Observed, Terms, observe
-from clvmodels.ledger.purchases import collect_purchases
+from clvmodels.log import LogOptions, replayable
+from clvmodels.log.purchases import collect_purchases
 from clvmodels.margin import margin_for
 from clvmodels.rfm import rfm_train_test_split
 from clvmodels.rfm.continuity import Continuity, continuity_of
 from clvmodels.rfm.first_month import split_without_first_month
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import Discounting
-from clvmodels.transactions import LogOptions, replayable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class Reading:
     options : mapping
         Keyword arguments of `rfm_train_test_split`, but for the dates.
     purchases : pyarrow.Table
-        As `clvmodels.ledger.purchases.collect_purchases`.
+        As `clvmodels.log.purchases.collect_purchases`.
     calendar : Calendar
         When there are any.
     later_only : bool

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.ledger import covered_note
+from clvmodels.log import covered_note
 from clvmodels.rfm.periods import is_last_whole, last_day_of, ordinal_of, period_of, start_of
 from clvmodels.schema import Horizon, TimeScale, check_whole
 
@@ -65,7 +65,7 @@ class Calendar:
     def of(
         cls, purchases: pa.Table, last: int | None, scale: TimeScale, day: int | None = None
     ) -> Calendar:
-        """Take the calendar of `clvmodels.ledger.collect_purchases`.
+        """Take the calendar of `clvmodels.log.collect_purchases`.
 
         Raises
         ------

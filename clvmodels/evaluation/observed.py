@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from clvmodels.evaluation.dates import Span
 from clvmodels.frames import to_pandas
-from clvmodels.ledger import WHOLE_ID
+from clvmodels.log import WHOLE_ID
 from clvmodels.rfm import RfmSplit, RfmTable
 from clvmodels.rfm.periods import start_of
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, FloatArray, TimeScale

@@ -24,6 +24,7 @@ from clvmodels.evaluation.outcomes import Asked
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
+from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
 from clvmodels.progress import by_steps, progress
 from clvmodels.purchases import ModelKey
 from clvmodels.schema import (
@@ -35,7 +36,6 @@ from clvmodels.schema import (
     check_interval,
     check_whole,
 )
-from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds
 
 if TYPE_CHECKING:
     from clvmodels.models import CLVModel

@@ -1,12 +1,11 @@
 """Transaction log -> RfmTable, and the calibration/holdout split."""
 
-from clvmodels.ledger import audit_expr, summary_expr
+from clvmodels.log import LogOptions, audit_expr, summary_expr
 from clvmodels.rfm.first_month import label_first_month, without_first_month
 from clvmodels.rfm.on_disk import rfm_summary_to_parquet
 from clvmodels.rfm.split import RfmSplit, rfm_train_test_split
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
-from clvmodels.transactions import LogOptions
 
 __all__ = [
     "LogOptions",

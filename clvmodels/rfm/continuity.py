@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clvmodels.audit import Audit, Reason
 from clvmodels.errors import OURS
-from clvmodels.ledger import fetch
 from clvmodels.limits import MIN_RETURNING_AT_ONCE
+from clvmodels.log import fetch
+from clvmodels.log.audit import Audit, Reason
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FREQUENCY, RECENCY, T, TimeScale
 
@@ -230,7 +230,7 @@ def noted_of_ledger(audit: Audit, ledger: Any, scale: TimeScale, end: int, backe
     audit : Audit
         Of the log.
     ledger : ibis.Table
-        As `clvmodels.ledger.ledger_expr` makes it, where it lies.
+        As `clvmodels.log.ledger_expr` makes it, where it lies.
     scale : TimeScale
         Says how long a period is.
     end : int

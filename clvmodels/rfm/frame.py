@@ -18,7 +18,7 @@ from clvmodels.customers import (
 )
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.frames import Frame, eager, index_name, kind_of, out_of_index, to_arrow
-from clvmodels.ledger import tidy
+from clvmodels.log import tidy
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,

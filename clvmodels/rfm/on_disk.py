@@ -14,23 +14,32 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.ledger import (
+from clvmodels.log import (
     WHOLE_ID,
+    ImplausibleDates,
+    KeepDrop,
+    LogOptions,
+    OpenLog,
+    Refunds,
+    attach,
     customers_of,
     empty_result,
+    engine,
     fetch,
     ledger_expr,
     left_out_expr,
     narrowed,
+    open_log,
     read_audit,
     reading,
     refuse_refunds,
+    replayable,
     rfm_of,
     used_expr,
 )
+from clvmodels.log.audit import Audit
 from clvmodels.margin import said_margin
 from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.outputs import named_paths, refuse_inputs
@@ -40,17 +49,6 @@ from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
 from clvmodels.schema import CUSTOMER_ID, TimeUnit, path_of
-from clvmodels.transactions import (
-    ImplausibleDates,
-    KeepDrop,
-    LogOptions,
-    OpenLog,
-    Refunds,
-    attach,
-    engine,
-    open_log,
-    replayable,
-)
 
 _LEDGER: Final = "ledger"
 # What a row may take in the group-by of customer-periods, measured, with room for the rest.

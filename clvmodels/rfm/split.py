@@ -8,17 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from clvmodels.audit import Audit
 from clvmodels.display import Readable
 from clvmodels.errors import SchemaError
 from clvmodels.frames import like, to_pandas
 from clvmodels.keywords import named
-from clvmodels.ledger import Ledger, collect
+from clvmodels.log import ImplausibleDates, KeepDrop, Ledger, Refunds, collect, replayable
+from clvmodels.log.audit import Audit
 from clvmodels.rfm.periods import end_options, ordinal_of
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale, TimeUnit
-from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds, replayable
 
 _TEST_COLUMNS = ("test_frequency", "test_monetary_value", "test_T")
 

@@ -8,7 +8,16 @@ from typing import Any
 
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.ledger import Ledger, collect, empty_result, to_rfm
+from clvmodels.log import (
+    ImplausibleDates,
+    KeepDrop,
+    Ledger,
+    LogOptions,
+    Refunds,
+    collect,
+    empty_result,
+    to_rfm,
+)
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted
@@ -25,7 +34,6 @@ from clvmodels.schema import (
     TimeUnit,
     check_list,
 )
-from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 _RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
 

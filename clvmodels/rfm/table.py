@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.frames import Frame, to_polars
 from clvmodels.keywords import named, renamed
+from clvmodels.log import LogOptions
+from clvmodels.log.audit import Audit
 from clvmodels.margin import said_margin
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import ordinal_of, start_of
@@ -33,7 +34,6 @@ from clvmodels.schema import (
     scale_said,
     shown,
 )
-from clvmodels.transactions import LogOptions
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,14 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.audit import Audit
 from clvmodels.errors import OURS, SchemaError
-from clvmodels.ledger import SEGMENT, Ledger, collect, read_id_map, to_rfm
-from clvmodels.ledger.orders import NO_PURCHASE
+from clvmodels.log import SEGMENT, Ledger, LogOptions, collect, read_id_map, to_rfm
+from clvmodels.log.audit import Audit
+from clvmodels.log.orders import NO_PURCHASE
 from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.periods import end_options, ordinal_of, start_of
 from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, RECENCY, T
-from clvmodels.transactions import LogOptions
 
 if TYPE_CHECKING:
     from clvmodels.rfm.table import RfmTable
@@ -104,7 +103,7 @@ def _warn_stray(later: Audit) -> None:
 
 
 def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table:
-    """Undo the summary: customers as `clvmodels.ledger.customers_of` has them."""
+    """Undo the summary: customers as `clvmodels.log.customers_of` has them."""
     columns = {name: rfm.table[name] for name in rfm.table.column_names}
     frequency = columns[FREQUENCY].to_numpy()
     first = end - np.rint(columns[T].to_numpy() * rfm.time_scaler).astype(np.int64)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError
+from clvmodels.log.amounts import currency_of, read_amounts
+from clvmodels.log.csv_files import CsvHeader, scan
+from clvmodels.log.sniff import present_rows, quoted_texts, two_decimals
 from clvmodels.scoring.duck import identifier
-from clvmodels.transactions.amounts import currency_of, read_amounts
-from clvmodels.transactions.csv_files import CsvHeader, scan
-from clvmodels.transactions.sniff import present_rows, quoted_texts, two_decimals
 
 if TYPE_CHECKING:
     import ibis

@@ -18,12 +18,8 @@ import pyarrow.parquet as pq
 
 from clvmodels import schema
 from clvmodels.errors import SchemaError, one_line
-from clvmodels.rfm.on_disk import Resources, quoted
-from clvmodels.scoring.csv_numbers import decimal_of, number_of, text_table
-from clvmodels.scoring.duck import connected, identifier
-from clvmodels.scoring.rows import columns_of, needed_of, refuse_confusing
-from clvmodels.transactions.amounts import MISSING, check_decimal
-from clvmodels.transactions.csv_files import (
+from clvmodels.log.amounts import MISSING, check_decimal
+from clvmodels.log.csv_files import (
     CsvHeader,
     Scratch,
     check_delimiter,
@@ -31,7 +27,11 @@ from clvmodels.transactions.csv_files import (
     open_csv_file,
     scan,
 )
-from clvmodels.transactions.sniff import quoted_texts
+from clvmodels.log.sniff import quoted_texts
+from clvmodels.rfm.on_disk import Resources, quoted
+from clvmodels.scoring.csv_numbers import decimal_of, number_of, text_table
+from clvmodels.scoring.duck import connected, identifier
+from clvmodels.scoring.rows import columns_of, needed_of, refuse_confusing
 
 # The column as it was given, beside the numbers that were read from it.
 GIVEN: Final = "given: "

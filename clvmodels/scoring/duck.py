@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.log import set_up
 from clvmodels.rfm.on_disk import Resources, quoted
-from clvmodels.transactions import set_up
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from clvmodels import __version__, schema
 from clvmodels.cores import cores_for
 from clvmodels.errors import OURS, SchemaError
 from clvmodels.keywords import named
+from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
 from clvmodels.memory import check_memory_limit
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
@@ -46,7 +47,6 @@ from clvmodels.scoring.target import (
     refuse_overlap,
 )
 from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
-from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds
 
 BLOCK_ROWS: Final = 500_000
 # Of the engine for all but the summary of a log: what it reads and writes passes through.

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
 from clvmodels.histories import check_scale
+from clvmodels.log import ImplausibleDates, KeepDrop, LogOptions, Refunds
 from clvmodels.margin import Margin
 from clvmodels.posterior.scorable import Scorable, has_money, margin_of, reads_amounts
 from clvmodels.rfm import RfmTable
@@ -29,7 +30,6 @@ from clvmodels.scoring.inputs import (
     stat_file,
 )
 from clvmodels.scoring.rows import needed_of
-from clvmodels.transactions import ImplausibleDates, KeepDrop, LogOptions, Refunds
 
 SourceKind = Literal["rfm", "csv", "log"]
 # What says nothing of a table of customers

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clvmodels.audit import Audit
+from clvmodels.log.audit import Audit
+from clvmodels.log.csv_files import Scratch
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
 from clvmodels.scoring import disk
@@ -16,7 +17,6 @@ from clvmodels.scoring.csv_staging import copy_csv, numbers_of, open_customers, 
 from clvmodels.scoring.duck import connected, engine_errors
 from clvmodels.scoring.inputs import refuse_changed
 from clvmodels.scoring.source import Source, rows_of
-from clvmodels.transactions.csv_files import Scratch
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from clvmodels import __version__
 from clvmodels.customers import TIMES, divisor
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
+from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import Scorable, open_scorable
@@ -47,7 +48,6 @@ from clvmodels.spark.parts import FILE, RECORD, ROW, WriteBlocks, collected, tex
 from clvmodels.spark.scores import counted, shipped
 from clvmodels.spark.session import spark_errors, spark_session
 from clvmodels.spark.summary import summary_of
-from clvmodels.transactions import ImplausibleDates, KeepDrop, Refunds
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.errors import SchemaError
-from clvmodels.ledger import read_id_map
+from clvmodels.log import read_id_map
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -17,7 +17,7 @@ def spark_id_map(id_map: Any, session: SparkSession) -> DataFrame | None:
     Parameters
     ----------
     id_map : mapping, frame or pyspark.sql.DataFrame
-        As in `clvmodels.ledger.read_id_map`; a Spark DataFrame stays in Spark.
+        As in `clvmodels.log.read_id_map`; a Spark DataFrame stays in Spark.
     session : SparkSession
 
     Raises

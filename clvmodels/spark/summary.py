@@ -1,4 +1,4 @@
-"""A log in Spark -> customers in Spark, by the expressions of `clvmodels.ledger`.
+"""A log in Spark -> customers in Spark, by the expressions of `clvmodels.log`.
 
 Spark counts; the driver sees the audit (a row per reason) and nothing of the customers.
 """
@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.ledger import (
+from clvmodels.log import (
+    ImplausibleDates,
+    KeepDrop,
+    LogOptions,
+    OpenLog,
+    Refunds,
     customers_of,
     empty_result,
     ledger_expr,
     narrowed,
+    open_log,
     read_audit,
     refuse_refunds,
     rfm_of,
 )
+from clvmodels.log.audit import Audit
+from clvmodels.log.checks import check_columns
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
@@ -31,15 +38,6 @@ from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale, TimeUnit
 from clvmodels.spark.backend import SparkTables, tables_of
 from clvmodels.spark.id_map import spark_id_map
-from clvmodels.transactions import (
-    ImplausibleDates,
-    KeepDrop,
-    LogOptions,
-    OpenLog,
-    Refunds,
-    open_log,
-)
-from clvmodels.transactions.checks import check_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 
-from clvmodels.audit import Reason, Uncovered
 from clvmodels.errors import SchemaError
+from clvmodels.log.audit import Reason, Uncovered
 from clvmodels.rfm import RfmTable, rfm_summary, rfm_train_test_split
 
 # The logs generated here hold rows that cannot be read, and refunds that nothing covers.

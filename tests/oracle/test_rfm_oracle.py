@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from clvmodels.audit import Reason
 from clvmodels.datasets import load_cdnow, load_online_retail
+from clvmodels.log.audit import Reason
 from clvmodels.rfm import rfm_summary, rfm_train_test_split
 
 CDNOW = {"customer_id_col": "customer_id", "datetime_col": "date", "monetary_value_col": "amount"}

@@ -34,7 +34,7 @@ API = DOCS / "api"
 # documented on an API page. Other modules are no part of the interface.
 PUBLIC = (
     "clvmodels",
-    "clvmodels.audit",
+    "clvmodels.log.audit",
     "clvmodels.datasets",
     "clvmodels.diagnostics",
     "clvmodels.economics",
@@ -52,7 +52,7 @@ PUBLIC = (
     "clvmodels.spark",
 )
 # Functions without a page though their module has no __all__: other modules use them.
-INTERNAL = {"clvmodels.audit.make_audit"}
+INTERNAL = {"clvmodels.log.audit.make_audit"}
 
 
 def public_names(module: ModuleType) -> list[str]:

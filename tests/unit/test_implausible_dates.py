@@ -22,8 +22,8 @@ from clvmodels import (
 from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow, load_online_retail
 from clvmodels.errors import SchemaError
-from clvmodels.ledger import plausible
-from clvmodels.ledger.purchases import collect_purchases
+from clvmodels.log import plausible
+from clvmodels.log.purchases import collect_purchases
 from clvmodels.rfm.summary import log_options
 
 LOG = {"customer_id_col": "customer_id", "datetime_col": "date", "monetary_value_col": "amount"}

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
+from clvmodels.log.audit import Reason
 from clvmodels.rfm import RfmTable, rfm_summary, rfm_summary_to_parquet, rfm_train_test_split
 
 NAMES: dict[str, Any] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from clvmodels.log import engine, set_up
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.scoring.duck import connected
-from clvmodels.transactions import engine, set_up
 
 SETTING = "SELECT current_setting('enable_progress_bar'), current_setting('TimeZone')"
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
-from clvmodels.audit import Audit, Reason, Uncovered
 from clvmodels.datasets import load_online_retail
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.sensitivity import _policies
+from clvmodels.log.audit import Audit, Reason, Uncovered
 
 NAMES: dict[str, Any] = {
     "customer_id_col": "who",

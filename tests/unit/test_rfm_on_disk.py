@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from clvmodels import RfmTable, rfm_summary, rfm_summary_to_parquet
-from clvmodels.audit import Reason
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import SchemaError
-from clvmodels.ledger import left_out_expr
+from clvmodels.log import left_out_expr
+from clvmodels.log.audit import Reason
 from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.rfm.on_disk import Resources
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from clvmodels import value_tiers
-from clvmodels.audit import Audit, Reason
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.log.audit import Audit, Reason
 from clvmodels.rfm import RfmTable, rfm_summary
 from clvmodels.schema import TimeScale
 

@@ -12,8 +12,8 @@ import pytest
 
 import clvmodels as clv
 from clvmodels import spark as on_spark
-from clvmodels.audit import Audit
 from clvmodels.errors import SchemaError
+from clvmodels.log.audit import Audit
 
 # Some rows cannot be read, and are to be counted.
 pytestmark = [

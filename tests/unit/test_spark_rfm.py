@@ -14,8 +14,8 @@ import pytest
 
 import clvmodels as clv
 from clvmodels import spark as on_spark
-from clvmodels.audit import Audit, Reason
 from clvmodels.errors import SchemaError, TimeUnitError
+from clvmodels.log.audit import Audit, Reason
 
 # The log holds rows that cannot be read.
 pytestmark = [

@@ -19,8 +19,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
+from clvmodels.log.audit import Reason
 from clvmodels.rfm import LogOptions, RfmTable, audit_expr, rfm_summary, rfm_train_test_split
 from clvmodels.rfm import summary_expr as summary_expression
 from clvmodels.schema import TimeScale

@@ -13,7 +13,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
-from clvmodels.ledger import audit_expr, summary_expr
+from clvmodels.log import audit_expr, summary_expr
 from clvmodels.rfm.summary import log_options
 
 NAMES: dict[str, Any] = {

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from clvmodels.errors import SchemaError
+from clvmodels.log.options import LogOptions
 from clvmodels.schema import shown
-from clvmodels.transactions.options import LogOptions
 
 
 def check_columns(found: Sequence[str], options: LogOptions) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from clvmodels.transactions import LogOptions
+from clvmodels.log.options import LogOptions
 
 NO_PURCHASE: Final = "of which the log has no purchase"
 _ELSE: Final = "taken off the customer's other purchases before it, as far as there are any"
@@ -18,7 +18,7 @@ def order_notes(lines: Sequence[Mapping[str, Any]], options: LogOptions) -> tupl
     Parameters
     ----------
     lines : sequence of mapping
-        Rows of `clvmodels.ledger.audit_of`.
+        Rows of `clvmodels.log.audit_of`.
     options : LogOptions
         How the log was read.
 

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from clvmodels.audit import Reason
 from clvmodels.dates import LAST_WHOLE_PERIOD, last_day_of, period_of, start_of
-from clvmodels.ledger.plausible import without_implausible
+from clvmodels.log.audit import Reason
+from clvmodels.log.backends import fetch
+from clvmodels.log.options import LogOptions
+from clvmodels.log.plausible import without_implausible
+from clvmodels.log.where import columns_of
 from clvmodels.schema import TimeScale
-from clvmodels.transactions import LogOptions, fetch
-from clvmodels.transactions.where import columns_of
 
 _CALLED: Final = {"W": "calendar week", "M": "calendar month"}
 

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
+from clvmodels.log.audit import Reason
+from clvmodels.log.backends import fetch
+from clvmodels.log.options import LogOptions
 from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
-from clvmodels.transactions import LogOptions, fetch
 
 # What programs write where there is no date; in the future they are found anyway.
 PLACEHOLDERS: Final = (

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.audit import Reason
-from clvmodels.ledger.engines import earliest, total_of
-from clvmodels.ledger.netting import net, resum
-from clvmodels.ledger.rows import SEGMENT, classify, last_whole, to_persons, used_rows
+from clvmodels.log.audit import Reason
+from clvmodels.log.engines import earliest, total_of
+from clvmodels.log.netting import net, resum
+from clvmodels.log.options import LogOptions
+from clvmodels.log.rows import SEGMENT, classify, last_whole, to_persons, used_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -30,7 +31,6 @@ from clvmodels.schema import (
     RECENCY,
     T,
 )
-from clvmodels.transactions import LogOptions
 
 if TYPE_CHECKING:
     import ibis

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.audit import Reason
-from clvmodels.ledger.engines import total_of
-from clvmodels.ledger.rows import NO_EARLIER, RUNNING_TOLERANCE, TOO_LARGE
-from clvmodels.transactions import LogOptions
+from clvmodels.log.audit import Reason
+from clvmodels.log.engines import total_of
+from clvmodels.log.options import LogOptions
+from clvmodels.log.rows import NO_EARLIER, RUNNING_TOLERANCE, TOO_LARGE
 
 if TYPE_CHECKING:
     import ibis

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
-from clvmodels.transactions.checks import check_columns
-from clvmodels.transactions.options import LogOptions
+from clvmodels.log.checks import check_columns
+from clvmodels.log.options import LogOptions
 
 _SOURCES: Final = (
     "a pandas or polars DataFrame, a pyarrow Table, RecordBatchReader or dataset, "

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 
 from clvmodels.errors import SchemaError
+from clvmodels.log.arrow import to_arrow
 from clvmodels.schema import shown
-from clvmodels.transactions import to_arrow
 
 
 def read_id_map(id_map: Any) -> pa.Table | None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.log.amounts import read_amounts
 from clvmodels.schema import shown
-from clvmodels.transactions.amounts import read_amounts
 
 _HOW: Final = (
     "compare columns with constants (status = 'paid', amount > 0, shop IN ('a', 'b'), note IS "

@@ -3,7 +3,7 @@
 A look at the first rows mostly decides, since a reading that does not fit one of them does
 not fit the column; where it leaves two, all rows are counted. What the reading chosen does
 not fit is found again when the rows are read: they are unreadable, and counted, and where
-another reading fits them the choice was wrong (`clvmodels.transactions.unread`).
+another reading fits them the choice was wrong (`clvmodels.log.unread`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.transactions.amounts import currency_of, read_amounts
-from clvmodels.transactions.checks import is_written
-from clvmodels.transactions.date_texts import (
+from clvmodels.log.amounts import currency_of, read_amounts
+from clvmodels.log.checks import is_written
+from clvmodels.log.date_texts import (
     COMPACT,
     EPOCHS,
     READINGS,
@@ -25,8 +25,8 @@ from clvmodels.transactions.date_texts import (
     read_dates,
     words_of,
 )
-from clvmodels.transactions.options import LogOptions
-from clvmodels.transactions.where import condition
+from clvmodels.log.options import LogOptions
+from clvmodels.log.where import condition
 
 if TYPE_CHECKING:
     import ibis

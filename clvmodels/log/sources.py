@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
+from clvmodels.log.arrow import plain, replayable, to_arrow
+from clvmodels.log.backends import fetch
+from clvmodels.log.checks import check_columns, check_types, is_fine_instant
+from clvmodels.log.csv_files import Scratch, open_csv_file, scan
+from clvmodels.log.options import LogOptions
+from clvmodels.log.sniff import sniff
 from clvmodels.schema import path_of
-from clvmodels.transactions.arrow import plain, replayable, to_arrow
-from clvmodels.transactions.backends import fetch
-from clvmodels.transactions.checks import check_columns, check_types, is_fine_instant
-from clvmodels.transactions.csv_files import Scratch, open_csv_file, scan
-from clvmodels.transactions.options import LogOptions
-from clvmodels.transactions.sniff import sniff
 
 if TYPE_CHECKING:
     import ibis

@@ -1,6 +1,6 @@
 """Rows of a log, as Ibis expressions: customer, calendar period, and reason to be left out.
 
-Everything here is portable; what DuckDB wants differently is in `clvmodels.ledger.engines`.
+Everything here is portable; what DuckDB wants differently is in `clvmodels.log.engines`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.audit import Reason
-from clvmodels.ledger.engines import is_finite, local_time
+from clvmodels.log.amounts import read_amounts
+from clvmodels.log.audit import Reason
+from clvmodels.log.checks import is_fine_instant
+from clvmodels.log.date_texts import read_dates
+from clvmodels.log.engines import is_finite, local_time
+from clvmodels.log.options import LogOptions
+from clvmodels.log.where import condition
 from clvmodels.schema import TimeScale
-from clvmodels.transactions import (
-    LogOptions,
-    condition,
-    is_fine_instant,
-    read_amounts,
-    read_dates,
-)
 
 if TYPE_CHECKING:
     import ibis

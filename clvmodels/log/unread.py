@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from clvmodels.transactions.amounts import read_amounts
-from clvmodels.transactions.date_texts import RIVALS, read_dates
-from clvmodels.transactions.options import LogOptions
-from clvmodels.transactions.sniff import (
+from clvmodels.log.amounts import read_amounts
+from clvmodels.log.date_texts import RIVALS, read_dates
+from clvmodels.log.options import LogOptions
+from clvmodels.log.sniff import (
     Fetch,
     alone,
     present_rows,

@@ -6,15 +6,11 @@ import functools
 from dataclasses import replace
 from typing import Final
 
-from clvmodels.audit import Audit, Reason
 from clvmodels.errors import SchemaError
-from clvmodels.transactions import (
-    OpenLog,
-    fetch,
-    other_decimal,
-    refuse_contradicted,
-    unreadable_texts,
-)
+from clvmodels.log.audit import Audit, Reason
+from clvmodels.log.backends import fetch
+from clvmodels.log.sources import OpenLog
+from clvmodels.log.unread import other_decimal, refuse_contradicted, unreadable_texts
 
 # Beyond this share of unreadable amounts the column is another, or written otherwise.
 MAX_UNREADABLE_AMOUNTS: Final = 0.1

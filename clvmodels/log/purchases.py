@@ -8,12 +8,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.audit import Reason
-from clvmodels.ledger.expressions import _customer_periods
-from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.plausible import without_implausible
-from clvmodels.ledger.run import _attach_map, reading, tidy
-from clvmodels.transactions import LogOptions, attach, engine, fetch, open_log, replayable
+from clvmodels.log.arrow import replayable
+from clvmodels.log.audit import Reason
+from clvmodels.log.backends import fetch
+from clvmodels.log.expressions import _customer_periods
+from clvmodels.log.id_map import read_id_map
+from clvmodels.log.options import LogOptions
+from clvmodels.log.plausible import without_implausible
+from clvmodels.log.run import _attach_map, reading, tidy
+from clvmodels.log.sources import attach, engine, open_log
 
 
 @dataclass(frozen=True, slots=True)

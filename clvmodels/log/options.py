@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from clvmodels.audit import Reason
 from clvmodels.errors import SchemaError
+from clvmodels.log.amounts import check_decimal
+from clvmodels.log.audit import Reason
+from clvmodels.log.csv_files import check_delimiter, check_encoding
+from clvmodels.log.date_texts import check_date_format
+from clvmodels.log.where import check_where, columns_of
 from clvmodels.schema import TimeScale, check_choice, check_list, check_margin, shown
-from clvmodels.transactions.amounts import check_decimal
-from clvmodels.transactions.csv_files import check_delimiter, check_encoding
-from clvmodels.transactions.date_texts import check_date_format
-from clvmodels.transactions.where import check_where, columns_of
 
 Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
@@ -41,7 +41,7 @@ class LogOptions:
         Zone in which time-zone-aware timestamps are counted, where the backend forgets it.
     date_format, decimal : str or None
         How dates and amounts are written that are text or, for dates, numbers; None is what
-        ``clvmodels.transactions.sniff`` finds.
+        ``clvmodels.log.sniff`` finds.
     delimiter, encoding : str or None
         Of CSV files; None is what the files show.
     where : str or None

@@ -18,11 +18,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clvmodels.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
 from clvmodels.errors import OURS, SchemaError, one_line
-from clvmodels.ledger.doubtful import doubtful_ids
-from clvmodels.ledger.ends import cut_note, last_period_note, narrowed
-from clvmodels.ledger.expressions import (
+from clvmodels.log.arrow import replayable
+from clvmodels.log.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
+from clvmodels.log.backends import fetch
+from clvmodels.log.csv_files import said_of
+from clvmodels.log.doubtful import doubtful_ids
+from clvmodels.log.ends import cut_note, last_period_note, narrowed
+from clvmodels.log.expressions import (
     audit_of,
     customers_of,
     ledger_expr,
@@ -30,21 +33,13 @@ from clvmodels.ledger.expressions import (
     purchases_expr,
     rfm_of,
 )
-from clvmodels.ledger.id_map import read_id_map
-from clvmodels.ledger.orders import order_notes
-from clvmodels.ledger.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
-from clvmodels.ledger.texts import with_texts
+from clvmodels.log.id_map import read_id_map
+from clvmodels.log.options import LogOptions
+from clvmodels.log.orders import order_notes
+from clvmodels.log.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
+from clvmodels.log.sources import OpenLog, attach, engine, open_log
+from clvmodels.log.texts import with_texts
 from clvmodels.schema import CUSTOMER_ID
-from clvmodels.transactions import (
-    LogOptions,
-    OpenLog,
-    attach,
-    engine,
-    fetch,
-    open_log,
-    replayable,
-    said_of,
-)
 
 _SHORT: Final = (NO_EARLIER, TOO_LARGE)
 _SHORT_WHY: Final = {
@@ -63,7 +58,7 @@ class Ledger:
     Parameters
     ----------
     customers : pyarrow.Table
-        As `clvmodels.ledger.customers_of`.
+        As `clvmodels.log.customers_of`.
     audit : Audit
         Every row of the log.
     last : int or None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from clvmodels.audit import Reason
-from clvmodels.transactions import LogOptions, fetch
+from clvmodels.log.audit import Reason
+from clvmodels.log.backends import fetch
+from clvmodels.log.options import LogOptions
 
 # What programs write for a missing value, in lower case; of numbers, 0 and -1.
 WORDS: Final = (

@@ -1,0 +1,65 @@
+"""A transaction log from anywhere -> checked rows, customers, and an audit; see `expressions`."""
+
+from clvmodels.log.arrow import replayable
+from clvmodels.log.backends import fetch
+from clvmodels.log.ends import covered_note, narrowed
+from clvmodels.log.expressions import (
+    audit_expr,
+    customers_of,
+    ledger_expr,
+    left_out_expr,
+    rfm_of,
+    summary_expr,
+    used_expr,
+)
+from clvmodels.log.id_map import read_id_map
+from clvmodels.log.options import ImplausibleDates, KeepDrop, LogOptions, Refunds
+from clvmodels.log.rows import SEGMENT
+from clvmodels.log.run import (
+    WHOLE_ID,
+    Ledger,
+    collect,
+    empty_result,
+    gap_quantile_of_log,
+    read_audit,
+    reading,
+    refuse_refunds,
+    tidy,
+    to_rfm,
+)
+from clvmodels.log.sources import OpenLog, attach, engine, open_log, set_up
+
+__all__ = [
+    "SEGMENT",
+    "WHOLE_ID",
+    "ImplausibleDates",
+    "KeepDrop",
+    "Ledger",
+    "LogOptions",
+    "OpenLog",
+    "Refunds",
+    "attach",
+    "audit_expr",
+    "collect",
+    "covered_note",
+    "customers_of",
+    "empty_result",
+    "engine",
+    "fetch",
+    "gap_quantile_of_log",
+    "ledger_expr",
+    "left_out_expr",
+    "narrowed",
+    "open_log",
+    "read_audit",
+    "read_id_map",
+    "reading",
+    "refuse_refunds",
+    "replayable",
+    "rfm_of",
+    "set_up",
+    "summary_expr",
+    "tidy",
+    "to_rfm",
+    "used_expr",
+]
