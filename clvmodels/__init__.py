@@ -58,9 +58,9 @@ if TYPE_CHECKING:
         UnknownOptionError,
     )
     from clvmodels.evaluation import Backtest, backtest, load_backtest
+    from clvmodels.fit import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
     from clvmodels.interop.pymc_marketing import from_pymc_marketing
     from clvmodels.log.audit import Audit
-    from clvmodels.models import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
     from clvmodels.posterior import (
         BetaGeoPosterior,
         CLVPosterior,
@@ -90,16 +90,16 @@ _HOME = {
     "ActionLists": "economics",
     "Audit": "log.audit",
     "Backtest": "evaluation",
-    "BetaGeoModel": "models",
+    "BetaGeoModel": "fit",
     "BetaGeoPosterior": "posterior",
-    "CLVModel": "models",
+    "CLVModel": "fit",
     "CLVPosterior": "posterior",
     "ClvError": "errors",
     "ConvergenceError": "errors",
     "DomainError": "errors",
-    "GammaGammaModel": "models",
+    "GammaGammaModel": "fit",
     "GammaGammaPosterior": "posterior",
-    "ModifiedBetaGeoModel": "models",
+    "ModifiedBetaGeoModel": "fit",
     "ModifiedBetaGeoPosterior": "posterior",
     "PosteriorFileError": "errors",
     "RenderedReport": "reporting",

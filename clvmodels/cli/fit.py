@@ -96,9 +96,9 @@ def fit_base(
 
         spend_to_fit(rfm)  # refuses now what would be refused after the first fit
     with terminal.step("Loading PyMC"):
-        from clvmodels import models
+        from clvmodels.fit import CLVModel, GammaGammaModel
 
-    specification = models.CLVModel(model).purchases.replace(priors=priors)
+    specification = CLVModel(model).purchases.replace(priors=priors)
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification.fit(rfm, progressbar=False, **options)
     from clvmodels.posterior import CLVPosterior
@@ -108,5 +108,5 @@ def fit_base(
     if not has_money:
         return purchases
     with terminal.step("Fitting what they spend"):
-        spend = models.GammaGammaModel(priors=priors).fit(rfm, progressbar=False, **options)
+        spend = GammaGammaModel(priors=priors).fit(rfm, progressbar=False, **options)
     return CLVPosterior(purchases, spend)

@@ -17,7 +17,7 @@ from clvmodels.rfm import RfmTable
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
-    from clvmodels.models import CLVModel
+    from clvmodels.fit import CLVModel
 
 FittedModel = CLVPosterior | PurchasePosterior
 
@@ -60,7 +60,7 @@ class Fitting:
     def specification(self) -> CLVModel:
         """Return the specification, making one of a name."""
         # PyMC takes seconds to import, and reading a kept backtest does not need it
-        from clvmodels.models import CLVModel
+        from clvmodels.fit import CLVModel
 
         if isinstance(self.model, CLVModel):
             return self.model

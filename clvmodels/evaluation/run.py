@@ -38,7 +38,7 @@ from clvmodels.schema import (
 )
 
 if TYPE_CHECKING:
-    from clvmodels.models import CLVModel
+    from clvmodels.fit import CLVModel
 
 Method = Literal["auto", "nuts", "laplace", "map"]
 MAX_BOOTSTRAP: Final = 100_000

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import multivariate_normal
 
-from clvmodels.inference.density import compile_density, unconstrain
-from clvmodels.inference.mode import MODE_TOLERANCE, distance_to_mode
+from clvmodels.fit.density import compile_density, unconstrain
+from clvmodels.fit.mode import MODE_TOLERANCE, distance_to_mode
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import (
     MAX_KHAT,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from clvmodels.errors import SchemaError
+from clvmodels.fit import GammaGammaModel
+from clvmodels.fit.base import Specification
+from clvmodels.fit.purchases import purchase_specification
 from clvmodels.model_facts import ModelFacts
-from clvmodels.models import GammaGammaModel
-from clvmodels.models.base import Specification
-from clvmodels.models.purchases import purchase_specification
 from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS

@@ -91,7 +91,7 @@ def _density(specification: Callable[..., Any]) -> Flat:
 
     Also of a few customers, whose terms do not drown in those of the frequent.
     """
-    from clvmodels.inference.density import compile_density, unconstrain
+    from clvmodels.fit.density import compile_density, unconstrain
 
     few = inputs.frame().query("frequency < 8 and monetary_value < 1000").head(6)
     found = {}

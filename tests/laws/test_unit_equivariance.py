@@ -20,7 +20,7 @@ from clvmodels import (
     GammaGammaPosterior,
     RfmTable,
 )
-from clvmodels.models.purchases import purchase_specification
+from clvmodels.fit.purchases import purchase_specification
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 

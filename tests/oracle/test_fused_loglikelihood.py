@@ -16,16 +16,16 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from clvmodels.formulas import bgnbd, gamma_gamma
-from clvmodels.histories import purchase_histories, spend_histories
-from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
-from clvmodels.models import BetaGeoModel, GammaGammaModel
-from clvmodels.models.loglikelihood import (
+from clvmodels.fit import BetaGeoModel, GammaGammaModel
+from clvmodels.fit.loglikelihood import (
     PurchaseLogLikelihood,
     PurchaseStatistics,
     SpendLogLikelihood,
     SpendStatistics,
 )
+from clvmodels.formulas import bgnbd, gamma_gamma
+from clvmodels.histories import purchase_histories, spend_histories
+from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 

@@ -14,7 +14,7 @@ import clvmodels
 from clvmodels import CLVModel, GammaGammaModel
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.fitting import Fitting
-from clvmodels.models.purchases import purchase_specification
+from clvmodels.fit.purchases import purchase_specification
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS, ModelKey, PurchaseModel, purchase_model
 from clvmodels.simulate import simulate_rfm

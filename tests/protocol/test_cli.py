@@ -570,7 +570,7 @@ def test_a_fit_that_does_not_converge_is_4_unless_a_warning_is_enough(
 def test_an_interrupted_fit_is_130_and_leaves_no_file(files: Path) -> None:
     code = textwrap.dedent("""
         import sys
-        import clvmodels.inference.run as run
+        import clvmodels.fit.run as run
         from clvmodels.cli import main
         sample = run.sample_nuts
         def announced(*arguments, **options):

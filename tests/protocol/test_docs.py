@@ -41,7 +41,7 @@ PUBLIC = (
     "clvmodels.evaluation",
     "clvmodels.formulas.simple",
     "clvmodels.mlflow",
-    "clvmodels.models",
+    "clvmodels.fit",
     "clvmodels.plots",
     "clvmodels.posterior",
     "clvmodels.predictive",

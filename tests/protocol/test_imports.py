@@ -37,10 +37,10 @@ LAYERS: list[set[str]] = [
     {"histories", "datasets", "gaps"},
     {"predict"},
     {"posterior"},
-    {"inference", "scoring", "economics"},
+    {"scoring", "economics"},
     {"predictive"},
     {"mlflow", "spark"},
-    {"models"},
+    {"fit"},
     {"interop"},
     {"evaluation"},
     {"diagnostics"},
@@ -61,7 +61,7 @@ HOOKS = {
 }
 
 PYMC = {"pymc", "pymc_extras", "pymc_marketing", "pytensor", "nutpie"}
-PYMC_AT_HOME = {"models", "inference", "interop"}
+PYMC_AT_HOME = {"fit", "interop"}
 FRAMES = {"pandas", "polars", "pyarrow", "ibis", "duckdb", "xarray", "arviz", "arviz_base"}
 
 
@@ -160,7 +160,7 @@ def test_every_hook_is_in_use() -> None:
     assert hooks(PACKAGE) == HOOKS
 
 
-def test_pymc_stays_in_models_inference_and_interop() -> None:
+def test_pymc_stays_in_fit_and_interop() -> None:
     strays = {
         top: places
         for top, places in foreign_imports(PACKAGE, PYMC).items()
@@ -179,7 +179,7 @@ def test_formulas_know_no_frames() -> None:
         ("rfm.py", "from clvmodels.posterior import load", "imports posterior"),
         ("rfm.py", "from clvmodels import histories", "imports histories"),
         ("rfm.py", "def f():\n    import clvmodels.cli", "imports cli"),
-        ("rfm.py", "from .models import anything", "imports models"),
+        ("rfm.py", "from .fit import anything", "imports fit"),
         ("rfm.py", "import clvmodels", "imports the package itself"),
         ("formulas/beta_geometric.py", "from ..rfm import RfmTable", "imports rfm"),
         ("formulas/__init__.py", "from ..predict import f", "imports predict"),
@@ -209,7 +209,7 @@ def test_the_walk_sees_an_upward_arrow(
         ("class C:\n    from clvmodels.interop.pymc_marketing import g", False),
         ("if True:\n    from clvmodels.interop.pymc_marketing import g", False),
         ("def f():\n    from clvmodels.interop import judged", False),
-        ("def f():\n    from clvmodels.models import BetaGeoModel", False),
+        ("def f():\n    from clvmodels.fit import BetaGeoModel", False),
     ],
 )
 def test_a_hook_is_that_import_inside_a_function(tmp_path: Path, text: str, fine: bool) -> None:

@@ -28,7 +28,7 @@ from clvmodels import (
     load_posterior,
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError
-from clvmodels.models.purchases import purchase_specification
+from clvmodels.fit.purchases import purchase_specification
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS, Family, PurchaseModel
 from clvmodels.simulate import simulate_rfm
@@ -86,7 +86,7 @@ def test_fit_has_the_contracts_arguments() -> None:
     assert found["random_seed"].default is None
     hints = typing.get_type_hints(
         BetaGeoModel.fit,
-        vars(importlib.import_module("clvmodels.models.base"))
+        vars(importlib.import_module("clvmodels.fit.base"))
         | {"Frame": pd.DataFrame, "Fitted": BetaGeoPosterior},
     )
     assert typing.get_origin(hints["method"]) is typing.Literal

@@ -17,14 +17,14 @@ from scipy import stats
 
 from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.errors import ConvergenceError, DomainError
-from clvmodels.histories import purchase_histories, spend_histories
-from clvmodels.model_facts import GAMMA_GAMMA
-from clvmodels.models.loglikelihood import (
+from clvmodels.fit.loglikelihood import (
     PurchaseLogLikelihood,
     PurchaseStatistics,
     SpendLogLikelihood,
     SpendStatistics,
 )
+from clvmodels.histories import purchase_histories, spend_histories
+from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 

@@ -22,14 +22,14 @@ from clvmodels import (
     rfm_summary,
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
-from clvmodels.formulas import gamma_gamma
-from clvmodels.histories import purchase_histories, spend_histories
-from clvmodels.models.loglikelihood import (
+from clvmodels.fit.loglikelihood import (
     PurchaseLogLikelihood,
     PurchaseStatistics,
     SpendLogLikelihood,
     SpendStatistics,
 )
+from clvmodels.formulas import gamma_gamma
+from clvmodels.histories import purchase_histories, spend_histories
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 

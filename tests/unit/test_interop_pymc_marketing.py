@@ -33,8 +33,8 @@ from clvmodels import (
     rfm_summary,
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError, TimeUnitError
+from clvmodels.fit.priors import as_dict
 from clvmodels.histories import purchase_histories, spend_histories
-from clvmodels.models.priors import as_dict
 from clvmodels.verdict import nuts_verdict
 
 with warnings.catch_warnings():

@@ -12,8 +12,8 @@ from scipy import stats
 
 from clvmodels import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.fit.priors import resolve
 from clvmodels.model_facts import GAMMA_GAMMA, LogNormalDefault
-from clvmodels.models.priors import resolve
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.errors import OURS, ConvergenceError, DomainError
-from clvmodels.inference.density import Density, compile_density
-from clvmodels.inference.laplace import sample_laplace
-from clvmodels.inference.mode import MODE_TOLERANCE, Mode, find_mode
-from clvmodels.inference.nuts import sample_nuts
+from clvmodels.fit.density import Density, compile_density
+from clvmodels.fit.laplace import sample_laplace
+from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
+from clvmodels.fit.nuts import sample_nuts
 from clvmodels.progress import progress
 from clvmodels.schema import check_choice, shown
 from clvmodels.verdict import (

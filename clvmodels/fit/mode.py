@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from clvmodels.inference.density import Density
+from clvmodels.fit.density import Density
 
 FloatArray = npt.NDArray[np.float64]
 

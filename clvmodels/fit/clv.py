@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.errors import SchemaError
-from clvmodels.histories import rfm_columns
-from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
-from clvmodels.keywords import named, named_fields
-from clvmodels.models.base import look_for_other_ids, observation_end
-from clvmodels.models.gamma_gamma import GammaGammaModel
-from clvmodels.models.parameters import Parameters
-from clvmodels.models.purchases import (
+from clvmodels.fit.base import look_for_other_ids, observation_end
+from clvmodels.fit.gamma_gamma import GammaGammaModel
+from clvmodels.fit.parameters import Parameters
+from clvmodels.fit.purchases import (
     BetaGeoModel,
     PurchaseSpecification,
     purchase_specification,
 )
+from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
+from clvmodels.histories import rfm_columns
+from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.purchases import MODELS, ModelKey
 from clvmodels.rfm import RfmTable

@@ -11,12 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from clvmodels import __version__
-from clvmodels.histories import RfmColumns, rfm_columns
-from clvmodels.inference import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
-from clvmodels.keywords import named
-from clvmodels.model_facts import ModelFacts
-from clvmodels.models.parameters import Parameters
-from clvmodels.models.priors import (
+from clvmodels.fit.parameters import Parameters
+from clvmodels.fit.priors import (
     PYMC_MARKETING,
     as_dict,
     check_names,
@@ -24,6 +20,10 @@ from clvmodels.models.priors import (
     pymc_marketing_priors,
     resolve,
 )
+from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
+from clvmodels.histories import RfmColumns, rfm_columns
+from clvmodels.keywords import named
+from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior import Metadata
 from clvmodels.posterior.core import Posterior
 from clvmodels.rfm import RfmTable

@@ -21,8 +21,8 @@ from scipy.special import chdtri, ndtri
 from scipy.stats import qmc
 
 from clvmodels.cores import available_cores
-from clvmodels.inference.density import Density
-from clvmodels.inference.mode import Mode
+from clvmodels.fit.density import Density
+from clvmodels.fit.mode import Mode
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from clvmodels.customers import assumed_text, has_fractions
 from clvmodels.errors import SchemaError
+from clvmodels.fit.base import Specification
+from clvmodels.fit.run import Result
 from clvmodels.histories import PurchaseHistories, RfmColumns, base_description, purchase_histories
-from clvmodels.inference import Result
 from clvmodels.keywords import named_fields
-from clvmodels.models.base import Specification
 from clvmodels.posterior import (
     BetaGeoPosterior,
     Metadata,
@@ -95,7 +95,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     def _build(self, statistics: PurchaseHistories, scale: float) -> pm.Model:
         import pymc as pm
 
-        from clvmodels.models.loglikelihood import PurchaseLogLikelihood, PurchaseStatistics
+        from clvmodels.fit.loglikelihood import PurchaseLogLikelihood, PurchaseStatistics
 
         formulas = cast("BetaGeometric", self.facts.formulas)
         tables = PurchaseStatistics.of(statistics, zero_has_term=formulas.extra_stays > 0)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.cores import available_cores
-from clvmodels.inference.density import Density
-from clvmodels.inference.mode import Mode
+from clvmodels.fit.density import Density
+from clvmodels.fit.mode import Mode
 
 FloatArray = npt.NDArray[np.float64]
 

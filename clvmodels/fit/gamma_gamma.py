@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from clvmodels.fit.base import Specification
+from clvmodels.fit.run import Result
 from clvmodels.histories import RfmColumns, SpendHistories, spend_to_fit
-from clvmodels.inference import Result
 from clvmodels.keywords import named_fields
 from clvmodels.model_facts import GAMMA_GAMMA, ModelFacts
-from clvmodels.models.base import Specification
 from clvmodels.posterior import GammaGammaPosterior, Metadata
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class GammaGammaModel(Specification[GammaGammaPosterior]):
     def _build(self, statistics: SpendHistories, scale: float) -> pm.Model:
         import pymc as pm
 
-        from clvmodels.models.loglikelihood import SpendLogLikelihood, SpendStatistics
+        from clvmodels.fit.loglikelihood import SpendLogLikelihood, SpendStatistics
 
         priors = self.resolved_priors(scale)
         tables = SpendStatistics.of(statistics)
