@@ -168,9 +168,9 @@ def read_rfm(
     DomainError
         The margin is not a share of revenue.
     """
-    from clvmodels.customers import warn_of_unit
     from clvmodels.margin import said_margin
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.customers import warn_of_unit
 
     check_input(path)
     stated = {} if margin is None else said_margin(margin)

@@ -92,7 +92,7 @@ def fit_base(
     """Fit purchases and, where the table has amounts and no value of a basket is given, spend."""
     has_money = rfm.has_money and basket_value is None
     if has_money:
-        from clvmodels.histories import spend_to_fit
+        from clvmodels.rfm.histories import spend_to_fit
 
         spend_to_fit(rfm)  # refuses now what would be refused after the first fit
     with terminal.step("Loading PyMC"):

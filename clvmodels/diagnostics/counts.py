@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from clvmodels.histories import PurchaseHistories
 from clvmodels.purchases import Family
+from clvmodels.rfm.histories import PurchaseHistories
 from clvmodels.schema import FloatArray
 
 MOST_REPEATS: Final = 7

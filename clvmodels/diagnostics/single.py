@@ -25,15 +25,15 @@ from clvmodels.diagnostics.study import Question, Study, _table, model_name, pre
 from clvmodels.diagnostics.tracking import track, why_not_tracked
 from clvmodels.diagnostics.values import _distribution
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import (
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
     check_said,
     purchase_histories,
     rfm_columns,
 )
-from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
-from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, Horizon, TimeScale
 
 if TYPE_CHECKING:

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import frames
-from clvmodels.customers import warn_of_unit
 from clvmodels.errors import ClvError, SchemaError
-from clvmodels.histories import (
+from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
+from clvmodels.posterior.clv import at_margin
+from clvmodels.rfm import RfmTable
+from clvmodels.rfm.customers import warn_of_unit
+from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
     check_said,
@@ -20,9 +23,6 @@ from clvmodels.histories import (
     purchase_histories,
     rfm_columns,
 )
-from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
-from clvmodels.posterior.clv import at_margin
-from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     Discounting,
     FloatArray,

@@ -12,9 +12,9 @@ from clvmodels.display import Readable
 from clvmodels.economics.labels import WHOLE
 from clvmodels.economics.outlook import Outlook, base_for, column, ranking, ratio, top_count
 from clvmodels.errors import DomainError
-from clvmodels.histories import distinct_rows
 from clvmodels.keywords import named
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import distinct_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     FREQUENCY,

@@ -26,9 +26,9 @@ from clvmodels.schema import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clvmodels.histories import RfmColumns
     from clvmodels.posterior import CLVPosterior
     from clvmodels.predict import Draws, Future
+    from clvmodels.rfm.histories import RfmColumns
 
 IntArray = npt.NDArray[np.int64]
 

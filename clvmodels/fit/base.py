@@ -21,13 +21,13 @@ from clvmodels.fit.priors import (
     resolve,
 )
 from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
-from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.keywords import named
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior import Metadata
 from clvmodels.posterior.core import Posterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.continuity import continuity_of, warn_of_other_ids
+from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import TimeScale, TimeUnit, check_choice, scale_said
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from clvmodels.fit.purchases import (
     purchase_specification,
 )
 from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
-from clvmodels.histories import rfm_columns
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.purchases import MODELS, ModelKey
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import TimeUnit, scale_said, shown
 
 if TYPE_CHECKING:

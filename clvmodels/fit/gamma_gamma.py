@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from clvmodels.fit.base import Specification
 from clvmodels.fit.run import Result
-from clvmodels.histories import RfmColumns, SpendHistories, spend_to_fit
 from clvmodels.keywords import named_fields
 from clvmodels.model_facts import GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior import GammaGammaPosterior, Metadata
+from clvmodels.rfm.histories import RfmColumns, SpendHistories, spend_to_fit
 
 if TYPE_CHECKING:
     import pymc as pm

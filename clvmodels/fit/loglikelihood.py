@@ -34,7 +34,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from clvmodels.formulas import special
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, log_rising
-from clvmodels.histories import PurchaseHistories, SpendHistories
+from clvmodels.rfm.histories import PurchaseHistories, SpendHistories
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]

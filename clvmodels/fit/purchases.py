@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from clvmodels.customers import assumed_text, has_fractions
 from clvmodels.errors import SchemaError
 from clvmodels.fit.base import Specification
 from clvmodels.fit.run import Result
-from clvmodels.histories import PurchaseHistories, RfmColumns, base_description, purchase_histories
 from clvmodels.keywords import named_fields
 from clvmodels.posterior import (
     BetaGeoPosterior,
@@ -21,6 +19,13 @@ from clvmodels.posterior import (
 )
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS, PurchaseModel, purchase_model
+from clvmodels.rfm.customers import assumed_text, has_fractions
+from clvmodels.rfm.histories import (
+    PurchaseHistories,
+    RfmColumns,
+    base_description,
+    purchase_histories,
+)
 from clvmodels.schema import TimeScale
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from clvmodels.errors import (
 from clvmodels.fit.base import Specification, iso_date
 from clvmodels.fit.nuts import STATISTICS
 from clvmodels.fit.priors import as_dict
-from clvmodels.histories import rfm_columns
 from clvmodels.interop.foreign_verdicts import judge
 from clvmodels.interop.peer import Counterpart, OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.interop.to_pymc_marketing import PymcMarketingModels, to_pymc_marketing
@@ -37,6 +36,7 @@ from clvmodels.keywords import named
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior import CLVPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.core import SAMPLE_DIMS
+from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import (
     FREQUENCY,
     RECENCY,

@@ -12,10 +12,10 @@ import xarray as xr
 
 from clvmodels.errors import SchemaError
 from clvmodels.fit.base import Specification
-from clvmodels.histories import RfmColumns, rfm_columns
 from clvmodels.interop.peer import OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.spend import spend_columns
+from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale
 
 

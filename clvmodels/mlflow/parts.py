@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clvmodels import __version__, frames
-from clvmodels.customers import read_numbers
 from clvmodels.errors import ConvergenceError, SchemaError
 from clvmodels.mlflow.pyfunc import text_of
 from clvmodels.mlflow.record import metadata_of
 from clvmodels.posterior import CLVPosterior
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.customers import read_numbers
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,

@@ -10,7 +10,6 @@ import numpy as np
 
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import RfmColumns
 from clvmodels.keywords import named, named_fields
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
@@ -20,6 +19,7 @@ from clvmodels.posterior.predicting import columns_of, customers_frame, future_o
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend, spend_from
 from clvmodels.predict import Draws, Future, pair
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 from clvmodels.verdict import Verdict
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.histories import IntArray, distinct_rows
+from clvmodels.rfm.histories import IntArray, distinct_rows
 from clvmodels.schema import FloatArray, check_whole
 
 # Cells of the formula that are in memory at once, besides the result.

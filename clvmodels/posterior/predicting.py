@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.posterior.core import Posterior
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.histories import RfmColumns
 
 POINTS: Final = ("p_alive", "p_purchase", "expected_purchases", "discounted_purchases")
 MONEY_POINTS: Final = ("expected_spend", "clv")

@@ -11,7 +11,6 @@ import xarray as xr
 
 from clvmodels import frames
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import RfmColumns, distinct_rows
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.finite import check_life
@@ -19,6 +18,7 @@ from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
 from clvmodels.predict import Draws, Future
 from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
+from clvmodels.rfm.histories import RfmColumns, distinct_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     Discounting,

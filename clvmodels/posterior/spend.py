@@ -12,11 +12,11 @@ import xarray as xr
 from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.formulas import gamma_gamma
-from clvmodels.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.keywords import named
 from clvmodels.model_facts import BASKET_VALUE, GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.rfm.histories import RfmColumns, distinct_rows, rfm_columns
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import rfm_columns
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.chunks import chunk_of, chunks
@@ -27,6 +26,7 @@ from clvmodels.predictive.base import (
 )
 from clvmodels.predictive.loops import crps_of_counts, moments_of_counts, quantiles_of_counts
 from clvmodels.purchases import Family
+from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:

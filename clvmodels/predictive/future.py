@@ -12,7 +12,6 @@ import numpy.typing as npt
 from clvmodels import frames
 from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
-from clvmodels.histories import RfmColumns
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
@@ -25,6 +24,7 @@ from clvmodels.predict.grouping import Groups, group_rows
 from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import Outcomes
 from clvmodels.predictive.base import in_order, row_keys
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import (
     CUSTOMER_ID,
     Discounting,

@@ -14,7 +14,6 @@ from clvmodels import frames
 from clvmodels.cores import cores_for
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.histories import RfmColumns
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
@@ -28,6 +27,7 @@ from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.predict.paths import MOST_PURCHASES, Outcomes
 from clvmodels.predictive.base import in_order, row_keys
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, check_choice, scale_said
 
 if TYPE_CHECKING:

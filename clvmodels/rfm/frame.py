@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clvmodels.customers import (
+from clvmodels.errors import SchemaError, one_line
+from clvmodels.frames import Frame, eager, index_name, kind_of, out_of_index, to_arrow
+from clvmodels.log import tidy
+from clvmodels.rfm.customers import (
     check_ids,
     check_periods,
     no_id_message,
@@ -16,9 +19,6 @@ from clvmodels.customers import (
     sortable,
     warn_of_unit,
 )
-from clvmodels.errors import SchemaError, one_line
-from clvmodels.frames import Frame, eager, index_name, kind_of, out_of_index, to_arrow
-from clvmodels.log import tidy
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,

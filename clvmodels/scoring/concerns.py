@@ -9,17 +9,17 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from clvmodels.customers import (
+from clvmodels.errors import SchemaError
+from clvmodels.posterior.scorable import Scorable, fits_of, purchases_of
+from clvmodels.predict import infinite_share
+from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
+from clvmodels.rfm.customers import (
     beyond_base,
     beyond_base_text,
     beyond_lifetime,
     fractions_text,
     lifetime_text,
 )
-from clvmodels.errors import SchemaError
-from clvmodels.posterior.scorable import Scorable, fits_of, purchases_of
-from clvmodels.predict import infinite_share
-from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
 from clvmodels.scoring.records import BlockRecord, reasons_of
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.staging import Staged

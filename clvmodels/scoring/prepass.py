@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import schema
-from clvmodels.customers import divisor, exceeds_periods_sql, has_fractions_sql
+from clvmodels.rfm.customers import divisor, exceeds_periods_sql, has_fractions_sql
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import TimeScale
 from clvmodels.scoring import disk

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clvmodels import schema
-from clvmodels.customers import (
+from clvmodels.errors import SchemaError
+from clvmodels.rfm.customers import (
     check_ids,
     check_numbers,
     exceeds_periods,
@@ -26,7 +27,6 @@ from clvmodels.customers import (
     sortable,
     value_type,
 )
-from clvmodels.errors import SchemaError
 from clvmodels.schema import FloatArray, TimeScale
 
 # The order matters: a row has the first reason that applies to it.

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
-from clvmodels.histories import check_scale
 from clvmodels.log import ImplausibleDates, KeepDrop, LogOptions, Refunds
 from clvmodels.margin import Margin
 from clvmodels.posterior.scorable import Scorable, has_money, margin_of, reads_amounts
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import check_scale
 from clvmodels.rfm.periods import end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
 from clvmodels.scoring.csv_staging import CsvOptions

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import schema
-from clvmodels.customers import TIMES, read_numbers
+from clvmodels.rfm.customers import TIMES, read_numbers
 from clvmodels.schema import TimeScale
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.rows import REASONS, read_rows

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels import __version__
-from clvmodels.customers import TIMES, divisor
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
 from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
@@ -22,6 +21,7 @@ from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import Scorable, open_scorable
 from clvmodels.rejects import RejectLimit
+from clvmodels.rfm.customers import TIMES, divisor
 from clvmodels.rfm.on_disk import Resources
 from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit, plain_horizon
 from clvmodels.scoring import Scorer, ScoreReport, disk

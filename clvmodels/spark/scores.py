@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from clvmodels import schema
-from clvmodels.histories import check_scale
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import Scorable, margin_of, reads_amounts, scorable
+from clvmodels.rfm.histories import check_scale
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.rows import check_schema, columns_of

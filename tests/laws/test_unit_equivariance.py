@@ -136,7 +136,7 @@ def test_customers_who_were_not_watched_have_a_unit_all_the_same(kind) -> None:
 
 
 def _columns(rfm: RfmTable):
-    from clvmodels.histories import rfm_columns
+    from clvmodels.rfm.histories import rfm_columns
 
     return rfm_columns(rfm)
 

@@ -24,9 +24,9 @@ from clvmodels.fit.loglikelihood import (
     SpendStatistics,
 )
 from clvmodels.formulas import bgnbd, gamma_gamma
-from clvmodels.histories import purchase_histories, spend_histories
 from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
 from clvmodels.purchases import MODELS
+from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm
 
 Array = np.ndarray

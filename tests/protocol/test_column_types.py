@@ -32,7 +32,7 @@ from clvmodels import (
     rfm_summary,
     score,
 )
-from clvmodels.histories import rfm_columns
+from clvmodels.rfm.histories import rfm_columns
 from clvmodels.scoring import Scorer
 
 POSTERIOR: Final = CLVPosterior(

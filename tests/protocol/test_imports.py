@@ -22,7 +22,6 @@ LAYERS: list[set[str]] = [
     {
         "formulas",
         "cores",
-        "customers",
         "dates",
         "frames",
         "memory",
@@ -34,7 +33,7 @@ LAYERS: list[set[str]] = [
     {"_simulated"},
     {"simulate"},
     {"rfm"},
-    {"histories", "datasets", "gaps"},
+    {"datasets", "gaps"},
     {"predict"},
     {"posterior"},
     {"scoring", "economics"},
@@ -177,7 +176,7 @@ def test_formulas_know_no_frames() -> None:
     ("file", "line", "complaint"),
     [
         ("rfm.py", "from clvmodels.posterior import load", "imports posterior"),
-        ("rfm.py", "from clvmodels import histories", "imports histories"),
+        ("rfm.py", "from clvmodels import posterior", "imports posterior"),
         ("rfm.py", "def f():\n    import clvmodels.cli", "imports cli"),
         ("rfm.py", "from .fit import anything", "imports fit"),
         ("rfm.py", "import clvmodels", "imports the package itself"),

@@ -23,9 +23,9 @@ from clvmodels.fit.loglikelihood import (
     SpendLogLikelihood,
     SpendStatistics,
 )
-from clvmodels.histories import purchase_histories, spend_histories
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
+from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm
 
 pytestmark = [

@@ -29,8 +29,8 @@ from clvmodels.fit.loglikelihood import (
     SpendStatistics,
 )
 from clvmodels.formulas import gamma_gamma
-from clvmodels.histories import purchase_histories, spend_histories
 from clvmodels.purchases import MODELS
+from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm
 
 RFM = simulate_rfm(

@@ -36,12 +36,12 @@ from clvmodels import (
     value_distribution,
 )
 from clvmodels.cli.commands import app
-from clvmodels.customers import exceeds_periods, has_fractions
 from clvmodels.datasets import load_cdnow
 from clvmodels.diagnostics import diagnose
-from clvmodels.histories import rfm_columns
 from clvmodels.plots.fit import draw_purchases_over_time
 from clvmodels.posterior.total import total_value
+from clvmodels.rfm.customers import exceeds_periods, has_fractions
+from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import TimeScale
 
 LOG: Final = load_cdnow(sample=True)

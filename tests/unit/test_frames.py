@@ -17,8 +17,8 @@ import clvmodels as clv
 from clvmodels import frames
 from clvmodels.diagnostics.report import diagnose
 from clvmodels.errors import SchemaError
-from clvmodels.histories import purchase_histories, spend_histories
 from clvmodels.posterior import total_value
+from clvmodels.rfm.histories import purchase_histories, spend_histories
 
 Convert = Callable[[pd.DataFrame], Any]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clvmodels import RfmTable
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
-from clvmodels.histories import (
+from clvmodels.rfm.histories import (
     distinct_rows,
     purchase_histories,
     rfm_columns,

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clvmodels import customers, frames, schema
+from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.rfm import customers
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
