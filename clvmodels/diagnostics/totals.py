@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from clvmodels.cores import available_cores
 from clvmodels.diagnostics.study import FEW_DRAWS, Study, bounds
 from clvmodels.diagnostics.tier_values import TierValues
+from clvmodels.machine import available_cores
 from clvmodels.schema import FloatArray
 
 _CELLS: Final = 40_000_000

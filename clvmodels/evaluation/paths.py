@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clvmodels.cores import available_cores
 from clvmodels.errors import DomainError
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.beta_geometric import BetaGeometric
+from clvmodels.machine import available_cores
 from clvmodels.predict.grouping import IntArray, group_rows
 from clvmodels.predict.random import exponential, hashed, uniform
 from clvmodels.purchases import Family

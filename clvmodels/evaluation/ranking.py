@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.cores import available_cores
 from clvmodels.formulas._jit import compiled
+from clvmodels.machine import available_cores
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]

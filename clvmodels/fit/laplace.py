@@ -20,9 +20,9 @@ import numpy.typing as npt
 from scipy.special import chdtri, ndtri
 from scipy.stats import qmc
 
-from clvmodels.cores import available_cores
 from clvmodels.fit.density import Density
 from clvmodels.fit.mode import Mode
+from clvmodels.machine import available_cores
 
 FloatArray = npt.NDArray[np.float64]
 

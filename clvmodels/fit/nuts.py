@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.cores import available_cores
 from clvmodels.fit.density import Density
 from clvmodels.fit.mode import Mode
+from clvmodels.machine import available_cores
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
+from clvmodels.machine import cores_for
 from clvmodels.predict.chunks import Chunk, chunk_of, chunk_size, chunks
 from clvmodels.predict.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
 from clvmodels.predict.draws import Draws, Future, tail_probabilities

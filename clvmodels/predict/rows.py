@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from clvmodels.cores import cores_for
+from clvmodels.machine import cores_for
 from clvmodels.predict import kernel, spending
 from clvmodels.predict.chunks import CHUNK
 from clvmodels.predict.draws import Draws, Future, tail_probabilities

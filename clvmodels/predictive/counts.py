@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.machine import cores_for
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predict.chunks import chunk_of, chunks
 from clvmodels.predict.counts import count_survival

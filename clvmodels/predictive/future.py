@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
-from clvmodels.cores import cores_for
 from clvmodels.errors import DomainError
 from clvmodels.keywords import named
+from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior

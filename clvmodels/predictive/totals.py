@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
-from clvmodels.cores import cores_for
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior

@@ -40,8 +40,8 @@ from clvmodels.log import (
     used_expr,
 )
 from clvmodels.log.audit import Audit
+from clvmodels.machine import bytes_of, check_memory_limit
 from clvmodels.margin import said_margin
-from clvmodels.memory import bytes_of, check_memory_limit
 from clvmodels.outputs import named_paths, refuse_inputs
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels import __version__, schema
-from clvmodels.cores import cores_for
 from clvmodels.errors import OURS, SchemaError
 from clvmodels.keywords import named
 from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
-from clvmodels.memory import check_memory_limit
+from clvmodels.machine import check_memory_limit, cores_for
 from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import Scorable, open_scorable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels import errors
 from clvmodels.errors import ClvError, SchemaError
-from clvmodels.memory import check_memory_limit
+from clvmodels.machine import check_memory_limit
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -21,10 +21,9 @@ LAYERS: list[set[str]] = [
     {"schema", "keywords", "display", "model_facts"},
     {
         "formulas",
-        "cores",
         "dates",
         "frames",
-        "memory",
+        "machine",
         "outputs",
         "verdict",
     },

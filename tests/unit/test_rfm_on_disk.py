@@ -15,7 +15,7 @@ from clvmodels.datasets import load_cdnow
 from clvmodels.errors import SchemaError
 from clvmodels.log import left_out_expr
 from clvmodels.log.audit import Reason
-from clvmodels.memory import bytes_of, check_memory_limit
+from clvmodels.machine import bytes_of, check_memory_limit
 from clvmodels.rfm.on_disk import Resources
 
 COLUMNS = {

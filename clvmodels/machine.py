@@ -1,4 +1,4 @@
-"""How much memory the embedded engine may use before it spills to disk."""
+"""What of the machine this process may use: cores, and memory before the engine spills."""
 
 from __future__ import annotations
 
@@ -7,11 +7,29 @@ import re
 from typing import Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import shown
+from clvmodels.schema import check_whole, shown
 
 _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _MOST: Final = 4 * 2**30
 _LEAST: Final = 2**29
+
+
+def available_cores() -> int:
+    """Cores that the process may run on, at least one."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(len(os.sched_getaffinity(0)), 1)
+    return os.cpu_count() or 1
+
+
+def cores_for(threads: int | None) -> int:
+    """Return the cores that were asked for, or all.
+
+    Raises
+    ------
+    DomainError
+        It is not a whole number of at least 1.
+    """
+    return available_cores() if threads is None else check_whole("threads", threads)
 
 
 def check_memory_limit(limit: str | None) -> str:
