@@ -19,7 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvmodels import schema
-from clvmodels._simulated import (
+from clvmodels.dates import moment_of
+from clvmodels.keywords import named
+from clvmodels.purchases import ModelKey
+from clvmodels.purchases.stories import (
     AMOUNTS,
     Block,
     Customers,
@@ -29,9 +32,6 @@ from clvmodels._simulated import (
     Population,
     Spend,
 )
-from clvmodels.dates import moment_of
-from clvmodels.keywords import named
-from clvmodels.purchases import ModelKey
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit
 
 __all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.economics.gaps import gap_quantile, mean_gap_quantile
 from clvmodels.economics.outlook import column, past_revenue
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.gaps import gap_quantile, mean_gap_quantile
 from clvmodels.log import ImplausibleDates, KeepDrop, Refunds, replayable
 from clvmodels.margin import said_margin
 from clvmodels.rfm import RfmTable, rfm_summary

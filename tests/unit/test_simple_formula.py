@@ -15,6 +15,7 @@ from scipy.integrate import quad
 from clvmodels import DomainError, RfmTable, SchemaError, rfm_summary
 from clvmodels.datasets import load_cdnow
 from clvmodels.economics import SimpleInputs, simple_clv, simple_clv_per_customer
+from clvmodels.economics.gaps import gap_quantile, mean_gap_quantile
 from clvmodels.formulas.simple import (
     annual_churn,
     average_order_value,
@@ -30,7 +31,6 @@ from clvmodels.formulas.simple import (
     retention_rate,
     revenue_lifetime_value,
 )
-from clvmodels.gaps import gap_quantile, mean_gap_quantile
 
 COLUMNS = {
     "customer_id_col": "customer_id",

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from scipy.special import betaln, gammaln, hyp2f1
 
-from clvmodels import _simulated
 from clvmodels.errors import ClvError, DomainError
 from clvmodels.purchases import MODELS
+from clvmodels.purchases import stories as _simulated
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm
 
 Array = npt.NDArray[np.float64]

@@ -54,14 +54,17 @@ class Block:
 
     @property
     def start(self) -> int:
+        """Position of the first customer."""
         return self.number * BLOCK
 
     @property
     def size(self) -> int:
+        """How many customers."""
         return min(BLOCK, self.n - self.start)
 
     @property
     def rows(self) -> slice:
+        """Their positions."""
         return slice(self.start, self.start + self.size)
 
     def rng(self, stream: int) -> np.random.Generator:
@@ -90,6 +93,7 @@ class Population:
         purchase_model(self.model)
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the blocks of customers, in order."""
         for number in range(-(-self.n // BLOCK)):
             yield Block(self.seed, number, self.n)
 
@@ -146,6 +150,7 @@ class Spend:
 
     @staticmethod
     def of(p: float | None, q: float | None, v: float | None, *, cents: bool) -> Spend | None:
+        """Return what is spent; None where nothing is said of it."""
         if p is None and q is None and v is None:
             return None
         if p is None or q is None or v is None:
@@ -183,6 +188,7 @@ class Exposure:
 
     @staticmethod
     def of(T: ObservationTime, *, n: int, period: float | None) -> Exposure:
+        """Return how long each of n customers is observed."""
         if period is not None:
             check_positive("period", period)
         bounds = T if isinstance(T, tuple) and len(T) == 2 else (T, T)
@@ -236,6 +242,7 @@ def whole_periods(T: npt.ArrayLike, *, n: int, period: float | None) -> FloatArr
 
 
 def check_positive(name: str, value: float) -> None:
+    """Refuse what is not a positive, finite number."""
     number = check_number(name, value)
     if not (math.isfinite(number) and number > 0):
         raise DomainError(f"{name}={value!r} must be a finite number > 0.")
