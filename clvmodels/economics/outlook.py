@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.posterior.clv import at_margin, value_posterior
 from clvmodels.posterior.finite import Valued, summable
-from clvmodels.predict import Predictor, tail_probabilities
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -26,8 +26,8 @@ from clvmodels.schema import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clvmodels.forecast import Draws, Future
     from clvmodels.posterior import CLVPosterior
-    from clvmodels.predict import Draws, Future
     from clvmodels.rfm.histories import RfmColumns
 
 IntArray = npt.NDArray[np.int64]

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from clvmodels.display import Readable
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
+from clvmodels.forecast import tail_probabilities
+from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.clv import value_posterior
-from clvmodels.predict import tail_probabilities
-from clvmodels.predict.spending import mean_of_new
 from clvmodels.schema import Discounting, FloatArray, Horizon
 
 if TYPE_CHECKING:

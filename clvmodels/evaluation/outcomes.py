@@ -13,8 +13,8 @@ from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.metrics import LEVELS, Target
 from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.tracking import total_purchases
+from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import CLVPosterior
-from clvmodels.predict import tail_probabilities
 from clvmodels.predictive import count_distribution, portfolio, value_distribution
 from clvmodels.schema import Discounting, FloatArray
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clvmodels.errors import DomainError
+from clvmodels.forecast.grouping import IntArray, group_rows
+from clvmodels.forecast.random import exponential, hashed, uniform
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.machine import available_cores
-from clvmodels.predict.grouping import IntArray, group_rows
-from clvmodels.predict.random import exponential, hashed, uniform
 from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
@@ -104,7 +104,7 @@ def _count(
     """Count all purchases under one draw.
 
     What customers go on to do is drawn purchase by purchase, as in
-    `clvmodels.predict.paths`; ``place`` is the interval that each customer starts in.
+    `clvmodels.forecast.paths`; ``place`` is the interval that each customer starts in.
     """
     power, age, stays = living
     for i in range(whose.size):

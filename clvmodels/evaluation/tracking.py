@@ -12,9 +12,9 @@ from scipy.interpolate import BarycentricInterpolator
 from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import IntArray, Observed
 from clvmodels.evaluation.paths import Histories, simulate_counts
+from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.scorable import purchases_of
-from clvmodels.predict import tail_probabilities
 from clvmodels.purchases import Family
 from clvmodels.rfm.histories import rfm_columns
 from clvmodels.rfm.periods import start_of

@@ -10,6 +10,7 @@ import numpy as np
 
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import Draws, Future, pair
 from clvmodels.keywords import named, named_fields
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import Posterior, evenly_spaced
@@ -18,7 +19,6 @@ from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_cust
 from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend, spend_from
-from clvmodels.predict import Draws, Future, pair
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 from clvmodels.verdict import Verdict
@@ -355,7 +355,7 @@ class CLVPosterior:
         Returns
         -------
         columns, m_bar, future, draws
-            As ``clvmodels.predict.predict_rows`` takes them. Expected spend of some
+            As ``clvmodels.forecast.predict_rows`` takes them. Expected spend of some
             customers may be infinite in some draws: ``clvmodels.posterior.finite.valued``
             tells whose.
         """
@@ -392,7 +392,7 @@ class CLVPosterior:
         Returns
         -------
         future, draws
-            As ``clvmodels.predict.predict_rows`` takes them.
+            As ``clvmodels.forecast.predict_rows`` takes them.
 
         Raises
         ------

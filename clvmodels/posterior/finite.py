@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import OURS, DomainError
-from clvmodels.predict import Draws, Future, infinite_share, share, spending
+from clvmodels.forecast import Draws, Future, infinite_share, share, spending
 from clvmodels.purchases import PurchaseModel
 from clvmodels.schema import FloatArray
 

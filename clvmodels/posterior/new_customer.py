@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clvmodels.display import Readable
+from clvmodels.forecast import Draws, Future, product_moments, tail_probabilities
+from clvmodels.forecast.spending import mean_of_new
 from clvmodels.margin import MarginSource
-from clvmodels.predict import Draws, Future, product_moments, tail_probabilities
-from clvmodels.predict.spending import mean_of_new
 from clvmodels.schema import FloatArray
 
 

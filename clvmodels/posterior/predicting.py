@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels import schema
-from clvmodels.histories import RfmColumns, rfm_columns
-from clvmodels.predict import OUTCOMES, Draws, Future, OutcomePredictor, predict_rows
+from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, predict_rows
+from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import xarray as xr
 
 from clvmodels import frames
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import Draws, Future
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.finite import check_life
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
-from clvmodels.predict import Draws, Future
 from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
 from clvmodels.rfm.histories import RfmColumns, distinct_rows
 from clvmodels.schema import (
@@ -290,7 +290,7 @@ class PurchasePosterior(Posterior):
         Returns
         -------
         future, draws
-            As ``clvmodels.predict.predict_rows`` takes them.
+            As ``clvmodels.forecast.predict_rows`` takes them.
 
         Raises
         ------

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from clvmodels.errors import SchemaError
+from clvmodels.forecast import Draws, Future
 from clvmodels.margin import Margin
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.storage import load_posterior
-from clvmodels.predict import Draws, Future
 from clvmodels.schema import Discounting, Horizon, path_of, shown
 
 Scorable = CLVPosterior | PurchasePosterior

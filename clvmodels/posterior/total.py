@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clvmodels.display import Readable
+from clvmodels.forecast import tail_probabilities, totals_by_draw
 from clvmodels.keywords import named
 from clvmodels.posterior.clv import CLVPosterior, value_posterior
 from clvmodels.posterior.finite import Valued, summable
-from clvmodels.predict import tail_probabilities, totals_by_draw
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import OURS, DomainError, SchemaError
+from clvmodels.forecast.grouping import Groups
+from clvmodels.forecast.outcomes import check_finite
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
-from clvmodels.predict.grouping import Groups
-from clvmodels.predict.outcomes import check_finite
 from clvmodels.schema import FloatArray, Horizon, shown
 
 IntArray = npt.NDArray[np.int64]

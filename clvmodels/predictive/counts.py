@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast.chunks import chunk_of, chunks
+from clvmodels.forecast.counts import count_survival
+from clvmodels.forecast.grouping import Groups, group_rows
+from clvmodels.forecast.outcomes import TOO_MANY
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
-from clvmodels.predict.chunks import chunk_of, chunks
-from clvmodels.predict.counts import count_survival
-from clvmodels.predict.grouping import Groups, group_rows
-from clvmodels.predict.outcomes import TOO_MANY
 from clvmodels.predictive.base import (
     IntArray,
     check_probabilities,

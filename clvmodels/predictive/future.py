@@ -11,18 +11,18 @@ import numpy.typing as npt
 
 from clvmodels import frames
 from clvmodels.errors import DomainError
+from clvmodels.forecast import Draws, Predictor
+from clvmodels.forecast.chunks import chunk_of, chunks
+from clvmodels.forecast.futures import follow
+from clvmodels.forecast.grouping import Groups, group_rows
+from clvmodels.forecast.outcomes import check_finite, customers_of, outcomes_of
+from clvmodels.forecast.paths import Outcomes
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value, valued
-from clvmodels.predict import Draws, Predictor
-from clvmodels.predict.chunks import chunk_of, chunks
-from clvmodels.predict.futures import follow
-from clvmodels.predict.grouping import Groups, group_rows
-from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
-from clvmodels.predict.paths import Outcomes
 from clvmodels.predictive.base import in_order, row_keys
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import (

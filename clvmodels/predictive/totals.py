@@ -13,18 +13,18 @@ import numpy.typing as npt
 from clvmodels import frames
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import Draws, Predictor, tail_probabilities
+from clvmodels.forecast.chunks import chunk_of, chunks
+from clvmodels.forecast.futures import VALUE, add_totals
+from clvmodels.forecast.grouping import group_rows
+from clvmodels.forecast.outcomes import check_finite, customers_of, outcomes_of
+from clvmodels.forecast.paths import MOST_PURCHASES, Outcomes
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import Valued, valued
-from clvmodels.predict import Draws, Predictor, tail_probabilities
-from clvmodels.predict.chunks import chunk_of, chunks
-from clvmodels.predict.futures import VALUE, add_totals
-from clvmodels.predict.grouping import group_rows
-from clvmodels.predict.outcomes import check_finite, customers_of, outcomes_of
-from clvmodels.predict.paths import MOST_PURCHASES, Outcomes
 from clvmodels.predictive.base import in_order, row_keys
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import RfmColumns

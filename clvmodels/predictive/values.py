@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import Draws, Future, Predictor
+from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
+from clvmodels.forecast.grouping import Groups, group_rows
+from clvmodels.forecast.outcomes import PATHS, check_finite, customers_of, outcomes_of
+from clvmodels.forecast.paths import Outcomes
+from clvmodels.forecast.values import Customers, value_quantiles, value_scores
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value, valued
-from clvmodels.predict import Draws, Future, Predictor
-from clvmodels.predict.chunks import Chunk, chunk_of, chunks
-from clvmodels.predict.grouping import Groups, group_rows
-from clvmodels.predict.outcomes import PATHS, check_finite, customers_of, outcomes_of
-from clvmodels.predict.paths import Outcomes
-from clvmodels.predict.values import Customers, value_quantiles, value_scores
 from clvmodels.predictive.base import check_probabilities
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, scale_said
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.errors import SchemaError
+from clvmodels.forecast import infinite_share
 from clvmodels.posterior.scorable import Scorable, fits_of, purchases_of
-from clvmodels.predict import infinite_share
 from clvmodels.rejects import RejectLimit, refuse_empty, refuse_loss, unreadable, unreadable_rows
 from clvmodels.rfm.customers import (
     beyond_base,

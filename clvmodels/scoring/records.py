@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clvmodels.predict import tail_probabilities
+from clvmodels.forecast import tail_probabilities
 from clvmodels.schema import FloatArray
 from clvmodels.scoring import disk
 

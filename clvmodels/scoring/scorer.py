@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import schema
+from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import intervals_of, points_of
 from clvmodels.posterior.scorable import (
@@ -24,7 +25,6 @@ from clvmodels.posterior.scorable import (
     reads_amounts,
     scorable,
 )
-from clvmodels.predict import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.rows import REASONS, Rows, check_schema, needed_of, read_rows
 

@@ -19,10 +19,10 @@ from clvmodels import (
     RfmTable,
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.forecast import rows
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import core
 from clvmodels.posterior.purchases import purchase_posterior
-from clvmodels.predict import rows
 from clvmodels.purchases import MODELS
 
 KINDS = [purchase_posterior(key) for key in MODELS]

@@ -18,8 +18,8 @@ from clvmodels import (
     RfmTable,
 )
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import OUTCOMES, chunks, outcomes
 from clvmodels.posterior.purchases import purchase_posterior
-from clvmodels.predict import OUTCOMES, chunks, outcomes
 from clvmodels.predictive import (
     count_distribution,
     portfolio,

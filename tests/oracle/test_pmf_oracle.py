@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 from clvmodels import BetaGeoPosterior, ModifiedBetaGeoPosterior
+from clvmodels.forecast.counts import living_table
 from clvmodels.formulas import bgnbd, mbgnbd
 from clvmodels.formulas.counts import (
     count_pmf_if_alive,
     count_sf_if_alive,
     log_negative_binomial,
 )
-from clvmodels.predict.counts import living_table
 from clvmodels.predictive import CountDistribution, count_distribution
 
 MODELS = [bgnbd, mbgnbd]

@@ -19,8 +19,8 @@ from clvmodels import (
     ModifiedBetaGeoPosterior,
     RfmTable,
 )
+from clvmodels.forecast import random as streams
 from clvmodels.formulas import gamma_gamma
-from clvmodels.predict import random as streams
 from clvmodels.predictive import (
     FuturePaths,
     count_distribution,

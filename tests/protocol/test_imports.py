@@ -32,7 +32,7 @@ LAYERS: list[set[str]] = [
     {"simulate"},
     {"rfm"},
     {"datasets"},
-    {"predict"},
+    {"forecast"},
     {"posterior"},
     {"scoring", "economics"},
     {"predictive"},
@@ -179,7 +179,7 @@ def test_formulas_know_no_frames() -> None:
         ("rfm.py", "from .fit import anything", "imports fit"),
         ("rfm.py", "import clvmodels", "imports the package itself"),
         ("formulas/beta_geometric.py", "from ..rfm import RfmTable", "imports rfm"),
-        ("formulas/__init__.py", "from ..predict import f", "imports predict"),
+        ("formulas/__init__.py", "from ..forecast import f", "imports forecast"),
         ("novelty.py", "", "no place in LAYERS"),
     ],
 )
@@ -245,7 +245,7 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["posterior", "predict", "rfm", "scoring", "simulate", "spark", "mlflow", "cli"]
+    "module", ["posterior", "forecast", "rfm", "scoring", "simulate", "spark", "mlflow", "cli"]
 )
 def test_scoring_loads_no_pymc(module: str) -> None:
     loaded = run_python(

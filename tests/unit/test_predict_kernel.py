@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clvmodels.forecast import Draws, Future, Predictor, grouping, pair, product_moments, rows
+from clvmodels.forecast.living import Living
+from clvmodels.forecast.tails import tail_of, tail_quantile
 from clvmodels.formulas import gamma_gamma
 from clvmodels.formulas.beta_geometric import BetaGeometric, bgnbd, mbgnbd
-from clvmodels.predict import Draws, Future, Predictor, grouping, pair, product_moments, rows
-from clvmodels.predict.living import Living
-from clvmodels.predict.tails import tail_of, tail_quantile
 
 DELTA = np.log(1.1) / 365.25
 YEAR = Future(horizon=365.0, delta=DELTA, month=None, interval=0.9, margin=0.4)
@@ -106,7 +106,7 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_batches_of_one_predictor_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clvmodels.predict import living
+    from clvmodels.forecast import living
 
     monkeypatch.setattr(living, "_MOST_KNOWN", 2)  # so that nodes are also forgotten
     customers = many_customers(np.random.default_rng(4))

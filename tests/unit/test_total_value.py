@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior, RfmTable
+from clvmodels.forecast import rows as chunks_of
 from clvmodels.posterior import total_value
-from clvmodels.predict import rows as chunks_of
 from clvmodels.simulate import simulate_rfm
 
 

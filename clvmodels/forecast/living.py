@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from clvmodels.predict.draws import Draws, Future
+from clvmodels.forecast.draws import Draws, Future
 from clvmodels.schema import FloatArray
 
 # Truncation error aimed at, relative: eps times what the function grows by off the axis.

@@ -1,6 +1,6 @@
 """Draws x customers -> moments and quantiles per customer, and totals per draw."""
 
-from clvmodels.predict.draws import (
+from clvmodels.forecast.draws import (
     Draws,
     Future,
     pair,
@@ -8,8 +8,8 @@ from clvmodels.predict.draws import (
     share,
     tail_probabilities,
 )
-from clvmodels.predict.outcomes import OUTCOMES, OutcomePredictor
-from clvmodels.predict.rows import (
+from clvmodels.forecast.outcomes import OUTCOMES, OutcomePredictor
+from clvmodels.forecast.rows import (
     Prediction,
     Predictor,
     infinite_share,

@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from clvmodels.forecast.chunks import Chunk
+from clvmodels.forecast.random import bits_of, exponential, gamma, hashed, uniform
 from clvmodels.formulas._jit import compiled
-from clvmodels.predict.chunks import Chunk
-from clvmodels.predict.random import bits_of, exponential, gamma, hashed, uniform
 from clvmodels.schema import FloatArray
 
 MOST_PURCHASES: Final = 1e5  # on a path, in expectation; more are not simulated

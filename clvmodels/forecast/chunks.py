@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from clvmodels.predict.grouping import Groups, IntArray, new_pairs
+from clvmodels.forecast.grouping import Groups, IntArray, new_pairs
 from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from clvmodels.forecast.grouping import IntArray
+from clvmodels.forecast.tails import tail_quantile
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.special import exp_negative
-from clvmodels.predict.grouping import IntArray
-from clvmodels.predict.tails import tail_quantile
 from clvmodels.schema import FloatArray
 
 TOTALS: Final = 0  # how much is asked for: no interval at all,
@@ -50,7 +50,7 @@ class Ask(NamedTuple):
     want : int
         `TOTALS`, `CLV_INTERVAL` or `ALL_INTERVALS`.
     ranks, shares : ndarray, shape (2,)
-        Places of the lower and the upper end; see `clvmodels.predict.tails.Tail`.
+        Places of the lower and the upper end; see `clvmodels.forecast.tails.Tail`.
     money : bool
         Whether there are columns of spend and value; they are left as they are if not.
     """

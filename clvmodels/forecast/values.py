@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clvmodels.forecast.chunks import Chunk
+from clvmodels.forecast.counts import enter_age, enter_alive
+from clvmodels.forecast.grouping import IntArray
+from clvmodels.forecast.paths import Outcomes, fill_unit_values
 from clvmodels.formulas._jit import compiled
-from clvmodels.predict.chunks import Chunk
-from clvmodels.predict.counts import enter_age, enter_alive
-from clvmodels.predict.grouping import IntArray
-from clvmodels.predict.paths import Outcomes, fill_unit_values
 from clvmodels.schema import FloatArray
 
 

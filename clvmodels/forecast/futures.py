@@ -7,13 +7,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.forecast.chunks import Chunk
+from clvmodels.forecast.counts import enter_age, enter_alive
+from clvmodels.forecast.grouping import IntArray
+from clvmodels.forecast.paths import Outcomes, level_of, record, walk
+from clvmodels.forecast.random import hashed, uniform
+from clvmodels.forecast.values import Customers
 from clvmodels.formulas._jit import compiled
-from clvmodels.predict.chunks import Chunk
-from clvmodels.predict.counts import enter_age, enter_alive
-from clvmodels.predict.grouping import IntArray
-from clvmodels.predict.paths import Outcomes, level_of, record, walk
-from clvmodels.predict.random import hashed, uniform
-from clvmodels.predict.values import Customers
 from clvmodels.schema import FloatArray
 
 Keys = npt.NDArray[np.uint64]

@@ -49,7 +49,7 @@ class Draws:
     purchases : mapping of str to ndarray, shape (S,)
         r, alpha, a, b.
     spend : mapping of str to ndarray, shape (S,), or None
-        p, q, v, or the value of a basket (`clvmodels.predict.spending`), already permuted
+        p, q, v, or the value of a basket (`clvmodels.forecast.spending`), already permuted
         against the purchases; None where nothing is known of spend.
     formulas : Family
         Of the purchase model.

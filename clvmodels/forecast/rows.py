@@ -14,13 +14,13 @@ from typing import Final, Literal
 
 import numpy as np
 
+from clvmodels.forecast import kernel, spending
+from clvmodels.forecast.chunks import CHUNK
+from clvmodels.forecast.draws import Draws, Future, tail_probabilities
+from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
+from clvmodels.forecast.living import Living
+from clvmodels.forecast.tails import tail_of
 from clvmodels.machine import cores_for
-from clvmodels.predict import kernel, spending
-from clvmodels.predict.chunks import CHUNK
-from clvmodels.predict.draws import Draws, Future, tail_probabilities
-from clvmodels.predict.grouping import Groups, IntArray, group_rows, new_pairs
-from clvmodels.predict.living import Living
-from clvmodels.predict.tails import tail_of
 from clvmodels.schema import FloatArray
 
 _MOST_INTERPOLATED: Final = 512  # x, at about 0.25 MB each
@@ -50,7 +50,7 @@ class Prediction:
     Attributes
     ----------
     columns : mapping of str to ndarray, shape (N,)
-        By name, as far as they were wanted; see `clvmodels.predict.kernel`. Spend and value
+        By name, as far as they were wanted; see `clvmodels.forecast.kernel`. Spend and value
         are NaN where expected spend is infinite in some draw, and absent where nothing is
         known of spend.
     by_draw : ndarray, shape (S,)

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 
 from clvmodels.errors import DomainError
+from clvmodels.forecast.chunks import Chunk, chunk_of, chunk_size, chunks
+from clvmodels.forecast.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
+from clvmodels.forecast.draws import Draws, Future, tail_probabilities
+from clvmodels.forecast.grouping import Groups, IntArray, group_rows
+from clvmodels.forecast.paths import Outcomes
+from clvmodels.forecast.spending import shapes
+from clvmodels.forecast.values import Customers, value_quantiles
 from clvmodels.machine import cores_for
-from clvmodels.predict.chunks import Chunk, chunk_of, chunk_size, chunks
-from clvmodels.predict.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
-from clvmodels.predict.draws import Draws, Future, tail_probabilities
-from clvmodels.predict.grouping import Groups, IntArray, group_rows
-from clvmodels.predict.paths import Outcomes
-from clvmodels.predict.spending import shapes
-from clvmodels.predict.values import Customers, value_quantiles
 from clvmodels.schema import FloatArray, check_whole
 
 OUTCOMES: Final = ("purchases_lower", "purchases_upper", "value_lower", "value_upper")

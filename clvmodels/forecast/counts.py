@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from clvmodels.forecast.chunks import Chunk
+from clvmodels.forecast.grouping import IntArray
+from clvmodels.forecast.kernel import alive_by_draw, mean_product
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
-from clvmodels.predict.chunks import Chunk
-from clvmodels.predict.grouping import IntArray
-from clvmodels.predict.kernel import alive_by_draw, mean_product
 from clvmodels.schema import FloatArray
 
 MOST_COUNTS: Final = 50_000  # rows of a table, which has 8 bytes for each and draw
