@@ -86,14 +86,15 @@ def to_pandas(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
     frame = eager(data)
     kind = kind_of(frame)
     if kind is None:
-        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}.")
+        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}: convert it to one.")
     if kind == "pandas":
         return frame  # type: ignore[no-any-return]
     names = column_names(frame)
     wanted = names if columns is None else [name for name in columns if name in names]
     for name in wanted:
         if names.count(name) > 1:
-            raise SchemaError(f"The frame has {names.count(name)} columns named {name!r}.")
+            count = names.count(name)
+            raise SchemaError(f"The frame has {count} columns named {name!r}: rename one.")
     table = frame.select(wanted)
     if kind == "polars":
         table = _arrow_of_polars(table)
@@ -178,12 +179,13 @@ def to_arrow(data: Any, columns: Iterable[str] | None = None) -> pa.Table:
     frame = eager(data)
     kind = kind_of(frame)
     if kind is None:
-        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}.")
+        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}: convert it to one.")
     names = column_names(frame)
     wanted = names if columns is None else [name for name in columns if name in names]
     for name in wanted:
         if names.count(name) > 1:
-            raise SchemaError(f"The frame has {names.count(name)} columns named {name!r}.")
+            count = names.count(name)
+            raise SchemaError(f"The frame has {count} columns named {name!r}: rename one.")
     if kind == "pandas":
         place = {name: position for position, name in enumerate(names)}
         return pa.table({name: arrow_column(frame.iloc[:, place[name]]) for name in wanted})

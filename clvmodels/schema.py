@@ -380,10 +380,10 @@ def is_log(found: Sequence[object]) -> bool:
     return len(found) > 0 and not {FREQUENCY, RECENCY, T} & {str(name) for name in found}
 
 
-def log_text(found: Sequence[object]) -> str:
-    """What to say of a log where a table of customers is meant."""
+def is_a_log(found: Sequence[object]) -> SchemaError:
+    """The error of a log where a table of customers is meant."""
     columns = ", ".join(map(str, found))
-    return (
+    return SchemaError(
         f"This looks like a log of transactions (columns: {columns}), not like a table "
         "of customers: summarise it first, rfm = rfm_summary(log, customer_id_col=..., "
         "datetime_col=..., monetary_value_col=...)."

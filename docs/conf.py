@@ -27,6 +27,7 @@ extensions = [
     "from_code",
     "gallery",
     "mathml",
+    "messages",
     "package_names",
 ]
 templates_path = ["_templates"]

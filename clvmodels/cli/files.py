@@ -48,7 +48,7 @@ def check_input(path: Path) -> Path:
         There is no such file.
     """
     if not path_of("The input", path).is_file():
-        raise SchemaError(f"There is no file {path}.")
+        raise SchemaError(f"There is no file {path}: check the name and the folder.")
     return path
 
 

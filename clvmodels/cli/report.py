@@ -66,4 +66,6 @@ def _check_inputs(rfm: Path, posterior: Path, backtest: Path | None) -> None:
     for path in (rfm, posterior):
         check_input(path)
     if backtest is not None and not path_of("The backtest", backtest).is_dir():
-        raise SchemaError(f"There is no folder {backtest}.")
+        raise SchemaError(
+            f"There is no folder {backtest}: name the folder that 'clvmodels backtest' wrote."
+        )

@@ -293,7 +293,9 @@ def alive(values: pd.DataFrame) -> Data:
     study = _part(scores=values, columns=_columns(x))
     for figure in _alive_figure(study):
         return dict(figure.data) | ({} if known else {"label": "customers"})
-    raise DomainError("No customer has a repeat purchase, so there is no P(alive) to draw.")
+    raise DomainError(
+        "No customer has a repeat purchase, so there is no P(alive) to draw: use a longer log."
+    )
 
 
 def value_distribution(values: pd.DataFrame, currency: str) -> Data:
@@ -302,7 +304,9 @@ def value_distribution(values: pd.DataFrame, currency: str) -> Data:
     study = _part(scores=values, columns=_columns(x), question=Question(currency=currency))
     for figure in _distribution(study):
         return dict(figure.data)
-    raise DomainError("No customer has a value above 0, so there is nothing to draw.")
+    raise DomainError(
+        "No customer has a value above 0, so there is nothing to draw: use a longer horizon."
+    )
 
 
 def table_of(values: Any) -> pd.DataFrame:
@@ -350,5 +354,6 @@ def of_backtest(kind: str, backtest: Backtest, target: str = "purchases") -> Dat
     for figure in figures:
         return dict(figure.data)
     raise DomainError(
-        "The backtest has no predictive intervals, since its model was fitted as a single point."
+        "The backtest has no predictive intervals, since its model was fitted as a single point: "
+        "run it with method='laplace' or 'nuts'."
     )

@@ -253,14 +253,17 @@ def _checked(values: Any) -> FloatArray:
         raise DomainError(f"Values of customers must be numbers ({one_line(error)}).") from error
     if found.ndim != 1:
         raise DomainError(
-            f"Values of customers must be one number a customer, found an array of shape "
+            "Values of customers must be one number per customer, found an array of shape "
             f"{found.shape}: pass one column."
         )
     ordered = np.sort(found)
     if not len(ordered):
-        raise DomainError("There are no customers whose values could be compared.")
+        raise DomainError("There are no values: pass one for each customer.")
     if not (np.isfinite(ordered).all() and ordered[0] >= 0):
-        raise DomainError("Concentration needs values that are finite and >= 0, one a customer.")
+        raise DomainError(
+            "Values of customers must be finite and >= 0, one for each: leave out those that are "
+            "missing or below 0."
+        )
     if ordered[-1] == 0:
         raise DomainError("All values are 0: there is nothing to share.")
     return ordered

@@ -83,8 +83,9 @@ def simple_sensitivity(
     value = _value(start, over)
     if not (math.isfinite(value) and value > 0):
         advice = "use over='horizon'" if over == "lifetime" else "use a finite horizon"
-        why = f" without churn: {advice}" if value > 0 else ", so there is nothing to raise"
-        raise DomainError(f"Value over the {over} is {value:g}{why}.")
+        if value > 0:
+            raise DomainError(f"The value over the {over} is {value:g} without churn: {advice}.")
+        raise DomainError(f"The value over the {over} is {value:g}: see which input is 0.")
     rows = [_row(start, name, change, over, value) for name in _LIMITS]
     table = pd.DataFrame(rows)
     # Rounding must not order inputs that count alike

@@ -279,7 +279,7 @@ def _checked_cuts(
     quantiles: Sequence[float] | None, thresholds: Sequence[float] | None
 ) -> FloatArray:
     if quantiles is not None and thresholds is not None:
-        raise DomainError("Give quantiles or thresholds, not both.")
+        raise DomainError("Give quantiles or thresholds: each sets the cuts.")
     name, given = "thresholds", thresholds
     if given is None:
         name, given = "quantiles", DEFAULT_QUANTILES if quantiles is None else quantiles

@@ -115,7 +115,7 @@ class Calendar:
         test_end = self._test_end(train_end, test_period_end, horizon)
         later = self.periods[(self.periods > train_end) & (self.periods <= test_end)]
         if test_end <= train_end or not len(later):
-            raise SchemaError(self._no_holdout(train_end, said))
+            raise self._no_holdout(train_end, said)
         return Span(train_end, test_end)
 
     def _test_end(self, train_end: int, given: Any, horizon: Horizon) -> int:
@@ -210,11 +210,11 @@ class Calendar:
     def _latest(self) -> int:
         return int(self.periods.max()) - 1
 
-    def _no_holdout(self, train_end: int, said: str) -> str:
+    def _no_holdout(self, train_end: int, said: str) -> SchemaError:
         if train_end >= int(self.periods.max()):
-            return f"{said} leaves no purchase in the holdout. {self._better()}"
+            return SchemaError(f"{said} leaves no purchase in the holdout. {self._better()}")
         nearest = int(self.periods[self.periods > train_end].min())
-        return (
+        return SchemaError(
             f"{said} and the end of the holdout leave no purchase between them: the next one is "
             f"on {self.date(nearest)}, so let the holdout last to that date or later."
         )
@@ -258,7 +258,5 @@ class Calendar:
         self._check_train(span.train_end, f"The origin {self.date(span.train_end)}")
         inside = (self.periods > span.train_end) & (self.periods <= span.test_end)
         if not inside.any():
-            raise SchemaError(
-                self._no_holdout(span.train_end, f"The origin {self.date(span.train_end)}")
-            )
+            raise self._no_holdout(span.train_end, f"The origin {self.date(span.train_end)}")
         return span

@@ -69,7 +69,9 @@ def simulate_counts(
         Purchases of all customers in each interval.
     """
     if not isinstance(formulas, BetaGeometric):
-        raise DomainError(f"{type(formulas).__name__} cannot be simulated week by week.")
+        raise DomainError(
+            f"{type(formulas).__name__} cannot be simulated week by week: report this."
+        )
     h, groups = histories, group_rows(histories.x, histories.t_x, histories.T)
     whose = np.repeat(np.arange(len(groups.x)), np.diff(groups.start))
     start = h.start[groups.rows].astype(np.float64)

@@ -254,4 +254,4 @@ def _fail(verdict: Verdict, on_failure: OnFailure) -> None:
     if on_failure == "warn":
         warnings.warn(message, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
         return
-    raise ConvergenceError(f"{message} on_failure='warn' hands on the draws all the same.")
+    raise ConvergenceError(f"{message} To get the draws all the same, pass on_failure='warn'.")

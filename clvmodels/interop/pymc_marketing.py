@@ -130,7 +130,7 @@ def _fail(verdict: Verdict, on_failure: str) -> None:
     if on_failure == "warn":
         warnings.warn(message, UserWarning, stacklevel=3)
         return
-    raise ConvergenceError(f"{message} on_failure='warn' takes the draws over all the same.")
+    raise ConvergenceError(f"{message} To take the draws all the same, pass on_failure='warn'.")
 
 
 def _taken_over(

@@ -160,7 +160,7 @@ def without_implausible(ledger: Any, options: LogOptions, backend: Any) -> LogOp
     found = bounds_of(periods, counts, options)
     if found is not None and options.implausible_dates == "error":
         customers = fetch(backend, _customers(ledger, found)).to_pylist()
-        raise SchemaError(_said(found, periods, options, [row["customer"] for row in customers]))
+        raise _implausible(found, periods, options, [row["customer"] for row in customers])
     if found is None:
         return None
     # Whoever has two such dates shows one at a time: what is found is added to what was.
@@ -193,9 +193,9 @@ def _customers(ledger: Any, found: Bounds) -> Any:
     return used.filter(outside).select("customer").order_by("customer").limit(_SHOWN)
 
 
-def _said(
+def _implausible(
     found: Bounds, periods: npt.NDArray[np.int64], options: LogOptions, customers: Sequence[Any]
-) -> str:
+) -> SchemaError:
     low, high = _filled(found, periods)
     outside = periods[(periods < low) | (periods > high)]
     dates = ", ".join(_date(period, options.scale) for period in outside[:_SHOWN])
@@ -203,7 +203,7 @@ def _said(
     noun = "customer" if len(customers) == 1 else "customers"
     whose = f" ({noun} {', '.join(map(str, customers))})" if customers else ""
     end = "" if found.high is None else ", say with observation_period_end when it ends"
-    return (
+    return SchemaError(
         f"The log has dates that cannot be right: {dates}{more}{whose}, while all others lie "
         f"between {_date(low, options.scale)} and {_date(high, options.scale)}. Leave such rows "
         f"out with implausible_dates='drop'{end}, or use them with implausible_dates='keep'."

@@ -95,7 +95,7 @@ def _check_verdicts(posterior: CLVPosterior, on_failure: OnFailure) -> None:
     if not failed:
         return
     if on_failure == "raise":
-        raise ConvergenceError(f"{failed} on_failure='warn' logs the model all the same.")
+        raise ConvergenceError(f"{failed} To log the model all the same, pass on_failure='warn'.")
     warnings.warn(failed, UserWarning, stacklevel=4)
 
 

@@ -171,7 +171,10 @@ class Posterior:
         terms = self._likelihood(rfm, scale_said(time_unit, time_scaler))
         rows = terms.sample(customers, random_seed)
         if not len(rows):
-            raise DomainError("No customer of this table has a term in the likelihood.")
+            raise DomainError(
+                "The model learns nothing from any customer of this table: pass the table that it "
+                "was fitted to."
+            )
         self._check_cells(len(rows))
         values = terms.evaluate(rows, self.draws())
         return self._labelled(values, terms.customer_id[rows], "log_likelihood").assign_attrs(
@@ -293,7 +296,10 @@ class Posterior:
         count = max(len(values) for values in arrays.values())
         for name, values in arrays.items():
             if len(values) not in (1, count):
-                raise DomainError(f"{name} has {len(values)} draws, another parameter {count}.")
+                raise DomainError(
+                    f"{name} has {len(values)} draws and another parameter {count}: give as many "
+                    "of each, or a single number."
+                )
         data = xr.Dataset(
             {n: (SAMPLE_DIMS, np.broadcast_to(v, count)[None, :]) for n, v in arrays.items()},
             coords={"chain": np.arange(1), "draw": np.arange(count)},

@@ -81,7 +81,7 @@ class PurchasePosterior(Posterior):
             raise SchemaError(
                 f"{cls.__name__}.from_draws takes draws of "
                 f"{', '.join(cls.parameters) or 'a model: use its own class'}, found "
-                f"{', '.join(draws) or 'none'}."
+                f"{', '.join(draws) or 'none'}: pass each by its name."
             )
         return cls._from_draws({n: draws[n] for n in cls.parameters}, time_unit, time_scaler)
 

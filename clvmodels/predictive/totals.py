@@ -178,7 +178,7 @@ def portfolio(
     used = posterior.margin_for(margin, table=columns.margin)
     check_finite(future.horizon)
     if not len(columns):
-        raise DomainError("The table has no customers, and so no totals.")
+        raise DomainError("The table has no customers: there is nothing to add up.")
     names, labels, group = _segments(rfm, by, len(columns))
     m_bar = np.where(columns.x == 0, 0.0, m_bar)
     outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)

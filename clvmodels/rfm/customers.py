@@ -335,12 +335,14 @@ def warn_of_unit(
         warnings.warn(fractions_text(scale), UserWarning, stacklevel=2, skip_file_prefixes=OURS)
 
 
-def no_id_message(found: list[str], index: str | None) -> str:
-    """Say that a pandas frame has no customer_id, which may be its index."""
+def no_id(found: list[str], index: str | None) -> SchemaError:
+    """The error of a pandas frame without a customer_id, which may be its index."""
     how = (
         "ids that are in the index become a column by frame.reset_index(names='customer_id')"
         if index is None
         else f"if its index {index!r} is the id, pass "
         f"frame.reset_index().rename(columns={{{index!r}: 'customer_id'}})"
     )
-    return f"The RFM table lacks customer_id; found {', '.join(found)}: {how}. Else rename yours."
+    return SchemaError(
+        f"The RFM table lacks customer_id; found {', '.join(found)}: {how}. Else rename yours."
+    )

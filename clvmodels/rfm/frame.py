@@ -14,7 +14,7 @@ from clvmodels.log import tidy
 from clvmodels.rfm.customers import (
     check_ids,
     check_periods,
-    no_id_message,
+    no_id,
     read_numbers,
     sortable,
     warn_of_unit,
@@ -27,8 +27,8 @@ from clvmodels.schema import (
     RECENCY,
     T,
     TimeScale,
+    is_a_log,
     is_log,
-    log_text,
     shown,
 )
 
@@ -71,9 +71,9 @@ def validated(frame: Frame, scale: TimeScale, *, said: bool) -> pa.Table:
     frame = out_of_index(eager(frame), CUSTOMER_ID)
     table = to_arrow(frame)
     if is_log(table.column_names):
-        raise SchemaError(log_text(table.column_names))
+        raise is_a_log(table.column_names)
     if CUSTOMER_ID not in table.column_names and kind_of(frame) == "pandas":
-        raise SchemaError(no_id_message(table.column_names, index_name(frame)))
+        raise no_id(table.column_names, index_name(frame))
     check_columns(table, ())
     check_ids(table[CUSTOMER_ID].type, _WHERE)
     names = table.column_names

@@ -304,7 +304,7 @@ def spend_histories(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
     """
     columns = data if isinstance(data, RfmColumns) else rfm_columns(data, money=True)
     if columns.m_bar is None:
-        raise SchemaError(_missing_message([schema.MONETARY_VALUE], ()))
+        raise _lacks([schema.MONETARY_VALUE], ())
     repeat = columns.x > 0
     bad = repeat & ~(np.isfinite(columns.m_bar) & (columns.m_bar >= 0))
     if bad.any():
@@ -378,11 +378,11 @@ def _require(frame: Any, *, money: bool) -> None:
         needed.append(schema.MONETARY_VALUE)
     missing = [name for name in needed if name not in names]
     if schema.is_log(names):
-        raise SchemaError(schema.log_text(names))
+        raise schema.is_a_log(names)
     if missing == [schema.CUSTOMER_ID] and frames.kind_of(frame) == "pandas":
-        raise SchemaError(customers.no_id_message(names, frames.index_name(frame)))
+        raise customers.no_id(names, frames.index_name(frame))
     if missing:
-        raise SchemaError(_missing_message(missing, tuple(names)))
+        raise _lacks(missing, tuple(names))
     twice = [name for name in _READ if names.count(name) > 1]
     if twice:
         raise SchemaError(
@@ -390,11 +390,11 @@ def _require(frame: Any, *, money: bool) -> None:
         )
 
 
-def _missing_message(missing: list[str], found: tuple[str, ...]) -> str:
+def _lacks(missing: list[str], found: tuple[str, ...]) -> SchemaError:
     there = f"; found {', '.join(found)}" if found else ""
     money = schema.MONETARY_VALUE in missing
-    hint = " Give rfm_summary a monetary_value_col." if money else " Rename yours."
-    return f"The RFM table lacks {', '.join(missing)}{there}.{hint}"
+    hint = "Give rfm_summary a monetary_value_col." if money else "Rename yours."
+    return SchemaError(f"The RFM table lacks {', '.join(missing)}{there}. {hint}")
 
 
 def _mean_spend(values: FloatArray, x: FloatArray) -> FloatArray:

@@ -141,7 +141,10 @@ def _list_one(text: str) -> Listing:
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if _is_data(p, path))
         if not files:
-            raise SchemaError(f"The folder {text!r} holds no Parquet files.")
+            raise SchemaError(
+                f"The folder {text!r} holds no Parquet files: name files, or a pattern such as "
+                "'folder/*.csv'."
+            )
         return Listing(text, tuple(p.absolute() for p in files), path)
     found = sorted(Path(p).absolute() for p in glob.glob(text, recursive=True))
     files = [p for p in found if p.is_file()]

@@ -518,7 +518,7 @@ def test_chains_are_judged_by_our_rules(rng) -> None:
     assert dict(found.tree["posterior"].sizes) == {"chain": 4, "draw": 500}
     some = quiet.copy()
     some[0, :300] = True
-    with pytest.raises(ConvergenceError, match=r"divergent.*on_failure='warn' takes"):
+    with pytest.raises(ConvergenceError, match=r"divergent.*To take the draws all the same"):
         from_pymc_marketing(refitted(model, draws, {"diverging": some}), **WEEKS)
 
 

@@ -126,7 +126,7 @@ def test_tiers_may_be_empty_and_ids_of_any_type() -> None:
         ({"quantiles": (0.5, 1.0)}, DomainError, "between 0 and 1"),
         ({"quantiles": (math.nan,)}, DomainError, "increasing"),
         ({"thresholds": (5, 5)}, DomainError, "increasing"),
-        ({"quantiles": (0.5,), "thresholds": (5,)}, DomainError, "not both"),
+        ({"quantiles": (0.5,), "thresholds": (5,)}, DomainError, "Give quantiles or thresholds"),
         ({"labels": ["a", "b"]}, SchemaError, "4 different names"),
         ({"thresholds": (5,), "labels": ["a", "a"]}, SchemaError, "2 different names"),
     ],
@@ -306,7 +306,7 @@ def test_customers_without_value_are_not_in_the_concentration() -> None:
 def test_what_is_not_one_value_a_customer_is_refused() -> None:
     with pytest.raises(DomainError, match="must have a column 'clv'"):
         gini(pd.DataFrame({"customer_id": [1, 2], "frequency": [1, 2]}))
-    with pytest.raises(DomainError, match="one number a customer, found an array of shape"):
+    with pytest.raises(DomainError, match="one number per customer, found an array of shape"):
         lorenz_curve(np.ones((3, 2)))
 
 
