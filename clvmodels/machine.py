@@ -1,9 +1,17 @@
-"""What of the machine this process may use: cores, and memory before the engine spills."""
+"""What of the machine this process may use: cores, memory, and where compiled code is kept.
+
+A container may have less than its machine: what its control group allows counts.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from clvmodels.errors import SchemaError
@@ -11,14 +19,18 @@ from clvmodels.schema import check_whole, shown
 
 _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _MOST: Final = 4 * 2**30
-_LEAST: Final = 2**29
+_LEAST: Final = 2**28
+_GROUPS: Final = Path("/sys/fs/cgroup")
+_MINE: Final = Path("/proc/self/cgroup")
 
 
 def available_cores() -> int:
-    """Cores that the process may run on, at least one."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(len(os.sched_getaffinity(0)), 1)
-    return os.cpu_count() or 1
+    """Cores that the process may run on, at least one.
+
+    A container's share of processor time counts as the cores that it amounts to.
+    """
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(min([seen or 1, *(math.ceil(share) for share in _shares())]), 1)
 
 
 def cores_for(threads: int | None) -> int:
@@ -32,13 +44,111 @@ def cores_for(threads: int | None) -> int:
     return available_cores() if threads is None else check_whole("threads", threads)
 
 
+def available_memory() -> int:
+    """Bytes of the machine, or of its container where that has less."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    names = ("memory.max", "memory.limit_in_bytes")
+    allowed = [int(text) for text in _limits("memory", names) if text.isdigit()]
+    return min([whole, *allowed])
+
+
+def _shares() -> Iterator[float]:
+    """Processor time that the container may use, in cores."""
+    for text in _limits("cpu", ("cpu.max",)):
+        quota, _, period = text.partition(" ")
+        if quota.isdigit() and period.isdigit() and int(period):
+            yield int(quota) / int(period)
+    quotas = _limits("cpu", ("cpu.cfs_quota_us",))
+    for quota, period in zip(quotas, _limits("cpu", ("cpu.cfs_period_us",)), strict=False):
+        if quota.isdigit() and period.isdigit() and int(period):  # -1: as much as there is
+            yield int(quota) / int(period)
+
+
+def _limits(controller: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Yield what the control groups of this process say, from its own up to the root.
+
+    Both versions of control groups: one tree for all controllers, or one each.
+    """
+    try:
+        lines = _MINE.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return  # another system than Linux
+    for line in lines:
+        _, known, path = line.split(":", 2)
+        if known and controller not in known.split(","):
+            continue
+        root = _GROUPS / known if known else _GROUPS
+        group = root / path.lstrip("/")
+        for place in (group, *group.parents):
+            for name in names:
+                try:
+                    yield (place / name).read_text(encoding="utf-8").strip()
+                except OSError:
+                    continue
+            if place == root:
+                break
+
+
+def own_folder(base: str | None = None) -> Path | None:
+    """Return a folder for compiled code where the usual ones can't be written.
+
+    Parameters
+    ----------
+    base : str, optional
+        Where it lies; by default where temporary files do.
+
+    Returns
+    -------
+    Path or None
+        Readable and writable for this user alone, since code that lies there is run; None
+        where that can't be had.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(base or tempfile.gettempdir()) / f"clvmodels-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == user
+    private = not stat.S_IMODE(found.st_mode) & 0o077
+    return folder if ours and private and os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def settle_caches() -> Path | None:
+    """Let PyTensor and Matplotlib keep their files where the home directory can't be written.
+
+    They would stop, or complain, when they are imported; what the environment says already
+    (`PYTENSOR_FLAGS`, `MPLCONFIGDIR`) stays.
+
+    Returns
+    -------
+    Path or None
+        The folder that is used in place of the home directory; None where that will do.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME, and a user whom the system does not know
+        home = None
+    if home is not None and home.is_dir() and os.access(home, os.W_OK | os.X_OK):
+        return None
+    if (folder := own_folder()) is None:
+        return None
+    flags = os.environ.get("PYTENSOR_FLAGS", "")
+    if "compiledir" not in flags:
+        ours = f"base_compiledir={folder / 'pytensor'}"
+        os.environ["PYTENSOR_FLAGS"] = f"{flags},{ours}" if flags else ours
+    os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
+    return folder
+
+
 def check_memory_limit(limit: str | None) -> str:
     """Return a limit that the engine understands.
 
     Parameters
     ----------
     limit : str or None
-        Such as "4GB"; None is a quarter of the machine's memory, at most 4 GB.
+        Such as "4GB"; None is a quarter of the memory that there is, at most 4 GB.
 
     Raises
     ------
@@ -46,8 +156,7 @@ def check_memory_limit(limit: str | None) -> str:
         It is not an amount of memory.
     """
     if limit is None:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return f"{max(min(total // 4, _MOST), _LEAST) >> 20}MiB"
+        return f"{max(min(available_memory() // 4, _MOST), _LEAST) >> 20}MiB"
     if not isinstance(limit, str) or not _AMOUNT.fullmatch(limit) or not re.search(r"[1-9]", limit):
         raise SchemaError(f"memory_limit={shown(limit)} is not an amount of memory: write '4GB'.")
     text = limit.strip()

@@ -21,6 +21,7 @@ from clvmodels.cli.commands import app
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
 from clvmodels.errors import ClvError, ConvergenceError
+from clvmodels.machine import settle_caches
 
 BAD_INPUT: Final = 2
 NOT_CONVERGED: Final = 4
@@ -42,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     said = sys.argv[1:] if arguments is None else arguments
     speech.begin(as_json="--log-json" in said)
+    if (folder := settle_caches()) and not {"--quiet", "-q"} & {*said}:
+        speech.say(
+            "info",
+            f"The home directory can't be written: compiled code is kept in {folder} "
+            "(NUMBA_CACHE_DIR and PYTENSOR_FLAGS choose other places).",
+        )
     with _spoken_warnings(), _interrupts() as interrupts:
         try:
             code = _run(arguments)

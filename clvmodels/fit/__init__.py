@@ -1,9 +1,13 @@
 """Model specifications: priors, PyMC models, and fits from an ordinary pm.Model to draws."""
 
-from clvmodels.fit.clv import CLVModel
-from clvmodels.fit.gamma_gamma import GammaGammaModel
-from clvmodels.fit.purchases import BetaGeoModel, ModifiedBetaGeoModel
-from clvmodels.fit.run import Settings, infer
+from clvmodels.machine import settle_caches
+
+settle_caches()  # PyTensor asks for its folder when it is imported
+
+from clvmodels.fit.clv import CLVModel  # noqa: E402
+from clvmodels.fit.gamma_gamma import GammaGammaModel  # noqa: E402
+from clvmodels.fit.purchases import BetaGeoModel, ModifiedBetaGeoModel  # noqa: E402
+from clvmodels.fit.run import Settings, infer  # noqa: E402
 
 __all__ = [
     "BetaGeoModel",

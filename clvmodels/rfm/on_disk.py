@@ -146,7 +146,8 @@ def rfm_summary_to_parquet(
         The most rows whose date or amount cannot be read: a share below 1 (0.01 or "1%")
         or a number of rows. Where there are more, nothing is written.
     memory_limit : str, optional
-        Such as "4GB"; by default a quarter of the machine's memory, at most 4 GB.
+        Such as "4GB"; by default a quarter of the memory (a container's, where it has less),
+        at most 4 GB.
     threads : int, optional
         Cores to use; by default all.
 

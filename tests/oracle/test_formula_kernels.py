@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,52 @@ def test_works_where_nothing_can_be_cached(cache: dict[str, str]) -> None:
         check=False,
     )
     assert run.stdout.strip() == "0.0", run.stderr
+
+
+CALL = "from clvmodels.formulas.residual import purchases_if_alive as f; " + (
+    "print(float(f(2.243, 43.274, 0.793, 4.426, 3.0)))"
+)
+
+
+def called_with_cache(folder: Path, program: str = CALL) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nbc", "nbi"])
+def test_a_damaged_cache_is_compiled_anew(kind: str, tmp_path: Path) -> None:
+    """A changed bit in machine code would abort the process, or change a number."""
+    right = called_with_cache(tmp_path)
+    files = [*tmp_path.rglob(f"*.{kind}")]
+    sound = {file: file.read_bytes() for file in files}
+    assert sound
+    for cut in (False, True):
+        for file, content in sound.items():
+            half = len(content) // 2
+            flipped = content[:half] + bytes([content[half] ^ 0xFF]) + content[half + 1 :]
+            file.write_bytes(content[:half] if cut else flipped)
+        assert called_with_cache(tmp_path) == right
+        # and whole again, but for the order in which a pickle has its parts
+        assert {f: len(f.read_bytes()) for f in files} == {f: len(c) for f, c in sound.items()}
+
+
+@pytest.mark.slow
+def test_a_cache_on_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+    full = (
+        "import errno, numba.core.caching as c\n"
+        "def save(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "c.IndexDataCacheFile.save = save\n"
+    )
+    assert called_with_cache(tmp_path, full + CALL) == called_with_cache(tmp_path / "other")
+    assert not [*tmp_path.glob("*/*.nbc")]
 
 
 def test_importing_formulas_loads_no_frames_and_no_pymc() -> None:

@@ -19,11 +19,11 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"progress"},
     {"schema", "keywords", "display", "model_facts"},
+    {"machine"},
     {
         "formulas",
         "dates",
         "frames",
-        "machine",
         "outputs",
         "verdict",
     },
@@ -48,7 +48,7 @@ LAYERS: list[set[str]] = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # What is pure sees nothing but these, however low the rest lies.
-ONLY = {"formulas": {"errors", "schema", "formulas"}}
+ONLY = {"formulas": {"errors", "schema", "machine", "formulas"}}
 
 # The one exception: verbs of posteriors that hand over to the layer above. The import is
 # inside the method, so that it costs nothing and binds nothing until somebody asks.
