@@ -13,6 +13,8 @@ from clvmodels import frames
 from clvmodels.errors import ClvError, SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.clv import at_margin
+from clvmodels.posterior.finite import check_spend
+from clvmodels.posterior.scorable import prepared_for
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.customers import warn_of_unit
 from clvmodels.rfm.histories import (
@@ -282,8 +284,8 @@ def _scores(
         )
     try:
         terms = question.terms()
-        checked, _, _, paired = clv.prepared(table, **terms)
-        clv.check_spend(paired, checked.x)  # a report needs a value of everybody
+        given = prepared_for(clv, table, **terms)
+        check_spend(given.draws, given.columns.x)  # a report needs a value of everybody
         return clv.predict(table, **terms), ""
     except ClvError as error:
         return _purchases_alone(table, purchases, question), str(error)

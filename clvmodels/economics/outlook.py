@@ -12,6 +12,7 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.posterior.clv import at_margin, value_posterior
 from clvmodels.posterior.finite import Valued, summable
+from clvmodels.posterior.scorable import prepared_for
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -61,16 +62,18 @@ class Outlook:
         self, posterior: CLVPosterior, rfm: RfmTable
     ) -> tuple[RfmColumns, FloatArray, Future, Draws, Valued]:
         """Return what `CLVPosterior.prepared` does, and who has a value: not nobody."""
-        columns, m_bar, future, paired = value_posterior(posterior).prepared(
+        given = prepared_for(
+            value_posterior(posterior),
             rfm,
-            self.horizon,
-            self.discount_rate,
-            self.discounting,
-            self.interval,
-            self.draws,
-            self.margin,
+            horizon=self.horizon,
+            discount_rate=self.discount_rate,
+            discounting=self.discounting,
+            interval=self.interval,
+            draws=self.draws,
+            margin=self.margin,
         )
-        return columns, m_bar, future, paired, summable(paired, columns.x)
+        known = summable(given.draws, given.columns.x)
+        return given.columns, given.m_bar, given.future, given.draws, known
 
 
 @dataclass(frozen=True, slots=True, eq=False)

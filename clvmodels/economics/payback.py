@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,10 @@ from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.clv import value_posterior
-from clvmodels.schema import Discounting, FloatArray, Horizon
+from clvmodels.posterior.finite import check_spend
+from clvmodels.posterior.options import NewCustomerTerms
+from clvmodels.posterior.scorable import asked_for
+from clvmodels.schema import FloatArray, Horizon
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -76,12 +79,9 @@ def payback_period(
     posterior: CLVPosterior,
     cac: float | None,
     *,
-    margin: float | None = None,
     discount_rate: float = 0.0,
-    discounting: Discounting = "continuous",
     within: Horizon = "5Y",
-    interval: float = 0.9,
-    draws: int = 500,
+    **terms: Unpack[NewCustomerTerms],
 ) -> PaybackPeriod:
     """Time until the expected margin of a new customer makes up for their cost.
 
@@ -96,18 +96,18 @@ def payback_period(
         Of purchases and spend.
     cac : float or None
         Cost of acquiring a customer, >= 0; None or NaN if it is not known.
-    margin : float, optional
-        Share of revenue that is profit; by default that of the base that was fitted.
     discount_rate : float
         Effective annual rate at which margin is discounted; by default it is not.
-    discounting : {"continuous", "monthly"}
-        As in :meth:`CLVPosterior.predict`.
     within : str or float
         Span that is looked at, finite: "5Y", or a number in the posterior's unit.
+    discounting : {"continuous", "monthly"}
+        As in :meth:`CLVPosterior.predict`.
     interval : float
         Probability of the equal-tailed interval.
     draws : int
         Posterior draws to use, evenly spaced over all.
+    margin : float, optional
+        Share of revenue that is profit; by default that of the base that was fitted.
 
     Returns
     -------
@@ -129,14 +129,15 @@ def payback_period(
     >>> round(payback_period(posterior, 20.0, margin=0.4).days)
     68
     """
-    cost, used = check_cost(cac), value_posterior(posterior).margin_for(margin)
-    share = used.value
-    future, paired = posterior.future_and_draws(
-        within, discount_rate, discounting, interval, draws, share
+    cost = check_cost(cac)
+    future, paired, used = asked_for(
+        value_posterior(posterior), horizon=within, discount_rate=discount_rate, **terms
     )
+    assert used is not None
+    share = used.value
     if math.isinf(future.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
-    posterior.check_spend(paired, np.zeros(1))
+    check_spend(paired, np.zeros(1))
     spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)
 
     def orders(t: FloatArray) -> FloatArray:
@@ -159,7 +160,7 @@ def payback_period(
         cost=cost,
         margin=used,
         within=future.horizon * days,
-        interval=interval,
+        interval=terms["interval"],
         certain=posterior.certain or paired.count == 1,
     )
 

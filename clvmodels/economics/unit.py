@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from clvmodels.economics.outlook import check_base, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
 from clvmodels.posterior.finite import left_out
+from clvmodels.posterior.options import ValueTerms
 from clvmodels.posterior.total import total_and_valued
-from clvmodels.schema import Discounting, FloatArray, Horizon, check_number
+from clvmodels.schema import FloatArray, check_number
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -24,15 +25,7 @@ __all__ = ["acquired_customer_value", "acquisition_budget", "highest_cac", "ltv_
 
 @named
 def acquired_customer_value(
-    posterior: CLVPosterior,
-    rfm: RfmTable,
-    *,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    margin: float | None = None,
+    posterior: CLVPosterior, rfm: RfmTable, **terms: Unpack[ValueTerms]
 ) -> Estimate:
     """Value per customer of a base that was acquired already.
 
@@ -69,16 +62,7 @@ def acquired_customer_value(
             "The table has no first_value, so the margin since acquisition is not known: summarise "
             "the log with rfm_summary, which keeps first purchases."
         )
-    total, known = total_and_valued(
-        posterior,
-        rfm,
-        horizon=horizon,
-        discount_rate=discount_rate,
-        discounting=discounting,
-        interval=interval,
-        draws=draws,
-        margin=margin,
-    )
+    total, known = total_and_valued(posterior, rfm, **terms)
     past, customers = total.margin * math.fsum(known.of(revenue)), known.count
     residual = Estimate(
         mean=total.mean,

@@ -14,7 +14,7 @@ from clvmodels.forecast.counts import MOST_COUNTS, count_quantiles, quantile_by_
 from clvmodels.forecast.draws import Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows
 from clvmodels.forecast.paths import Outcomes
-from clvmodels.forecast.spending import shapes
+from clvmodels.forecast.spending import BASKET, shapes
 from clvmodels.forecast.values import Customers, value_quantiles
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray, check_whole
@@ -59,7 +59,8 @@ def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int =
     seed : int
         Of all random numbers.
     """
-    p, q, v = shapes(draws.spending)
+    # Where nothing is known of spend a purchase counts as one: no amount takes a random number
+    p, q, v = shapes({BASKET: np.ones(draws.count)} if draws.spend is None else draws.spend)
     paths = check_whole("paths", paths)
     seed = check_whole("random_seed", seed, least=0, most=_MOST_SEED)
     return Outcomes(

@@ -13,6 +13,7 @@ from clvmodels.errors import ConvergenceError, SchemaError
 from clvmodels.mlflow.pyfunc import text_of
 from clvmodels.mlflow.record import metadata_of
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.scorable import asked_for
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.customers import read_numbers
 from clvmodels.schema import (
@@ -107,7 +108,7 @@ def _checked(posterior: CLVPosterior, given: Mapping[str, Any]) -> dict[str, Any
         check_choice("predict_options", name, tuple(options))
     options |= given
     terms = {name: value for name, value in options.items() if name != "predictive"}
-    posterior.future_and_draws(**terms, margin=posterior.margin_for().value)
+    asked_for(posterior, **terms)
     return options | {
         "discount_rate": float(options["discount_rate"]),
         "interval": float(options["interval"]),

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
-from clvmodels import frames, schema
+from clvmodels import schema
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.forecast import Draws, Future, pair
 from clvmodels.keywords import named, named_fields
-from clvmodels.margin import Margin, margin_for
-from clvmodels.posterior.core import Posterior, evenly_spaced
-from clvmodels.posterior.finite import check_life, check_spend, no_value, valued
+from clvmodels.margin import margin_for
+from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
-from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
+from clvmodels.posterior.options import FrameTerms, NewCustomerTerms, PredictOptions
+from clvmodels.posterior.predicting import asked_of, predicted_frame
 from clvmodels.posterior.purchases import PurchasePosterior
-from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend, spend_from
-from clvmodels.rfm.histories import RfmColumns
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
+from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, spend_from
+from clvmodels.schema import Horizon, TimeScale, TimeUnit
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from clvmodels.frames import Frame, OtherFrame
-    from clvmodels.posterior.options import PredictOptions
     from clvmodels.rfm import RfmTable
 
 
@@ -186,18 +184,7 @@ class CLVPosterior:
 
     @named
     def predict(
-        self,
-        rfm: RfmTable | Frame,
-        *,
-        horizon: Horizon = "365D",
-        discount_rate: float = 0.10,
-        discounting: Discounting = "continuous",
-        interval: float = 0.9,
-        draws: int = 500,
-        predictive: bool = False,
-        margin: float | None = None,
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
+        self, rfm: RfmTable | Frame, *, predictive: bool = False, **terms: Unpack[FrameTerms]
     ) -> Any:
         """Predict every customer's future purchases and their discounted value.
 
@@ -206,6 +193,9 @@ class CLVPosterior:
         rfm : RfmTable or frame
             Customers, in this posterior's unit of time, with monetary_value: a pandas or
             polars DataFrame or a pyarrow Table. A LazyFrame is collected.
+        predictive : bool
+            Add intervals of the outcome: ``purchases_lower``, ``purchases_upper``,
+            ``value_lower``, ``value_upper``. They take a finite horizon.
         horizon : str, float or None
             "365D", "52W", "12M", a number in the table's unit, or None for the whole
             remaining life.
@@ -217,9 +207,6 @@ class CLVPosterior:
             Probability of the equal-tailed intervals.
         draws : int
             Posterior draws to use, evenly spaced over all.
-        predictive : bool
-            Add intervals of the outcome: ``purchases_lower``, ``purchases_upper``,
-            ``value_lower``, ``value_upper``. They take a finite horizon.
         margin : float, optional
             Share of revenue that values are made of. By default the table's, where it says
             one, else that of the base that was fitted; a difference between them is warned
@@ -261,40 +248,14 @@ class CLVPosterior:
         DomainError
             Undiscounted whole-life purchases are infinite in some draws.
         """
-        import pandas as pd
-
-        rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
-        said = schema.scale_said(time_unit, time_scaler)
-        columns, m_bar, future, paired = self.prepared(
-            rfm,
-            horizon,
-            discount_rate,
-            discounting,
-            interval,
-            draws,
-            margin,
-            said,
-        )
-        reasons = no_value(paired, columns.x)
-        valued(paired, columns.x).warned()
-        rows = predicted(
-            paired, columns, m_bar, future, certain=self.certain, predictive=predictive
-        )
-        scores = self._frame(columns, m_bar, rows, future.margin)
-        if reasons is not None:
-            scores[schema.REASON] = pd.Series(reasons, dtype="str")
-        return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
+        return predicted_frame(self.purchases, self.spend, rfm, predictive, **terms)
 
     @named
     def new_customer_value(
         self,
         horizon: Horizon = "365D",
         discount_rate: float = 0.10,
-        *,
-        discounting: Discounting = "continuous",
-        interval: float = 0.9,
-        draws: int = 500,
-        margin: float | None = None,
+        **terms: Unpack[NewCustomerTerms],
     ) -> NewCustomerValue:
         """Expected value of a customer not yet acquired, first purchase included.
 
@@ -319,11 +280,15 @@ class CLVPosterior:
         DomainError
             Draws with q <= 1 have an infinite mean spend.
         """
-        used = self.margin_for(margin)
-        future, paired = self.future_and_draws(
-            horizon, discount_rate, discounting, interval, draws, used.value
+        future, paired, used = asked_of(
+            self.purchases,
+            self.spend,
+            horizon=horizon,
+            discount_rate=discount_rate,
+            **terms,
         )
-        self.check_spend(paired, np.zeros(1))
+        assert used is not None
+        check_spend(paired, np.zeros(1))
         return value_of_new_customer(
             paired,
             future,
@@ -331,99 +296,6 @@ class CLVPosterior:
             horizon=self.scale.horizon_words(horizon),
             certain=self.certain,
         )
-
-    def prepared(
-        self,
-        rfm: RfmTable | Frame,
-        horizon: Horizon,
-        discount_rate: float,
-        discounting: Discounting,
-        interval: float,
-        draws: int,
-        margin: float | None = None,
-        said: TimeScale | None = None,
-    ) -> tuple[RfmColumns, FloatArray, Future, Draws]:
-        """Check all that a prediction needs; arguments are those of :meth:`predict`.
-
-        Parameters
-        ----------
-        rfm, horizon, discount_rate, discounting, interval, draws, margin
-            As in :meth:`predict`.
-        said : TimeScale, optional
-            The unit that the caller says a frame is in.
-
-        Returns
-        -------
-        columns, m_bar, future, draws
-            As ``clvmodels.forecast.predict_rows`` takes them. Expected spend of some
-            customers may be infinite in some draws: ``clvmodels.posterior.finite.valued``
-            tells whose.
-        """
-        columns = columns_of(self.purchases, rfm, said, money=self.reads_amounts)
-        m_bar = checked_spend(columns) if self.reads_amounts else np.zeros(len(columns))
-        used = self.margin_for(margin, table=columns.margin).warned()
-        future, paired = self.future_and_draws(
-            horizon, discount_rate, discounting, interval, draws, used.value
-        )
-        return columns, m_bar, future, paired
-
-    @named
-    def margin_for(self, argument: float | None = None, *, table: float | None = None) -> Margin:
-        """Decide which margin values have: an argument's, a table's, or that of the base fitted.
-
-        Parameters
-        ----------
-        argument, table : float or None
-            What they say; None where it is nothing.
-        """
-        return margin_for(argument, table=table, posterior=self.margin)
-
-    def future_and_draws(
-        self,
-        horizon: Horizon,
-        discount_rate: float,
-        discounting: Discounting,
-        interval: float,
-        draws: int,
-        margin: float,
-    ) -> tuple[Future, Draws]:
-        """Check the options of a prediction; arguments are those of :meth:`predict`.
-
-        Returns
-        -------
-        future, draws
-            As ``clvmodels.forecast.predict_rows`` takes them.
-
-        Raises
-        ------
-        DomainError
-            An option is out of range, or undiscounted whole-life purchases are infinite.
-        """
-        future = future_of(self.scale, horizon, discount_rate, discounting, interval, margin)
-        paired = self.paired(draws)
-        check_life(paired, future, self.purchases.facts)
-        return future, paired
-
-    check_spend = staticmethod(check_spend)
-
-    def paired(self, draws: int) -> Draws:
-        """Pair the draws of both models, evenly spaced, at most as many as there are."""
-        totals = (self.purchases.draws_total, self.spend.draws_total)
-        # A single point goes with every draw of the other; else the longer is thinned.
-        most = max(totals) if 1 in totals else min(totals)
-        count = len(evenly_spaced(most, draws))
-        bought, spent = (one.draws(count) for one in (self.purchases, self.spend))
-        return pair(_repeated(bought, count), _repeated(spent, count), self.purchases.formulas)
-
-    def _frame(
-        self, columns: RfmColumns, m_bar: FloatArray, rows: dict[str, Any], margin: float
-    ) -> pd.DataFrame:
-        more = dict(rows)
-        if columns.first_value is not None and self.reads_amounts:
-            past = margin * (columns.first_value + columns.x * m_bar)
-            more |= {"historical_value": past, "total_value": past + rows["clv"]}
-        more[schema.MARGIN] = np.full(len(columns), margin)
-        return customers_frame(columns, m_bar if self.reads_amounts else None).assign(**more)
 
     def __repr__(self) -> str:
         return f"<CLVPosterior of {self.purchases!r} and {self.spend!r}>"
@@ -461,7 +333,8 @@ def at_margin(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = Non
     argument overrides both.
     """
     own = rfm.margin if rfm.margin_said else None
-    used = value_posterior(posterior).margin_for(margin, table=own)
+    known = value_posterior(posterior).margin
+    used = margin_for(margin, table=own, posterior=known)
     return replace(rfm, margin=used.value, margin_said=used.source != "not said")
 
 
@@ -489,7 +362,3 @@ def _at_margin[P: Posterior](part: P, margin: float | None) -> P:
     if part.metadata.margin == margin:
         return part
     return replace(part, metadata=replace(part.metadata, margin=margin))
-
-
-def _repeated(draws: dict[str, FloatArray], count: int) -> dict[str, FloatArray]:
-    return {name: np.broadcast_to(values, count).copy() for name, values in draws.items()}

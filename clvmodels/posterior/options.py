@@ -1,21 +1,85 @@
-"""The options of a prediction, for signatures that hand them on."""
+"""The options of predictions, typed once: verbs take them by ``**terms: Unpack[...]``.
+
+`clvmodels.keywords.named` writes them out, in this order and with these defaults, in the
+signature of every verb that takes them.
+"""
 
 from __future__ import annotations
 
 from typing import TypedDict
 
+from clvmodels.keywords import defaults
 from clvmodels.schema import Discounting, Horizon, TimeUnit
 
 
-class PredictOptions(TypedDict, total=False):
-    """Keyword arguments of :meth:`clvmodels.CLVPosterior.predict`."""
-
+@defaults(horizon="365D")
+class _Ahead(TypedDict, total=False):
     horizon: Horizon
-    discount_rate: float
+
+
+@defaults(discounting="continuous")
+class _How(TypedDict, total=False):
     discounting: Discounting
+
+
+@defaults(discount_rate=0.10)
+class _Rate(TypedDict, total=False):
+    discount_rate: float
+
+
+@defaults(interval=0.9)
+class _Interval(TypedDict, total=False):
     interval: float
+
+
+@defaults(draws=500)
+class _Draws(TypedDict, total=False):
     draws: int
-    predictive: bool
+
+
+@defaults(margin=None)
+class _Margin(TypedDict, total=False):
     margin: float | None
+
+
+@defaults(time_unit=None, time_scaler=None)
+class Unit(TypedDict, total=False):
+    """The unit of recency and T of a frame; an RfmTable knows its own."""
+
     time_unit: TimeUnit | None
     time_scaler: float | None
+
+
+class Terms(_Ahead, _Rate, _How, _Interval, _Draws, total=False):
+    """What is expected, and how well it is known."""
+
+
+class ValueTerms(Terms, _Margin, total=False):
+    """The same of values, of customers in an RfmTable."""
+
+
+class FrameTerms(ValueTerms, Unit, total=False):
+    """The same of customers in any table."""
+
+
+class PurchaseTerms(Terms, Unit, total=False):
+    """The same without values."""
+
+
+class NewCustomerTerms(_How, _Interval, _Draws, _Margin, total=False):
+    """Of a customer not yet acquired, beside horizon and rate."""
+
+
+class OutcomeTerms(_Ahead, _Rate, _How, _Draws, _Margin, Unit, total=False):
+    """Of outcomes, which have no interval of an expectation."""
+
+
+class PathTerms(_Rate, _How, _Margin, Unit, total=False):
+    """Of simulated futures, beside horizon and draws."""
+
+
+@defaults(predictive=False)
+class PredictOptions(FrameTerms, total=False):
+    """Keyword arguments of :meth:`clvmodels.CLVPosterior.predict`."""
+
+    predictive: bool

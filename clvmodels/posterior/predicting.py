@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 
-from clvmodels import schema
-from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, predict_rows
+from clvmodels import frames, schema
+from clvmodels.errors import SchemaError
+from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, pair, predict_rows
+from clvmodels.keywords import named
+from clvmodels.margin import Margin, margin_for
+from clvmodels.posterior.core import evenly_spaced
+from clvmodels.posterior.finite import check_life, no_value, valued
+from clvmodels.posterior.options import FrameTerms, ValueTerms
+from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clvmodels.frames import Frame
     from clvmodels.posterior.core import Posterior
+    from clvmodels.posterior.purchases import PurchasePosterior
     from clvmodels.rfm import RfmTable
     from clvmodels.rfm.histories import RfmColumns
 
@@ -100,6 +109,184 @@ def future_of(
     month = scale.month if discounting == "monthly" else None
     delta = scale.delta(discount_rate)
     return Future(scale.horizon(horizon), delta, month, interval, margin)
+
+
+def margin_known(
+    purchases: Posterior,
+    spend: SpendPosterior | None,
+    argument: float | None,
+    *,
+    table: float | None = None,
+) -> Margin | None:
+    """Decide which margin values have; None where there are no values.
+
+    Parameters
+    ----------
+    purchases, spend
+        What is known of both; a CLVPosterior has put its margin into their metadata.
+    argument, table : float or None
+        What they say; None where it is nothing.
+
+    Raises
+    ------
+    SchemaError
+        A margin is asked for where no value is known.
+    DomainError
+        The argument is not a share of revenue.
+    """
+    if spend is not None:
+        return margin_for(argument, table=table, posterior=purchases.metadata.margin)
+    if argument is not None:
+        raise SchemaError(
+            f"margin={schema.shown(argument)} is a share of revenue, and a posterior of purchases "
+            "alone gives no values: leave margin out, or give every purchase a value, as in "
+            "CLVPosterior(purchases, 25.0)."
+        )
+    return None
+
+
+def draws_of(purchases: PurchasePosterior, spend: SpendPosterior | None, draws: int) -> Draws:
+    """Draws of purchases, paired with those of spend: evenly spaced, at most as many as asked."""
+    if spend is None:
+        return Draws(purchases.draws(draws), None, purchases.formulas)
+    totals = (purchases.draws_total, spend.draws_total)
+    # A single point goes with every draw of the other; else the longer is thinned.
+    most = max(totals) if 1 in totals else min(totals)
+    count = len(evenly_spaced(most, draws))
+    bought, spent = (
+        {name: np.broadcast_to(values, count).copy() for name, values in one.draws(count).items()}
+        for one in (purchases, spend)
+    )
+    return pair(bought, spent, purchases.formulas)
+
+
+@named
+def asked_of(
+    purchases: PurchasePosterior, spend: SpendPosterior | None, **terms: Unpack[ValueTerms]
+) -> tuple[Future, Draws, Margin | None]:
+    """Check the options of a prediction.
+
+    Raises
+    ------
+    SchemaError, DomainError
+        An option is of the wrong kind or out of range, or undiscounted whole-life purchases
+        are infinite.
+    """
+    used = margin_known(purchases, spend, terms["margin"])
+    future = future_of(
+        purchases.scale,
+        terms["horizon"],
+        terms["discount_rate"],
+        terms["discounting"],
+        terms["interval"],
+        1.0 if used is None else used.value,
+    )
+    draws = draws_of(purchases, spend, terms["draws"])
+    check_life(draws, future, purchases.facts)
+    return future, draws, used
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A table and what is asked of it, checked.
+
+    Attributes
+    ----------
+    columns : RfmColumns
+        The customers.
+    m_bar : ndarray, shape (N,)
+        Their mean spend; 0 where it is not read. Expected spend of some customers may be
+        infinite in some draws: `clvmodels.posterior.finite.valued` tells whose.
+    future : Future
+        What is asked.
+    draws : Draws
+        Of both models, or of purchases alone.
+    margin : Margin or None
+        Which values have; None where there are no values.
+    certain : bool
+        Whether the draws are a single point, so that there are no intervals.
+    """
+
+    columns: RfmColumns
+    m_bar: FloatArray
+    future: Future
+    draws: Draws
+    margin: Margin | None
+    certain: bool
+
+    @property
+    def who(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Customers as the loops take them: x, t_x, T and m_bar, 0 of those who bought once."""
+        one = self.columns
+        return one.x, one.t_x, one.T, np.where(one.x == 0, 0.0, self.m_bar)
+
+
+@named
+def prepared(
+    purchases: PurchasePosterior,
+    spend: SpendPosterior | None,
+    rfm: RfmTable | Frame,
+    *,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+    **terms: Unpack[ValueTerms],
+) -> Prepared:
+    """Check all that a prediction of customers needs.
+
+    Raises
+    ------
+    SchemaError, TimeUnitError
+        The table is not of the right form or unit, or a margin is given where there are no
+        values.
+    DomainError
+        An option is out of range, or undiscounted whole-life purchases are infinite.
+    """
+    said = schema.scale_said(time_unit, time_scaler)
+    amounts = isinstance(spend, GammaGammaPosterior)
+    columns = columns_of(purchases, rfm, said, money=amounts)
+    m_bar = checked_spend(columns) if amounts else np.zeros(len(columns))
+    used = margin_known(purchases, spend, terms["margin"], table=columns.margin)
+    if used is not None:
+        terms["margin"] = used.warned().value
+    future, draws, _ = asked_of(purchases, spend, **terms)
+    certain = purchases.certain or draws.count == 1 or (spend is not None and spend.certain)
+    return Prepared(columns, m_bar, future, draws, used, certain)
+
+
+@named
+def predicted_frame(
+    purchases: PurchasePosterior,
+    spend: SpendPosterior | None,
+    rfm: RfmTable | Frame,
+    predictive: bool,
+    **terms: Unpack[FrameTerms],
+) -> Any:
+    """A row of predictions for every customer, in the kind of frame that was passed."""
+    import pandas as pd
+
+    rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
+    given = prepared(purchases, spend, rfm, **terms)
+    columns, m_bar = given.columns, given.m_bar
+    reasons = no_value(given.draws, columns.x)
+    valued(given.draws, columns.x).warned()
+    found = predicted(
+        given.draws,
+        columns,
+        m_bar,
+        given.future,
+        certain=given.certain,
+        predictive=predictive,
+    )
+    amounts = isinstance(spend, GammaGammaPosterior)
+    if amounts and columns.first_value is not None:
+        past = given.future.margin * (columns.first_value + columns.x * m_bar)
+        found |= {"historical_value": past, "total_value": past + found["clv"]}
+    if given.margin is not None:
+        found[schema.MARGIN] = np.full(len(columns), given.margin.value)
+    if reasons is not None:
+        found[schema.REASON] = pd.Series(reasons, dtype="str")
+    scores = customers_frame(columns, m_bar if amounts else None).assign(**found)
+    return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
 
 def predicted(

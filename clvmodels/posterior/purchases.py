@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from clvmodels import frames
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.forecast import Draws, Future
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
-from clvmodels.posterior.finite import check_life
+from clvmodels.posterior.options import PurchaseTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms
-from clvmodels.posterior.predicting import columns_of, customers_frame, future_of, predicted
+from clvmodels.posterior.predicting import columns_of, predicted_frame
 from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
 from clvmodels.rfm.histories import RfmColumns, distinct_rows
 from clvmodels.schema import (
-    CUSTOMER_ID,
-    Discounting,
     FloatArray,
     Horizon,
     TimeScale,
     TimeUnit,
-    check_flag,
     scale_said,
 )
 
@@ -212,17 +207,7 @@ class PurchasePosterior(Posterior):
 
     @named
     def predict(
-        self,
-        rfm: RfmTable | Frame,
-        *,
-        horizon: Horizon = "365D",
-        discount_rate: float = 0.10,
-        discounting: Discounting = "continuous",
-        interval: float = 0.9,
-        draws: int = 500,
-        predictive: bool = False,
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
+        self, rfm: RfmTable | Frame, *, predictive: bool = False, **terms: Unpack[PurchaseTerms]
     ) -> Any:
         """Predict every customer's future purchases; there are no columns of money.
 
@@ -231,6 +216,9 @@ class PurchasePosterior(Posterior):
         rfm : RfmTable or frame
             Customers, in this posterior's unit of time: a pandas or polars DataFrame or a
             pyarrow Table. A LazyFrame is collected. Amounts, if there are any, are not read.
+        predictive : bool
+            Add the interval of the outcome, ``purchases_lower`` and ``purchases_upper``. It
+            takes a finite horizon.
         horizon : str, float or None
             "365D", "52W", "12M", a number in the table's unit, or None for the whole
             remaining life.
@@ -242,9 +230,6 @@ class PurchasePosterior(Posterior):
             Probability of the equal-tailed intervals.
         draws : int
             Posterior draws to use, evenly spaced over all.
-        predictive : bool
-            Add the interval of the outcome, ``purchases_lower`` and ``purchases_upper``. It
-            takes a finite horizon.
         time_unit, time_scaler : optional
             The unit of recency and T of a frame, which must be this posterior's.
 
@@ -266,42 +251,7 @@ class PurchasePosterior(Posterior):
             An option is out of range; or undiscounted whole-life purchases are infinite in
             some draws.
         """
-        rfm, predictive = frames.eager(rfm), check_flag("predictive", predictive)
-        said = scale_said(time_unit, time_scaler)
-        columns = columns_of(self, rfm, said)
-        future, asked = self.future_and_draws(horizon, discount_rate, discounting, interval, draws)
-        nothing = np.zeros(len(columns))
-        found = predicted(
-            asked, columns, nothing, future, certain=self.certain, predictive=predictive
-        )
-        scores = customers_frame(columns).assign(**found)
-        return frames.like(rfm, scores, own={CUSTOMER_ID: None})
-
-    def future_and_draws(
-        self,
-        horizon: Horizon,
-        discount_rate: float,
-        discounting: Discounting,
-        interval: float,
-        draws: int,
-    ) -> tuple[Future, Draws]:
-        """Check the options of a prediction; arguments are those of :meth:`predict`.
-
-        Returns
-        -------
-        future, draws
-            As ``clvmodels.forecast.predict_rows`` takes them.
-
-        Raises
-        ------
-        SchemaError, DomainError
-            An option is of the wrong kind or out of range, or undiscounted whole-life
-            purchases are infinite.
-        """
-        future = future_of(self.scale, horizon, discount_rate, discounting, interval)
-        asked = Draws(self.draws(draws), None, self.formulas)
-        check_life(asked, future, self.facts)
-        return future, asked
+        return predicted_frame(self, None, rfm, predictive, **terms)
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = columns_of(self, rfm, said)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import Draws, Future
+from clvmodels.keywords import named
 from clvmodels.margin import Margin
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.options import FrameTerms, ValueTerms
+from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, prepared
 from clvmodels.posterior.purchases import PurchasePosterior
+from clvmodels.posterior.spend import SpendPosterior
 from clvmodels.posterior.storage import load_posterior
-from clvmodels.schema import Discounting, Horizon, path_of, shown
+from clvmodels.schema import path_of
+
+if TYPE_CHECKING:
+    from clvmodels.frames import Frame
+    from clvmodels.rfm import RfmTable
 
 Scorable = CLVPosterior | PurchasePosterior
 
 
-def scorable(found: object) -> Scorable:
+def scorable(found: object, what: str = "Scoring needs") -> Scorable:
     """Return a posterior that knows purchases, or say what else was given.
 
     Raises
@@ -27,8 +36,8 @@ def scorable(found: object) -> Scorable:
     if isinstance(found, CLVPosterior | PurchasePosterior):
         return found
     raise SchemaError(
-        f"Scoring needs a posterior of purchases, alone or with spend, found "
-        f"{type(found).__name__}: pass a CLVPosterior, or a BetaGeoPosterior for purchases alone."
+        f"{what} a posterior of purchases, alone or with spend, found {type(found).__name__}: pass "
+        "a CLVPosterior, or a BetaGeoPosterior for purchases alone, before the customers."
     )
 
 
@@ -68,53 +77,30 @@ def fits_of(posterior: Scorable) -> tuple[Posterior, ...]:
     return posterior.fits if isinstance(posterior, CLVPosterior) else (posterior,)
 
 
+def spend_of(posterior: Scorable) -> SpendPosterior | None:
+    """Return what is known of spend; None where nothing is."""
+    return posterior.spend if isinstance(posterior, CLVPosterior) else None
+
+
 def margin_of(
     posterior: Scorable, argument: float | None, *, table: float | None = None
 ) -> Margin | None:
-    """Decide which margin values have; None where there are no values.
-
-    Parameters
-    ----------
-    posterior : CLVPosterior or PurchasePosterior
-    argument, table : float or None
-        What they say; None where it is nothing.
-
-    Raises
-    ------
-    SchemaError
-        A margin is asked for where no value is known.
-    DomainError
-        The argument is not a share of revenue.
-    """
-    if isinstance(posterior, CLVPosterior):
-        return posterior.margin_for(argument, table=table)
-    if argument is not None:
-        raise SchemaError(
-            f"margin={shown(argument)} is a share of revenue, and a posterior of purchases alone "
-            "gives no values: leave margin out, or fit a table with amounts."
-        )
-    return None
+    """Decide which margin values have; None where there are no values."""
+    parts = purchases_of(posterior), spend_of(posterior)
+    return margin_known(*parts, argument, table=table)
 
 
-def future_and_draws(
-    posterior: Scorable,
-    horizon: Horizon,
-    discount_rate: float,
-    discounting: Discounting,
-    interval: float,
-    draws: int,
-    margin: float | None = None,
-) -> tuple[Future, Draws]:
-    """Check the options of a prediction; arguments are those of the posterior's ``predict``.
+@named
+def asked_for(
+    posterior: Scorable, **terms: Unpack[ValueTerms]
+) -> tuple[Future, Draws, Margin | None]:
+    """Check the options of a prediction."""
+    return asked_of(purchases_of(posterior), spend_of(posterior), **terms)
 
-    Raises
-    ------
-    SchemaError, DomainError
-        An option is of the wrong kind or out of range, or undiscounted whole-life purchases
-        are infinite.
-    """
-    used = margin_of(posterior, margin)
-    options = (horizon, discount_rate, discounting, interval, draws)
-    if isinstance(posterior, CLVPosterior):
-        return posterior.future_and_draws(*options, 1.0 if used is None else used.value)
-    return posterior.future_and_draws(*options)
+
+@named
+def prepared_for(
+    posterior: Scorable, rfm: RfmTable | Frame, **terms: Unpack[FrameTerms]
+) -> Prepared:
+    """Check all that a prediction of customers needs."""
+    return prepared(purchases_of(posterior), spend_of(posterior), rfm, **terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from clvmodels.forecast import tail_probabilities, totals_by_draw
 from clvmodels.keywords import named
 from clvmodels.posterior.clv import CLVPosterior, value_posterior
 from clvmodels.posterior.finite import Valued, summable
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit, scale_said
+from clvmodels.posterior.options import FrameTerms
+from clvmodels.posterior.scorable import prepared_for
+from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -62,17 +64,7 @@ class TotalValue(Readable):
 
 @named
 def total_value(
-    posterior: CLVPosterior,
-    rfm: RfmTable | Frame,
-    *,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    margin: float | None = None,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
+    posterior: CLVPosterior, rfm: RfmTable | Frame, **terms: Unpack[FrameTerms]
 ) -> TotalValue:
     """Value of all customers together, with the interval of its expectation.
 
@@ -98,50 +90,29 @@ def total_value(
     SchemaError, TimeUnitError, DomainError
         As :meth:`CLVPosterior.predict`; or no customer has a finite expected spend.
     """
-    total, _ = total_and_valued(
-        posterior,
-        rfm,
-        horizon=horizon,
-        discount_rate=discount_rate,
-        discounting=discounting,
-        interval=interval,
-        draws=draws,
-        margin=margin,
-        said=scale_said(time_unit, time_scaler),
-    )
+    total, _ = total_and_valued(posterior, rfm, **terms)
     return total
 
 
+@named
 def total_and_valued(
-    posterior: CLVPosterior,
-    rfm: RfmTable | Frame,
-    *,
-    horizon: Horizon,
-    discount_rate: float,
-    discounting: Discounting,
-    interval: float,
-    draws: int,
-    margin: float | None,
-    said: TimeScale | None = None,
+    posterior: CLVPosterior, rfm: RfmTable | Frame, **terms: Unpack[FrameTerms]
 ) -> tuple[TotalValue, Valued]:
     """Return the total, and which customers are in it; arguments are those of `total_value`."""
-    columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm, horizon, discount_rate, discounting, interval, draws, margin, said
-    )
-    known = summable(paired, columns.x)
-    by_draw, mean = totals_by_draw(paired, columns.x, columns.t_x, columns.T, m_bar, future)
-    certain = posterior.certain or paired.count == 1
-    lower, upper = np.quantile(by_draw, tail_probabilities(interval))
-    nan = math.nan
+    given = prepared_for(value_posterior(posterior), rfm, **terms)
+    known = summable(given.draws, given.columns.x)
+    by_draw, mean = totals_by_draw(given.draws, *given.who, given.future)
+    lower, upper = np.quantile(by_draw, tail_probabilities(given.future.interval))
+    certain, nan = given.certain, math.nan
     total = TotalValue(
-        customers=len(columns),
+        customers=len(given.columns),
         mean=mean,
         sd=nan if certain else float(by_draw.std()),
         lower=nan if certain else float(lower),
         upper=nan if certain else float(upper),
-        interval=interval,
-        horizon=posterior.scale.horizon_words(horizon),
-        margin=future.margin,
+        interval=terms["interval"],
+        horizon=posterior.scale.horizon_words(terms["horizon"]),
+        margin=given.future.margin,
         draws=by_draw,
         without_value=known.without,
         reason=known.reason,

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import OURS, DomainError, SchemaError
+from clvmodels.errors import OURS, DomainError
+from clvmodels.forecast import Draws
 from clvmodels.forecast.grouping import Groups
 from clvmodels.forecast.outcomes import check_finite
-from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.margin import Margin, MarginSource
+from clvmodels.posterior import PurchasePosterior
+from clvmodels.posterior.predicting import draws_of
+from clvmodels.posterior.scorable import Scorable, purchases_of, scorable, spend_of
 from clvmodels.schema import FloatArray, Horizon, shown
 
 IntArray = npt.NDArray[np.int64]
@@ -19,7 +23,7 @@ IntArray = npt.NDArray[np.int64]
 
 def in_order(name: str, posterior: Any, rfm: Any) -> tuple[Any, Any]:
     """Return posterior and table in this order, and warn where they were given in the other."""
-    if isinstance(rfm, CLVPosterior) and not isinstance(posterior, CLVPosterior):
+    if isinstance(rfm, Scorable) and not isinstance(posterior, Scorable):
         warnings.warn(
             f"{name} takes the posterior first, as all others do: {name}(posterior, rfm). This "
             "release still understands the other order, and the next one will not.",
@@ -31,7 +35,12 @@ def in_order(name: str, posterior: Any, rfm: Any) -> tuple[Any, Any]:
     return posterior, rfm
 
 
-def finite_horizon(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) -> float:
+def margin_said(value: float | None, source: MarginSource | None) -> str:
+    """The margin at the end of a one-line description; nothing where there are no values."""
+    return "" if value is None or source is None else f", {Margin(value, source)}"
+
+
+def finite_horizon(posterior: Scorable, horizon: Horizon) -> float:
     """Turn a horizon into units of T; outcomes need an end.
 
     Raises
@@ -44,18 +53,10 @@ def finite_horizon(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon
     return length
 
 
-def purchase_draws(
-    posterior: CLVPosterior | PurchasePosterior, draws: int
-) -> tuple[dict[str, FloatArray], PurchasePosterior]:
-    """Draws of r, alpha, a, b, the same that ``predict`` uses, and whose they are."""
-    if isinstance(posterior, PurchasePosterior):
-        return posterior.draws(draws), posterior
-    if not isinstance(posterior, CLVPosterior):
-        raise SchemaError(
-            f"Counts need a posterior of purchases, found {type(posterior).__name__}: pass the "
-            "posterior first and the table after it."
-        )
-    return dict(posterior.paired(draws).purchases), posterior.purchases
+def purchase_draws(posterior: Scorable, draws: int) -> tuple[Draws, PurchasePosterior]:
+    """The draws that ``predict`` uses, and whose they are."""
+    whose = scorable(posterior, "Counts need")
+    return draws_of(purchases_of(whose), spend_of(whose), draws), purchases_of(whose)
 
 
 def history_of_rows(groups: Groups) -> IntArray:

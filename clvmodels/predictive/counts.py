@@ -16,7 +16,8 @@ from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.outcomes import TOO_MANY
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
-from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.predicting import columns_of
+from clvmodels.posterior.scorable import Scorable
 from clvmodels.predictive.base import (
     IntArray,
     check_probabilities,
@@ -26,7 +27,6 @@ from clvmodels.predictive.base import (
 )
 from clvmodels.predictive.loops import crps_of_counts, moments_of_counts, quantiles_of_counts
 from clvmodels.purchases import Family
-from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class CountDistribution:
 
 @named
 def count_distribution(
-    posterior: CLVPosterior | PurchasePosterior,
+    posterior: Scorable,
     rfm: RfmTable | Frame,
     *,
     horizon: Horizon = "365D",
@@ -266,15 +266,9 @@ def count_distribution(
         The horizon is endless, or the distributions together are longer than 2e8 cells:
         ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
     """
-    parameters, whose = purchase_draws(posterior, draws)
-    said = scale_said(time_unit, time_scaler)
-    columns = rfm_columns(
-        rfm,
-        scale=posterior.scale,
-        said=said,
-        whole=whose.metadata.whole,
-        fitted=whose.metadata.longest_T,
-    )
+    drawn, whose = purchase_draws(posterior, draws)
+    parameters = dict(drawn.purchases)
+    columns = columns_of(whose, rfm, scale_said(time_unit, time_scaler))
     length = finite_horizon(posterior, horizon)
     groups = group_rows(columns.x, columns.t_x, columns.T)
     cells = 0

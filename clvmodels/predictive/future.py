@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
 from clvmodels.errors import DomainError
-from clvmodels.forecast import Draws, Predictor
+from clvmodels.forecast import Predictor
 from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.futures import follow
 from clvmodels.forecast.grouping import Groups, group_rows
@@ -19,21 +19,13 @@ from clvmodels.forecast.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.forecast.paths import Outcomes
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
-from clvmodels.margin import Margin, MarginSource
-from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.clv import value_posterior
+from clvmodels.margin import MarginSource
 from clvmodels.posterior.finite import no_value, valued
-from clvmodels.predictive.base import in_order, row_keys
-from clvmodels.rfm.histories import RfmColumns
-from clvmodels.schema import (
-    CUSTOMER_ID,
-    Discounting,
-    FloatArray,
-    Horizon,
-    TimeUnit,
-    check_whole,
-    scale_said,
-)
+from clvmodels.posterior.options import PathTerms
+from clvmodels.posterior.predicting import Prepared
+from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
+from clvmodels.predictive.base import in_order, margin_said, row_keys
+from clvmodels.schema import CUSTOMER_ID, FloatArray, Horizon, check_whole
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -51,19 +43,21 @@ class FuturePaths:
     purchases : DataFrame or Table
         One row per simulated purchase: path, customer_id, time (since the end of
         observation, in the posterior's unit), amount (neither discounted nor times
-        margin); ordered by customer in the table's order, path and time. Of the kind of
-        frame that was passed, pandas for an RfmTable.
+        margin; there is none of a posterior of purchases alone); ordered by customer in the
+        table's order, path and time. Of the kind of frame that was passed, pandas for an
+        RfmTable.
     draw : ndarray of int, shape (paths,)
         Which posterior draw, of those used, each path has.
     customer_id : ndarray, shape (N,)
     counts : ndarray of int, shape (N, paths)
         Purchases within the horizon.
-    values : ndarray, shape (N, paths)
+    values : ndarray, shape (N, paths), or None
         Discounted value x margin; NaN of customers whose expected spend is infinite in some
-        draws, since means over paths would have no limit.
-    margin : float
+        draws, since means over paths would have no limit. None, as are the two below, of a
+        posterior of purchases alone.
+    margin : float or None
         Share of revenue that ``values`` are made of.
-    margin_from : {"argument", "table", "posterior", "not said"}
+    margin_from : {"argument", "table", "posterior", "not said"} or None
         Who said it.
     reason : ndarray of str and None, shape (N,), or None
         Why a customer has no values; None where everybody has.
@@ -73,15 +67,15 @@ class FuturePaths:
     draw: npt.NDArray[np.int64]
     customer_id: npt.NDArray[np.generic]
     counts: npt.NDArray[np.int64] = field(repr=False)
-    values: FloatArray = field(repr=False)
-    margin: float
-    margin_from: MarginSource
+    values: FloatArray | None = field(repr=False)
+    margin: float | None
+    margin_from: MarginSource | None
     reason: npt.NDArray[np.object_] | None = field(repr=False)
 
     def __repr__(self) -> str:
         return (
             f"<FuturePaths: {len(self.draw):,} paths of {len(self.customer_id):,} customers, "
-            f"{len(self.purchases):,} purchases, {Margin(self.margin, self.margin_from)}>"
+            f"{len(self.purchases):,} purchases{margin_said(self.margin, self.margin_from)}>"
         )
 
     def totals(self) -> Any:
@@ -92,43 +86,42 @@ class FuturePaths:
         DataFrame or Table
             Of the kind of ``purchases``: path, buyers, purchases, value, margin. Value is of
             those customers who have one; without_value is the number of the others, if there
-            are any.
+            are any. A posterior of purchases alone has no value and no margin.
         """
         import pandas as pd
 
-        value, without = self.values.sum(axis=0), {}
-        if self.reason is not None:
-            has = np.array([why is None for why in self.reason])
-            without = {"without_value": int(np.count_nonzero(~has))}
-            value = self.values[has].sum(axis=0) if has.any() else np.full(len(value), np.nan)
         table = pd.DataFrame(
             {
                 "path": np.arange(len(self.draw)),
                 "buyers": (self.counts > 0).sum(axis=0),
                 "purchases": self.counts.sum(axis=0),
-                "value": value,
-                "margin": self.margin,
-                **without,
+                **self._value_of_all(),
             }
         )
         return frames.like(self.purchases, table)
 
+    def _value_of_all(self) -> dict[str, Any]:
+        if self.values is None:
+            return {}
+        if self.reason is None:
+            return {"value": self.values.sum(axis=0), "margin": self.margin}
+        has = np.array([why is None for why in self.reason])
+        value = self.values[has].sum(axis=0) if has.any() else np.full(len(self.draw), np.nan)
+        without = int(np.count_nonzero(~has))
+        return {"value": value, "margin": self.margin, "without_value": without}
+
 
 @named
 def simulate_future(
-    posterior: CLVPosterior,
+    posterior: Scorable,
     rfm: RfmTable | Frame,
     horizon: Horizon = "365D",
     *,
     paths: int = 100,
     random_seed: int = 0,
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
     draws: int = 500,
     threads: int | None = None,
-    margin: float | None = None,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
+    **terms: Unpack[PathTerms],
 ) -> FuturePaths:
     """Simulate what the customers of a base will do: every purchase, on some paths.
 
@@ -139,10 +132,11 @@ def simulate_future(
 
     Parameters
     ----------
-    posterior : CLVPosterior
-        Of purchases and spend.
+    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+        Of purchases and spend; of purchases alone there are no amounts and no values.
     rfm : RfmTable or frame
-        Customers, in the posterior's unit of time, with monetary_value.
+        Customers, in the posterior's unit of time, with monetary_value where the posterior
+        reads it.
     horizon : str or float
         "365D", "52W", "12M" or a number in the table's unit; finite.
     paths : int
@@ -151,12 +145,12 @@ def simulate_future(
     random_seed : int
         Of the simulation. A customer's futures depend on it, the customer's id and row,
         and the draws, not on other rows.
-    discount_rate, discounting
-        As in :meth:`CLVPosterior.predict`; of ``values``.
     draws : int
         At most so many posterior draws, and no more than paths, evenly spaced over all.
     threads : int, optional
         By default all cores; the answer does not depend on it.
+    discount_rate, discounting
+        As in :meth:`CLVPosterior.predict`; of ``values``.
     margin : float, optional
         As in :meth:`CLVPosterior.predict`.
     time_unit, time_scaler : optional
@@ -177,26 +171,15 @@ def simulate_future(
     paths, draws = check_whole("paths", paths), check_whole("draws", draws)
     posterior, rfm = in_order("simulate_future", posterior, rfm)
     rfm = frames.eager(rfm)
-    columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm,
-        horizon,
-        discount_rate,
-        discounting,
-        0.9,
-        min(draws, paths),
-        margin,
-        scale_said(time_unit, time_scaler),
-    )
-    used = posterior.margin_for(margin, table=columns.margin)
-    check_finite(future.horizon)
-    valued(paired, columns.x).warned()
-    m_bar = np.where(columns.x == 0, 0.0, m_bar)
-    who = (columns.x, columns.t_x, columns.T, m_bar)
-    bought = Predictor(paired, future, wanted="none")(*who).columns["expected_purchases"]
-    _check_size(paths * max(float(len(columns)), float(bought.sum())), paths)
-    outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
-    run = _Run(rfm, columns, m_bar, paired, outcomes, cores_for(threads))
-    return run.paths(paths, used)
+    whose = scorable(posterior, "Simulated futures need")
+    given = prepared_for(whose, rfm, horizon=horizon, draws=min(draws, paths), **terms)
+    check_finite(given.future.horizon)
+    valued(given.draws, given.columns.x).warned()
+    bought = Predictor(given.draws, given.future, wanted="none")(*given.who)
+    most = max(float(len(given.columns)), float(bought.columns["expected_purchases"].sum()))
+    _check_size(paths * most, paths)
+    outcomes = outcomes_of(given.draws, given.future, paths=paths, seed=random_seed)
+    return _Run(rfm, given, outcomes, cores_for(threads)).paths(paths)
 
 
 def _check_size(cells: float, paths: int) -> None:
@@ -213,15 +196,14 @@ class _Run:
     """Customers, draws and options of one simulation."""
 
     rfm: Any
-    columns: RfmColumns
-    m_bar: FloatArray
-    draws: Draws
+    given: Prepared
     outcomes: Outcomes
     threads: int
 
-    def paths(self, count: int, margin: Margin) -> FuturePaths:
+    def paths(self, count: int) -> FuturePaths:
         """Simulate twice, the same: to know how many purchases there are, and to keep them."""
-        groups = group_rows(self.columns.x, self.columns.t_x, self.columns.T)
+        columns, draws, margin = self.given.columns, self.given.draws, self.given.margin
+        groups = group_rows(columns.x, columns.t_x, columns.T)
         none, nothing = np.empty(0), np.empty(0, dtype=np.int64)
         out = self._follow(groups, nothing, none, none)
         bought = out[0].astype(np.int64)
@@ -230,16 +212,18 @@ class _Run:
         times, amounts = np.empty(begin[-1]), np.empty(begin[-1])
         self._follow(groups, begin, times, amounts)
         bought = bought[:, :count]
-        known = valued(self.draws, self.columns.x)
+        known, values = valued(draws, columns.x), None
+        if margin is not None:
+            values = np.where(known.has[:, None], margin.value * out[1, :, :count], np.nan)
         return FuturePaths(
-            purchases=self._table(bought, times, amounts),
-            draw=np.arange(count) % self.draws.count,
-            customer_id=self.columns.customer_id,
+            purchases=self._table(bought, times, None if margin is None else amounts),
+            draw=np.arange(count) % draws.count,
+            customer_id=columns.customer_id,
             counts=bought,
-            values=np.where(known.has[:, None], margin.value * out[1, :, :count], np.nan),
-            margin=margin.value,
-            margin_from=margin.source,
-            reason=no_value(self.draws, self.columns.x) if known.without else None,
+            values=values,
+            margin=None if margin is None else margin.value,
+            margin_from=None if margin is None else margin.source,
+            reason=no_value(draws, columns.x) if known.without else None,
         )
 
     def _follow(
@@ -249,12 +233,13 @@ class _Run:
         times: FloatArray,
         amounts: FloatArray,
     ) -> FloatArray:
-        keys = row_keys(self.columns.customer_id)
-        out = np.empty((2, len(self.columns), self.outcomes.per_draw * self.draws.count))
+        columns, draws = self.given.columns, self.given.draws
+        keys, (*_, m_bar) = row_keys(columns.customer_id), self.given.who
+        out = np.empty((2, len(columns), self.outcomes.per_draw * draws.count))
 
         def work(first: int) -> None:
-            chunk = chunk_of(groups, first, self.draws.purchases, self.draws.formulas)
-            customers = customers_of(groups, first, self.m_bar)
+            chunk = chunk_of(groups, first, draws.purchases, draws.formulas)
+            customers = customers_of(groups, first, m_bar)
             follow(chunk, customers, self.outcomes, keys, begin, times, amounts, out)
 
         with ThreadPoolExecutor(self.threads) as pool:
@@ -262,7 +247,9 @@ class _Run:
                 pass
         return out
 
-    def _table(self, bought: npt.NDArray[np.int64], times: FloatArray, amounts: FloatArray) -> Any:
+    def _table(
+        self, bought: npt.NDArray[np.int64], times: FloatArray, amounts: FloatArray | None
+    ) -> Any:
         import pandas as pd
 
         customers, paths = bought.shape
@@ -271,9 +258,9 @@ class _Run:
         table = pd.DataFrame(
             {
                 "path": np.repeat(np.tile(np.arange(paths), customers), each),
-                CUSTOMER_ID: self.columns.customer_id[whose],
+                CUSTOMER_ID: self.given.columns.customer_id[whose],
                 "time": times,
-                "amount": amounts,
+                **({} if amounts is None else {"amount": amounts}),
             }
         )
         return frames.like(self.rfm, table, own={CUSTOMER_ID: whose})

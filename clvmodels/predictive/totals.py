@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from clvmodels import frames
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.forecast import Draws, Predictor, tail_probabilities
+from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.futures import VALUE, add_totals
 from clvmodels.forecast.grouping import group_rows
@@ -21,14 +21,14 @@ from clvmodels.forecast.outcomes import check_finite, customers_of, outcomes_of
 from clvmodels.forecast.paths import MOST_PURCHASES, Outcomes
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
-from clvmodels.margin import Margin, MarginSource
-from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.clv import value_posterior
+from clvmodels.margin import MarginSource
 from clvmodels.posterior.finite import Valued, valued
-from clvmodels.predictive.base import in_order, row_keys
+from clvmodels.posterior.options import FrameTerms
+from clvmodels.posterior.predicting import Prepared
+from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
+from clvmodels.predictive.base import in_order, margin_said, row_keys
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.histories import RfmColumns
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, check_choice, scale_said
+from clvmodels.schema import FloatArray, check_choice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,15 +63,17 @@ class Portfolio:
         ``_sd``, ``_lower`` and ``_upper``. The means of buyers, purchases and value are
         the sums over customers of ``predict``'s p_purchase, expected_purchases and clv.
         Of the kind of frame that was passed, pandas for an RfmTable. The last column is the
-        margin that is in value. Where expected spend of some customers is infinite in some
+        margin that is in value. A posterior of purchases alone has neither value nor margin.
+        Where expected spend of some customers is infinite in some
         draws, value is of the others, and a column without_value counts those left out.
     interval : float
         Probability of the equal-tailed intervals.
     samples : ndarray, shape (rows of the table, 4, paths)
-        The totals on every path: buyers, alive, purchases, value.
-    margin : float
-        Share of revenue that value is made of.
-    margin_from : {"argument", "table", "posterior", "not said"}
+        The totals on every path: buyers, alive, purchases, value; of purchases alone the
+        first three.
+    margin : float or None
+        Share of revenue that value is made of; None where there is none.
+    margin_from : {"argument", "table", "posterior", "not said"} or None
         Who said it.
     without_value : int
         Customers of all who have no finite expected value: they are not in the totals of
@@ -83,8 +85,8 @@ class Portfolio:
     table: Any
     interval: float
     samples: FloatArray
-    margin: float
-    margin_from: MarginSource
+    margin: float | None
+    margin_from: MarginSource | None
     without_value: int = 0
     reason: str = ""
 
@@ -97,12 +99,12 @@ class Portfolio:
         segment : int
             Row of the table; by default the whole.
         """
-        check_choice("total", total, TOTALS)
+        check_choice("total", total, TOTALS[: self.samples.shape[1]])
         return np.asarray(self.samples[segment, TOTALS.index(total)])
 
     def __repr__(self) -> str:
-        said = f"{self.interval:.0%} intervals, {Margin(self.margin, self.margin_from)}"
-        return f"<Portfolio, {said}>\n{self.table}"
+        said = margin_said(self.margin, self.margin_from)
+        return f"<Portfolio, {self.interval:.0%} intervals{said}>\n{self.table}"
 
     def _repr_html_(self) -> str:
         return str(frames.to_pandas(self.table).to_html(border=0))
@@ -110,21 +112,14 @@ class Portfolio:
 
 @named
 def portfolio(
-    posterior: CLVPosterior,
+    posterior: Scorable,
     rfm: RfmTable | Frame,
     *,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
     paths: int = PATHS,
     by: str | Sequence[str] | None = None,
     random_seed: int = 0,
     threads: int | None = None,
-    margin: float | None = None,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
+    **terms: Unpack[FrameTerms],
 ) -> Portfolio:
     """Distribution of the totals of a base: buyers, purchases and value in the horizon.
 
@@ -133,12 +128,11 @@ def portfolio(
 
     Parameters
     ----------
-    posterior : CLVPosterior
-        Of purchases and spend.
+    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+        Of purchases and spend; of purchases alone there is no total of value.
     rfm : RfmTable or frame
-        Customers, in the posterior's unit of time, with monetary_value.
-    horizon, discount_rate, discounting, interval, draws
-        As in :meth:`CLVPosterior.predict`; the horizon is finite.
+        Customers, in the posterior's unit of time, with monetary_value where the posterior
+        reads it.
     paths : int
         Simulated futures, rounded up to as many of every draw.
     by : str or sequence of str, optional
@@ -147,8 +141,8 @@ def portfolio(
         Of the simulation.
     threads : int, optional
         By default all cores; the answer does not depend on it.
-    margin : float, optional
-        As in :meth:`CLVPosterior.predict`.
+    horizon, discount_rate, discounting, interval, draws, margin
+        As in :meth:`CLVPosterior.predict`; the horizon is finite.
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
@@ -165,63 +159,62 @@ def portfolio(
     """
     posterior, rfm = in_order("portfolio", posterior, rfm)
     rfm = frames.eager(rfm)
-    columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm,
-        horizon,
-        discount_rate,
-        discounting,
-        interval,
-        draws,
-        margin,
-        scale_said(time_unit, time_scaler),
-    )
-    used = posterior.margin_for(margin, table=columns.margin)
-    check_finite(future.horizon)
-    if not len(columns):
-        raise DomainError("The table has no customers: there is nothing to add up.")
-    names, labels, group = _segments(rfm, by, len(columns))
-    m_bar = np.where(columns.x == 0, 0.0, m_bar)
-    outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
     cores = cores_for(threads)
-    found = Predictor(paired, future, wanted="none", threads=cores)(
-        columns.x, columns.t_x, columns.T, m_bar
-    ).columns
+    given = prepared_for(scorable(posterior, "Totals need"), rfm, **terms)
+    check_finite(given.future.horizon)
+    if not len(given.columns):
+        raise DomainError("The table has no customers: there is nothing to add up.")
+    names, labels, group = _segments(rfm, by, len(given.columns))
+    outcomes = outcomes_of(given.draws, given.future, paths=paths, seed=random_seed)
+    found = Predictor(given.draws, given.future, wanted="none", threads=cores)(*given.who).columns
     if found["expected_purchases"].max() > MOST_PURCHASES:
         raise DomainError(
             f"A customer is expected to make more than {MOST_PURCHASES:,.0f} purchases within the "
             "horizon: use a shorter one, or leave that customer out."
         )
-    known = valued(paired, columns.x).warned()
-    samples = _simulated(columns, m_bar, paired, outcomes, group, len(labels), cores, known)
-    samples[:, VALUE] *= future.margin
+    known = valued(given.draws, given.columns.x).warned()
+    samples = _simulated(given, outcomes, group, len(labels), cores, known)
+    if given.margin is None:
+        samples = samples[:, :VALUE]
     means: dict[str, npt.NDArray[Any]] = {
         total: np.bincount(group, weights=np.nan_to_num(found[name]), minlength=len(labels))
         for total, name in _MEAN_OF.items()
+        if name in found
     }
-    counts = np.bincount(group, minlength=len(labels))
-    without = np.bincount(group[~known.has], minlength=len(labels))
-    samples = _with_whole(samples)
+    counts, samples = _with_whole(np.bincount(group, minlength=len(labels))), _with_whole(samples)
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
-    table = _table(texts, _with_whole(counts), means, samples, interval)
+    table = _table(texts, counts, means, samples, terms["interval"])
     clash = {*names} & {*table.columns[len(names) :], "without_value", "margin"}
     if clash:
         raise SchemaError(f"{min(clash)!r} is a column of the report: rename the segment's.")
-    nobody = _with_whole(counts) == _with_whole(without)
-    samples[nobody, VALUE] = np.nan
-    for name in ("value", "value_sd", "value_lower", "value_upper"):
-        table[name] = table[name].mask(nobody)
-    if known.without:
-        table["without_value"] = _with_whole(without)
-    table["margin"] = used.value
+    if given.margin is not None:
+        without = np.bincount(group[~known.has], minlength=len(labels))
+        _value_of_those_who_have_one(table, samples, counts, _with_whole(without))
+        table["margin"] = given.margin.value
     return Portfolio(
         frames.like(rfm, table),
-        interval,
+        terms["interval"],
         samples,
-        used.value,
-        used.source,
+        None if given.margin is None else given.margin.value,
+        None if given.margin is None else given.margin.source,
         known.without,
         known.reason,
     )
+
+
+def _value_of_those_who_have_one(
+    table: pd.DataFrame,
+    samples: FloatArray,
+    counts: npt.NDArray[np.int64],
+    without: npt.NDArray[np.int64],
+) -> None:
+    """Empty the values of segments in which nobody has one, and count who has none."""
+    nobody = counts == without
+    samples[nobody, VALUE] = np.nan
+    for name in ("value", "value_sd", "value_lower", "value_upper"):
+        table[name] = table[name].mask(nobody)
+    if without.any():
+        table["without_value"] = without
 
 
 def _segments(
@@ -240,9 +233,7 @@ def _segments(
 
 
 def _simulated(
-    columns: RfmColumns,
-    m_bar: FloatArray,
-    draws: Draws,
+    given: Prepared,
     outcomes: Outcomes,
     group: npt.NDArray[np.int64],
     segments: int,
@@ -253,6 +244,7 @@ def _simulated(
 
     Customers without a value are followed as segments of their own, whose value is dropped.
     """
+    columns, draws, (*_, m_bar) = given.columns, given.draws, given.who
     apart = 2 if known.without else 1
     group = np.where(known.has, group, segments + group)
     groups, keys = group_rows(columns.x, columns.t_x, columns.T), row_keys(columns.customer_id)
@@ -271,6 +263,7 @@ def _simulated(
             total += part
     total[segments:, ..., VALUE] = 0.0
     total = total.reshape(apart, segments, -1, len(TOTALS)).sum(axis=0)
+    total[..., VALUE] *= given.future.margin
     return np.ascontiguousarray(total.transpose(0, 2, 1))
 
 
@@ -291,7 +284,7 @@ def _table(
     import pandas as pd
 
     columns: dict[str, Any] = {**texts, "customers": customers}
-    for i, total in enumerate(TOTALS):
+    for i, total in enumerate(TOTALS[: samples.shape[1]]):
         drawn = samples[:, i]
         known = means.get(total)
         columns[total] = drawn.mean(axis=1) if known is None else _with_whole(known)

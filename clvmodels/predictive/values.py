@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,10 @@ from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value, valued
+from clvmodels.posterior.options import OutcomeTerms
+from clvmodels.posterior.scorable import prepared_for
 from clvmodels.predictive.base import check_probabilities
-from clvmodels.schema import Discounting, FloatArray, Horizon, TimeUnit, scale_said
+from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -183,16 +185,10 @@ def value_distribution(
     posterior: CLVPosterior,
     rfm: RfmTable | Frame,
     *,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    draws: int = 500,
     paths: int = PATHS,
     random_seed: int = 0,
     threads: int | None = None,
-    margin: float | None = None,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
+    **terms: Unpack[OutcomeTerms],
 ) -> ValueDistribution:
     """Distribution of the discounted value that each customer will actually bring.
 
@@ -202,14 +198,14 @@ def value_distribution(
         Of purchases and spend.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value.
-    horizon, discount_rate, discounting, draws
-        As in :meth:`CLVPosterior.predict`; the horizon is finite.
     paths : int
         Simulated paths per customer, rounded up to as many of every draw.
     random_seed : int
         Of the simulation.
     threads : int, optional
         By default all cores; the answer does not depend on it.
+    horizon, discount_rate, discounting, draws
+        As in :meth:`CLVPosterior.predict`; the horizon is finite.
     margin : float, optional
         As in :meth:`CLVPosterior.predict`.
     time_unit, time_scaler : optional
@@ -225,33 +221,25 @@ def value_distribution(
     SchemaError, TimeUnitError, DomainError
         As :meth:`CLVPosterior.predict`, or the horizon is endless.
     """
-    columns, m_bar, future, paired = value_posterior(posterior).prepared(
-        rfm,
-        horizon,
-        discount_rate,
-        discounting,
-        0.9,
-        draws,
-        margin,
-        scale_said(time_unit, time_scaler),
-    )
-    used = posterior.margin_for(margin, table=columns.margin)
-    check_finite(future.horizon)
-    known = valued(paired, columns.x).warned()
-    outcomes = outcomes_of(paired, future, paths=paths, seed=random_seed)
+    given = prepared_for(value_posterior(posterior), rfm, **terms)
+    assert given.margin is not None
+    check_finite(given.future.horizon)
+    known = valued(given.draws, given.columns.x).warned()
+    outcomes = outcomes_of(given.draws, given.future, paths=paths, seed=random_seed)
+    x, t_x, T, m_bar = given.who
     return ValueDistribution(
-        customer_id=columns.customer_id,
-        paths=outcomes.per_draw * paired.count,
-        margin=used.value,
-        margin_from=used.source,
-        reason=no_value(paired, columns.x) if known.without else None,
-        _x=columns.x,
-        _t_x=columns.t_x,
-        _T=columns.T,
-        _m_bar=np.where(columns.x == 0, 0.0, m_bar),
-        _groups=group_rows(columns.x, columns.t_x, columns.T),
-        _draws=paired,
-        _future=future,
+        customer_id=given.columns.customer_id,
+        paths=outcomes.per_draw * given.draws.count,
+        margin=given.margin.value,
+        margin_from=given.margin.source,
+        reason=no_value(given.draws, x) if known.without else None,
+        _x=x,
+        _t_x=t_x,
+        _T=T,
+        _m_bar=m_bar,
+        _groups=group_rows(x, t_x, T),
+        _draws=given.draws,
+        _future=given.future,
         _outcomes=outcomes,
         _threads=cores_for(threads),
     )

@@ -20,7 +20,7 @@ from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import intervals_of, points_of
 from clvmodels.posterior.scorable import (
     Scorable,
-    future_and_draws,
+    asked_for,
     has_money,
     reads_amounts,
     scorable,
@@ -136,8 +136,14 @@ class Scorer:
     ) -> None:
         posterior = scorable(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
-        self.future, self.draws = future_and_draws(
-            posterior, horizon, discount_rate, discounting, interval, draws, margin
+        self.future, self.draws, _ = asked_for(
+            posterior,
+            horizon=horizon,
+            discount_rate=discount_rate,
+            discounting=discounting,
+            interval=interval,
+            draws=draws,
+            margin=margin,
         )
         self.posterior = posterior
         self.money, self.amounts = has_money(posterior), reads_amounts(posterior)

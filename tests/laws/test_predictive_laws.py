@@ -20,6 +20,7 @@ from clvmodels import (
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import OUTCOMES, chunks, outcomes
 from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.scorable import asked_for
 from clvmodels.predictive import (
     count_distribution,
     portfolio,
@@ -207,7 +208,8 @@ def test_time_scales() -> None:
 def test_blocks_and_threads_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rfm = crowd()
     columns = [rfm[name].to_numpy(dtype=float) for name in NAMES[1:]]
-    future, draws = POSTERIOR.future_and_draws("180D", 0.1, "monthly", 0.8, 40, 0.5)
+    terms = {"horizon": "180D", "discounting": "monthly", "interval": 0.8, "draws": 40}
+    future, draws, _ = asked_for(POSTERIOR, **terms, margin=0.5)
     whole = outcomes.OutcomePredictor(draws, future, threads=1)(*columns)
     values = value_distribution(POSTERIOR, rfm, draws=40, threads=1)
     y = values.quantile(0.7)

@@ -21,6 +21,7 @@ from clvmodels import (
 )
 from clvmodels.forecast import random as streams
 from clvmodels.formulas import gamma_gamma
+from clvmodels.posterior.predicting import draws_of
 from clvmodels.predictive import (
     FuturePaths,
     count_distribution,
@@ -75,7 +76,7 @@ def told(world: Any, i: int, d: int, n: int, rng: np.random.Generator) -> tuple[
     posterior, stays, rfm = world
     x, t_x, T, m = rfm.iloc[i][["frequency", "recency", "T", "monetary_value"]]
     r, alpha, a, b = (posterior.purchases.draws()[k][d] for k in ("r", "alpha", "a", "b"))
-    paired = posterior.paired(DRAWS).spend
+    paired = draws_of(posterior.purchases, posterior.spend, DRAWS).spend
     p, q, v = (paired[k][d] for k in ("p", "q", "v"))
     formulas = posterior.purchases.formulas
     alive = rng.random(n) < formulas.p_alive(x, t_x, T, r=r, alpha=alpha, a=a, b=b)
@@ -211,7 +212,7 @@ def test_paths_are_in_order_and_within_the_horizon(world: World) -> None:
 
 def test_values_have_the_mean_of_the_formula(world: World) -> None:
     """In each draw discounted purchases times expected spend, as both are independent."""
-    spend = world.posterior.paired(DRAWS).spend
+    spend = draws_of(world.posterior.purchases, world.posterior.spend, DRAWS).spend
     for paths, month in ((world.paths, None), (world.monthly, MONTH)):
         for i in range(len(world.rfm)):
             x, t_x, T, m = world.history(i)
@@ -240,7 +241,7 @@ def test_orders_of_a_customer_hang_together(world: World) -> None:
     place = table.groupby(["customer_id", "path"]).cumcount()
     first, second = (table[place == k].set_index(["customer_id", "path"])["amount"] for k in (0, 1))
     both = (first.loc[second.index] * second).rename("product").reset_index()
-    spend = world.posterior.paired(DRAWS).spend
+    spend = draws_of(world.posterior.purchases, world.posterior.spend, DRAWS).spend
     for i in range(len(world.rfm)):
         x, _, _, m = world.history(i)
         p, q, v = spend["p"], spend["q"] + spend["p"] * x, spend["v"] + x * m

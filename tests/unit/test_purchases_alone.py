@@ -1,112 +1,127 @@
-"""A posterior of purchases predicts without spend: the same purchases, and no money."""
+"""Verbs of a posterior of purchases alone: what can be said without money, and no money."""
 
 from __future__ import annotations
 
-import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 
+import clvmodels as clv
 from clvmodels import CLVPosterior, GammaGammaPosterior, RfmTable
-from clvmodels.errors import DomainError, SchemaError, TimeUnitError, UnknownOptionError
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.posterior import total_value
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
-RNG = np.random.default_rng(8)
+RNG = np.random.default_rng(18)
 DRAWS = {
     name: value * np.exp(0.1 * RNG.standard_normal(40))
     for name, value in {"r": 0.6, "alpha": 30.0, "a": 1.6, "b": 2.5}.items()
 }
-SPENT = GammaGammaPosterior.from_draws(p=6.25, q=np.linspace(3, 4, 40), v=15.44)
-TABLE = simulate_rfm(
-    300, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(0, 400), seed=4, cents=True
-)
-BARE = TABLE.drop(columns="monetary_value")
-COLUMNS = [
-    *("customer_id", "frequency", "recency", "T"),
-    *("p_alive", "p_purchase", "expected_purchases", "discounted_purchases"),
-    *("p_alive_lower", "p_alive_upper", "expected_purchases_lower", "expected_purchases_upper"),
-]
+BARE = simulate_rfm(250, r=0.55, alpha=30, a=0.8, b=2.5, T=(0, 400), seed=5)
+FRAME = BARE.assign(shop=np.where(np.arange(len(BARE)) % 3 == 0, "north", "south"))
+TABLE = RfmTable.from_frame(FRAME, observation_end="2024-12-31")
 
 
 @pytest.fixture(params=MODELS)
-def posterior(request: pytest.FixtureRequest) -> PurchasePosterior:
+def purchases(request: pytest.FixtureRequest) -> PurchasePosterior:
     return purchase_posterior(request.param).from_draws(**DRAWS)
 
 
+# --- totals -----------------------------------------------------------------------------
+
+
+def test_totals_are_those_of_any_basket_without_its_value(purchases: PurchasePosterior) -> None:
+    terms: Any = {"horizon": "180D", "by": "shop", "random_seed": 3}
+    found = clv.portfolio(purchases, TABLE, **terms)
+    valued = clv.portfolio(CLVPosterior(purchases, 25.0), TABLE, **terms)
+    of_money = [name for name in valued.table if name.startswith("value")]
+    wanted = valued.table.drop(columns=[*of_money, "margin"])
+    pd.testing.assert_frame_equal(found.table, wanted)
+    assert found.samples.shape[1] == 3
+    np.testing.assert_array_equal(found.draws("purchases", 0), valued.draws("purchases", 0))
+    alone = purchases.predict(TABLE, horizon="180D")
+    assert found.table["purchases"].iloc[-1] == pytest.approx(alone["expected_purchases"].sum())
+    assert (found.margin, found.margin_from, found.without_value) == (None, None, 0)
+    assert repr(found).startswith("<Portfolio, 90% intervals>")
+    with pytest.raises(SchemaError, match=r"total=.*buyers"):
+        found.draws("value")
+
+
+def test_futures_have_purchases_and_no_amounts(purchases: PurchasePosterior) -> None:
+    terms: Any = {"horizon": "180D", "paths": 30, "random_seed": 4}
+    found = clv.simulate_future(purchases, BARE, **terms)
+    valued = clv.simulate_future(CLVPosterior(purchases, 25.0), BARE, **terms)
+    pd.testing.assert_frame_equal(found.purchases, valued.purchases.drop(columns="amount"))
+    np.testing.assert_array_equal(found.counts, valued.counts)
+    assert found.values is found.margin is found.margin_from is None
+    totals = found.totals()
+    assert list(totals) == ["path", "buyers", "purchases"]
+    pd.testing.assert_frame_equal(totals, valued.totals()[list(totals)])
+    assert repr(found).endswith(f"{len(found.purchases):,} purchases>")
+
+
+def test_frames_come_back_as_they_are(purchases: PurchasePosterior) -> None:
+    frame = pl.from_pandas(BARE)
+    assert isinstance(clv.portfolio(purchases, frame, horizon="90D").table, pl.DataFrame)
+    paths = clv.simulate_future(purchases, frame, "90D", paths=3)
+    assert paths.purchases.columns == ["path", "customer_id", "time"]
+    assert isinstance(paths.totals(), pl.DataFrame)
+
+
+def test_amounts_of_a_table_change_nothing(purchases: PurchasePosterior) -> None:
+    odd = BARE.assign(monetary_value=-3.0)
+    found, wanted = (clv.portfolio(purchases, one, horizon="90D").table for one in (odd, BARE))
+    pd.testing.assert_frame_equal(found, wanted)
+
+
+@pytest.mark.parametrize("verb", [clv.portfolio, clv.simulate_future])
+def test_a_margin_is_of_nothing(purchases: PurchasePosterior, verb: Any) -> None:
+    with pytest.raises(SchemaError, match=r"margin=0\.3 is a share .*CLVPosterior\(purch"):
+        verb(purchases, TABLE, horizon="90D", margin=0.3)
+
+
+@pytest.mark.parametrize("verb", [clv.portfolio, clv.simulate_future])
+def test_the_other_order_is_understood(purchases: PurchasePosterior, verb: Any) -> None:
+    with pytest.warns(FutureWarning, match=r"\(posterior, rfm\)"):
+        verb(TABLE, purchases, horizon="90D")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verb(purchases, TABLE, horizon="90D")
+
+
+@pytest.mark.parametrize("verb", [clv.portfolio, clv.simulate_future, clv.count_distribution])
+def test_spend_alone_says_nothing_of_purchases(verb: Any) -> None:
+    spend = GammaGammaPosterior.from_draws(p=6.25, q=3.74, v=15.44)
+    with pytest.raises(SchemaError, match="need a posterior of purchases, alone or with spend"):
+        verb(spend, TABLE, horizon="90D")
+
+
+# --- what needs values ------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    "options",
+    "verb",
     [
-        {},
-        {"horizon": "12M", "discounting": "monthly", "discount_rate": 0.2, "interval": 0.5},
-        {"horizon": None},
-        {"horizon": 52.0, "draws": 7, "predictive": True},
+        total_value,
+        clv.value_distribution,
+        clv.customer_equity,
+        clv.top_shares,
+        clv.compare_with_simple,
+        lambda one, rfm: clv.segment_report(one, rfm, by="shop"),
+        lambda one, rfm: clv.payback_period(one, 20.0),
     ],
 )
-def test_purchases_are_those_beside_values(posterior: PurchasePosterior, options: dict) -> None:
-    found = posterior.predict(BARE, **options)
-    beside = CLVPosterior(posterior, SPENT).predict(TABLE, **options)
-    more = ["purchases_lower", "purchases_upper"] if options.get("predictive") else []
-    assert list(found) == COLUMNS + more
-    pd.testing.assert_frame_equal(found, beside[list(found)], rtol=1e-12, atol=0)
+def test_values_name_the_way_out(purchases: PurchasePosterior, verb: Any) -> None:
+    with pytest.raises(SchemaError, match=r"CLVPosterior\(purchases, 25\.0\)"):
+        verb(purchases, TABLE)
 
 
-def test_amounts_are_not_read(posterior: PurchasePosterior) -> None:
-    odd = TABLE.assign(monetary_value=np.nan)
-    pd.testing.assert_frame_equal(posterior.predict(odd), posterior.predict(BARE))
-
-
-@pytest.mark.parametrize(
-    "convert", [pl.from_pandas, lambda f: pl.from_pandas(f).lazy(), pa.Table.from_pandas]
-)
-def test_frames_of_other_libraries(posterior: PurchasePosterior, convert) -> None:
-    found = posterior.predict(convert(BARE))
-    assert isinstance(found, pl.DataFrame | pa.Table)
-    again = found.to_pandas()
-    pd.testing.assert_frame_equal(again, posterior.predict(BARE), check_dtype=False)
-
-
-def test_a_table_knows_its_unit(posterior: PurchasePosterior) -> None:
-    weeks = RfmTable.from_frame(BARE.assign(recency=0.0, frequency=0), time_scaler=7)
-    with pytest.raises(TimeUnitError):
-        posterior.predict(weeks)
-    with pytest.raises(TimeUnitError):
-        posterior.predict(BARE, time_unit="W")
-
-
-def test_one_customer_and_none(posterior: PurchasePosterior) -> None:
-    whole = posterior.predict(BARE)
-    pd.testing.assert_frame_equal(posterior.predict(BARE[:1]), whole[:1], rtol=1e-9)
-    assert posterior.predict(BARE[:0]).shape == (0, len(COLUMNS))
-
-
-def test_a_mode_has_no_intervals(posterior: PurchasePosterior) -> None:
-    point = type(posterior).from_draws(r=0.6, alpha=30, a=1.6, b=2.5)
-    found = point.predict(BARE)
-    assert found.filter(regex="_(lower|upper)$").isna().all(axis=None)
-    assert found["expected_purchases"].notna().all()
-
-
-def test_what_is_infinite_is_empty_or_refused() -> None:
-    endless = purchase_posterior("bgnbd").from_draws(r=0.6, alpha=30, a=[0.9, 1.2], b=2.5)
-    found = endless.predict(BARE, horizon=None)
-    assert found["expected_purchases"].isna().all()
-    assert np.isfinite(found["discounted_purchases"]).all()
-    with pytest.raises(DomainError, match="a <= 1"):
-        endless.predict(BARE, horizon=None, discount_rate=0.0)
+def test_an_endless_horizon_has_no_totals(purchases: PurchasePosterior) -> None:
     with pytest.raises(DomainError, match="finite horizon"):
-        endless.predict(BARE, horizon=None, predictive=True)
-
-
-def test_options_are_checked(posterior: PurchasePosterior) -> None:
-    with pytest.raises(UnknownOptionError, match="predict has no option 'margin'"):
-        posterior.predict(BARE, margin=0.3)
-    with pytest.raises(DomainError):
-        posterior.predict(BARE, interval=1.0)
-    with pytest.raises(SchemaError):
-        posterior.predict(BARE, discounting="daily")
-    assert not math.isnan(posterior.predict(BARE, discount_rate=0.0)["p_purchase"].sum())
+        clv.portfolio(purchases, TABLE, horizon=None)

@@ -10,6 +10,7 @@ import pytest
 from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior, RfmTable
 from clvmodels.forecast import rows as chunks_of
 from clvmodels.posterior import total_value
+from clvmodels.posterior.scorable import prepared_for
 from clvmodels.simulate import simulate_rfm
 
 
@@ -58,7 +59,7 @@ def test_the_total_is_the_sum_of_the_rows(
 
 def test_each_draw_is_the_sum_at_that_draw(posterior: CLVPosterior, rfm: RfmTable) -> None:
     total = total_value(posterior, rfm, draws=4)
-    paired = posterior.prepared(rfm, "365D", 0.1, "continuous", 0.9, 4)[3]
+    paired = prepared_for(posterior, rfm, draws=4).draws
     for i, found in enumerate(total.draws):
         one = CLVPosterior(
             BetaGeoPosterior.from_draws(**{n: v[i] for n, v in paired.purchases.items()}),

@@ -29,6 +29,7 @@ from clvmodels.economics import (
     payback_period,
 )
 from clvmodels.posterior import total_value
+from clvmodels.posterior.predicting import draws_of
 
 POINT = CLVPosterior(
     BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=0.793, b=2.426),
@@ -289,7 +290,7 @@ def test_payback_is_the_inverse_of_the_expected_purchases() -> None:
 
 def test_each_draw_has_its_payback() -> None:
     found = payback_period(POSTERIOR, 18.0, margin=0.4, interval=0.8, draws=5)
-    _, paired = POSTERIOR.future_and_draws("5Y", 0.0, "continuous", 0.8, 5, 0.4)
+    paired = draws_of(POSTERIOR.purchases, POSTERIOR.spend, 5)
     for i, days in enumerate(found.draws):
         one = CLVPosterior(
             BetaGeoPosterior.from_draws(**{n: v[i] for n, v in paired.purchases.items()}),
