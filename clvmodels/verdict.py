@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -169,10 +169,17 @@ class Verdict:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Verdict:
-        """Rebuild from :meth:`to_dict`."""
+        """Rebuild from :meth:`to_dict`.
+
+        Raises
+        ------
+        ValueError
+            It holds a word that no verdict has.
+        """
         # "uncertainty" of a mode, which could neither pass nor fail, was a check once
         checks = [check for check in record["checks"] if check["name"] != "uncertainty"]
-        return cls(record["method"], tuple(map(_remembered, checks)))
+        method = _known("method", record["method"], get_args(Method))
+        return cls(method, tuple(map(_remembered, checks)))
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
@@ -188,7 +195,16 @@ def _remembered(check: Mapping[str, Any]) -> Check:
     name, limit = check["name"], check["limit"]
     side = "" if limit is None else "at least" if "ESS" in name else "at most"
     unit = "share" if name.startswith("share of") else "number"
-    return Check(**{"side": side, "unit": unit, **check})
+    found = Check(**{"side": side, "unit": unit, **check})
+    for field, kind in (("status", Status), ("side", Side), ("unit", Unit)):
+        _known(field, getattr(found, field), get_args(kind))
+    return found
+
+
+def _known(field: str, value: Any, words: tuple[Any, ...]) -> Any:
+    if value not in words:
+        raise ValueError(f"{field} {value!r} is not one of {', '.join(map(repr, words))}")
+    return value
 
 
 def explain_failure(verdict: Verdict) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.errors import PosteriorFileError, SchemaError
@@ -18,10 +21,12 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
 from clvmodels.posterior.spend import SPEND_POSTERIORS, GammaGammaPosterior, SpendPosterior
-from clvmodels.schema import path_of
+from clvmodels.purchases import MODELS
+from clvmodels.schema import path_of, shown
 
 FORMAT: Final = "clvmodels posterior"
-FORMAT_VERSION: Final = 1
+# 1 had no digest but of the draws
+FORMAT_VERSION: Final = 2
 _ENGINE: Final = "h5netcdf"
 
 AnyPosterior = PurchasePosterior | GammaGammaPosterior | CLVPosterior
@@ -45,13 +50,19 @@ def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
         name: one.metadata.to_dict() | {"draws_digest": one.fingerprint()}
         for name, one in posteriors.items()
     }
-    root = xr.Dataset(
-        attrs={"format": FORMAT, "format_version": FORMAT_VERSION, "metadata": json.dumps(record)}
-    )
-    groups: dict[str, xr.Dataset] = {"/": root}
-    for name, one in posteriors.items():
-        for group, node in one.tree.children.items():
-            groups[f"/{name}/{group}"] = _writable(node.to_dataset())
+    groups = {
+        f"/{name}/{group}": _writable(node.to_dataset())
+        for name, one in posteriors.items()
+        for group, node in one.tree.children.items()
+    }
+    metadata = json.dumps(record)
+    attrs = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "metadata": metadata,
+        "digest": _digest(metadata, groups),
+    }
+    groups["/"] = xr.Dataset(attrs=attrs)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A file in a directory of its own gets the user's usual permissions, and is moved
     # into place only once it is whole.
@@ -85,6 +96,7 @@ def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | Gamma
     path = path_of("The posterior", path)
     tree = _read(path)
     record = _metadata_of(tree, path)
+    _check_known(record, path)
     try:
         parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -119,7 +131,9 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
     try:
         found = int(tree.attrs["format_version"])
         # A newer format may keep its metadata elsewhere: say that first.
-        record = json.loads(tree.attrs["metadata"]) if found <= FORMAT_VERSION else None
+        text = tree.attrs["metadata"] if found <= FORMAT_VERSION else "null"
+        record = json.loads(text) if found <= FORMAT_VERSION else None
+        digest = tree.attrs["digest"] if 1 < found <= FORMAT_VERSION else None
     except (KeyError, TypeError, ValueError) as error:
         raise PosteriorFileError(f"{path} has lost its metadata: fit and save again.") from error
     if record is None:
@@ -129,7 +143,62 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
         )
     if not (isinstance(record, dict) and record):
         raise PosteriorFileError(f"{path} holds no posterior: fit and save again.")
+    if digest is not None and digest != _digest(text, _groups_of(tree)):
+        raise PosteriorFileError(
+            f"{path} is damaged (it is not what was saved): fit and save again."
+        )
     return record
+
+
+def _check_known(record: Mapping[str, Any], path: Path) -> None:
+    """Refuse models that this version can't compute."""
+    for entry in record.values():
+        key = entry.get("model") if isinstance(entry, Mapping) else None
+        if isinstance(key, str) and key not in SPEND_POSTERIORS and key not in MODELS:
+            raise PosteriorFileError(
+                f"{path} is of the model {shown(key)}, which this version of clvmodels does not "
+                f"know (models: {', '.join(MODELS)}): upgrade clvmodels, or fit again."
+            )
+
+
+def _groups_of(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Every group that holds something, by its path."""
+    return {
+        node.path: node.to_dataset(inherit=False)
+        for node in tree.subtree
+        if node.path != "/" and (node.variables or node.attrs)
+    }
+
+
+def _digest(metadata: str, groups: Mapping[str, xr.Dataset]) -> str:
+    """SHA-256 of all that a file holds, whatever types NetCDF made of it."""
+    digest = hashlib.sha256(metadata.encode())
+    for path in sorted(groups):
+        group = groups[path]
+        _add(digest, path, _attributes(group.attrs))
+        for name in sorted(map(str, group.variables)):
+            variable = group.variables[name]
+            _add(digest, name, repr((variable.dims, variable.shape)))
+            _add(digest, _attributes(variable.attrs))
+            digest.update(_bytes(variable.values))
+    return digest.hexdigest()
+
+
+def _add(digest: Any, *texts: str) -> None:
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+
+
+def _attributes(attrs: Mapping[Any, Any]) -> str:
+    """Attributes as NetCDF gives them back: numbers become NumPy's."""
+    plain = {str(k): v if isinstance(v, str) else float(v) for k, v in attrs.items()}
+    return json.dumps(plain, sort_keys=True)
+
+
+def _bytes(values: npt.NDArray[Any]) -> bytes:
+    if values.dtype.kind in "biuf":
+        return np.ascontiguousarray(values, dtype=np.float64).tobytes()
+    return json.dumps([str(value) for value in values.ravel()]).encode()
 
 
 def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:

@@ -194,17 +194,48 @@ def test_random_bytes(tmp_path: Path, garbage: bytes) -> None:
     refused(path, "cannot be read as a posterior")
 
 
+def first_format(path: Path, target: Path, **changes: object) -> Path:
+    """The same posterior as the first format had it, without a digest but of the draws."""
+    with xr.open_datatree(path, engine="h5netcdf") as opened:
+        tree = opened.load()
+    del tree.attrs["digest"]
+    tree.attrs["format_version"] = 1
+    record = json.loads(tree.attrs["metadata"])
+    for entry in record.values():
+        for field, value in changes.items():
+            if value == "absent":
+                del entry[field]
+            else:
+                entry[field] = value
+    tree.attrs["metadata"] = json.dumps(record)
+    tree.to_netcdf(target, engine="h5netcdf")
+    return target
+
+
+@pytest.mark.parametrize("name", list(POSTERIORS))
+def test_the_first_format_is_read(tmp_path: Path, name: str) -> None:
+    saved = POSTERIORS[name]()
+    path = first_format(saved.save(tmp_path / "p.nc"), tmp_path / "first.nc")
+    loaded = load_posterior(path)
+    assert loaded.fingerprint() == saved.fingerprint()
+    for back, original in zip(parts(loaded), parts(saved), strict=True):
+        assert back.metadata == original.metadata
+
+
 @pytest.mark.parametrize("name", ["purchases", "spend"])
-def test_changed_draws_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("first", [False, True])
+def test_changed_draws_are_refused(tmp_path: Path, name: str, first: bool) -> None:
     """A flipped bit in the draws would else be a silently wrong prediction."""
     path = POSTERIORS[name]().save(tmp_path / "p.nc")
+    if first:
+        path = first_format(path, tmp_path / "first.nc")
     content = path.read_bytes()
     for values in POSTERIORS[name]().draws().values():
         start = content.index(values.tobytes())
         changed = bytearray(content)
         changed[start + 43] ^= 1
         path.write_bytes(bytes(changed))
-        refused(path, "damaged.*not those that were saved")
+        refused(path, "damaged.*that were saved" if first else "damaged.*what was saved")
 
 
 def foreign(path: Path, **attrs: object) -> Path:
@@ -220,6 +251,7 @@ def test_foreign_netcdf(tmp_path: Path) -> None:
     refused(netcdf3, "cannot be read as a posterior")
 
 
+CHECK = {"name": "R-hat", "value": 1.0, "limit": 1.01, "status": "pass", "advice": ""}
 OWN = {"format": "clvmodels posterior", "format_version": FORMAT_VERSION}
 
 
@@ -252,7 +284,9 @@ def test_damaged_metadata(tmp_path: Path, attrs: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("model", "pareto_nbd"),
+        ("model", None),
+        ("verdict", {"method": "nuts", "checks": [{**CHECK, "status": "qass"}]}),
+        ("verdict", {"method": "nutz", "checks": []}),
         ("time_unit", "fortnight"),
         ("time_scaler", -1),
         ("verdict", None),
@@ -262,17 +296,65 @@ def test_damaged_metadata(tmp_path: Path, attrs: dict[str, object]) -> None:
 )
 def test_metadata_that_makes_no_sense(tmp_path: Path, field: str, value: object) -> None:
     path = spend().save(tmp_path / "p.nc")
-    with xr.open_datatree(path, engine="h5netcdf") as opened:
-        tree = opened.load()
-    record = json.loads(tree.attrs["metadata"])
-    if value == "absent":
-        del record["gamma_gamma"][field]
-    else:
-        record["gamma_gamma"][field] = value
-    tree.attrs["metadata"] = json.dumps(record)
-    changed = tmp_path / "changed.nc"
-    tree.to_netcdf(changed, engine="h5netcdf")
-    refused(changed, "damaged")
+    refused(first_format(path, tmp_path / "first.nc", **{field: value}), "damaged")
+
+
+def test_a_model_of_another_version_is_named(tmp_path: Path) -> None:
+    path = spend().save(tmp_path / "p.nc")
+    changed = first_format(path, tmp_path / "first.nc", model="weibull_nbd")
+    refused(changed, "of the model 'weibull_nbd'.*does not know.*bgnbd.*upgrade")
+
+
+@pytest.mark.parametrize("name", ["fitted and given", "purchases"])
+def test_changed_metadata_is_refused(tmp_path: Path, name: str) -> None:
+    """Also where it still makes sense: another margin, seed or note."""
+    path = POSTERIORS[name]().save(tmp_path / "p.nc")
+    content = path.read_bytes()
+    start = content.index(b'{"bgnbd"')
+    end = start + content[start:].index(b"\0")
+    for at in range(start + 2, end, 37):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        path.write_bytes(bytes(changed))
+        refused(path, "damaged|lost its metadata|does not know|holds no posterior")
+
+
+def test_changed_statistics_and_attributes_are_refused(tmp_path: Path) -> None:
+    saved = fitted()
+    path = saved.save(tmp_path / "p.nc")
+    content = path.read_bytes()
+    lp = saved.tree["sample_stats"]["lp"].values.tobytes()
+    for found in (lp, np.float64(812.5).tobytes(), b"importance_ess"):
+        changed = bytearray(content)
+        changed[content.index(found) + 2] ^= 1
+        path.write_bytes(bytes(changed))
+        refused(path, "damaged.*what was saved|cannot be read")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf's own
+def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path: Path) -> None:
+    saved = CLVPosterior(fitted(), spend())
+    path = saved.save(tmp_path / "p.nc")
+    content = path.read_bytes()
+    rng = np.random.default_rng(7)
+    errors = 0
+    for at, bit in zip(rng.integers(0, len(content), 250), rng.integers(0, 8, 250), strict=True):
+        changed = bytearray(content)
+        changed[at] ^= 1 << bit
+        path.write_bytes(bytes(changed))
+        try:
+            loaded = load_posterior(path)
+        except PosteriorFileError:
+            errors += 1
+            continue
+        assert loaded.fingerprint() == saved.fingerprint()
+        for back, original in zip(parts(loaded), parts(saved), strict=True):
+            assert back.metadata == original.metadata
+            for group in original.tree.children:
+                one, other = back.tree[group].to_dataset(), original.tree[group].to_dataset()
+                xr.testing.assert_identical(one, other)
+    assert errors > 40
 
 
 def test_a_lost_parameter_is_found_on_loading(tmp_path: Path) -> None:
@@ -282,7 +364,8 @@ def test_a_lost_parameter_is_found_on_loading(tmp_path: Path) -> None:
     group = tree["gamma_gamma/posterior"].to_dataset().drop_vars("q")
     tree["gamma_gamma/posterior"] = xr.DataTree(group)
     tree.to_netcdf(tmp_path / "lost.nc", engine="h5netcdf")
-    refused(tmp_path / "lost.nc", "damaged.*q")
+    refused(tmp_path / "lost.nc", "damaged.*what was saved")
+    refused(first_format(tmp_path / "lost.nc", tmp_path / "first.nc"), "damaged.*q")
 
 
 def test_the_error_is_one_of_ours() -> None:
