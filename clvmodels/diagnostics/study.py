@@ -77,7 +77,7 @@ class _Remembering(CLVPosterior):
     _known: dict[Any, pd.DataFrame] = field(default_factory=dict)
 
     def predict(self, rfm: Any, **options: Any) -> Any:
-        key = (id(rfm), *sorted(options.items()))
+        key = (id(rfm), *sorted({"margin": None, **options}.items()))
         if key not in self._known:
             self._known[key] = CLVPosterior.predict(self, rfm, **options)
         return self._known[key]

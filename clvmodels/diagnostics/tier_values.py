@@ -10,7 +10,6 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.economics import value_tiers
 from clvmodels.economics.outlook import (
     GroupValues,
-    Outlook,
     group_values,
     past_revenue,
     ratio,
@@ -56,9 +55,7 @@ def tier_values(study: Study) -> TierValues | None:
     tiers = value_tiers(study.scores[["customer_id", "clv"]])["tier"].cat
     names = tuple(str(name) for name in tiers.categories[::-1])
     group = (len(names) - 1 - tiers.codes.to_numpy()).astype(np.int64)
-    values = group_values(
-        study.clv, study.rfm, group, len(names), Outlook(**study.question.terms())
-    )
+    values = group_values(study.clv, study.rfm, group, len(names), **study.question.terms())
     revenue = past_revenue(study.rfm)
     if revenue is None:
         return TierValues(names, values, None, None)

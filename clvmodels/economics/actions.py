@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
 
 from clvmodels.display import Readable
 from clvmodels.economics.labels import WHOLE
-from clvmodels.economics.outlook import Outlook, base_for, column, ranking, ratio, top_count
+from clvmodels.economics.outlook import (
+    PURCHASES,
+    base_for,
+    column,
+    measure_of,
+    prepared_and_valued,
+    ranking,
+    ratio,
+    scores_of,
+    top_count,
+)
 from clvmodels.errors import DomainError
 from clvmodels.keywords import named
+from clvmodels.posterior.options import ListTerms, ValueTerms
+from clvmodels.posterior.scorable import Scorable, has_money
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import distinct_rows
 from clvmodels.schema import (
@@ -20,15 +32,11 @@ from clvmodels.schema import (
     FREQUENCY,
     REASON,
     RECENCY,
-    Discounting,
     FloatArray,
     Horizon,
     T,
     check_number,
 )
-
-if TYPE_CHECKING:
-    from clvmodels.posterior import CLVPosterior
 
 NEW: Final = "new"
 ONE_TIME: Final = "one-time"
@@ -40,6 +48,11 @@ STATES: Final = (NEW, ONE_TIME, ACTIVE, SLIPPING, LOST)
 _BLOCK_CELLS: Final = 2_000_000
 _ROUNDING: Final = 1e-9
 _TINY: Final = 1e-200
+# What is ranked by where no value is known
+_NAMES: Final = {
+    "valuable": "top_buyer",
+    **{f"clv{end}": f"{PURCHASES}{end}" for end in ("", "_as_usual", "_lost")},
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -62,6 +75,13 @@ class ActionLists(Readable):
         Rows of ``customers`` that are valuable and slipping, most clv lost first.
     one_time : DataFrame
         Rows of those who bought once, new ones included, most likely to buy again first.
+
+    Notes
+    -----
+    Of a posterior of purchases alone customers are ranked by the purchases that are expected:
+    the columns are top_buyer in place of valuable, expected_purchases,
+    expected_purchases_as_usual and expected_purchases_lost in place of those of clv, and
+    there is no margin.
     """
 
     customers: pd.DataFrame
@@ -72,18 +92,14 @@ class ActionLists(Readable):
 
 @named
 def action_lists(
-    posterior: CLVPosterior,
+    posterior: Scorable,
     rfm: RfmTable,
     *,
     top: float = 0.2,
     slipping_from: float = 0.25,
     lost_from: float = 0.9,
     new_within: Horizon = "90D",
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    draws: int = 500,
-    margin: float | None = None,
+    **terms: Unpack[ListTerms],
 ) -> ActionLists:
     """Tell customers apart by what can be done about them.
 
@@ -100,16 +116,17 @@ def action_lists(
     What is at stake is clv_as_usual = clv x p_alive_at_last / p_alive, what the customer
     would be worth today had P(alive) not fallen, and clv_lost, what of it is gone.
     "valuable" are the ``top`` customers by clv_as_usual: clv itself is low already where
-    somebody slips away.
+    somebody slips away. Where no value is known, of a posterior of purchases alone, expected
+    purchases are at stake, and the first are "top_buyer".
 
     Parameters
     ----------
-    posterior : CLVPosterior
-        Of purchases and spend.
+    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+        Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The base.
     top : float
-        Share of all customers with a value who count as valuable, in (0, 1].
+        Share of all customers with a value who count as valuable, or as top buyers, in (0, 1].
     slipping_from, lost_from : float
         Share of P(alive) lost since the last purchase, 0 < slipping_from < lost_from <= 1.
     new_within : str, float or None
@@ -129,21 +146,20 @@ def action_lists(
         :meth:`CLVPosterior.predict`.
     """
     _check_shares(top, slipping_from, lost_from)
-    outlook = Outlook(horizon, discount_rate, discounting, 0.9, draws, margin)
-    rfm = base_for(posterior, rfm, margin)
-    scores = outlook.scores(posterior, rfm)
-    then = _alive_at_last(posterior, rfm, outlook)
+    rfm = base_for(posterior, rfm, terms["margin"])
+    scores = scores_of(posterior, rfm, **terms)
+    then = _alive_at_last(posterior, rfm, **terms)
     now = scores["p_alive"].to_numpy()
     young = column(rfm, T) <= rfm.scale.horizon(new_within) * (1 + _ROUNDING)
     drop = 1.0 - np.minimum(ratio(now, then), 1.0)
     once = column(rfm, FREQUENCY) == 0
-    clv = scores["clv"].to_numpy()
-    # Next to 0 P(alive) and clv have no digits left of which a quotient could be made
-    as_usual = np.where(now > _TINY, clv * np.maximum(ratio(then, now), 1.0), 0.0)
-    valuable = np.zeros(len(rfm), dtype=bool)
-    has = int(np.count_nonzero(~np.isnan(clv)))
-    as_usual = np.where(np.isnan(clv), np.nan, as_usual)
-    valuable[ranking(as_usual, scores[CUSTOMER_ID])[: top_count(top, has)]] = True
+    ahead = scores[measure_of(posterior)].to_numpy()
+    # Next to 0 P(alive) and what is ahead have no digits left of which a quotient could be made
+    as_usual = np.where(now > _TINY, ahead * np.maximum(ratio(then, now), 1.0), 0.0)
+    best = np.zeros(len(rfm), dtype=bool)
+    has = int(np.count_nonzero(~np.isnan(ahead)))
+    as_usual = np.where(np.isnan(ahead), np.nan, as_usual)
+    best[ranking(as_usual, scores[CUSTOMER_ID])[: top_count(top, has)]] = True
     states = np.select(
         [once & young, once, drop >= lost_from, drop >= slipping_from],
         [NEW, ONE_TIME, LOST, SLIPPING],
@@ -153,26 +169,32 @@ def action_lists(
         {
             CUSTOMER_ID: scores[CUSTOMER_ID],
             "state": pd.Categorical(states, categories=list(STATES)),
-            "valuable": valuable,
+            "valuable": best,
             FREQUENCY: scores[FREQUENCY],
             "silence": column(rfm, T) - column(rfm, RECENCY),
             "p_alive": now,
             "p_alive_at_last": then,
             "p_alive_drop": drop,
             "p_purchase": scores["p_purchase"],
-            "clv": clv,
+            "clv": ahead,
             "clv_as_usual": as_usual,
-            "clv_lost": as_usual - clv,
+            "clv_lost": as_usual - ahead,
             "margin": rfm.margin,
             **({REASON: scores[REASON]} if REASON in scores else {}),
         }
     )
-    return ActionLists(
+    lists = (
         customers,
         _counts(customers),
-        _down(customers[valuable & (states == SLIPPING)], "clv_lost"),
+        _down(customers[best & (states == SLIPPING)], "clv_lost"),
         _down(customers[once], "p_purchase"),
     )
+    return ActionLists(*(lists if has_money(posterior) else map(_of_purchases, lists)))
+
+
+def _of_purchases(table: pd.DataFrame) -> pd.DataFrame:
+    """Name the columns for what they are where no value is known."""
+    return table.drop(columns="margin").rename(columns=_NAMES)
 
 
 def _counts(customers: pd.DataFrame) -> pd.DataFrame:
@@ -205,10 +227,11 @@ def _down(customers: pd.DataFrame, name: str) -> pd.DataFrame:
     return customers.iloc[ranking(customers[name], customers[CUSTOMER_ID])].reset_index(drop=True)
 
 
-def _alive_at_last(posterior: CLVPosterior, rfm: RfmTable, outlook: Outlook) -> FloatArray:
+@named
+def _alive_at_last(posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerms]) -> FloatArray:
     """Mean P(alive) of each customer right after their last purchase."""
-    columns, _, _, paired, _ = outlook.prepared(posterior, rfm)
-    x, t_x = columns.x, columns.t_x
+    given, _ = prepared_and_valued(posterior, rfm, **terms)
+    (x, t_x, *_), paired = given.who, given.draws
     first, inverse = distinct_rows(x, t_x)
     parameters = {name: values[:, None] for name, values in paired.purchases.items()}
     size = max(_BLOCK_CELLS // paired.count, 1)

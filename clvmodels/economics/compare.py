@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,19 +14,21 @@ from clvmodels.economics.labels import WHOLE
 from clvmodels.economics.outlook import (
     GroupValues,
     IntArray,
-    Outlook,
     base_for,
     customer_ids,
     group_values,
     ranking,
     ratio,
+    scores_of,
 )
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.keywords import named
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import left_out
+from clvmodels.posterior.options import ValueTerms
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import Discounting, FloatArray, Horizon, check_whole
+from clvmodels.schema import FloatArray, check_whole
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -44,13 +46,8 @@ def compare_with_simple(
     actual: Actual | None = None,
     silence: float | None = None,
     groups: int = 10,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    margin: float | None = None,
     id_map: Any = None,
+    **terms: Unpack[ValueTerms],
 ) -> pd.DataFrame:
     """Put the simple formula beside the model, for the base and per decile of its clv.
 
@@ -97,28 +94,23 @@ def compare_with_simple(
         :meth:`CLVPosterior.predict`.
     """
     groups = check_whole("groups", groups)
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws, margin)
-    rfm = base_for(posterior, rfm, margin)
+    rfm = base_for(value_posterior(posterior), rfm, terms["margin"])
     ids = customer_ids(rfm)
     really = None if actual is None else _by_customer(actual, ids)
-    terms: dict[str, Any] = {
-        "horizon": horizon,
-        "discount_rate": discount_rate,
-        "discounting": discounting,
-    }
-    simple = simple_clv(rfm, log=log, silence=silence, id_map=id_map, **terms)
-    own = simple_clv_per_customer(rfm, silence=simple.silence, **terms)["value"].to_numpy()
-    clv = outlook.scores(posterior, rfm)["clv"].to_numpy()
+    simple = simple_clv(rfm, log=log, silence=silence, id_map=id_map, **_of_simple(terms))
+    own = simple_clv_per_customer(rfm, silence=simple.silence, **_of_simple(terms))
+    clv = scores_of(posterior, rfm, **terms)["clv"].to_numpy()
     has = ~np.isnan(clv)
     order = ranking(clv[has], ids[has])
     count = min(int(groups), len(order))
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.repeat(np.arange(count), [len(p) for p in np.array_split(order, count)])
     kept = replace(rfm, table=rfm.table.filter(pa.array(has)))
-    values, own = group_values(posterior, kept, group, count, outlook), own[has]
-    notes = _notes(group, own, count)
+    values = group_values(posterior, kept, group, count, **terms)
+    each = own["value"].to_numpy()[has]
+    notes = _notes(group, each, count)
     outside = left_out(int(np.count_nonzero(~has)), len(rfm))
-    money = _money(values, group, simple.value, own)
+    money = _money(values, group, simple.value, each)
     return pd.DataFrame(
         {
             "decile" if groups == 10 else "group": [*map(str, range(1, count + 1)), WHOLE],
@@ -128,6 +120,10 @@ def compare_with_simple(
             "note": [*notes[:-1], "; ".join(filter(None, (outside, notes[-1])))],
         }
     )
+
+
+def _of_simple(terms: ValueTerms) -> dict[str, Any]:
+    return {name: terms[name] for name in ("horizon", "discount_rate", "discounting")}
 
 
 def _money(values: GroupValues, group: IntArray, simple: float, own: FloatArray) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ import pandas as pd
 
 from clvmodels import frames
 from clvmodels.economics.outlook import (
-    Outlook,
     check_base,
     customer_ids,
     group_values,
     past_revenue,
     ranking,
     ratio,
+    scores_of,
     top_count,
 )
 from clvmodels.errors import OURS, DomainError, one_line
@@ -26,8 +26,9 @@ from clvmodels.keywords import named
 from clvmodels.posterior import TotalValue, total_value
 from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import few_values
+from clvmodels.posterior.options import Terms, ValueTerms
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import REASON, Discounting, FloatArray, Horizon, check_list, check_number
+from clvmodels.schema import REASON, FloatArray, check_list, check_number
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -111,11 +112,7 @@ def top_shares(
     rfm: RfmTable,
     *,
     shares: Sequence[float] = (0.05, 0.2),
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
+    **terms: Unpack[Terms],
 ) -> pd.DataFrame:
     """Share of the base's value, and of its past revenue, in the hands of the top customers.
 
@@ -148,10 +145,9 @@ def top_shares(
         :meth:`CLVPosterior.predict`.
     """
     wanted = [_checked_share(share) for share in check_list("shares", shares)]
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws)
     money = value_posterior(posterior).reads_amounts
     ids = customer_ids(check_base(rfm, money=money))
-    clv = outlook.scores(posterior, rfm)["clv"].to_numpy()
+    clv = scores_of(posterior, rfm, **terms)["clv"].to_numpy()
     has = ~np.isnan(clv)
     revenue = past_revenue(rfm)
     revenue = None if revenue is None else np.where(has, revenue, 0.0)
@@ -160,7 +156,7 @@ def top_shares(
     for share in wanted:
         group = np.ones(len(rfm), dtype=np.int64)
         group[order[: top_count(share, int(has.sum()))]] = 0
-        values = group_values(posterior, rfm, group, 2, outlook)
+        values = group_values(posterior, rfm, group, 2, **terms)
         mean, lower, upper = values.shares()
         rows.append(
             {
@@ -178,15 +174,7 @@ def top_shares(
 
 @named
 def customer_equity(
-    posterior: CLVPosterior,
-    rfm: RfmTable,
-    *,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    margin: float | None = None,
+    posterior: CLVPosterior, rfm: RfmTable, **terms: Unpack[ValueTerms]
 ) -> TotalValue:
     """Value of the customer base: the sum of clv, with its interval from draws.
 
@@ -213,16 +201,8 @@ def customer_equity(
     DomainError
         The base is empty; or as :meth:`CLVPosterior.predict`.
     """
-    return total_value(
-        posterior,
-        check_base(rfm, money=value_posterior(posterior).reads_amounts),
-        horizon=horizon,
-        discount_rate=discount_rate,
-        discounting=discounting,
-        interval=interval,
-        draws=draws,
-        margin=margin,
-    )
+    base = check_base(rfm, money=value_posterior(posterior).reads_amounts)
+    return total_value(posterior, base, **terms)
 
 
 def _past_shares(

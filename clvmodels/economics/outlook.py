@@ -3,82 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
-from clvmodels.posterior.clv import at_margin, value_posterior
+from clvmodels.keywords import named
+from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.clv import at_margin
 from clvmodels.posterior.finite import Valued, summable
-from clvmodels.posterior.scorable import prepared_for
-from clvmodels.rfm import RfmTable
-from clvmodels.schema import (
-    CUSTOMER_ID,
-    FIRST_VALUE,
-    FREQUENCY,
-    MONETARY_VALUE,
-    Discounting,
-    FloatArray,
-    Horizon,
+from clvmodels.posterior.options import ValueTerms
+from clvmodels.posterior.predicting import Prepared, predicted_frame
+from clvmodels.posterior.scorable import (
+    Scorable,
+    has_money,
+    margin_of,
+    prepared_for,
+    reads_amounts,
+    scorable,
 )
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clvmodels.forecast import Draws, Future
-    from clvmodels.posterior import CLVPosterior
-    from clvmodels.rfm.histories import RfmColumns
-
 IntArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is predicted, and how: the keyword arguments of `CLVPosterior.predict`."""
+CLV: Final = "clv"
+PURCHASES: Final = "expected_purchases"
 
-    horizon: Horizon
-    discount_rate: float
-    discounting: Discounting
-    interval: float
-    draws: int
-    margin: float | None = None
 
-    def scores(self, posterior: CLVPosterior, rfm: RfmTable) -> pd.DataFrame:
-        """Predict every customer, in the table's order; values may be empty, but not all."""
-        self.prepared(posterior, rfm)
-        return posterior.predict(
-            rfm,
-            horizon=self.horizon,
-            discount_rate=self.discount_rate,
-            discounting=self.discounting,
-            interval=self.interval,
-            draws=self.draws,
-            margin=self.margin,
-        )
+def measure_of(posterior: Scorable) -> str:
+    """The column that customers are ranked by: their value, or purchases where none is known."""
+    return CLV if has_money(posterior) else PURCHASES
 
-    def prepared(
-        self, posterior: CLVPosterior, rfm: RfmTable
-    ) -> tuple[RfmColumns, FloatArray, Future, Draws, Valued]:
-        """Return what `CLVPosterior.prepared` does, and who has a value: not nobody."""
-        given = prepared_for(
-            value_posterior(posterior),
-            rfm,
-            horizon=self.horizon,
-            discount_rate=self.discount_rate,
-            discounting=self.discounting,
-            interval=self.interval,
-            draws=self.draws,
-            margin=self.margin,
-        )
-        known = summable(given.draws, given.columns.x)
-        return given.columns, given.m_bar, given.future, given.draws, known
+
+@named
+def scores_of(posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerms]) -> pd.DataFrame:
+    """Predict every customer, in the table's order; values may be empty, but not all."""
+    whose = scorable(posterior, "Expectations need")
+    prepared_and_valued(whose, rfm, **terms)
+    if isinstance(whose, CLVPosterior):
+        return whose.predict(rfm, **terms)
+    found: pd.DataFrame = predicted_frame(whose, None, rfm, predictive=False, **terms)
+    return found
+
+
+@named
+def prepared_and_valued(
+    posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerms]
+) -> tuple[Prepared, Valued]:
+    """Check table and options, and find who has a value: not nobody."""
+    given = prepared_for(posterior, rfm, **terms)
+    return given, summable(given.draws, given.columns.x)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupValues:
-    """Expected value of groups of customers, who share the parameters.
+    """Expected value, or purchases, of groups of customers, who share the parameters.
 
     Attributes
     ----------
@@ -87,7 +73,8 @@ class GroupValues:
     without : ndarray of int, shape (G,)
         How many of them have no finite expected value, and so are not in it.
     mean : ndarray, shape (G,)
-        Sum of the clv of the others; NaN where these are none but there are some without.
+        Sum of the clv, or of the expected purchases, of the others; NaN where these are none
+        but there are some without.
     by_draw : ndarray, shape (G, S)
         Value of the group in each draw.
     certain : bool
@@ -157,39 +144,45 @@ class GroupValues:
         return (ratio(self.mean, whole.mean), *self.bounds(by_draw))
 
 
+@named
 def group_values(
-    posterior: CLVPosterior, rfm: RfmTable, group: IntArray, count: int, outlook: Outlook
+    posterior: Scorable,
+    rfm: RfmTable,
+    group: IntArray,
+    count: int,
+    **terms: Unpack[ValueTerms],
 ) -> GroupValues:
-    """Value the groups that customers are in.
+    """Value the groups that customers are in; without spend, by their purchases.
 
     Parameters
     ----------
-    posterior : CLVPosterior
-        Of purchases and spend.
+    posterior : CLVPosterior or PurchasePosterior
+        Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The customers.
     group : ndarray of int, shape (N,)
         Which group each is in, 0..count - 1, in the table's order.
     count : int
         Number of groups; they may be empty.
-    outlook : Outlook
+    **terms
         Horizon, discounting, interval, draws, margin.
     """
-    columns, m_bar, future, paired, known = outlook.prepared(posterior, rfm)
-    span = (float(columns.T.min()), float(columns.T.max())) if len(columns) else None
-    predictor = Predictor(paired, future, wanted="none", span=span)
+    given, known = prepared_and_valued(posterior, rfm, **terms)
+    T, measure = given.columns.T, measure_of(posterior)
+    span = (float(T.min()), float(T.max())) if len(T) else None
+    predictor = Predictor(given.draws, given.future, wanted="none", span=span)
     customers = np.bincount(group, minlength=count).astype(np.int64)
     without = np.bincount(group[~known.has], minlength=count).astype(np.int64)
-    mean, by_draw = np.zeros(count), np.zeros((count, paired.count))
+    mean, by_draw = np.zeros(count), np.zeros((count, given.draws.count))
     for i in range(count):
         rows = (group == i) & known.has
         if rows.any():
-            found = predictor(columns.x[rows], columns.t_x[rows], columns.T[rows], m_bar[rows])
-            by_draw[i], mean[i] = found.by_draw, found.columns["clv"].sum()
+            x, t_x, T, m_bar = (one[rows] for one in given.who)
+            found = predictor(x, t_x, T, m_bar)
+            by_draw[i], mean[i] = found.by_draw, found.columns[measure].sum()
         elif without[i]:
             by_draw[i], mean[i] = np.nan, np.nan
-    certain = posterior.certain or paired.count == 1
-    return GroupValues(customers, without, mean, by_draw, certain, outlook.interval)
+    return GroupValues(customers, without, mean, by_draw, given.certain, given.future.interval)
 
 
 def check_base(rfm: RfmTable, *, money: bool = True) -> RfmTable:
@@ -217,16 +210,19 @@ def check_base(rfm: RfmTable, *, money: bool = True) -> RfmTable:
     return rfm
 
 
-def base_for(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None) -> RfmTable:
+def base_for(posterior: Scorable, rfm: RfmTable, margin: float | None = None) -> RfmTable:
     """Return the table with the margin that its values will have, if it holds customers.
 
     Raises
     ------
     SchemaError, DomainError
-        As `check_base`, or the margin is not a share of revenue.
+        As `check_base`; the margin is not a share of revenue, or there are no values.
     """
-    money = value_posterior(posterior).reads_amounts
-    return at_margin(posterior, check_base(rfm, money=money), margin)
+    base = check_base(rfm, money=reads_amounts(scorable(posterior, "Expectations need")))
+    if isinstance(posterior, CLVPosterior):
+        return at_margin(posterior, base, margin)
+    margin_of(posterior, margin)
+    return base
 
 
 def column(rfm: RfmTable, name: str) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +14,21 @@ from clvmodels.economics.estimate import Estimate
 from clvmodels.economics.labels import WHOLE, Segments, segments_of
 from clvmodels.economics.outlook import (
     GroupValues,
-    Outlook,
     base_for,
     column,
     group_values,
     past_revenue,
     ratio,
+    scores_of,
 )
 from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import left_out
+from clvmodels.posterior.options import ValueTerms
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import FREQUENCY, Discounting, FloatArray, Horizon, check_number, shown
+from clvmodels.schema import FREQUENCY, FloatArray, check_number, shown
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
@@ -43,12 +45,7 @@ def segment_report(
     by: str | Sequence[str],
     acquisition_spend: Money | None = None,
     cac: Money | float | None = None,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    margin: float | None = None,
+    **terms: Unpack[ValueTerms],
 ) -> pd.DataFrame:
     """Report customers, value and acquisition cost of every segment, and of the whole.
 
@@ -96,13 +93,12 @@ def segment_report(
         No customers, a negative spend, or both acquisition_spend and cac; or as
         :meth:`CLVPosterior.predict`.
     """
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws, margin)
-    rfm = base_for(posterior, rfm, margin)
+    rfm = base_for(value_posterior(posterior), rfm, terms["margin"])
     segments = segments_of(rfm, by)
     customers = np.bincount(segments.group, minlength=len(segments.labels))
     spend = _with_whole(_spend(segments, customers, acquisition_spend, cac))
-    values = group_values(posterior, rfm, segments.group, len(segments.labels), outlook)
-    scores = outlook.scores(posterior, rfm)
+    values = group_values(posterior, rfm, segments.group, len(segments.labels), **terms)
+    scores = scores_of(posterior, rfm, **terms)
     columns = {
         **_who(rfm, segments, scores["p_purchase"].to_numpy()),
         **_residual(values.with_whole()),

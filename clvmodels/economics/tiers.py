@@ -11,24 +11,28 @@ import pandas as pd
 from clvmodels import frames
 from clvmodels.economics.labels import NO_VALUE, WHOLE
 from clvmodels.economics.outlook import (
+    CLV,
+    PURCHASES,
     GroupValues,
     IntArray,
-    Outlook,
     base_for,
+    column,
     group_values,
     past_revenue,
     ranking,
     ratio,
+    scores_of,
 )
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.posterior.options import ValueTerms
+from clvmodels.posterior.scorable import Scorable, has_money
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
+    FREQUENCY,
     REASON,
-    Discounting,
     FloatArray,
-    Horizon,
     check_list,
     check_number,
     shown,
@@ -36,14 +40,18 @@ from clvmodels.schema import (
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame, OtherFrame
-    from clvmodels.posterior import CLVPosterior
 
-CLV: Final = "clv"
 TIER: Final = "tier"
 NEW: Final = "new"
 GONE: Final = "gone"
 # The top 5 % and 20 % of customers, and halves of the rest.
 DEFAULT_QUANTILES: Final = (0.5, 0.8, 0.95)
+# What a report holds of purchases where no value is known
+_OF_PURCHASES: Final = {
+    **{f"clv{end}": f"{PURCHASES}{end}" for end in ("", "_lower", "_upper", "_per_customer")},
+    **{f"value_share{end}": f"purchase_share{end}" for end in ("", "_lower", "_upper")},
+    "past_revenue": "past_purchases",
+}
 
 
 class Cuts(TypedDict, total=False):
@@ -70,20 +78,21 @@ def value_tiers(
     thresholds: Sequence[float] | None = None,
     labels: Sequence[str] | None = None,
 ) -> Any:
-    """Put every customer into a tier by clv.
+    """Put every customer into a tier by clv, or by expected_purchases where there is no clv.
 
     Parameters
     ----------
     scores : DataFrame or Table
         Of pandas, polars or pyarrow, with customer_id and clv, such as
-        `CLVPosterior.predict` gives. Whose clv is empty with a ``reason`` is in no tier.
+        `CLVPosterior.predict` gives. Whose clv is empty with a ``reason`` is in no tier. Of a
+        posterior of purchases alone, whose predictions have no clv, expected_purchases count.
     quantiles : sequence of float, optional
         Shares of customers, counted from the least valuable, at which a new tier
         begins: (0.5, 0.8, 0.95), the default, makes a top tier of 5 % of the customers,
-        then 15 %, 30 % and 50 %. Customers of equal clv on both sides of a cut go by
+        then 15 %, 30 % and 50 %. Customers of equal value on both sides of a cut go by
         customer_id, so that the order of rows does not matter.
     thresholds : sequence of float, optional
-        Instead, values of clv from which on a customer is in the next tier: equal
+        Instead, values of that column from which on a customer is in the next tier: equal
         customers are in equal tiers, which may be of any size.
     labels : sequence of str, optional
         Names of the tiers, from the least valuable up, one more than there are cuts. By
@@ -92,20 +101,22 @@ def value_tiers(
     Returns
     -------
     DataFrame or Table
-        customer_id, clv and tier, with the rows, order and index of ``scores``, and of its
-        kind. tier is an ordered categorical, the most valuable largest: in polars an Enum,
-        in Arrow an ordered dictionary. It is empty for customers without a value.
+        customer_id, clv (or expected_purchases) and tier, with the rows, order and index of
+        ``scores``, and of its kind. tier is an ordered categorical, the most valuable
+        largest: in polars an Enum, in Arrow an ordered dictionary. It is empty for customers
+        without a value.
 
     Raises
     ------
     SchemaError
-        A column is missing, an id repeats, clv is not finite without a reason, or labels do
-        not fit.
+        A column is missing, an id repeats, what is ranked by is not finite without a reason,
+        or labels do not fit.
     DomainError
         Cuts are not increasing, or quantiles not between 0 and 1.
     """
     given = frames.eager(scores)
-    ids, values = _checked_scores(frames.to_pandas(given, (CUSTOMER_ID, CLV, REASON)))
+    by = PURCHASES if CLV not in frames.column_names(given) else CLV
+    ids, values = _checked_scores(frames.to_pandas(given, (CUSTOMER_ID, by, REASON)), by)
     cuts = _checked_cuts(quantiles, thresholds)
     has = ~np.isnan(values)
     if thresholds is not None:
@@ -118,34 +129,30 @@ def value_tiers(
     names = _checked_labels(labels, len(cuts) + 1)
     whose = [names[code] if there else None for code, there in zip(codes, has, strict=True)]
     tiers = pd.Categorical(whose, categories=names, ordered=True)
-    table = pd.DataFrame({CUSTOMER_ID: ids, CLV: values, TIER: tiers}, index=ids.index)
+    table = pd.DataFrame({CUSTOMER_ID: ids, by: values, TIER: tiers}, index=ids.index)
     return frames.like(given, table, own={CUSTOMER_ID: None})
 
 
 @named
 def tier_report(
-    posterior: CLVPosterior,
+    posterior: Scorable,
     rfm: RfmTable,
     *,
     quantiles: Sequence[float] | None = None,
     thresholds: Sequence[float] | None = None,
     labels: Sequence[str] | None = None,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    margin: float | None = None,
+    **terms: Unpack[ValueTerms],
 ) -> pd.DataFrame:
     """Report what each value tier holds of the base's value and of its past revenue.
 
     Tiers are made once, by mean clv; intervals are of the value of these customers, by
-    draws.
+    draws. Of a posterior of purchases alone they are made by expected purchases, and hold
+    purchases in place of money.
 
     Parameters
     ----------
-    posterior : CLVPosterior
-        Of purchases and spend.
+    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+        Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The base.
     quantiles, thresholds, labels
@@ -163,26 +170,30 @@ def tier_report(
         Shares of nothing, and means of an empty tier, are NaN. Customers without a finite
         expected value are no tier's: they have a row of their own, "(no value)", and are
         counted in a column without_value; values, and means per customer, are of the others.
+        Of purchases alone there are expected_purchases, expected_purchases_per_customer and
+        purchase_share in place of clv, clv_per_customer and value_share; past_purchases, first
+        ones included, in place of past_revenue; and no margin.
 
     Raises
     ------
     SchemaError, TimeUnitError, DomainError
         As `value_tiers` and :meth:`CLVPosterior.predict`; or the base is empty.
     """
-    outlook = Outlook(horizon, discount_rate, discounting, interval, draws, margin)
-    rfm = base_for(posterior, rfm, margin)
-    scores = outlook.scores(posterior, rfm)
+    rfm = base_for(posterior, rfm, terms["margin"])
+    scores = scores_of(posterior, rfm, **terms)
     tiers = value_tiers(scores, quantiles=quantiles, thresholds=thresholds, labels=labels)[TIER].cat
     names = list(tiers.categories)[::-1]
     # Who is in no tier, code -1, comes after the last of them
     group: IntArray = np.asarray(len(names) - 1 - tiers.codes.to_numpy(), dtype=np.int64)
     names += [NO_VALUE] * bool((tiers.codes < 0).any())
-    values = group_values(posterior, rfm, group, len(names), outlook)
-    revenue = past_revenue(rfm)
+    values = group_values(posterior, rfm, group, len(names), **terms)
+    money = has_money(posterior)
+    past = past_revenue(rfm) if money else column(rfm, FREQUENCY) + 1.0
     by_tier = np.full(len(names), np.nan)
-    if revenue is not None:
-        by_tier = np.asarray([revenue[group == i].sum() for i in range(len(names))])
-    return pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier), "margin": rfm.margin})
+    if past is not None:
+        by_tier = np.asarray([past[group == i].sum() for i in range(len(names))])
+    table = pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier)})
+    return table.assign(margin=rfm.margin) if money else table.rename(columns=_OF_PURCHASES)
 
 
 @overload
@@ -253,23 +264,28 @@ def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
     }
 
 
-def _checked_scores(scores: pd.DataFrame) -> tuple[pd.Series[Any], FloatArray]:
-    for name in (CUSTOMER_ID, CLV):
-        if name not in scores:
-            raise SchemaError(f"Scores lack {name!r}: pass what CLVPosterior.predict returns.")
+def _checked_scores(scores: pd.DataFrame, by: str) -> tuple[pd.Series[Any], FloatArray]:
+    if CUSTOMER_ID not in scores or by not in scores:
+        lacks = CUSTOMER_ID if CUSTOMER_ID not in scores else CLV
+        raise SchemaError(f"Scores lack {lacks!r}: pass what CLVPosterior.predict returns.")
     ids = scores[CUSTOMER_ID]
     if ids.duplicated().any():
         first = ids[ids.duplicated()].iloc[0]
         raise SchemaError(
             f"Scores have customer_id={shown(first)} twice: keep one row per customer."
         )
-    values = scores[CLV].to_numpy(dtype=np.float64, na_value=np.nan)
+    values = scores[by].to_numpy(dtype=np.float64, na_value=np.nan)
+    if by == PURCHASES and len(values) and np.isnan(values).all():
+        raise SchemaError(
+            "expected_purchases are empty, as they are over a whole life that may have no end: "
+            "predict with a horizon, such as horizon='365D'."
+        )
     bad = ~np.isfinite(values)
     if REASON in scores:
         bad &= ~(np.isnan(values) & scores[REASON].notna().to_numpy())
     if bad.any():
         raise SchemaError(
-            f"{int(bad.sum()):,} customers have a clv that is missing or not finite; the first is "
+            f"{int(bad.sum()):,} customers have a {by} that is missing or not finite; the first is "
             f"customer_id={shown(ids[bad].iloc[0])}. Leave them out."
         )
     return ids, values

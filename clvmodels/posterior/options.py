@@ -70,7 +70,11 @@ class NewCustomerTerms(_How, _Interval, _Draws, _Margin, total=False):
     """Of a customer not yet acquired, beside horizon and rate."""
 
 
-class OutcomeTerms(_Ahead, _Rate, _How, _Draws, _Margin, Unit, total=False):
+class ListTerms(_Ahead, _Rate, _How, _Draws, _Margin, total=False):
+    """Of customers in an RfmTable, without intervals."""
+
+
+class OutcomeTerms(ListTerms, Unit, total=False):
     """Of outcomes, which have no interval of an expectation."""
 
 

@@ -125,3 +125,84 @@ def test_values_name_the_way_out(purchases: PurchasePosterior, verb: Any) -> Non
 def test_an_endless_horizon_has_no_totals(purchases: PurchasePosterior) -> None:
     with pytest.raises(DomainError, match="finite horizon"):
         clv.portfolio(purchases, TABLE, horizon=None)
+
+
+# --- tiers and lists --------------------------------------------------------------------
+
+
+def test_tiers_are_by_expected_purchases(purchases: PurchasePosterior) -> None:
+    scores = purchases.predict(TABLE)
+    found = clv.value_tiers(scores, quantiles=[0.5, 0.9])
+    assert list(found) == ["customer_id", "expected_purchases", "tier"]
+    order = scores["expected_purchases"].to_numpy().argsort()[::-1]
+    assert set(found["tier"].iloc[order[:25]]) == {"tier 1"}
+    assert set(found["tier"].iloc[order[125:]]) == {"tier 3"}
+    arrow = clv.value_tiers(pl.from_pandas(scores), thresholds=[1.0])
+    assert arrow.columns == ["customer_id", "expected_purchases", "tier"]
+    moved = clv.tier_movement(found, clv.value_tiers(purchases.predict(TABLE, horizon="30D")))
+    assert moved.to_numpy().sum() == len(TABLE)
+
+
+def test_a_report_of_tiers_holds_purchases(purchases: PurchasePosterior) -> None:
+    found = clv.tier_report(purchases, TABLE, horizon="180D")
+    ahead = purchases.predict(TABLE, horizon="180D")["expected_purchases"]
+    whole = found.iloc[-1]
+    assert whole["expected_purchases"] == pytest.approx(ahead.sum(), rel=1e-12)
+    assert whole["past_purchases"] == TABLE.table["frequency"].to_numpy().sum() + len(TABLE)
+    assert found["expected_purchases"].iloc[:-1].is_monotonic_decreasing or len(found) == 2
+    assert (found["expected_purchases_lower"] < found["expected_purchases"]).all()
+    assert found["purchase_share"].iloc[:-1].sum() == pytest.approx(1.0)
+    assert found["past_share"].iloc[:-1].sum() == pytest.approx(1.0)
+    # the intervals are those of values of one unit each, undiscounted
+    valued = clv.tier_report(CLVPosterior(purchases, 1.0), TABLE, horizon="180D", discount_rate=0.0)
+    for end in ("", "_lower", "_upper"):
+        wanted = valued[f"clv{end}"].to_numpy()
+        np.testing.assert_allclose(found[f"expected_purchases{end}"], wanted, rtol=1e-9)
+    of_money = ("clv", "value", "margin", "revenue")
+    assert not [name for name in found if any(word in name for word in of_money)]
+
+
+def test_lists_say_what_they_rank_by(purchases: PurchasePosterior) -> None:
+    found = clv.action_lists(purchases, TABLE, top=0.1)
+    of_purchases = [
+        *("customer_id", "state", "top_buyer", "frequency", "silence", "p_alive"),
+        *("p_alive_at_last", "p_alive_drop", "p_purchase", "expected_purchases"),
+        *("expected_purchases_as_usual", "expected_purchases_lost"),
+    ]
+    assert list(found.customers) == of_purchases
+    assert list(found.slipping) == list(found.one_time) == of_purchases
+    assert list(found.counts) == [
+        *("state", "customers", "top_buyer", "p_purchase"),
+        *("expected_purchases", "expected_purchases_lost"),
+    ]
+    assert found.counts["top_buyer"].iloc[-1] == round(0.1 * len(TABLE))
+    valued = clv.action_lists(CLVPosterior(purchases, 1.0), TABLE, top=0.1, discount_rate=0.0)
+    for name, wanted in {
+        "state": "state",
+        "top_buyer": "valuable",
+        "p_alive_drop": "p_alive_drop",
+        "expected_purchases_lost": "clv_lost",
+    }.items():
+        one, other = found.customers[name].to_numpy(), valued.customers[wanted].to_numpy()
+        if name.endswith("lost"):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+        else:
+            np.testing.assert_array_equal(one, other)
+    ahead = purchases.predict(TABLE)["expected_purchases"].sum()
+    assert found.counts["expected_purchases"].iloc[-1] == pytest.approx(ahead)
+
+
+def test_expected_purchases_of_an_endless_life_rank_nobody(purchases: PurchasePosterior) -> None:
+    endless = type(purchases).from_draws(r=0.6, alpha=30.0, a=[0.9, 1.5], b=2.5)
+    with pytest.raises(SchemaError, match=r"whole life .*horizon='365D'"):
+        clv.value_tiers(endless.predict(TABLE, horizon=None))
+    with pytest.raises(SchemaError, match=r"whole life .*horizon='365D'"):
+        clv.tier_report(endless, TABLE, horizon=None)
+
+
+@pytest.mark.parametrize("verb", [clv.tier_report, clv.action_lists])
+def test_lists_and_tiers_have_no_margin(purchases: PurchasePosterior, verb: Any) -> None:
+    with pytest.raises(SchemaError, match=r"margin=0\.3 is a share"):
+        verb(purchases, TABLE, margin=0.3)
+    with pytest.raises(SchemaError, match="Expectations need a posterior of purchases"):
+        verb(TABLE, TABLE)
