@@ -105,8 +105,8 @@ def moment_of(when: Any, name: str) -> pd.Timestamp:
     except ValueError as error:
         raise SchemaError(
             f"{name}={shown(when)} is not a date in ISO 8601 ({one_line(error)}): write it with "
-            "the year first, as '2011-12-09' or '2011-12-09T08:26', or pass a date; of a month, "
-            "quarter or year write the last day."
+            "the year first, as '2011-12-09' or '2011-12-09T08:26', or pass a date; for a month, "
+            "quarter or year, write its last day."
         ) from error
 
 
@@ -116,7 +116,7 @@ def _of_text(text: str) -> datetime:
     if re.search(DIGITS, text, re.ASCII):
         return datetime(int(text[:4]), int(text[4:6]), int(text[6:]))
     if not (re.search(DAY, text, re.ASCII) or re.search(MOMENT, text, re.ASCII)):
-        raise ValueError("nothing else is guessed at")
+        raise ValueError("other forms are not guessed")
     day, _, clock = text.replace("T", " ").partition(" ")
     # whatever follows the minutes, its own offset too, is of no consequence for the hour
     numbers = [int(part) for part in day.split("-")]

@@ -86,7 +86,9 @@ def to_pandas(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
     frame = eager(data)
     kind = kind_of(frame)
     if kind is None:
-        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}: convert it to one.")
+        raise SchemaError(
+            f"Expected {FRAMES}, found {type(data).__name__}: convert it to one of these."
+        )
     if kind == "pandas":
         return frame  # type: ignore[no-any-return]
     names = column_names(frame)
@@ -179,7 +181,9 @@ def to_arrow(data: Any, columns: Iterable[str] | None = None) -> pa.Table:
     frame = eager(data)
     kind = kind_of(frame)
     if kind is None:
-        raise SchemaError(f"Expected {FRAMES}, found {type(data).__name__}: convert it to one.")
+        raise SchemaError(
+            f"Expected {FRAMES}, found {type(data).__name__}: convert it to one of these."
+        )
     names = column_names(frame)
     wanted = names if columns is None else [name for name in columns if name in names]
     for name in wanted:

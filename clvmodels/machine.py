@@ -158,7 +158,10 @@ def check_memory_limit(limit: str | None) -> str:
     if limit is None:
         return f"{max(min(available_memory() // 4, _MOST), _LEAST) >> 20}MiB"
     if not isinstance(limit, str) or not _AMOUNT.fullmatch(limit) or not re.search(r"[1-9]", limit):
-        raise SchemaError(f"memory_limit={shown(limit)} is not an amount of memory: write '4GB'.")
+        raise SchemaError(
+            f"memory_limit={shown(limit)} is not an amount of memory: write a number and a unit, "
+            "such as '4GB'."
+        )
     text = limit.strip()
     return text if text.upper().endswith("B") else f"{text}B"
 

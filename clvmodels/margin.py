@@ -16,10 +16,10 @@ from clvmodels.schema import check_margin
 
 MarginSource = Literal["argument", "table", "posterior", "not said"]
 _SAID = {
-    "argument": "as asked for",
+    "argument": "as passed",
     "table": "the table's",
-    "posterior": "of the base that was fitted",
-    "not said": "no margin was said",
+    "posterior": "that of the base that was fitted",
+    "not said": "no margin was given",
 }
 
 
@@ -79,8 +79,8 @@ def _difference(table: float, posterior: float | None) -> str:
     if posterior is None or math.isclose(table, posterior):
         return ""
     return (
-        f"The table's margin is {table:g}, and {posterior:g} that of the base which was fitted: "
-        f"values are at the table's. Pass margin={table:g} or margin={posterior:g} to say which."
+        f"The table's margin is {table:g}, but the base that was fitted had {posterior:g}: values "
+        f"use the table's. Pass margin={table:g} or margin={posterior:g} to choose."
     )
 
 

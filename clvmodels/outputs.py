@@ -52,8 +52,8 @@ def _refuse(output: Path, given: Path) -> None:
     if _is_pattern(given):
         if _matches(_real(output).parts, _real_pattern(given)):
             raise SchemaError(
-                f"The output {output} is one of the files that the input {given} finds: write it "
-                "to another folder."
+                f"The output {output} is among the files of the input {given}: write it to "
+                "another folder."
             )
         for path in _found(given):
             _refuse_file(output, path)

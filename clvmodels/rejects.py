@@ -94,7 +94,7 @@ def refuse_loss(
     if limit is not None and not limit.allows(rejected, rows):
         raise SchemaError(
             f"{_lost(counts, rows)}, more than max_rejects={limit.text} allows: nothing is "
-            f"written, and {output} is left as it was. Mend the input, or allow more."
+            f"written, and {output} is left as it was. Correct the input, or allow more."
         )
 
 
@@ -102,8 +102,9 @@ def refuse_empty(counts: Mapping[str, int], rows: int, output: Path) -> None:
     """Raise SchemaError where every row is rejected and an earlier output would go for it."""
     if rows and sum(counts.values()) == rows:
         raise SchemaError(
-            f"{_lost(counts, rows)}, which is all of them: {output} of an earlier run is left as "
-            "it was. Mend the input, or name another output to see the rejected rows."
+            f"{_lost(counts, rows)}, which is all of them: {output}, written by an earlier run, "
+            "is left as it was. Correct the input, or name another output to see the rejected "
+            "rows."
         )
 
 
@@ -119,8 +120,8 @@ def unreadable_rows(audit: Audit | None) -> list[str]:
     if audit is None or sum(counts.values()) <= MAX_UNREADABLE_SHARE * audit.rows_read:
         return []
     return [
-        f"{_lost(counts, audit.rows_read)}: they are left out. Look at these rows; dates and "
-        "amounts may be written in another way than was expected."
+        f"{_lost(counts, audit.rows_read)}: they are left out. Look at these rows: their dates "
+        "and amounts may be written in another way, to be given by date_format and decimal."
     ]
 
 

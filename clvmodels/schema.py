@@ -125,7 +125,7 @@ class TimeScale:
         plain = plain_horizon(horizon)
         length = self.horizon(plain)
         if math.isinf(length):
-            return "whole remaining life"
+            return "remaining lifetime"
         if isinstance(plain, str):
             return f"{float(plain[:-1]):g} {_UNIT_NAMES[plain[-1]]}"
         return f"{length:g} {self.unit_name}"
@@ -137,12 +137,12 @@ class TimeScale:
         ----------
         horizon : str, float, timedelta or None
             Text has a number and a unit, in upper or lower case or as a word; a timedelta is
-            one of Python, NumPy or pandas; None is the whole remaining life.
+            one of Python, NumPy or pandas; None is the remaining lifetime.
 
         Returns
         -------
         float
-            Length in units of recency and T; ``inf`` for the whole life.
+            Length in units of recency and T; ``inf`` for the lifetime.
 
         Raises
         ------
@@ -212,7 +212,7 @@ def plain_horizon(horizon: Horizon) -> str | float | None:
 def _no_length(horizon: object) -> TimeUnitError:
     return TimeUnitError(
         f"horizon={shown(horizon)} is not one length of time: write '365D', '52W', '12M', '2Y', a "
-        "timedelta, a number in the table's own unit, or None for the whole life."
+        "timedelta, a number in the table's own unit, or None for the remaining lifetime."
     )
 
 
@@ -359,8 +359,8 @@ def path_of(what: str, value: object) -> Path:
     if isinstance(value, str | os.PathLike) and "\0" not in str(value):
         if (url := _URL.match(os.fspath(value))) is not None:
             raise SchemaError(
-                f"{what} is a URL ({url[1]}://{url[2]}): only files of this machine are read and "
-                "written. Copy what is to be read here first, and copy the result from here; or "
+                f"{what} is a URL ({url[1]}://{url[2]}): only files on this machine can be read "
+                "and written. Copy the input here first, or the result from here afterwards; or "
                 "mount the storage as a folder."
             )
         return Path(value)

@@ -111,7 +111,7 @@ def _worst(checks: Sequence[Check]) -> Status:
 
 
 def _seen(doubts: Sequence[Check]) -> list[str]:
-    return [f"To be looked at: {_named(doubts)}."] if doubts else []
+    return [f"Look at: {_named(doubts)}."] if doubts else []
 
 
 def _held(predicted: Sequence[Check]) -> str:
@@ -155,7 +155,7 @@ def in_one_sentence(uses: Sequence[UseVerdict]) -> str:
         by[use.verdict].append(use.subject)
     everything = {verdict for verdict, named in by.items() if named}
     if everything == {"not supported"}:
-        return "Do not use these numbers: no use of them is supported."
+        return "Do not use these numbers: none of their uses is supported."
     if everything <= {"not checked"}:
         return "How well these numbers predict was not checked: there is no backtest."
     if everything == {"supported"}:

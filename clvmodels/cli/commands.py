@@ -311,7 +311,7 @@ def score(
         ),
     ],
     horizon: Annotated[
-        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
+        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
     ] = "365D",
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
@@ -460,7 +460,7 @@ def compare(
         float | None, typer.Option(help="Days without a purchase after which one is lost.")
     ] = None,
     horizon: Annotated[
-        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
+        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
     ] = "365D",
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
@@ -604,7 +604,7 @@ def report(
     ] = None,
     backtest: Annotated[Path | None, typer.Option(help="Folder of 'backtest'.")] = None,
     horizon: Annotated[
-        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the whole remaining life.")
+        str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
     ] = "365D",
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",

@@ -242,7 +242,7 @@ def _say_simple(terminal: Terminal, simple: SimpleClv) -> None:
     )
     terminal.say()
     terminal.say(
-        f"Over a whole lifetime of 1 / churn = {simple.lifetime_years:.2f} years it gives "
+        f"Over a lifetime of 1 / churn = {simple.lifetime_years:.2f} years it gives "
         f"{number(simple.lifetime_value, 2)} for each customer, undiscounted: another figure, not "
         "to be compared with the ones above."
     )

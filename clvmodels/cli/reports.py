@@ -198,7 +198,7 @@ def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) ->
     """Say by which column to judge customers, and why P(alive) is not that one."""
     whole = horizon is None or horizon == math.inf
     said = (
-        "Over a whole life p_purchase, the chance to buy again, is p_alive: to see who will buy, "
+        "Over a lifetime p_purchase, the chance to buy again, is p_alive: to see who will buy, "
         "ask for a horizon."
         if whole
         else "Judge customers by p_purchase, the chance that they buy within the horizon."
@@ -221,7 +221,7 @@ def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) ->
 def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior | PurchasePosterior) -> str:
     """Name a horizon; a bare number counts in the table's unit."""
     if horizon is None or horizon == math.inf:
-        return "the whole remaining life"
+        return "the remaining lifetime"
     return f"the next {rfm.scale.horizon_words(horizon)}"
 
 

@@ -110,7 +110,7 @@ def _ranked_by(report: ScoreReport) -> tuple[str, str, float]:
     """The column that is added up, the order of customers, and the sum over all of them."""
     if report.clv is not None:
         return "clv", "clv DESC", report.clv.mean
-    # Over a whole life the number may have no finite expectation; discounted it has one.
+    # Over a lifetime the number may have no finite expectation; discounted it has one.
     order = "expected_purchases DESC, discounted_purchases DESC"
     return "expected_purchases", order, report.expected_purchases
 
@@ -194,7 +194,7 @@ def _show_purchases(
     terminal.say()
     if math.isnan(purchases.mean):
         terminal.say(
-            "Over a whole life the expected number is infinite in some draws, and so it is left "
+            "Over a lifetime the expected number is infinite in some draws, and so it is left "
             "empty: customers are ordered by discounted_purchases."
         )
         return

@@ -182,7 +182,7 @@ def _buyers(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         "integer",
         f"At least once in {ahead}, of {known:,}: the sum of their chances to buy. "
         + (
-            "Over a whole life that is the sum of P(alive), and tells no more: ask for a horizon."
+            "Over a lifetime that is the sum of P(alive), and tells no more: ask for a horizon."
             if whole
             else "The interval is of this sum; how many will really buy varies more."
         ),

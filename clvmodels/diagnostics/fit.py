@@ -84,7 +84,7 @@ def _total_check(study: Study) -> Check:
 
 
 def _life_check(study: Study) -> Iterator[Check]:
-    """Only of a whole life that is not discounted: elsewhere nothing can be without end."""
+    """Only of a lifetime that is not discounted: elsewhere nothing can be without end."""
     endless = math.isinf(study.scale.horizon(study.question.horizon))
     if not (endless and study.question.discount_rate == 0):
         return

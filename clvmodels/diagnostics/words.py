@@ -61,7 +61,7 @@ def horizon_of(horizon: Horizon, scale: TimeScale) -> str:
     """Name a horizon, such as "the next 365 days"."""
     length = scale.horizon(horizon)
     if math.isinf(length):
-        return "their whole remaining life"
+        return "their remaining lifetime"
     return f"the next {scale.horizon_words(horizon)}"
 
 

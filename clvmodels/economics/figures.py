@@ -20,7 +20,7 @@ class SimpleClv(Readable):
     """The simple formula's inputs and what it makes of them.
 
     Two figures, kept apart: ``value`` over a horizon with discounting, to compare with
-    a model's, and ``lifetime_value`` over the whole lifetime 1 / churn, undiscounted.
+    a model's, and ``lifetime_value`` over the lifetime 1 / churn, undiscounted.
 
     Attributes
     ----------

@@ -72,7 +72,7 @@ class SimpleInputs(Readable):
 
     @property
     def lifetime_value(self) -> float:
-        """Value of a customer over the whole lifetime, not discounted."""
+        """Value of a customer over the lifetime, not discounted."""
         return self._over(self.lifetime_years)
 
     def _over(self, years: float) -> float:

@@ -36,7 +36,7 @@ def simple_sensitivity(
     """By how much value rises and falls when one input is changed by a percent.
 
     Order value, frequency and margin are factors, so that a percent of each is a percent
-    of value. A percent less churn is worth 1 % over the whole lifetime 1 / churn. Over a
+    of value. A percent less churn is worth 1 % over the lifetime 1 / churn. Over a
     horizon retention is (1 - churn)^t: where few leave, a percent of these few is worth
     less than that, where most leave within the year it is worth more.
 
@@ -47,7 +47,7 @@ def simple_sensitivity(
     change : float
         Relative change of each input, in (0, 1): 0.01 is one percent.
     over : {"horizon", "lifetime"}
-        Which value: over the horizon, discounted, or over the whole lifetime.
+        Which value: over the horizon, discounted, or over the lifetime.
 
     Returns
     -------

@@ -315,7 +315,7 @@ class BetaGeometric:
         return self.pmf(n, 0, 0, 0, t, **parameters)
 
     def endless(self, **parameters: Unpack[Parameters]) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a whole life are infinite: a <= 1."""
+        """Whether the undiscounted purchases of a lifetime are infinite: a <= 1."""
         _, _, a, _ = _check(**parameters)
         return np.asarray(a <= 1.0)
 

@@ -44,7 +44,7 @@ def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
         return source
     if isinstance(source, Mapping):
         return _from_pandas(pd.DataFrame(source))
-    raise SchemaError(f"A log cannot be a {type(source).__name__}: pass {_SOURCES}.")
+    raise SchemaError(f"A {type(source).__name__} cannot be read as a log: pass {_SOURCES}.")
 
 
 def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFrame:
@@ -68,8 +68,8 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
 def _arrow_column(series: pd.Series[Any]) -> Any:
     if isinstance(series.dtype, pd.PeriodDtype):
         raise SchemaError(
-            f"Column {series.name!r} holds pandas Periods: say which of their dates is meant, "
-            "for instance with .dt.to_timestamp()."
+            f"Column {series.name!r} holds pandas Periods, which are not single dates: convert "
+            "it, for instance with .dt.to_timestamp()."
         )
     return frames.arrow_column(series)
 

@@ -204,7 +204,7 @@ class Audit:
             return ""
         money = "" if amount is None else f", and {amount:.1%} of the amount,"
         most = max(self.lost(), key=lambda item: abs(item.amount or 0.0) if amount else item.rows)
-        return f"{rows:.1%} of the rows{money} were left out, most of it for: {most.reason}."
+        return f"{rows:.1%} of the rows{money} were left out, mainly: {most.reason}."
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per line of the account: read, each reason, used.
@@ -298,7 +298,7 @@ class Audit:
         lines.append(_line(self.rows_used, "rows used", self.amount_used))
         lines.append(
             f"{self.customers:,} customers, {self.periods:,} customer-periods with a purchase "
-            f"({self.rows_merged:,} rows merged into another of their period)"
+            f"({self.rows_merged:,} rows merged with others of the same period)"
         )
         words = self.left_out_in_words()
         return "\n".join(

@@ -48,8 +48,8 @@ def check_types(table: Any, options: LogOptions) -> None:
         or is_fine_instant(kind)
     ):
         raise SchemaError(
-            f"datetime_col={options.datetime_col!r} holds {kind}, not dates: convert it to a "
-            "date or timestamp first, or to text such as '2011-12-09'."
+            f"datetime_col={options.datetime_col!r} holds {kind}, not dates: name the column of "
+            "dates, or convert this one to dates or to text such as '2011-12-09'."
         )
     kind = table[options.customer_id_col].type()
     if not (
@@ -74,8 +74,8 @@ def check_types(table: Any, options: LogOptions) -> None:
     kind = table[options.monetary_value_col].type()
     if not (kind.is_numeric() or kind.is_string()) or kind.is_boolean():
         raise SchemaError(
-            f"monetary_value_col={options.monetary_value_col!r} holds {kind}, not numbers: "
-            "convert it to float first."
+            f"monetary_value_col={options.monetary_value_col!r} holds {kind}, not numbers: name "
+            "the column of amounts, or convert this one to float."
         )
 
 

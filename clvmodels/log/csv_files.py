@@ -155,8 +155,8 @@ def encoding_of(path: str) -> str:
 def not_utf8(path: str) -> SchemaError:
     """Make the error for a file in an encoding that must be said."""
     return SchemaError(
-        f"{path} is not in UTF-8: say what it is in with encoding='latin-1', 'cp1252' (Western "
-        "Windows), 'utf-16' or another."
+        f"{path} is not in UTF-8: pass its encoding, such as encoding='latin-1', 'cp1252' "
+        "(Western Windows) or 'utf-16'."
     )
 
 
@@ -179,7 +179,7 @@ def _fields(line: str, sign: str) -> list[str]:
     except csv.Error as error:
         raise SchemaError(
             f"The first line of the file cannot be read as names of columns ({one_line(error)}): "
-            "write it as CSV again."
+            "write the file as CSV again."
         ) from error
 
 
@@ -224,15 +224,15 @@ def said_of(error: Exception) -> str | None:
     of = "" if found is None else f" of {found[1]}"
     if counts := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
         return (
-            f"{where}{of} has {counts[2]} fields, and the first line has {counts[1]}: mend the "
-            "line (a text that holds the delimiter must be in quotation marks), or say the "
-            "delimiter with delimiter=';'."
+            f"{where}{of} has {counts[2]} fields, but the first line has {counts[1]}: correct the "
+            "line (text that contains the delimiter must be in quotation marks), or pass the "
+            "delimiter, such as delimiter=';'."
         )
     if "unterminated quote" in text.lower():
-        return f"{where}{of} has a quotation mark that is not closed: mend the line."
+        return f"{where}{of} has a quotation mark that is not closed: correct the line."
     if "unicode" in text.lower() or "utf" in text.lower():
-        return f"{where}{of} is not in UTF-8: say what the file is in with encoding='latin-1'."
-    return f"{where}{of} cannot be read as CSV ({one_line(error)}): mend it."
+        return f"{where}{of} is not in UTF-8: pass its encoding, such as encoding='latin-1'."
+    return f"{where}{of} cannot be read as CSV ({one_line(error)}): correct it."
 
 
 def _in_utf8(path: str, encoding: str, scratch: Scratch) -> str:
@@ -249,7 +249,7 @@ def _in_utf8(path: str, encoding: str, scratch: Scratch) -> str:
                 out.write(block)
     except UnicodeError as error:
         raise SchemaError(
-            f"{path} is not in the encoding {encoding!r} ({one_line(error)}): say another with "
+            f"{path} is not in the encoding {encoding!r} ({one_line(error)}): pass another with "
             "encoding=."
         ) from error
     return str(target)

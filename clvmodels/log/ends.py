@@ -83,8 +83,8 @@ def cut_note(options: LogOptions, used: int | None, last: int | None) -> str | N
         return None
     chosen, end = (period_of(one, options.scale) for one in (used, last))
     return (
-        f"where chooses rows by {options.datetime_col!r}: they end with {chosen}, and customers "
-        f"count as observed to {end}, silent since. To cut a log at a date pass "
+        f"where selects rows by {options.datetime_col!r}: the rows end on {chosen}, but customers "
+        f"count as observed until {end}, and as silent since. To cut a log at a date, pass "
         "observation_period_end"
     )
 
@@ -113,9 +113,9 @@ def covered_note(scale: TimeScale, end: int | None, day: int | None, *, given: b
     if given:
         return (
             f"the end given, {date}, lies within {covers}, all of whose rows count; for whole "
-            f"periods up to that date end with {last_day_of(end - 1, scale)}"
+            f"periods only, pass {last_day_of(end - 1, scale)} as the end"
         )
     return (
-        f"the log ends on {date}, within {covers}, which is taken as observed to its end; to "
-        f'leave it out give "{LAST_WHOLE_PERIOD}" as the end'
+        f"the log ends on {date}, within {covers}, which counts as observed to its end; to leave "
+        f'it out, pass "{LAST_WHOLE_PERIOD}" as the end'
     )

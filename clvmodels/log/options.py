@@ -80,8 +80,8 @@ class LogOptions:
         object.__setattr__(self, "missing_ids", check_ids(self.missing_ids))
         if self.order_id_col is not None and self.refunds != "net_earlier":
             raise SchemaError(
-                f"order_id_col={self.order_id_col!r} is read with refunds='net_earlier' only, and "
-                f"not with refunds={self.refunds!r}: pass refunds='net_earlier', or leave "
+                f"order_id_col={self.order_id_col!r} is used with refunds='net_earlier' only, not "
+                f"with refunds={self.refunds!r}: pass refunds='net_earlier', or leave "
                 "order_id_col out."
             )
         check_date_format(self.date_format)
@@ -153,5 +153,5 @@ def check_ids(ids: object) -> tuple[str | int, ...]:
     listed = check_list("missing_ids", ids)
     for one in listed:
         if isinstance(one, bool) or not isinstance(one, str | int):
-            raise SchemaError(f"missing_ids has {shown(one)}: ids are text or whole numbers.")
+            raise SchemaError(f"missing_ids has {shown(one)}: pass text or whole numbers.")
     return tuple(dict.fromkeys(listed))

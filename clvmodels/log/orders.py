@@ -36,7 +36,7 @@ def order_notes(lines: Sequence[Mapping[str, Any]], options: LogOptions) -> tupl
         (stray, f"refunds name an order in {name} {NO_PURCHASE}, {strays:,.2f}"),
         (
             over,
-            f"refunds are more than is left of their order in {name}, by {beyond:,.2f} together "
+            f"refunds exceed what is left of their order in {name}, by {beyond:,.2f} in total "
             "(some orders may be refunded twice)",
         ),
     )

@@ -116,7 +116,7 @@ def refuse_refunds(audit: Audit, options: LogOptions) -> None:
         raise SchemaError(
             f"{refunds:,} rows have a negative {options.monetary_value_col!r}: pass "
             'refunds="drop" to leave them out, "net" to take them off the purchases of their '
-            'period, or "net_earlier" to take the rest off earlier purchases.'
+            'period, or "net_earlier" to take what then remains off earlier purchases.'
         )
 
 
@@ -257,9 +257,10 @@ def read_audit(
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
         raise SchemaError(
-            f"customer_id_col={options.customer_id_col!r} holds floats, and {int(fractional[0]):,} "
-            "rows have ids that are not whole numbers below 2**53: convert the column to "
-            "integers or text where it is made (from there on floats skip integers)."
+            f"customer_id_col={options.customer_id_col!r} holds floats, and "
+            f"{int(fractional[0]):,} rows have ids that are not whole numbers below 2**53: "
+            "convert the column to integers or text where it is made (beyond 2**53 floats skip "
+            "integers)."
         )
     notes: tuple[str, ...] = (
         (f"customer ids in {options.customer_id_col!r} were whole floats, read as integers",)

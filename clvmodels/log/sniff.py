@@ -178,9 +178,9 @@ def _dates_of_numbers(column: Any, options: LogOptions, fetch: Fetch) -> str | N
         if _FROM * scale <= low and high <= _TO * scale:
             return unit
     raise SchemaError(
-        f"datetime_col={options.datetime_col!r} holds {kind}, numbers from {low:,} to "
-        f"{high:,}, which do not show themselves to be dates. If they count from 1970, say in "
-        "what with date_format='s', 'ms', 'us' or 'ns'; else convert the column to dates."
+        f"datetime_col={options.datetime_col!r} holds {kind}, numbers from {low:,} to {high:,}, "
+        "which are not recognised as dates. If they count from 1970, pass their unit, "
+        "date_format='s', 'ms', 'us' or 'ns'; else name the column of dates, or convert this one."
     )
 
 

@@ -182,7 +182,9 @@ def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     paths = [_expand(path) for path in paths]
     kinds = {_file_kind(path) for path in paths}
     if len(kinds) > 1:
-        raise SchemaError("The paths mix Parquet and CSV: pass files of one kind at a time.")
+        raise SchemaError(
+            "The paths mix Parquet and CSV: pass files of one kind, and add the others with update."
+        )
     if kinds == {"csv"}:
         return _open_csv(paths, options, backend)
     table = backend.read_parquet(paths, table_name=_LOG)
@@ -203,7 +205,8 @@ def _open_csv(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     alike = {frozenset(header.columns) for header in headers}
     if options.duplicates == "drop" and len(alike) > 1:
         raise SchemaError(
-            'The files differ in their columns: duplicates="drop" needs the same in all of them.'
+            'The files differ in their columns, and duplicates="drop" compares all columns: '
+            'write the files alike, or pass duplicates="keep".'
         )
     backend.con.execute(f"CREATE TEMP VIEW {_LOG} AS {scan(headers)}")
     return OpenLog(backend.table(_LOG), options, text_ids=True, scratch=scratch)

@@ -168,5 +168,5 @@ def _typed(column: Any, value: Any, name: str, said: _Said, ordered: bool = Fals
             return column
     elif (kind.is_string() and not ordered) or kind.is_temporal():
         return column
-    found = f"{name} holds {kind}, and {shown(value)} is not comparable with that"
+    found = f"{name} holds {kind}, and {shown(value)} cannot be compared with it"
     raise _refused(said.where, found + (" by order" if ordered and kind.is_string() else ""))

@@ -231,7 +231,7 @@ class CLVPosterior:
             These intervals are of the *expected* value: they show how well the parameters
             are known, not what one customer will happen to do. With one draw (a mode)
             sd and interval columns are empty. clv is margin x spend x discounted
-            purchases. For the whole life p_purchase is p_alive, and expected_purchases
+            purchases. For the lifetime p_purchase is p_alive, and expected_purchases
             is empty unless every draw has a > 1.
 
             The intervals of ``predictive`` are of the *outcome*: what this customer will

@@ -167,7 +167,7 @@ def few_values(without: int, customers: int) -> str:
 
 
 def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
-    """Refuse draws in which the undiscounted purchases of a whole life are infinite.
+    """Refuse draws in which the undiscounted purchases of a lifetime are infinite.
 
     Raises
     ------
@@ -179,6 +179,6 @@ def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
         if endless > 0:
             raise DomainError(
                 f"{endless:.1%} of the draws have {facts.endless_where}, where the undiscounted "
-                "purchases of a whole life are infinite: use a discount rate above 0, or a "
+                "purchases of a lifetime are infinite: use a discount rate above 0, or a "
                 "finite horizon."
             )

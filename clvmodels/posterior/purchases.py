@@ -155,7 +155,7 @@ class PurchasePosterior(Posterior):
         data : RfmTable or frame
             Customers, in this posterior's unit of time.
         future_t : str, float or None
-            Horizon; for the whole life infinite in draws with a <= 1.
+            Horizon; for the lifetime infinite in draws with a <= 1.
         time_unit, time_scaler : optional
             The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
@@ -240,7 +240,7 @@ class PurchasePosterior(Posterior):
             input order: customer_id, frequency, recency, T, p_alive, p_purchase,
             expected_purchases, discounted_purchases, and ``_lower``/``_upper`` of p_alive and
             expected_purchases, which are of the *expectation*; with one draw (a mode) they
-            are empty. For the whole life p_purchase is p_alive, and expected_purchases is
+            are empty. For the lifetime p_purchase is p_alive, and expected_purchases is
             empty unless every draw has a > 1.
 
         Raises

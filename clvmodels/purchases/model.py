@@ -38,7 +38,7 @@ class PurchaseModel(ModelFacts):
     once_says_nothing : bool
         Whether P(alive) of customers who bought once is 1 for ever, whatever they do.
     endless_where : str
-        Where the undiscounted purchases of a whole life are infinite, in symbols.
+        Where the undiscounted purchases of a lifetime are infinite, in symbols.
     describe : callable
         Takes draws by parameter and says what they mean for the average customer.
     joint : Joint, optional
@@ -192,4 +192,4 @@ class Family(Protocol):
         """Probability that a new customer makes n repeat purchases in (0, t]."""
 
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a whole life are infinite in expectation."""
+        """Whether the undiscounted purchases of a lifetime are infinite in expectation."""

@@ -227,7 +227,7 @@ def test_a_higher_rate_is_never_worth_more(rfm: pd.DataFrame, one: float, other:
     )
 
 
-# --- the whole life ---
+# --- the lifetime ---
 
 ROW = pd.DataFrame(
     {

@@ -31,7 +31,7 @@ def closed_form(R: float, A: float, a: float, B: float, horizon: float) -> mp.mp
 
     mpmath's 2F1 can be wrong by orders of magnitude in the same way at two precisions, so
     the value must also lie below that of a customer who never drops out, and below what is
-    expected of a whole life.
+    expected of a lifetime.
     """
     R_, A_, B_, h = (mp.mpf(v) for v in (R, A, B, horizon))
     previous, digits = None, 100

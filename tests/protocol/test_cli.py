@@ -201,7 +201,7 @@ def test_a_whole_life_has_no_number_of_purchases_but_a_value(
 ) -> None:
     assert main(score_arguments(files, "scores.parquet", "--horizon", "none")) == 0
     out = capsys.readouterr().out
-    assert "the whole remaining life" in out
+    assert "the remaining lifetime" in out
     assert re.search(r"expected purchases +-$", out, re.MULTILINE)
     assert np.isfinite(pd.read_parquet("scores.parquet")["clv"]).all()
 
@@ -407,7 +407,7 @@ def test_over_a_whole_life_nobody_is_told_to_go_by_p_purchase(
     output = str(tmp_path / "scores.parquet")
     assert main(score_arguments(files, output, "--horizon", "none")) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Over a whole life p_purchase, the chance to buy again, is p_alive" in said
+    assert "Over a lifetime p_purchase, the chance to buy again, is p_alive" in said
     assert "Judge customers by p_purchase" not in said
     found = pd.read_parquet(output)
     assert (found["p_purchase"] == found["p_alive"]).all()

@@ -237,7 +237,7 @@ def test_encodings_and_ragged_files(tmp_path: Path) -> None:
         csv(tmp_path, log, "latin-1")
     found = csv(tmp_path, log, "cp1252", encoding="cp1252", delimiter=";")
     assert found.to_pandas()["customer_id"].tolist() == ["José"]
-    with pytest.raises(SchemaError, match=r"Line 2 of \S*log\.csv has 2 fields, and the first"):
+    with pytest.raises(SchemaError, match=r"Line 2 of \S*log\.csv has 2 fields, but the first"):
         csv(tmp_path, "id,day,paid\n1,2014-01-03\n1,2014-01-04,5\n")
     periods = pd.period_range("2014-01", periods=2, freq="M")
     with pytest.raises(SchemaError, match="holds pandas Periods"):
@@ -369,7 +369,7 @@ def test_a_condition_on_dates_does_not_cut_in_silence(tmp_path: Path) -> None:
         }
     )
     names = {"customer_id_col": "who", "datetime_col": "day", "monetary_value_col": "paid"}
-    said = "they end with 2024-02-01, and customers count as observed to 2024-03-31, silent since"
+    said = "end on 2024-02-01, but customers count as observed until 2024-03-31, and as silent"
     with pytest.warns(UserWarning, match=said):
         found = rfm_summary(log, **names, where="day < '2024-03-01'")
     assert found.audit is not None

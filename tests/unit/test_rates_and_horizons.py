@@ -103,7 +103,7 @@ def test_a_bare_number_is_shown_with_its_unit() -> None:
     assert WEEKS.horizon_words("12m") == "12 months"
     assert "12 weeks" in repr(POSTERIOR.new_customer_value(12))
     assert total_value(POSTERIOR, RFM, horizon=12).horizon == "12 weeks"
-    assert total_value(POSTERIOR, RFM, horizon=None).horizon == "whole remaining life"
+    assert total_value(POSTERIOR, RFM, horizon=None).horizon == "remaining lifetime"
 
 
 @pytest.mark.parametrize("horizon", ["12m", timedelta(days=90), 12, 12.5])

@@ -105,7 +105,7 @@ def test_nothing_replaces_a_good_output(place: Path, output: str) -> None:
     """Where every row is rejected, the rejects can be had under another name."""
     score("rfm.parquet", "posterior.nc", output, draws=20)
     before = contents(place)
-    with pytest.raises(SchemaError, match=r"all of them: .* of an earlier run is left"):
+    with pytest.raises(SchemaError, match=r"all of them: .* written by an earlier run, is left"):
         score("all.parquet", "posterior.nc", output, draws=20, **QUIET)
     assert contents(place) == before
     report = score("all.parquet", "posterior.nc", "other.parquet", draws=20, **QUIET)

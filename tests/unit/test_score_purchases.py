@@ -421,7 +421,7 @@ def test_the_command_needs_no_amounts_of_a_log(
     arguments = ["score", str(tmp_path / "log.csv"), "--posterior", posterior, "-o", out, *names]
     assert main(arguments) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "the whole remaining life" in said
+    assert "the remaining lifetime" in said
     assert "customers are ordered by discounted_purchases" in said
     first = read(tmp_path / "s.csv").nlargest(1, "discounted_purchases")["customer_id"].item()
     assert f"interval {first} " in said.replace("─", "").replace("  ", " ")

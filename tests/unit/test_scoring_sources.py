@@ -351,7 +351,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "other columns": ("other.csv", {}, "lacks customer_id"),
     "ragged": ("ragged.csv", {}, "cannot be read"),
     "same name": ("twice.csv", {}, "several columns named 'T'"),
-    "latin": ("latin.csv", {}, "is not in UTF-8: say what it is in"),
+    "latin": ("latin.csv", {}, "is not in UTF-8: pass its encoding"),
     "half a gzip": ("cut.csv.gz", {}, "cannot be read as CSV"),
     "no money": ("moneyless.parquet", {}, "lacks monetary_value"),
     "words": ("words.parquet", {}, "not numbers: convert it"),

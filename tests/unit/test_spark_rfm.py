@@ -272,7 +272,7 @@ def test_bad_id_maps_in_spark(spark: Any, log: Any, rows: Any, ddl: str, message
 def test_errors_are_those_of_one_machine(spark: Any, log: Any) -> None:
     with pytest.raises(SchemaError, match=r"customer_id_col='whom'.*Did you mean 'who'"):
         on_spark.rfm_summary(log, **{**NAMES, "customer_id_col": "whom"})
-    with pytest.raises(SchemaError, match="which do not show themselves to be dates"):
+    with pytest.raises(SchemaError, match="which are not recognised as dates"):
         on_spark.rfm_summary(log, **{**NAMES, "datetime_col": "who"})
     with pytest.raises(SchemaError, match="No purchase remains"):
         on_spark.rfm_summary(log, observation_period_end="1900-01-01", **NAMES)
