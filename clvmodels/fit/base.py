@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
 
+    from clvmodels.formulas.fused import Fused
     from clvmodels.frames import Frame
 
 Priors = Literal["default", "pymc-marketing"] | Mapping[str, Any]
@@ -211,8 +212,31 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     def _prepare(self, columns: RfmColumns) -> tuple[Any, float]:
         """The sufficient statistics of a base, and the scale of its unit-bearing prior."""
 
+    def _build(self, statistics: Any, scale: float) -> pm.Model:
+        import pymc as pm
+
+        from clvmodels.fit.loglikelihood import log_likelihood
+
+        fused = self._fused(statistics)
+        with pm.Model() as model:
+            parameters = self._variables(self.resolved_priors(scale))
+            data = [pm.Data(f"data_{name}", table) for name, table in fused.tables.items()]
+            pm.Potential("log_likelihood", log_likelihood(fused, parameters, data))
+        return model
+
+    def _variables(self, priors: dict[str, Prior]) -> list[Any]:
+        """The likelihood's parameters, in its order, in the model that is open."""
+        sampled = {name: prior.create_variable(name) for name, prior in priors.items()}
+        found = {**sampled, **self._made_of(sampled)}
+        return [found[name] for name in self.facts.parameter_names]
+
+    def _made_of(self, sampled: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Parameters of the likelihood that are made of those that are sampled."""
+        return {}
+
     @abstractmethod
-    def _build(self, statistics: Any, scale: float) -> pm.Model: ...
+    def _fused(self, statistics: Any) -> Fused:
+        """What the compiled likelihood takes of a base."""
 
     @abstractmethod
     def _posterior(self, result: Result, metadata: Metadata) -> Fitted: ...

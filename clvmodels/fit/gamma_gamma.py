@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from clvmodels.fit.base import Specification
 from clvmodels.fit.run import Result
+from clvmodels.formulas import gamma_gamma
+from clvmodels.formulas.fused import Fused
 from clvmodels.keywords import named_fields
 from clvmodels.model_facts import GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior import GammaGammaPosterior, Metadata
 from clvmodels.rfm.histories import RfmColumns, SpendHistories, spend_to_fit
-
-if TYPE_CHECKING:
-    import pymc as pm
 
 
 @named_fields
@@ -59,19 +58,8 @@ class GammaGammaModel(Specification[GammaGammaPosterior]):
             "zero_spend": statistics.zero_spend,
         }
 
-    def _build(self, statistics: SpendHistories, scale: float) -> pm.Model:
-        import pymc as pm
-
-        from clvmodels.fit.loglikelihood import SpendLogLikelihood, SpendStatistics
-
-        priors = self.resolved_priors(scale)
-        tables = SpendStatistics.of(statistics)
-        with pm.Model() as model:
-            p, q, v = (priors[name].create_variable(name) for name in ("p", "q", "v"))
-            data = [pm.Data(f"data_{name}", array) for name, array in tables.arrays().items()]
-            value_and_gradient = SpendLogLikelihood()(p, q, v, *data)
-            pm.Potential("log_likelihood", value_and_gradient[0])
-        return model
+    def _fused(self, statistics: SpendHistories) -> Fused:
+        return gamma_gamma.fused(statistics.x, statistics.total, statistics.count)
 
     def _posterior(self, result: Result, metadata: Metadata) -> GammaGammaPosterior:
         return GammaGammaPosterior(result.tree, metadata)

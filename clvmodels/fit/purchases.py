@@ -29,10 +29,9 @@ from clvmodels.rfm.histories import (
 from clvmodels.schema import TimeScale
 
 if TYPE_CHECKING:
-    import pymc as pm
     from pymc_extras.prior import Prior
 
-    from clvmodels.formulas.beta_geometric import BetaGeometric
+    from clvmodels.formulas.fused import Fused
 
 
 @dataclass(frozen=True)
@@ -97,30 +96,20 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     def _base(self, statistics: PurchaseHistories) -> Mapping[str, float]:
         return base_description(statistics)
 
-    def _build(self, statistics: PurchaseHistories, scale: float) -> pm.Model:
+    def _fused(self, statistics: PurchaseHistories) -> Fused:
+        h = statistics
+        return self.facts.formulas.fused(h.x, h.t_x, h.T, h.count)
+
+    def _made_of(self, sampled: Mapping[str, Any]) -> Mapping[str, Any]:
         import pymc as pm
 
-        from clvmodels.fit.loglikelihood import PurchaseLogLikelihood, PurchaseStatistics
-
-        formulas = cast("BetaGeometric", self.facts.formulas)
-        tables = PurchaseStatistics.of(statistics, zero_has_term=formulas.extra_stays > 0)
-        with pm.Model() as model:
-            parameters = self._variables(self.resolved_priors(scale))
-            data = [pm.Data(f"data_{name}", array) for name, array in tables.arrays().items()]
-            op = PurchaseLogLikelihood(formulas.extra_stays)
-            pm.Potential("log_likelihood", op(*parameters, *data)[0])
-        return model
-
-    def _variables(self, priors: dict[str, Prior]) -> list[Any]:
-        """The likelihood's parameters, in its order, in the model that is open."""
-        import pymc as pm
-
-        found = {name: prior.create_variable(name) for name, prior in priors.items()}
         joint = self.facts.joint
-        if joint is not None and joint.sampled[0] in priors:
-            both = joint.make(*(found[name] for name in joint.sampled))
-            found |= {n: pm.Deterministic(n, one) for n, one in zip(joint.made, both, strict=True)}
-        return [found[name] for name in self.facts.parameter_names]
+        if joint is None or joint.sampled[0] not in sampled:
+            return {}
+        both = joint.make(*(sampled[name] for name in joint.sampled))
+        return {
+            name: pm.Deterministic(name, one) for name, one in zip(joint.made, both, strict=True)
+        }
 
     def _posterior(self, result: Result, metadata: Metadata) -> Bought:
         # the catalogue cannot know which class a subclass of this one was declared with

@@ -26,7 +26,9 @@ from clvmodels.formulas._domain import (
     check_positive,
 )
 from clvmodels.formulas.along import purchases_along
+from clvmodels.formulas.beta_geometric_fused import fused
 from clvmodels.formulas.counts import count_pmf_if_alive
+from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.residual import (
     ResidualPurchases,
     discounted_if_alive,
@@ -157,6 +159,27 @@ class BetaGeometric:
         rate = gammaln(r + x) - gammaln(r) - r * np.log1p(T / alpha) - x * np.log(alpha + T)
         stays = betaln(a, self.stay_shape(x, b=b)) - betaln(a, b)
         return np.asarray(rate + stays + np.logaddexp(0.0, z))
+
+    def fused(
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        count: FloatArray,
+        *,
+        stratum: npt.NDArray[np.integer] | None = None,
+    ) -> Fused:
+        """Prepare a base for the sum of :meth:`log_likelihood` and its gradient by r, alpha, a, b.
+
+        Parameters
+        ----------
+        x, t_x, T, count : ndarray, shape (H,)
+            Histories, and the customers who share each.
+        stratum : ndarray of int, shape (H,), optional
+            Which of the parameters' G values are the history's, 0 to G - 1; by default
+            there is one for all.
+        """
+        return fused(x, t_x, T, count, stays=x + self.extra_stays, stratum=stratum)
 
     def p_alive(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]

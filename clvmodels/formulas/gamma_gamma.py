@@ -6,6 +6,7 @@ m_bar is the mean of x of them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
@@ -14,6 +15,9 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from clvmodels.formulas._domain import check_amounts, check_counts, check_positive
+from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.fused import Fused, sums
+from clvmodels.formulas.special import digamma
 from clvmodels.schema import FloatArray
 
 Numbers = npt.ArrayLike
@@ -175,3 +179,59 @@ def population_mean(**parameters: Unpack[SpendParameters]) -> FloatArray:
         A parameter is not finite and > 0.
     """
     return expected_spend(0, 0.0, **parameters)
+
+
+def fused(x: FloatArray, total: FloatArray, count: FloatArray) -> Fused:
+    """Prepare a base for the fused log-likelihood, in one stratum.
+
+    Customers enter through counts per distinct x, two sums of logarithms, and, per distinct
+    total spend S, the customers and their purchases, which multiply ln(S + v).
+
+    Parameters
+    ----------
+    x, total, count : ndarray, shape (H,)
+        Distinct purchases and total spends, > 0, and the customers who share each pair.
+    """
+    kinds, x_index = np.unique(x, return_inverse=True)
+    totals, index = np.unique(total, return_inverse=True)
+    tables = {
+        "x": kinds,
+        "x_count": sums(x_index, count, len(kinds)),
+        "total": totals,
+        "total_count": sums(index, count, len(totals)),
+        "total_purchases": sums(index, count * x, len(totals)),
+        # over customers, of x ln S and of ln(S / x)
+        "constants": np.array([count * x @ np.log(total), count @ np.log(total / x)]),
+    }
+    return Fused(tables, _kernel)
+
+
+@compiled
+def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
+    """Value of note 25's eq. 1a, and its derivatives; see `clvmodels.formulas.fused.Fused`."""
+    p, q, v = theta[0][0], theta[1][0], theta[2][0]
+    x, x_count, total, total_count, total_purchases, constants = tables
+    out = np.zeros(4)
+    if not (p > 0.0 and q > 0.0 and v > 0.0):
+        out[0] = -np.inf
+        return out
+    n = 0.0
+    for i in range(x.size):
+        w, px = x_count[i], p * x[i]
+        n += w
+        psi = digamma(px + q)
+        out[0] += w * (math.lgamma(px + q) - math.lgamma(px))
+        out[1] += w * x[i] * (psi - digamma(px))
+        out[2] += w * psi
+    for i in range(total.size):
+        level = math.log(total[i] + v)
+        weight = p * total_purchases[i] + q * total_count[i]
+        out[0] -= weight * level
+        out[1] -= total_purchases[i] * level
+        out[2] -= total_count[i] * level
+        out[3] -= weight / (total[i] + v)
+    out[0] += n * (q * math.log(v) - math.lgamma(q)) + p * constants[0] - constants[1]
+    out[1] += constants[0]
+    out[2] += n * (math.log(v) - digamma(q))
+    out[3] += n * q / v
+    return out

@@ -19,6 +19,7 @@ from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.formulas.beta_geometric import LogOddsTerms
+    from clvmodels.formulas.fused import Fused
     from clvmodels.formulas.residual import ResidualPurchases
 
 Numbers = npt.ArrayLike
@@ -107,6 +108,17 @@ class Family(Protocol):
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers
     ) -> FloatArray:
         """Log-likelihood of each history."""
+
+    def fused(
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        count: FloatArray,
+        *,
+        stratum: npt.NDArray[np.integer] | None = None,
+    ) -> Fused:
+        """Prepare a base for a compiled sum of the log-likelihood, and its gradient."""
 
     def log_odds_terms(self, x: Numbers, **parameters: Numbers) -> LogOddsTerms:
         """Return what the log odds of having dropped out owe to x and the draw alone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -17,13 +18,9 @@ import pytensor.tensor as pt
 import pytest
 
 from clvmodels.fit import BetaGeoModel, GammaGammaModel
-from clvmodels.fit.loglikelihood import (
-    PurchaseLogLikelihood,
-    PurchaseStatistics,
-    SpendLogLikelihood,
-    SpendStatistics,
-)
+from clvmodels.fit.loglikelihood import FusedLogLikelihood, digest_of, log_likelihood
 from clvmodels.formulas import bgnbd, gamma_gamma
+from clvmodels.formulas.fused import Fused
 from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
 from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
@@ -149,22 +146,34 @@ def scalars(names: str) -> list[object]:
     return [pt.dscalar(name) for name in names.split()]
 
 
-def tables(arrays: dict[str, Array]) -> list[object]:
-    return [pt.vector(name, dtype=array.dtype) for name, array in arrays.items()]
-
-
 PURCHASES = {key: model.formulas for key, model in MODELS.items()}
-_SOME = BASES["usual"]
-_TABLES = PurchaseStatistics.of(purchase_histories(_SOME), zero_has_term=True).arrays()
-_SPEND_TABLES = SpendStatistics.of(spend_histories(_SOME)).arrays()
-FUSED = {
-    name: Compiled(
-        lambda *inputs, extra=model.extra_stays: PurchaseLogLikelihood(extra)(*inputs)[0],
-        [*scalars("r alpha a b"), *tables(_TABLES)],
-        4,
+
+
+def fused(model: str, rfm: pd.DataFrame) -> Fused:
+    h = purchase_histories(rfm)
+    return PURCHASES[model].fused(h.x, h.t_x, h.T, h.count)
+
+
+def fused_spend(rfm: pd.DataFrame) -> Fused:
+    h = spend_histories(rfm)
+    return gamma_gamma.fused(h.x, h.total, h.count)
+
+
+def compiled(some: Fused, parameters: list[object]) -> Compiled:
+    """Of any base: its tables are inputs."""
+    tables = [
+        pt.tensor(name, dtype=t.dtype, shape=(None,) * t.ndim) for name, t in some.tables.items()
+    ]
+    count = len(parameters)
+    return Compiled(
+        lambda *inputs: log_likelihood(some, inputs[:count], inputs[count:]),
+        [*parameters, *tables],
+        count,
     )
-    for name, model in PURCHASES.items()
-}
+
+
+_SOME = BASES["usual"]
+FUSED = {name: compiled(fused(name, _SOME), scalars("r alpha a b")) for name in PURCHASES}
 PLAIN = {
     name: Compiled(
         plain_purchases(model.extra_stays),
@@ -173,11 +182,7 @@ PLAIN = {
     )
     for name, model in PURCHASES.items()
 }
-FUSED_SPEND = Compiled(
-    lambda *inputs: SpendLogLikelihood()(*inputs)[0],
-    [*scalars("p q v"), *tables(_SPEND_TABLES)],
-    3,
-)
+FUSED_SPEND = compiled(fused_spend(_SOME), scalars("p q v"))
 PLAIN_SPEND = Compiled(plain_spend, [*scalars("p q v"), pt.dvector(), pt.dvector()], 3)
 
 
@@ -191,10 +196,10 @@ def columns(rfm: pd.DataFrame, *names: str) -> list[Array]:
 def test_purchases(model: str, base: str, mode: str) -> None:
     rfm = BASES[base]
     histories = purchase_histories(rfm)
-    statistics = PurchaseStatistics.of(histories, zero_has_term=PURCHASES[model].extra_stays > 0)
+    tables = fused(model, rfm).tables.values()
     x, t_x, T = columns(rfm, "frequency", "recency", "T")
     for r, alpha, a, b in purchase_points(histories.mean_T or 1.0):
-        value, gradient = FUSED[model](mode, r, alpha, a, b, *statistics.arrays().values())
+        value, gradient = FUSED[model](mode, r, alpha, a, b, *tables)
         rows = PURCHASES[model].log_likelihood(x, t_x, T, r=r, alpha=alpha, a=a, b=b)
         assert value == pytest.approx(math.fsum(rows), rel=1e-10, abs=0)
         _, expected = PLAIN[model]("NUMBA", r, alpha, a, b, x, t_x, T)
@@ -207,10 +212,10 @@ def test_spend(base: str, mode: str) -> None:
     rfm = BASES[base]
     rfm = rfm[rfm["frequency"] > 0]
     histories = spend_histories(rfm)
-    statistics = SpendStatistics.of(histories)
+    tables = fused_spend(rfm).tables.values()
     x, m_bar = columns(rfm, "frequency", "monetary_value")
     for p, q, v in spend_points(histories.typical_amount):
-        value, gradient = FUSED_SPEND(mode, p, q, v, *statistics.arrays().values())
+        value, gradient = FUSED_SPEND(mode, p, q, v, *tables)
         rows = gamma_gamma.log_likelihood(x, m_bar, p=p, q=q, v=v)
         assert value == pytest.approx(math.fsum(rows), rel=1e-10, abs=0)
         _, expected = PLAIN_SPEND("NUMBA", p, q, v, x, m_bar)
@@ -221,32 +226,33 @@ def test_spend(base: str, mode: str) -> None:
 def test_the_modes_are_what_they_are_taken_for(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAST_COMPILE goes through ``perform``, NUMBA does not."""
     called = []
-    plain = SpendLogLikelihood.perform
+    plain = FusedLogLikelihood.perform
     monkeypatch.setattr(
-        SpendLogLikelihood, "perform", lambda *args: called.append(1) or plain(*args)
+        FusedLogLikelihood, "perform", lambda *args: called.append(1) or plain(*args)
     )
     fresh = Compiled(FUSED_SPEND.build, FUSED_SPEND.inputs, FUSED_SPEND.scalars)
-    value, _ = fresh(mode, 6.0, 4.0, 15.0, *_SPEND_TABLES.values())
+    value, _ = fresh(mode, 6.0, 4.0, 15.0, *fused_spend(_SOME).tables.values())
     assert math.isfinite(value)
     assert bool(called) is (mode == "FAST_COMPILE")
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("fused", "good", "arrays"),
+    ("function", "good", "some"),
     [
-        (FUSED["bgnbd"], (0.5, 30.0, 0.8, 2.5), _TABLES),
-        (FUSED_SPEND, (6.0, 4.0, 15.0), _SPEND_TABLES),
+        (FUSED["bgnbd"], (0.5, 30.0, 0.8, 2.5), fused("bgnbd", _SOME)),
+        (FUSED_SPEND, (6.0, 4.0, 15.0), fused_spend(_SOME)),
     ],
     ids=["purchases", "spend"],
 )
-def test_outside_the_domain_the_value_is_minus_infinity(fused, good, arrays, mode: str) -> None:
+def test_outside_the_domain_the_value_is_minus_infinity(function, good, some, mode: str) -> None:
     """A sampler's step may underflow to 0; it must see a wall there, not a NaN."""
-    assert math.isfinite(fused(mode, *good, *arrays.values())[0])
+    tables = some.tables.values()
+    assert math.isfinite(function(mode, *good, *tables)[0])
     for position in range(len(good)):
         for bad in (0.0, -1.0, math.nan):
             point = [bad if i == position else value for i, value in enumerate(good)]
-            value, gradient = fused(mode, *point, *arrays.values())
+            value, gradient = function(mode, *point, *tables)
             assert value == -math.inf
             assert not np.isnan(gradient).any()
 
@@ -268,10 +274,7 @@ FAR = [
 @pytest.mark.parametrize("model", list(PURCHASES))
 def test_far_away_the_value_is_still_right(model: str, point: tuple[float, ...]) -> None:
     rfm = frame([0, 1, 1, 2, 7, 40], [0.0, 3, 9, 30, 200, 650], [50.0, 60, 9, 90, 210, 700])
-    statistics = PurchaseStatistics.of(
-        purchase_histories(rfm), zero_has_term=PURCHASES[model].extra_stays > 0
-    )
-    value, gradient = FUSED[model]("NUMBA", *point, *statistics.arrays().values())
+    value, gradient = FUSED[model]("NUMBA", *point, *fused(model, rfm).tables.values())
     with mpmath.workdps(80):
         exact = [mpmath.mpf(number) for number in point]
         rows = zip(*columns(rfm, "frequency", "recency", "T"), strict=True)
@@ -298,8 +301,7 @@ FAR_SPEND = [(1e6, 4.0, 15.0), (6.0, 1e6, 1e7), (1e-6, 4.0, 15.0), (6.0, 4.0, 1e
 @pytest.mark.parametrize("point", FAR_SPEND)
 def test_far_away_the_value_of_spend_is_still_right(point: tuple[float, ...]) -> None:
     rfm = frame([1, 2, 7, 40], [40.0] * 4, [50.0] * 4, [9.5, 20.0, 33.0, 12.25])
-    tables = SpendStatistics.of(spend_histories(rfm)).arrays().values()
-    value, gradient = FUSED_SPEND("NUMBA", *point, *tables)
+    value, gradient = FUSED_SPEND("NUMBA", *point, *fused_spend(rfm).tables.values())
     with mpmath.workdps(80):
         p, q, v = (mpmath.mpf(number) for number in point)
         expected = mpmath.mpf(0)
@@ -310,6 +312,85 @@ def test_far_away_the_value_of_spend_is_still_right(point: tuple[float, ...]) ->
             expected -= (k + q) * mpmath.log(x * m + v)
     assert value == pytest.approx(float(expected), rel=1e-10)
     assert np.isfinite(gradient).all()
+
+
+# --- strata: parameters are vectors ---
+
+STRATA = 3
+VECTORS = {
+    "r": np.array([0.5, 1.3, 0.2]),
+    "alpha": np.array([30.0, 4.0, 200.0]),
+    "a": np.array([0.8, 0.2, 3.0]),
+    "b": np.array([2.5, 0.7, 9.0]),
+}
+
+
+def stratified(model: str, base: str) -> tuple[Fused, list[Fused]]:
+    """A base in three strata that overlap in x and in times, and each by itself."""
+    h = purchase_histories(BASES[base])
+    stratum = (np.arange(len(h.x)) * 7 + 2) % STRATA  # a single customer is in the last
+    columns, family = (h.x, h.t_x, h.T, h.count), PURCHASES[model]
+    alone = [family.fused(*(c[stratum == g] for c in columns)) for g in range(STRATA)]
+    return family.fused(*columns, stratum=stratum), alone
+
+
+@pytest.mark.parametrize("base", ["usual", "x in thousands", "one customer"])
+@pytest.mark.parametrize("model", list(PURCHASES))
+def test_strata_are_fits_of_their_own_added_up(model: str, base: str) -> None:
+    """Also where nobody is in some of them."""
+    whole, alone = stratified(model, base)
+    found = whole(*VECTORS.values())
+    each = [one(*(values[g] for values in VECTORS.values())) for g, one in enumerate(alone)]
+    assert found[0] == pytest.approx(math.fsum(one[0] for one in each), rel=1e-12)
+    gradient = found[1:].reshape(4, STRATA)
+    np.testing.assert_allclose(gradient, np.transpose([one[1:] for one in each]), rtol=1e-12)
+    assert whole(*VECTORS.values(), gradient=False)[0] == pytest.approx(found[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("model", list(PURCHASES))
+def test_gradients_by_stratum_are_those_of_finite_differences(model: str, mode: str) -> None:
+    """Through the Op, weighted and summed, as a sampler sees them."""
+    whole, _ = stratified(model, "usual")
+    vectors = [pt.dvector(name) for name in VECTORS]
+    value = 0.5 * log_likelihood(whole, vectors, list(whole.tables.values()))
+    function = pytensor.function(vectors, [value, *pytensor.grad(value, vectors)], mode=mode)
+    _, *gradient = function(*VECTORS.values())
+    for place, name in enumerate(VECTORS):
+        for g in range(STRATA):
+            step = 1e-5 * VECTORS[name][g]
+            ends = []
+            for side in (-1.0, 1.0):
+                there = {one: values.copy() for one, values in VECTORS.items()}
+                there[name][g] += side * step
+                ends.append(function(*there.values())[0])
+            slope = (ends[1] - ends[0]) / (2.0 * step)
+            assert gradient[place][g] == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", list(VECTORS))
+def test_one_stratum_outside_the_domain_is_a_wall(name: str) -> None:
+    whole, _ = stratified("bgnbd", "usual")
+    there = {one: values.copy() for one, values in VECTORS.items()}
+    there[name][1] = 0.0
+    found = whole(*there.values())
+    assert found[0] == -math.inf
+    assert not np.isnan(found).any()
+
+
+def test_compiled_functions_on_disk_know_the_files_of_their_loops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTensor would go on with a loop that has changed, or take one model's for another's."""
+    purchases, spend = fused("bgnbd", _SOME).kernel, fused_spend(_SOME).kernel
+    assert digest_of(purchases)[0] == "clvmodels.formulas.beta_geometric_fused._kernel"
+    assert digest_of(purchases) != digest_of(spend)
+    assert digest_of(fused("mbgnbd", _SOME).kernel) == digest_of(purchases)
+    read = []
+    plain = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read.append(file.name) or plain(file))
+    assert digest_of.__wrapped__(purchases) == digest_of(purchases)
+    assert set(read) == {"beta_geometric_fused.py", "special.py"}
 
 
 def test_models_hold_the_fused_value_and_their_priors() -> None:

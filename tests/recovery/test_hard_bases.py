@@ -17,12 +17,7 @@ from scipy import stats
 
 from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.errors import ConvergenceError, DomainError
-from clvmodels.fit.loglikelihood import (
-    PurchaseLogLikelihood,
-    PurchaseStatistics,
-    SpendLogLikelihood,
-    SpendStatistics,
-)
+from clvmodels.formulas import gamma_gamma
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
@@ -100,15 +95,12 @@ CASES += [("gamma_gamma", base) for base in SPENDING]
 def log_likelihood(kind: str, base: str) -> Callable[[Array], Array]:
     """Of points (n, parameters)."""
     if kind == "gamma_gamma":
-        tables = SpendStatistics.of(spend_histories(BASES[base])).arrays().values()
-        op = SpendLogLikelihood()
+        h = spend_histories(BASES[base])
+        fused = gamma_gamma.fused(h.x, h.total, h.count)
     else:
-        model = MODELS[kind].formulas
-        statistics = PurchaseStatistics.of(
-            purchase_histories(BASES[base]), zero_has_term=model.extra_stays > 0
-        )
-        tables, op = statistics.arrays().values(), PurchaseLogLikelihood(model.extra_stays)
-    return lambda points: np.array([op.evaluate(*point, *tables)[0] for point in points])
+        h = purchase_histories(BASES[base])
+        fused = MODELS[kind].formulas.fused(h.x, h.t_x, h.T, h.count)
+    return lambda points: np.array([fused(*point, gradient=False)[0] for point in points])
 
 
 def parameters(kind: str, u: Array) -> dict[str, Array]:

@@ -22,12 +22,6 @@ from clvmodels import (
     rfm_summary,
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
-from clvmodels.fit.loglikelihood import (
-    PurchaseLogLikelihood,
-    PurchaseStatistics,
-    SpendLogLikelihood,
-    SpendStatistics,
-)
 from clvmodels.formulas import gamma_gamma
 from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
@@ -145,14 +139,12 @@ def test_plot_of_energies(sampled) -> None:
 
 def fused(name: str, table: pd.DataFrame, point: dict[str, float]) -> float:
     if name == "gamma_gamma":
-        arrays = SpendStatistics.of(spend_histories(table)).arrays()
-        op = SpendLogLikelihood()
+        h = spend_histories(table)
+        found = gamma_gamma.fused(h.x, h.total, h.count)
     else:
-        modified = name == "mbgnbd"
-        histories = purchase_histories(table)
-        arrays = PurchaseStatistics.of(histories, zero_has_term=modified).arrays()
-        op = PurchaseLogLikelihood(float(modified))
-    return float(op.evaluate(*point.values(), *arrays.values())[0])
+        h = purchase_histories(table)
+        found = MODELS[name].formulas.fused(h.x, h.t_x, h.T, h.count)
+    return float(found(*point.values())[0])
 
 
 @pytest.mark.parametrize("name", GIVEN)
