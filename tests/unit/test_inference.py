@@ -10,10 +10,10 @@ from scipy import stats
 import clvmodels as clv
 from clvmodels.datasets import load_online_retail
 from clvmodels.errors import ConvergenceError, DomainError
-from clvmodels.fit import Settings, infer
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.laplace import sample_laplace
 from clvmodels.fit.mode import find_mode
+from clvmodels.fit.run import Settings, infer
 
 
 def gamma_model(shape: float) -> pm.Model:
