@@ -1,9 +1,18 @@
-"""Where an output may go: on this machine, and not onto or among what was read for it."""
+"""Where an output may go, and how it gets there: whole or not at all.
+
+It goes not onto or among what was read for it. It is written in a hidden folder beside its
+place, and moved there once it is whole; what a killed process left of such folders is
+removed by the next one that writes there.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +22,11 @@ from clvmodels.schema import path_of
 
 POSTERIOR_SUFFIXES: Final = (".nc", ".netcdf", ".h5")
 _MAGIC: Final = "*?["
+_ASIDE: Final = ".clvmodels-"
+_LOCK: Final = "lock"
+# So old is a folder at least that is taken for left over: another process may have made one
+# just now, and not yet locked it.
+_SECONDS: Final = 60.0
 
 
 def named_paths(source: Any) -> list[Path]:
@@ -113,3 +127,52 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if pattern[0] == "**":
         return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
     return fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Give a path to write to; what was written there gets the target's name.
+
+    Parameters
+    ----------
+    target : Path
+        A file to be written or replaced. Where anything fails it stays as it was.
+
+    Yields
+    ------
+    Path
+        Of the same name, in `folder_beside` the target.
+    """
+    with folder_beside(target) as folder:
+        yield folder / target.name
+        os.replace(folder / target.name, target)
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """Give a hidden folder in the target's own, which goes at the end.
+
+    Files in it get the user's usual permissions, and are moved without being copied.
+    """
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_ASIDE) as name:
+        lock = FileLock(Path(name) / _LOCK)
+        with lock:
+            yield Path(name)
+
+
+def _remove_left_over(place: Path) -> None:
+    """Remove hidden folders that no process holds."""
+    from filelock import FileLock, Timeout
+
+    for folder in place.glob(f"{_ASIDE}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _SECONDS:
+                continue
+            with FileLock(folder / _LOCK, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, Timeout):
+            continue  # somebody's who is at work, or is not ours to remove

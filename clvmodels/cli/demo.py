@@ -78,7 +78,7 @@ def run(out: Path, *, quiet: bool) -> None:
     log, split = _observe(terminal)
     write_aside(rfm_file, split.train.to_parquet)
     posterior = _fit(terminal, split)
-    write_aside(posterior_file, posterior.save)
+    posterior.save(posterior_file)
     outcome = _predict(terminal, posterior, log, split)
     with terminal.step("Writing files and a picture"):
         write_frame(outcome.scores, scores_file)

@@ -1,11 +1,13 @@
 """Run a command and turn what goes wrong into one line and an exit code.
 
-0 done, 2 bad input, 3 rows that could not be scored, 4 a fit that did not converge, 130
-interrupted. What is none of these is a bug, and keeps its traceback.
+0 done, 2 bad input, 3 rows that could not be scored, 4 a fit that did not converge, 5 a full
+disk, 130 interrupted, 143 terminated. What is none of these is a bug, and keeps its traceback.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 import threading
@@ -25,7 +27,12 @@ from clvmodels.machine import settle_caches
 
 BAD_INPUT: Final = 2
 NOT_CONVERGED: Final = 4
-INTERRUPTED: Final = 130
+DISK_FULL: Final = 5
+STOPPED: Final = {
+    128 + signal.SIGINT: "Interrupted",
+    128 + signal.SIGTERM: "Terminated",
+}
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,13 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _spoken_warnings(), _interrupts() as interrupts:
         try:
             code = _run(arguments)
+            if code in STOPPED and interrupts:  # typer makes 130 of every KeyboardInterrupt
+                code = 128 + interrupts[-1]
         except KeyboardInterrupt:
-            code = INTERRUPTED
+            code = 128 + (interrupts[-1] if interrupts else signal.SIGINT)
         except Exception as error:
             # An interrupted library may raise anything; what counts is why.
-            code = INTERRUPTED if interrupts else _explained(error)
-    if code == INTERRUPTED:
-        speech.say("error", "Interrupted. Files are written whole or not at all.", prefix=False)
+            code = 128 + interrupts[-1] if interrupts else _explained(error)
+    if code in STOPPED:
+        text = f"{STOPPED[code]}. Files are written whole or not at all."
+        speech.say("error", text, prefix=False)
     speech.end(code)
     return code
 
@@ -83,11 +93,30 @@ def _explained(error: Exception) -> int:
         command = context.command_path if context else "clvmodels"
         speech.say("error", f"{error.format_message()} See '{command} --help'.")
         return BAD_INPUT
+    if (place := _full_disk(error)) is not None:
+        speech.say(
+            "error",
+            f"{os.strerror(errno.ENOSPC)}{place}: free some and run the command again. Files are "
+            "written whole or not at all, so an older output is as it was.",
+        )
+        return DISK_FULL
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         speech.say("error", f"{error.strerror}{where}")
         return BAD_INPUT
     raise error
+
+
+def _full_disk(error: BaseException | None) -> str | None:
+    """Where there was no space, as ": path" or "" where that is not known; None for all else."""
+    found = None
+    while error is not None:  # a library may wrap it, or keep its words alone
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return f": {error.filename}" if error.filename else ""
+        if any(os.strerror(number) in str(error) for number in _FULL):
+            found = ""
+        error = error.__cause__ or error.__context__
+    return found
 
 
 @contextmanager
@@ -109,22 +138,25 @@ def _spoken_warnings() -> Iterator[None]:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Collect interrupts, each of which still raises KeyboardInterrupt."""
+    """Collect the signals that end a command, each of which raises KeyboardInterrupt."""
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         seen.append(number)
         raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
+    usual: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
     # Where a shell or a program that embeds us wants it otherwise, it stays so.
-    ours = before is signal.default_int_handler and (
-        threading.current_thread() is threading.main_thread()
-    )
-    if ours:
-        signal.signal(signal.SIGINT, note)
+    ours = [number for number, handler in usual.items() if signal.getsignal(number) is handler]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, note)
     try:
         yield seen
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, before)
+        for number in ours:
+            signal.signal(number, usual[number])

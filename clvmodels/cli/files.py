@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clvmodels.errors import ClvError, SchemaError, one_line
-from clvmodels.outputs import named_paths, refuse_inputs
+from clvmodels.outputs import aside, named_paths, refuse_inputs
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, T, path_of
 
 if TYPE_CHECKING:
@@ -106,14 +106,10 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> Path:
     path : Path
         What is to be written or replaced.
     write : callable
-        Gets the path to write to, in the same folder and with the same suffix.
+        Gets the path to write to, which has the same name.
     """
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        write(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as written:
+        write(written)
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_output, read_rfm, write_aside
+from clvmodels.cli.files import check_output, read_rfm
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.outputs import POSTERIOR_SUFFIXES
@@ -57,7 +57,7 @@ def run(
     posterior = fit_base(
         terminal, base, model=model, priors=priors, basket_value=basket_value, **options
     )
-    write_aside(output, posterior.save)
+    posterior.save(output)
     if quiet:
         return
     if assumed:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import html
 import json
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +16,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.evaluation import checks as judging
 from clvmodels.evaluation.baselines import LABELS
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
+from clvmodels.outputs import aside
 from clvmodels.schema import path_of
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses
 from clvmodels.verdict import WORDS, Check, Status, Verdict
@@ -186,9 +185,11 @@ class Backtest:
             if table is None:
                 path.unlink(missing_ok=True)
             else:
-                _write(path, partial(table.to_parquet, index=False))
+                with aside(path) as written:
+                    table.to_parquet(written, index=False)
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False, default=str)
-        _write(folder / HEADER, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
+        with aside(folder / HEADER) as written:
+            written.write_text(text + "\n", encoding="utf-8")
         return folder
 
     # --- display ---
@@ -289,16 +290,6 @@ def fit_checks(fits: Mapping[str, Verdict]) -> list[Check]:
         )
         for name, verdict in fits.items()
     ]
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under another name first, so that a file is whole or as it was."""
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        write(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

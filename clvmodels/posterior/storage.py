@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.errors import PosteriorFileError, SchemaError
-from clvmodels.outputs import POSTERIOR_SUFFIXES
+from clvmodels.outputs import POSTERIOR_SUFFIXES, aside
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
@@ -63,13 +61,8 @@ def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
         "digest": _digest(metadata, groups),
     }
     groups["/"] = xr.Dataset(attrs=attrs)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A file in a directory of its own gets the user's usual permissions, and is moved
-    # into place only once it is whole.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clvmodels-") as aside:
-        written = Path(aside) / target.name
+    with aside(target) as written:
         xr.DataTree.from_dict(groups).to_netcdf(written, engine=_ENGINE)
-        os.replace(written, target)
     return target
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.diagnostics.record import Report
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.outputs import named_paths, refuse_inputs
+from clvmodels.outputs import folder_beside, named_paths, refuse_inputs
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import render_page
 from clvmodels.reporting.text import render_text
@@ -217,12 +218,10 @@ def check_outputs(
 
 def write_together(contents: Mapping[Path, str]) -> None:
     """Write files under other names, and give them their own once all are whole."""
-    aside = {path: path.with_name(f".{os.getpid()}-{path.name}") for path in contents}
-    try:
+    with ExitStack() as folders:
+        beside = {path: folders.enter_context(folder_beside(path)) for path in contents}
+        written = {path: folder / path.name for path, folder in beside.items()}
         for path, text in contents.items():
-            aside[path].write_text(text, encoding="utf-8", newline="\n")
+            written[path].write_text(text, encoding="utf-8", newline="\n")
         for path in contents:
-            os.replace(aside[path], path)
-    finally:
-        for path in aside.values():
-            path.unlink(missing_ok=True)
+            os.replace(written[path], path)

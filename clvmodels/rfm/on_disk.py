@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +40,7 @@ from clvmodels.log import (
 from clvmodels.log.audit import Audit
 from clvmodels.machine import bytes_of, check_memory_limit
 from clvmodels.margin import said_margin
-from clvmodels.outputs import named_paths, refuse_inputs
+from clvmodels.outputs import aside, named_paths, refuse_inputs
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
@@ -190,13 +188,10 @@ def rfm_summary_to_parquet(
     )
     limit, path = check_memory_limit(memory_limit), path_of("The output", target)
     refuse_inputs([path], named_paths(source))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".clvmodels-") as aside:
-        written = Path(aside) / path.name
-        resources = Resources(limit, threads, Path(aside) / "spill")
+    with aside(path) as written:
+        resources = Resources(limit, threads, written.with_name("spill"))
         audit = summarize_to_parquet(source, written, options, resources)
         refuse_loss(unreadable(audit), audit.rows_read, most, path)
-        os.replace(written, path)
     warn_unreadable(audit)
     return audit
 

@@ -17,6 +17,7 @@ from clvmodels.keywords import named, renamed
 from clvmodels.log import LogOptions
 from clvmodels.log.audit import Audit
 from clvmodels.margin import said_margin
+from clvmodels.outputs import aside
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import (
@@ -185,7 +186,9 @@ class RfmTable:
             METADATA_KEY: json.dumps(self.header()).encode(),
         }
         target = path_of("The table", path)
-        pq.write_table(self.table.replace_schema_metadata(metadata), target, compression="zstd")
+        with aside(target) as written:
+            table = self.table.replace_schema_metadata(metadata)
+            pq.write_table(table, written, compression="zstd")
 
     @classmethod
     def from_parquet(cls, path: str | Path) -> RfmTable:

@@ -350,10 +350,40 @@ def test_a_failed_write_leaves_the_old_file(
 
     Path("scores.parquet").write_bytes(b"old")
     monkeypatch.setattr(ParquetWriter, "write_table", half)
-    assert main(score_arguments(files, "scores.parquet")) == 2
+    assert main(score_arguments(files, "scores.parquet")) == 5
     assert "No space left" in capsys.readouterr().err
     assert Path("scores.parquet").read_bytes() == b"old"
     assert names_in(Path()) == ["scores.parquet"]
+
+
+def full(*_: object, **__: object) -> None:
+    """As HDF5 has it: an error of no number."""
+    raise RuntimeError("file write failed: errno = 28, error message = 'No space left on device'")
+
+
+@pytest.mark.parametrize("command", ["summarize", "report", "save"])
+def test_a_full_disk_has_an_exit_code(
+    files: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("old.html").write_bytes(b"old")
+    Path("old.parquet").write_bytes(b"old")
+    if command == "summarize":
+        monkeypatch.setattr("clvmodels.rfm.on_disk.summarize_to_parquet", full)
+        arguments = ["summarize", str(files / "log.parquet"), "-o", "old.parquet", *LOG_OPTIONS]
+    elif command == "report":
+        monkeypatch.setattr("pathlib.Path.write_text", full)
+        inputs = ["--posterior", str(files / "posterior.nc"), "--rfm", str(files / "rfm.parquet")]
+        arguments = ["report", *inputs, "-o", "old.html"]
+    else:
+        monkeypatch.setattr("xarray.DataTree.to_netcdf", full)
+        loaded = load_posterior(files / "posterior.nc")
+        monkeypatch.setattr("clvmodels.cli.entry._run", lambda _: loaded.save("old.nc"))
+        arguments = []
+    assert main(arguments) == 5
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("Error: No space left on device: free some"), line
+    assert names_in(Path()) == ["old.html", "old.parquet"]
+    assert Path("old.html").read_bytes() == Path("old.parquet").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize(
@@ -566,8 +596,14 @@ def test_a_fit_that_does_not_converge_is_4_unless_a_warning_is_enough(
     assert names_in(Path()) == ["posterior.nc"]
 
 
+STOPS = {signal.SIGINT: (130, "Interrupted"), signal.SIGTERM: (143, "Terminated")}
+
+
 @pytest.mark.slow
-def test_an_interrupted_fit_is_130_and_leaves_no_file(files: Path) -> None:
+@pytest.mark.parametrize("number", STOPS)
+def test_a_fit_that_is_stopped_says_so_and_leaves_no_file(
+    files: Path, number: signal.Signals
+) -> None:
     code = textwrap.dedent("""
         import sys
         import clvmodels.fit.run as run
@@ -591,11 +627,12 @@ def test_an_interrupted_fit_is_130_and_leaves_no_file(files: Path) -> None:
         assert child.stdout.readline() == "sampling\n"
         time.sleep(2)
         assert child.poll() is None
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         out, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    code, word = STOPS[number]
+    assert child.returncode == code
     assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith("Interrupted")
+    assert err.startswith(word)
     assert names_in(Path()) == []
 
 

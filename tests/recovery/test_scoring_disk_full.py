@@ -119,7 +119,7 @@ def test_the_command_says_so_in_one_line(bench: Bench) -> None:
     for at in range(5, round(0.8 * changes), changes // 5):
         case.set_up()
         outcome = bench.nursery.run({"cli": arguments(case)}, "full", at)
-        assert (outcome.code, outcome.error) == (2, ""), outcome.text
+        assert (outcome.code, outcome.error) == (5, ""), outcome.text
         assert outcome.text.startswith("Error: No space left on device"), outcome.text
         assert outcome.text.count("\n") == 1, outcome.text
         assert_whole(case.view(), before, after, case.kind)

@@ -1,228 +1,76 @@
-"""No command writes over what it reads, and a URL is never taken for a folder."""
+"""Files come whole or not at all, and what killed processes left goes with the next run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
-import clvmodels
-from clvmodels import (
-    BetaGeoPosterior,
-    CLVPosterior,
-    GammaGammaPosterior,
-    RfmTable,
-    load_posterior,
-    rfm_summary,
-    rfm_summary_to_parquet,
-    score,
-)
-from clvmodels.cli import main
-from clvmodels.errors import SchemaError
-from clvmodels.outputs import refuse_inputs
-
-LOG = {"customer_id_col": "customer", "datetime_col": "date", "monetary_value_col": "amount"}
-LOG_OPTIONS = ["--customer-id", "customer", "--timestamp", "date", "--amount", "amount"]
+from clvmodels.outputs import aside, folder_beside
 
 
-@pytest.fixture
-def posterior(rng: np.random.Generator) -> CLVPosterior:
-    spread = rng.lognormal(0, 0.05, 50)
-    purchases = BetaGeoPosterior.from_draws(r=0.24 * spread, alpha=31.0, a=0.79, b=2.43)
-    return CLVPosterior(purchases, GammaGammaPosterior.from_draws(p=6.2, q=3.7 * spread, v=15.4))
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posterior: CLVPosterior) -> Path:
-    """Return a folder with a log, more of it in a folder, a table and a posterior."""
-    monkeypatch.chdir(tmp_path)
-    days = pd.date_range("2024-01-01", periods=60, freq="D")
-    log = pd.DataFrame({"customer": np.arange(60) % 20, "date": days, "amount": 10.0})
-    (tmp_path / "logs" / "2024").mkdir(parents=True)
-    for name in ("log.parquet", "logs/a.parquet", "logs/2024/b.parquet"):
-        log.to_parquet(tmp_path / name, index=False)
-    log.to_csv(tmp_path / "log.csv", index=False)
-    rfm_summary(log, **LOG).to_parquet(tmp_path / "rfm.parquet")
-    (tmp_path / "tables").mkdir()
-    rfm_summary(log, **LOG).to_parquet(tmp_path / "tables" / "rfm.parquet")
-    posterior.save(tmp_path / "posterior.nc")
-    (tmp_path / "link.parquet").symlink_to("log.parquet")
-    (tmp_path / "link.nc").symlink_to("rfm.parquet")
-    (tmp_path / "door").symlink_to("logs")
-    os.link(tmp_path / "log.parquet", tmp_path / "twin.parquet")
-    # what an older version would write under any name
-    (tmp_path / "p.parquet").write_bytes((tmp_path / "posterior.nc").read_bytes())
-    return tmp_path
+def aged(folder: Path, seconds: float = 3600.0) -> None:
+    before = time.time() - seconds
+    os.utime(folder, (before, before))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+def test_a_file_is_replaced_once_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "x.txt"
+    with aside(target) as written:
+        assert (written.name, written.parent.parent) == ("x.txt", target.parent)
+        written.write_text("first")
+        assert not target.exists()
+    assert target.read_text() == "first"
+
+    def fail() -> None:
+        with aside(target) as written:
+            written.write_text("second")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert target.read_text() == "first"
+    assert names(target.parent) == ["x.txt"]
 
 
-SUMMARIZE = {
-    "itself": ["log.parquet", "-o", "log.parquet"],
-    "by another spelling": ["log.parquet", "-o", "logs/../log.parquet"],
-    "through a link": ["log.parquet", "-o", "link.parquet"],
-    "by a hard link": ["log.parquet", "-o", "twin.parquet"],
-    "a link is read": ["link.parquet", "-o", "log.parquet"],
-    "in the folder": ["logs", "-o", "logs/rfm.parquet"],
-    "deep in the folder": ["logs", "-o", "logs/2025/rfm.parquet"],
-    "in the folder through a link": ["logs", "-o", "door/rfm.parquet"],
-    "the folder is a link": ["door", "-o", "logs/rfm.parquet"],
-    "found by the pattern": ["logs/*.parquet", "-o", "logs/rfm.parquet"],
-    "found by the pattern at any depth": ["logs/**/*.parquet", "-o", "logs/2026/rfm.parquet"],
-    "found by the pattern through a link": ["door/*.parquet", "-o", "logs/rfm.parquet"],
-}
+def test_a_folder_left_over_goes_with_the_next_run(tmp_path: Path) -> None:
+    left = tmp_path / ".clvmodels-abc123"
+    (left / "spill").mkdir(parents=True)
+    (left / "spill" / "big").write_bytes(b"x" * 1000)
+    aged(left)
+    with aside(tmp_path / "x") as written:
+        written.write_text("")
+    assert names(tmp_path) == ["x"]
 
 
-@pytest.mark.parametrize("case", SUMMARIZE)
-def test_a_summary_never_replaces_its_log(
-    place: Path, case: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = contents(place)
-    assert main(["summarize", *SUMMARIZE[case], *LOG_OPTIONS]) == 2
-    assert contents(place) == before
-    assert "The output" in (said := capsys.readouterr().err)
-    assert "another" in said
-
-
-def test_a_summary_beside_its_log_is_written(place: Path) -> None:
-    """What is refused is what would be read, and no more."""
-    assert main(["summarize", "logs/*.parquet", "-o", "logs/sub/rfm.parquet", *LOG_OPTIONS]) == 0
-    assert main(["summarize", "log.parquet", "-o", "log2.parquet", *LOG_OPTIONS]) == 0
-    assert len(RfmTable.from_parquet("log2.parquet")) == 20
-    with pytest.raises(SchemaError, match="is an input"):
-        rfm_summary_to_parquet(["logs/a.parquet", "log.parquet"], "log.parquet", **LOG)
-
-
-COMMANDS = {
-    "fit over its table": ["fit", "rfm.parquet", "-o", "rfm.parquet"],
-    "fit through a link": ["fit", "rfm.parquet", "-o", "link.nc"],
-    "fit over a log": ["fit", "rfm.parquet", "-o", "log.csv"],
-    "score over its posterior": [
-        *["score", "rfm.parquet", "--posterior", "p.parquet", "-o", "p.parquet"]
-    ],
-    "score over its table": [
-        *["score", "rfm.parquet", "--posterior", "posterior.nc", "-o", "rfm.parquet"]
-    ],
-    "score into its folder": [
-        *["score", "tables", "--posterior", "posterior.nc", "-o", "tables/scores.parquet"]
-    ],
-    "score among a pattern's files": [
-        *["score", "tables/*.parquet", "--posterior", "posterior.nc", "-o", "tables/x.csv"]
-    ],
-    "score over its folder": [
-        *["score", "tables/rfm.parquet", "--posterior", "posterior.nc", "-o", "tables"]
-    ],
-    "score over its log": [
-        *["score", "log.parquet", "--posterior", "posterior.nc", "-o", "log.parquet", *LOG_OPTIONS]
-    ],
-    "compare over what came": [
-        *["compare", "--rfm", "rfm.parquet", "--posterior", "posterior.nc", "-o", "."],
-        *["--actual", "comparison.csv"],
-    ],
-    "report over a backtest": [
-        *["report", "--rfm", "rfm.parquet", "--posterior", "posterior.nc", "-o", "report.html"],
-        *["--backtest", "bt", "--json", "bt/metrics.json"],
-    ],
-    "backtest into its log": ["backtest", "logs", "-o", "logs/bt", *LOG_OPTIONS],
-}
-
-
-@pytest.mark.parametrize("case", COMMANDS)
-def test_no_command_replaces_what_it_reads(
-    place: Path, case: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (place / "comparison.csv").write_text("customer_id,actual\n1,2\n")
-    (place / "bt").mkdir()
-    (place / "bt" / "metrics.json").write_text("{}")
-    before = contents(place)
-    assert main(COMMANDS[case]) == 2
-    assert contents(place) == before
-    assert capsys.readouterr().err.startswith("Error: ")
-
-
-URLS = ("s3://bucket/x{}", "gs://bucket/x{}", "https://example.org/x{}", "file:///tmp/x{}")
-
-
-@pytest.mark.parametrize("url", URLS)
-def test_urls_are_refused_wherever_a_path_is_asked_for(
-    place: Path, url: str, posterior: CLVPosterior, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table, rfm = url.format(".parquet"), RfmTable.from_parquet("rfm.parquet")
-    before = contents(place)
-    calls: list[Callable[[], Any]] = [
-        lambda: posterior.save(url.format(".nc")),
-        lambda: load_posterior(url.format(".nc")),
-        lambda: rfm.to_parquet(table),
-        lambda: RfmTable.from_parquet(table),
-        lambda: rfm_summary(table, **LOG),
-        lambda: rfm_summary_to_parquet(table, "a.parquet", **LOG),
-        lambda: rfm_summary_to_parquet("log.parquet", table, **LOG),
-        lambda: score(table, posterior, "a.parquet"),
-        lambda: score("rfm.parquet", table, "a.parquet"),
-        lambda: score("rfm.parquet", posterior, table),
-        lambda: clvmodels.report(posterior, rfm, output=url.format(".html")),
-        lambda: clvmodels.load_backtest(url.format("")),
-        lambda: clvmodels.backtest(table, **LOG),
-    ]
-    for call in calls:
-        with pytest.raises(SchemaError, match="is a URL"):
-            call()
-    fitted = ["--rfm", "rfm.parquet", "--posterior", "posterior.nc"]
-    commands = [
-        ["summarize", table, "-o", "a.parquet", *LOG_OPTIONS],
-        ["summarize", "log.parquet", "-o", table, *LOG_OPTIONS],
-        ["fit", "rfm.parquet", "-o", url.format(".nc")],
-        ["fit", table, "-o", "a.nc"],
-        ["score", "rfm.parquet", "--posterior", "posterior.nc", "-o", table],
-        ["score", "rfm.parquet", "--posterior", url.format(".nc"), "-o", "a.parquet"],
-        ["report", *fitted, "-o", url.format(".html")],
-        ["report", *fitted, "-o", "r.html", "--json", url.format(".json")],
-        ["report", *fitted, "-o", "r.html", "--log", table],
-        ["report", *fitted, "-o", "r.html", "--backtest", url.format("")],
-        ["compare", *fitted, "-o", url.format("")],
-        ["compare", *fitted, "-o", "c", "--actual", table],
-        ["backtest", "log.parquet", "-o", url.format(""), *LOG_OPTIONS],
-        ["backtest", table, "-o", "b", *LOG_OPTIONS],
-        ["demo", "--out", url.format("")],
-    ]
-    for command in commands:
-        assert main(command) == 2, command
-        assert "is a URL" in capsys.readouterr().err, command
-    assert contents(place) == before
-
-
-def test_a_posterior_has_a_name_of_its_own_kind(place: Path, posterior: CLVPosterior) -> None:
-    for name in ("rfm.parquet", "log.csv", "posterior"):
-        with pytest.raises(SchemaError, match=r"must end in .nc"):
-            posterior.save(name)
-    assert posterior.save("again.nc").is_file()
-
-
-def test_patterns_find_what_they_would_find(tmp_path: Path) -> None:
-    """Against glob itself, on names that are there."""
-    import glob
-
-    names = ["a.parquet", "x/a.parquet", "x/y/a.parquet", "x/y/b.csv", "x/y/z/a.parquet"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    patterns = ["*.parquet", "x/*", "x/*/*.parquet", "**/*.parquet", "x/**/a.*", "x/?/[ab].*"]
-    for pattern in patterns:
-        found = set(glob.glob(str(tmp_path / pattern), recursive=True))
-        for name in names:
-            path = tmp_path / name
-            path.unlink()  # an output that is not there yet
-            if str(path) in found:
-                with pytest.raises(SchemaError, match="input"):
-                    refuse_inputs([path], [tmp_path / pattern])
-            else:
-                refuse_inputs([path], [tmp_path / pattern])
-            path.touch()
+def test_a_folder_that_is_at_work_or_young_stays(tmp_path: Path) -> None:
+    young = tmp_path / ".clvmodels-young"
+    young.mkdir()
+    code = (
+        "import sys, time; from pathlib import Path; from clvmodels.outputs import folder_beside\n"
+        "with folder_beside(Path(sys.argv[1])) as f: print(f, flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "y")], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        held = Path(child.stdout.readline().strip())
+        aged(held)
+        with folder_beside(tmp_path / "x"):
+            pass
+        assert names(tmp_path) == sorted([held.name, young.name])
+        child.send_signal(signal.SIGKILL)
+    assert held.is_dir()
+    aged(held)
+    with folder_beside(tmp_path / "x"):
+        pass
+    assert names(tmp_path) == [young.name]
