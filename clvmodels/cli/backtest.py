@@ -30,7 +30,15 @@ _SHORT: Final = {
 _TITLES: Final = {"purchases": "Purchases per customer", "value": "Discounted value per customer"}
 
 
-def run(log: str, output: Path, *, quiet: bool, horizon: str | None, **options: Any) -> None:
+def run(
+    log: str,
+    output: Path,
+    *,
+    quiet: bool,
+    horizon: str | None,
+    basket_value: float | None,
+    **options: Any,
+) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
     check_folder(output)
     options["horizon"] = None if horizon is None else read_horizon(horizon)
@@ -38,6 +46,10 @@ def run(log: str, output: Path, *, quiet: bool, horizon: str | None, **options: 
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
+    if basket_value is not None:
+        from clvmodels.fit import CLVModel
+
+        options["model"] = CLVModel(options["model"], basket_value)
     found = backtest(log, progressbar=terminal.watched, **options)
     with terminal.step("Writing files and pictures"):
         found.save(output)

@@ -101,6 +101,17 @@ WithoutFirstMonth = Annotated[
     ),
 ]
 Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
+BasketValue = Annotated[
+    float | None,
+    typer.Option(
+        help="Value of every purchase, such as 25, in place of a model of spend: amounts are not "
+        "needed, and not read."
+    ),
+]
+BasketOfPosterior = Annotated[
+    float | None,
+    typer.Option(help="Value of every purchase, such as 25, for a posterior of purchases alone."),
+]
 DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
 Discounting = Annotated[
     Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
@@ -248,13 +259,7 @@ def fit(
             help="Share of revenue that is profit, such as 0.3; by default what the file says."
         ),
     ] = None,
-    basket_value: Annotated[
-        float | None,
-        typer.Option(
-            help="Value of every purchase, such as 25, in place of a model of spend: amounts are "
-            "not needed, and not read."
-        ),
-    ] = None,
+    basket_value: BasketValue = None,
     without_first_month: WithoutFirstMonth = False,
     decimal: Decimal = None,
     delimiter: Delimiter = None,
@@ -373,6 +378,7 @@ def score(
             "the base that was fitted."
         ),
     ] = None,
+    basket_value: BasketOfPosterior = None,
     table: Annotated[str, typer.Option(help="Table of a DuckDB database.")] = "scores",
     max_rejects: MaxRejects = None,
     allow_rejects: Annotated[
@@ -393,7 +399,8 @@ def score(
 ) -> None:
     """Predict every customer's purchases, spend and value, with intervals.
 
-    A posterior of purchases alone predicts purchases, without columns of money. Bases may be
+    A posterior of purchases alone predicts purchases, without columns of money unless
+    --basket-value says what each brings. Bases may be
     larger than memory. A run that was stopped goes on when the command is repeated. Rows that
     cannot be scored are written beside the output, with reasons, and the exit code is then 3.
     """
@@ -407,6 +414,7 @@ def score(
         log_json=log_json,
         engine=engine,
         allow_rejects=allow_rejects,
+        basket_value=basket_value,
         horizon=horizon,
         discount_rate=discount_rate,
         discounting=discounting,
@@ -459,6 +467,7 @@ def compare(
     silence: Annotated[
         float | None, typer.Option(help="Days without a purchase after which one is lost.")
     ] = None,
+    basket_value: BasketOfPosterior = None,
     horizon: Annotated[
         str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
     ] = "365D",
@@ -481,6 +490,7 @@ def compare(
         log=log or [],
         actual=actual,
         silence=silence,
+        basket_value=basket_value,
         csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
         horizon=horizon,
@@ -533,6 +543,7 @@ def backtest(
     where: Where = None,
     without_first_month: WithoutFirstMonth = False,
     margin: Margin = None,
+    basket_value: BasketValue = None,
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
     model: Annotated[ModelKey, typer.Option(help="The model of purchases.")] = "bgnbd",
@@ -554,6 +565,7 @@ def backtest(
         log,
         output,
         quiet=quiet,
+        basket_value=basket_value,
         customer_id_col=customer_id,
         datetime_col=timestamp,
         monetary_value_col=amount,
@@ -603,6 +615,7 @@ def report(
         typer.Option(help="The log of the table, for the tracking plot; may be repeated."),
     ] = None,
     backtest: Annotated[Path | None, typer.Option(help="Folder of 'backtest'.")] = None,
+    basket_value: BasketOfPosterior = None,
     horizon: Annotated[
         str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
     ] = "365D",
@@ -631,6 +644,7 @@ def report(
         log=log or [],
         backtest=backtest,
         full=full,
+        basket_value=basket_value,
         csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
         horizon=horizon,

@@ -15,7 +15,7 @@ from clvmodels.cli.files import (
     write_frame,
 )
 from clvmodels.cli.reports import ahead, interval_name
-from clvmodels.cli.score import read_horizon
+from clvmodels.cli.score import read_horizon, read_posterior
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import named_paths, refuse_inputs
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvmodels.economics import SimpleClv
-    from clvmodels.posterior import CLVPosterior
     from clvmodels.rfm import RfmTable
 
 FILES: Final = ("comparison.csv", "comparison.parquet", "simple_formula.csv", "comparison.png")
@@ -49,6 +48,7 @@ def run(
     log: Sequence[str],
     actual: Path | None,
     silence: float | None,
+    basket_value: float | None,
     csv: Mapping[str, str | None],
     quiet: bool,
     horizon: str,
@@ -63,9 +63,11 @@ def run(
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.posterior.clv import at_margin
+        from clvmodels.posterior.clv import at_margin, value_posterior
+        from clvmodels.posterior.scorable import open_scorable
 
-        fitted = _read_posterior(posterior)
+        given, _ = open_scorable(read_posterior(posterior, basket_value))
+        fitted = value_posterior(given)
         base, assumed = read_rfm(rfm, fitted.scale, csv=csv, whole=fitted.purchases.metadata.whole)
         base = at_margin(fitted, base)
         really = None if actual is None else read_actual(actual, csv)
@@ -114,18 +116,6 @@ def read_actual(path: Path, csv: Mapping[str, str | None]) -> pd.Series[float]:
         )
     values: pd.Series[float] = frame.set_index(CUSTOMER_ID)[others[0]]
     return values
-
-
-def _read_posterior(path: Path) -> CLVPosterior:
-    from clvmodels.posterior import CLVPosterior, load_posterior
-
-    fitted = load_posterior(path)
-    if not isinstance(fitted, CLVPosterior):
-        raise SchemaError(
-            f"{path} knows purchases or spend alone, and value needs both: fit a table with "
-            "amounts."
-        )
-    return fitted
 
 
 def _write(output: Path, compared: pd.DataFrame, simple: SimpleClv, interval: float) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clvmodels.cli.files import check_input, read_rfm
-from clvmodels.cli.score import read_horizon
+from clvmodels.cli.score import read_horizon, read_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
@@ -25,6 +25,7 @@ def run(
     csv: Mapping[str, str | None],
     full: bool,
     quiet: bool,
+    basket_value: float | None,
     horizon: str,
     **options: Any,
 ) -> None:
@@ -33,16 +34,15 @@ def run(
     refuse_inputs((path for path in (output, json) if path is not None), [rfm, posterior])
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.posterior import load_posterior
-        from clvmodels.posterior.scorable import purchases_of
+        from clvmodels.posterior.scorable import open_scorable, purchases_of
         from clvmodels.reporting import RenderedReport, render_text, report
 
-        fitted = load_posterior(posterior)
-        known = purchases_of(fitted).metadata  # type: ignore[arg-type]  # report says what it takes
+        fitted = open_scorable(read_posterior(posterior, basket_value))[0]
+        known = purchases_of(fitted).metadata
         base, assumed = read_rfm(rfm, known.scale, csv=csv, whole=known.whole)
     with terminal.step(f"Judging the fit on {len(base):,} customers"):
         rendered: RenderedReport = report(
-            fitted,  # type: ignore[arg-type]  # it says what it takes
+            fitted,
             base,
             log=None if not log else log[0] if len(log) == 1 else list(log),
             backtest=backtest,

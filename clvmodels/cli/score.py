@@ -18,6 +18,7 @@ from rich.progress import (
 
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
+from clvmodels.errors import SchemaError
 from clvmodels.schema import Horizon, plain_horizon
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def run(
     log_json: bool,
     engine: str,
     allow_rejects: bool,
+    basket_value: float | None,
     horizon: str,
     **options: Any,
 ) -> int:
@@ -48,13 +50,35 @@ def run(
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with _watched(terminal, bar=not log_json) as progress:
-        score = _engine(engine)
-        report = score(source, posterior, output, allow_rejects=True, progress=progress, **options)
+        score, given = _engine(engine), read_posterior(posterior, basket_value)
+        report = score(source, given, output, allow_rejects=True, progress=progress, **options)
     if not quiet:
         from clvmodels.cli.scored import show_scored
 
-        show_scored(terminal, report, posterior, options)
+        show_scored(terminal, report, given, options)
     return _judge(report, allow_rejects)
+
+
+def read_posterior(path: Path, basket_value: float | None) -> Any:
+    """Return the posterior of a file with the value of a purchase; the file if none is given.
+
+    Raises
+    ------
+    SchemaError
+        A value is given of a posterior that knows what purchases bring.
+    """
+    if basket_value is None:
+        return path
+    from clvmodels.posterior import CLVPosterior, load_posterior
+    from clvmodels.posterior.scorable import scorable
+
+    found = scorable(load_posterior(path))
+    if isinstance(found, CLVPosterior):
+        raise SchemaError(
+            f"{path} knows what a purchase brings, so there is no place for --basket-value: leave "
+            "it out, or fit purchases alone, to a table without amounts."
+        )
+    return CLVPosterior(found, basket_value)
 
 
 def read_horizon(text: str) -> Horizon:

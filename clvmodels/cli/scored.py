@@ -50,13 +50,13 @@ class Figures:
 
 
 def show_scored(
-    terminal: Terminal, report: ScoreReport, posterior_path: Path, options: Mapping[str, Any]
+    terminal: Terminal, report: ScoreReport, given: Path | Scorable, options: Mapping[str, Any]
 ) -> None:
     """Show totals of a scored base, and the customers who come first."""
     from clvmodels.log.audit import Audit
     from clvmodels.posterior.scorable import open_scorable
 
-    posterior, _ = open_scorable(posterior_path)
+    posterior, _ = open_scorable(given)
     if report.assumed:
         terminal.say(report.assumed)
     if report.record["audit"] is not None:

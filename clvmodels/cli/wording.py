@@ -27,6 +27,7 @@ _OPTIONS: Final = {
     "encoding": "--encoding",
     "where": "--where",
     "margin": "--margin",
+    "basket_value": "--basket-value",
     "method": "--method",
     "draws": "--draws",
     "tune": "--tune",
@@ -57,6 +58,7 @@ _ASSIGNED: Final = re.compile(
 )
 # missing_ids=['nan', 'NULL']: an option that is repeated
 _LISTED: Final = re.compile(r"\b(missing_ids|segment_cols)=(\[[^\[\]]*\])")
+_BASKET: Final = re.compile(r"CLVPosterior\(purchases, ([\d.]+?)(?:\.0)?\)")
 _BARE: Final = re.compile(
     r"\b(?:a )?(customer_id_col|order_id_col|datetime_col|monetary_value_col|segment_cols|"
     r"memory_limit|observation_period_end|train_period_end|test_period_end)\b"
@@ -74,6 +76,7 @@ def in_options(message: str) -> str:
     "leave them out with --missing-id nan --missing-id 'not known'."
     """
     message = message.replace("rfm_summary", "'clvmodels summarize'")
+    message = _BASKET.sub(r"--basket-value \1", message)
     message = _LISTED.sub(_repeated, message)
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], message)

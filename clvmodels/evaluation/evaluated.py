@@ -34,6 +34,7 @@ from clvmodels.evaluation.outcomes import (
     value_target,
 )
 from clvmodels.evaluation.tracking import repeats, tracking
+from clvmodels.posterior import CLVPosterior
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
 
 _PATHS: Final = 200
@@ -179,7 +180,16 @@ def _notes(main: Evaluated) -> tuple[str, ...]:
     of_forecasts = [f"{LABELS[f.name]}: {f.note}" for f in main.forecasts if f.note]
     alone = "the model is a single point: what is not known of its parameters is in no interval"
     notes = [alone, *of_forecasts] if main.posterior.certain else of_forecasts
-    return (*notes, *_without_value(main))
+    return (*notes, *_without_value(main), *_untested_value(main))
+
+
+def _untested_value(main: Evaluated) -> Iterator[str]:
+    """Say that the value of a basket was not held against anything."""
+    if main.observed.spent is None and isinstance(main.posterior, CLVPosterior):
+        yield (
+            f"value: the log has no amounts, so that every purchase brings "
+            f"{main.posterior.basket_value:g} is not tested, and purchases alone are"
+        )
 
 
 def _without_value(main: Evaluated) -> Iterator[str]:

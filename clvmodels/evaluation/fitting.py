@@ -38,10 +38,11 @@ class Fitting:
     options: Mapping[str, Any]
 
     def fit(self, rfm: RfmTable, **changes: Any) -> FittedModel:
-        """Fit purchases and, where the table has amounts, spend."""
+        """Fit purchases and, where the table has amounts, spend, unless it has one value."""
         options = {**self.options, **changes}
         model = self.specification()
-        fitted: Any = (model if rfm.has_money else model.purchases).fit(rfm, **options)
+        both = rfm.has_money or model.basket_value is not None
+        fitted: Any = (model if both else model.purchases).fit(rfm, **options)
         if not isinstance(fitted, CLVPosterior | PurchasePosterior):
             raise SchemaError(
                 f"A backtest needs draws of purchases, found a {type(fitted).__name__}: pass "
@@ -76,6 +77,12 @@ class Fitting:
     def name(self) -> str:
         """What the model of purchases is called."""
         return self.model if isinstance(self.model, str) else self.model.purchases.name
+
+    @property
+    def basket(self) -> dict[str, float]:
+        """The value that every purchase counts at, by its name; nothing where spend is fitted."""
+        value = self.specification().basket_value
+        return {} if value is None else {"basket_value": value}
 
 
 def centre(posterior: FittedModel) -> FittedModel:

@@ -265,6 +265,7 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
         "discount_rate": asked.discount_rate,
         "discounting": asked.discounting,
         "model": plan.fitting.name,
+        **plan.fitting.basket,
         "method": plan.fitting.options["method"],
         "draws": asked.draws,
         "interval": asked.interval,

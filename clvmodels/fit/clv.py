@@ -16,7 +16,8 @@ from clvmodels.fit.purchases import (
 )
 from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
 from clvmodels.keywords import named, named_fields
-from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior import BasketValue, CLVPosterior, PurchasePosterior
+from clvmodels.posterior.spend import spend_from
 from clvmodels.purchases import MODELS, ModelKey
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import rfm_columns
@@ -37,8 +38,9 @@ class CLVModel(Parameters):
         How often customers come back, and whether they still do: `BetaGeoModel()`,
         `ModifiedBetaGeoModel()`, or a name of ``clvmodels.purchases.MODELS``, as the
         command line and `backtest` know it, which is that model with its defaults.
-    spend : GammaGammaModel
-        What they spend when they do.
+    spend : GammaGammaModel or float
+        What they spend when they do. A number is the value of every purchase: spend is then
+        not fitted, and tables need no amounts.
 
     Examples
     --------
@@ -47,17 +49,19 @@ class CLVModel(Parameters):
     'mbgnbd'
     >>> CLVModel("mbgnbd") == CLVModel(purchases=ModifiedBetaGeoModel())
     True
+    >>> CLVModel(spend=25.0).basket_value
+    25.0
     """
 
     purchases: PurchaseSpecification[PurchasePosterior] = field(default_factory=BetaGeoModel)
-    spend: GammaGammaModel = field(default_factory=GammaGammaModel)
+    spend: GammaGammaModel | float = field(default_factory=GammaGammaModel)
 
     if TYPE_CHECKING:  # what is taken is more than what is kept
 
         def __init__(
             self,
             purchases: PurchaseSpecification[PurchasePosterior] | ModelKey = ...,
-            spend: GammaGammaModel = ...,
+            spend: GammaGammaModel | float = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -69,8 +73,16 @@ class CLVModel(Parameters):
                 f"purchases={shown(given)} must be a model of purchases, such as BetaGeoModel(), "
                 f"or the name of one: {', '.join(MODELS)}."
             )
-        if not isinstance(self.spend, GammaGammaModel):
-            raise SchemaError(f"spend={shown(self.spend)} must be a GammaGammaModel().")
+        if not isinstance(spend_from(self.spend), GammaGammaModel | BasketValue):
+            raise SchemaError(
+                f"spend={shown(self.spend)} must be a GammaGammaModel(), or the value of every "
+                "purchase, such as 25.0."
+            )
+
+    @property
+    def basket_value(self) -> float | None:
+        """The value of every purchase; None where spend is fitted."""
+        return None if isinstance(self.spend, GammaGammaModel) else float(self.spend)
 
     @named
     def fit(
@@ -93,8 +105,8 @@ class CLVModel(Parameters):
         Parameters
         ----------
         rfm : RfmTable or frame
-            The base, with monetary_value; a plain frame counts as days unless the unit is
-            said.
+            The base, with monetary_value unless every purchase has one value; a plain frame
+            counts as days unless the unit is said.
         method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure
             As in :meth:`BetaGeoModel.fit`.
         time_unit, time_scaler : optional
@@ -104,7 +116,7 @@ class CLVModel(Parameters):
         Returns
         -------
         CLVPosterior
-            Both posteriors.
+            Both posteriors; or that of purchases, with the value of a purchase.
 
         Raises
         ------
@@ -126,9 +138,11 @@ class CLVModel(Parameters):
         )
         columns = rfm_columns(rfm, said=said, whole=True)
         end = observation_end(rfm)
-        self.spend.described(columns)  # refuses now what would be refused after the first fit
+        if isinstance(self.spend, GammaGammaModel):
+            self.spend.described(columns)  # refuses now what would be refused after the first fit
         look_for_other_ids(columns, end)
-        return CLVPosterior(
-            self.purchases.fit_columns(columns, settings, observation_end=end),
-            self.spend.fit_columns(columns, settings, observation_end=end),
-        )
+        purchases = self.purchases.fit_columns(columns, settings, observation_end=end)
+        if not isinstance(self.spend, GammaGammaModel):
+            return CLVPosterior(purchases, self.spend)
+        spend = self.spend.fit_columns(columns, settings, observation_end=end)
+        return CLVPosterior(purchases, spend)

@@ -22,7 +22,7 @@ from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
 if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest
     from clvmodels.frames import Frame
-    from clvmodels.posterior import BetaGeoPosterior, CLVPosterior
+    from clvmodels.posterior.scorable import Scorable
     from clvmodels.rfm import RfmTable
 
 _FRAME: Final = (
@@ -103,7 +103,7 @@ def render(record: Report) -> RenderedReport:
 
 @named
 def report(
-    posterior: CLVPosterior | BetaGeoPosterior,
+    posterior: Scorable,
     rfm: RfmTable | Frame,
     *,
     log: Any = None,
@@ -127,7 +127,7 @@ def report(
 
     Parameters
     ----------
-    posterior : CLVPosterior or BetaGeoPosterior
+    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
         Of any method.
     rfm : RfmTable or frame
         The customers that it was fitted to.

@@ -566,6 +566,46 @@ def test_one_value_of_every_purchase_stands_in_place_of_spend(
     assert set(posterior.verdicts) == {"bgnbd"}
 
 
+def test_purchases_alone_are_scored_at_a_value_that_is_given(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["score", str(files / "rfm.parquet"), "--posterior", str(files / "purchases.nc")]
+    assert main([*arguments, "-o", "scores.csv", "--basket-value", "25", "--margin", "0.3"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "a margin of 30 % on revenue" in out
+    found = pd.read_csv("scores.csv").set_index("customer_id")
+    posterior = CLVPosterior(load_posterior(files / "purchases.nc"), 25.0, margin=0.3)
+    wanted = posterior.predict(RfmTable.from_parquet(files / "rfm.parquet"), margin=0.3)
+    wanted = wanted.set_index("customer_id")["clv"]
+    np.testing.assert_allclose(found["clv"], wanted.loc[found.index], rtol=1e-12)
+    assert set(found["expected_spend"]) == {25.0}
+
+
+def test_a_value_for_a_posterior_that_has_one_is_refused(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--posterior", str(files / "posterior.nc"), "--basket-value", "25"]
+    for command, more in {"score": [], "report": ["--rfm"], "compare": ["--rfm"]}.items():
+        arguments = [command, *more, str(files / "rfm.parquet"), *given]
+        assert main([*arguments, "-o", "out.html" if command == "report" else "out"]) == 2
+        err = capsys.readouterr().err
+        assert "knows what a purchase brings, so there is no place for --basket-value" in err
+        assert not Path("out").exists() or not any(Path("out").iterdir())
+
+
+def test_values_that_are_not_known_name_the_option(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--rfm", str(files / "rfm.parquet"), "--posterior", str(files / "purchases.nc")]
+    assert main(["compare", *given, "-o", "out"]) == 2
+    assert "--basket-value 25 counts every purchase at 25" in capsys.readouterr().err
+    assert main(["compare", *given, "-o", "out", "--basket-value", "25"]) == 0
+    compared = pd.read_csv("out/comparison.csv")
+    posterior = CLVPosterior(load_posterior(files / "purchases.nc"), 25.0)
+    table = RfmTable.from_parquet(files / "rfm.parquet")
+    assert compared["model"].iloc[-1] == pytest.approx(posterior.predict(table)["clv"].sum())
+
+
 @pytest.mark.parametrize("value", ["0", "-3", "nan"])
 def test_the_value_of_a_basket_is_checked_before_the_fit(
     files: Path, capsys: pytest.CaptureFixture[str], value: str

@@ -157,7 +157,7 @@ WRONG = {
     "no such log": (["--log", "no.parquet"], "no.parquet"),
     "no such truth": (["--actual", "no.csv"], "no.csv"),
     "wide truth": (["--actual", "{}/wide.csv"], "amount, quantity"),
-    "purchases alone": (["--posterior", "{}/purchases.nc"], "spend"),
+    "purchases alone": (["--posterior", "{}/purchases.nc"], "--basket-value 25"),
     "no first purchases": (["--rfm", "{}/poor.csv"], "first ones"),
     "silence": (["--silence", "-3"], "--silence -3"),
     "horizon": (["--horizon", "soon"], "--horizon"),

@@ -137,6 +137,15 @@ def test_what_a_posterior_does_not_know_is_said(
 
 
 @pytest.mark.slow
+def test_purchases_alone_are_reported_at_a_value_that_is_given(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [part.replace("posterior.nc", "purchases.nc") for part in arguments(files)]
+    assert main([*named, "--basket-value", "25", "--full"]) == 0
+    assert "every purchase counted at 25" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
 def test_a_plain_csv_says_what_is_assumed(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     named = [part.replace("rfm.parquet", "rfm.csv") for part in arguments(files)]
     assert main(named) == 0

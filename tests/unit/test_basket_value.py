@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
-from clvmodels import CLVPosterior, GammaGammaPosterior, RfmTable, load_posterior
+from clvmodels import CLVModel, CLVPosterior, GammaGammaPosterior, RfmTable, load_posterior
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import BasketValue, total_value
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
 from clvmodels.purchases import MODELS
-from clvmodels.simulate import simulate_rfm
+from clvmodels.simulate import simulate_log, simulate_rfm
 
 RNG = np.random.default_rng(8)
 DRAWS = {
@@ -170,3 +170,60 @@ def test_files_are_scored_without_amounts(purchases: PurchasePosterior, tmp_path
     near(found["clv_lower"], wanted["clv_lower"])
     near(report.clv.mean, total_value(posterior, TABLE).mean)
     assert (report.margin, set(found["margin"])) == (0.3, {0.3})
+
+
+# --- fitted so --------------------------------------------------------------------------
+
+
+def test_a_model_may_have_a_value_of_every_purchase(tmp_path: Path) -> None:
+    model = CLVModel(spend=25.0)
+    assert (model.basket_value, CLVModel().basket_value) == (25.0, None)
+    fitted = model.fit(TABLE, method="map", progressbar=False)
+    assert (fitted.basket_value, fitted.margin) == (25.0, 0.3)
+    alone = model.purchases.fit(TABLE, method="map", progressbar=False)
+    assert fitted.fingerprint() == CLVPosterior(alone, 25.0).fingerprint()
+    again = load_posterior(fitted.save(tmp_path / "one.nc"))
+    pd.testing.assert_frame_equal(again.predict(BARE), fitted.predict(BARE))
+    assert model.replace(spend=30.0).basket_value == 30.0
+    assert model.get_params()["spend"] == 25.0
+    assert model.replace(purchases__alpha_scale=30.0).basket_value == 25.0
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, np.nan])
+def test_the_value_of_a_model_is_an_amount(value: float) -> None:
+    with pytest.raises(DomainError, match="positive and finite"):
+        CLVModel(spend=value)
+    with pytest.raises(SchemaError, match=r"spend='25' must be a GammaGammaModel\(\), or the val"):
+        CLVModel(spend="25")  # type: ignore[arg-type]
+
+
+def backtested(amounts: bool) -> clv.Backtest:
+    story = {"r": 0.55, "alpha": 30, "a": 0.8, "b": 2.5, "p": 6.0, "q": 4.0, "v": 15.0}
+    log = simulate_log(300, **story, T=(100, 400), seed=6)
+    return clv.backtest(
+        log,
+        customer_id_col="customer_id",
+        datetime_col="date",
+        monetary_value_col="amount" if amounts else None,
+        origins=1,
+        model=CLVModel("mbgnbd", 25.0),
+        method="map",
+        bootstrap=10,
+        progressbar=False,
+    )
+
+
+def test_a_backtest_holds_the_value_against_amounts(tmp_path: Path) -> None:
+    found = backtested(amounts=True)
+    assert found.targets == ("purchases", "value")
+    assert (found.settings["basket_value"], found.settings["model"]) == (25.0, "mbgnbd")
+    kept = clv.load_backtest(found.save(tmp_path / "kept"))
+    assert kept.settings["basket_value"] == 25.0
+    totals = found.totals.drop_duplicates("target").set_index("target")
+    assert 0.8 < totals["forecast"]["value"] / (25.0 * totals["forecast"]["purchases"]) <= 1.0
+
+
+def test_a_log_without_amounts_tests_purchases_alone_and_says_so() -> None:
+    found = backtested(amounts=False)
+    assert found.targets == ("purchases",)
+    assert any("every purchase brings 25 is not tested" in note for note in found.notes)
