@@ -21,12 +21,12 @@ from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.discounting import flow_of_one
 from clvmodels.schema import FloatArray
 
-_NEGLIGIBLE = -31.0  # logarithm of a share of the whole that no longer counts: 3e-14
+NEGLIGIBLE = -31.0  # logarithm of a share of the whole that no longer counts: 3e-14
 _NODES = 8192
 
 
 @compiled
-def _step(precision: float) -> float:
+def trapezoid_step(precision: float) -> float:
     """Step of the trapezoid rule for a density of this precision (1/variance).
 
     Its error is about exp(-pi^2 / step) in a strip of pi / 2 and exp(-2 (pi sd / step)^2)
@@ -36,13 +36,13 @@ def _step(precision: float) -> float:
 
 
 @compiled
-def _log_p(t: float) -> float:
+def log_logistic(t: float) -> float:
     """Logarithm of the logistic function."""
     return -math.log1p(math.exp(-t)) if t > -30.0 else t
 
 
 @compiled
-def _normalise(weight: FloatArray, n: int) -> None:
+def normalise(weight: FloatArray, n: int) -> None:
     total = 0.0
     for i in range(n):
         total += weight[i]
@@ -60,9 +60,9 @@ def beta_rule(a: float, B: float, reach: float, p: FloatArray, weight: FloatArra
     Both tails of the density are exponentials in logit(p); they are summed to infinity
     once f is constant there, so a and B may be as small as they like.
     """
-    step = _step(1.0 / (1.0 / a + 1.0 / B))
+    step = trapezoid_step(1.0 / (1.0 / a + 1.0 / B))
     mode = math.log(a / B)
-    top = a * _log_p(mode) + B * _log_p(-mode)
+    top = a * log_logistic(mode) + B * log_logistic(-mode)
     log_reach = math.log(max(reach, 1.0))
     log_size = math.log(max(a + B, 1.0))
     n = 0
@@ -70,19 +70,19 @@ def beta_rule(a: float, B: float, reach: float, p: FloatArray, weight: FloatArra
         slope = a if side < 0 else B
         t = mode if side < 0 else mode + step
         while n < weight.size:
-            log_p, log_q = _log_p(t), _log_p(-t)
+            log_p, log_q = log_logistic(t), log_logistic(-t)
             log_w = a * log_p + B * log_q - top
             share = log_w + (min(-log_p, log_reach) if side < 0 else 0.0)
             bend = log_p + max(log_reach, log_size) if side < 0 else log_q + log_size
-            closing = share + bend < _NEGLIGIBLE and bend < 0.0
+            closing = share + bend < NEGLIGIBLE and bend < 0.0
             p[n], weight[n] = math.exp(log_p), math.exp(log_w)
             if closing:
                 weight[n] /= -math.expm1(-slope * step)
             n += 1
-            if closing or share < _NEGLIGIBLE:
+            if closing or share < NEGLIGIBLE:
                 break
             t += side * step
-    _normalise(weight, n)
+    normalise(weight, n)
     return n
 
 
@@ -92,7 +92,7 @@ def gamma_rule(shape: float, reach: float, rate: FloatArray, weight: FloatArray)
 
     f must fall at most as fast as 1/rate, and be constant to within rate * reach.
     """
-    step = _step(shape)
+    step = trapezoid_step(shape)
     mode = math.log(shape)
     log_reach = math.log(max(reach, 1.0))
     n = 0
@@ -102,15 +102,15 @@ def gamma_rule(shape: float, reach: float, rate: FloatArray, weight: FloatArray)
             log_w = shape * (y - math.expm1(y))
             share = log_w + (min(-y, log_reach + mode) if side < 0 else 0.0)
             bend = y + mode + log_reach
-            closing = side < 0 and share + bend < _NEGLIGIBLE and bend < 0.0
+            closing = side < 0 and share + bend < NEGLIGIBLE and bend < 0.0
             rate[n], weight[n] = math.exp(mode + y), math.exp(log_w)
             if closing:
                 weight[n] /= -math.expm1(-shape * step)
             n += 1
-            if closing or share < _NEGLIGIBLE:
+            if closing or share < NEGLIGIBLE:
                 break
             y += side * step
-    _normalise(weight, n)
+    normalise(weight, n)
     return n
 
 
