@@ -33,6 +33,8 @@ from clvmodels.formulas._pareto_loops import (
     discounted_time_loop,
     rising_loop,
 )
+from clvmodels.formulas.fused import Fused
+from clvmodels.formulas.pareto_nbd_fused import fused
 from clvmodels.schema import FloatArray
 
 Numbers = npt.ArrayLike
@@ -143,6 +145,29 @@ class ParetoNBD:
         dies = _log_stays(np.zeros(()), t_x, living)
         dies = dies + self._log_first(x, t_x, living, purchase=False)
         return np.asarray(rise + np.logaddexp(buys, dies))
+
+    def fused(
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        count: FloatArray,
+        *,
+        stratum: npt.NDArray[np.integer] | None = None,
+    ) -> Fused:
+        """Prepare a base for the sum of :meth:`log_likelihood` and its gradient.
+
+        By r, alpha, s, beta.
+
+        Parameters
+        ----------
+        x, t_x, T, count : ndarray, shape (H,)
+            Histories, and the customers who share each.
+        stratum : ndarray of int, shape (H,), optional
+            Which of the parameters' G values are the history's, 0 to G - 1; by default
+            there is one for all.
+        """
+        return fused(x, t_x, T, count, stratum=stratum)
 
     def p_alive(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[ParetoParameters]

@@ -26,7 +26,7 @@ from scipy.special import exp1
 from clvmodels import datasets, rfm_summary
 from clvmodels.errors import DomainError
 from clvmodels.formulas import paretonbd
-from clvmodels.formulas.pareto_fused import ParetoTables, pareto_kernel
+from clvmodels.formulas.fused import Fused
 
 NAMES = ("r", "alpha", "s", "beta")
 CDNOW = {"r": 0.55327001, "alpha": 10.57780068, "s": 0.60602000, "beta": 11.66391453}
@@ -54,14 +54,14 @@ def cdnow() -> tuple[np.ndarray, ...]:
     return tuple(rfm[name].to_numpy(float) for name in ("frequency", "recency", "T"))
 
 
-def tables(x: Any, t_x: Any, T: Any, count: Any = None) -> tuple[Any, ...]:
+def base_of(x: Any, t_x: Any, T: Any, count: Any = None, stratum: Any = None) -> Fused:
     rows = [np.asarray(v, dtype=float) for v in (x, t_x, T)]
-    base = ParetoTables.of(*rows, np.ones(len(rows[0])) if count is None else count)
-    return tuple(getattr(base, name) for name in ParetoTables.__slots__)
+    customers = np.ones(len(rows[0])) if count is None else count
+    return paretonbd.fused(*rows, customers, stratum=stratum)
 
 
-def fused(theta: dict[str, float], base: tuple[Any, ...], *, gradient: bool = True) -> np.ndarray:
-    return pareto_kernel(*(float(theta[name]) for name in NAMES), gradient, *base)
+def at(base: Fused, theta: dict[str, Any], *, gradient: bool = True) -> np.ndarray:
+    return base(*(theta[name] for name in NAMES), gradient=gradient)
 
 
 class TestPublished:
@@ -71,7 +71,7 @@ class TestPublished:
         assert paretonbd.log_likelihood(x, t_x, T, **CDNOW).sum() == pytest.approx(
             -9594.976181, abs=1e-6
         )
-        value, *slopes = fused(CDNOW, tables(x, t_x, T))
+        value, *slopes = at(base_of(x, t_x, T), CDNOW)
         assert value == pytest.approx(-9594.976181, abs=1e-6)
         steps = np.array(slopes) * list(CDNOW.values())  # by the logarithms
         assert np.abs(steps).max() < 0.1  # of 9,595, with standard errors of 0.07 and more
@@ -106,8 +106,8 @@ class TestAgainstReferences:
         """Each history as a base of one customer; derivatives by the logarithms."""
         by_log = np.array(columns("histories", *(f"by_log_{name}" for name in NAMES))).T
         for point, expected in zip(REFERENCES["histories"], by_log, strict=True):
-            base = tables([point["x"]], [point["t_x"]], [point["T"]])
-            value, *slopes = fused(point, base)
+            base = base_of([point["x"]], [point["t_x"]], [point["T"]])
+            value, *slopes = at(base, point)
             exact = float(point["log_likelihood"])
             assert value == pytest.approx(exact, abs=max(RELATIVE, 1e-13 * abs(exact)))
             found = np.array(slopes) * [point[name] for name in NAMES]
@@ -293,7 +293,7 @@ FAR = [
 def test_far_away_the_value_is_finite_and_agrees_with_the_rows(point: tuple[float, ...]) -> None:
     x, t_x, T = [0.0, 1, 1, 2, 7, 40], [0.0, 3, 9, 30, 200, 650], [50.0, 60, 9, 90, 210, 700]
     theta = dict(zip(NAMES, point, strict=True))
-    value, *slopes = fused(theta, tables(x, t_x, T))
+    value, *slopes = at(base_of(x, t_x, T), theta)
     assert np.isfinite(slopes).all()
     rows = paretonbd.log_likelihood(x, t_x, T, **theta)
     assert value == pytest.approx(math.fsum(rows), rel=1e-10)
@@ -304,7 +304,7 @@ def test_far_away_the_value_is_finite_and_agrees_with_the_rows(point: tuple[floa
 def test_outside_the_domain_the_fused_value_is_minus_infinity(position: int, bad: float) -> None:
     point = list(CDNOW.values())
     point[position] = bad
-    out = pareto_kernel(*point, True, *tables([2], [3], [9]))
+    out = base_of([2], [3], [9])(*point)
     assert out[0] == -math.inf
     assert not np.isnan(out).any()
 
@@ -313,11 +313,27 @@ def test_counts_of_the_fused_table() -> None:
     """Customers who share a history enter as often as they are."""
     x, t_x, T = [0, 2, 2, 5, 0], [0.0, 3, 3, 9, 0], [30.0, 9, 9, 30, 9]
     count = np.array([7.0, 2, 3, 1, 4])
-    each = tables(*(np.repeat(v, count.astype(int)) for v in (x, t_x, T)))
-    for one, other in zip(fused(CDNOW, tables(x, t_x, T, count)), fused(CDNOW, each), strict=True):
-        assert one == pytest.approx(other, rel=1e-12)
-    alone = fused(CDNOW, each, gradient=False)[0]
-    assert alone == pytest.approx(fused(CDNOW, each)[0], rel=1e-14)
+    each = base_of(*(np.repeat(v, count.astype(int)) for v in (x, t_x, T)))
+    np.testing.assert_allclose(
+        at(base_of(x, t_x, T, count), CDNOW), at(each, CDNOW), rtol=1e-12, atol=1e-12
+    )
+    assert at(each, CDNOW, gradient=False)[0] == pytest.approx(at(each, CDNOW)[0], rel=1e-14)
+
+
+def test_strata_are_bases_of_their_own() -> None:
+    x, t_x, T = [0, 2, 2, 5, 0], [0.0, 3, 7, 9, 0], [30.0, 9, 9, 30, 9]
+    stratum = np.array([0, 1, 0, 1, 1])
+    theta = {name: np.array([value, 2.0 * value]) for name, value in PLAIN.items()}
+    whole = at(base_of(x, t_x, T, stratum=stratum), theta)
+    alone = [
+        at(
+            base_of(*(np.array(v)[stratum == g] for v in (x, t_x, T))),
+            {name: values[g] for name, values in theta.items()},
+        )
+        for g in range(2)
+    ]
+    assert whole[0] == pytest.approx(alone[0][0] + alone[1][0], rel=1e-13)
+    np.testing.assert_allclose(whole[1:].reshape(4, 2).T, [one[1:] for one in alone], rtol=1e-12)
 
 
 def powers(lo: float, hi: float) -> st.SearchStrategy[float]:

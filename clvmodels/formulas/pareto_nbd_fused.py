@@ -16,7 +16,6 @@ _competing.py, and per distinct history there remain one exp and one log1p.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,68 +27,57 @@ from clvmodels.formulas._competing import (
     log_chance_gradient,
 )
 from clvmodels.formulas._jit import compiled, compiled_sum
+from clvmodels.formulas.fused import Fused, Table, by_stratum, sums
 from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, log_rising
 from clvmodels.schema import FloatArray
 
-IntArray = npt.NDArray[np.int32]
 
+def fused(
+    x: FloatArray,
+    t_x: FloatArray,
+    T: FloatArray,
+    count: FloatArray,
+    *,
+    stratum: npt.NDArray[np.integer] | None = None,
+) -> Fused:
+    """Prepare a base for the loop.
 
-@dataclass(frozen=True, slots=True)
-class ParetoTables:
-    """A base as the kernel wants it: distinct values, and positions among them.
-
-    Attributes
+    Parameters
     ----------
-    x, x_count : ndarray, shape (X,)
-        Distinct frequencies and their customers.
-    T_of, T : ndarray, shape (P,)
-        Distinct (x, T), ordered by x: position of x, and T.
-    t_x_of, t_x : ndarray, shape (Q,)
-        Distinct (x, t_x), likewise.
-    T_index, t_x_index : ndarray of int32, shape (H,)
-        Positions among these, per distinct history.
-    count : ndarray, shape (H,)
-        Customers who share the history.
+    x, t_x, T, count : ndarray, shape (H,)
+        Histories, and the customers who share each.
+    stratum : ndarray of int, shape (H,), optional
+        Whose parameters are the history's; one for all by default.
     """
-
-    x: FloatArray
-    x_count: FloatArray
-    T_of: IntArray
-    T: FloatArray
-    t_x_of: IntArray
-    t_x: FloatArray
-    T_index: IntArray
-    t_x_index: IntArray
-    count: FloatArray
-
-    @classmethod
-    def of(cls, x: FloatArray, t_x: FloatArray, T: FloatArray, count: FloatArray) -> ParetoTables:
-        """Tables of distinct histories and their counts, arrays of one length."""
-        frequencies, x_of = np.unique(x, return_inverse=True)
-        T_of, ages, T_index = _pairs(x_of, T)
-        t_x_of, recencies, t_x_index = _pairs(x_of, t_x)
-        return cls(
-            x=frequencies,
-            x_count=np.bincount(x_of, count, len(frequencies)).astype(np.float64),
-            T_of=T_of,
-            T=ages,
-            t_x_of=t_x_of,
-            t_x=recencies,
-            T_index=T_index,
-            t_x_index=t_x_index,
-            count=np.asarray(count, dtype=np.float64),
-        )
+    tables, ends = by_stratum(_tables, (x, t_x, T, count), stratum)
+    bounds = np.stack([ends[name] for name in ("x", "T", "t_x", "count")])
+    return Fused({**tables, "bounds": bounds}, _kernel)
 
 
-def _pairs(x_of: npt.NDArray[np.intp], time: FloatArray) -> tuple[IntArray, FloatArray, IntArray]:
+def _tables(x: FloatArray, t_x: FloatArray, T: FloatArray, count: FloatArray) -> dict[str, Table]:
+    """Distinct x, (x, T) and (x, t_x), and histories by their places among these."""
+    kinds, x_of = np.unique(x, return_inverse=True)
+    T_of, ages, T_index = _pairs(x_of, T)
+    t_x_of, recencies, t_x_index = _pairs(x_of, t_x)
+    return {
+        "x": kinds,
+        "x_count": sums(x_of, count, len(kinds)),
+        "T_of": T_of,
+        "T": ages,
+        "t_x_of": t_x_of,
+        "t_x": recencies,
+        "T_index": T_index,
+        "t_x_index": t_x_index,
+        "count": count,
+    }
+
+
+def _pairs(x_of: npt.NDArray[np.intp], time: FloatArray) -> tuple[Table, FloatArray, Table]:
     """Distinct pairs in order of x and time: both parts, and where each row's pair is."""
     times, time_of = np.unique(time, return_inverse=True)
-    pairs, index = np.unique(x_of * len(times) + time_of, return_inverse=True)
-    return (
-        (pairs // len(times)).astype(np.int32),
-        times[pairs % len(times)],
-        index.astype(np.int32),
-    )
+    pairs, index = np.unique(x_of * max(len(times), 1) + time_of, return_inverse=True)
+    found, place = np.divmod(pairs, max(len(times), 1))
+    return found.astype(np.int32), times[place], index.astype(np.int32)
 
 
 @compiled
@@ -160,22 +148,11 @@ def _product(one, other):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pareto_kernel(  # type: ignore[no-untyped-def]
+def _stratum(  # type: ignore[no-untyped-def]
     r, alpha, s, beta, gradient,
     x, x_count, T_of, T, t_x_of, t_x, T_index, t_x_index, count,
 ):  # fmt: skip
-    """Log-likelihood of a base and its gradient by r, alpha, s, beta.
-
-    Parameters
-    ----------
-    gradient : bool
-        Whether the derivatives are wanted; else they are not complete.
-
-    Returns
-    -------
-    ndarray, shape (5,)
-        Value, then the four derivatives; value -inf outside the parameters' domain.
-    """
+    """Value and derivatives by r, alpha, s and beta of one stratum, shape (5,)."""
     out = np.zeros(5)
     if not (r > 0.0 and alpha > 0.0 and s > 0.0 and beta > 0.0):
         out[0] = -np.inf
@@ -194,4 +171,27 @@ def pareto_kernel(  # type: ignore[no-untyped-def]
         of_dies[t_x_index[i]] += weight[i]
     for j in range(1, 5):
         out[j] += _product(buys[j], of_buys) + _product(dies[j], of_dies)
+    return out
+
+
+@compiled
+def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
+    """Add up the strata; see `clvmodels.formulas.fused.Fused`."""
+    r, alpha, s, beta = theta
+    x, x_count, T_of, T, t_x_of, t_x, T_index, t_x_index, count, ends = tables
+    strata = r.size
+    assert strata == ends.shape[1] - 1
+    out = np.zeros(1 + 4 * strata)
+    for g in range(strata):
+        i, j = ends[0, g], ends[0, g + 1]
+        k, m = ends[1, g], ends[1, g + 1]
+        p, q = ends[2, g], ends[2, g + 1]
+        h, n = ends[3, g], ends[3, g + 1]
+        own = _stratum(
+            r[g], alpha[g], s[g], beta[g], gradient,
+            x[i:j], x_count[i:j], T_of[k:m], T[k:m], t_x_of[p:q], t_x[p:q],
+            T_index[h:n], t_x_index[h:n], count[h:n],
+        )  # fmt: skip
+        out[0] += own[0]
+        out[1 + g :: strata] = own[1:]
     return out
