@@ -92,7 +92,8 @@ def summarize_ours(log: str, memory_limit: str | None) -> dict[str, Any]:
     import ibis.backends.duckdb  # noqa: F401  # not part of the work that is timed
 
     from clvmodels.log import LogOptions
-    from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
+    from clvmodels.log.embedded import Resources
+    from clvmodels.rfm.on_disk import summarize_to_parquet
     from clvmodels.schema import TimeScale
 
     options = LogOptions(

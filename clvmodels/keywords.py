@@ -107,7 +107,7 @@ def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     own = tuple(signature.parameters.values())
     method = bool(own) and own[0].name in _SELF
     kind = _kind_of_options(function, own)
-    given = {} if kind is None else _defaults_of(kind)
+    given = {} if kind is None else defaults_of(kind)
     typed = () if kind is None else tuple(_written_out(kind, given))
     named_ones = (*own[int(method) :], *typed)
     known = tuple(one.name for one in named_ones if one.kind in _BY_NAME)
@@ -141,11 +141,12 @@ def _kind_of_options(function: Any, parameters: Sequence[inspect.Parameter]) -> 
     return next(iter(get_args(annotation)), None)
 
 
-def _defaults_of(kind: Any) -> dict[str, Any]:
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """Return what the keys of a TypedDict, and of those it is made of, are by default."""
     found: dict[str, Any] = {}
     for base in get_original_bases(kind):
         if is_typeddict(base):
-            found |= _defaults_of(base)
+            found |= defaults_of(base)
     return found | _DEFAULTS.get(kind, {})
 
 

@@ -233,7 +233,7 @@ def read_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from clvmodels.scoring.csv_staging import CsvOptions, numbers_of, read_csv
+    from clvmodels.scoring.csv_customers import CsvOptions, numbers_of, read_csv
 
     check_input(path)
     try:

@@ -100,7 +100,7 @@ def _engine(name: str) -> Any:
 
 
 def _judge(report: ScoreReport, allow_rejects: bool) -> int:
-    from clvmodels.scoring.run import rejects_text
+    from clvmodels.scoring.report import rejects_text
 
     if not report.rejected:
         return 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from clvmodels.posterior.scorable import Scorable
     from clvmodels.scoring import ScoreReport
-    from clvmodels.scoring.records import Total
+    from clvmodels.scoring.report import Total
 
 _TOP: Final = 0.2
 _MEMORY: Final = "1GB"
@@ -118,7 +118,7 @@ def _ranked_by(report: ScoreReport) -> tuple[str, str, float]:
 def _scan(report: ScoreReport, table_name: str) -> str:
     from glob import escape
 
-    from clvmodels.rfm.on_disk import quoted
+    from clvmodels.log.embedded import quoted
 
     kind, path = report.record["output"]["kind"], report.output
     if kind == "duckdb":

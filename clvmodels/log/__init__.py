@@ -1,7 +1,7 @@
 """A transaction log from anywhere -> checked rows, customers, and an audit; see `expressions`."""
 
 from clvmodels.log.arrow import replayable
-from clvmodels.log.backends import fetch
+from clvmodels.log.embedded import attach, engine, fetch, set_up
 from clvmodels.log.ends import covered_note, narrowed
 from clvmodels.log.expressions import (
     audit_expr,
@@ -13,7 +13,14 @@ from clvmodels.log.expressions import (
     used_expr,
 )
 from clvmodels.log.id_map import read_id_map
-from clvmodels.log.options import ImplausibleDates, KeepDrop, LogOptions, Refunds
+from clvmodels.log.options import (
+    FileTerms,
+    ImplausibleDates,
+    KeepDrop,
+    LogOptions,
+    LogTerms,
+    Refunds,
+)
 from clvmodels.log.rows import SEGMENT
 from clvmodels.log.run import (
     WHOLE_ID,
@@ -27,15 +34,17 @@ from clvmodels.log.run import (
     tidy,
     to_rfm,
 )
-from clvmodels.log.sources import OpenLog, attach, engine, open_log, set_up
+from clvmodels.log.sources import OpenLog, open_log
 
 __all__ = [
     "SEGMENT",
     "WHOLE_ID",
+    "FileTerms",
     "ImplausibleDates",
     "KeepDrop",
     "Ledger",
     "LogOptions",
+    "LogTerms",
     "OpenLog",
     "Refunds",
     "attach",

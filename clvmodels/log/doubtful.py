@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from clvmodels.log.audit import Reason
-from clvmodels.log.backends import fetch
+from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
 
 # What programs write for a missing value, in lower case; of numbers, 0 and -1.

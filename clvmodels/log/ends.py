@@ -9,7 +9,7 @@ import pandas as pd
 
 from clvmodels.dates import LAST_WHOLE_PERIOD, last_day_of, period_of, start_of
 from clvmodels.log.audit import Reason
-from clvmodels.log.backends import fetch
+from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.log.plausible import without_implausible
 from clvmodels.log.where import columns_of

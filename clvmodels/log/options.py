@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import defaults
 from clvmodels.log.amounts import check_decimal
 from clvmodels.log.audit import Reason
 from clvmodels.log.csv_files import check_delimiter, check_encoding
@@ -16,6 +18,39 @@ from clvmodels.schema import TimeScale, check_choice, check_list, check_margin, 
 Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
 ImplausibleDates = Literal["error", "drop", "keep"]
+
+
+@defaults(
+    refunds="drop",
+    order_id_col=None,
+    zero_amounts="keep",
+    duplicates="keep",
+    implausible_dates="error",
+    missing_ids=(),
+    date_format=None,
+    decimal=None,
+    where=None,
+)
+class LogTerms(TypedDict, total=False):
+    """How the rows of a log are read: options of `clvmodels.rfm_summary` and its like."""
+
+    refunds: Refunds
+    order_id_col: str | None
+    zero_amounts: KeepDrop
+    duplicates: KeepDrop
+    implausible_dates: ImplausibleDates
+    missing_ids: Sequence[str | int]
+    date_format: str | None
+    decimal: str | None
+    where: str | None
+
+
+@defaults(delimiter=None, encoding=None)
+class FileTerms(LogTerms, total=False):
+    """The same of a log that may lie in files."""
+
+    delimiter: str | None
+    encoding: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from clvmodels.errors import SchemaError
 from clvmodels.log.audit import Reason
-from clvmodels.log.backends import fetch
+from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
 

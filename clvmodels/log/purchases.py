@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 
 from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import Reason
-from clvmodels.log.backends import fetch
+from clvmodels.log.embedded import attach, engine, fetch
 from clvmodels.log.expressions import _customer_periods
 from clvmodels.log.id_map import read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.plausible import without_implausible
 from clvmodels.log.run import _attach_map, reading, tidy
-from clvmodels.log.sources import attach, engine, open_log
+from clvmodels.log.sources import open_log
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
-from clvmodels.log.backends import fetch
 from clvmodels.log.csv_files import said_of
 from clvmodels.log.doubtful import doubtful_ids
+from clvmodels.log.embedded import attach, engine, fetch
 from clvmodels.log.ends import cut_note, last_period_note, narrowed
 from clvmodels.log.expressions import (
     audit_of,
@@ -37,7 +37,7 @@ from clvmodels.log.id_map import read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.orders import order_notes
 from clvmodels.log.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
-from clvmodels.log.sources import OpenLog, attach, engine, open_log
+from clvmodels.log.sources import OpenLog, open_log
 from clvmodels.log.texts import with_texts
 from clvmodels.schema import CUSTOMER_ID
 

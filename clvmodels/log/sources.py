@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,9 @@ import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
 from clvmodels.log.arrow import plain, replayable, to_arrow
-from clvmodels.log.backends import fetch
 from clvmodels.log.checks import check_columns, check_types, is_fine_instant
 from clvmodels.log.csv_files import Scratch, open_csv_file, scan
+from clvmodels.log.embedded import attach, fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.log.sniff import sniff
 from clvmodels.schema import path_of
@@ -76,34 +75,6 @@ class OpenLog:
     def float_ids(self) -> bool:
         """Whether ids come as floats, as pandas makes of integers beside missing values."""
         return bool(self.table[self.options.customer_id_col].type().is_floating())
-
-
-@contextmanager
-def engine() -> Iterator[Any]:
-    """Yield a private embedded DuckDB backend, closed afterwards; nothing of it is shared."""
-    import ibis
-
-    backend = ibis.duckdb.connect()
-    try:
-        set_up(backend.con)
-        yield backend
-    finally:
-        backend.disconnect()
-
-
-def set_up(connection: Any) -> None:
-    """Make a connection of the embedded engine count in UTC and draw no progress bar."""
-    connection.execute("SET TimeZone = 'UTC'")
-    # In notebooks it may be unable to draw one, and then to be told not to.
-    [[drawn]] = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
-    if drawn:
-        connection.execute("SET enable_progress_bar = false")
-
-
-def attach(backend: Any, data: Any, name: str) -> ibis.Table:
-    """Show Arrow data to the embedded engine as a table, without copying it."""
-    backend.con.register(name, data)
-    return backend.table(name)
 
 
 def open_log(source: Any, options: LogOptions, backend: Any) -> OpenLog:

@@ -8,7 +8,7 @@ from typing import Final
 
 from clvmodels.errors import SchemaError
 from clvmodels.log.audit import Audit, Reason
-from clvmodels.log.backends import fetch
+from clvmodels.log.embedded import fetch
 from clvmodels.log.sources import OpenLog
 from clvmodels.log.unread import other_decimal, refuse_contradicted, unreadable_texts
 

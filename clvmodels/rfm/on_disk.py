@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +37,8 @@ from clvmodels.log import (
     used_expr,
 )
 from clvmodels.log.audit import Audit
-from clvmodels.machine import bytes_of, check_memory_limit
+from clvmodels.log.embedded import Resources, quoted
+from clvmodels.machine import check_memory_limit
 from clvmodels.margin import said_margin
 from clvmodels.outputs import aside, named_paths, refuse_inputs
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
@@ -49,45 +49,6 @@ from clvmodels.rfm.table import METADATA_KEY, RfmTable
 from clvmodels.schema import CUSTOMER_ID, TimeUnit, path_of
 
 _LEDGER: Final = "ledger"
-# What a row may take in the group-by of customer-periods, measured, with room for the rest.
-_BYTES_A_ROW: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What the embedded engine may use.
-
-    Attributes
-    ----------
-    memory_limit : str or None
-        Such as "4GB"; beyond it the engine writes to ``spill``. None is the engine's own.
-    threads : int or None
-    spill : Path or None
-        Folder for what does not fit.
-    """
-
-    memory_limit: str | None = None
-    threads: int | None = None
-    spill: Path | None = None
-
-    def parts(self, rows: int) -> int:
-        """Into how many parts customers are split, so that no part has to spill.
-
-        Reading a Parquet log once more costs less than writing to disk, and reading
-        back, what does not fit.
-        """
-        if self.memory_limit is None:
-            return 1
-        return max(1, math.ceil(rows * _BYTES_A_ROW / bytes_of(self.memory_limit)))
-
-    def settings(self) -> dict[str, str]:
-        """Settings of the engine by name."""
-        found = {
-            "memory_limit": self.memory_limit,
-            "threads": self.threads,
-            "temp_directory": self.spill,
-        }
-        return {name: str(value) for name, value in found.items() if value is not None}
 
 
 @named
@@ -223,11 +184,9 @@ def summarize_to_parquet(
     SchemaError
         The log cannot be read as the options say, or no purchase is left of it.
     """
-    with reading(), engine() as backend:
+    with reading(), engine(resources) as backend:
         # The only order that counts is asked for, when customers are written.
         backend.con.execute("SET preserve_insertion_order = false")
-        for name, value in (resources or Resources()).settings().items():
-            backend.con.execute(f"SET {name} = {quoted(value)}")
         if options.implausible_dates == "drop":
             source = replayable(source)
         log = open_log(source, options, backend)
@@ -245,11 +204,6 @@ def summarize_to_parquet(
         audit = noted_of_ledger(audit, ledger, log.options.scale, end, backend)
         _write(backend, ledger, log, end, audit, target)
     return audit
-
-
-def quoted(text: object) -> str:
-    """Write text as a literal of SQL."""
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,14 @@ import pyarrow.parquet as pq
 
 from clvmodels import schema
 from clvmodels.scoring import disk
-from clvmodels.scoring.given import given_schema, rejects_table
-from clvmodels.scoring.prepass import Prepass
-from clvmodels.scoring.records import BlockRecord, FileRecord
-from clvmodels.scoring.rows import common_schema
+from clvmodels.scoring.report import BlockRecord, FileRecord, Progress
 from clvmodels.scoring.scorer import REASON, ScoredBatch, Scorer
-from clvmodels.scoring.staging import Staged
-from clvmodels.scoring.stream import RowStream
+from clvmodels.scoring.staging import Prepass, Staged
+from clvmodels.scoring.stream import RowStream, given_schema, rejects_table
 from clvmodels.scoring.workspace import Workspace
 
 # Of a row group: what a reader or a merge holds at once, per thread.
 GROUP_ROWS: Final = 131_072
-Progress = Callable[[str, Mapping[str, Any]], None]
 # Columns with few distinct values; the others would only be hashed in vain.
 _REPEATING: Final = (schema.FREQUENCY, schema.RECENCY, schema.T)
 
@@ -83,8 +79,7 @@ def score_blocks(
     compression : str
         Of the parts.
     """
-    columns = common_schema(staged.files, scorer.posterior.scale, amounts=scorer.amounts)
-    reader = _Reader(scorer, staged, prepass, pq_schema=columns)
+    reader = _Reader(scorer, staged, prepass)
     clock = _Clock(staged.total, tell)
     records: dict[int, BlockRecord] = {}
     todo = []
@@ -123,11 +118,9 @@ def done(work: Workspace, block: Block) -> BlockRecord | None:
 class _Reader:
     """Blocks of the input, scored; with what was given of the rows that could not be."""
 
-    def __init__(
-        self, scorer: Scorer, staged: Staged, prepass: Prepass, *, pq_schema: pa.Schema
-    ) -> None:
+    def __init__(self, scorer: Scorer, staged: Staged, prepass: Prepass) -> None:
         self.scorer, self.staged, self.prepass = scorer, staged, prepass
-        self.stream = RowStream(staged.files, staged.rows, pq_schema)
+        self.stream = RowStream(staged.files, staged.rows, prepass.columns)
         self._given: RowStream | None = None
 
     def score(self, block: Block) -> tuple[ScoredBatch, pa.Table | None]:

@@ -20,9 +20,10 @@ from clvmodels.rfm.customers import (
     fractions_text,
     lifetime_text,
 )
-from clvmodels.scoring.records import BlockRecord, reasons_of
+from clvmodels.scoring.report import BlockRecord, reasons_of
 from clvmodels.scoring.scorer import Scorer
-from clvmodels.scoring.staging import Staged
+from clvmodels.scoring.source import Source
+from clvmodels.scoring.staging import Figures, Staged
 from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
 from clvmodels.verdict import explain_failure
@@ -31,46 +32,50 @@ MAX_AGE_DAYS: Final = 90.0
 MAX_AGE_SHARE: Final = 0.1
 
 
-def concerns(posterior: Scorable, staged: Staged) -> list[str]:
-    """Say what speaks against scoring: failed fits, an old posterior, an unreadable log.
+def concerns(
+    source: Source, posterior: Scorable, scorer: Scorer, staged: Staged, figures: Figures
+) -> list[str]:
+    """Say what speaks against scoring: failed fits, an old posterior, an unreadable log, units.
 
     A posterior is too old when the base was observed for longer after it than a tenth of
     its training window (the longest T), or than 90 days.
     """
-    failed = [
+    said = [
         f"{one.metadata.model}: {explain_failure(one.verdict)}"
         for one in fits_of(posterior)
         if not one.verdict.ok
     ]
-    return failed + _age(posterior, staged.observation_end) + unreadable_rows(staged.audit)
+    said += _age(posterior, staged.observation_end) + unreadable_rows(staged.audit)
+    said += _endless_spend(scorer, figures.least_x) + source.notes
+    if source.foreign:
+        said += _unit(posterior, figures, said=source.said)
+    if not staged.total:
+        said.append(f"{source.text} has no rows: the output has none either.")
+    return said
 
 
-def unit_concerns(
-    posterior: Scorable, most: float | None, *, fractions: bool, said: bool
-) -> list[str]:
-    """Say what speaks against the unit of time of files that do not know theirs.
+def _unit(posterior: Scorable, figures: Figures, *, said: bool) -> list[str]:
+    """Say what speaks against the posterior's unit of time, for files that do not know theirs.
 
     Parameters
     ----------
     posterior : CLVPosterior or PurchasePosterior
         In whose unit the files are.
-    most : float or None
-        Greatest T.
-    fractions : bool
-        Whether some T are not whole in periods.
+    figures : Figures
     said : bool
         Whether the caller said the unit.
     """
+    most = figures.longest
     if most is not None and beyond_lifetime(most, posterior.scale):
         return [lifetime_text(most, posterior.scale)]
     fitted = purchases_of(posterior).metadata.longest_T
     if most is not None and not said and beyond_base(most, fitted):
         return [beyond_base_text(most, fitted, posterior.scale)]
-    odd = fractions and not said and purchases_of(posterior).metadata.whole
+    odd = figures.fractions and not said and purchases_of(posterior).metadata.whole
     return [fractions_text(posterior.scale)] if odd else []
 
 
-def endless_spend(scorer: Scorer, least_x: float | None) -> list[str]:
+def _endless_spend(scorer: Scorer, least_x: float | None) -> list[str]:
     """Say whose value will be empty: those with few repeat purchases, where q <= 1 in a draw."""
     shares = infinite_share(scorer.draws, np.array([] if least_x is None else [least_x]))
     if not (shares > 0).any():

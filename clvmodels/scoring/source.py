@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
-from clvmodels.log import ImplausibleDates, KeepDrop, LogOptions, Refunds
+from clvmodels.keywords import defaults, defaults_of
+from clvmodels.log import FileTerms, LogOptions, LogTerms
 from clvmodels.margin import Margin
 from clvmodels.posterior.scorable import Scorable, has_money, margin_of, reads_amounts
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import check_scale
 from clvmodels.rfm.periods import end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
-from clvmodels.scoring.csv_staging import CsvOptions
+from clvmodels.scoring.csv_customers import CsvOptions
 from clvmodels.scoring.inputs import (
     CSV,
     LOG_CSV,
@@ -33,67 +34,30 @@ from clvmodels.scoring.rows import needed_of
 
 SourceKind = Literal["rfm", "csv", "log"]
 # What says nothing of a table of customers
-_OF_LOGS: Final = (
-    "observation_period_end",
-    "refunds",
-    "order_id_col",
-    "zero_amounts",
-    "duplicates",
-    "implausible_dates",
-    "missing_ids",
-    "date_format",
-    "where",
+_HOW: Final = FileTerms.__annotations__
+_OF_LOGS: Final = {"observation_period_end", *LogTerms.__annotations__} - {"decimal"}
+
+
+@defaults(
+    customer_id_col=None,
+    datetime_col=None,
+    monetary_value_col=None,
+    observation_period_end=None,
 )
+class _LogColumns(TypedDict, total=False):
+    customer_id_col: str | None
+    datetime_col: str | None
+    monetary_value_col: str | None
+    observation_period_end: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
+@defaults(time_unit=None, time_scaler=None, margin=None)
+class ReadTerms(_LogColumns, FileTerms, total=False):
     """What the caller says about the input; see `clvmodels.score`."""
 
-    customer_id_col: str | None = None
-    datetime_col: str | None = None
-    monetary_value_col: str | None = None
-    observation_period_end: Any = None
-    refunds: Refunds = "drop"
-    order_id_col: str | None = None
-    zero_amounts: KeepDrop = "keep"
-    duplicates: KeepDrop = "keep"
-    implausible_dates: ImplausibleDates = "error"
-    missing_ids: Sequence[str | int] = ()
-    date_format: str | None = None
-    decimal: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    where: str | None = None
-    time_unit: TimeUnit | None = None
-    time_scaler: float | None = None
-    margin: float | None = None
-
-    @property
-    def is_log(self) -> bool:
-        """Whether columns of a log are named."""
-        return any((self.customer_id_col, self.datetime_col, self.monetary_value_col))
-
-    def refuse_log_options(self) -> None:
-        """Refuse options of logs where the input is a table of customers.
-
-        Raises
-        ------
-        SchemaError
-            One was given.
-        """
-        usual = ReadOptions()
-        for name in _OF_LOGS:
-            if (given := getattr(self, name)) != getattr(usual, name) and given != []:
-                raise SchemaError(
-                    f"{name}={shown(given)} is for logs, and the input is a table of customers: "
-                    "leave it out, or name the columns of the log (customer_id_col, datetime_col "
-                    "and monetary_value_col)."
-                )
-
-    def scale(self, default: TimeScale) -> TimeScale:
-        """Take the unit of time that is said, else that of the posterior."""
-        return scale_said(self.time_unit, self.time_scaler) or default
+    time_unit: TimeUnit | None
+    time_scaler: float | None
+    margin: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +133,7 @@ class Source:
 
 
 def open_source(
-    source: str | Path | Sequence[str | Path], options: ReadOptions, posterior: Scorable
+    source: str | Path | Sequence[str | Path], options: ReadTerms, posterior: Scorable
 ) -> Source:
     """Look at the input without reading its rows.
 
@@ -177,7 +141,7 @@ def open_source(
     ----------
     source : path, pattern or list of them
         Files, folder or pattern.
-    options : ReadOptions
+    options : ReadTerms
         Columns of a log; unit and margin of files that do not say theirs.
     posterior : CLVPosterior or PurchasePosterior
         Whose unit of time is expected, and whose margin counts where no other is said.
@@ -191,9 +155,9 @@ def open_source(
         The unit of time is not the posterior's.
     """
     listing = list_files(source)
-    if options.is_log:
+    if _is_log(options):
         return _open_log(listing, options, posterior)
-    options.refuse_log_options()
+    _refuse_log_options(options)
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": CSV})
     if kind == "CSV":
         files = tuple(stat_file(path) for path in listing.files)
@@ -206,6 +170,28 @@ def open_source(
     return _own(listing, files, outlines, options, posterior)
 
 
+def _is_log(options: ReadTerms) -> bool:
+    """Whether columns of a log are named."""
+    return any((options["customer_id_col"], options["datetime_col"], options["monetary_value_col"]))
+
+
+def _scale_of(options: ReadTerms, posterior: Scorable) -> TimeScale:
+    """Take the unit of time that is said, else that of the posterior."""
+    return scale_said(options["time_unit"], options["time_scaler"]) or posterior.scale
+
+
+def _refuse_log_options(options: ReadTerms) -> None:
+    """Refuse options of logs where the input is a table of customers."""
+    usual = defaults_of(ReadTerms)
+    for name, given in options.items():
+        if name in _OF_LOGS and given != usual[name] and given != []:
+            raise SchemaError(
+                f"{name}={shown(given)} is for logs, and the input is a table of customers: "
+                "leave it out, or name the columns of the log (customer_id_col, datetime_col "
+                "and monetary_value_col)."
+            )
+
+
 def rows_of(path: Path) -> int:
     """Rows of a Parquet file, by its footer."""
     return int(pq.read_metadata(path).num_rows)
@@ -215,7 +201,7 @@ def _own(
     listing: Listing,
     files: tuple[InputFile, ...],
     outlines: Sequence[RfmTable | None],
-    options: ReadOptions,
+    options: ReadTerms,
     posterior: Scorable,
 ) -> Source:
     first = outlines[0]
@@ -228,13 +214,13 @@ def _own(
         _same_base(listing.files[0], first, path, outline, money=has_money(posterior))
     assert first is not None
     check_scale(first.scale, posterior.scale)
-    check_scale(first.scale, options.scale(posterior.scale))
+    check_scale(first.scale, _scale_of(options, posterior))
     return Source(
         "rfm",
         listing.text,
         files,
         first.scale,
-        margin_of(posterior, options.margin, table=first.margin if first.margin_said else None),
+        margin_of(posterior, options["margin"], table=first.margin if first.margin_said else None),
         reads_amounts(posterior),
         first.observation_end,
         folder=listing.folder,
@@ -257,20 +243,20 @@ def _foreign(
     kind: SourceKind,
     listing: Listing,
     files: tuple[InputFile, ...],
-    options: ReadOptions,
+    options: ReadTerms,
     posterior: Scorable,
 ) -> Source:
     written = CsvOptions(
-        decimal=options.decimal, delimiter=options.delimiter, encoding=options.encoding
+        decimal=options["decimal"], delimiter=options["delimiter"], encoding=options["encoding"]
     )
-    own = options.scale(posterior.scale)
+    own = _scale_of(options, posterior)
     check_scale(own, posterior.scale)
-    margin = margin_of(posterior, options.margin)
-    said = options.time_unit is not None or options.time_scaler is not None
+    margin = margin_of(posterior, options["margin"])
+    said = options["time_unit"] is not None or options["time_scaler"] is not None
     assumed = None
     if margin is None and not said:
         assumed = f"{listing.text} does not say its unit of time: taken as {own}."
-    elif margin is not None and (not said or options.margin is None):
+    elif margin is not None and (not said or options["margin"] is None):
         assumed = (
             f"{listing.text} does not say its unit of time and margin: taken as {own} "
             f"and {margin.value:g}."
@@ -290,8 +276,8 @@ def _foreign(
     )
 
 
-def _open_log(listing: Listing, options: ReadOptions, posterior: Scorable) -> Source:
-    margin = margin_of(posterior, options.margin)
+def _open_log(listing: Listing, options: ReadTerms, posterior: Scorable) -> Source:
+    margin = margin_of(posterior, options["margin"])
     amounts = reads_amounts(posterior)
     _check_names(options, amounts=amounts)
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": LOG_CSV})
@@ -300,37 +286,27 @@ def _open_log(listing: Listing, options: ReadOptions, posterior: Scorable) -> So
             f"{listing.files[0]} is a summary already: leave out customer_id_col, datetime_col "
             "and monetary_value_col."
         )
-    own = options.scale(posterior.scale)
+    own = _scale_of(options, posterior)
     check_scale(own, posterior.scale)
+    reading: dict[str, Any] = {n: value for n, value in options.items() if n in _HOW}
     log = LogOptions(
-        customer_id_col=str(options.customer_id_col),
-        datetime_col=str(options.datetime_col),
-        monetary_value_col=options.monetary_value_col,
+        customer_id_col=str(options["customer_id_col"]),
+        datetime_col=str(options["datetime_col"]),
+        monetary_value_col=options["monetary_value_col"],
         scale=own,
-        refunds=options.refunds,
-        order_id_col=options.order_id_col,
-        zero_amounts=options.zero_amounts,
-        duplicates=options.duplicates,
-        implausible_dates=options.implausible_dates,
-        missing_ids=tuple(options.missing_ids),
-        date_format=options.date_format,
-        decimal=options.decimal,
-        delimiter=options.delimiter,
-        encoding=options.encoding,
-        where=options.where,
         margin=None if margin is None else margin.value,
+        **reading,
+        **end_options(options["observation_period_end"], own, "observation_period_end"),
     )
-    end = end_options(options.observation_period_end, own, "observation_period_end")
-    log = replace(log, **end)
     count = rows_of if kind == "Parquet" else (lambda _: None)
     files = tuple(stat_file(path, count(path)) for path in listing.files)
     return Source("log", listing.text, files, own, margin, amounts, log=log, folder=listing.folder)
 
 
-def _check_names(options: ReadOptions, *, amounts: bool) -> None:
+def _check_names(options: ReadTerms, *, amounts: bool) -> None:
     """Amounts of a log may be named without need: they tell refunds from purchases."""
-    amount = options.monetary_value_col
-    named = [options.customer_id_col, options.datetime_col]
+    amount = options["monetary_value_col"]
+    named = [options["customer_id_col"], options["datetime_col"]]
     named += [amount] if amounts or amount is not None else []
     if all(isinstance(name, str) and name for name in named):
         return

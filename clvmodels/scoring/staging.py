@@ -1,22 +1,40 @@
-"""A log or CSV becomes Parquet in the work folder; Parquet is read where it lies."""
+"""Before the first block: a log or CSV becomes Parquet, and the whole base is looked at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from clvmodels import schema
 from clvmodels.log.audit import Audit
 from clvmodels.log.csv_files import Scratch
+from clvmodels.log.embedded import Resources, connected, engine_errors, identifier, parquet_scan
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.on_disk import Resources, summarize_to_parquet
+from clvmodels.rfm.customers import divisor, exceeds_periods_sql, has_fractions_sql
+from clvmodels.rfm.on_disk import summarize_to_parquet
+from clvmodels.schema import TimeScale
 from clvmodels.scoring import disk
-from clvmodels.scoring.csv_numbers import decimal_of
-from clvmodels.scoring.csv_staging import copy_csv, numbers_of, open_customers, whole_ids
-from clvmodels.scoring.duck import connected, engine_errors
+from clvmodels.scoring.csv_customers import (
+    copy_csv,
+    decimal_of,
+    numbers_of,
+    open_customers,
+    whole_ids,
+)
 from clvmodels.scoring.inputs import refuse_changed
+from clvmodels.scoring.rows import common_schema
 from clvmodels.scoring.source import Source, rows_of
+from clvmodels.scoring.stream import read_file
+
+_DUPLICATES: Final = "duplicates.npy"
+_FIGURES: Final = "prepass.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +139,141 @@ def _read_stage(source: Source, folder: Path) -> Staged:
 
 def _name(position: int) -> str:
     return f"input-{position:05d}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What must be known of the whole base before its first block.
+
+    Attributes
+    ----------
+    least_x : float or None
+        Fewest repeat purchases of the rows that can be scored; None if there are none.
+    shortest, longest : float or None
+        Least and greatest T of these rows.
+    fractions : bool
+        Whether some of these T are not whole in periods of the unit.
+    """
+
+    least_x: float | None
+    shortest: float | None
+    longest: float | None
+    fractions: bool
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Least and greatest T; None if there are none."""
+        return (
+            None if self.shortest is None or self.longest is None else (self.shortest, self.longest)
+        )
+
+
+def figures_sql(scale: TimeScale) -> tuple[tuple[str, ...], str]:
+    """Expressions of `Figures` in the SQL of both engines, and which rows can be scored.
+
+    They are over columns x, t_x and T of doubles; NaN is the greatest number.
+    """
+    finite = "CAST('Infinity' AS DOUBLE)"
+    odd = f"coalesce(bool_or({has_fractions_sql('T', scale)}), false)"
+    scorable = (
+        f"x >= 0 AND x < {finite} AND x = floor(x) AND t_x >= 0 AND t_x <= T AND T < {finite} "
+        f"AND (x > 0 OR t_x = 0) AND NOT {exceeds_periods_sql('x', 't_x', scale)}"
+    )
+    return ("min(x)", "min(T)", "max(T)", odd), scorable
+
+
+@dataclass(frozen=True, slots=True)
+class Prepass:
+    """What one look at the whole base has found.
+
+    Attributes
+    ----------
+    columns : pyarrow.Schema
+        What is read of all files.
+    figures : Figures
+    duplicates : ndarray of int64
+        Sorted positions of rows whose customer has another row; on disk.
+    """
+
+    columns: pa.Schema
+    figures: Figures
+    duplicates: npt.NDArray[np.int64]
+
+    def duplicated(self, start: int, count: int) -> npt.NDArray[np.bool_]:
+        """Which of some consecutive rows are of a customer with another row."""
+        first, last = np.searchsorted(self.duplicates, [start, start + count])
+        found = np.zeros(count, dtype=bool)
+        found[np.asarray(self.duplicates[first:last]) - start] = True
+        return found
+
+
+def prepare(source: Source, staged: Staged, folder: Path, resources: Resources) -> Prepass:
+    """Look at every row once, within bounded memory; a finished pass is taken as it is.
+
+    Parameters
+    ----------
+    source : Source
+        Says the unit of recency and T, and whether amounts are read.
+    staged : Staged
+        Its customers.
+    folder : Path
+        Where the results are kept for a run that resumes.
+    resources : Resources
+        Of the embedded engine.
+    """
+    columns = common_schema(staged.files, source.scale, amounts=source.amounts)
+    written = folder / _FIGURES
+    if not written.exists():
+        with connected(resources) as connection:
+            found = _figures(connection, staged, columns, source.scale)
+            rows = np.empty(0, dtype=np.int64)
+            if not _ascending(staged, columns.field(schema.CUSTOMER_ID).type):
+                rows = _duplicates(connection, staged)
+        with disk.new_file(folder / _DUPLICATES) as stream:
+            np.save(stream, rows)
+        disk.write_json(written, asdict(found))
+    duplicates = np.load(folder / _DUPLICATES, mmap_mode="r")
+    return Prepass(columns, Figures(**disk.read_json(written)), duplicates)
+
+
+def _figures(connection: Any, staged: Staged, columns: pa.Schema, scale: TimeScale) -> Figures:
+    x, t_x, T = (
+        f"CAST({identifier(name)} AS DOUBLE) / {divisor(columns.field(name).type, scale)!r}"
+        for name in (schema.FREQUENCY, schema.RECENCY, schema.T)
+    )
+    found, scorable = figures_sql(scale)
+    rows = f"SELECT {x} AS x, {t_x} AS t_x, {T} AS T FROM {parquet_scan(staged.files)}"
+    query = f"SELECT {', '.join(found)} FROM ({rows}) WHERE {scorable}"
+    return Figures(*connection.execute(query).fetchone())
+
+
+def _ascending(staged: Staged, kind: pa.DataType) -> bool:
+    """Whether ids strictly ascend, as our own tables' do: then nobody is there twice."""
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind)):
+        return False
+    last: Any = None
+    only_ids = pa.schema([pa.field(schema.CUSTOMER_ID, kind)])
+    for path in staged.files:
+        for batch in read_file(path, only_ids):
+            ids = batch.column(0)
+            if ids.null_count or (last is not None and not last < ids[0].as_py()):
+                return False
+            if len(ids) > 1 and not pc.all(pc.less(ids[:-1], ids[1:])).as_py():
+                return False
+            last = ids[-1].as_py()
+    return True
+
+
+def _duplicates(connection: Any, staged: Staged) -> npt.NDArray[np.int64]:
+    """Positions of rows whose customer is there more than once."""
+    one, scan = identifier(schema.CUSTOMER_ID), parquet_scan(staged.files)
+    connection.execute(
+        f"CREATE TEMP TABLE twice AS SELECT {one} AS id FROM {scan} WHERE {one} IS NOT NULL "
+        "GROUP BY id HAVING count(*) > 1"
+    )
+    starts = np.concatenate([[0], np.cumsum(staged.rows)])[:-1]
+    found = connection.execute(
+        f"SELECT file_index, file_row_number FROM {scan} WHERE {one} IN (SELECT id FROM twice)"
+    ).fetchnumpy()
+    rows = starts[np.asarray(found["file_index"], dtype=np.int64)]
+    return np.sort(rows + np.asarray(found["file_row_number"], dtype=np.int64)).astype(np.int64)

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels import __version__
+from clvmodels import schema
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
-from clvmodels.outputs import named_paths
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
-from clvmodels.posterior.scorable import Scorable, open_scorable
-from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.customers import TIMES, divisor
-from clvmodels.rfm.on_disk import Resources
-from clvmodels.schema import Discounting, Horizon, TimeScale, TimeUnit, plain_horizon
+from clvmodels.schema import TimeScale
 from clvmodels.scoring import Scorer, ScoreReport, disk
-from clvmodels.scoring.blocks import Progress
-from clvmodels.scoring.concerns import concerns, endless_spend, refuse_lost_log, refuse_lost_rows
-from clvmodels.scoring.inputs import PARQUET, refuse_changed
-from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
-from clvmodels.scoring.records import BlockRecord, total_of
-from clvmodels.scoring.report import make_manifest
-from clvmodels.scoring.rows import common_schema
-from clvmodels.scoring.run import BLOCK_ROWS, rejects_text
-from clvmodels.scoring.scorer import Intervals
-from clvmodels.scoring.source import ReadOptions, Source, open_source
-from clvmodels.scoring.staging import Staged
-from clvmodels.scoring.target import (
-    DEFAULT_TABLE,
-    FORMAT_VERSION,
-    Target,
-    open_target,
-    refuse_overlap,
-)
-from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
+from clvmodels.scoring.inputs import PARQUET
+from clvmodels.scoring.job import ScoreOptions, ScoringJob, run_score
+from clvmodels.scoring.report import BlockRecord
+from clvmodels.scoring.source import Source
+from clvmodels.scoring.staging import Figures, Staged, figures_sql
+from clvmodels.scoring.target import Target
+from clvmodels.scoring.workspace import Workspace
 from clvmodels.spark.parts import FILE, RECORD, ROW, WriteBlocks, collected, text_of
 from clvmodels.spark.scores import counted, shipped
 from clvmodels.spark.session import spark_errors, spark_session
@@ -58,46 +39,15 @@ def score_files(
     source: str | Path | Sequence[str | Path],
     posterior: str | Path | CLVPosterior | PurchasePosterior,
     output: str | Path,
-    *,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    intervals: Intervals = "clv",
-    predictive: bool = False,
-    customer_id_col: str | None = None,
-    datetime_col: str | None = None,
-    monetary_value_col: str | None = None,
-    observation_period_end: Any = None,
-    refunds: Refunds = "drop",
-    order_id_col: str | None = None,
-    zero_amounts: KeepDrop = "keep",
-    duplicates: KeepDrop = "keep",
-    implausible_dates: ImplausibleDates = "error",
-    missing_ids: Sequence[str | int] = (),
-    date_format: str | None = None,
-    decimal: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    where: str | None = None,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
-    margin: float | None = None,
-    table: str = DEFAULT_TABLE,
-    allow_rejects: bool = False,
-    max_rejects: float | str | None = None,
-    memory_limit: str | None = None,
-    threads: int | None = None,
-    block_rows: int = BLOCK_ROWS,
-    progress: Progress | None = None,
+    **options: Unpack[ScoreOptions],
 ) -> ScoreReport:
     """Score a base in Spark, from files to files; arguments as `clvmodels.score`.
 
     The session that is there is used, else one is started on this machine. The input is
     Parquet, the output a folder of Parquet files (a name without suffix) that all workers
     see; rejects and manifest stand beside it. Rows are those of `clvmodels.score`, in
-    another order. A run that was stopped begins anew, but for its last step.
+    another order. A run that was stopped starts over, except that one whose parts were
+    complete only puts them in place.
 
     Parameters
     ----------
@@ -134,202 +84,96 @@ def score_files(
     TimeUnitError, DomainError, ResumeError
         As `clvmodels.score`.
     """
-    read = ReadOptions(
-        customer_id_col=customer_id_col,
-        datetime_col=datetime_col,
-        monetary_value_col=monetary_value_col,
-        observation_period_end=observation_period_end,
-        refunds=refunds,
-        order_id_col=order_id_col,
-        zero_amounts=zero_amounts,
-        duplicates=duplicates,
-        implausible_dates=implausible_dates,
-        missing_ids=missing_ids,
-        date_format=date_format,
-        decimal=decimal,
-        delimiter=delimiter,
-        encoding=encoding,
-        where=where,
-        time_unit=time_unit,
-        time_scaler=time_scaler,
-        margin=margin,
-    )
-    scoring = {
-        "horizon": plain_horizon(horizon),
-        "discount_rate": discount_rate,
-        "discounting": discounting,
-        "interval": interval,
-        "draws": draws,
-        "intervals": intervals,
-        "predictive": predictive,
-    }
-    most = RejectLimit.read(max_rejects)
-    job = _open_job(source, posterior, output, read, scoring, block_rows, most, table, progress)
-    with spark_session(threads, memory_limit) as session:
-        report = _run(job, session)
-    if report.rejected and not allow_rejects:
-        warnings.warn(rejects_text(report), UserWarning, stacklevel=2)
-    return report
+    return run_score(_Spark(), source, posterior, output, options)
+
+
+class _Spark:
+    """The engine of a cluster: Parquet in, a folder of Parquet out, a task a partition."""
+
+    def check(self, source: Source, target: Target) -> None:
+        """Refuse what Spark would read otherwise than we do, and what it does not write."""
+        if target.kind != "folder":
+            raise SchemaError(
+                f"Spark writes a folder of Parquet files: name the output {target.stem!r}, without "
+                "suffix, or use the local engine."
+            )
+        for file in source.files:
+            if not file.path.name.lower().endswith(PARQUET):
+                raise SchemaError(
+                    f"Spark reads Parquet only here, not {file.path}: use the local engine, or "
+                    "clvmodels.spark with a DataFrame of your own."
+                )
+        first = _plain_schema(source.files[0].path)
+        for file in source.files[1:]:
+            if _plain_schema(file.path) != first:
+                raise SchemaError(
+                    f"{file.path} and {source.files[0].path} differ in columns or types, which "
+                    "Spark would fill with nulls: use the local engine, or write them alike."
+                )
+
+    def threads(self, asked: int) -> int:
+        """One: Spark runs a task per core."""
+        return 1
+
+    def record(self) -> dict[str, Any]:
+        """Its rows are in another order."""
+        return {"engine": "spark"}
+
+    @contextmanager
+    def opened(self, job: ScoringJob, work: Workspace) -> Iterator[_Base]:
+        """Take the session that is there, or start one, and show it the customers."""
+        for folder in (work.parts, work.rejects):
+            disk.remove(folder)
+            disk.make_folder(folder)
+        asked = job.asked
+        with (
+            spark_session(asked["threads"], asked["memory_limit"]) as session,
+            spark_errors(f"read {job.source.text}"),
+            _staged(job.source, session) as (staged, rows),
+        ):
+            yield _Base(job, work, staged, rows)
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    target: Target
-    source: Source
-    posterior: Scorable
-    posterior_path: Path | None
-    most: RejectLimit | None
-    scorer: Scorer
-    options: Mapping[str, Any]
-    tell: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
+class _Base:
+    """Customers in Spark."""
 
-    def identity(self) -> dict[str, Any]:
-        """All that the rows of the output depend on."""
-        log = self.source.log
-        return {
-            "format_version": FORMAT_VERSION,
-            "clvmodels": __version__,
-            "posterior": self.posterior.fingerprint(),
-            "output": self.target.identity(),
-            "options": self.options,
-            "input": self.source.record() | {"log": None if log is None else asdict(log)},
-        }
+    job: ScoringJob
+    work: Workspace
+    staged: Staged
+    rows: DataFrame
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Note how long something takes."""
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = round(time.perf_counter() - start, 3)
+    def versions(self) -> dict[str, str]:
+        """Of the cluster."""
+        return {"spark": self.rows.sparkSession.version}
 
+    def look(self) -> Figures:
+        """Find extremes; duplicates are counted while the rows are scored."""
+        names = {schema.FREQUENCY: "x", schema.RECENCY: "t_x", schema.T: "T"}
+        numbers = (f"CAST({name} AS DOUBLE) AS {short}" for name, short in names.items())
+        found, scorable = figures_sql(self.job.source.scale)
+        [line] = self.rows.selectExpr(*numbers).where(scorable).selectExpr(*found).collect()
+        return Figures(*line)
 
-def _open_job(
-    source: Any,
-    posterior: str | Path | Scorable,
-    output: str | Path,
-    read: ReadOptions,
-    scoring: Mapping[str, Any],
-    block_rows: int,
-    most: RejectLimit | None,
-    table: str,
-    progress: Progress | None,
-) -> _Job:
-    """Check all that can be checked before Spark starts."""
-    fitted, path = open_scorable(posterior)
-    found = open_source(source, read, fitted)
-    scorer = Scorer(fitted, **scoring, margin=found.share, threads=1)
-    _check_input(found)
-    target = open_target(output, table)
-    if target.kind != "folder":
-        raise SchemaError(
-            f"Spark writes a folder of Parquet files: name the output {target.stem!r}, without "
-            "suffix, or use the local engine."
+    def score(self, scorer: Scorer) -> list[BlockRecord]:
+        """Let the tasks write, and give their files names."""
+        job, work = self.job, self.work
+        job.tell("scoring", {"rows": self.staged.total, "done": 0})
+        rows = counted(self.rows, unique=job.source.log is not None)
+        write = WriteBlocks(
+            shipped(scorer, rows),
+            work.parts.absolute(),
+            work.rejects.absolute(),
+            f"summary of {job.source.text}",
+            job.options["block_rows"],
         )
-    refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
-    refuse_foreign(target.work)
-    options = {
-        **scoring,
-        "draws_used": scorer.draws.count,
-        "block_rows": int(block_rows),
-        "engine": "spark",
-    }
-    tell = progress or (lambda *_: None)
-    return _Job(target, found, fitted, path, most, scorer, options, tell)
-
-
-def _check_input(source: Source) -> None:
-    """Refuse what Spark would read otherwise than we do."""
-    for file in source.files:
-        if not file.path.name.lower().endswith(PARQUET):
-            raise SchemaError(
-                f"Spark reads Parquet only here, not {file.path}: use the local engine, or "
-                "clvmodels.spark with a DataFrame of your own."
-            )
-    first = _plain_schema(source.files[0].path)
-    for file in source.files[1:]:
-        if _plain_schema(file.path) != first:
-            raise SchemaError(
-                f"{file.path} and {source.files[0].path} differ in columns or types, which Spark "
-                "would fill with nulls: use the local engine, or write them alike."
-            )
-    if source.log is None:
-        common_schema([file.path for file in source.files], source.scale, amounts=source.amounts)
-
-
-def _plain_schema(path: Path) -> dict[str, pa.DataType]:
-    return {one.name: one.type for one in pq.read_schema(path)}
-
-
-def _run(job: _Job, session: SparkSession) -> ScoreReport:
-    job.tell("start", {"input": job.source.text, "output": str(job.target.path)})
-    with occupied(job.target.work, job.identity()) as work:
-        if not work.ready.exists():
-            with spark_errors(f"read {job.source.text}"):
-                declare_ready(work, _manifest(job, work, session))
-        with job.timed("put in place"):
-            record = put_in_place(job.target, work, Resources())
-    report = ScoreReport.from_manifest(job.target, record)
-    told = {name: getattr(report, name) for name in ("rows", "scored", "rejected")}
-    job.tell("published", {"output": str(report.output), **told})
-    return report
-
-
-def _manifest(job: _Job, work: Workspace, session: SparkSession) -> dict[str, Any]:
-    """Do all the work but the last step, and describe it."""
-    begun = time.perf_counter()
-    for folder in (work.parts, work.rejects):
-        disk.remove(folder)
-        disk.make_folder(folder)
-    start = time.perf_counter()
-    with _staged(job.source, session) as (staged, rows):
-        job.seconds["stage"] = round(time.perf_counter() - start, 3)
-        job.tell("staged", {"rows": staged.total, "files": len(job.source.files)})
-        refuse_lost_log(staged, job.most, job.target, work)
-        said = concerns(job.posterior, staged) + job.source.notes
-        if not staged.total:
-            said.append(f"{job.source.text} has no rows: the output has none either.")
-        _warn(job, said)
-        job.tell("scoring", {"rows": staged.total, "done": 0})
-        with job.timed("score"):
-            records = _scored(job, work, rows)
-    refuse_lost_rows(records, job.most, job.target, work)
-    refuse_changed(job.source.files)
-    total = total_of(
-        records,
-        job.options["interval"],
-        certain=job.scorer.certain,
-        money=job.scorer.money,
-    )
-    # Only now is it known who is in the base
-    if any(record.without_value for record in records):
-        once = any(record.one_time for record in records)
-        said += _warn(job, endless_spend(job.scorer, 0.0 if once else 1.0))
-    with job.timed("write"):
-        make_aside(job.target, work, records, Resources())
-    job.seconds["total"] = round(time.perf_counter() - begun, 3)
-    return make_manifest(
-        target=job.target,
-        source=job.source,
-        staged=staged,
-        posterior=job.posterior,
-        posterior_path=job.posterior_path,
-        options={**job.options, "spark": session.version},
-        records=records,
-        total=total,
-        warnings=said,
-        seconds=job.seconds,
-    )
-
-
-def _warn(job: _Job, said: list[str]) -> list[str]:
-    for text in said:
-        job.tell("warning", {"message": text})
-        warnings.warn(text, UserWarning, stacklevel=5)
-    return said
-
-
-# --- rows --------------------------------------------------------------------------------
+        texts = [row[RECORD] for row in rows.mapInArrow(write, f"{RECORD} string").collect()]
+        if not texts:  # an empty input is one empty part
+            nothing = rows.sparkSession.createDataFrame([], rows.schema).toArrow()
+            empty = pa.RecordBatch.from_pylist([], schema=nothing.schema)
+            local = WriteBlocks(scorer, write.parts, write.rejects, write.name, write.block_rows)
+            texts = [text_of(local.write(empty, "driver"))]
+        return collected(work, texts)
 
 
 @contextmanager
@@ -339,16 +183,21 @@ def _staged(source: Source, session: SparkSession) -> Iterator[tuple[Staged, Dat
     if source.log is None:
         counts = tuple(file.rows or 0 for file in source.files)
         staged = Staged(files, tuple(map(str, files)), counts, source.observation_end)
-        rows = _in_unit(_with_origin(_read(session, files)), files[0], source.scale)
-        yield staged, counted(rows, unique=False)
+        yield staged, _in_unit(_with_origin(_read(session, files)), files[0], source.scale)
         return
     log = _read(session, files).drop("_metadata")
-    with _clock_of(session, pq.read_schema(files[0]).field(source.log.datetime_col).type):
+    with _clock_of(session, _plain_schema(files[0]).get(source.log.datetime_col, pa.null())):
         summary = summary_of(log, source.log, None)
     rows = (summary.audit.customers,)
     names = (f"summary of {source.text}",)
-    yield Staged(files, names, rows, summary.observation_end, summary.audit), summary.table
-    summary.unpersist()
+    try:
+        yield Staged(files, names, rows, summary.observation_end, summary.audit), summary.table
+    finally:
+        summary.unpersist()
+
+
+def _plain_schema(path: Path) -> dict[str, pa.DataType]:
+    return {one.name: one.type for one in pq.read_schema(path)}
 
 
 @contextmanager
@@ -395,22 +244,3 @@ def _with_origin(df: DataFrame) -> DataFrame:
         .withColumn(ROW, metadata["row_index"])
         .drop("_metadata")
     )
-
-
-def _scored(job: _Job, work: Workspace, rows: DataFrame) -> list[BlockRecord]:
-    """Let the tasks write, and give their files names."""
-    write = WriteBlocks(
-        shipped(job.scorer, rows),
-        work.parts.absolute(),
-        work.rejects.absolute(),
-        f"summary of {job.source.text}",
-        int(job.options["block_rows"]),
-    )
-    texts = [row[RECORD] for row in rows.mapInArrow(write, f"{RECORD} string").collect()]
-    if not texts:  # an empty input is one empty part
-        nothing = rows.sparkSession.createDataFrame([], rows.schema).toArrow()
-        empty = pa.RecordBatch.from_pylist([], schema=nothing.schema)
-        local = WriteBlocks(job.scorer, write.parts, write.rejects, write.name, write.block_rows)
-        record = local.write(empty, "driver")
-        texts = [text_of(record)]
-    return collected(work, texts)

@@ -22,10 +22,10 @@ from clvmodels import schema
 from clvmodels.errors import SchemaError
 from clvmodels.scoring import disk
 from clvmodels.scoring.blocks import write_parquet
-from clvmodels.scoring.given import SOURCE_FILE, SOURCE_ROW
-from clvmodels.scoring.records import BlockRecord, FileRecord
+from clvmodels.scoring.report import BlockRecord, FileRecord
 from clvmodels.scoring.rows import columns_of
 from clvmodels.scoring.scorer import REASON, ScoredBatch, Scorer
+from clvmodels.scoring.stream import SOURCE_FILE, SOURCE_ROW
 from clvmodels.scoring.workspace import Workspace
 from clvmodels.spark.blocks import gathered, split_copies
 
@@ -81,7 +81,7 @@ class WriteBlocks:
         return _record(result, part, rejects)
 
     def _given(self, rows: pa.RecordBatch, result: ScoredBatch) -> pa.Table:
-        """Rejected rows as `clvmodels.scoring.given` has them."""
+        """Rejected rows as `clvmodels.scoring.stream` has them."""
         given = pa.Table.from_batches([rows]).take(pa.array(result.reject_rows))
         count = len(given)
         if FILE in given.column_names:

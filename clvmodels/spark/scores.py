@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 
@@ -11,10 +11,11 @@ from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import Scorable, margin_of, reads_amounts, scorable
 from clvmodels.rfm.histories import check_scale
-from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
+from clvmodels.schema import TimeUnit, scale_said
 from clvmodels.scoring import Scorer
+from clvmodels.scoring.job import ScoreTerms
 from clvmodels.scoring.rows import check_schema, columns_of
-from clvmodels.scoring.scorer import REASON, Intervals
+from clvmodels.scoring.scorer import REASON
 from clvmodels.spark.blocks import COPIES, RejectBlocks, ScoreBlocks
 from clvmodels.spark.summary import SparkRfm
 
@@ -30,14 +31,8 @@ def score(
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    horizon: Horizon = "365D",
-    discount_rate: float = 0.10,
-    discounting: Discounting = "continuous",
-    interval: float = 0.9,
-    draws: int = 500,
-    intervals: Intervals = "clv",
-    predictive: bool = False,
     margin: float | None = None,
+    **terms: Unpack[ScoreTerms],
 ) -> DataFrame:
     """Score customers where they lie.
 
@@ -84,18 +79,9 @@ def score(
         An option is out of range, or the options make values infinite.
     """
     df, margin = _frame_and_margin(data, posterior, time_unit, time_scaler, margin)
-    scorer = Scorer(
-        posterior,
-        horizon=horizon,
-        discount_rate=discount_rate,
-        discounting=discounting,
-        interval=interval,
-        draws=draws,
-        intervals=intervals,
-        predictive=predictive,
-        margin=margin,
-        threads=1,  # Spark runs a task per core
-    )
+    schema.check_flag("predictive", terms["predictive"])
+    # Spark runs a task per core
+    scorer = Scorer(posterior, **terms, margin=margin, threads=1)
     columns = [name for name in columns_of(amounts=scorer.amounts) if name in df.columns]
     found = _arrow_schema(df.select(*columns))
     rows = counted(df.select(*columns), unique=isinstance(data, SparkRfm))

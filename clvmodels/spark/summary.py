@@ -25,6 +25,7 @@ from clvmodels.log import (
     narrowed,
     open_log,
     read_audit,
+    read_id_map,
     refuse_refunds,
     rfm_of,
 )
@@ -36,11 +37,10 @@ from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale, TimeUnit
-from clvmodels.spark.backend import SparkTables, tables_of
-from clvmodels.spark.id_map import spark_id_map
+from clvmodels.spark.session import SparkTables, tables_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 # Keeps the instants of a log apart where two of them are one wall-clock time.
 _INSTANT: Final = "__clvmodels_instant"
@@ -253,3 +253,56 @@ def _summary(tables: SparkTables, ledger: DataFrame, log: OpenLog) -> SparkRfm:
         segment_cols=options.segment_cols,
         ledger=ledger,
     )
+
+
+def spark_id_map(id_map: Any, session: SparkSession) -> DataFrame | None:
+    """Check a table from ids to customers and take it to Spark; None where it says nothing.
+
+    Parameters
+    ----------
+    id_map : mapping, frame or pyspark.sql.DataFrame
+        As in `clvmodels.log.read_id_map`; a Spark DataFrame stays in Spark.
+    session : SparkSession
+
+    Raises
+    ------
+    SchemaError
+        There are not two columns, something is missing, or an id has two customers.
+    """
+    if _is_spark(id_map):
+        return _checked(id_map)
+    table = read_id_map(id_map)
+    if table is None or not table.num_rows:
+        return None
+    return session.createDataFrame(table)
+
+
+def _is_spark(data: Any) -> bool:
+    return type(data).__module__.startswith("pyspark.sql")
+
+
+def _checked(df: DataFrame) -> DataFrame:
+    from pyspark.sql import functions
+
+    if len(df.columns) != 2:
+        raise SchemaError(
+            f"id_map has {len(df.columns)} columns: it must have two, the id in the log "
+            "and the customer that it belongs to."
+        )
+    pairs = df.toDF("id", "customer").distinct()
+    if pairs.filter(functions.col("id").isNull() | functions.col("customer").isNull()).take(1):
+        raise SchemaError("id_map has missing values: drop those rows.")
+    twice = pairs.groupBy("id").count().filter("count > 1")
+    for row in twice.take(1):
+        raise SchemaError(
+            f"id_map gives {twice.count():,} ids several customers, first {row['id']!r}: "
+            "keep one customer per id."
+        )
+    onward = pairs.alias("a").join(pairs.alias("b"), functions.expr("a.customer = b.id"))
+    chained = onward.filter("b.id <> b.customer").select("b.id", "b.customer")
+    for row in chained.take(1):
+        raise SchemaError(
+            f"id_map sends ids to {row['id']!r}, which is itself sent to {row['customer']!r}: "
+            "give the last customer of each chain."
+        )
+    return pairs

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clvmodels.log import engine, set_up
-from clvmodels.rfm.on_disk import Resources
-from clvmodels.scoring.duck import connected
+from clvmodels.log.embedded import Resources, connected
 
 SETTING = "SELECT current_setting('enable_progress_bar'), current_setting('TimeZone')"
 

@@ -15,8 +15,8 @@ from clvmodels.datasets import load_cdnow
 from clvmodels.errors import SchemaError
 from clvmodels.log import left_out_expr
 from clvmodels.log.audit import Reason
+from clvmodels.log.embedded import Resources
 from clvmodels.machine import bytes_of, check_memory_limit
-from clvmodels.rfm.on_disk import Resources
 
 COLUMNS = {
     "customer_id_col": "customer_id",
@@ -73,7 +73,7 @@ def test_customers_in_parts_are_the_same_customers(
     path, whole, parted = (tmp_path / f"{name}.parquet" for name in ("log", "whole", "parted"))
     log.to_parquet(path)
     rfm_summary_to_parquet(path, whole, **COLUMNS, memory_limit="500MB", threads=1)
-    monkeypatch.setattr("clvmodels.rfm.on_disk._BYTES_A_ROW", 1_000_000)
+    monkeypatch.setattr("clvmodels.log.embedded._BYTES_A_ROW", 1_000_000)
     assert Resources("500MB").parts(len(log)) == 14
     audit = rfm_summary_to_parquet(path, parted, **COLUMNS, memory_limit="500MB", threads=1)
     assert RfmTable.from_parquet(parted) == RfmTable.from_parquet(whole)

@@ -502,7 +502,7 @@ def test_a_part_that_is_damaged_is_made_again(
 ) -> None:
     out = tmp_path / "s.parquet"
     with monkeypatch.context() as patch:
-        patch.setattr("clvmodels.scoring.run.make_aside", lambda *_: (_ for _ in ()).throw(Stop()))
+        patch.setattr("clvmodels.scoring.job.make_aside", lambda *_: (_ for _ in ()).throw(Stop()))
         with pytest.raises(Stop):
             score(base, posterior, out, draws=DRAWS, block_rows=100)
     parts = tmp_path / "s.partial" / "parts"
