@@ -134,7 +134,7 @@ def test_little_memory_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", ["", "many", "-1GB", "0GB", "4 G B", 4])
 def test_a_limit_that_is_none(limit: Any) -> None:
-    with pytest.raises(SchemaError, match="write '4GB'"):
+    with pytest.raises(SchemaError, match="such as '4GB'"):
         check_memory_limit(limit)
 
 
