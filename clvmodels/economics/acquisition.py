@@ -42,7 +42,10 @@ def customer_acquisition_cost(spend: float, customers: float) -> float:
     """
     cost = _cost_each(_amount("spend", spend), _amount("customers", customers))
     if math.isnan(cost):
-        raise DomainError("Nothing was spent and nobody acquired: there is no cost per customer.")
+        raise DomainError(
+            "Nothing was spent and nobody was acquired, so there is no cost per customer: leave "
+            "this channel out."
+        )
     return cost
 
 

@@ -119,8 +119,8 @@ def read_table(
         reading = [name for name in columns if name != "margin"]
         if reading:
             raise SchemaError(
-                f"{', '.join(reading)} say how a log is read, and this is an RfmTable, which was "
-                "read already: leave them out, or pass the log itself."
+                f"{', '.join(reading)} say how a log is read, but this is an RfmTable, summarised "
+                "already: leave them out, or pass the log itself."
             )
         margin = columns.get("margin")
         return source if margin is None else replace(source, **said_margin(margin)), log
@@ -128,8 +128,8 @@ def read_table(
     if missing or log is not None:
         raise SchemaError(
             f"A {type(source).__name__} is read as a log, which needs {', '.join(_NEEDED)} and no "
-            f"log= beside it; missing: {', '.join(missing) or 'none'}. Customers who are "
-            "summarised already go through RfmTable.from_pandas."
+            f"separate log=; missing: {', '.join(missing) or 'none'}. For customers summarised "
+            "already, pass RfmTable.from_pandas(frame)."
         )
     source = replayable(source)
     kept = tuple(dict.fromkeys((*columns.get("segment_cols", ()), *segments)))

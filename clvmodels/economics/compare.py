@@ -173,10 +173,10 @@ def _by_customer(actual: Actual, ids: pd.Series[Any]) -> FloatArray:
         raise SchemaError(f"actual must hold numbers ({one_line(error)}).") from error
     if found.index.has_duplicates:
         first = found.index[found.index.duplicated()].tolist()[0]
-        raise SchemaError(f"actual has customer {first!r} twice: add up what customers spent.")
+        raise SchemaError(f"actual has customer {first!r} twice: add up what each customer spent.")
     if not np.isfinite(found).all():
         raise SchemaError(
-            "actual has values that are missing or not finite: leave these customers out, who "
+            "actual has values that are missing or not finite: leave these customers out; they "
             "then count as 0."
         )
     if not found.index.isin(ids).any():

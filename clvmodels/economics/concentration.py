@@ -255,7 +255,7 @@ def _value_column(table: Any) -> pd.Series[float]:
     if _CLV not in names:
         raise DomainError(
             f"A table of values must have a column 'clv' (columns: {', '.join(names)}): pass a "
-            "table of predict, or one column of yours."
+            "table made by predict, or a single column."
         )
     read = frames.to_pandas(table, [name for name in (_CLV, REASON) if name in names])
     why = read[REASON] if REASON in read else pd.Series(None, index=read.index, dtype=object)

@@ -58,8 +58,8 @@ def rfm_scores(rfm: RfmTable, *, money: Money = "total") -> pd.DataFrame:
     revenue = past_revenue(check_base(rfm))
     if revenue is None:
         raise SchemaError(
-            "RFM scores need first_value, the first purchases' revenue, too: make the table with "
-            "rfm_summary."
+            "RFM scores also need first_value, the revenue of first purchases: make the table "
+            "with rfm_summary."
         )
     silence = column(rfm, T) - column(rfm, RECENCY)
     purchases = column(rfm, FREQUENCY) + 1.0

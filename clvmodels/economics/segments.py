@@ -107,7 +107,9 @@ def segment_report(
     names = dict(zip(segments.by, zip(*segments.labels, strict=True), strict=True))
     clash = set(names) & set(columns)
     if clash:
-        raise SchemaError(f"{sorted(clash)[0]!r} is a column of the report: rename the segment's.")
+        raise SchemaError(
+            f"{sorted(clash)[0]!r} is a column of the report: rename the segment column."
+        )
     return pd.DataFrame({name: [*texts, WHOLE] for name, texts in names.items()} | columns)
 
 

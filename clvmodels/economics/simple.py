@@ -260,5 +260,7 @@ def _by_segment(base: Base, segments: Segments, terms: Terms) -> pd.DataFrame:
     names = pd.DataFrame(texts, columns=list(segments.by))
     clash = set(segments.by) & set(rows[0])
     if clash:
-        raise SchemaError(f"{sorted(clash)[0]!r} is a column of the result: rename the segment's.")
+        raise SchemaError(
+            f"{sorted(clash)[0]!r} is a column of the result: rename the segment column."
+        )
     return pd.concat([names, pd.DataFrame(rows)], axis=1)

@@ -185,8 +185,8 @@ def acquisition_budget(
     each = highest_cac(ltv, target_ratio=target_ratio)
     if math.isinf(each.mean):
         raise DomainError(
-            "The value of a customer is infinite, and so has no budget: give it a finite horizon, "
-            "or a discount rate above 0."
+            "The value of a customer is infinite, so it sets no budget: use a finite horizon, or "
+            "a discount rate above 0."
         )
     return each.times(float(customers))
 

@@ -25,10 +25,10 @@ _NAMES: Final = {"purchases": "purchases", "value": "discounted value"}
 _ERRORS: Final = ("mae", "rmse", "poisson_deviance", "crps", "log_score")
 _RANKINGS: Final = ("spearman", "gini", "top_found")
 _LEAST_COMPARED: Final = 2
-_NOTHING_COMPARED: Final = "Too few customers, or none who differ: no comparison can be made."
+_NOTHING_COMPARED: Final = "Too few customers, or none that differ: no comparison can be made."
 _NOBODYS: Final = (
-    "A season, a trend or a process unlike the model's moves all customers at once, and the "
-    "interval knows of none of these."
+    "A season, a trend or behaviour unlike the model's moves all customers at once; the interval "
+    "allows for none of these."
 )
 
 
@@ -68,7 +68,7 @@ def continuity_check(
     how: dict[str, Any] = {"unit": "share", "bears_on": ("totals", "customers")}
     limit = limits.MIN_RETURNING_AT_ONCE
     if found is None:
-        why_not = "Too few customers come back to tell whether they became others at some date."
+        why_not = "Too few customers come back to tell whether ids changed at some date."
         return limits.unavailable(name, why_not, limit, side="at least", **how)
     advice = f"{found.note(end, scale)}. {WHAT_TO_DO}"
     if found.swap is not None:
@@ -78,7 +78,7 @@ def continuity_check(
         found.share,
         limit,
         advice,
-        fine="At no date do customers vanish together, as they do where ids are given anew.",
+        fine="At no date do customers vanish together, as they would if ids had been reassigned.",
         fail_below=limits.TOO_FEW_RETURNING_AT_ONCE,
         **how,
     )
@@ -98,7 +98,7 @@ def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
     actual, lower, upper = row["actual"], row["lower"], row["upper"]
     error, most = relative_error(row["forecast"], actual), limits.MAX_FORECAST_ERROR
     inside, far = lower <= actual <= upper, not abs(error) <= most
-    text = f"{row['forecast']:,.0f} were forecast where {actual:,.0f} came ({signed(error)}), " + (
+    text = f"{row['forecast']:,.0f} were forecast, {actual:,.0f} came ({signed(error)}), " + (
         "inside" if inside else "outside"
     )
     text += (
@@ -111,7 +111,7 @@ def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
         said = f"{text}: so few customers came that the total is hardly known."
         return replace(check, limit=most, status="warn", advice=said)
     if far:
-        said = f"{text}: totals from this model are not to be planned with. {_NOBODYS}"
+        said = f"{text}: do not plan with totals from this model. {_NOBODYS}"
         return replace(check, limit=most, status="fail", advice=said)
     return replace(check, status="warn", advice=f"{text}. {_NOBODYS}")
 
@@ -125,7 +125,7 @@ def training_check(tracking: pd.DataFrame, interval: float) -> Check:
     error = relative_error(expected, actual)
     text = (
         f"{expected:,.0f} are expected of customers like these ({signed(error)}), "
-        f"{_level(interval)} band {lower:,.0f} to {upper:,.0f}, and there are {actual:,.0f}"
+        f"{_level(interval)} band {lower:,.0f} to {upper:,.0f}, and there were {actual:,.0f}"
     )
     check = Check(name, error, None, "pass", f"{text}.", "within", "share", ("totals",))
     if lower <= actual <= upper:
@@ -188,10 +188,10 @@ def _better_than_chance(
     beyond = lower > chance  # NaN, of too few samples, is not
     if math.isnan(value) or (value < least and (no_order or not beyond)):
         status: Status = "fail"
-        said = "The model orders customers no better than chance: do not choose customers by it."
+        said = "The model ranks customers no better than chance: do not select customers by it."
     elif value < enough or not beyond:
         status = "warn"
-        said = "The model orders customers hardly better than chance, or by chance."
+        said = "The model ranks customers little better than chance, or its success may be chance."
     else:
         status, said = "pass", "The model finds those who will buy more."
     return Check(name, value, enough, status, said, "at least", "number", ("ranking",))
@@ -203,7 +203,7 @@ def _better_than_chance(
 def coverage_check(coverage: pd.DataFrame, target: str, interval: float) -> Check:
     """Whether customers' predictive intervals hold as often as they say."""
     row = _row(coverage, target, interval)
-    hold = f"{_level(row['coverage'])} of the intervals hold, {_level(interval)} should"
+    hold = f"{_level(row['coverage'])} of the intervals hold the outcome, {_level(interval)} should"
     short = row["upper"] < interval  # beyond what another draw of customers explains
     far = row["upper"] < interval - limits.TOO_MUCH_UNCOVERED
     status: Status = "fail" if far else "warn" if short else "pass"

@@ -74,8 +74,8 @@ class Calendar:
         """
         if not purchases.num_rows or last is None:
             raise SchemaError(
-                "The log holds no purchase that could be used: summarise it with rfm_summary, "
-                "whose audit says what becomes of every row."
+                "The log has no usable purchase: summarise it with rfm_summary, whose audit says "
+                "what became of every row."
             )
         periods = purchases["period"].to_numpy().astype(np.int64)
         codes = purchases["customer"].combine_chunks().dictionary_encode().indices.to_numpy()
@@ -111,7 +111,9 @@ class Calendar:
         said = f"train_period_end={str(train_period_end)!r}"
         self._check_train(train_end, said)
         if horizon is not None and test_period_end is not None:
-            raise SchemaError("Pass either test_period_end or horizon: each says the holdout.")
+            raise SchemaError(
+                "Pass either test_period_end or horizon: each sets the end of the holdout."
+            )
         test_end = self._test_end(train_end, test_period_end, horizon)
         later = self.periods[(self.periods > train_end) & (self.periods <= test_end)]
         if test_end <= train_end or not len(later):
@@ -131,7 +133,7 @@ class Calendar:
             said = f"horizon={horizon!r}"
         if test_end > self.last:
             raise SchemaError(
-                f"{said} makes a holdout to {self.date(test_end)}, longer than the log: "
+                f"{said} makes the holdout end on {self.date(test_end)}, after the log: "
                 f"{self.range()}, so that a holdout may last to {self.date(self.last)}"
                 + (
                     "."
@@ -178,7 +180,7 @@ class Calendar:
         if not np.isfinite(units) or round(units) < 1:
             raise DomainError(
                 f"horizon={horizon!r} must be a length of time of at least one period, such as "
-                "'26W': what happened is known for so long only."
+                "'26W': outcomes are known for a limited time only."
             )
         return round(units)
 
@@ -193,7 +195,7 @@ class Calendar:
         repeats = np.sort(self.periods[self.repeat])
         latest = self._latest()
         if not len(repeats) or repeats[0] > latest:
-            return "Nobody buys twice before the log's last purchases: a longer log is needed."
+            return "Nobody buys twice before the log's last purchases: use a longer log."
         return (
             f"The first repeat purchase is on {self.date(int(repeats[0]))}, the last purchase on "
             f"{self.date(int(self.periods.max()))}, so that train_period_end may be from "
@@ -216,7 +218,7 @@ class Calendar:
         nearest = int(self.periods[self.periods > train_end].min())
         return SchemaError(
             f"{said} and the end of the holdout leave no purchase between them: the next one is "
-            f"on {self.date(nearest)}, so let the holdout last to that date or later."
+            f"on {self.date(nearest)}, so extend the holdout to that date or later."
         )
 
     def origins(self, count: int, test_period_end: Any, horizon: Horizon) -> list[Span]:
@@ -247,7 +249,7 @@ class Calendar:
         room = last - length - middle
         if length < 1 or room < (count > 1) * (count - 1):
             raise SchemaError(
-                f"origins={count} with a holdout of {length} periods do not fit in the second "
+                f"origins={count} with a holdout of {length} periods do not fit into the second "
                 f"half of the log, {self.date(middle)} to {self.date(last)}: use fewer origins or "
                 f"a horizon of at most {max(last - middle - count + 1, 1)} periods."
             )

@@ -123,10 +123,9 @@ def _check_somebody_came_back(reading: Reading, observed: Observed) -> None:
     calendar, span = reading.calendar, observed.span
     raise SchemaError(
         f"None of the {observed.customers:,} customers known on {calendar.date(span.train_end)} "
-        f"buys again up to {calendar.date(span.test_end)}, only {observed.split.new_customers:,} "
-        f"new ones do: let the holdout last longer, the log reaches to "
-        f"{calendar.date(calendar.last)}, or pass another train_period_end, such as "
-        f"{calendar.date(calendar.sensible())}."
+        f"buys again by {calendar.date(span.test_end)}, only {observed.split.new_customers:,} new "
+        f"ones do: extend the holdout (the log ends on {calendar.date(calendar.last)}), or pass "
+        f"another train_period_end, such as {calendar.date(calendar.sensible())}."
     )
 
 
@@ -178,7 +177,7 @@ def _customers(main: Evaluated, interval: float) -> pd.DataFrame:
 
 def _notes(main: Evaluated) -> tuple[str, ...]:
     of_forecasts = [f"{LABELS[f.name]}: {f.note}" for f in main.forecasts if f.note]
-    alone = "the model is a single point: what is not known of its parameters is in no interval"
+    alone = "the model is a single point: its intervals leave out the uncertainty of the parameters"
     notes = [alone, *of_forecasts] if main.posterior.certain else of_forecasts
     return (*notes, *_without_value(main), *_untested_value(main))
 
@@ -201,6 +200,6 @@ def _without_value(main: Evaluated) -> Iterator[str]:
     if without:
         yield (
             f"value: {without:,} of {len(has):,} customers have no expected value, since their "
-            "expected spend is infinite in some draws (p x + q <= 1); forecasts and what "
-            "happened are of the others"
+            "expected spend is infinite in some draws (p x + q <= 1); forecasts and outcomes are "
+            "those of the others"
         )

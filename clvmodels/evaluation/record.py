@@ -148,7 +148,9 @@ class Backtest:
 
     def _wide(self, target: str, column: str) -> pd.DataFrame:
         if target not in self.targets:
-            raise SchemaError(f"target={target!r}: this backtest has {', '.join(self.targets)}.")
+            raise SchemaError(
+                f"target={target!r} is not in this backtest: it has {', '.join(self.targets)}."
+            )
         mine = self.metrics[self.metrics["target"] == target]
         forecasts = list(mine["forecast"].unique())
         wide = mine.set_index(["metric", "forecast"])[column].unstack("forecast")  # noqa: PD010
@@ -285,7 +287,7 @@ def fit_checks(fits: Mapping[str, Verdict]) -> list[Check]:
             "pass" if verdict.ok else "fail",
             "The backtest's own fit converged."
             if verdict.ok
-            else "The backtest's own fit did not converge, so its figures are not to be trusted.",
+            else "The backtest's own fit did not converge, so do not trust its figures.",
             "at most",
         )
         for name, verdict in fits.items()

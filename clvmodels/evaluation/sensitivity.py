@@ -155,7 +155,9 @@ def _policies(reading: Reading, span: Span) -> Iterator[Variant]:
         changed = {"refunds": refunds, "order_id_col": None}
         yield Variant(words[refunds], _reread(reading, changed), span)
         zero = flip[options["zero_amounts"]]
-        said = {"drop": "amounts of 0 are no purchases", "keep": "amounts of 0 are purchases"}[zero]
+        said = {"drop": "amounts of 0 are not purchases", "keep": "amounts of 0 are purchases"}[
+            zero
+        ]
         yield Variant(said, _reread(reading, {"zero_amounts": zero}), span)
     copies = flip[options["duplicates"]]
     said = {"drop": "duplicate rows left out", "keep": "duplicate rows kept"}[copies]
@@ -175,7 +177,7 @@ def _starts(reading: Reading, span: Span) -> Iterator[Variant]:
         if not first < start < span.train_end:
             continue
         what = f"observation starts on {reading.calendar.date(start)}"
-        note = "who bought before counts from the first purchase after it"
+        note = "earlier customers count from their first purchase after it"
         yield Variant(what, _later(reading, start), span, note)
 
 

@@ -50,7 +50,7 @@ def pymc_marketing_priors(facts: ModelFacts) -> dict[str, Prior]:
 
     if facts.peer is None:
         raise SchemaError(
-            f"pymc-marketing has no {facts.name}, and so no priors of it: use priors='default'."
+            f"pymc-marketing has no {facts.name}, and so no priors for it: use priors='default'."
         )
     return {name: Prior(kind, **those) for name, (kind, those) in facts.peer.priors.items()}
 

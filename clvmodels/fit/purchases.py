@@ -67,8 +67,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         if len(direct) == 1 or (direct and through):
             made, sampled = " and ".join(joint.made), " and ".join(joint.sampled)
             raise SchemaError(
-                f"Give priors of {made}, or of {sampled}: not of {' or '.join(joint.made)} alone, "
-                "and not of both pairs."
+                f"Give priors of {made}, or of {sampled}: a whole pair, and only one."
             )
 
     def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:

@@ -24,7 +24,7 @@ def _refuse(bad: BoolArray, what: str, *examples: FloatArray) -> None:
         return
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     shown = ", ".join(f"{np.broadcast_to(e, bad.shape)[first]:g}" for e in examples)
-    raise DomainError(f"{what}: {int(bad.sum())} of {bad.size} do not hold, the first is {shown}.")
+    raise DomainError(f"{what}: {int(bad.sum())} of {bad.size} are not; the first is {shown}.")
 
 
 def check_positive(**parameters: npt.ArrayLike) -> tuple[FloatArray, ...]:

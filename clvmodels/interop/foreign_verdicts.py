@@ -91,7 +91,7 @@ def _variational(draws: Mapping[str, FloatArray], model: pm.Model | None) -> Ver
     frozen = _frozen(model)
     khat, ess = _importance(unconstrain(frozen, _rows(draws)), frozen)
     advice = (
-        "The draws, of a variational fit it seems, are not close to the posterior: fit with "
+        "The draws, apparently of a variational fit, are not close to the posterior: fit with "
         "method='mcmc'."
     )
     return Verdict(

@@ -165,9 +165,9 @@ def _counterpart(model: Any) -> Counterpart:
         if kind.__name__ in ours and kind is getattr(clv, kind.__name__):
             return ours[kind.__name__]
     raise SchemaError(
-        f"A {type(model).__name__} cannot be taken over: give a fitted {' or '.join(ours)} of "
-        "pymc-marketing. Of another model with the "
-        "same parameters, such as GammaGammaModelIndividual, give the draws to from_draws."
+        f"A {type(model).__name__} cannot be converted: pass a fitted {' or '.join(ours)} of "
+        "pymc-marketing. For another model with the same parameters, such as "
+        "GammaGammaModelIndividual, pass the draws to from_draws."
     )
 
 
@@ -240,8 +240,8 @@ def _origin(model: Any, attrs: Mapping[str, Any]) -> str:
     """What a reader should know of where the draws come from."""
     name = type(model).__name__
     if attrs.get("inference_library") == "clvmodels":
-        return f"Fitted by clvmodels, and back from a {name} of pymc-marketing."
-    return f"Fitted by pymc-marketing as a {name}, and taken over."
+        return f"Fitted by clvmodels, and converted back from a {name} of pymc-marketing."
+    return f"Fitted by pymc-marketing as a {name}, and converted."
 
 
 def _priors(model: Any, facts: ModelFacts) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def to_pymc_marketing(
     if isinstance(posterior, CLVPosterior):
         if posterior.gamma_gamma is None:
             raise SchemaError(
-                "pymc-marketing has no model of spend with one basket value: hand over "
+                "pymc-marketing has no model of spend with one basket value: convert "
                 "posterior.purchases, and multiply by the value."
             )
         return PymcMarketingModels(
@@ -67,7 +67,7 @@ def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification[Any]]:
         if type(posterior) is ours.posterior:
             return getattr(clv, name), ours.specification()
     raise SchemaError(
-        f"A {type(posterior).__name__} has no counterpart in pymc-marketing: hand over the "
+        f"A {type(posterior).__name__} has no counterpart in pymc-marketing: convert the "
         "posterior of purchases, or that of spend."
     )
 
@@ -85,7 +85,7 @@ def _compare_bases(
     if fitted is not None and specification.described(columns)[1] != fitted:
         warnings.warn(
             "This table is not the base that was fitted: the model's data, and plots that compare "
-            "it with the data, are of this table; the draws are of the other one.",
+            "it with the data, come from this table, the draws from the other one.",
             UserWarning,
             stacklevel=4,
         )

@@ -315,14 +315,16 @@ def value_posterior(found: object) -> CLVPosterior:
     if isinstance(found, CLVPosterior):
         return found
     if isinstance(found, PurchasePosterior):
-        how = "CLVPosterior(purchases, 25.0) counts every purchase at 25, or fit amounts too"
+        how = (
+            "fit amounts too, or count every purchase at one value, as in CLVPosterior(purchases, "
+            "25.0)"
+        )
     elif isinstance(found, GammaGammaPosterior):
         how = "pass CLVPosterior(purchases, spend)"
     else:
         how = "pass the CLVPosterior first and the table after it"
     raise SchemaError(
-        f"A value needs a posterior of purchases and of what they bring, found "
-        f"{type(found).__name__}: {how}."
+        f"A value needs a posterior of purchases and of spend, found {type(found).__name__}: {how}."
     )
 
 
@@ -352,8 +354,8 @@ def _common_margin(posterior: CLVPosterior) -> float | None:
     known = sorted({margin for margin in parts if margin is not None})
     if len(known) > 1:
         raise DomainError(
-            f"The posteriors are of bases with different margins, {known[0]:g} and {known[1]:g}: "
-            "pass CLVPosterior(..., margin=...) the one that counts."
+            f"The posteriors come from bases with different margins, {known[0]:g} and "
+            f"{known[1]:g}: choose one with CLVPosterior(..., margin=...)."
         )
     return known[0] if known else None
 

@@ -153,16 +153,16 @@ def left_out(without: int, customers: int) -> str:
     """Note that some customers are not in a figure; empty if all are."""
     if not without:
         return ""
-    return f"{without:,} of {customers:,} customers have no expected value, and are not in it"
+    return f"{without:,} of {customers:,} customers have no expected value and are not included"
 
 
 def few_values(without: int, customers: int) -> str:
     """Warn that some customers have no expected value."""
     return (
         f"{without:,} of {customers:,} customers have no expected value, since their expected "
-        "spend is infinite in some draws (p x + q <= 1): it is left empty, with its reason, and "
-        "sums of values leave them out. Give q a prior with its mass above 1, or fit to a longer "
-        "log."
+        "spend is infinite in some draws (p x + q <= 1): their value is left empty, with a "
+        "reason, and sums leave them out. Give q a prior with its mass above 1, or fit to a "
+        "longer log."
     )
 
 

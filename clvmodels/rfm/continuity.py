@@ -41,8 +41,8 @@ _ENOUGH: Final = 100
 _SIGNIFICANT: Final = 3.0
 _START: Final = "Known customers stop coming back on "
 WHAT_TO_DO: Final = (
-    "If their ids changed then, with a new card or account scheme, join old and new ids by "
-    "id_map=, or leave out all rows before that date; else totals and the values of single "
+    "If their ids changed then, with a new card or account scheme, join old and new ids with "
+    "id_map=, or leave out all rows before that date; otherwise totals and the values of single "
     "customers will be far off."
 )
 
@@ -117,8 +117,8 @@ class Continuity:
         if self.swap is not None:
             return f"{start}{when}, some of them: {self.swap}"
         return (
-            f"{start}{when}: {self.returning:,} of them buy again from then on, where "
-            f"{self.usual:,} did some weeks before and after ({self.share:.0%})"
+            f"{start}{when}: only {self.returning:,} of them buy again from then on; some weeks "
+            f"before and after, {self.usual:,} did ({self.share:.0%})"
         )
 
 

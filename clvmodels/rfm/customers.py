@@ -232,8 +232,8 @@ def check_periods(x: FloatArray, t_x: FloatArray, scale: TimeScale) -> None:
     raise SchemaError(
         f"{int(bad.sum()):,} rows have more repeat purchases than periods in recency; the first "
         f"is row {row} (frequency={x[row]:g}, recency={t_x[row]:g}, time in {scale}). Purchases "
-        "of one period are one: pass the table's own time_unit and time_scaler (of days in which "
-        "several purchases count, time_unit='h' and time_scaler=24), or drop these rows."
+        "in one period count as one: pass the table's own time_unit and time_scaler (for days in "
+        "which several purchases count, time_unit='h' and time_scaler=24), or drop these rows."
     )
 
 
@@ -282,7 +282,7 @@ def beyond_base_text(longest: float, fitted: float | None, scale: TimeScale) -> 
     times = longest / (fitted or math.nan)
     return (
         f"T reaches {longest:,.6g} in {scale}, {times:.1f} times as long as in the base that was "
-        "fitted: do recency and T count another unit? Where it is right, say so by "
+        "fitted: are recency and T in another unit? If the unit is right, pass "
         f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
     )
 
@@ -290,8 +290,8 @@ def beyond_base_text(longest: float, fitted: float | None, scale: TimeScale) -> 
 def fractions_text(scale: TimeScale) -> str:
     """Say that T has fractions where nobody said the unit."""
     return (
-        f"T has fractions, and nothing says its unit of time: taken as {scale}. Weeks made of "
-        "days are time_unit='D', time_scaler=7. Where the unit is right, say so by "
+        f"T has fractions, and its unit of time is not given: taken as {scale}. Weeks counted in "
+        "days are time_unit='D', time_scaler=7. If the unit is right, pass "
         f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
     )
 
@@ -299,8 +299,8 @@ def fractions_text(scale: TimeScale) -> str:
 def assumed_text(scale: TimeScale) -> str:
     """Note, of a fit to a frame that does not say its unit, what was assumed."""
     return (
-        f"The frame does not say its unit of time: taken as {_UNITS[scale.time_unit]} "
-        f"({scale}). time_unit and time_scaler of fit say another."
+        f"The frame does not say its unit of time: taken as {_UNITS[scale.time_unit]} ({scale}). "
+        "For another, pass time_unit and time_scaler to fit."
     )
 
 

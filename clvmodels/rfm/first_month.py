@@ -175,7 +175,8 @@ def without_first_month(rfm: RfmTable) -> RfmTable:
     later = ~_is_first(rfm)
     if not later.any():
         raise SchemaError(
-            "All customers came within the first month: there is nobody to tell them from."
+            "All customers came within the first month: there is nobody to compare them with. "
+            "Keep them."
         )
     return replace(rfm, table=rfm.table.filter(pa.array(later)), audit=None, options=None)
 

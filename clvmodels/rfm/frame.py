@@ -95,9 +95,18 @@ def validated(frame: Frame, scale: TimeScale, *, said: bool) -> pa.Table:
         return tidy(pa.table(columns).sort_by(CUSTOMER_ID))
     except pa.ArrowNotImplementedError as error:
         raise SchemaError(
-            f"{_WHERE} has a column besides its own that cannot be put in order "
-            f"({one_line(error)}): convert it to text, or drop it."
+            f"{_WHERE} has an additional column that cannot be sorted ({one_line(error)}): "
+            "convert it to text, or drop it."
         ) from error
+
+
+_HINTS: Final = {
+    "repeat a customer_id that is there already": "A log is summarised with rfm_summary.",
+    "have a recency longer than T": "recency is not the time since the last purchase, but T "
+    "minus that time.",
+    "have a recency above 0 at frequency 0": "frequency does not count the first purchase.",
+    "have a negative monetary_value": "Summarise the log with refunds='drop' or 'net'.",
+}
 
 
 def _check_rows(ids: pd.Series[Any], numbers: dict[str, Any]) -> None:
@@ -110,7 +119,7 @@ def _check_rows(ids: pd.Series[Any], numbers: dict[str, Any]) -> None:
             f"have a {name} that is missing or not finite": ~np.isfinite(values)
             for name, values in numbers.items()
         },
-        "have a frequency that is negative or no whole number": (x < 0) | (x != np.floor(x)),
+        "have a frequency that is negative or not a whole number": (x < 0) | (x != np.floor(x)),
         "have a negative recency": t_x < 0,
         "have a recency longer than T": t_x > total,
         "have a recency above 0 at frequency 0": (t_x > 0) & (x == 0),
@@ -123,5 +132,6 @@ def _check_rows(ids: pd.Series[Any], numbers: dict[str, Any]) -> None:
             values = ", ".join(f"{name}={column[first]:g}" for name, column in numbers.items())
             raise SchemaError(
                 f"{int(bad.sum()):,} rows {text}; the first is row {first}, "
-                f"customer_id={shown(ids.iloc[first])} ({values}). Correct or drop them."
+                f"customer_id={shown(ids.iloc[first])} ({values}). Correct or drop them. "
+                f"{_HINTS.get(text, '')}".rstrip()
             )

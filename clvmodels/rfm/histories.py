@@ -315,8 +315,8 @@ def spend_histories(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
     used = repeat & (columns.m_bar > 0)
     if not used.any():
         raise DomainError(
-            "No customer has a repeat purchase of positive value, so there is nothing that the "
-            "spend model could learn from: use a longer log, or fit the purchase model alone."
+            "No customer has a repeat purchase of positive value, so the spend model has nothing "
+            "to learn from: use a longer log, or fit the purchase model alone."
         )
     x = columns.x[used]
     total = significant(x * columns.m_bar[used], _SPEND_DIGITS)

@@ -81,8 +81,8 @@ def _warn_uncovered(later: Audit) -> None:
             warnings.warn(
                 f"{item.rows:,} refunds in the new log, {item.amount or 0.0:,.2f}, are "
                 f"{item.reason}: they are left out, since the table does not keep single "
-                "purchases to take them off. Summarise both logs together with rfm_summary to "
-                "have them netted.",
+                "purchases that they could be taken off. Summarise both logs together with "
+                "rfm_summary to have them netted.",
                 UserWarning,
                 stacklevel=2,
                 skip_file_prefixes=OURS,
@@ -94,8 +94,8 @@ def _warn_stray(later: Audit) -> None:
     for note in later.notes:
         if NO_PURCHASE in note:
             warnings.warn(
-                f"{note}. Probably it is one that the table sums up: summarise both logs together "
-                "with rfm_summary to have refunds taken off their own order.",
+                f"{note}. The table probably contains that order already: summarise both logs "
+                "together with rfm_summary to have refunds taken off their own order.",
                 UserWarning,
                 stacklevel=2,
                 skip_file_prefixes=OURS,

@@ -98,7 +98,7 @@ def test_it_writes_its_files_and_says_what_it_found(
         assert str(use) in words
     assert "Errors are model minus real" in words
     assert "WARN error of total purchases in the holdout: -12" in words
-    assert "forecast where 1,882 came" in words
+    assert "forecast, 1,882 came" in words
     assert "mean absolute error" in words
     assert "predictive interval of the total" in words
 
@@ -130,7 +130,7 @@ def test_quiet_says_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> No
     [
         ("1997-01-01", (), "leaves no repeat purchase"),
         ("1999-01-01", (), "leaves no purchase in the holdout"),
-        ("1997-09-30", ("--test-end", "1999-01-01"), "longer than the log"),
+        ("1997-09-30", ("--test-end", "1999-01-01"), "after the log"),
         ("1997-09-30", ("--horizon", "9X"), "--horizon 9X is not one length of time"),
         ("soon", (), "--train-end soon is not a date"),
         ("03/12/1997", (), "--train-end 03/12/1997 is not a date"),

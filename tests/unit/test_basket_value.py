@@ -146,7 +146,7 @@ def test_and_no_other_thing(purchases: PurchasePosterior, value: object) -> None
 
 
 def test_pymc_marketing_has_no_such_model(purchases: PurchasePosterior) -> None:
-    with pytest.raises(SchemaError, match=r"hand over posterior\.purchases"):
+    with pytest.raises(SchemaError, match=r"convert posterior\.purchases"):
         CLVPosterior(purchases, 25.0).to_pymc_marketing(BARE)
 
 

@@ -468,7 +468,7 @@ def test_dates_at_the_ends_of_the_calendar_are_drawn(dates: list[str]) -> None:
 def test_days_in_place_of_weeks_are_noticed_by_the_base_that_was_fitted(tmp_path: Path) -> None:
     fitted = BetaGeoModel().fit(WEEKS, method="map", random_seed=1, progressbar=False)
     days = rfm_summary(LOG, **COLUMNS).to_pandas()
-    said = r"times as long as in the base that was fitted: do recency and T count another unit"
+    said = r"times as long as in the base that was fitted: are recency and T in another unit"
     for verb in (fitted.predict, fitted.expected_probability_alive, fitted.log_likelihood):
         with pytest.warns(UserWarning, match=said):
             verb(days)

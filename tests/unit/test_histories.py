@@ -143,9 +143,9 @@ def test_spend_that_the_model_cannot_have_is_refused() -> None:
         spend_histories(BASE.assign(monetary_value=[-1.0, 0, 1, 0, 1, 1]))
     with pytest.raises(DomainError, match="1 repeat customers have a negative or missing"):
         spend_histories(BASE.assign(monetary_value=[np.nan, 0, 1, 0, 1, 1]))
-    with pytest.raises(DomainError, match="nothing that the spend model could learn from"):
+    with pytest.raises(DomainError, match="the spend model has nothing to learn from"):
         spend_histories(BASE[BASE["frequency"] == 0])
-    with pytest.raises(DomainError, match="nothing that the spend model could learn from"):
+    with pytest.raises(DomainError, match="the spend model has nothing to learn from"):
         spend_histories(BASE.assign(monetary_value=0.0))
 
 

@@ -609,7 +609,7 @@ def test_what_is_no_fitted_model() -> None:
         from_pymc_marketing(clv.ParetoNBDModel())
     with pytest.raises(SchemaError, match="A GammaGammaModelIndividual cannot"):
         from_pymc_marketing(clv.GammaGammaModelIndividual())
-    with pytest.raises(SchemaError, match="A DataTree cannot be taken over"):
+    with pytest.raises(SchemaError, match="A DataTree cannot be converted"):
         from_pymc_marketing(xr.DataTree())
     spend = SPEND.to_pymc_marketing(TABLE)
     bought = GIVEN["bgnbd"].to_pymc_marketing(TABLE)

@@ -173,7 +173,7 @@ def test_what_is_no_option_is_an_error_of_ours_in_one_line(call: str, option: st
 @pytest.mark.parametrize("wrong", [POSTERIOR.purchases, RFM, "posterior.nc"])
 def test_value_needs_both_posteriors(call: Callable[[Any], object], wrong: Any) -> None:
     with pytest.raises(
-        SchemaError, match="A value needs a posterior of purchases and of what they bring, fou"
+        SchemaError, match="A value needs a posterior of purchases and of spend, fou"
     ):
         call(wrong)
 

@@ -131,7 +131,7 @@ def test_a_prior_may_have_a_prior() -> None:
             lambda: BetaGeoModel(
                 priors={n: Prior("Gamma", alpha=1, beta=1) for n in ("a", "b", "phi_dropout")}
             ),
-            "not of both pairs",
+            "a whole pair, and only one",
         ),
         (lambda: BetaGeoModel(priors={"r": 1.0}), "prior of r is 1.0: give a pymc-extras Prior"),
         (lambda: BetaGeoModel(priors=None), "priors=None must be"),

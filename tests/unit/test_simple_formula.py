@@ -399,7 +399,7 @@ def test_what_cannot_be_computed_says_why() -> None:
         simple_clv(TEN_ROWS)
     with pytest.raises(SchemaError, match="monetary_value_col"):
         simple_clv(TEN_ROWS, customer_id_col="customer_id", datetime_col="date")
-    with pytest.raises(SchemaError, match="no log="):
+    with pytest.raises(SchemaError, match="no separate log="):
         simple_clv(TEN_ROWS, log=TEN_ROWS, **COLUMNS)
     with pytest.raises(SchemaError, match=r"^refunds say how a log is read"):
         simple_clv(rfm, margin=0.3, refunds="drop")
