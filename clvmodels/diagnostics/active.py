@@ -29,9 +29,9 @@ def active_section(study: Study, totals: Totals, held: TierValues | None) -> Sec
         key="says",
         title="What the model says",
         intro=(
-            "What follows from the fit for these customers. Intervals here are of what is "
-            "expected: they show how well the parameters are known, not how much one customer's "
-            "luck varies."
+            "What follows from the fit for these customers. Intervals here are of expectations: "
+            "they show how well the parameters are known, not how much a single customer may "
+            "vary."
         ),
         tables=(_activity_table(study, totals), *tables),
         figures=(*_matrices(study), *_alive_figure(study), *figures),
@@ -67,10 +67,13 @@ def _activity_table(study: Study, totals: Totals) -> Table:
             f"Expected numbers of customers, with {percent(study.question.interval)} intervals; "
             f"those who will buy do so at least once in {ahead}. {LEAST_KNOWN} "
             + (
-                f"{study.purchases.facts.name} holds everybody who bought once to be active for "
-                "ever, so their P(alive) says nothing and is left out."
+                f"{study.purchases.facts.name} takes everybody who bought once to be active "
+                "forever, so their P(alive) says nothing and is left out."
                 if _blind(study)
-                else "Customers who bought once are apart, since little is known of them."
+                else (
+                    "Customers who bought once are shown separately, since little is known about "
+                    "them."
+                )
             )
         ),
         formats={
@@ -93,7 +96,7 @@ def _alive_notes(study: Study, totals: Totals) -> Iterator[str]:
     if _blind(study) and totals.once:
         yield (
             f"In {study.purchases.facts.name} a customer can leave only "
-            f"{study.purchases.facts.leaves}, so P(alive) is 1 for ever for the {totals.once:,} "
+            f"{study.purchases.facts.leaves}, so P(alive) stays 1 forever for the {totals.once:,} "
             "customers who bought once. They are not among the active customers counted here."
         )
     if study.certain:
@@ -125,11 +128,11 @@ def _matrices(study: Study) -> Iterator[Figure]:
     yield Figure(
         key="alive-matrix",
         kind="history_matrix",
-        title="Frequent buyers who fall silent are given up soonest",
+        title="Frequent buyers who fall silent are written off soonest",
         caption=(
             f"P(alive) of customers first seen {age} ago, by number of repeats and time of the "
-            "last one. Recent buyers are at the top; a silence that is harmless for a rare buyer "
-            "means that a frequent one has left."
+            "last one. Recent buyers are at the top; a silence that is harmless for an infrequent "
+            "buyer means that a frequent one has probably left."
             + (
                 " The column of customers without repeats is 1 by construction."
                 if _blind(study)
@@ -138,7 +141,7 @@ def _matrices(study: Study) -> Iterator[Figure]:
         ),
         alt=(
             f"Matrix of P(alive): {_corner(alive, x)}; rows run from a last purchase long ago to "
-            "one just now, columns from no repeat to many."
+            "a recent one, columns from no repeats to many."
         ),
         data={
             **shared,

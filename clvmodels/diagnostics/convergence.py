@@ -78,8 +78,8 @@ _FINE: Final = {
     "smallest tail ESS": "There are enough independent draws for intervals.",
     "share of divergent transitions": "The sampler could follow the posterior everywhere.",
     "Pareto k-hat": "The Gaussian approximation, weighted, covers the posterior.",
-    "importance ESS": "Enough of the weighted draws count.",
-    "distance from the mode, in posterior sd": "The optimiser arrived at the mode.",
+    "importance ESS": "Enough draws carry weight.",
+    "distance from the mode, in posterior sd": "The optimiser reached the mode.",
 }
 
 
@@ -89,7 +89,7 @@ def _error_check(draws: Mapping[str, FloatArray]) -> Check:
         "largest Monte Carlo error of a mean, in posterior sd",
         worst,
         limits.MAX_MCSE,
-        "Means are blurred by too few draws: raise draws.",
+        "Means are imprecise for lack of draws: raise draws.",
         fine="Sampling more would not change the means noticeably.",
     )
 
@@ -117,8 +117,8 @@ def _depth_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
         name,
         float(np.mean(stats["reached_max_treedepth"])),
         limits.MAX_TREE_DEPTH_SHARE,
-        "NUTS was cut short on its way: raise tune, or use stronger priors.",
-        fine="NUTS was not cut short on its way.",
+        "NUTS was cut short: raise tune, or use stronger priors.",
+        fine="NUTS was not cut short.",
         unit="share",
     )
 
@@ -170,11 +170,11 @@ def interval_columns(interval: float) -> tuple[str, str]:
 
 _METHOD_CAPTION: Final = {
     "nuts": "R-hat near 1 and large effective sample sizes (ESS) mean that the chains agree; the "
-    "MCSE is by how much a mean or sd would change if the sampler ran again.",
+    "MCSE says by how much a mean or sd would change if the sampler ran again.",
     "laplace": "Draws were resampled by their importance weights: the effective sample size of the "
     "weights is what R-hat and ESS are for chains.",
     "map": "The mode alone: it carries no uncertainty, so there are no intervals.",
-    "given": "The draws were given. R-hat and ESS hold if they are Markov chains.",
+    "given": "The draws were given. R-hat and ESS are valid if they are Markov chains.",
 }
 
 
@@ -184,10 +184,10 @@ def _notes(posterior: OnePosterior) -> list[str]:
     if posterior.metadata.method == "map":
         found.append(f"{name}: a mode is one draw, so there are no traces, ranks or ridges to see.")
     elif posterior.certain:
-        found.append(f"{name}: there is one draw only, so no uncertainty is shown.")
+        found.append(f"{name}: there is only one draw, so no uncertainty is shown.")
     elif posterior.metadata.method == "laplace":
         found.append(
-            f"{name}: draws of the Laplace route are independent, so traces and ranks would show "
-            "nothing; k-hat says whether they may be used."
+            f"{name}: draws of the Laplace approximation are independent, so traces and ranks "
+            "would show nothing; k-hat says whether they can be used."
         )
     return found

@@ -52,7 +52,7 @@ def _checks(study: Study) -> Iterator[Check]:
         "repeat customers",
         float(histories.count[histories.x > 0].sum()),
         limits.FEW_REPEAT_CUSTOMERS,
-        "So few customers came back that the priors say much of what follows: use a longer log.",
+        "So few customers came back that the priors decide much of what follows: use a longer log.",
         fine="There are enough repeat customers to learn from.",
         fail_below=limits.TOO_FEW_REPEAT_CUSTOMERS,
     )
@@ -61,8 +61,8 @@ def _checks(study: Study) -> Iterator[Check]:
         "share of customers observed for no time",
         float(histories.count[histories.T == 0].sum() / histories.customers),
         limits.MAX_UNOBSERVED,
-        "Many customers came in the last period (T = 0), of whom the data say nothing yet: end "
-        "the observation later.",
+        "Many customers came in the last period (T = 0), and the data say nothing about them yet: "
+        "end the observation later.",
         fine="Nearly all customers were observed for some time.",
         unit="share",
         bears_on=("ranking", "customers"),
@@ -89,13 +89,13 @@ def _left_out(study: Study) -> Iterator[Check]:
         if share is None:
             continue
         most = max(audit.lost(), key=size, default=None)
-        why = "" if most is None or not size(most) else f", most of it for: {most.reason}"
+        why = "" if most is None or not size(most) else f", mainly: {most.reason}"
         yield limits.judged(
             name,
             share,
             limit,
-            f"Much of the log was left out{why}; make sure that it is not what customers bought "
-            "or gave back (refunds='net_earlier' takes refunds off earlier purchases).",
+            f"Much of the log was left out{why}; make sure that these rows are not purchases or "
+            "returns (refunds='net_earlier' takes refunds off earlier purchases).",
             fine="Little of the log was left out. Rows after the observation end do not count.",
             **how,
         )
@@ -119,8 +119,8 @@ def _zero_spend(study: Study) -> Check:
         name,
         float(np.mean(m_bar[repeat] == 0)),
         limit,
-        "Customers who spend nothing lie outside the spend model, which overrates them: leave "
-        "free orders out (zero_amounts='drop').",
+        "Customers who spend nothing lie outside the spend model, which overstates their value: "
+        "leave free orders out (zero_amounts='drop').",
         fine="Hardly any customer's purchases are free.",
         **how,
     )
@@ -133,24 +133,26 @@ def _first_month(study: Study) -> Check:
     found = first_month_of(study.columns.x, study.columns.T, study.scale)
     if found is None:
         why_not = (
-            "New customers came for less than half a year, or too few at first: whether the log "
-            "begins in the middle of business cannot be told."
+            "New customers came for less than half a year, or too few at first, to tell whether "
+            "the log begins in the middle of business."
         )
         return limits.unavailable(name, why_not, limit, side="at most", bears_on=bears_on)
     check = limits.judged(
         name,
         found.rate,
         limit,
-        f"The log seems to begin in the middle of business: its first month has "
+        "The log seems to begin in the middle of business: its first month has "
         f"{found.customers:,} customers ({percent(found.share)} of all, {number(found.crowd)} "
-        "times as many as a month after it) who buy more often. Their first row is hardly their "
-        "first order: look at them apart (label_first_month), or fit without them "
-        "(without_first_month; of fit and backtest on the command line --without-first-month).",
-        fine="Customers of the first month do not buy clearly more often than those after them.",
+        "times as many as a month after it) who buy more often. Their first row is probably not "
+        "their first order: look at them separately (label_first_month), or fit without them "
+        "(without_first_month; on the command line fit and backtest have --without-first-month).",
+        fine="Customers of the first month do not clearly buy more often than later ones.",
         bears_on=bears_on,
     )
     if check.status == "warn" and not found.differs:
-        return replace(check, status="pass", advice="So few customers may differ by chance.")
+        return replace(
+            check, status="pass", advice="With so few customers the difference may be chance."
+        )
     return check
 
 
@@ -177,7 +179,7 @@ def _same_base(study: Study) -> Check:
         1.0,
         "The posterior was fitted to other customers or another date: what follows shows how it "
         "fits this table, not what it was fitted to.",
-        fine="The posterior was fitted to this very table.",
+        fine="The posterior was fitted to this table.",
         unit="truth",
     )
 
@@ -209,9 +211,8 @@ def _tables(study: Study) -> Iterator[Table]:
             for name, rows, amount in lines
         ),
         caption=(
-            "Every row is used or left out for one reason. "
-            f"{audit.rows_merged:,} used rows were merged into another one of the same customer "
-            "and period."
+            f"Every row is used or left out for one reason. {audit.rows_merged:,} used rows were "
+            "merged with others of the same customer and period."
             + (f" Refunds: {'; '.join(audit.about_refunds())}." if audit.about_refunds() else "")
         ),
         formats={"number": "integer", "share of rows": "percent", "amount": "money"},
@@ -252,7 +253,7 @@ def _glance(study: Study) -> Iterator[tuple[str, str]]:
             f"median {number(middle)}, 90 % between {number(low)} and {number(high)}",
         )
     said = study.rfm.margin_said
-    yield "margin", percent(study.rfm.margin) if said else "none said: values are revenue"
+    yield "margin", percent(study.rfm.margin) if said else "none given: values are revenue"
 
 
 def _first_span(study: Study) -> str:
@@ -281,8 +282,8 @@ def _figures(study: Study) -> Iterator[Figure]:
         kind="repeat_histogram",
         title=f"{percent(once)} of the customers bought only once",
         caption=(
-            "Customers by number of repeat purchases, that is purchases after their first one. "
-            f"The last bar holds everybody with {_MOST_BARS} or more."
+            "Customers by number of repeat purchases, that is, purchases after their first. The "
+            f"last bar holds everybody with {_MOST_BARS} or more."
         ),
         alt=(
             f"Bars of customers by repeat purchases: {actual[0]:,.0f} with none, {actual[1]:,.0f} "
@@ -305,7 +306,7 @@ def _cohorts(study: Study) -> Figure:
         else f"All customers came in {labels[0]}",
         caption=(
             "New customers by the time of their first purchase (bars), and the share of them who "
-            "have come back (line). Later cohorts had less time to come back."
+            "have come back (line). Later cohorts have had less time to do so."
         ),
         alt=(
             f"{len(labels)} cohorts from {labels[0]} to {labels[-1]}; the largest, "

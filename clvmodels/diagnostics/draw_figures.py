@@ -62,8 +62,8 @@ def _trace(posterior: OnePosterior, draws: Mapping[str, FloatArray], study: Stud
         kind="trace",
         title=f"{name}: {_agreement(worst)}",
         caption=(
-            "Every line is a chain, every panel a parameter. Good chains look like the same noise: "
-            "no trends, no steps, and no chain apart from the others."
+            "Every line is a chain, every panel a parameter. Good chains all look like the same "
+            "noise: no trends, no steps, and none separate from the others."
         ),
         alt=(
             f"Traces of {', '.join(draws)} over {length:,} draws of "
@@ -87,7 +87,7 @@ def _agreement(rhat: Check) -> str:
     if rhat.status == "pass":
         return "the chains move through the same values"
     if rhat.value is None or not math.isfinite(rhat.value):
-        return "whether the chains agree cannot be told"
+        return "too few draws to tell whether the chains agree"
     return f"the chains do not agree (largest R-hat {number(rhat.value)})"
 
 
@@ -108,7 +108,7 @@ def _ranks(posterior: OnePosterior, draws: Mapping[str, FloatArray]) -> Figure:
         else f"{name}: some chains have too many small or large values",
         caption=(
             "Draws of all chains are ranked together, and each chain's ranks are counted in "
-            f"{_RANK_BINS} bins. Where chains agree, all bars stand near the dashed line."
+            f"{_RANK_BINS} bins. Where chains agree, all bars are near the dashed line."
         ),
         alt=(
             f"Rank histograms of {', '.join(draws)} for {chains} chains; the bar farthest from "
@@ -149,8 +149,8 @@ def _pairs(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]], study
         title=f"{name}: parameters that trade off against each other lie on ridges",
         caption=(
             "Each point is a draw, on logarithmic axes; divergent transitions are crosses. A "
-            "narrow ridge means that the data know a ratio better than its two parts: predictions "
-            "are fine, single parameters are not to be read alone. "
+            "narrow ridge means that the data determine a ratio better than its two parts: "
+            "predictions are fine, but single parameters should not be read on their own. "
             f"Correlations of the logarithms: {words}."
         ),
         alt=f"Scatter plots of draws; correlations of the logarithms: {words}.",
@@ -189,8 +189,9 @@ def _energy(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]]) -> F
         + ("covers" if least >= limits.MIN_BFMI else "does not cover")
         + f" the energies of the posterior (BFMI {number(least, 2)})",
         caption=(
-            "Energies of all draws, about their mean, beside the change from one draw to the "
-            "next. If the change is much narrower, the sampler needs many steps to reach the tails."
+            "Energies of all draws, about their mean, compared with the change from one draw to "
+            "the next. If the change is much narrower, the sampler needs many steps to reach the "
+            "tails."
         ),
         alt=f"Histograms of energy and of its change; least BFMI of a chain {number(least, 3)}.",
         data={

@@ -16,11 +16,11 @@ from clvmodels.diagnostics.words import horizon_of, money, number, percent, unit
 from clvmodels.evaluation.checks import relative_error
 
 LEAST_KNOWN: Final = (
-    "The least certain figure of all, since nobody sees a customer leave: on CDNOW BG/NBD and "
-    "MBG/NBD, which expect the same purchases, differ by a factor of two in the sum of P(alive). "
-    "Go by who will buy."
+    "The least certain figure of all, since nobody sees a customer leave: on the CDNOW data, "
+    "BG/NBD and MBG/NBD expect the same purchases but differ by a factor of two in the sum of "
+    "P(alive). Rely on who will buy."
 )
-_SILENT_OF_ONCE: Final = "{}'s P(alive) says nothing of them: it is 1 for ever."
+_SILENT_OF_ONCE: Final = "{}'s P(alive) says nothing about them: it stays 1 forever."
 
 
 def facts(study: Study, added: Totals) -> Iterator[Fact]:
@@ -60,8 +60,9 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         *_ends(value),
         "money",
         f"Expected value of what these customers will buy in {ahead}, {rate}: {margin}{basket}. "
-        f"The {percent(asked.interval)} interval is of this expectation: how well the parameters "
-        "are known, not how far the total may be missed. Customers to come are not in it.",
+        f"The {percent(asked.interval)} interval is of this expectation: it shows how well the "
+        "parameters are known, not how far off the total may be. Future customers are not "
+        "included.",
         "worth",
     )
     yield _with_the_calendar(value, asked.interval)
@@ -72,13 +73,13 @@ def _basket(study: Study) -> str:
     value = None if study.clv is None else study.clv.basket_value
     if value is None:
         return ""
-    return f", every purchase counted at {money(value, study.question.currency)}, whoever makes it"
+    return f", with every purchase counted at {money(value, study.question.currency)}"
 
 
 def _of_what(margin: float) -> str:
     """Name money by the margin that is in it."""
     if margin == 1:
-        return "revenue, with no margin taken off"
+        return "revenue, no margin applied"
     return f"profit, at a margin of {percent(margin)}"
 
 
@@ -100,13 +101,13 @@ def _with_the_calendar(value: Amount, interval: float) -> Fact:
     ends = with_the_calendar(value, interval)
     return Fact(
         "value_with_calendar",
-        "The same, with the calendar's doubt",
+        "The same, allowing for the calendar",
         value.mean,
         *_ends(ends),
         "money",
-        "An assumption, not a finding of this fit: the model knows no calendar, and on real logs "
-        "all customers together buy 10 to 20 % more or less afterwards than before. A standard "
-        f"deviation of {percent(limits.CALENDAR_SD)} is allowed for that.",
+        "An assumption, not a result of this fit: the model knows no seasons or trends, and in "
+        "real logs all customers together buy 10 to 20 % more or less afterwards than before. A "
+        f"standard deviation of {percent(limits.CALENDAR_SD)} allows for that.",
         "worth",
     )
 
@@ -130,7 +131,7 @@ def _errors(study: Study) -> Iterator[Fact]:
             "Backtest, model minus real",
             None,
             format="error",
-            note="No backtest was given, so nothing is known of how far such totals are missed.",
+            note="No backtest was given, so it is not known how far off such totals are.",
             group="worth",
         )
         return
@@ -149,8 +150,8 @@ def _errors(study: Study) -> Iterator[Fact]:
             error if math.isfinite(error) else None,
             format="error",
             note=(
-                f"As a share of what is real: after {backtest.train_end} and up to "
-                f"{backtest.test_end} {forecast} were forecast and {actual} came, "
+                f"As a share of the real total: from after {backtest.train_end} to "
+                f"{backtest.test_end}, {forecast} were forecast and {actual} came, "
                 f"{'inside' if row['inside'] else 'outside'} the {percent(level)} predictive "
                 "interval of the total." + (_money_of(study) if what == "value" else "")
             ),
@@ -182,9 +183,9 @@ def _buyers(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         "integer",
         f"At least once in {ahead}, of {known:,}: the sum of their chances to buy. "
         + (
-            "Over a lifetime that is the sum of P(alive), and tells no more: ask for a horizon."
+            "Over a lifetime that is the sum of P(alive), and says no more: choose a horizon."
             if whole
-            else "The interval is of this sum; how many will really buy varies more."
+            else "The interval is of this sum; the number who will really buy varies more."
         ),
         "buy",
     )
@@ -229,7 +230,7 @@ def _active(study: Study, added: Totals) -> Iterator[Fact]:
         note=(
             _SILENT_OF_ONCE.format(study.purchases.facts.name)
             if study.purchases.facts.once_says_nothing
-            else "They are not among the repeat customers beside."
+            else "They are not among the repeat customers shown here."
         ),
         group="active",
     )

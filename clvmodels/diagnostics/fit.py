@@ -40,7 +40,7 @@ def fit_section(study: Study) -> Section:
         title="Does the model fit?",
         intro=(
             "A model that fits would produce data like these. So what it expects of customers "
-            "like these is held against what they did."
+            "like these is compared with what they did."
         ),
         checks=tuple(_checks(study, expected)),
         tables=(repeat_table(study, expected),),
@@ -70,7 +70,7 @@ def _total_check(study: Study) -> Check:
     # 99 % of bases of this size lie within 2.6 standard errors by chance alone.
     by_chance = 2.6 * float(np.std(study.columns.x)) / (actual * math.sqrt(size))
     limit = max(limits.MAX_TOTAL_ERROR, by_chance)
-    said = f"{mean * size:,.0f} are expected and there are {actual * size:,.0f}"
+    said = f"{mean * size:,.0f} are expected and there were {actual * size:,.0f}"
     return limits.judged(
         name,
         relative_error(mean, actual),
@@ -93,8 +93,8 @@ def _life_check(study: Study) -> Iterator[Check]:
         "share of draws in which customers buy without end",
         share,
         0.0,
-        f"In {percent(share)} of the draws purchases add up without end ({where}): ask for a "
-        "finite horizon, or a discount rate above 0.",
+        f"In {percent(share)} of the draws purchases add up without end ({where}): use a finite "
+        "horizon, or a discount rate above 0.",
         fine="Purchases come to an end in every draw.",
         otherwise="fail",
         unit="share",
@@ -113,7 +113,8 @@ def _dropout_check(study: Study) -> Check:
         middle,
         limits.MIN_DROPOUT,
         "Hardly anybody seems to drop out: a runs to 0 along a ridge, P(alive) is near 1 for "
-        "nearly all, and long horizons rest on that; a longer log would show who has left.",
+        "nearly everybody, and long horizons depend on that; a longer log would show who has "
+        "left.",
         fine="Customers drop out noticeably, so that P(alive) tells them apart.",
         unit="share",
         bears_on=("totals", "customers"),
@@ -133,9 +134,10 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
         title=f"Week by week {percent(_inside(tracked))} of what the base did lies "
         + ("in the model's band" if len(tracked.lower) else "near the model's line"),
         caption=(
-            "Repeat purchases of all customers in each period: real (points) and expected of "
-            f"customers of whom only the first purchase is known (line, {level} predictive band). "
-            "Peaks outside the band are seasons and campaigns, which the model does not know."
+            "Repeat purchases of all customers in each period: real (points) and expected when "
+            f"only the first purchase of each customer is known (line, {level} predictive band). "
+            "Peaks outside the band are seasons and campaigns, which the model does not know "
+            "about."
         ),
         alt=(
             f"{len(tracked.dates)} periods from {tracked.dates[0]} to {tracked.dates[-1]}; "
@@ -158,8 +160,8 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
             f"{actual:,.0f}"
         ),
         caption=(
-            "The same, added up. A real curve that leaves the band and stays away means that the "
-            "model buys too often or too seldom."
+            "The same, added up. A real curve that leaves the band and stays outside means that "
+            "the model expects too many purchases or too few."
         ),
         alt=f"Cumulative repeat purchases: {actual:,.0f} real, {expected:,.0f} expected.",
         data={
@@ -206,7 +208,7 @@ def _conditional_figure(study: Study) -> Iterator[Figure]:
         + " afterwards than expected",
         caption=(
             "Mean purchases in the backtest's holdout by number of repeats in its calibration: "
-            "real and expected. Lines that part show for whom the model is wrong."
+            "real and expected. Where the lines separate, the model is wrong for these customers."
         ),
         alt="; ".join(
             f"{label} repeats: {number(a)} bought, {number(e)} expected"
@@ -225,16 +227,18 @@ def _notes(study: Study, tracked: Tracked | None, why_not: str) -> Iterator[str]
     if why_not:
         yield why_not
     if tracked is not None and not tracked.agrees:
-        yield "The log has another number of repeat purchases than the table: is it the same log?"
+        yield (
+            "The log has a different number of repeat purchases from the table: is it the same log?"
+        )
     if (share := _without_end(study)) > 0:
         where = study.purchases.facts.endless_where
         yield (
             f"In {percent(share)} of the draws customers would buy without end if nothing were "
-            f"discounted ({where}); a finite or discounted horizon is not touched by it."
+            f"discounted ({where}); a finite or discounted horizon is not affected."
         )
     if study.backtest is None:
         yield "Conditional expectations by frequency need a backtest, and none was given."
     if study.spend is None:
-        yield "The posterior is of purchases alone, so nothing is said of spend."
+        yield "The posterior is of purchases alone, so the report says nothing about spend."
     elif study.columns.m_bar is None:
         yield "The table has no monetary_value, so the fit of spend is not checked."

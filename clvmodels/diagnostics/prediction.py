@@ -45,7 +45,7 @@ def prediction_section(study: Study) -> Section:
                     "clvmodels.backtest on the log.",
                 ),
             ),
-            notes=("No backtest was given, so nothing is known of how well the model predicts.",),
+            notes=("No backtest was given, so it is not known how well the model predicts.",),
         )
     figures = [_tracking(backtest)]
     for target in backtest.targets:
@@ -56,9 +56,9 @@ def prediction_section(study: Study) -> Section:
         title="Does it predict?",
         intro=(
             f"The model was fitted to purchases up to {backtest.train_end} and forecast those up "
-            f"to {backtest.test_end}, of {len(backtest):,} customers, beside forecasts that need "
-            "no model. Metrics have bootstrap intervals over customers. Errors are model minus "
-            "real, as a share of what is real: +10 % is a forecast that was too high."
+            f"to {backtest.test_end}, of {len(backtest):,} customers, alongside forecasts that "
+            "need no model. Metrics have bootstrap intervals over customers. Errors are model "
+            "minus real, as a share of the real figure: +10 % is a forecast that was too high."
         ),
         checks=tuple(_checks(study, backtest)),
         tables=tuple(_tables(backtest)),
@@ -72,8 +72,8 @@ def _other_margin(study: Study, backtest: Backtest) -> Iterator[str]:
     margin = backtest.settings.get("margin", 1.0)
     if "value" in backtest.targets and not math.isclose(margin, study.rfm.margin):
         yield (
-            f"Values of the backtest are at margin {margin:g}, and those of this report at "
-            f"{study.rfm.margin:g}: give backtest the margin of the base."
+            f"Values of the backtest use margin {margin:g}, but those of this report "
+            f"{study.rfm.margin:g}: pass the margin of the base to backtest."
         )
 
 
@@ -91,7 +91,10 @@ def _same_customers(study: Study, backtest: Backtest) -> Check:
         "share of the backtest's customers who are in this base",
         float(np.mean(pc.is_in(there, value_set=here).to_numpy(zero_copy_only=False))),
         limits.MIN_SAME_CUSTOMERS,
-        "The backtest is of another base, and says little of this one: run it on this base's log.",
+        (
+            "The backtest is of another base and says little about this one: run it on this base's "
+            "log."
+        ),
         fine="The backtest is of this base.",
         fail_below=limits.TOO_FEW_SAME_CUSTOMERS,
         unit="share",
@@ -137,8 +140,9 @@ def _metrics(backtest: Backtest, target: str) -> Table:
         columns=(*columns, "model is"),
         rows=tuple(rows),
         caption=(
-            "Lower is better of errors and deviances, higher of scores, correlations and shares; "
-            "lower and upper bound the model's metric. Better or worse is said beyond chance."
+            "Lower is better for errors and deviances, higher for scores, correlations and "
+            'shares; lower and upper bound the model\'s metric. "Better" and "worse" mean '
+            "beyond chance."
         ),
         formats=formats,
     )
@@ -176,7 +180,7 @@ def _totals(backtest: Backtest) -> Table:
         title="Totals of the holdout: forecast and real",
         columns=("total", "interval", "forecast", "lower", "upper", "real", "real total lies"),
         rows=tuple(rows),
-        caption="Intervals are predictive: parameters and chance.",
+        caption="Intervals are predictive: they cover uncertain parameters and chance.",
         formats={
             "interval": "percent",
             **dict.fromkeys(("forecast", "lower", "upper", "real"), "integer"),
@@ -201,7 +205,7 @@ def _coverage_table(backtest: Backtest) -> Table:
             for row in backtest.coverage.to_dict("records")
         ),
         caption=(
-            "Counts are discrete, so their intervals hold at least as often as they say; lower and "
+            "Counts are discrete, so their intervals hold at least as often as stated; lower and "
             "upper bound the share."
         ),
         formats={
@@ -231,7 +235,7 @@ def _tracking(backtest: Backtest) -> Figure:
         caption=(
             "Repeat purchases added up over time, real (points) and expected (line, with its "
             f"{percent(float(backtest.settings.get('interval', 0.9)))} predictive band). To the "
-            "right of the dashed line the model forecasts, and goes on from what had happened."
+            "right of the dashed line the model forecasts, continuing from what had happened."
         ),
         alt=(
             f"Cumulative purchases to {backtest.test_end}; forecast from {backtest.train_end} on: "
@@ -259,9 +263,8 @@ def _calibration(study: Study, backtest: Backtest, target: str) -> Figure:
         kind="group_calibration",
         title=f"Of the customers with the highest forecast of {_TARGETS[target]}: {last}",
         caption=(
-            "Customers in tenths by what was forecast for them: mean forecast against what came, "
-            "with its interval. Points on the line are forecast rightly; above it the model was "
-            "too low."
+            "Customers in tenths by forecast: mean forecast against what came, with its interval. "
+            "Points on the line were forecast correctly; above it the forecast was too low."
         ),
         alt=f"Calibration of {_TARGETS[target]} in {len(table)} groups; in the highest: {last}.",
         data={
@@ -295,8 +298,9 @@ def _gains(backtest: Backtest, target: str) -> Figure:
         title=f"The fifth with the highest forecasts made {percent(own)} of the real "
         f"{_TARGETS[target]}",
         caption=(
-            "Customers in the order of each forecast, the highest first, and what share of what "
-            "came lies with them. The higher the curve, the better a forecast finds the best ones."
+            "Customers in the order of each forecast, the highest first, and the share of what "
+            "came that they account for. The higher the curve, the better a forecast finds the "
+            "best customers."
         ),
         alt="Share found in the top 20 %: "
         + ", ".join(f"{name} {percent(float(curve[at]))}" for name, curve in curves.items()),
@@ -343,11 +347,11 @@ def _coverage(backtest: Backtest) -> Iterator[Figure]:
     yield Figure(
         key="coverage",
         kind="interval_coverage",
-        title="Predictive intervals hold at least as often as they say"
+        title="Predictive intervals hold at least as often as stated"
         if not len(short_of)
-        else "Some predictive intervals hold less often than they say",
+        else "Some predictive intervals hold less often than stated",
         caption=(
-            "Share of the customers whose interval held what they really did, for intervals of "
+            "Share of customers whose interval held what they really did, for intervals of "
             "several probabilities. Below the line intervals are too narrow; counts are discrete, "
             "so theirs lie above it."
         ),

@@ -60,10 +60,10 @@ def prior_section(study: Study) -> Section:
     figures += _predictive_figure(study, predictive)
     return Section(
         key="priors",
-        title="What do the priors say, and what the data?",
+        title="What do the priors say, and what do the data say?",
         intro=(
-            "The posterior is prior and data together. Here one sees how far the data moved the "
-            "priors, what the model would have predicted before it saw them, and by how much the "
+            "The posterior combines prior and data. This section shows how far the data moved the "
+            "priors, what the model would have predicted before seeing them, and how much the "
             "answers would change if the priors counted a little more or less."
         ),
         checks=tuple(checks),
@@ -155,12 +155,12 @@ def _sensitivity_check(
         name,
         sensed[worst][0],
         limit,
-        f"The prior has a say in {listed(moved)}"
+        f"The prior influences {listed(moved)}"
         + (
-            ", on a ridge of the posterior: what is predicted hardly moves, but such a parameter "
-            "should not be read alone."
+            ", on a ridge of the posterior: predictions hardly move, but such a parameter should "
+            "not be read on its own."
             if harmless
-            else ": look at how prior and posterior lie, and whether you mean that prior."
+            else ": compare prior and posterior, and check that you mean that prior."
         ),
         fine="A somewhat weaker or stronger prior would not change the answers noticeably.",
         bears_on=() if harmless else USES,
@@ -169,10 +169,10 @@ def _sensitivity_check(
 
 def _why_not(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None) -> str:
     if not posterior.metadata.priors:
-        return "The draws came without their priors, so nothing is known of what these did."
+        return "The draws came without their priors, so their influence is not known."
     if priors is None:
         return "A prior is of a kind whose density is not known here."
-    return "There are too few draws with known densities to reweigh."
+    return "There are too few draws with known densities to reweight."
 
 
 # --- prior and posterior ----------------------------------------------------------------
@@ -210,7 +210,7 @@ def _tables(
         title=f"Priors and posteriors of {model_name(posterior)}",
         columns=tuple(columns),
         rows=tuple(rows),
-        caption="A posterior interval as wide as the prior's means that the data said little.",
+        caption="A posterior interval as wide as the prior's means that the data say little.",
         formats=formats,
     )
     if sensed is not None:
@@ -220,8 +220,8 @@ def _tables(
             columns=("quantity", "to the prior", "to the data", "what it means"),
             rows=tuple((name, *pair, _meaning(*pair)) for name, pair in sensed.items()),
             caption=(
-                "By how much the posterior moves when the prior, or the likelihood, counts a "
-                f"little more or less; above {limits.MAX_PRIOR_SENSITIVITY:g} it is noticeable."
+                "How much the posterior moves when the prior, or the likelihood, counts a little "
+                f"more or less; above {limits.MAX_PRIOR_SENSITIVITY:g} it is noticeable."
             ),
             formats={"to the prior": "number", "to the data": "number"},
         )
@@ -264,7 +264,7 @@ def _densities(
         ),
         caption=(
             "Prior (line) and posterior (bars) of each parameter, most on logarithmic axes, each "
-            "scaled to its own height. Where both look alike the data said nothing."
+            "scaled to its own height. Where both look alike, the data say nothing."
         ),
         alt=f"Priors and posteriors; ratio of the widths of their 98 % intervals: {said}.",
         data={"parameters": panels},
@@ -309,10 +309,10 @@ def _sensitivity_figure(posterior: OnePosterior, sensed: Sensitivity | None) -> 
         key=f"prior-sensitivity-{kind_of(posterior)}",
         kind="prior_sensitivity",
         title=f"{model_name(posterior)}: "
-        + (f"the prior has a say in {listed(moved)}" if moved else "the data speak, not the prior"),
+        + (f"the prior influences {listed(moved)}" if moved else "the data speak, not the prior"),
         caption=(
             "How far each parameter's posterior moves when prior or data count a little more. "
-            "Bars of the prior beyond the dashed line are to be looked at."
+            "Look at bars of the prior beyond the dashed line."
         ),
         alt=f"Sensitivity to prior and data of each parameter: {said}; limit {limit:g}.",
         data={
@@ -353,9 +353,9 @@ def _predictive_check(found: Predictive | None) -> Check:
         name,
         min(2.0 * min(below, above), 1.0),
         limit,
-        f"The real {number(actual)} repeats a customer lie outside what the priors hold possible: "
-        "check the unit of time and the priors.",
-        fine=f"The priors hold the real {number(actual)} repeats a customer possible.",
+        f"The real {number(actual)} repeats a customer lie outside what the priors consider "
+        "possible: check the unit of time and the priors.",
+        fine=f"The priors hold the real {number(actual)} repeats per customer possible.",
         unit="share",
     )
 
@@ -371,11 +371,13 @@ def _predictive_figure(study: Study, found: Predictive | None) -> Iterator[Figur
     yield Figure(
         key="prior-predictive",
         kind="repeat_histogram",
-        title=f"Before it saw the data the model held {inside} of {len(actual)} bars possible",
+        title=(
+            f"Before seeing the data, the model considered {inside} of {len(actual)} bars possible"
+        ),
         caption=(
             "Customers by number of repeat purchases: the real shares, and what the priors alone "
             f"expect, with the range of {percent(study.question.interval)} of the prior's draws. "
-            "Priors that know little have a wide range around the data."
+            "Vague priors have a wide range around the data."
         ),
         alt=(
             f"Real share of one-time buyers {percent(float(actual[0]))}; priors alone "

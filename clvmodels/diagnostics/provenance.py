@@ -147,11 +147,11 @@ def provenance_section(study: Study, provenance: Mapping[str, Any]) -> Section:
     return Section(
         key="provenance",
         title="Where this comes from",
-        intro="With the same files, versions and seeds the same numbers come out.",
+        intro="The same files, versions and seeds give the same numbers.",
         tables=(
             _facts_table(study, provenance),
             *(_model_table(one, provenance["models"][kind_of(one)]) for one in study.models),
-            _lines("reproduce", "How to make it again", "line", provenance["reproduce"]),
+            _lines("reproduce", "How to reproduce it", "line", provenance["reproduce"]),
             _lines("cite", "What to cite", "source", provenance["cite"]),
         ),
     )

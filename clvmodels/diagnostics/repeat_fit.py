@@ -55,12 +55,12 @@ def repeat_checks(study: Study, expected: FloatArray) -> Iterator[Check]:
 def _repeats_check(study: Study, expected: FloatArray) -> Check:
     limit = chance_limit(expected, study.question.random_seed, limits.MAX_MISPLACED)
     return limits.judged(
-        "share of customers whom the model expects to have another number of repeats",
+        "share of customers whom the model expects to have a different number of repeats",
         float(misplaced(expected.mean(axis=0), actual_repeats(study.histories))),
         limit,
         "The model does not reproduce how often customers come back: be careful with what it says "
-        "of single customers, and try another model (MBG/NBD) or other groups of customers.",
-        fine="The model reproduces how many customers come back how often, but for chance.",
+        "about single customers, and try another model (MBG/NBD) or other groups of customers.",
+        fine="The model reproduces how often customers come back, within chance.",
         fail_from=max(limits.TOO_MANY_MISPLACED, limit),
         unit="share",
         bears_on=("customers",),

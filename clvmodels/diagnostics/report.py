@@ -169,7 +169,9 @@ def headline(
     """
     uses = judge_uses([check for check in checks if check not in predicted], predicted)
     passed = sum(check.status == "pass" for check in checks)
-    sentences = [] if converged else ["The fit did not converge, so nothing that follows counts."]
+    sentences = (
+        [] if converged else ["The fit did not converge, so nothing that follows can be relied on."]
+    )
     sentences.append(f"{passed} of {len(checks)} checks passed.")
     if why_no_value:
         sentences.append(f"There are no values: {why_no_value}")

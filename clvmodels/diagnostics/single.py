@@ -49,7 +49,7 @@ _FEW: Final = 50
 _OF_CHAINS: Final = ("trace", "ranks", "energy")
 _WHY_NOT: Final = {
     "certain": "the posterior is a single point; fit with method='nuts' or 'laplace'.",
-    "few": "it takes draws of NUTS, at least 100 in a chain, for ranks in several chains.",
+    "few": "it needs draws of NUTS, at least 100 in each chain, and several chains for ranks.",
     "no chains": "its draws are not those of chains; fit with method='nuts'.",
 }
 
@@ -130,7 +130,7 @@ def of_draws(kind: str, posterior: Posterior) -> Data:
                 first[name] = [*first[name], *value]
             elif value != first[name]:
                 raise SchemaError(
-                    "The draws of purchases and of spend do not go into one figure: pass "
+                    "The draws of purchases and of spend do not fit into one figure: pass "
                     "posterior.purchases or posterior.spend."
                 )
     return first
@@ -228,8 +228,8 @@ def over_time(
     study = _part(posterior, rfm, log=log, id_map=id_map)
     if why_not_tracked(study):
         raise SchemaError(
-            "Purchases over time need a table of rfm_summary and what it was made of: pass log=, "
-            "and id_map= where there was one."
+            "Purchases over time need a table made by rfm_summary and its log: pass log=, and "
+            "id_map= if there was one."
         )
     return dict(list(_tracking_figures(study, track(study)))[int(cumulative)].data)
 
@@ -258,7 +258,7 @@ def matrix(
     if len(found) <= int(purchases):
         raise DomainError(
             "There is no matrix to draw: customers must have been observed for some time, and "
-            "purchases to come need a horizon that ends, such as '365D'."
+            "future purchases need a finite horizon, such as '365D'."
         )
     return dict(found[int(purchases)].data)
 

@@ -44,7 +44,7 @@ def spend_checks(study: Study) -> Iterator[Check]:
 
 
 def _histogram_check(study: Study) -> Check:
-    name = "share of repeat customers whom the model expects to spend another mean amount"
+    name = "share of repeat customers whom the model expects to spend a different mean amount"
     limit = limits.MAX_SPEND_MISPLACED
     # The spread of amounts is not their mean: totals and order hold where it is off.
     how: dict[str, Any] = {"unit": "share", "bears_on": ("customers",)}
@@ -57,7 +57,7 @@ def _histogram_check(study: Study) -> Check:
         name,
         float(0.5 * np.abs(expected.mean(axis=0) - actual).sum()),
         max(limit, _by_chance(study, expected)),
-        "Amounts are spread otherwise than Gamma-Gamma has it (a few fixed prices, or very large "
+        "Amounts are not distributed as Gamma-Gamma expects (a few fixed prices, or very large "
         "orders): be careful with single customers' values.",
         fine="The model reproduces how much customers spend.",
         fail_from=max(limits.TOO_MUCH_SPEND_MISPLACED, _by_chance(study, expected)),
@@ -148,8 +148,8 @@ def _correlation_check(study: Study) -> Check:
         found[0],
         limits.MAX_CORRELATION,
         f"{said}: the model takes them to be independent, so values of frequent buyers are off; "
-        "fit groups of customers apart.",
-        fine=f"{said}: near enough to the independence that the model assumes.",
+        "fit groups of customers separately.",
+        fine=f"{said}: close enough to the independence that the model assumes.",
         within=True,
         **how,
     )
@@ -230,7 +230,7 @@ def _by_frequency(study: Study) -> Figure:
         + f" (rank correlation {found[0]:.2f})",
         caption=(
             "Mean spend per purchase by number of repeats: median (line), the middle half (box) "
-            "and the middle 80 % (whiskers). The spend model assumes that the boxes stand level."
+            "and the middle 80 % (whiskers). The spend model assumes that the boxes are level."
         ),
         alt="; ".join(
             f"{label} repeats: median {number(float(m))}"

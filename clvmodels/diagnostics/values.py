@@ -84,8 +84,8 @@ def _distribution(study: Study) -> Iterator[Figure]:
         f"{money(float(clv.mean()), currency)}",
         caption=(
             f"Customers by expected discounted value in {ahead}, on a logarithmic axis: those who "
-            "came back and those who bought once, one upon the other. The first bar holds "
-            "everybody below."
+            "came back and those who bought once, stacked. The first bar includes everybody below "
+            "it."
         ),
         alt=(
             f"Histogram of value per customer: median {middle}, mean "
@@ -120,7 +120,7 @@ def _lorenz(study: Study) -> Figure:
         kind="lorenz",
         title=f"The most valuable fifth of the customers holds {percent(top)} of the value",
         caption=(
-            "Share of the value held by the least valuable so many percent of the customers. On "
+            "Share of the value held by a given share of the customers, least valuable first. On "
             f"the straight line all would be equal. Gini coefficients: {said}."
         ),
         alt=f"Lorenz curves; the top 20 % of customers hold {percent(top)}; Gini {said}.",
@@ -160,8 +160,8 @@ def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
             f"{percent(float(best['value_share']))} of the value"
         ),
         caption=(
-            "What each tier holds of the customers, of past revenue and of the value expected, "
-            f"with its {level} interval."
+            "What share each tier holds of the customers, of past revenue and of the expected "
+            f"value, with its {level} interval."
         ),
         alt="; ".join(
             f"{row['tier']}: {percent(row['customer_share'])} of the customers, "
@@ -219,7 +219,7 @@ def _top_shares(held: TierValues) -> Table:
         title="What the top customers hold",
         columns=("top", *columns),
         rows=tuple(rows),
-        caption="The most valuable customers ahead are not all the best ones of the past.",
+        caption="The most valuable customers of the future are not all the best ones of the past.",
         formats=formats | {"customers": "integer"},
     )
 
@@ -234,7 +234,7 @@ def _slipping(study: Study) -> Iterator[Table | Figure | str]:
     lists = action_lists(study.clv, study.rfm, **terms)
     yield _table(
         "states",
-        "What can be done about whom",
+        "Whom to act on",
         "state",
         lists.counts,
         {
@@ -246,7 +246,7 @@ def _slipping(study: Study) -> Iterator[Table | Figure | str]:
         },
         "Repeat customers are active, slipping or lost by how much of their P(alive) the silence "
         "since their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 "
-        "days. Value lost is what silence has taken from what they would be worth.",
+        "days. Value lost is what this silence has taken off their value.",
     )
     top = lists.slipping.head(_LISTED)
     if not len(top):
@@ -267,7 +267,7 @@ def _slipping(study: Study) -> Iterator[Table | Figure | str]:
             "clv_as_usual": ("value as usual", "money"),
             "clv_lost": ("value lost", "money"),
         },
-        f"The first {len(top)}, most value lost first; action_lists gives them all.",
+        f"The first {len(top)}, most value lost first; action_lists has them all.",
     )
 
 
@@ -352,7 +352,7 @@ def _segments(study: Study) -> Iterator[Table | Figure | str]:
                 "clv_per_customer": ("value per customer", "money"),
             },
             f"The most valuable first, with {percent(study.question.interval)} intervals."
-            + (f" {gathered:,} small segments stand together as {_OTHERS}." if gathered else ""),
+            + (f" {gathered:,} small segments are grouped as {_OTHERS}." if gathered else ""),
         )
     if not names:
         yield "The table has no segment columns; rfm_summary(segment_cols=...) keeps them."

@@ -236,7 +236,7 @@ def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequ
         return grid[:count]
     given = list(axes) if isinstance(axes, Iterable) else [axes]
     if len(given) < count:
-        raise SchemaError(f"There are {count} panels: give as many axes, found {len(given)}.")
+        raise SchemaError(f"There are {count} panels: pass as many axes, found {len(given)}.")
     return given[:count]
 
 

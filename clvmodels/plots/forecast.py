@@ -146,7 +146,7 @@ def plot_calibration(
     axes.xaxis.set_major_formatter(as_percent)
     axes.yaxis.set_major_formatter(as_percent)
     axes.set_xlabel("predicted chance")
-    axes.set_ylabel("share that came true")
+    axes.set_ylabel("share that did")
     return axes
 
 

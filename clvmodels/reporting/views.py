@@ -180,10 +180,7 @@ def table_grid(table: Table, report: Report) -> Grid:
     )
     cut = ""
     if len(table.rows) > MAX_ROWS:
-        cut = (
-            f"The first {MAX_ROWS:,} of {len(table.rows):,} rows; "
-            "all are in the same report as JSON."
-        )
+        cut = f"The first {MAX_ROWS:,} of {len(table.rows):,} rows; the report as JSON has all."
     code = "\n".join(str(row[-1]) for row in table.rows) if table.key in CODE else ""
     return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut, code)
 
@@ -241,5 +238,5 @@ def _cell(value: Any, how: Format, *, header: bool = False, **units: str) -> Cel
     text = write(value, how, **units)
     raw = repr(value) if how in NUMERIC and is_number(value) else None
     if len(text) > MAX_TEXT:
-        text = f"{text[:MAX_TEXT]} ... ({len(text):,} letters)"
+        text = f"{text[:MAX_TEXT]} ... ({len(text):,} characters)"
     return Cell(text, raw, _kind(how), header=header)

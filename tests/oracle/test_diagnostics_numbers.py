@@ -112,7 +112,7 @@ def test_expected_repeats_are_sums_over_customers(
     np.testing.assert_allclose(shown["expected"].iloc[:7], chances, rtol=1e-9)
     assert shown["expected"].sum() == pytest.approx(len(T), rel=1e-9)
     off = 0.5 * (shown["expected"] - shown["customers"]).abs().sum() / len(T)
-    assert value(report, "another number of repeats") == pytest.approx(off, rel=1e-9)
+    assert value(report, "a different number of repeats") == pytest.approx(off, rel=1e-9)
     mean = bgnbd.expected_purchases_new(T, **draws).mean()
     real = rfm.to_pandas()["frequency"].mean()
     found = value(report, "error of the repeat purchases")

@@ -145,4 +145,4 @@ def _provenance(name: str) -> Table:
 
 def _lines(name: str) -> Table:
     rows = ((1, "import clvmodels"), (2, f"clvmodels.report({name!r})"))
-    return Table("reproduce", "How to make it again", ("", "line"), rows)
+    return Table("reproduce", "How to reproduce it", ("", "line"), rows)

@@ -311,9 +311,9 @@ def test_prior_predictive(rows: pd.DataFrame, mu: float, status: str) -> None:
 
 # --- fit ---
 
-REPEATS = "another number of repeats"
+REPEATS = "a different number of repeats"
 TOTAL = "error of the repeat purchases expected"
-SPEND = "another mean amount"
+SPEND = "a different mean amount"
 
 
 @pytest.mark.parametrize(("r", "status"), [(0.25, "pass"), (0.35, "warn"), (0.7, "fail")])

@@ -148,7 +148,7 @@ def test_one_time_buyers_are_apart(report: Report) -> None:
     once = dict(zip(table.columns, table.rows[1], strict=True))
     assert once["customers who ..."] == "bought once"
     assert once["still active"] is None
-    assert any("1 for ever" in note for note in report.section("says").notes)
+    assert any("stays 1 forever" in note for note in report.section("says").notes)
 
 
 # --- whatever comes ---
@@ -209,7 +209,7 @@ def test_a_table_without_money(rows: pd.DataFrame) -> None:
     bare = rows.drop(columns=["monetary_value", "first_value"], errors="ignore")
     report = diagnose(given(), bare)
     assert any("monetary_value" in note for note in report.section("says").notes)
-    assert status(report, "another mean amount") == "unavailable"
+    assert status(report, "a different mean amount") == "unavailable"
 
 
 def test_first_purchases_unknown(rows: pd.DataFrame) -> None:
@@ -275,7 +275,7 @@ def test_another_model(rows: pd.DataFrame) -> None:
     report = diagnose(ModifiedBetaGeoPosterior.from_draws(**draws), rows)
     assert "MBG/NBD" in report.title
     (fact,) = [fact for fact in report.facts if fact.key == "one_time_buyers"]
-    assert "for ever" not in fact.note
+    assert "forever" not in fact.note
 
 
 def test_continuous_times_are_gathered() -> None:

@@ -332,7 +332,7 @@ def test_a_report_says_that_its_backtest_has_another(
         found = clv.backtest(log, **COLUMNS, **options, margin=margin, progressbar=False)
         assert (found.settings["margin"], found.settings["margin_from"]) == (margin or 1.0, source)
         report = clv.report(THIRD, TABLE, backtest=found, draws=20)
-        assert ("Values of the backtest are at margin 1," in report.json) == (margin is None)
+        assert ("Values of the backtest use margin 1," in report.json) == (margin is None)
 
 
 def test_a_table_knows_whether_its_margin_was_said(tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_the_report_says_it() -> None:
         found = clv.report(posterior, TABLE)
         texts[name] = found.json
     assert "at a margin of 30 %" in texts["third"]
-    assert "revenue, with no margin taken off" in texts["plain"]
+    assert "revenue, no margin applied" in texts["plain"]
 
 
 def test_a_margin_in_percent_is_refused() -> None:

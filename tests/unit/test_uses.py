@@ -192,7 +192,7 @@ def test_a_spread_of_amounts_that_is_not_the_models_leaves_totals_and_order(
     kinds = log["customer_id"].astype(str).map(hash_of) < 0.5
     priced = log.assign(amount=np.where(kinds, 12.0, 48.0))
     report = diagnose(known(), rfm_summary(priced, **COLUMNS), backtest=good)
-    (spread,) = [check for check in report.checks if "another mean amount" in check.name]
+    (spread,) = [check for check in report.checks if "a different mean amount" in check.name]
     assert spread.status == "fail"
     assert {use.use: use.verdict for use in report.verdict.uses} == {
         "totals": "supported",
@@ -332,12 +332,12 @@ def test_beside_the_value_stand_the_backtests_error_and_the_calendars_doubt(
     assert error.value == pytest.approx(total["forecast"] / total["actual"] - 1)
     text = " ".join(render_text(report, whole=False).split())
     assert write(error.value, "error") in text
-    assert "An assumption, not a finding" in text
+    assert "An assumption, not a result" in text
     assert "The least certain figure of all" in text
     without = diagnose(known(), rfm)
     (fact,) = [fact for fact in without.facts if fact.key.startswith("backtest")]
     assert fact.value is None
-    assert "nothing is known of how far such totals are missed" in fact.note
+    assert "it is not known how far off such totals are" in fact.note
 
 
 @pytest.mark.slow
@@ -375,7 +375,7 @@ def test_the_first_screen_says_which_margin_is_in_the_money(
     facts = diagnose(fitted, rfm_summary(few, **COLUMNS, **said)).facts
     assert "profit, at a margin of 30 %" in facts[0].note
     bare = diagnose(known(), rfm_summary(few, **COLUMNS)).facts
-    assert "revenue, with no margin taken off" in bare[0].note
+    assert "revenue, no margin applied" in bare[0].note
     assert facts[0].value == pytest.approx(0.3 * bare[0].value)
 
 
@@ -383,10 +383,10 @@ def test_the_first_screen_says_which_margin_is_in_the_money(
 @pytest.mark.parametrize(
     ("said", "ends"),
     [
-        ({}, "These are revenue, with no margin taken off."),
+        ({}, "These are revenue, no margin applied."),
         (
             {"margin": 0.3},
-            "These are revenue, with no margin taken off, unlike the value of the base.",
+            "These are revenue, no margin applied, unlike the value of the base.",
         ),
     ],
 )
@@ -410,7 +410,7 @@ def test_over_a_whole_life_the_first_screen_says_that_buying_is_being_alive(
     )
     once = whole["one_time_buyers_again"]
     assert once.value == whole["one_time_buyers"].value
-    assert "P(alive) says nothing of them: it is 1 for ever" in once.note
+    assert "P(alive) says nothing about them: it stays 1 forever" in once.note
     assert "ask for a horizon" in whole["customers_again"].note
     assert "P(alive)" not in year["one_time_buyers_again"].note
-    assert "how many will really buy varies more" in year["customers_again"].note
+    assert "the number who will really buy varies more" in year["customers_again"].note
