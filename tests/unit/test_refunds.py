@@ -101,7 +101,7 @@ def test_a_refund_is_taken_off_the_order_that_it_names() -> None:
 
 
 def test_order_ids_ask_for_netting() -> None:
-    with pytest.raises(SchemaError, match="order_id_col='order' is read with refunds='net_earl"):
+    with pytest.raises(SchemaError, match="order_id_col='order' is used with refunds='net_earl"):
         clv.rfm_summary(LIFO, **NAMES, order_id_col="order")
     with pytest.raises(SchemaError, match="order_id_col='ordr'"):
         clv.rfm_summary(LIFO, **NET, order_id_col="ordr")
@@ -278,7 +278,7 @@ def test_refunds_beyond_their_order_are_counted(rounds: int) -> None:
     assert "1 refunds name an order in 'order' of which the log has no purchase, -0.50" in (
         notes_of(audit)
     )
-    assert "2 refunds are more than is left of their order in 'order', by -9.00" in notes_of(audit)
+    assert "2 refunds exceed what is left of their order in 'order', by -9.00" in notes_of(audit)
     assert audit is not None
     assert audit.amount_used == pytest.approx(50.0 - 8.0 - 1.0 - 0.75)
     whole = clv.rfm_summary(rows[:-4], **NET, order_id_col="order").audit
