@@ -44,7 +44,7 @@ def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
         return source
     if isinstance(source, Mapping):
         return _from_pandas(pd.DataFrame(source))
-    raise SchemaError(f"A {type(source).__name__} cannot be read as a log: pass {_SOURCES}.")
+    raise SchemaError(f"A log cannot be of type {type(source).__name__}: pass {_SOURCES}.")
 
 
 def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFrame:

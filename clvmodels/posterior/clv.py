@@ -315,10 +315,7 @@ def value_posterior(found: object) -> CLVPosterior:
     if isinstance(found, CLVPosterior):
         return found
     if isinstance(found, PurchasePosterior):
-        how = (
-            "fit amounts too, or count every purchase at one value, as in CLVPosterior(purchases, "
-            "25.0)"
-        )
+        how = "fit amounts too, or give every purchase a value, as in CLVPosterior(purchases, 25.0)"
     elif isinstance(found, GammaGammaPosterior):
         how = "pass CLVPosterior(purchases, spend)"
     else:

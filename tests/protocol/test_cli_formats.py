@@ -120,7 +120,7 @@ def test_what_is_guessed_is_said_and_what_is_open_is_asked(
 ) -> None:
     read = ["summarize", str(files / "german.csv"), "-o", "x.parquet", *LOG_OPTIONS]
     assert main(read) == 2
-    assert "is not in UTF-8: say what it is in with --encoding" in _said(capsys)
+    assert "is not in UTF-8: pass its encoding, such as --encoding" in _said(capsys)
     assert main([*read, "--encoding", "cp1252"]) == 0
     said = _said(capsys)
     assert "dates read as day/month/year, the only reading that fits" in said

@@ -56,7 +56,7 @@ FRAME: Final = TABLE.to_pandas()
 IN_WEEKS: Final = WEEKS.to_pandas()
 MAP: Final = {"method": "map", "progressbar": False, "random_seed": 1}
 SAID: Final = {"time_unit": "D", "time_scaler": 7}
-WARNED: Final = "T has fractions, and nothing says its unit of time: taken as D"
+WARNED: Final = "T has fractions, and its unit of time is not given: taken as D"
 
 
 @pytest.fixture(scope="module")

@@ -297,7 +297,7 @@ def test_tables_of_a_backtest_are_taken_too(backtest: clv.Backtest) -> None:
     assert plots.plot_tracking(backtest.tracking, cumulative=True).has_data()
     with pytest.raises(SchemaError, match="metric='speed' is unknown: use one of "):
         plots.plot_metric(backtest, "speed")
-    with pytest.raises(SchemaError, match="this backtest has purchases"):
+    with pytest.raises(SchemaError, match="not in this backtest: it has purchases"):
         plots.plot_gains(backtest, target="money")  # type: ignore[arg-type]
 
 

@@ -126,7 +126,10 @@ def test_a_prior_may_have_a_prior() -> None:
         (lambda: BetaGeoModel(priors="flat"), "priors='flat'.*'default', 'pymc-marketing'"),
         (lambda: BetaGeoModel(priors={"q": Prior("Gamma", alpha=1, beta=1)}), "called q"),
         (lambda: GammaGammaModel(priors={"a": Prior("Gamma", alpha=1, beta=1)}), "called a"),
-        (lambda: BetaGeoModel(priors={"a": Prior("Gamma", alpha=1, beta=1)}), "a or b alone"),
+        (
+            lambda: BetaGeoModel(priors={"a": Prior("Gamma", alpha=1, beta=1)}),
+            "a whole pair, and only one",
+        ),
         (
             lambda: BetaGeoModel(
                 priors={n: Prior("Gamma", alpha=1, beta=1) for n in ("a", "b", "phi_dropout")}

@@ -214,8 +214,8 @@ def test_from_pandas() -> None:
     [
         ({"customer_id": ["b", None, "c"]}, "1 rows have no customer_id; the first is row 1"),
         ({"customer_id": ["b", "a", "b"]}, "1 rows repeat a customer_id.*row 2.*'b'"),
-        ({"frequency": [0, -1, 1]}, "1 rows have a frequency that is negative or no whole"),
-        ({"frequency": [0, 1.5, 1]}, "negative or no whole number; the first is row 1"),
+        ({"frequency": [0, -1, 1]}, "1 rows have a frequency that is negative or not a whole"),
+        ({"frequency": [0, 1.5, 1]}, "negative or not a whole number; the first is row 1"),
         ({"frequency": [0, np.nan, 1]}, "a frequency that is missing or not finite"),
         ({"frequency": ["x", "y", "z"]}, "'frequency' that holds text, not numbers"),
         ({"recency": [1, 5, 7]}, "recency above 0 at frequency 0; the first is row 0"),

@@ -288,7 +288,7 @@ def test_errors_about_whole_logs() -> None:
         rfm_summary(with_column("when", "May 2020"), **NAMES)
     with pytest.raises(SchemaError, match="'who' holds values of several types"):
         rfm_summary(with_column("who", [1, "a", 2, 3, 4, 5]), **NAMES)
-    with pytest.raises(SchemaError, match="A log cannot be a int"):
+    with pytest.raises(SchemaError, match="A log cannot be of type int"):
         rfm_summary(5, **NAMES)
     twice = pd.concat([LOG, LOG[["shop"]]], axis=1)
     with pytest.raises(SchemaError, match="two columns named 'shop'"):

@@ -411,6 +411,6 @@ def test_over_a_whole_life_the_first_screen_says_that_buying_is_being_alive(
     once = whole["one_time_buyers_again"]
     assert once.value == whole["one_time_buyers"].value
     assert "P(alive) says nothing about them: it stays 1 forever" in once.note
-    assert "ask for a horizon" in whole["customers_again"].note
+    assert "choose a horizon" in whole["customers_again"].note
     assert "P(alive)" not in year["one_time_buyers_again"].note
     assert "the number who will really buy varies more" in year["customers_again"].note
