@@ -11,7 +11,7 @@ Each function simulates block by block: memory beyond the result does not grow w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -20,19 +20,20 @@ import pandas as pd
 
 from clvmodels import schema
 from clvmodels.dates import moment_of
+from clvmodels.formulas.story import Customers
 from clvmodels.keywords import named
 from clvmodels.purchases import ModelKey
 from clvmodels.purchases.stories import (
     AMOUNTS,
     Block,
-    Customers,
     Exposure,
-    IntArray,
     ObservationTime,
     Population,
     Spend,
 )
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit
+
+IntArray = npt.NDArray[np.int64]
 
 __all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]
 
@@ -44,12 +45,13 @@ AMOUNT: Final = "amount"
 def simulate_customers(
     n: int,
     *,
-    r: float,
-    alpha: float,
-    a: float,
-    b: float,
+    r: float | None = None,
+    alpha: float | None = None,
+    a: float | None = None,
+    b: float | None = None,
     seed: int,
     model: ModelKey = "bgnbd",
+    parameters: Mapping[str, float] | None = None,
 ) -> Customers:
     """Draw purchase rates and dropout probabilities.
 
@@ -68,8 +70,9 @@ def simulate_customers(
     seed : int
         Seed of all random streams.
     model : str
-        A name of ``clvmodels.purchases.MODELS``. All mix customers alike; here for
-        symmetry with the other functions.
+        A name of ``clvmodels.purchases.MODELS``.
+    parameters : mapping of str to float, optional
+        Parameters of a model that has others than r, alpha, a and b, by name.
 
     Returns
     -------
@@ -80,11 +83,12 @@ def simulate_customers(
     ------
     DomainError
         A parameter is not positive and finite, or n is negative.
+    SchemaError
+        The model is unknown, or has other parameters.
     """
-    population = Population(n=n, r=r, alpha=alpha, a=a, b=b, seed=seed, model=model)
+    own = {"r": r, "alpha": alpha, "a": a, "b": b, **(parameters or {})}
+    population = Population.of(n, model, seed, own)
     blocks = [population.customers(block) for block in population.blocks()]
-    if not blocks:
-        return Customers(np.empty(0), np.empty(0))
     return Customers(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
@@ -92,10 +96,10 @@ def simulate_customers(
 def simulate_rfm(
     n: int,
     *,
-    r: float,
-    alpha: float,
-    a: float,
-    b: float,
+    r: float | None = None,
+    alpha: float | None = None,
+    a: float | None = None,
+    b: float | None = None,
     T: ObservationTime,
     p: float | None = None,
     q: float | None = None,
@@ -105,6 +109,7 @@ def simulate_rfm(
     cents: bool = False,
     time_unit: TimeUnit = "D",
     model: ModelKey = "bgnbd",
+    parameters: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Simulate one row per customer, as a log of whole days would be summed up.
 
@@ -115,7 +120,7 @@ def simulate_rfm(
 
     Parameters
     ----------
-    n, r, alpha, a, b, seed, model
+    n, r, alpha, a, b, seed, model, parameters
         As in ``simulate_customers``.
     T : float, (low, high), or array of shape (n,)
         Time from first purchase to the end of observation, in the unit of time, whole
@@ -142,7 +147,8 @@ def simulate_rfm(
         A parameter is not positive and finite, p, q, v are incomplete, or T is
         negative, of another length, or not whole periods.
     """
-    population = Population(n=n, r=r, alpha=alpha, a=a, b=b, seed=seed, model=model)
+    own = {"r": r, "alpha": alpha, "a": a, "b": b, **(parameters or {})}
+    population = Population.of(n, model, seed, own)
     spend = Spend.of(p, q, v, cents=cents)
     exposure = Exposure.of(T, n=population.n, period=period)
     scale = TimeScale(time_unit)
@@ -160,10 +166,10 @@ def simulate_rfm(
 def simulate_log(
     n: int,
     *,
-    r: float,
-    alpha: float,
-    a: float,
-    b: float,
+    r: float | None = None,
+    alpha: float | None = None,
+    a: float | None = None,
+    b: float | None = None,
     T: ObservationTime,
     p: float | None = None,
     q: float | None = None,
@@ -173,6 +179,7 @@ def simulate_log(
     cents: bool = False,
     time_unit: TimeUnit = "D",
     model: ModelKey = "bgnbd",
+    parameters: Mapping[str, float] | None = None,
     observation_end: str | pd.Timestamp = "2025-12-31",
 ) -> pd.DataFrame:
     """Simulate the transactions, one row per purchase, behind ``simulate_rfm``.
@@ -182,7 +189,7 @@ def simulate_log(
 
     Parameters
     ----------
-    n, r, alpha, a, b, T, p, q, v, seed, period, cents, time_unit, model
+    n, r, alpha, a, b, T, p, q, v, seed, period, cents, time_unit, model, parameters
         As in ``simulate_rfm``.
     observation_end : str or Timestamp
         Everyone is observed until then, and first bought T earlier.
@@ -198,7 +205,8 @@ def simulate_log(
     DomainError
         As ``simulate_rfm``.
     """
-    population = Population(n=n, r=r, alpha=alpha, a=a, b=b, seed=seed, model=model)
+    own = {"r": r, "alpha": alpha, "a": a, "b": b, **(parameters or {})}
+    population = Population.of(n, model, seed, own)
     spend = Spend.of(p, q, v, cents=cents)
     exposure = Exposure.of(T, n=population.n, period=period)
     scale = TimeScale(time_unit)
@@ -208,10 +216,6 @@ def simulate_log(
         _transactions(population, exposure, spend, block, scale=scale, end=end)
         for block in population.blocks()
     ]
-    if not parts:
-        return _transactions(
-            population, exposure, spend, Block(seed=0, number=0, n=0), scale=scale, end=end
-        )
     return pd.concat(parts, ignore_index=True)
 
 

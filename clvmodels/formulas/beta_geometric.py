@@ -11,6 +11,7 @@ the customer's age, both counted from the first purchase, in the unit of alpha.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
@@ -35,6 +36,7 @@ from clvmodels.formulas.residual import (
     purchases_if_alive,
     residual_block,
 )
+from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.schema import FloatArray
 
 Numbers = npt.ArrayLike
@@ -341,6 +343,23 @@ class BetaGeometric:
         """Whether the undiscounted purchases of a lifetime are infinite: a <= 1."""
         _, _, a, _ = _check(**parameters)
         return np.asarray(a <= 1.0)
+
+    def customers(
+        self,
+        size: int,
+        rngs: tuple[np.random.Generator, np.random.Generator],
+        **parameters: Unpack[Parameters],
+    ) -> Customers:
+        """Draw so many new customers: the rates from the one stream, dropouts from the other."""
+        r, alpha, a, b = _check(**parameters)
+        rate = rngs[0].standard_gamma(r, size) / alpha
+        return Customers(rate, rngs[1].beta(a, b, size))
+
+    def repeat_purchases(
+        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
+    ) -> Iterator[Round]:
+        """Yield, round by round, who buys once more within their time, and when."""
+        return rounds(customers, observed, rng, at_first=self.extra_stays)
 
     def _if_alive(
         self, x: Numbers, T: Numbers, **parameters: Unpack[Parameters]

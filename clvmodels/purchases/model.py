@@ -7,7 +7,7 @@ the customer's age, both counted from the first purchase.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clvmodels.formulas.beta_geometric import LogOddsTerms
     from clvmodels.formulas.fused import Fused
     from clvmodels.formulas.residual import ResidualPurchases
+    from clvmodels.formulas.story import Customers, Round
 
 Numbers = npt.ArrayLike
 
@@ -119,6 +120,19 @@ class Family(Protocol):
         stratum: npt.NDArray[np.integer] | None = None,
     ) -> Fused:
         """Prepare a base for a compiled sum of the log-likelihood, and its gradient."""
+
+    def customers(
+        self,
+        size: int,
+        rngs: tuple[np.random.Generator, np.random.Generator],
+        **parameters: Numbers,
+    ) -> Customers:
+        """Draw new customers, with what is never observed of them."""
+
+    def repeat_purchases(
+        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
+    ) -> Iterator[Round]:
+        """Yield, round by round, who of them buys once more within their time, and when."""
 
     def log_odds_terms(self, x: Numbers, **parameters: Numbers) -> LogOddsTerms:
         """Return what the log odds of having dropped out owe to x and the draw alone."""

@@ -7,41 +7,25 @@ memory beyond the result does not grow with the number of customers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import DomainError
-from clvmodels.purchases import ModelKey, purchase_model
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.purchases import PurchaseModel, purchase_model
 from clvmodels.schema import FloatArray, check_number, check_whole, shown
 
 if TYPE_CHECKING:
-    from clvmodels.formulas.beta_geometric import BetaGeometric
+    from clvmodels.formulas.story import Customers, Round
 
 ObservationTime = float | tuple[float, float] | npt.ArrayLike
-IntArray = npt.NDArray[np.int64]
 
 # Part of what a seed means: another size gives other data.
 BLOCK: Final = 65_536
 RATES, DROPOUTS, OBSERVED, TIMES, LEVELS, AMOUNTS = range(6)
-
-
-class Customers(NamedTuple):
-    """What is never observed: each customer's own parameters.
-
-    Attributes
-    ----------
-    purchase_rate : ndarray of shape (n,)
-        lambda, purchases per unit of time.
-    dropout : ndarray of shape (n,)
-        p, probability of leaving after a purchase.
-    """
-
-    purchase_rate: FloatArray
-    dropout: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,70 +57,46 @@ class Block:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Population:
-    """The mixture that customers come from."""
+    """The model, and the mixture that customers come from."""
 
     n: int
-    r: float
-    alpha: float
-    a: float
-    b: float
+    model: PurchaseModel
+    parameters: Mapping[str, float]
     seed: int
-    model: ModelKey
 
-    def __post_init__(self) -> None:
-        check_whole("n", self.n, least=0)
-        check_whole("seed", self.seed, least=0)
-        for name in ("r", "alpha", "a", "b"):
-            check_positive(name, getattr(self, name))
-        purchase_model(self.model)
+    @staticmethod
+    def of(n: int, key: str, seed: int, given: Mapping[str, float | None]) -> Population:
+        """Check what was given, all of it and nothing else."""
+        check_whole("n", n, least=0)
+        check_whole("seed", seed, least=0)
+        model = purchase_model(key)
+        names = model.parameter_names
+        parameters = {name: value for name, value in given.items() if value is not None}
+        if set(parameters) != set(names):
+            raise SchemaError(
+                f"model={key!r} has the parameters {', '.join(names)}; given are "
+                f"{', '.join(parameters) or 'none'}."
+            )
+        for name in names:
+            check_positive(name, parameters[name])
+        return Population(n, model, {name: float(parameters[name]) for name in names}, seed)
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the blocks of customers, in order."""
-        for number in range(-(-self.n // BLOCK)):
+        """One at least, so that the result of nobody has its columns."""
+        for number in range(max(-(-self.n // BLOCK), 1)):
             yield Block(self.seed, number, self.n)
 
     def customers(self, block: Block) -> Customers:
-        """Draw the block's rates and dropout probabilities."""
-        rate = block.rng(RATES).standard_gamma(self.r, block.size) / self.alpha
-        return Customers(rate, block.rng(DROPOUTS).beta(self.a, self.b, block.size))
+        """Draw what is never observed of the block."""
+        rngs = block.rng(RATES), block.rng(DROPOUTS)
+        return self.model.formulas.customers(block.size, rngs, **self.parameters)
 
-    def repeat_purchases(
-        self, block: Block, observed: FloatArray
-    ) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Yield, round by round, who buys once more within their time, and when.
-
-        Parameters
-        ----------
-        observed : ndarray of shape (block.size,)
-            Each customer's time under observation.
-
-        Yields
-        ------
-        who : ndarray of int
-            Positions within the block, increasing.
-        when : ndarray of float
-            Time since the first purchase, no later than ``observed[who]``.
-        """
-        rate, dropout = self.customers(block)
-        rng = block.rng(TIMES)
-        who = np.arange(block.size)
-        family = cast("BetaGeometric", purchase_model(self.model).formulas)
-        for _ in range(family.extra_stays):
-            who = who[rng.random(who.size) >= dropout]
-        when = np.zeros(who.size)
-        while who.size:
-            # A rate may underflow to 0: the wait is then infinite, as it should be.
-            with np.errstate(divide="ignore", over="ignore"):
-                when = when + rng.standard_exponential(who.size) / rate[who]
-            inside = when <= observed[who]
-            who, when = who[inside], when[inside]
-            if not who.size:
-                return
-            yield who, when
-            stays = rng.random(who.size) >= dropout[who]
-            who, when = who[stays], when[stays]
+    def repeat_purchases(self, block: Block, observed: FloatArray) -> Iterator[Round]:
+        """Yield, round by round, who buys once more within their time, and when."""
+        customers = self.customers(block)
+        return self.model.formulas.repeat_purchases(customers, observed, block.rng(TIMES))
 
 
 @dataclass(frozen=True, slots=True)
