@@ -350,7 +350,17 @@ class BetaGeometric:
         rngs: tuple[np.random.Generator, np.random.Generator],
         **parameters: Unpack[Parameters],
     ) -> Customers:
-        """Draw so many new customers: the rates from the one stream, dropouts from the other."""
+        """Draw new customers, with what is never observed of them.
+
+        Parameters
+        ----------
+        size : int
+            How many.
+        rngs : tuple of Generator
+            For the rates, and for the dropout probabilities.
+        r, alpha, a, b : array_like
+            Parameters.
+        """
         r, alpha, a, b = _check(**parameters)
         rate = rngs[0].standard_gamma(r, size) / alpha
         return Customers(rate, rngs[1].beta(a, b, size))
@@ -358,7 +368,17 @@ class BetaGeometric:
     def repeat_purchases(
         self, customers: Customers, observed: FloatArray, rng: np.random.Generator
     ) -> Iterator[Round]:
-        """Yield, round by round, who buys once more within their time, and when."""
+        """Yield, round by round, who buys once more within their time, and when.
+
+        Parameters
+        ----------
+        customers : Customers
+            From :meth:`customers`.
+        observed : ndarray, shape (n,)
+            How long each is observed.
+        rng : Generator
+            Of all times and all leaving.
+        """
         return rounds(customers, observed, rng, at_first=self.extra_stays)
 
     def _if_alive(
