@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         TimeUnitError,
         UnknownOptionError,
     )
-    from clvmodels.evaluation import Backtest, backtest, load_backtest
+    from clvmodels.evaluation import Backtest, Comparison, backtest, compare, load_backtest
     from clvmodels.fit import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
     from clvmodels.interop.pymc_marketing import from_pymc_marketing
     from clvmodels.log.audit import Audit
@@ -95,6 +95,7 @@ _HOME = {
     "CLVModel": "fit",
     "CLVPosterior": "posterior",
     "ClvError": "errors",
+    "Comparison": "evaluation",
     "ConvergenceError": "errors",
     "DomainError": "errors",
     "GammaGammaModel": "fit",
@@ -115,6 +116,7 @@ _HOME = {
     "acquisition_funnel": "economics",
     "action_lists": "economics",
     "backtest": "evaluation",
+    "compare": "evaluation",
     "compare_with_simple": "economics",
     "count_distribution": "predictive",
     "customer_acquisition_cost": "economics",
@@ -165,6 +167,7 @@ __all__ = [
     "CLVModel",
     "CLVPosterior",
     "ClvError",
+    "Comparison",
     "ConvergenceError",
     "DomainError",
     "GammaGammaModel",
@@ -186,6 +189,7 @@ __all__ = [
     "acquisition_funnel",
     "action_lists",
     "backtest",
+    "compare",
     "compare_with_simple",
     "count_distribution",
     "customer_acquisition_cost",

@@ -1,233 +1,174 @@
-"""The simple formula beside the model: the same customers, horizon and money."""
+"""Models compared by leave-one-out on distinct histories, against ArviZ customer by customer."""
 
 from __future__ import annotations
 
-import math
-
+import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
-from clvmodels import (
-    BetaGeoPosterior,
-    CLVPosterior,
-    DomainError,
-    GammaGammaPosterior,
-    RfmTable,
-    SchemaError,
-    rfm_summary,
-)
-from clvmodels.datasets import load_cdnow
-from clvmodels.economics import compare_with_simple, simple_clv, simple_clv_per_customer
-from clvmodels.posterior import total_value
+import clvmodels as clv
+from clvmodels import BetaGeoPosterior, CLVPosterior, ModifiedBetaGeoPosterior
+from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.evaluation.comparison import Comparison, stacking_weights
+from clvmodels.formulas.psis import leave_one_out, tail_size
 
-OPTIONS = {"horizon": "39W", "discount_rate": 0.1}
+RFM = clv.simulate.simulate_rfm(400, r=0.6, alpha=8.0, a=0.8, b=2.5, T=(20.0, 40.0), seed=3)
+CENTRE = {"r": 0.6, "alpha": 8.0, "a": 0.8, "b": 2.5}
 
 
-def posterior_of(v: float = 15.44) -> CLVPosterior:
-    # Around the published fit of CDNOW, in days
-    rng = np.random.default_rng(9)
-    purchases = {
-        name: value * rng.lognormal(0, sd, 120)
-        for name, value, sd in (
-            ("r", 0.2426, 0.05),
-            ("alpha", 7 * 4.4136, 0.08),
-            ("a", 0.7929, 0.2),
-            ("b", 2.4259, 0.2),
-        )
-    }
-    spend = GammaGammaPosterior.from_draws(p=6.25, q=3.744 * rng.lognormal(0, 0.05, 120), v=v)
-    return CLVPosterior(BetaGeoPosterior.from_draws(**purchases), spend)
+def posterior(
+    kind: type = BetaGeoPosterior,
+    *,
+    count: int = 500,
+    seed: int = 5,
+    sd: float = 0.2,
+    **other: float,
+):
+    rng = np.random.default_rng(seed)
+    centre = CENTRE | other
+    draws = {name: value * rng.lognormal(0, sd, count) for name, value in centre.items()}
+    return kind.from_draws(**draws)
 
 
-@pytest.fixture(scope="module")
-def posterior() -> CLVPosterior:
-    return posterior_of()
+MODELS = {
+    "bgnbd": posterior(),
+    "mbgnbd": posterior(ModifiedBetaGeoPosterior, seed=6),
+    "far": posterior(seed=7, r=2.0),
+}
 
 
 @pytest.fixture(scope="module")
-def log() -> pd.DataFrame:
-    return load_cdnow(sample=True)
+def found() -> Comparison:
+    return clv.compare(MODELS, RFM)
 
 
-@pytest.fixture(scope="module")
-def rfm(log: pd.DataFrame) -> RfmTable:
-    return rfm_summary(
-        log,
-        customer_id_col="customer_id",
-        datetime_col="date",
-        monetary_value_col="amount",
-        observation_period_end="1997-09-30",
-        margin=0.4,
+def arviz_tree(one: BetaGeoPosterior) -> xr.DataTree:
+    """One likelihood a customer, as ArviZ wants them."""
+    data = (RFM[name].to_numpy(float) for name in ("frequency", "recency", "T"))
+    draws = {name: values[:, None] for name, values in one.draws().items()}
+    terms = one.formulas.log_likelihood(*data, **draws)[None]
+    group = xr.Dataset({"y": (("chain", "draw", "customer"), terms)})
+    sample = xr.Dataset({n: (("chain", "draw"), v[None]) for n, v in one.draws().items()})
+    return xr.DataTree.from_dict({"posterior": sample, "log_likelihood": group})
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_figures_are_arvizs(found: Comparison) -> None:
+    for name, one in MODELS.items():
+        theirs = az.loo(arviz_tree(one), reff=1.0, pointwise=True)
+        ours = found.table.loc[name]
+        np.testing.assert_allclose(ours["elpd"], theirs.elpd, rtol=1e-12)
+        np.testing.assert_allclose(ours["se"], theirs.se, rtol=1e-10)
+        np.testing.assert_allclose(ours["p_loo"], theirs.p, rtol=1e-9)
+        np.testing.assert_allclose(ours["khat"], theirs.pareto_k.max().item(), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_differences_and_weights_are_arvizs(found: Comparison) -> None:
+    loos = {n: az.loo(arviz_tree(one), reff=1.0, pointwise=True) for n, one in MODELS.items()}
+    theirs = az.compare(loos, method="stacking", round_to="none")
+    assert list(found.table.index) == list(theirs.index)
+    ours = found.table
+    np.testing.assert_allclose(ours["elpd_diff"], theirs["elpd_diff"].abs(), atol=1e-8)
+    unbiased = np.sqrt(400 / 399)  # in ours, as in each model's own standard error
+    np.testing.assert_allclose(ours["dse"], unbiased * theirs["dse"], rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(ours["weight"], theirs["weight"], atol=1e-3)
+
+
+def test_a_shared_history_counts_for_all_who_have_it(found: Comparison) -> None:
+    twice = pd.concat([RFM, RFM.assign(customer_id=lambda t: t["customer_id"] + 1_000_000)])
+    double = clv.compare(MODELS, twice)
+    names = ["elpd", "p_loo", "elpd_diff"]
+    np.testing.assert_allclose(double.table[names], 2 * found.table[names], rtol=1e-12)
+    wider = np.sqrt(2 * 399 / 400 * 800 / 799)
+    np.testing.assert_allclose(double.table["se"], wider * found.table["se"], rtol=1e-12)
+    assert (double.customers, double.histories) == (800, found.histories)
+
+
+def test_order_of_rows_and_of_models_does_not_matter(found: Comparison) -> None:
+    mixed = RFM.sample(frac=1.0, random_state=1)
+    again = clv.compare(dict(reversed(MODELS.items())), mixed)
+    pd.testing.assert_frame_equal(again.table, found.table, check_exact=False, rtol=1e-6)
+
+
+def test_the_model_that_made_the_data_is_best(found: Comparison) -> None:
+    wide = {name: posterior(sd=0.01, **c) for name, c in (("true", {}), ("far", {"r": 2.0}))}
+    told = clv.compare(wide, RFM)
+    assert told.best == "true"
+    assert told.weights["true"] > 0.95
+    assert "true describes the base best" in told.words
+    assert "not tell" in clv.compare({"a": posterior(), "b": posterior(seed=9)}, RFM).words
+
+
+def test_spend_has_no_part() -> None:
+    valued = {name: CLVPosterior(one, 25.0) for name, one in MODELS.items()}
+    pd.testing.assert_frame_equal(clv.compare(valued, RFM).table, clv.compare(MODELS, RFM).table)
+
+
+def test_who_was_not_watched_says_nothing(found: Comparison) -> None:
+    new = pd.DataFrame({"customer_id": [-1], "frequency": [0], "recency": [0.0], "T": [0.0]})
+    more = clv.compare(MODELS, pd.concat([RFM[list(new)], new]))
+    np.testing.assert_allclose(more.table["elpd"], found.table["elpd"], rtol=1e-12)
+    assert more.customers == 401
+
+
+def test_what_is_shown(found: Comparison) -> None:
+    text = str(found)
+    assert text.startswith("400 customers")
+    assert "backtest" in text
+    assert "<table" in found._repr_html_()
+    assert sum(found.weights.values()) == pytest.approx(1.0)
+    assert found.draws == dict.fromkeys(MODELS, 500)
+
+
+def test_what_can_not_be_compared() -> None:
+    one = MODELS["bgnbd"]
+    with pytest.raises(SchemaError, match="two posteriors or more"):
+        clv.compare({"bgnbd": one}, RFM)
+    with pytest.raises(SchemaError, match="two posteriors or more"):
+        clv.compare([one, one], RFM)
+    point = BetaGeoPosterior.from_draws(**CENTRE)
+    with pytest.raises(SchemaError, match="'point' has 1 draws"):
+        clv.compare({"bgnbd": one, "point": point}, RFM)
+    with pytest.raises(DomainError, match="draws"):
+        clv.compare(MODELS, RFM, draws=10)
+    weeks = BetaGeoPosterior.from_draws(**MODELS["bgnbd"].draws(), time_unit="W")
+    with pytest.raises(TimeUnitError):
+        clv.compare({"bgnbd": one, "weeks": weeks}, RFM, time_unit="D")
+
+
+@pytest.mark.parametrize("draws", [100, 400, 1000])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 0.3, 1.0, 3.0])
+def test_the_compiled_smoothing_is_arvizs(draws: int, scale: float) -> None:
+    from arviz_stats.base import array_stats
+    from scipy.special import logsumexp
+
+    rng = np.random.default_rng(11)
+    terms = -2.0 + scale * rng.standard_t(4, size=(20, draws))
+    elpd, lppd, khat = (np.empty(20) for _ in range(3))
+    leave_one_out(terms, tail_size(draws), elpd, lppd, khat)
+    np.testing.assert_allclose(lppd, logsumexp(terms, axis=1) - np.log(draws), rtol=1e-13)
+    if scale == 0.0:
+        assert (khat == -np.inf).all()
+        np.testing.assert_allclose(elpd, -2.0, rtol=1e-14)
+        return
+    for row, ours, k in zip(terms, elpd, khat, strict=True):
+        smoothed, theirs = array_stats.psislw(row)
+        np.testing.assert_allclose(ours, logsumexp(smoothed + row), rtol=1e-11)
+        np.testing.assert_allclose(k, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_weights_of_a_mixture_are_its_own() -> None:
+    """Histories drawn from a known mixture of two densities."""
+    rng = np.random.default_rng(4)
+    first = rng.random(40_000) < 0.3
+    y = np.where(first, rng.normal(0, 1, first.size), rng.normal(3, 1, first.size))
+    elpd = np.stack([-0.5 * y**2, -0.5 * (y - 3.0) ** 2])
+    weights = stacking_weights(elpd, np.ones(y.size))
+    assert abs(weights[0] - 0.3) < 5 * np.sqrt(0.3 * 0.7 / y.size) * 1.2
+    doubled = stacking_weights(elpd[:, :20_000], np.full(20_000, 2.0))
+    np.testing.assert_allclose(
+        doubled, stacking_weights(elpd[:, :20_000], np.ones(20_000)), atol=1e-6
     )
-
-
-@pytest.fixture(scope="module")
-def actual(log: pd.DataFrame) -> pd.Series:
-    days = (log["date"] - pd.Timestamp("1997-09-30")).dt.days
-    value = 0.4 * log["amount"] * 1.1 ** (-days / 365.25)
-    return value[days > 0].groupby(log["customer_id"]).sum()
-
-
-def test_against_pandas(
-    posterior: CLVPosterior, rfm: RfmTable, log: pd.DataFrame, actual: pd.Series
-) -> None:
-    table = compare_with_simple(posterior, rfm, log=log, actual=actual, **OPTIONS)
-    simple = simple_clv(rfm, log=log, **OPTIONS)
-    own = simple_clv_per_customer(rfm, log=log, **OPTIONS)
-    rows = posterior.predict(rfm, **OPTIONS)[["customer_id", "clv"]]
-    rows["own"] = own.set_index("customer_id")["value"].loc[rows["customer_id"]].to_numpy()
-    rows["actual"] = actual.reindex(rows["customer_id"]).fillna(0.0).to_numpy()
-    rows = rows.sort_values(["clv", "customer_id"], ascending=[False, True])
-    parts = [rows.iloc[i] for i in np.array_split(np.arange(len(rows)), 10)]
-    for i, part in enumerate([*parts, rows]):
-        found = table.iloc[i]
-        assert found["customers"] == len(part)
-        assert found["simple"] == pytest.approx(simple.value * len(part), rel=1e-9)
-        for name, column in (
-            ("simple_per_customer", "own"),
-            ("model", "clv"),
-            ("actual", "actual"),
-        ):
-            assert found[name] == pytest.approx(part[column].sum(), rel=1e-9), (i, name)
-        for name in ("simple", "simple_per_customer", "model"):
-            off = found[name] / part["actual"].sum() - 1
-            assert found[f"{name}_off"] == pytest.approx(off, rel=1e-9)
-    assert table["decile"].tolist() == [*map(str, range(1, 11)), "(whole)"]
-    assert (table["note"] == "").all()
-
-
-def test_the_whole_is_the_base(posterior: CLVPosterior, rfm: RfmTable) -> None:
-    table = compare_with_simple(posterior, rfm, **OPTIONS)
-    for name in ("customers", "simple", "simple_per_customer", "model"):
-        assert table[name].iloc[:-1].sum() == pytest.approx(table[name].iloc[-1], rel=1e-9)
-    total = total_value(posterior, rfm, **OPTIONS)
-    whole = table.iloc[-1]
-    assert (whole["model"], whole["model_lower"], whole["model_upper"]) == pytest.approx(
-        (total.mean, total.lower, total.upper), rel=1e-9
-    )
-    assert whole["simple"] == pytest.approx(simple_clv(rfm, **OPTIONS).total, rel=1e-12)
-    assert table["model"].iloc[:-1].is_monotonic_decreasing
-    assert (table["model_lower"] < table["model"]).all()
-    assert (table["model"] < table["model_upper"]).all()
-    assert "actual" not in table
-
-
-def test_a_deciles_interval_is_of_its_total(posterior: CLVPosterior, rfm: RfmTable) -> None:
-    table = compare_with_simple(posterior, rfm, interval=0.5, draws=80, **OPTIONS)
-    scores = posterior.predict(rfm, draws=80, **OPTIONS)
-    best = scores.nlargest(len(rfm) // 10 + 1, "clv")["customer_id"]
-    assert table["customers"].iloc[0] == len(best)
-    frame = rfm.to_pandas()
-    part = RfmTable.from_pandas(frame[frame["customer_id"].isin(best)], margin=0.4)
-    total = total_value(posterior, part, interval=0.5, draws=80, **OPTIONS)
-    found = table.loc[0, ["model_lower", "model_upper"]].tolist()
-    assert found == pytest.approx([total.lower, total.upper], rel=1e-9)
-
-
-def test_the_model_ranks_better_than_one_number(
-    posterior: CLVPosterior, rfm: RfmTable, log: pd.DataFrame, actual: pd.Series
-) -> None:
-    """On CDNOW, with parameters of the published fit, every decile is nearer to the truth."""
-    table = compare_with_simple(posterior, rfm, log=log, actual=actual, **OPTIONS)
-    error = {name: (table[name] - table["actual"]).abs() for name in ("simple", "model")}
-    assert error["model"].iloc[-1] < error["simple"].iloc[-1]
-    assert error["model"].iloc[:-1].sum() < 0.3 * error["simple"].iloc[:-1].sum()
-
-
-def test_currency_unit_of_time_and_rows_do_not_matter(
-    rfm: RfmTable, log: pd.DataFrame, actual: pd.Series
-) -> None:
-    one = compare_with_simple(posterior_of(), rfm, log=log, actual=actual, **OPTIONS)
-    cents = log.assign(amount=100 * log["amount"]).sample(frac=1.0, random_state=5)
-    table = rfm_summary(
-        cents,
-        customer_id_col="customer_id",
-        datetime_col="date",
-        monetary_value_col="amount",
-        observation_period_end="1997-09-30",
-        margin=0.4,
-    )
-    shuffled = (100 * actual).sample(frac=1.0, random_state=6)
-    other = compare_with_simple(posterior_of(1544.0), table, log=cents, actual=shuffled, **OPTIONS)
-    same = ["decile", "customers", "simple_off", "simple_per_customer_off", "model_off", "note"]
-    pd.testing.assert_frame_equal(one[same], other[same], rtol=1e-9)
-    money = ["simple", "simple_per_customer", "model", "model_lower", "actual"]
-    pd.testing.assert_frame_equal(100 * one[money], other[money], rtol=1e-9)
-
-
-def test_actual_may_be_a_mapping_and_have_strangers(
-    posterior: CLVPosterior, rfm: RfmTable, actual: pd.Series
-) -> None:
-    one = compare_with_simple(posterior, rfm, actual=actual, **OPTIONS)
-    known = {**actual.to_dict(), -1: 1e9}
-    pd.testing.assert_frame_equal(one, compare_with_simple(posterior, rfm, actual=known, **OPTIONS))
-
-
-def test_groups_of_other_numbers(posterior: CLVPosterior, rfm: RfmTable) -> None:
-    quarters = compare_with_simple(posterior, rfm, groups=4, **OPTIONS)
-    assert quarters["group"].tolist() == ["1", "2", "3", "4", "(whole)"]
-    few = RfmTable.from_pandas(rfm.to_pandas().head(3))
-    table = compare_with_simple(posterior, few, silence=90.0, **OPTIONS)
-    assert table["customers"].tolist() == [1, 1, 1, 3]
-
-
-def test_who_was_watched_for_no_time_is_named(posterior: CLVPosterior, rfm: RfmTable) -> None:
-    frame = rfm.to_pandas().head(20)
-    frame.loc[3, ["frequency", "recency", "T", "monetary_value"]] = [0, 0.0, 0.0, 0.0]
-    table = compare_with_simple(
-        posterior, RfmTable.from_pandas(frame), silence=90.0, groups=1, **OPTIONS
-    )
-    assert table["note"].str.startswith("1 first bought in the last period").all()
-    assert table[["simple", "simple_per_customer", "model"]].notna().all(axis=None)
-
-
-def test_nothing_ahead_and_nothing_really(posterior: CLVPosterior, rfm: RfmTable) -> None:
-    nobody = dict.fromkeys(rfm.to_pandas()["customer_id"], 0.0)
-    table = compare_with_simple(posterior, rfm, horizon=0, actual=nobody)
-    assert table[["simple", "simple_per_customer", "model", "actual"]].eq(0).all(axis=None)
-    assert table["model_off"].isna().all()
-
-
-def test_a_single_point_has_no_interval(rfm: RfmTable) -> None:
-    point = CLVPosterior(
-        BetaGeoPosterior.from_draws(r=0.24, alpha=31.0, a=0.8, b=2.4),
-        GammaGammaPosterior.from_draws(p=6.2, q=3.7, v=15.4),
-    )
-    table = compare_with_simple(point, rfm, **OPTIONS)
-    assert table["model"].notna().all()
-    assert table[["model_lower", "model_upper"]].isna().all(axis=None)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "match"),
-    [
-        ({"groups": 0}, DomainError, "groups=0"),
-        ({"groups": 2.5}, DomainError, "groups=2.5"),
-        ({"silence": -1.0}, DomainError, "silence"),
-        ({"actual": 5.0}, SchemaError, "mapping or Series"),
-        ({"actual": {}}, SchemaError, "none of the table's customers"),
-        ({"actual": {"4": 1.0}}, SchemaError, "none of the table's customers"),
-        ({"actual": {4: math.nan}}, SchemaError, "not finite"),
-        ({"actual": {4: "much"}}, SchemaError, "numbers"),
-        ({"actual": pd.Series([1.0, 2.0], index=[4, 4])}, SchemaError, "4 twice"),
-    ],
-)
-def test_nonsense_is_refused(
-    posterior: CLVPosterior,
-    rfm: RfmTable,
-    options: dict[str, object],
-    error: type[Exception],
-    match: str,
-) -> None:
-    with pytest.raises(error, match=match):
-        compare_with_simple(posterior, rfm, **(OPTIONS | options))
-
-
-def test_tables_without_first_purchases_are_refused(posterior: CLVPosterior, rfm: RfmTable) -> None:
-    frame = rfm.to_pandas()
-    poor = RfmTable.from_pandas(frame.drop(columns="first_value"))
-    with pytest.raises(SchemaError, match="first ones"):
-        compare_with_simple(posterior, poor)
-    with pytest.raises(DomainError, match="no customers"):
-        compare_with_simple(posterior, RfmTable.from_pandas(frame.head(0)))
