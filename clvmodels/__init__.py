@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     )
     from clvmodels.evaluation import Backtest, Comparison, backtest, compare, load_backtest
     from clvmodels.fit import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
-    from clvmodels.interop.pymc_marketing import from_pymc_marketing
+    from clvmodels.interop.pymc_marketing import from_pymc_marketing, to_pymc_marketing
     from clvmodels.log.audit import Audit
     from clvmodels.posterior import (
         BetaGeoPosterior,
@@ -153,6 +153,7 @@ _HOME = {
     "spark": "spark",
     "tier_movement": "economics",
     "tier_report": "economics",
+    "to_pymc_marketing": "interop.pymc_marketing",
     "top_shares": "economics",
     "value_distribution": "predictive",
     "value_tiers": "economics",
@@ -226,6 +227,7 @@ __all__ = [
     "spark",
     "tier_movement",
     "tier_report",
+    "to_pymc_marketing",
     "top_shares",
     "value_distribution",
     "value_tiers",

@@ -149,7 +149,7 @@ for name, (there, here) in pairs.items():
 # plots work. So one can fit a large base here, and go on there.
 
 # %%
-model, _ = posterior.to_pymc_marketing(rfm)
+model, _ = clv.to_pymc_marketing(posterior, rfm)
 figure, axes = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 pmm.plot_probability_alive_matrix(model, ax=axes)
 plt.show()
@@ -209,7 +209,7 @@ pd.Series(chances).to_frame("P(no purchase in 39 weeks)")
 
 # %%
 at_one = clv.BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=[0.999, 1.0, 1.001], b=2.426)
-there = at_one.to_pymc_marketing(rfm).expected_purchases(theirs.head(1), future_t=t)
+there = clv.to_pymc_marketing(at_one, rfm).expected_purchases(theirs.head(1), future_t=t)
 here = at_one.expected_purchases(rfm.to_pandas().head(1), future_t=t)
 both = pd.DataFrame(
     {"pymc-marketing": there.to_numpy().ravel(), "clvmodels": here.to_numpy().ravel()},

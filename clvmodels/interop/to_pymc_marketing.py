@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import warnings
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import OURS, SchemaError
 from clvmodels.fit.base import Specification
 from clvmodels.interop.peer import OnePosterior, counterparts, pymc_marketing_clv
+from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior.options import Unit
 from clvmodels.posterior.spend import spend_columns
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
-from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FREQUENCY,
+    MONETARY_VALUE,
+    RECENCY,
+    T,
+    TimeScale,
+    scale_said,
+)
+
+if TYPE_CHECKING:
+    from clvmodels.frames import Frame
+    from clvmodels.rfm import RfmTable
 
 
 class PymcMarketingModels(NamedTuple):
@@ -32,10 +46,44 @@ class PymcMarketingModels(NamedTuple):
     spend: Any
 
 
+@named
 def to_pymc_marketing(
-    posterior: OnePosterior | CLVPosterior, rfm: Any, said: TimeScale | None = None
+    posterior: OnePosterior | CLVPosterior, rfm: RfmTable | Frame, **unit: Unpack[Unit]
 ) -> Any:
-    """Make fitted models of pymc-marketing; see ``Posterior.to_pymc_marketing``."""
+    """Make fitted models of pymc-marketing, on which its methods and plots work.
+
+    It is the same model: the priors go along, the draws become its ``idata``, and the
+    table becomes its ``data``. Draws that were given, of which no priors are known,
+    stand beside pymc-marketing's default priors. It knows no unit of time: lengths
+    that its methods take count in the posterior's unit.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior, BetaGeoPosterior, ModifiedBetaGeoPosterior or GammaGammaPosterior
+        Of one model, or of purchases and spend.
+    rfm : RfmTable or frame
+        The base that was fitted, one row per customer; another one is taken with a
+        warning. The spend model keeps the customers with a repeat purchase of
+        positive value, as pymc-marketing wants it.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
+
+    Returns
+    -------
+    pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel or GammaGammaModel
+        Fitted; of a CLVPosterior a named tuple of both, ``purchases`` and ``spend``, for
+        ``spend.expected_customer_lifetime_value(purchases, data=purchases.data)``.
+        :func:`clvmodels.from_pymc_marketing` is the way back.
+
+    Raises
+    ------
+    SchemaError
+        pymc-marketing is not installed, the table is not of the right form, it repeats a
+        customer, or pymc-marketing has no such model.
+    TimeUnitError
+        The table is in another unit.
+    """
+    said = scale_said(unit["time_unit"], unit["time_scaler"])
     if isinstance(posterior, CLVPosterior):
         if posterior.gamma_gamma is None:
             raise SchemaError(
@@ -43,14 +91,17 @@ def to_pymc_marketing(
                 "posterior.purchases, and multiply by the value."
             )
         return PymcMarketingModels(
-            to_pymc_marketing(posterior.purchases, rfm, said),
-            to_pymc_marketing(posterior.gamma_gamma, rfm, said),
+            _fitted(posterior.purchases, rfm, said), _fitted(posterior.gamma_gamma, rfm, said)
         )
+    return _fitted(posterior, rfm, said)
+
+
+def _fitted(posterior: OnePosterior, rfm: RfmTable | Frame, said: TimeScale | None) -> Any:
+    peer, specification = _peer_of(posterior)
     if isinstance(posterior, GammaGammaPosterior):
         columns, spend = spend_columns(posterior, rfm, said), True
     else:
         columns, spend = rfm_columns(rfm, scale=posterior.scale, said=said), False
-    peer, specification = _peer_of(posterior)
     _compare_bases(posterior, specification, columns)
     model = peer(model_config=_priors_of(posterior))
     frame = _frame(columns, repeat_only=spend)
@@ -87,7 +138,8 @@ def _compare_bases(
             "This table is not the base that was fitted: the model's data, and plots that compare "
             "it with the data, come from this table, the draws from the other one.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
         )
 
 

@@ -7,19 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
+import xarray as xr
 
-from clvmodels import schema
+from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named, named_fields
 from clvmodels.margin import margin_for
-from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.core import (
+    SAMPLE_DIMS,
+    Posterior,
+    check_cells,
+    labelled,
+    no_attribute,
+)
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
-from clvmodels.posterior.options import FrameTerms, NewCustomerTerms, PredictOptions
-from clvmodels.posterior.predicting import asked_of, predicted_frame
+from clvmodels.posterior.options import FrameTerms, NewCustomerTerms, PredictOptions, SampleTerms
+from clvmodels.posterior.predicting import asked_of, predicted_frame, side_by_side
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, spend_from
-from clvmodels.schema import Horizon, TimeScale, TimeUnit
+from clvmodels.schema import FloatArray, Horizon, TimeScale
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -90,6 +97,11 @@ class CLVPosterior:
         for name in ("purchases", "spend"):
             object.__setattr__(self, name, _at_margin(getattr(self, name), self.margin))
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
+
     @property
     def scale(self) -> TimeScale:
         """The unit of time."""
@@ -132,6 +144,120 @@ class CLVPosterior:
 
         return pd.concat([self.purchases.summary(), self.spend.summary()])
 
+    def draws(self, count: int | None = None) -> dict[str, FloatArray]:
+        """Draws of both models by parameter, as many of each.
+
+        The two were fitted apart, so which draws go together means nothing; predictions pair
+        them by a permutation that is always the same.
+
+        Parameters
+        ----------
+        count : int, optional
+            Take this many, evenly spaced over all; at most as many as both have. A single
+            point goes with every draw of the other.
+
+        Returns
+        -------
+        mapping of str to ndarray, shape (count,)
+            By parameter: those of purchases, then those of spend.
+        """
+        bought, spent = side_by_side(self.purchases, self.spend, count)
+        return bought | spent
+
+    @named
+    def log_likelihood(self, rfm: RfmTable | Frame, **terms: Unpack[SampleTerms]) -> xr.DataArray:
+        """Log-likelihood of every customer's purchases and spend under every draw.
+
+        The sum of both models' terms, for ArviZ's leave-one-out comparison of whole models: a
+        customer is left out of both. Spend has a term of customers with a repeat purchase of
+        positive value; a fixed basket value has none. Samples of a larger base are as in
+        :meth:`BetaGeoPosterior.log_likelihood`.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame
+            The base that was fitted, with monetary_value where spend was.
+        customers : int
+            The most to take.
+        random_seed : int
+            Of the sample, which is the one that purchases alone have.
+        time_unit, time_scaler : optional
+            The unit of a frame, as in :meth:`predict`.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, customer_id)
+            Of the draws of :meth:`to_datatree`, with attributes as in
+            :meth:`BetaGeoPosterior.log_likelihood`.
+
+        Raises
+        ------
+        SchemaError, TimeUnitError
+            The table is not of the right form or unit.
+        DomainError
+            Nobody has anything to contribute, or draws x customers are too many cells.
+        """
+        rfm, said = frames.eager(rfm), schema.scale_said(terms["time_unit"], terms["time_scaler"])
+        if said is None and frames.kind_of(rfm) is not None:
+            said = self.scale
+        bought = self.purchases._likelihood(rfm, said)
+        rows = bought.sample(terms["customers"], terms["random_seed"])
+        group, (draws, spent) = self._group(), side_by_side(self.purchases, self.spend, None)
+        check_cells(group.sizes["chain"] * group.sizes["draw"], len(rows))
+        values = bought.evaluate(rows, draws)
+        if self.gamma_gamma is not None:
+            other = self.gamma_gamma._likelihood(rfm, said)
+            both = np.isin(rows, other.rows)
+            values[:, both] += other.evaluate(rows[both], spent)
+        found = labelled(group, values, bought.customer_id[rows], "log_likelihood")
+        return found.assign_attrs(bought.counted(rows, terms["random_seed"]))
+
+    @named
+    def to_datatree(
+        self, rfm: RfmTable | Frame | None = None, **terms: Unpack[SampleTerms]
+    ) -> xr.DataTree:
+        """Return ArviZ's tree of both models; with a table, the pointwise log-likelihood too.
+
+        ``az.loo`` and ``az.compare`` work on it, and compare whole models.
+
+        Parameters
+        ----------
+        rfm : RfmTable or frame, optional
+            The base that was fitted.
+        customers, random_seed, time_unit, time_scaler
+            As in :meth:`log_likelihood`.
+
+        Returns
+        -------
+        DataTree
+            A copy: posterior, the draws of both models by parameter, in the chains that they
+            were drawn in if both have the same; with a table log_likelihood, whose variable
+            is ``purchases_and_spend``; and by the name of each model, such as bgnbd and
+            gamma_gamma, the tree that its own ``to_datatree`` gives, with sample_stats.
+        """
+        own = {one.metadata.model: one.tree.copy() for one in self.fits}
+        tree = xr.DataTree.from_dict({"posterior": self._group(), **own})
+        if rfm is not None:
+            values = self.log_likelihood(rfm, **terms)
+            group = values.to_dataset(name="purchases_and_spend").assign_attrs(values.attrs)
+            tree["log_likelihood"] = xr.DataTree(group)
+        return tree
+
+    def _group(self) -> xr.Dataset:
+        """The draws of both, in the chains of one where those of the other agree or are one."""
+        parts = (self.purchases, self.spend)
+        groups = [one.tree["posterior"] for one in parts if one.draws_total > 1]
+        draws = self.draws()
+        count = len(next(iter(draws.values())))
+        sizes = [(group.sizes["chain"], group.sizes["draw"]) for group in groups]
+        alike = sizes and len(set(sizes)) == 1
+        shape = sizes[0] if alike else (1, count)
+        coords = {name: np.arange(size) for name, size in zip(SAMPLE_DIMS, shape, strict=True)}
+        if alike:
+            coords = {name: groups[0][name].to_numpy() for name in SAMPLE_DIMS}
+        variables = {name: (SAMPLE_DIMS, v.reshape(shape)) for name, v in draws.items()}
+        return xr.Dataset(variables, coords=coords)
+
     def fingerprint(self) -> str:
         """Digest of all that predictions depend on."""
         return f"{self.purchases.fingerprint()[:32]}{self.spend.fingerprint()[:32]}"
@@ -141,33 +267,6 @@ class CLVPosterior:
         from clvmodels.posterior.storage import save_groups
 
         return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
-
-    @named
-    def to_pymc_marketing(
-        self,
-        rfm: RfmTable | Frame,
-        *,
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
-    ) -> Any:
-        """Make fitted models of pymc-marketing for purchases and for spend.
-
-        Parameters
-        ----------
-        rfm : RfmTable or frame
-            As in :meth:`BetaGeoPosterior.to_pymc_marketing`, with monetary_value.
-        time_unit, time_scaler : optional
-            The unit of a frame, as in :meth:`predict`.
-
-        Returns
-        -------
-        PymcMarketingModels
-            A named tuple of ``purchases`` and ``spend``, for
-            ``spend.expected_customer_lifetime_value(purchases, data=purchases.data)``.
-        """
-        from clvmodels.interop.pymc_marketing import to_pymc_marketing
-
-        return to_pymc_marketing(self, rfm, schema.scale_said(time_unit, time_scaler))
 
     @overload
     def predict(

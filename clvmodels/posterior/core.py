@@ -7,7 +7,7 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from clvmodels.errors import DomainError, one_line
 from clvmodels.keywords import named
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior.metadata import Metadata
+from clvmodels.posterior.options import SampleTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole, scale_said
 from clvmodels.verdict import Verdict
@@ -58,6 +59,11 @@ class Posterior:
         super().__init_subclass__(**options)
         if "facts" in vars(cls):
             cls.model, cls.parameters = cls.facts.key, cls.facts.parameter_names
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
     @property
     def verdict(self) -> Verdict:
@@ -125,15 +131,7 @@ class Posterior:
         return frame
 
     @named
-    def log_likelihood(
-        self,
-        rfm: RfmTable | Frame,
-        *,
-        customers: int = 20_000,
-        random_seed: int = 0,
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
-    ) -> xr.DataArray:
+    def log_likelihood(self, rfm: RfmTable | Frame, **terms: Unpack[SampleTerms]) -> xr.DataArray:
         """Log-likelihood of every customer's data under every draw.
 
         Of a larger base a simple random sample is taken, without replacement. With
@@ -168,31 +166,18 @@ class Posterior:
         DomainError
             Nobody has anything to contribute, or draws x customers are too many cells.
         """
-        terms = self._likelihood(rfm, scale_said(time_unit, time_scaler))
-        rows = terms.sample(customers, random_seed)
-        if not len(rows):
-            raise DomainError(
-                "The model learns nothing from any customer of this table: pass the table that it "
-                "was fitted to."
-            )
+        likelihood = self._likelihood(rfm, scale_said(terms["time_unit"], terms["time_scaler"]))
+        rows = likelihood.sample(terms["customers"], terms["random_seed"])
         self._check_cells(len(rows))
-        values = terms.evaluate(rows, self.draws())
-        return self._labelled(values, terms.customer_id[rows], "log_likelihood").assign_attrs(
-            customers=len(rows),
-            customers_of_base=len(terms.rows),
-            without_term=len(terms.customer_id) - len(terms.rows),
-            random_seed=random_seed,
+        values = likelihood.evaluate(rows, self.draws())
+        ids = likelihood.customer_id[rows]
+        return self._labelled(values, ids, "log_likelihood").assign_attrs(
+            likelihood.counted(rows, terms["random_seed"])
         )
 
     @named
     def to_datatree(
-        self,
-        rfm: RfmTable | Frame | None = None,
-        *,
-        customers: int = 20_000,
-        random_seed: int = 0,
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
+        self, rfm: RfmTable | Frame | None = None, **terms: Unpack[SampleTerms]
     ) -> xr.DataTree:
         """Return ArviZ's tree; with a table, the pointwise log-likelihood too.
 
@@ -215,58 +200,10 @@ class Posterior:
         """
         tree: xr.DataTree = self.tree.copy()
         if rfm is not None:
-            values = self.log_likelihood(
-                rfm,
-                customers=customers,
-                random_seed=random_seed,
-                time_unit=time_unit,
-                time_scaler=time_scaler,
-            )
+            values = self.log_likelihood(rfm, **terms)
             group = values.to_dataset(name=self.observed).assign_attrs(values.attrs)
             tree["log_likelihood"] = xr.DataTree(group)
         return tree
-
-    @named
-    def to_pymc_marketing(
-        self,
-        rfm: RfmTable | Frame,
-        *,
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
-    ) -> Any:
-        """Make a fitted model of pymc-marketing, on which its methods and plots work.
-
-        It is the same model: the priors go along, the draws become its ``idata``, and the
-        table becomes its ``data``. Draws that were given, of which no priors are known,
-        stand beside pymc-marketing's default priors. It knows no unit of time: lengths
-        that its methods take count in this posterior's unit.
-
-        Parameters
-        ----------
-        rfm : RfmTable or frame
-            The base that was fitted, one row per customer; another one is taken with a
-            warning. The spend model keeps the customers with a repeat purchase of
-            positive value, as pymc-marketing wants it.
-        time_unit, time_scaler : optional
-            The unit of a frame, as in :meth:`CLVPosterior.predict`.
-
-        Returns
-        -------
-        pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel or GammaGammaModel
-            Fitted. :func:`clvmodels.from_pymc_marketing` is the way back.
-
-        Raises
-        ------
-        SchemaError
-            pymc-marketing is not installed, the table is not of the right form, or it
-            repeats a customer.
-        TimeUnitError
-            The table is in another unit.
-        """
-        from clvmodels.interop.pymc_marketing import to_pymc_marketing
-
-        said = scale_said(time_unit, time_scaler)
-        return to_pymc_marketing(self, rfm, said)  # type: ignore[arg-type]  # it checks
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         raise NotImplementedError
@@ -313,26 +250,10 @@ class Posterior:
         self, values: FloatArray, customer_id: npt.NDArray[np.generic], name: str
     ) -> xr.DataArray:
         """(draws, customers) -> (chain, draw, customer_id)."""
-        group = self.tree["posterior"]
-        shape = (group.sizes["chain"], group.sizes["draw"], len(customer_id))
-        return xr.DataArray(
-            values.reshape(shape),
-            dims=(*SAMPLE_DIMS, "customer_id"),
-            coords={
-                "chain": group["chain"].to_numpy(),
-                "draw": group["draw"].to_numpy(),
-                "customer_id": customer_id,
-            },
-            name=name,
-        )
+        return labelled(self.tree["posterior"], values, customer_id, name)
 
     def _check_cells(self, customers: int) -> None:
-        cells = self.draws_total * customers
-        if cells > MAX_CELLS:
-            raise DomainError(
-                f"{self.draws_total:,} draws x {customers:,} customers are {cells:.1e} cells, more "
-                f"than {MAX_CELLS:.0e}: CLVPosterior.predict and score give one row per customer."
-            )
+        check_cells(self.draws_total, customers)
 
     def __repr__(self) -> str:
         return (
@@ -343,6 +264,51 @@ class Posterior:
     def _repr_html_(self) -> str:
         table = self.summary().to_html(border=0, float_format=lambda v: f"{v:,.4g}")
         return f"<div><p>{html.escape(repr(self))}</p>{table}</div>"
+
+
+def labelled(
+    group: Any,
+    values: FloatArray,
+    customer_id: npt.NDArray[np.generic],
+    name: str,
+) -> xr.DataArray:
+    """(draws, customers) -> (chain, draw, customer_id), of the draws of a group of a tree."""
+    shape = (group.sizes["chain"], group.sizes["draw"], len(customer_id))
+    return xr.DataArray(
+        values.reshape(shape),
+        dims=(*SAMPLE_DIMS, "customer_id"),
+        coords={
+            "chain": group["chain"].to_numpy(),
+            "draw": group["draw"].to_numpy(),
+            "customer_id": customer_id,
+        },
+        name=name,
+    )
+
+
+def check_cells(draws: int, customers: int) -> None:
+    """Refuse more draws x customers than fit into memory.
+
+    Raises
+    ------
+    DomainError
+        They are too many.
+    """
+    cells = draws * customers
+    if cells > MAX_CELLS:
+        raise DomainError(
+            f"{draws:,} draws x {customers:,} customers are {cells:.1e} cells, more "
+            f"than {MAX_CELLS:.0e}: CLVPosterior.predict and score give one row per customer."
+        )
+
+
+def no_attribute(owner: object, name: str) -> AttributeError:
+    """The error of an attribute that is not there; a verb that moved is named."""
+    if name == "to_pymc_marketing":
+        return AttributeError(
+            "to_pymc_marketing is a function: clvmodels.to_pymc_marketing(posterior, rfm)."
+        )
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
 
 
 def evenly_spaced(total: int, count: int | None) -> npt.NDArray[np.int64]:

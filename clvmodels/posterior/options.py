@@ -50,6 +50,16 @@ class Unit(TypedDict, total=False):
     time_scaler: float | None
 
 
+@defaults(customers=20_000, random_seed=0)
+class _Sample(TypedDict, total=False):
+    customers: int
+    random_seed: int
+
+
+class SampleTerms(_Sample, Unit, total=False):
+    """Of a sample of the customers in any table."""
+
+
 class Terms(_Ahead, _Rate, _How, _Interval, _Draws, total=False):
     """What is expected, and how well it is known."""
 

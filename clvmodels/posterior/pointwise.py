@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.errors import DomainError
 from clvmodels.rfm.histories import IntArray, distinct_rows
 from clvmodels.schema import FloatArray, check_whole
 
@@ -46,13 +47,32 @@ class LikelihoodTerms:
             At most so many, without replacement, in the table's order.
         random_seed : int
             Of the sample.
+
+        Raises
+        ------
+        DomainError
+            Nobody carries a term.
         """
+        if not len(self.rows):
+            raise DomainError(
+                "The model learns nothing from any customer of this table: pass the table that it "
+                "was fitted to."
+            )
         most = check_whole("customers", customers)
         seed = check_whole("random_seed", random_seed, least=0)
         if len(self.rows) <= most:
             return self.rows
         chosen = np.random.default_rng(seed).choice(len(self.rows), most, replace=False)
         return self.rows[np.sort(chosen)]
+
+    def counted(self, rows: IntArray, random_seed: int) -> dict[str, int]:
+        """What a sample is of, for whoever scales its figures up."""
+        return {
+            "customers": len(rows),
+            "customers_of_base": len(self.rows),
+            "without_term": len(self.customer_id) - len(self.rows),
+            "random_seed": random_seed,
+        }
 
     def evaluate(self, rows: IntArray, draws: Mapping[str, FloatArray]) -> FloatArray:
         """Log-likelihood of some customers under each draw.

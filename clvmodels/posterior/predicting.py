@@ -149,15 +149,24 @@ def draws_of(purchases: PurchasePosterior, spend: SpendPosterior | None, draws: 
     """Draws of purchases, paired with those of spend: evenly spaced, at most as many as asked."""
     if spend is None:
         return Draws(purchases.draws(draws), None, purchases.formulas)
+    bought, spent = side_by_side(purchases, spend, draws)
+    return pair(bought, spent, purchases.formulas)
+
+
+def side_by_side(
+    purchases: Posterior, spend: Posterior, count: int | None
+) -> list[dict[str, FloatArray]]:
+    """Draws of two posteriors, as many of each and at most ``count``, evenly spaced.
+
+    A single point goes with every draw of the other; else the longer is thinned.
+    """
     totals = (purchases.draws_total, spend.draws_total)
-    # A single point goes with every draw of the other; else the longer is thinned.
     most = max(totals) if 1 in totals else min(totals)
-    count = len(evenly_spaced(most, draws))
-    bought, spent = (
+    count = len(evenly_spaced(most, count))
+    return [
         {name: np.broadcast_to(values, count).copy() for name, values in one.draws(count).items()}
         for one in (purchases, spend)
-    )
-    return pair(bought, spent, purchases.formulas)
+    ]
 
 
 @named

@@ -50,13 +50,6 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What is pure sees nothing but these, however low the rest lies.
 ONLY = {"formulas": {"errors", "schema", "machine", "formulas"}}
 
-# The one exception: verbs of posteriors that hand over to the layer above. The import is
-# inside the method, so that it costs nothing and binds nothing until somebody asks.
-HOOKS = {
-    ("posterior/core.py", "clvmodels.interop.pymc_marketing"),
-    ("posterior/clv.py", "clvmodels.interop.pymc_marketing"),
-}
-
 PYMC = {"pymc", "pymc_extras", "pymc_marketing", "pytensor", "nutpie"}
 PYMC_AT_HOME = {"fit", "interop"}
 FRAMES = {"pandas", "polars", "pyarrow", "ibis", "duckdb", "xarray", "arviz", "arviz_base"}
@@ -85,33 +78,6 @@ def imported(file: Path, package: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, dotted
 
 
-def inside_functions(file: Path) -> set[int]:
-    """Return the lines of a file that are in a function's body."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return {
-        line
-        for function in functions
-        for line in range(function.body[0].lineno, (function.end_lineno or 0) + 1)
-    }
-
-
-def hooks(package: Path) -> set[tuple[str, str]]:
-    """Return which of HOOKS are there, in the form that they must have."""
-    return {
-        (relative, target)
-        for relative, target in HOOKS
-        for line, name in imported(package / relative, package)
-        if name == target and line in inside_functions(package / relative)
-    }
-
-
-def is_hook(file: Path, package: Path, line: int, name: str) -> bool:
-    """Whether an import is one of HOOKS, inside a function."""
-    known = (file.relative_to(package).as_posix(), name) in HOOKS
-    return known and line in inside_functions(file)
-
-
 def upward_arrows(package: Path) -> list[str]:
     """Return one line for each import that DESIGN's layout does not allow."""
     complaints = []
@@ -131,8 +97,6 @@ def upward_arrows(package: Path) -> list[str]:
             if target == parts[0]:
                 continue
             allowed = ONLY.get(parts[0], set(RANK))
-            if is_hook(file, package, line, name):
-                continue
             if target not in allowed or RANK[target] >= RANK[parts[0]]:
                 complaints.append(f"{where}:{line} imports {target or 'the package itself'}")
     return complaints
@@ -151,10 +115,6 @@ def foreign_imports(package: Path, names: set[str]) -> dict[str, list[str]]:
 
 def test_arrows_point_one_way() -> None:
     assert upward_arrows(PACKAGE) == []
-
-
-def test_every_hook_is_in_use() -> None:
-    assert hooks(PACKAGE) == HOOKS
 
 
 def test_pymc_stays_in_fit_and_interop() -> None:
@@ -192,30 +152,6 @@ def test_the_walk_sees_an_upward_arrow(
     (package / file).write_text(line + "\n")
     (found,) = upward_arrows(package)
     assert complaint in found
-
-
-@pytest.mark.parametrize(
-    ("text", "fine"),
-    [
-        ("def f():\n    from clvmodels.interop.pymc_marketing import g", True),
-        (
-            "class C:\n    def f(self):\n        from clvmodels.interop.pymc_marketing import g",
-            True,
-        ),
-        ("from clvmodels.interop.pymc_marketing import g", False),
-        ("class C:\n    from clvmodels.interop.pymc_marketing import g", False),
-        ("if True:\n    from clvmodels.interop.pymc_marketing import g", False),
-        ("def f():\n    from clvmodels.interop import judged", False),
-        ("def f():\n    from clvmodels.fit import BetaGeoModel", False),
-    ],
-)
-def test_a_hook_is_that_import_inside_a_function(tmp_path: Path, text: str, fine: bool) -> None:
-    package = tmp_path / "clvmodels"
-    (package / "posterior").mkdir(parents=True)
-    (package / "posterior" / "core.py").write_text(text + "\n")
-    assert (upward_arrows(package) == []) is fine
-    (package / "posterior" / "core.py").rename(package / "posterior" / "spend.py")
-    assert upward_arrows(package) != []
 
 
 def run_python(code: str) -> str:

@@ -111,7 +111,7 @@ def test_purchase_posteriors_have_the_peers_names(name: str) -> None:
 
 @pytest.mark.parametrize("kind", POSTERIORS.values())
 @pytest.mark.parametrize(
-    "verb", ["draws", "summary", "save", "log_likelihood", "to_datatree", "to_pymc_marketing"]
+    "verb", ["draws", "summary", "save", "fingerprint", "log_likelihood", "to_datatree"]
 )
 def test_posteriors_have_one_set_of_verbs(kind, verb: str) -> None:
     found = inspect.signature(getattr(kind, verb))
@@ -122,9 +122,17 @@ def test_posteriors_have_one_set_of_verbs(kind, verb: str) -> None:
         assert first.name == "rfm"
 
 
-def test_both_posteriors_together_go_over_by_the_same_verb() -> None:
-    found = inspect.signature(CLVPosterior.to_pymc_marketing)
-    assert found == inspect.signature(BetaGeoPosterior.to_pymc_marketing)
+@pytest.mark.parametrize("verb", ["log_likelihood", "to_datatree", "draws"])
+def test_both_posteriors_together_have_the_same_verbs(verb: str) -> None:
+    found, wanted = (inspect.signature(getattr(k, verb)) for k in (CLVPosterior, BetaGeoPosterior))
+    assert found == wanted
+
+
+def test_what_goes_over_is_posterior_and_table() -> None:
+    posterior, rfm, *rest = parameters(clvmodels.to_pymc_marketing).values()
+    assert (posterior.name, rfm.name) == ("posterior", "rfm")
+    assert [one.name for one in rest] == ["time_unit", "time_scaler"]
+    assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in rest)
 
 
 def test_what_comes_over_is_asked_for_by_keyword() -> None:

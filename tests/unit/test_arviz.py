@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import xarray as xr
 
 from clvmodels import (
     BetaGeoModel,
     BetaGeoPosterior,
+    CLVPosterior,
     GammaGammaModel,
     GammaGammaPosterior,
     ModifiedBetaGeoModel,
@@ -269,6 +272,100 @@ def test_tables_that_do_not_fit() -> None:
 
 
 # --- the tree with it, and leave-one-out ---
+
+
+# --- both models together ---
+
+TOGETHER = CLVPosterior(GIVEN["bgnbd"], GIVEN["gamma_gamma"])
+
+
+def test_draws_of_both_are_side_by_side() -> None:
+    found = TOGETHER.draws()
+    assert list(found) == ["r", "alpha", "a", "b", "p", "q", "v"]
+    for name, values in {**FEW, **SPEND}.items():
+        np.testing.assert_array_equal(found[name], values)
+    assert {len(values) for values in TOGETHER.draws(3).values()} == {3}
+    point = GammaGammaPosterior.from_draws(p=6.2, q=3.7, v=15.4)
+    with_point = CLVPosterior(GIVEN["bgnbd"], point).draws()
+    np.testing.assert_array_equal(with_point["q"], np.full(6, 3.7))
+    basket = CLVPosterior(GIVEN["bgnbd"], 25.0).draws(2)
+    assert list(basket) == ["r", "alpha", "a", "b", "value"]
+    np.testing.assert_array_equal(basket["value"], [25.0, 25.0])
+
+
+@pytest.mark.parametrize("table", [RFM, pl.from_pandas(RFM)], ids=["pandas", "polars"])
+def test_likelihoods_of_both_add_up_customer_by_customer(table) -> None:
+    found = TOGETHER.log_likelihood(table)
+    bought = GIVEN["bgnbd"].log_likelihood(table)
+    spent = GIVEN["gamma_gamma"].log_likelihood(table)
+    wanted = bought + spent.reindex(customer_id=bought["customer_id"], fill_value=0.0)
+    xr.testing.assert_allclose(found, wanted.rename("log_likelihood"), rtol=1e-12)
+    assert found.attrs == bought.attrs
+    assert len(spent["customer_id"]) < len(bought["customer_id"])
+    few = TOGETHER.log_likelihood(table, customers=50, random_seed=3)
+    same = GIVEN["bgnbd"].log_likelihood(table, customers=50, random_seed=3)
+    np.testing.assert_array_equal(few["customer_id"], same["customer_id"])
+    xr.testing.assert_allclose(few, found.sel(customer_id=few["customer_id"]), rtol=1e-12)
+    alone = CLVPosterior(GIVEN["bgnbd"], 25.0).log_likelihood(table)
+    xr.testing.assert_allclose(alone, bought, rtol=1e-12)
+
+
+def test_likelihoods_of_both_are_in_the_unit_of_the_purchases() -> None:
+    weeks = RFM.assign(recency=RFM["recency"] / 7, T=RFM["T"] / 7)
+    draws = FEW | {"alpha": FEW["alpha"] / 7}
+    bought = BetaGeoPosterior.from_draws(**draws, time_scaler=7)
+    found = CLVPosterior(bought, GIVEN["gamma_gamma"]).log_likelihood(weeks)
+    mean = float(found.mean() - bought.log_likelihood(weeks).mean())
+    wanted = GIVEN["gamma_gamma"].log_likelihood(RFM).mean("draw").sum() / len(found["customer_id"])
+    assert mean == pytest.approx(float(wanted))
+
+
+def test_the_tree_of_both_holds_both() -> None:
+    tree = TOGETHER.to_datatree()
+    assert list(tree.children) == ["posterior", "bgnbd", "gamma_gamma"]
+    assert list(tree["posterior"].data_vars) == ["r", "alpha", "a", "b", "p", "q", "v"]
+    for name in ("bgnbd", "gamma_gamma"):
+        found, wanted = tree[name]["posterior"], GIVEN[name].tree["posterior"]
+        xr.testing.assert_identical(found.to_dataset(), wanted.to_dataset())
+    tree = TOGETHER.to_datatree(RFM, customers=40)
+    (variable,) = tree["log_likelihood"].data_vars
+    wanted = TOGETHER.log_likelihood(RFM, customers=40)
+    np.testing.assert_array_equal(tree["log_likelihood"][variable], wanted)
+    assert tree["log_likelihood"].attrs["customers"] == 40
+
+
+def test_chains_stay_chains_where_both_have_them() -> None:
+    def chained(posterior, chains: int):
+        data = xr.Dataset(
+            {
+                name: (("chain", "draw"), np.resize(values, (chains, 30)))
+                for name, values in posterior.draws().items()
+            },
+            coords={"chain": np.arange(chains), "draw": np.arange(30)},
+        )
+        return dataclasses.replace(posterior, tree=xr.DataTree.from_dict({"posterior": data}))
+
+    two, three = chained(GIVEN["bgnbd"], 2), chained(GIVEN["gamma_gamma"], 3)
+    both = CLVPosterior(two, chained(GIVEN["gamma_gamma"], 2))
+    assert both.log_likelihood(RFM).shape[:2] == (2, 30)
+    assert dict(both.to_datatree()["posterior"].sizes) == {"chain": 2, "draw": 30}
+    assert CLVPosterior(two, 25.0).log_likelihood(RFM).shape[:2] == (2, 30)
+    assert CLVPosterior(two, three).log_likelihood(RFM).shape[:2] == (1, 60)
+
+
+def test_whole_models_are_compared() -> None:
+    rng = np.random.default_rng(3)
+    truth = {"r": 0.55, "alpha": 30.0, "a": 0.8, "b": 2.5, "p": 6.2, "q": 3.7, "v": 15.4}
+    drawn = {name: mean * rng.lognormal(0, 0.02, 200) for name, mean in truth.items()}
+    many, spend = ({n: drawn[n] for n in names} for names in (FEW, SPEND))
+    good = CLVPosterior(
+        BetaGeoPosterior.from_draws(**many), GammaGammaPosterior.from_draws(**spend)
+    )
+    off = dataclasses.replace(
+        good, spend=GammaGammaPosterior.from_draws(**(spend | {"v": 3 * spend["v"]}))
+    )
+    table = az.compare({"good": good.to_datatree(RFM), "off": off.to_datatree(RFM)})
+    assert list(table.index) == ["good", "off"]
 
 
 @pytest.mark.parametrize("name", GIVEN)

@@ -147,7 +147,7 @@ def test_and_no_other_thing(purchases: PurchasePosterior, value: object) -> None
 
 def test_pymc_marketing_has_no_such_model(purchases: PurchasePosterior) -> None:
     with pytest.raises(SchemaError, match=r"convert posterior\.purchases"):
-        CLVPosterior(purchases, 25.0).to_pymc_marketing(BARE)
+        clv.to_pymc_marketing(CLVPosterior(purchases, 25.0), BARE)
 
 
 def test_models_of_spend_go_on_as_before(purchases: PurchasePosterior) -> None:

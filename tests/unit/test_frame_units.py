@@ -33,6 +33,7 @@ from clvmodels import (
     rfm_summary,
     score,
     simulate_future,
+    to_pymc_marketing,
     value_distribution,
 )
 from clvmodels.cli.commands import app
@@ -239,7 +240,7 @@ FRAMES_TAKEN: Final[dict[str, Callable[..., Any]]] = {
     "portfolio": lambda one, rfm, **unit: portfolio(one, rfm, paths=20, **unit),
     "future": lambda one, rfm, **unit: simulate_future(one, rfm, paths=5, **unit),
     "report": lambda one, rfm, **unit: diagnose(one, rfm, draws=20, **unit).facts[2].value,
-    "peer": lambda one, rfm, **unit: one.purchases.to_pymc_marketing(rfm, **unit).data["T"],
+    "peer": lambda one, rfm, **unit: to_pymc_marketing(one.purchases, rfm, **unit).data["T"],
     "plot_repeat_histogram": lambda one, rfm, **unit: plots.plot_repeat_histogram(one, rfm, **unit),
     "plot_history_matrix": lambda one, rfm, **unit: plots.plot_history_matrix(one, rfm, **unit),
     "plot_alive_histogram": lambda one, rfm, **unit: plots.plot_alive_histogram(one, rfm, **unit),

@@ -31,6 +31,7 @@ from clvmodels import (
     from_pymc_marketing,
     load_posterior,
     rfm_summary,
+    to_pymc_marketing,
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError, TimeUnitError
 from clvmodels.fit.priors import as_dict
@@ -99,13 +100,13 @@ def agree(found: xr.DataArray, expected: xr.DataArray, rtol: float) -> None:
 def pair(request) -> tuple[Any, Any]:
     """A posterior of ours, and the model that it makes."""
     posterior = GIVEN[request.param]
-    return posterior, posterior.to_pymc_marketing(TABLE)
+    return posterior, to_pymc_marketing(posterior, TABLE)
 
 
 def test_the_models_are_of_its_classes() -> None:
     for name, (_, peer, _) in KINDS.items():
-        assert type(GIVEN[name].to_pymc_marketing(TABLE)) is peer
-    both = CLVPosterior(GIVEN["mbgnbd"], SPEND).to_pymc_marketing(TABLE)
+        assert type(to_pymc_marketing(GIVEN[name], TABLE)) is peer
+    both = to_pymc_marketing(CLVPosterior(GIVEN["mbgnbd"], SPEND), TABLE)
     assert type(both.purchases) is clv.ModifiedBetaGeoModel
     assert type(both.spend) is clv.GammaGammaModel
     assert both == (both.purchases, both.spend)
@@ -142,7 +143,7 @@ def test_other_customers_than_the_model_was_made_with(pair) -> None:
 
 
 def test_expected_spend() -> None:
-    model = SPEND.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(SPEND, TABLE)
     assert model.data["customer_id"].tolist() == REPEAT["customer_id"].tolist()
     for frame in (model.data, FRAME):  # without a repeat purchase too
         found = model.expected_customer_spend(frame)
@@ -157,7 +158,7 @@ def test_lifetime_value(name: str) -> None:
     """Discounted by the month the means agree; its draws go without spend's uncertainty."""
     both = CLVPosterior(GIVEN[name], SPEND)
     some = FRAME.iloc[::40]
-    model = both.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(both, TABLE)
     monthly = 0.01
     found = model.spend.expected_customer_lifetime_value(
         model.purchases, some, future_t=12, discount_rate=monthly, time_unit="W"
@@ -182,7 +183,7 @@ def test_pinned_no_purchase_of_those_who_bought_once() -> None:
     in t weeks is ((alpha + T) / (alpha + T + t))^r.
     """
     posterior = GIVEN["bgnbd"]
-    model = posterior.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(posterior, TABLE)
     found = model.expected_probability_no_purchase(t=39)
     ours = 1.0 - posterior.probability_of_purchase(TABLE, future_t=39)
     once = FRAME["frequency"].to_numpy() == 0
@@ -195,7 +196,7 @@ def test_pinned_no_purchase_of_those_who_bought_once() -> None:
 
 
 def test_pinned_no_purchase_of_mbgnbd_is_not_there() -> None:
-    model = GIVEN["mbgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["mbgnbd"], TABLE)
     with pytest.raises(NotImplementedError):
         model.expected_probability_no_purchase(t=39)
 
@@ -206,7 +207,7 @@ def test_pinned_expected_purchases_near_a_of_1(name: str) -> None:
     """It divides by a - 1: nothing at a = 1, and the digits are lost near it."""
     near = {"r": 0.243, "alpha": 4.414, "a": [1.0, 1.0 + 1e-12, 1.0 + 1e-3], "b": 2.426}
     posterior = KINDS[name][0].from_draws(**near, **WEEKS)
-    found = posterior.to_pymc_marketing(TABLE).expected_purchases(future_t=39)
+    found = to_pymc_marketing(posterior, TABLE).expected_purchases(future_t=39)
     ours = posterior.expected_purchases(TABLE, future_t=39)
     off = abs(found / ours - 1).max("customer_id").to_numpy()[0]
     assert not np.isfinite(off[0])
@@ -218,7 +219,7 @@ def test_pinned_expected_purchases_near_a_of_1(name: str) -> None:
 def test_pinned_ids_are_sorted_where_rows_are_not() -> None:
     """Its draws of customers' mean spend carry sorted ids on unsorted rows."""
     posterior = GammaGammaPosterior.from_draws(p=2e4, q=3.0, v=15.44)  # hardly any noise
-    model = posterior.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(posterior, TABLE)
     some = model.data.tail(4)[::-1]
     drawn = model.distribution_customer_spend(some, random_seed=1)
     assert drawn["customer_id"].to_numpy().tolist() == sorted(some["customer_id"])
@@ -252,7 +253,7 @@ OWN = {
 def test_the_priors_go_along(name: str, priors) -> None:
     specification = KINDS[name][2](priors=priors)
     posterior = with_priors(GIVEN[name], specification)
-    model = posterior.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(posterior, TABLE)
     for parameter, prior in specification.resolved_priors(30.0).items():
         assert model.model_config[parameter] == prior
     free = {one.name for one in model.model.free_RVs}
@@ -265,7 +266,7 @@ def test_the_priors_go_along(name: str, priors) -> None:
 def test_the_priors_of_spend_go_along() -> None:
     specification = GammaGammaModel(priors={"q": Prior("LogNormal", mu=1.2, sigma=0.3)})
     posterior = with_priors(SPEND, specification, 20.0)
-    model = posterior.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(posterior, TABLE)
     assert {n: model.model_config[n] for n in "pqv"} == specification.resolved_priors(20.0)
 
 
@@ -299,9 +300,9 @@ def test_the_groups_of_a_fit(pair) -> None:
 def test_frames_of_any_kind_do_too(pair) -> None:
     posterior, model = pair
     for table in (FRAME, TABLE.to_arrow(), pl.from_arrow(TABLE.to_arrow())):
-        other = posterior.to_pymc_marketing(table)
+        other = to_pymc_marketing(posterior, table)
         pd.testing.assert_frame_equal(other.data, model.data)
-    without = posterior.to_pymc_marketing(FRAME.drop(columns="monetary_value"))
+    without = to_pymc_marketing(posterior, FRAME.drop(columns="monetary_value"))
     assert "monetary_value" not in without.data
 
 
@@ -311,7 +312,7 @@ def test_save_and_load(pair, ids: str, tmp_path) -> None:
     frame = FRAME.head(60)
     if ids == "text":
         frame = frame.assign(customer_id="c" + frame["customer_id"].astype(str))
-    model = posterior.to_pymc_marketing(frame)
+    model = to_pymc_marketing(posterior, frame)
     model.save(str(tmp_path / "model.nc"))
     back = type(model).load(str(tmp_path / "model.nc"))
     assert back.id == model.id
@@ -325,7 +326,7 @@ def test_save_and_load(pair, ids: str, tmp_path) -> None:
 
 
 def test_spend_is_saved_and_loaded_too(tmp_path) -> None:
-    model = with_priors(SPEND, GammaGammaModel(), 20.0).to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(with_priors(SPEND, GammaGammaModel(), 20.0), TABLE)
     model.save(str(tmp_path / "model.nc"))
     back = clv.GammaGammaModel.load(str(tmp_path / "model.nc"))
     assert back.id == model.id
@@ -340,7 +341,7 @@ def test_summaries_thinning_and_names(pair) -> None:
     assert thinned.fit_result.sizes["draw"] == COUNT // 4
     assert "recency_frequency" in repr(model)
     point = type(GIVEN["bgnbd"]).from_draws(**{n: v[0] for n, v in BOUGHT.items()}, **WEEKS)
-    values = point.to_pymc_marketing(TABLE).fit_summary()
+    values = to_pymc_marketing(point, TABLE).fit_summary()
     assert values.name == "value"  # of a single point, as of its own modes
     assert values["r"] == pytest.approx(BOUGHT["r"][0])
 
@@ -367,7 +368,7 @@ def test_its_plots(pair, plot: str) -> None:
 @pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")
 @pytest.mark.parametrize("check", ["prior", "posterior"])
 def test_its_predictive_check(check: str) -> None:
-    model = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     axes = plotting.plot_expected_purchases_ppc(model, ppc=check, samples=20)
     drawn, observed = ([bar.get_height() for bar in bars] for bars in axes.containers)
     assert observed[0] == pytest.approx((FRAME["frequency"] == 0).mean(), abs=1e-9)
@@ -378,7 +379,7 @@ def test_its_predictive_check(check: str) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")
 def test_its_simulations() -> None:
-    model = CLVPosterior(GIVEN["bgnbd"], SPEND).to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(CLVPosterior(GIVEN["bgnbd"], SPEND), TABLE)
     some = model.purchases.data.head(5)
     drawn = model.purchases.distribution_new_customer(some, random_seed=1)
     assert set(drawn.data_vars) == {"dropout", "purchase_rate", "recency_frequency"}
@@ -394,11 +395,11 @@ def test_its_simulations() -> None:
 def test_tables_that_do_not_fit() -> None:
     days = rfm_summary(LOG, **COLUMNS, observation_period_end="1997-09-30")
     with pytest.raises(TimeUnitError, match="posterior in 7 x D"):
-        GIVEN["bgnbd"].to_pymc_marketing(days)
+        to_pymc_marketing(GIVEN["bgnbd"], days)
     with pytest.raises(SchemaError, match="monetary_value"):
-        SPEND.to_pymc_marketing(FRAME.drop(columns="monetary_value"))
+        to_pymc_marketing(SPEND, FRAME.drop(columns="monetary_value"))
     with pytest.raises(SchemaError, match=r"3 rows repeat a customer_id.*one row per customer"):
-        GIVEN["bgnbd"].to_pymc_marketing(pd.concat([FRAME, FRAME.head(3)]))
+        to_pymc_marketing(GIVEN["bgnbd"], pd.concat([FRAME, FRAME.head(3)]))
 
 
 @pytest.mark.parametrize("name", [*KINDS, "gamma_gamma"])
@@ -407,9 +408,9 @@ def test_another_base_than_the_fitted_one_is_said(name: str) -> None:
     histories = spend_histories(FRAME) if name == "gamma_gamma" else purchase_histories(FRAME)
     known = replace(posterior.metadata, fingerprint=histories.fingerprint())
     posterior = replace(posterior, metadata=known)
-    posterior.to_pymc_marketing(FRAME.sample(frac=1, random_state=1))  # in any order
+    to_pymc_marketing(posterior, FRAME.sample(frac=1, random_state=1))  # in any order
     with pytest.warns(UserWarning, match="not the base that was fitted"):
-        posterior.to_pymc_marketing(FRAME.head(100))
+        to_pymc_marketing(posterior, FRAME.head(100))
 
 
 def test_customers_watched_for_no_time_are_kept(pair) -> None:
@@ -418,7 +419,7 @@ def test_customers_watched_for_no_time_are_kept(pair) -> None:
     table = FRAME.head(20).copy()
     table.loc[:2, ["frequency", "recency", "T"]] = 0
     with pytest.warns(UserWarning, match="T=0 is uninformative"):
-        model = posterior.to_pymc_marketing(table)
+        model = to_pymc_marketing(posterior, table)
     found = model.expected_purchases(future_t=10)
     agree(found, posterior.expected_purchases(table, future_t=10), 1e-8)
 
@@ -426,7 +427,7 @@ def test_customers_watched_for_no_time_are_kept(pair) -> None:
 def test_without_pymc_marketing(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pymc_marketing", None)
     with pytest.raises(SchemaError, match="pip install pymc-marketing"):
-        SPEND.to_pymc_marketing(TABLE)
+        to_pymc_marketing(SPEND, TABLE)
     with pytest.raises(SchemaError, match="pip install pymc-marketing"):
         from_pymc_marketing(object())
 
@@ -437,7 +438,7 @@ import sys
 from clvmodels import BetaGeoPosterior
 posterior = BetaGeoPosterior.from_draws(r=1, alpha=1, a=1, b=1)
 posterior.expected_purchases_new_customer(t=3)
-assert callable(posterior.to_pymc_marketing)
+assert not hasattr(posterior, 'to_pymc_marketing')
 print([name for name in ("pymc", "pymc_marketing", "clvmodels.interop") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -472,7 +473,7 @@ def chains(posterior, rng, *, shape=(4, 500), drift: float = 0.0) -> dict[str, n
 @pytest.mark.parametrize("name", [*KINDS, "gamma_gamma"])
 def test_there_and_back(name: str, tmp_path) -> None:
     posterior = SPEND if name == "gamma_gamma" else GIVEN[name]
-    back = from_pymc_marketing(posterior.to_pymc_marketing(TABLE))
+    back = from_pymc_marketing(to_pymc_marketing(posterior, TABLE))
     assert type(back) is type(posterior)
     assert back.fingerprint() == posterior.fingerprint()
     for parameter, values in posterior.draws().items():
@@ -485,7 +486,7 @@ def test_there_and_back(name: str, tmp_path) -> None:
 
 
 def test_what_is_known_of_its_base() -> None:
-    model = CLVPosterior(GIVEN["bgnbd"], SPEND).to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(CLVPosterior(GIVEN["bgnbd"], SPEND), TABLE)
     back = from_pymc_marketing(model.purchases, model.spend, observation_end="1997-09-30")
     bought, spent = back.purchases.metadata, back.spend.metadata
     assert bought.fingerprint == purchase_histories(FRAME).fingerprint()
@@ -508,7 +509,7 @@ def clv_version() -> str:
 
 
 def test_chains_are_judged_by_our_rules(rng) -> None:
-    model = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     draws = chains(GIVEN["bgnbd"], rng)
     quiet = np.zeros((4, 500), dtype=bool)
     found = from_pymc_marketing(refitted(model, draws, {"diverging": quiet}), **WEEKS)
@@ -525,21 +526,21 @@ def test_chains_are_judged_by_our_rules(rng) -> None:
 def test_chains_that_disagree_are_never_taken_in_silence(rng, tmp_path) -> None:
     draws = chains(GIVEN["bgnbd"], rng, drift=1.0)
     quiet = {"diverging": np.zeros((4, 500), dtype=bool)}
-    model = refitted(GIVEN["bgnbd"].to_pymc_marketing(TABLE), draws, quiet)
+    model = refitted(to_pymc_marketing(GIVEN["bgnbd"], TABLE), draws, quiet)
     with pytest.raises(ConvergenceError, match="largest R-hat"):
         from_pymc_marketing(model, **WEEKS)
     with pytest.warns(UserWarning, match="did not converge"):
         found = from_pymc_marketing(model, **WEEKS, on_failure="warn")
     assert found.verdict.status == "fail"
     assert load_posterior(found.save(tmp_path / "p.nc")).verdict.status == "fail"
-    spend = SPEND.to_pymc_marketing(TABLE)
+    spend = to_pymc_marketing(SPEND, TABLE)
     with pytest.raises(ConvergenceError, match="largest R-hat"):
         from_pymc_marketing(model, spend, **WEEKS)
 
 
 def test_samplers_without_divergences_are_judged_too(rng) -> None:
     """DEMetropolisZ leaves acceptances, and a file may have lost its statistics."""
-    model = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     draws = chains(GIVEN["bgnbd"], rng)
     accepted = {"accepted": np.ones((4, 500), dtype=bool), "scaling": np.ones((4, 500))}
     for stats in (accepted, None):
@@ -557,7 +558,7 @@ def test_samplers_without_divergences_are_judged_too(rng) -> None:
 
 
 def test_statistics_of_nutpie_and_of_pymc_have_one_name(rng) -> None:
-    model = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     draws, shape = chains(GIVEN["bgnbd"], rng), (4, 500)
     theirs = {
         "diverging": np.zeros(shape, dtype=bool),
@@ -573,7 +574,7 @@ def test_statistics_of_nutpie_and_of_pymc_have_one_name(rng) -> None:
 
 
 def test_units_of_time(rng) -> None:
-    model = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     assert str(from_pymc_marketing(model).scale) == "7 x D"
     assert str(from_pymc_marketing(model, **WEEKS).scale) == "7 x D"
     with pytest.raises(TimeUnitError, match="from a posterior in 7 x D, not in W"):
@@ -598,7 +599,7 @@ def test_units_of_time(rng) -> None:
     ],
 )
 def test_observation_end(given, written) -> None:
-    found = from_pymc_marketing(SPEND.to_pymc_marketing(TABLE), observation_end=given)
+    found = from_pymc_marketing(to_pymc_marketing(SPEND, TABLE), observation_end=given)
     assert found.metadata.observation_end == written
 
 
@@ -611,8 +612,8 @@ def test_what_is_no_fitted_model() -> None:
         from_pymc_marketing(clv.GammaGammaModelIndividual())
     with pytest.raises(SchemaError, match="A DataTree cannot be converted"):
         from_pymc_marketing(xr.DataTree())
-    spend = SPEND.to_pymc_marketing(TABLE)
-    bought = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    spend = to_pymc_marketing(SPEND, TABLE)
+    bought = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     with pytest.raises(SchemaError, match="purchases must be a PurchasePosterior"):
         from_pymc_marketing(spend, bought)
     with pytest.raises(SchemaError, match="on_failure='ignore'"):
@@ -630,7 +631,7 @@ def test_covariates_are_refused() -> None:
 
 
 def test_draws_that_cannot_be(rng) -> None:
-    model = GIVEN["bgnbd"].to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(GIVEN["bgnbd"], TABLE)
     draws = chains(GIVEN["bgnbd"], rng)
     with pytest.raises(SchemaError, match="no draws of alpha"):
         from_pymc_marketing(refitted(model, {n: v for n, v in draws.items() if n != "alpha"}))
@@ -796,7 +797,7 @@ def test_a_point_that_is_no_mode_is_refused(modes) -> None:
 def test_its_model_has_its_mode_where_ours_is(kind, priors: str) -> None:
     """So both are the same density: priors, likelihood and data."""
     ours = kind(priors).fit(TABLE, method="map", **QUIET)
-    model = ours.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(ours, TABLE)
     back = from_pymc_marketing(model)
     assert back.metadata.method == "map"
     assert back.verdict.checks[0].value < 1e-6
@@ -810,7 +811,7 @@ def test_its_model_has_its_mode_where_ours_is(kind, priors: str) -> None:
 @pytest.mark.slow
 def test_own_priors_of_a_and_b_are_the_same_model() -> None:
     ours = BetaGeoModel(priors=OWN["a and b"]).fit(TABLE, method="map", **QUIET)
-    model = ours.to_pymc_marketing(TABLE)
+    model = to_pymc_marketing(ours, TABLE)
     assert {one.name for one in model.model.free_RVs} == {"r", "alpha", "a", "b", "b_beta"}
     back = from_pymc_marketing(model)
     assert back.verdict.checks[0].value < 1e-6
@@ -822,7 +823,7 @@ def test_own_priors_of_a_and_b_are_the_same_model() -> None:
 def test_our_draws_there_and_back(method: str, tmp_path) -> None:
     """The verdict is the one that was given here, computed again over there."""
     ours = CLVModel().fit(TABLE, method=method, draws=1000, **QUIET)
-    models = ours.to_pymc_marketing(TABLE)
+    models = to_pymc_marketing(ours, TABLE)
     agree(
         models.purchases.expected_purchases(TABLE.to_pandas().head(50), future_t=39),
         ours.purchases.expected_purchases(FRAME.head(50), future_t=39),
@@ -888,8 +889,22 @@ def test_its_metropolis_chains() -> None:
 
 
 def test_a_table_is_needed_in_the_same_unit_afterwards(tmp_path) -> None:
-    found = from_pymc_marketing(GIVEN["bgnbd"].to_pymc_marketing(TABLE))
+    found = from_pymc_marketing(to_pymc_marketing(GIVEN["bgnbd"], TABLE))
     frame = FRAME[["customer_id", "frequency", "recency", "T"]]
     hours = RfmTable.from_pandas(frame, time_unit="h", time_scaler=24)
     with pytest.raises(TimeUnitError):
         found.expected_probability_alive(hours)
+
+
+@pytest.mark.parametrize("posterior", [GIVEN["bgnbd"], SPEND, CLVPosterior(GIVEN["bgnbd"], SPEND)])
+def test_the_method_that_it_was_names_the_function(posterior: Any) -> None:
+    with pytest.raises(AttributeError, match=r"clvmodels\.to_pymc_marketing\(posterior, rfm\)"):
+        posterior.to_pymc_marketing(TABLE)
+    assert "to_pymc_marketing" not in dir(posterior)
+    with pytest.raises(AttributeError, match=r"'\w+Posterior' object has no attribute 'predikt'"):
+        getattr(posterior, "predikt")  # noqa: B009
+
+
+def test_a_table_in_place_of_the_posterior_goes_nowhere() -> None:
+    with pytest.raises(SchemaError, match="A DataFrame has no counterpart in pymc-marketing"):
+        to_pymc_marketing(FRAME, GIVEN["bgnbd"])
