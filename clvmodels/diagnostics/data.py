@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import limits
-from clvmodels.diagnostics.counts import actual_repeats, bin_labels
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short, unit_of
 from clvmodels.evaluation.checks import continuity_check
+from clvmodels.evaluation.repeats import actual_repeats, bin_labels
 from clvmodels.log.audit import LeftOut
 from clvmodels.rfm.continuity import continuity_of
 from clvmodels.rfm.first_month import first_month_of

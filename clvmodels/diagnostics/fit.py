@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from clvmodels import limits
-from clvmodels.diagnostics.counts import bin_labels, mean_repeats
 from clvmodels.diagnostics.record import Figure, Section
 from clvmodels.diagnostics.repeat_fit import (
     expected_repeats,
@@ -22,6 +21,7 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tracking import Tracked, track, why_not_tracked
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.checks import relative_error
+from clvmodels.evaluation.repeats import bin_labels, mean_repeats
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
@@ -132,7 +132,7 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
         key="tracking",
         kind="purchases_over_time",
         title=f"Week by week {percent(_inside(tracked))} of what the base did lies "
-        + ("in the model's band" if len(tracked.lower) else "near the model's line"),
+        + ("in the model's band" if len(tracked.bands.lower) else "near the model's line"),
         caption=(
             "Repeat purchases of all customers in each period: real (points) and expected when "
             f"only the first purchase of each customer is known (line, {level} predictive band). "
@@ -147,8 +147,8 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
             **shared,
             "actual": short(tracked.actual),
             "expected": short(tracked.expected),
-            "lower": short(tracked.lower),
-            "upper": short(tracked.upper),
+            "lower": short(tracked.bands.lower),
+            "upper": short(tracked.bands.upper),
             "cumulative": False,
         },
     )
@@ -168,8 +168,8 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
             **shared,
             "actual": short(np.cumsum(tracked.actual)),
             "expected": short(np.cumsum(tracked.expected)),
-            "lower": short(tracked.cumulative_lower),
-            "upper": short(tracked.cumulative_upper),
+            "lower": short(tracked.bands.cumulative_lower),
+            "upper": short(tracked.bands.cumulative_upper),
             "cumulative": True,
         },
     )
@@ -177,10 +177,13 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
 
 def _inside(tracked: Tracked) -> float:
     """Share of the periods whose real purchases lie in the band, or near the line."""
-    if not len(tracked.lower):
+    band = tracked.bands
+    if not len(band.lower):
         near = np.abs(tracked.actual - tracked.expected) <= 0.25 * tracked.expected
         return float(near.mean())
-    return float(((tracked.lower <= tracked.actual) & (tracked.actual <= tracked.upper)).mean())
+    return float(
+        ((tracked.bands.lower <= tracked.actual) & (tracked.actual <= tracked.bands.upper)).mean()
+    )
 
 
 def _conditional_figure(study: Study) -> Iterator[Figure]:

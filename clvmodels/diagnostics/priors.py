@@ -11,12 +11,6 @@ import xarray as xr
 
 from clvmodels import limits
 from clvmodels.diagnostics.convergence import interval_columns
-from clvmodels.diagnostics.counts import (
-    actual_repeats,
-    bin_labels,
-    histogram_of_draws,
-    mean_repeats,
-)
 from clvmodels.diagnostics.densities import (
     OnePosterior,
     PriorDensity,
@@ -29,6 +23,12 @@ from clvmodels.diagnostics.draws import chains_of, kind_of, unit_of_parameter
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.diagnostics.words import listed, number, percent, short
+from clvmodels.evaluation.repeats import (
+    actual_repeats,
+    bin_labels,
+    mean_repeats,
+    repeats_by_draw,
+)
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.schema import FloatArray
@@ -336,7 +336,7 @@ def _prior_repeats(study: Study, priors: Mapping[str, PriorDensity] | None) -> P
     drawn = prior_draws(study.purchases, priors, _PRIOR_DRAWS, study.question.random_seed)
     columns = {name: values[:, None] for name, values in drawn.items()}
     ages, customers = study.ages(_PRIOR_AGES)
-    shares = histogram_of_draws(study.purchases.formulas, columns, ages, customers)
+    shares = repeats_by_draw(study.purchases.formulas, columns, ages, customers)[0]
     means = mean_repeats(study.purchases.formulas, columns, ages, customers)
     return shares / customers.sum(), means, float(np.mean(study.columns.x))
 

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.stats import binom
 
 from clvmodels import limits
-from clvmodels.diagnostics.counts import actual_repeats, bin_labels, histogram_of_draws
 from clvmodels.diagnostics.record import Figure, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import listed, percent, short
+from clvmodels.evaluation.repeats import actual_repeats, bin_labels, repeats_by_draw
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
@@ -22,7 +22,7 @@ _REPLICATES: Final = 200
 def expected_repeats(study: Study) -> FloatArray:
     """Expected customers with 0, 1, ..., 7 or more repeats by draw, shape (S, 8)."""
     ages, customers = study.ages()
-    return histogram_of_draws(study.purchases.formulas, study.few_draws(), ages, customers)
+    return repeats_by_draw(study.purchases.formulas, study.few_draws(), ages, customers)[0]
 
 
 def misplaced(expected: FloatArray, actual: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from clvmodels.diagnostics.study import FEW_DRAWS, Study, bounds
 from clvmodels.diagnostics.tier_values import TierValues
+from clvmodels.evaluation.repeats import number_of_draws
 from clvmodels.machine import available_cores
 from clvmodels.schema import FloatArray
 
@@ -104,4 +105,4 @@ def _by_draw(study: Study) -> FloatArray:
         return [float(repeat @ alive), float(once @ again), float(repeat @ again)]
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        return np.array(list(pool.map(one, range(len(draws["r"])))), dtype=np.float64).T
+        return np.array(list(pool.map(one, range(number_of_draws(draws)))), dtype=np.float64).T

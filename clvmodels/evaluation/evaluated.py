@@ -33,7 +33,8 @@ from clvmodels.evaluation.outcomes import (
     totals_rows,
     value_target,
 )
-from clvmodels.evaluation.tracking import repeats, tracking
+from clvmodels.evaluation.repeats import repeats
+from clvmodels.evaluation.tracking import tracking
 from clvmodels.posterior import CLVPosterior
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
 

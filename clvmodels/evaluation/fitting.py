@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from clvmodels.errors import SchemaError
+from clvmodels.model_facts import BetaDefault
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import fits_of
 from clvmodels.purchases import MODELS, ModelKey, purchase_model
@@ -86,10 +88,10 @@ class Fitting:
 
 
 def centre(posterior: FittedModel) -> FittedModel:
-    """Take one point for the whole posterior: the mean of every parameter's logarithm.
+    """Take one point for the whole posterior: the mean of every parameter where it is unbounded.
 
-    A mean on the log scale, since parameters are positive and their posteriors long in
-    the upper tail.
+    That is on the log scale of those that are positive, whose posteriors are long in the
+    upper tail, and on the log odds' of probabilities.
     """
     if isinstance(posterior, CLVPosterior):
         fitted = posterior.gamma_gamma
@@ -106,7 +108,13 @@ def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
 
 
 def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, float]:
-    return {name: float(np.exp(np.log(v).mean())) for name, v in posterior.draws().items()}
+    defaults = posterior.facts.defaults
+    return {
+        name: float(expit(logit(values).mean()))
+        if isinstance(defaults.get(name), BetaDefault)
+        else float(np.exp(np.log(values).mean()))
+        for name, values in posterior.draws().items()
+    }
 
 
 def verdicts(posterior: FittedModel) -> dict[str, Verdict]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from scipy.interpolate import BarycentricInterpolator
 from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import IntArray, Observed
 from clvmodels.evaluation.paths import Histories, simulate_counts
+from clvmodels.evaluation.repeats import number_of_draws, repeated
 from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.scorable import purchases_of
@@ -22,10 +23,100 @@ from clvmodels.schema import FloatArray, TimeUnit
 
 # What a "week" is where time is counted otherwise, in periods
 STEP: Final[dict[TimeUnit, int]] = {"h": 168, "D": 7, "W": 1, "M": 1}
-MOST_REPEATS: Final = 7
 _NODES: Final = 16  # twice what all logs at hand need for 1e-8, so that none needs more for 1e-9
 _CELLS: Final = 2_000_000
-_TRAIN, _HOLDOUT, _REPEATS, _TOTAL = range(4)
+_TRAIN, _HOLDOUT, _TOTAL = 0, 1, 3
+
+
+# --- what backtests and the report of a log have in common ---
+
+
+class Bands(NamedTuple):
+    """Ends of predictive intervals, by week and of the sum so far, each of shape (K,)."""
+
+    lower: FloatArray
+    upper: FloatArray
+    cumulative_lower: FloatArray
+    cumulative_upper: FloatArray
+
+
+def bands(simulated: FloatArray, interval: float) -> Bands:
+    """Intervals of what may happen, shape (paths, K)."""
+    tails = tail_probabilities(interval)
+    each = np.quantile(simulated, tails, axis=0)
+    return Bands(*each, *np.quantile(np.cumsum(simulated, axis=1), tails, axis=0))
+
+
+def repeats_between(edges: IntArray, period: IntArray, first: IntArray) -> FloatArray:
+    """Repeat purchases in each (edges[k], edges[k + 1]]: purchases less first ones.
+
+    Parameters
+    ----------
+    edges : ndarray of int, shape (K + 1,)
+    period : ndarray of int
+        When something was bought, once for each customer.
+    first : ndarray of int
+        When each customer bought first.
+    """
+
+    def within(when: IntArray) -> FloatArray:
+        place = np.searchsorted(edges, when, side="left") - 1
+        inside = (place >= 0) & (place < len(edges) - 1)
+        return np.bincount(place[inside], minlength=len(edges) - 1).astype(np.float64)
+
+    return within(period) - within(first)
+
+
+def expected_of_new(
+    formulas: Family,
+    draws: Mapping[str, FloatArray],
+    first: IntArray,
+    edges: IntArray,
+    scaler: float,
+) -> FloatArray:
+    """Repeat purchases expected by week of customers of whom only the start is known.
+
+    Summed over cohorts of the same first period, eq. 9 of Fader, Hardie & Lee (2005).
+
+    Parameters
+    ----------
+    formulas, draws
+        The purchase model, and its parameters by name, each of shape (S,).
+    first : ndarray of int, shape (N,)
+        When each customer bought first, in periods.
+    edges : ndarray of int, shape (K + 1,)
+        Ends of the weeks, in periods.
+    scaler : float
+        Periods in a unit of the draws' time.
+
+    Returns
+    -------
+    ndarray, shape (S, K)
+    """
+    start, customers = np.unique(first, return_counts=True)
+    ages = np.maximum(edges[:, None] - start, 0)
+    distinct, inverse = np.unique(ages, return_inverse=True)
+    rows = max(_CELLS // number_of_draws(draws), 1)
+    each = np.concatenate(
+        [
+            _new_along(formulas, distinct[i : i + rows] / scaler, draws)
+            for i in range(0, len(distinct), rows)
+        ],
+        axis=1,
+    )
+    place = inverse.reshape(ages.shape)
+    reached = np.stack([each[:, row] @ customers for row in place], axis=1)
+    return np.asarray(np.diff(reached, axis=1), dtype=np.float64)
+
+
+def _new_along(formulas: Family, ages: FloatArray, draws: Mapping[str, FloatArray]) -> FloatArray:
+    """Repeat purchases expected of a new customer up to every age, by draw: eq. 9."""
+    some: Any = dict(draws)
+    alive = formulas.p_alive(0, 0, 0, **some)
+    return np.asarray(alive[:, None] * formulas.if_alive_along(0.0, [0.0], ages, **some)[:, 0])
+
+
+# --- backtests ---
 
 
 def tracking(
@@ -58,10 +149,16 @@ def tracking(
     before, after = _edges(observed)
     actual = _actual(observed, before), _actual(observed, after)
     expected = (
-        expected_of_new(observed, whose, before, draws),
+        expected_of_new(
+            whose.formulas,
+            whose.draws(draws),
+            observed.first,
+            before,
+            observed.scale.time_scaler,
+        ).mean(axis=0),
         expected_of_known(observed, whose, after, draws),
     )
-    thinned = _repeated(whose, paths)
+    thinned = repeated(whose, paths)
     simulated = (
         simulate_counts(
             whose.formulas, thinned, _new(observed), _clock(observed, before), seed + _TRAIN
@@ -91,13 +188,8 @@ def total_purchases(
     ends = np.array([observed.span.train_end, observed.span.test_end])
     edges = _clock(observed, ends)
     return simulate_counts(
-        whose.formulas, _repeated(whose, paths), _known(observed), edges, seed + _TOTAL
+        whose.formulas, repeated(whose, paths), _known(observed), edges, seed + _TOTAL
     )[:, 0]
-
-
-def _repeated(whose: PurchasePosterior, paths: int) -> dict[str, FloatArray]:
-    """So many draws, over and over where there are fewer."""
-    return {name: np.resize(values, paths) for name, values in whose.draws(paths).items()}
 
 
 def _edges(observed: Observed) -> tuple[IntArray, IntArray]:
@@ -116,11 +208,7 @@ def _clock(observed: Observed, periods: IntArray) -> FloatArray:
 
 
 def _actual(observed: Observed, edges: IntArray) -> FloatArray:
-    """Repeat purchases in each (edges[k], edges[k + 1]]."""
-    repeat = observed.period > observed.first[observed.who]
-    place = np.searchsorted(edges, observed.period[repeat], side="left") - 1
-    inside = (place >= 0) & (place < len(edges) - 1)
-    return np.bincount(place[inside], minlength=len(edges) - 1).astype(np.float64)
+    return repeats_between(edges, observed.period, observed.first)
 
 
 def _new(observed: Observed) -> Histories:
@@ -132,49 +220,6 @@ def _known(observed: Observed) -> Histories:
     columns = rfm_columns(observed.train)
     now = np.full(observed.customers, observed.span.train_end / observed.scale.time_scaler)
     return Histories(columns.x, columns.t_x, columns.T, now)
-
-
-def expected_of_new(
-    observed: Observed, whose: PurchasePosterior, edges: IntArray, draws: int
-) -> FloatArray:
-    """Repeat purchases expected by week of customers of whom only the start is known.
-
-    Summed over cohorts of the same first period, eq. 9 of Fader, Hardie & Lee (2005).
-    """
-    first, customers = np.unique(observed.first, return_counts=True)
-    ages = np.maximum(edges[:, None] - first, 0)
-    distinct, inverse = np.unique(ages, return_inverse=True)
-    parameters = whose.draws(draws)
-    rows = max(_CELLS // len(parameters["r"]), 1)
-    values = [
-        new_along(whose.formulas, distinct[i : i + rows] / observed.scale.time_scaler, parameters)
-        for i in range(0, len(distinct), rows)
-    ]
-    each = np.concatenate([one.mean(axis=0) for one in values])[inverse.reshape(ages.shape)]
-    return np.diff(each @ customers)
-
-
-def new_along(
-    formulas: Family, ages: FloatArray, parameters: Mapping[str, FloatArray]
-) -> FloatArray:
-    """Repeat purchases expected of a new customer up to every age, by draw: eq. 9.
-
-    Parameters
-    ----------
-    formulas : Family
-        Of the purchase model.
-    ages : ndarray, shape (K,)
-        Lengths of time since the first purchase, in units of the table.
-    parameters : mapping of str to ndarray, shape (S,)
-        Draws of r, alpha, a, b.
-
-    Returns
-    -------
-    ndarray, shape (S, K)
-    """
-    draws: Any = dict(parameters)
-    alive = formulas.p_alive(0, 0, 0, **draws)
-    return np.asarray(alive[:, None] * formulas.if_alive_along(0.0, [0.0], ages, **draws)[:, 0])
 
 
 def expected_of_known(
@@ -210,7 +255,8 @@ def _expected_within(
     kinds, weight = np.unique(
         np.column_stack([columns.x, columns.T, columns.t_x]), axis=0, return_counts=True
     )
-    total, rows = np.zeros(len(lengths)), max(_CELLS // (len(lengths) * len(parameters["r"])), 1)
+    size = number_of_draws(parameters)
+    total, rows = np.zeros(len(lengths)), max(_CELLS // (len(lengths) * size), 1)
     for x in np.unique(kinds[:, 0]):
         own = kinds[:, 0] == x
         T, which = np.unique(kinds[own, 1], return_inverse=True)
@@ -219,7 +265,7 @@ def _expected_within(
             part = slice(i, i + rows)
             if_alive = whose.formulas.if_alive_along(float(x), T[part], lengths, **parameters)
             total += np.einsum("sj,sjk->k", alive[:, part], if_alive)
-    return total / len(parameters["r"])
+    return total / size
 
 
 def _living(
@@ -235,7 +281,7 @@ def _living(
     """
     x, T, t_x = kinds.T
     starts = np.flatnonzero(np.append(True, which[1:] != which[:-1]))
-    count, rows = len(parameters["r"]), max(_CELLS // len(kinds), 1)
+    count, rows = number_of_draws(parameters), max(_CELLS // len(kinds), 1)
     out = np.empty((count, len(starts)))
     for i in range(0, count, rows):
         some = {name: values[i : i + rows, None] for name, values in parameters.items()}
@@ -254,9 +300,7 @@ def _part(
     so_far: float,
     interval: float,
 ) -> pd.DataFrame:
-    tails = tail_probabilities(interval)
-    lower, upper = np.quantile(simulated, tails, axis=0)
-    cumulative = so_far + np.quantile(np.cumsum(simulated, axis=1), tails, axis=0)
+    band = bands(simulated, interval)
     return pd.DataFrame(
         {
             "date": [start_of(int(edge), observed.scale) for edge in edges[1:]],
@@ -264,55 +308,11 @@ def _part(
             "days": np.diff(edges) * observed.scale.days / observed.scale.time_scaler,
             "actual": actual,
             "expected": expected,
-            "lower": lower,
-            "upper": upper,
+            "lower": band.lower,
+            "upper": band.upper,
             "cumulative_actual": so_far + np.cumsum(actual),
             "cumulative_expected": so_far + np.cumsum(expected),
-            "cumulative_lower": cumulative[0],
-            "cumulative_upper": cumulative[1],
+            "cumulative_lower": so_far + band.cumulative_lower,
+            "cumulative_upper": so_far + band.cumulative_upper,
         }
     )
-
-
-def repeats(
-    observed: Observed,
-    posterior: FittedModel,
-    *,
-    interval: float,
-    draws: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Customers with 0, 1, 2, ... repeat purchases in the calibration, expected and actual.
-
-    What is expected is the sum over customers of the probability of n purchases by their
-    T, eq. 8; the band has parameters and chance in it (customers are independent given
-    the parameters, so that a count is close to normal).
-    """
-    whose = purchases_of(posterior)
-    mean, spread = _repeat_moments(observed, whose.formulas, _repeated(whose, draws))
-    rng = np.random.default_rng([seed, _REPEATS])
-    outcomes = np.maximum(mean + spread * rng.standard_normal(mean.shape), 0.0)
-    lower, upper = np.quantile(outcomes, tail_probabilities(interval), axis=0)
-    actual = np.bincount(np.minimum(observed.frequency, MOST_REPEATS), minlength=MOST_REPEATS + 1)
-    return pd.DataFrame(
-        {
-            "repeats": [*map(str, range(MOST_REPEATS)), f"{MOST_REPEATS}+"],
-            "actual": actual,
-            "expected": mean.mean(axis=0),
-            "lower": lower,
-            "upper": upper,
-        }
-    )
-
-
-def _repeat_moments(
-    observed: Observed, formulas: Family, parameters: Mapping[str, Any]
-) -> tuple[FloatArray, FloatArray]:
-    """Mean and sd of the number of customers with n repeats, shape (S, n)."""
-    T, customers = np.unique(rfm_columns(observed.train).T, return_counts=True)
-    columns = {name: values[:, None] for name, values in parameters.items()}
-    chances = [formulas.pmf_new(n, T, **columns) for n in range(MOST_REPEATS)]
-    chances.append(np.maximum(1.0 - np.sum(chances, axis=0), 0.0))
-    mean = np.stack([chance @ customers for chance in chances], axis=1)
-    variance = np.stack([(chance * (1.0 - chance)) @ customers for chance in chances], axis=1)
-    return mean, np.sqrt(variance)

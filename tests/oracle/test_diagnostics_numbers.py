@@ -24,11 +24,11 @@ from clvmodels import (
     top_shares,
 )
 from clvmodels.diagnostics import Report, diagnose
-from clvmodels.diagnostics.counts import histogram_of_draws
 from clvmodels.diagnostics.densities import prior_of
 from clvmodels.diagnostics.spend_fit import spend_histogram
 from clvmodels.diagnostics.study import Question, model_name, prepare
 from clvmodels.evaluation import backtest
+from clvmodels.evaluation.repeats import repeats_by_draw
 from clvmodels.formulas import bgnbd, gamma_gamma
 from clvmodels.posterior import total_value
 
@@ -429,5 +429,5 @@ def test_the_backtest_is_shown_as_it_is() -> None:
 def test_gathered_ages_hardly_change_the_histogram(posterior: CLVPosterior, rfm: RfmTable) -> None:
     study = prepare(posterior, rfm, Question())
     draws = study.few_draws(5)
-    few, all_ = (histogram_of_draws(bgnbd, draws, *study.ages(most)) for most in (20, 1000))
+    few, all_ = (repeats_by_draw(bgnbd, draws, *study.ages(most))[0] for most in (20, 1000))
     np.testing.assert_allclose(few, all_, rtol=2e-3)

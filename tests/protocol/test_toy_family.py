@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import clvmodels as clv
+from clvmodels.evaluation.fitting import centre
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.purchases import purchase_specification
+from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.rfm.histories import purchase_histories
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm
 from tests.toy_family import TOY, TRUTH, ToyFamily, add_to_catalogue
@@ -120,3 +122,15 @@ def spread_of_estimates() -> dict[str, float]:
         )
         sd[name] = math.sqrt(2.0 * step / (down - up))
     return sd
+
+
+# --- backtest ---
+
+
+def test_the_centre_of_a_share_is_within_zero_and_one() -> None:
+    """On the log odds, so that it does not matter whether leaving or staying is counted."""
+    share = np.array([0.02, 0.5, 0.98])
+    kind = purchase_posterior("toy")
+    found = centre(kind.from_draws(lam=[0.1, 0.2, 0.4], p_leave=share)).draws()
+    assert found["lam"] == pytest.approx(0.2)
+    assert found["p_leave"] == pytest.approx(0.5)

@@ -11,10 +11,10 @@ import pytest
 
 from clvmodels import CLVPosterior, GammaGammaPosterior, ModifiedBetaGeoPosterior, RfmTable
 from clvmodels.diagnostics import Figure, Report, Table, diagnose
-from clvmodels.diagnostics.counts import histogram_of_draws
 from clvmodels.diagnostics.record import plain
 from clvmodels.diagnostics.study import Question, prepare
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.evaluation.repeats import repeats_by_draw
 from clvmodels.verdict import laplace_verdict
 from tests.unit.diagnostics_cases import (
     PURCHASES,
@@ -283,7 +283,7 @@ def test_continuous_times_are_gathered() -> None:
     study = prepare(given(), base(3_000, period=None), Question())
     draws, formulas = study.few_draws(20), study.purchases.formulas
     assert len(study.ages()[0]) == 512
-    few, all_ = (histogram_of_draws(formulas, draws, *study.ages(n)) for n in (512, 10_000))
+    few, all_ = (repeats_by_draw(formulas, draws, *study.ages(n))[0] for n in (512, 10_000))
     np.testing.assert_allclose(few, all_, rtol=1e-5)
     assert study.ages()[1].sum() == 3_000
 
