@@ -17,7 +17,8 @@ _LARGE: Final = 1e6  # above it six digits would be an exponent
 class Readable:
     """A record whose repr is a line for each field, and an HTML table in notebooks.
 
-    Long things in it (tables, arrays, draws) are named by their size. Dataclasses that
+    Long things in it (tables, arrays, draws) are named by their size. A field's metadata may
+    give the unit of its number: ``field(metadata={"unit": "days"})``. Dataclasses that
     inherit it say ``repr=False``, or theirs would come first.
     """
 
@@ -25,29 +26,31 @@ class Readable:
 
     def __repr__(self) -> str:
         lines = [*_fields(self)]
-        width = max((len(name) for name, _ in lines), default=0)
+        width = max((len(name) for name, *_ in lines), default=0)
         return "\n".join(
-            [type(self).__name__, *(f"  {name:<{width}}  {_said(v)}" for name, v in lines)]
+            [type(self).__name__, *(f"  {n:<{width}}  {_said(v)}{unit}" for n, v, unit in lines)]
         )
 
     def _repr_html_(self) -> str:
         rows, tables = [], []
-        for name, value in _fields(self):
+        for name, value, unit in _fields(self):
+            text = escape(f"{_said(value)}{unit}")
             if _is_table(value):
-                tables.append(f"<p>{escape(name)}: {escape(_said(value))}</p>{_head(value)}")
+                tables.append(f"<p>{escape(name)}: {text}</p>{_head(value)}")
             else:
-                rows.append(f"<tr>{_LEFT}{escape(name)}</th><td>{escape(_said(value))}</td></tr>")
+                rows.append(f"<tr>{_LEFT}{escape(name)}</th><td>{text}</td></tr>")
         table = f"<table>{''.join(rows)}</table>" if rows else ""
         title = f"<p><b>{escape(type(self).__name__)}</b></p>"
         return f"<div>{title}{table}{''.join(tables)}</div>"
 
 
-def _fields(record: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of a record's fields, but for hidden ones and empty notes."""
+def _fields(record: Any) -> Iterator[tuple[str, Any, str]]:
+    """Names, values and units of a record's fields, but for hidden ones and empty notes."""
     for one in dataclasses.fields(record):
         value = getattr(record, one.name)
         if one.repr and value is not None and not (isinstance(value, str | tuple) and not value):
-            yield one.name, value
+            unit = one.metadata.get("unit", "")
+            yield one.name, value, f" {unit}" if unit and math.isfinite(value) else ""
 
 
 def _is_table(value: Any) -> bool:

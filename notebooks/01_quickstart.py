@@ -12,8 +12,8 @@
 # # Quickstart: from a log of orders to a ranked list of customers
 #
 # You have a table with one row per order: who, when, how much. You want to know, for each
-# customer, whether they still buy, how much they will buy, what that is worth today, and how sure
-# the answer is. That takes three calls: **summarise**, **fit**, **predict**.
+# customer, whether they still buy, how much they will buy, what that is worth today, and how
+# certain the answer is. That takes three calls: **summarise**, **fit**, **predict**.
 #
 # The log here is CDNOW, a music shop of 1997, with its customers of the first quarter; it comes
 # with the package. We take the published sample of one customer in ten. Let today be 30 September
@@ -40,9 +40,10 @@ log.head()
 # %% [markdown]
 # ## 1. Summarise
 #
-# The models need little of the log: for each customer how often they came back (`frequency`), when
-# they came last (`recency`), how long we have known them (`T`), and what they spend per purchase
-# (`monetary_value`). `rfm_summary` takes pandas, polars, Arrow, Parquet, CSV or a database table.
+# The models need little from the log: for each customer how often they came back (`frequency`),
+# when they came last (`recency`), how long we have known them (`T`), and what they spend per
+# purchase (`monetary_value`). `rfm_summary` takes pandas, polars, Arrow, Parquet, CSV or a
+# database table.
 
 # %%
 rfm = clv.rfm_summary(
@@ -57,7 +58,7 @@ rfm
 # %% [markdown]
 # **Read the audit** below the table before anything else. Every row of the log is either used or
 # left out for one stated reason, and the amounts add up to the cent. Here the only rows left out
-# are those after "today". A customer's orders of one day count as one purchase, so 4,960 rows make
+# are those after "today". A customer's orders on one day count as one purchase, so 4,960 rows make
 # 4,814 purchases.
 
 # %%
@@ -101,8 +102,8 @@ posterior = clv.CLVModel().fit(rfm, random_seed=1, progressbar=False)
 posterior
 
 # %% [markdown]
-# Four parameters describe when customers buy, three what they spend. The estimates published for
-# this sample (by maximum likelihood, times in weeks) lie well inside:
+# Four parameters describe when customers buy, three describe what they spend. The estimates
+# published for this sample (by maximum likelihood, times in weeks) lie well inside:
 
 # %%
 published = pd.DataFrame(
@@ -177,12 +178,12 @@ best
 # %% [markdown]
 # ### A caveat: who is expected to buy, and who is still a customer
 #
-# Lead with `p_purchase`, which the log can prove right or wrong. Nobody sees a customer leave, so
+# Rely on `p_purchase`, which the log can prove right or wrong. Nobody sees a customer leave, so
 # `p_alive` is the least certain column: models that fit and predict equally well differ in its sum
-# by a factor of two here. In BG/NBD a customer can only leave *after a repeat purchase*, so whoever
-# bought once and never again has `p_alive` = 1 for ever. That is the model's bookkeeping, not news
-# about the customer; `p_purchase` falls with every week of silence. The log knows who really bought
-# in the 39 weeks:
+# by a factor of two here. In BG/NBD a customer can only leave *after a repeat purchase*, so
+# whoever bought once and never again has `p_alive` = 1 forever. That is the model's bookkeeping,
+# not news about the customer; `p_purchase` falls with every week of silence. The log knows who
+# really bought in the 39 weeks:
 
 # %%
 future = log[log["date"].between("1997-10-01", "1998-06-30")]
@@ -213,8 +214,8 @@ plt.show()
 
 # %% [markdown]
 # The groups come in the right order at the top, where it counts, and those who came back do so
-# more often than the model says. [Notebook 3](03_is_the_fit_good.ipynb) looks into that, [notebook
-# 2](02_model_against_the_formula.ipynb) puts it in money.
+# more often than the model says. [Notebook 3](03_is_the_fit_good.ipynb) looks into that, and
+# [notebook 2](02_model_against_the_formula.ipynb) puts it into money.
 
 # %%
 best_tenth = ranked["customer_id"].head(236)
@@ -269,5 +270,5 @@ temporary.cleanup()
 # - [The simple formula](02_model_against_the_formula.ipynb): is all this any better? In money.
 # - [Is the fit good?](03_is_the_fit_good.ipynb): how to tell whether the numbers can be used.
 # - [A million customers](04_scoring_a_million_customers.ipynb): the same for a large base.
-# - [Decisions](05_decisions.ipynb): whom to look after, what a customer may cost.
+# - [Decisions](05_decisions.ipynb): which customers to look after, what a customer may cost.
 # - [pymc-marketing](06_from_pymc_marketing.ipynb): if you have a model there already.

@@ -12,9 +12,9 @@
 # # The model against the simple formula, in money
 #
 # Most firms work out customer lifetime value on a spreadsheet: mean order value x orders per year
-# x margin x how long customers stay. Is a Bayesian model any better? We take both to the end of
-# September 1997, let each say what CDNOW's 23,570 customers will spend in the next 39 weeks, and
-# look up what they spent.
+# x margin x how long customers stay. Is a Bayesian model any better? We apply both at the end of
+# September 1997, let each predict what CDNOW's 23,570 customers will spend in the next 39 weeks,
+# and look up what they spent.
 
 # %%
 import matplotlib.pyplot as plt
@@ -42,8 +42,8 @@ split
 # ## The simple formula
 #
 # It needs four inputs. Three can be counted; the fourth, churn, cannot, because customers of a
-# shop do not say good-bye. The usual way out: whoever has been silent for longer than 95 % of the
-# gaps between purchases counts as lost. What the formula says of a customer over the horizon is
+# shop do not say goodbye. The usual solution: whoever has been silent for longer than 95 % of the
+# gaps between purchases counts as lost. What the formula says about a customer over the horizon is
 # then
 
 # %%
@@ -68,7 +68,7 @@ pd.Series(
 # %% [markdown]
 # ## Why it misleads
 #
-# **It hangs on a guess.** The data do not say after how many days of silence a customer is lost.
+# **It depends on a guess.** The data do not say after how many days of silence a customer is lost.
 # Any of these is defensible, and the base is worth twice as much with one as with another:
 
 # %%
@@ -103,15 +103,16 @@ assert 0.59 < share["1"] < 0.61
 share.rename("share of customers").rename_axis("orders so far").to_frame().T
 
 # %% [markdown]
-# **With customers' own figures it mistakes luck for habit.** One can put in each customer's own
-# order value and frequency (`simple_clv_per_customer`). Then someone who happened to order twice in
-# a month is expected to go on like that, and someone who left half a year ago is worth what they
+# **With customers' own figures it mistakes luck for habit.** One can use each customer's own order
+# value and frequency (`simple_clv_per_customer`). Then someone who happened to order twice in a
+# month is expected to continue like that, and someone who left half a year ago is worth what they
 # once were, less the churn that all share.
 #
 # ## The model
 #
 # BG/NBD and Gamma-Gamma on the same table. Nothing is guessed: who is probably gone follows from
-# each customer's own rhythm, and little data draws an estimate towards everybody's.
+# each customer's own rhythm, and where there are few data, an estimate is drawn towards
+# everybody's.
 
 # %%
 posterior = clv.CLVModel().fit(split.train, random_seed=1, progressbar=False)
@@ -160,16 +161,16 @@ assert off["simple_off"] > 0.3
 assert -0.20 < off["model_off"] < -0.13
 
 # %% [markdown]
-# The model is about 17 % too low, and its 90 % interval does not hold the truth. The interval is
-# about the parameters; it knows nothing of Christmas, or of customers who come back after a long
-# time. That is a real weakness of BG/NBD on these data, and [notebook 3](03_is_the_fit_good.ipynb)
-# looks into it.
+# The model is about 17 % too low, and its 90 % interval does not contain the real total. The
+# interval is about the parameters; it knows nothing about Christmas, or about customers who come
+# back after a long time. That is a real weakness of BG/NBD on these data, and [notebook
+# 3](03_is_the_fit_good.ipynb) looks into it.
 #
 # ## What the difference is worth
 #
 # Say a better service costs $5 per customer for the 39 weeks and is meant for those who spend more
-# than $50, at a margin of 10 %. (Only for the arithmetic: nobody here had one, and we take what
-# customers spent as it was.) Who gets it?
+# than $50, at a margin of 10 %. (This is only arithmetic: nobody here received one, and we take
+# what customers spent as it was.) Who gets it?
 
 # %%
 forecast = posterior.predict(split.train, horizon="39W").set_index("customer_id")["clv"]
@@ -235,6 +236,6 @@ verdict.drop(index="log_score").rename(index=METRIC_LABELS, columns=FORECAST_LAB
 
 # %% [markdown]
 # So: the model is clearly better in money, for the base and for each customer. It is not better at
-# everything. Where only the *order* of customers matters, their own figures do as well, or a
-# little better (normalised Gini): who spent most will spend most. And both totals miss: a backtest
-# that warns is doing its job.
+# everything. Where only the *ranking* of customers matters, their own figures do as well, or a
+# little better (normalised Gini): those who spent most will spend most. And both totals are off: a
+# backtest that warns is doing its job.

@@ -58,7 +58,7 @@ figures = {figure.key: figure for figure in report.record.figures}
 # %% [markdown]
 # ## 1. Priors
 #
-# The defaults are weak, and they do not mind units: alpha is a time and v an amount of money, so
+# The defaults are weak, and they adapt to the units: alpha is a time and v an amount of money, so
 # their priors scale with the data at hand, and days or weeks, dollars or cents give the same
 # answers. In each panel the orange curve is the prior, the bars are the posterior.
 
@@ -66,10 +66,11 @@ figures = {figure.key: figure for figure in report.record.figures}
 plots.draw_figure(figures["prior-posterior-purchases"])
 
 # %% [markdown]
-# The data speak much louder than the priors. How loud, the report measures by raising the prior
-# and the likelihood to powers near 1; above 0.05 a prior has a say. Here a and b are a little
-# above: 2,357 customers do not tell much about how *different* they are in dropping out
-# (kappa_dropout is a + b). What you know better, you can say: `BetaGeoModel(priors={...})`.
+# The data speak much louder than the priors. How much louder, the report measures by raising the
+# prior and the likelihood to powers near 1; above 0.05 a prior has noticeable influence. Here a
+# and b are a little above: 2,357 customers do not say much about how *different* they are in
+# dropping out (kappa_dropout is a + b). If you know better, say so with
+# `BetaGeoModel(priors={...})`.
 #
 # The second half of the cell checks that the unit does not matter: the same fit in weeks.
 
@@ -110,9 +111,9 @@ else:
     raise AssertionError("80 draws are too few to be trusted")
 
 # %% [markdown]
-# A posterior is an ordinary ArviZ `DataTree`, so everything of ArviZ works on it. Here the ranks
-# of each chain's draws among all draws, less what they would be if all chains were alike; the p
-# above each panel is small only if one of them stands apart:
+# A posterior is an ordinary ArviZ `DataTree`, so all of ArviZ works on it. Here the ranks of each
+# chain's draws among all draws, less what they would be if all chains were alike; the p above each
+# panel is small only if one of them differs:
 
 # %%
 tree = posterior.purchases.tree
@@ -120,9 +121,9 @@ az.plot_rank(tree, var_names=["r", "alpha", "a", "b"], figure_kwargs={"figsize":
 plt.show()
 
 # %% [markdown]
-# The mean dropout probability a / (a + b) is well known, and how much customers differ in it much
-# less, so a and b lie along a ridge. That is in the nature of the model. It makes single
-# parameters uncertain, but hardly what is predicted.
+# The mean dropout probability a / (a + b) is well known, and how much customers differ in it is
+# much less well known, so a and b lie along a ridge. That is in the nature of the model. It makes
+# single parameters uncertain, but hardly affects predictions.
 
 # %%
 plots.draw_figure(figures["ridges-purchases"])
@@ -146,7 +147,7 @@ assert abs(found["mean dropout probability a / (a + b)"] - 0.246) < 0.03
 # ## 3. Does the model look like its data?
 #
 # A model that fits can be asked to make up a base like this one. How many customers would come
-# back how often? The dots are the model, with the range of what it makes up; the bars are the
+# back how often? The dots are the model, with the range of its simulated bases; the bars are the
 # data.
 
 # %%
@@ -216,14 +217,13 @@ assert wrong.iloc[0]["really"] > 2 * wrong.iloc[0]["expected"]
 wrong.map("{:,.0f}".format)
 
 # %% [markdown]
-# Those whom the model had as good as given up bought more than twice what it expected: some
-# customers come back after a long time, and BG/NBD, for which leaving is for ever and purchases
-# come at a steady rate, takes their silence for good-bye. Those who bought once, it gets nearly
-# right.
+# Customers whom the model had almost given up on bought more than twice what it expected: some
+# customers come back after a long time, and BG/NBD, for which leaving is final and purchases come
+# at a steady rate, takes their silence for goodbye. Those who bought once it gets nearly right.
 #
 # Does that matter? For the ranking little; for the total, yes, and for lists of "lost" customers.
 # The interval of the total does not help, since all customers are off in the same direction. The
-# intervals of single customers, which the process's own randomness makes wide, do hold:
+# intervals of single customers, which are wide because single customers vary, do hold:
 
 # %%
 coverage = backtest.coverage.query("target == 'purchases'")
@@ -232,10 +232,10 @@ assert (coverage["coverage"] >= coverage["level"]).all()
 coverage[["level", "coverage", "width"]]
 
 # %% [markdown]
-# ### MBG/NBD beside it
+# ### MBG/NBD for comparison
 #
 # In MBG/NBD customers can leave after their first purchase too. That removes the oddity that
-# one-time buyers are alive for ever. Does it predict better?
+# one-time buyers stay alive forever. Does it predict better?
 
 # %%
 modified = clv.CLVModel(purchases=clv.ModifiedBetaGeoModel())
@@ -265,12 +265,12 @@ assert both.loc["purchases forecast", "MBG/NBD"] < both.loc["purchases forecast"
 both
 
 # %% [markdown]
-# `p_alive` of one-time buyers makes more sense there, and shows how little is known of it: the two
-# models differ by a factor of two in who is still a customer, and hardly in who will buy, which is
-# what the report leads with. The forecasts are a draw: the typical customer a little better, the
-# total further off, since nobody comes back in MBG/NBD either. Leave-one-out cross-validation on
-# the calibration alone (by ArviZ, from each customer's log-likelihood) cannot tell them apart at
-# all: the difference `elpd_diff` is far below its standard error `dse`.
+# `p_alive` of one-time buyers makes more sense there, and shows how little is known about it: the
+# two models differ by a factor of two in who is still a customer, and hardly at all in who will
+# buy, which is what the report shows first. The forecasts are a draw: the typical customer a
+# little better, the total further off, since nobody comes back in MBG/NBD either. Leave-one-out
+# cross-validation on the calibration alone (by ArviZ, from each customer's log-likelihood) cannot
+# distinguish them at all: the difference `elpd_diff` is far below its standard error `dse`.
 
 # %%
 compared = az.compare(
@@ -290,8 +290,8 @@ compared[["elpd", "se", "p", "elpd_diff", "dse"]].map("{:,.1f}".format)
 # ## The report
 #
 # All that, and more, on one page that loads nothing from elsewhere and can be sent and printed.
-# The verdict first: what the numbers can be used for, by what the backtest found. In a notebook
-# `report` alone shows the whole page.
+# The verdict comes first: what the numbers can be used for, according to the backtest. In a
+# notebook `report` alone shows the whole page.
 
 # %%
 page = Path(folder.name) / "report.html"

@@ -13,9 +13,9 @@
 #
 # A nightly job: a log too large to look at, one fit, every customer scored, and a machine that may
 # die in the middle. We summarise in DuckDB, fit, score from file to file, kill the scoring while
-# it runs, go on, and check that nothing was lost and nothing done twice.
+# it runs, continue, and check that nothing was lost and nothing done twice.
 #
-# **The customers are made up.** No log of this size comes with the package. They are drawn from
+# **The customers are simulated.** No log of this size comes with the package. They are drawn from
 # BG/NBD and Gamma-Gamma with the parameters of the real CDNOW, so this notebook is about size and
 # speed; the others, on real data, are about whether the numbers are any good. All files are in a
 # temporary folder that is removed at the end.
@@ -126,11 +126,11 @@ found.map("{:.4g}".format)
 
 # %% [markdown]
 # We know the parameters that the customers were drawn from, and the fit finds them to within 5 %.
-# Not to within the tiny sd: the log only knows days, and two orders of one day are one purchase.
-# With a million customers even that shows; the model is never quite true, and the sd does not know
-# it.
+# It does not find them to within the tiny sd: the log only knows days, and two orders on one day
+# are one purchase. With a million customers even that shows; the model is never quite true, and
+# the sd does not allow for that.
 #
-# ## Score, and be killed
+# ## Score, and get killed
 #
 # To make it harder, a second file arrives from another system, with four customers who cannot be
 # scored: one who came back after the end of observation, one with a purchase count below zero, and
@@ -179,7 +179,7 @@ assert not there
 assert not (folder / "scores.manifest.json").exists()
 
 # %% [markdown]
-# No half-written output stands where somebody may take it for a whole one. Now the same command
+# There is no half-written output that somebody might take for a complete one. Now the same command
 # once more:
 
 # %%
@@ -197,9 +197,9 @@ assert blocks == list(range(start["done"] // 100_000, 11))  # the rest, each onc
 assert again.returncode == 3
 
 # %% [markdown]
-# It went on from where it had stopped. The exit code is 3 because rows were rejected;
+# It continued where it had stopped. The exit code is 3 because rows were rejected;
 # `--allow-rejects` makes that 0. Every input row is in the output or, with its reason, among the
-# rejects, and the manifest, which is written last, counts all of it:
+# rejects, and the manifest, which is written last, counts everything:
 
 # %%
 manifest = json.loads((folder / "scores.manifest.json").read_text())
@@ -213,7 +213,7 @@ assert set(rejects["customer_id"]) == set(bad["customer_id"])
 rejects[["customer_id", "frequency", "recency", "T", "reason"]]
 
 # %% [markdown]
-# Are they the same rows as those of a run that nobody disturbed?
+# Are they the same rows as those of an undisturbed run?
 
 # %%
 begun = time.perf_counter()
@@ -252,7 +252,7 @@ for name in ["p_alive", "expected_purchases", "expected_spend", "clv", "clv_lowe
 
 # %% [markdown]
 # The scores are plain Parquet, so what follows is SQL. The interval of the total is in the
-# manifest: it cannot be found by adding up customers' intervals, since all share the parameters.
+# manifest: it is not the sum of customers' intervals, since all customers share the parameters.
 
 # %%
 total = manifest["totals"]["clv"]

@@ -9,14 +9,14 @@
 # ---
 
 # %% [markdown]
-# # Decisions: whom to look after, and what a customer may cost
+# # Decisions: which customers to look after, and what a customer may cost
 #
 # A value per customer is useful when it changes what you do. Here are the usual decisions on
 # CDNOW's 23,570 customers, on 30 September 1997, and where the log allows it, what became of them
 # in the 39 weeks that followed.
 #
-# Two things are assumed, because the log does not hold them: a margin of 30 %, and what it cost to
-# win customers.
+# Two things are assumed, because the log does not contain them: a margin of 30 %, and what it cost
+# to win customers.
 
 # %%
 import matplotlib.pyplot as plt
@@ -47,8 +47,7 @@ rfm
 #
 # ## What the customer base is worth
 #
-# Customer equity is the sum of all `clv`. `horizon=None` takes the customers' whole remaining
-# life:
+# Customer equity is the sum of all `clv`. `horizon=None` covers the customers' remaining lifetime:
 
 # %%
 equity = pd.DataFrame(
@@ -64,9 +63,9 @@ assert np.isclose(customers["clv"].sum(), equity.loc["39 weeks", "worth, $"])
 equity.map("{:,.0f}".format)
 
 # %% [markdown]
-# Those intervals are of the *expected* value. How much will really come in? `portfolio` plays the
-# next 39 weeks through, customer by customer, 500 times. Its interval includes the luck of all
-# those customers. With so many of them most of it evens out, but the interval is half as wide
+# Those intervals are of the *expected* value. How much will really come in? `portfolio` simulates
+# the next 39 weeks, customer by customer, 500 times. Its interval includes the chance in what all
+# those customers do. With so many of them most of it evens out, but the interval is half as wide
 # again:
 
 # %%
@@ -99,10 +98,9 @@ assert outcome.loc["purchases", "really"] == 19_684
 outcome.map("{:,.0f}".format)
 
 # %% [markdown]
-# More came than the interval allows. It knows the luck of customers and what is unknown of the
-# parameters, but not that the model itself is a little wrong ([notebook
-# 3](03_is_the_fit_good.ipynb)), nor of a good season. A backtest tells how far a total can be
-# off: here 17 %, not 4 %.
+# More came than the interval allows. It allows for chance and for uncertain parameters, but not
+# for a model that is a little wrong ([notebook 3](03_is_the_fit_good.ipynb)), nor for a good
+# season. A backtest shows how far off a total can be: here 17 %, not 4 %.
 #
 # ## Tiers
 #
@@ -127,13 +125,14 @@ shown
 
 # %% [markdown]
 # The top 5 % were expected to bring 45 % of the profit of the next 39 weeks, and brought 38 %; of
-# past revenue they had 29 %. They brought what was expected of them, and all the others more.
+# past revenue they had 29 %. They brought what was expected of them, and all the others brought
+# more.
 #
 # ## Who is slipping away?
 #
 # A month of silence means nothing for a customer who buys twice a year, and a lot for one who used
 # to buy every week. `action_lists` looks at how far P(alive) has *fallen* since the last purchase,
-# and keeps those who bought only once apart, of whom P(alive) says nothing:
+# and keeps those who bought only once separate, since P(alive) says nothing about them:
 
 # %%
 lists = clv.action_lists(posterior, rfm, horizon="39W")
@@ -143,8 +142,8 @@ assert lists.counts["customers"].iloc[-1] == len(rfm)
 lists.counts
 
 # %% [markdown]
-# "valuable" are the top fifth by what they would be worth if they were still there
-# (`clv_as_usual`). The slipping among them are a list to act on, by what there is to lose:
+# "valuable" customers are the top fifth by what they would be worth if they were still there
+# (`clv_as_usual`). The slipping ones among them are a list to act on, by what there is to lose:
 
 # %%
 wanted = ["customer_id", "frequency", "silence", "p_alive_at_last", "p_alive", "clv", "clv_lost"]
@@ -172,14 +171,14 @@ states
 # %% [markdown]
 # The order of "active" and "slipping" is right. "lost" is not: more than a third of the 205
 # customers given up bought again. They had bought often, fell silent, and came back, and BG/NBD
-# does not know that one can come back. So on these data treat "lost" as "slipping, a lot", and do
-# not write anybody off.
+# does not know that customers can come back. So on these data treat "lost" as "slipping, a lot",
+# and do not write anybody off.
 #
 # ## What may a new customer cost?
 #
 # `new_customer_value` is what a customer not yet won is worth, first purchase included: the most
-# that winning one may cost. CDNOW's log can tell how good that is, since all customers' first year
-# is in it (of which the model saw six to nine months):
+# that winning one may cost. CDNOW's log shows how good that estimate is, since all customers'
+# first year is in it (of which the model saw six to nine months):
 
 # %%
 new = posterior.new_customer_value("365D")
@@ -194,7 +193,7 @@ assert abs(new.mean / first_year_profit - 1) < 0.06
 
 # %% [markdown]
 # To earn three times what they cost within the year, customers may cost a third of that; a
-# thousand of them, a thousand times as much. How soon is a cost made up for?
+# thousand of them, a thousand times as much. How soon does a customer pay back their cost?
 
 # %%
 most = clv.highest_cac(new, target_ratio=3)
@@ -212,13 +211,14 @@ pd.DataFrame(
 ).set_index("cost of a customer")
 
 # %% [markdown]
-# The first order pays back $8 at once. The interval is again of the expectation.
+# The first order pays back $8 at once. The interval is again that of the expectation.
 #
 # ## Which channel pays?
 #
-# With a channel per customer (`rfm_summary(..., segment_cols=["channel"])`) `segment_report` sets
-# value against cost for each. CDNOW does not say how customers came, but when: we take the months
-# of the first purchase as three campaigns, and **assume** that each cost more than the one before.
+# With a channel per customer (`rfm_summary(..., segment_cols=["channel"])`) `segment_report`
+# compares value with cost for each. CDNOW does not say how customers came, only when: we take the
+# months of the first purchase as three campaigns, and **assume** that each cost more than the one
+# before.
 
 # %%
 campaigns = {"1997-01": 60_000, "1997-02": 83_300, "1997-03": 120_000}
@@ -234,7 +234,7 @@ report.set_index("cohort")[["customers", "cac", "clv_per_customer", "ltv", "ltv_
 # %% [markdown]
 # `ltv` is what a customer has brought since they were won plus what they will bring; the residual
 # `clv` alone would forget the first order. The usual rule wants LTV:CAC of 3. January's campaign
-# passes, March's does not. February's is close, and then one number is not enough; the draws tell
+# passes, March's does not. February's is close, and then one number is not enough; the draws show
 # how likely it is to pass:
 
 # %%
@@ -247,7 +247,7 @@ for name, cost in campaigns.items():
     print(f"{name}: P(LTV:CAC > 3) = {(ratio.draws > 3).mean():.2f}")
 
 # %% [markdown]
-# And what was it in the end?
+# And how did it turn out?
 
 # %%
 past = margin * (frame["first_value"] + frame["frequency"] * frame["monetary_value"])

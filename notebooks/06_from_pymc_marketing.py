@@ -13,8 +13,8 @@
 #
 # pymc-marketing has the same models, and much that is not here: covariates, Pareto/NBD,
 # contractual models. If you work with it, this notebook shows that both get the same posterior,
-# how to hand a fit over in either direction, where the two differ in their numbers, and what there
-# is to gain when the base gets large. As of pymc-marketing 1.3.
+# how to convert a fit in either direction, where their numbers differ, and what there is to gain
+# when the base gets large. It is about pymc-marketing 1.3.
 
 # %%
 import logging
@@ -42,8 +42,8 @@ today = "1997-09-30"
 # %% [markdown]
 # ## The same table
 #
-# `rfm_summary` has the same arguments, which here are named. What it returns knows its unit of
-# time, and what became of every row of the log.
+# `rfm_summary` has the same arguments, which here are named. The result knows its unit of time,
+# and what became of every row of the log.
 
 # %%
 theirs = pmm.rfm_summary(log, "customer_id", "date", "amount", observation_period_end=today)
@@ -62,7 +62,7 @@ rfm.to_pandas().head(3)
 # ## The same posterior
 #
 # There a model is changed by fitting it; here `fit` returns the posterior. The default priors
-# differ (more on that below), so for once we take theirs, which are available by name.
+# differ (more on that below), so here we use theirs, which are available by name.
 
 # %%
 repeaters = theirs[(theirs["frequency"] > 0) & (theirs["monetary_value"] > 0)]
@@ -106,11 +106,11 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# ## A fit in hand
+# ## A fit that you already have
 #
-# `from_pymc_marketing` takes over fitted models as they are: draws, priors, sampler statistics.
-# The fit is judged anew, and one that did not converge is refused. pymc-marketing does not know
-# its unit of time, so say `time_unit` and `time_scaler` where it is not days.
+# `from_pymc_marketing` converts fitted models with their draws, priors and sampler statistics. The
+# fit is checked again, and one that did not converge is refused. pymc-marketing does not know its
+# unit of time, so pass `time_unit` and `time_scaler` if it is not days.
 
 # %%
 taken = clv.from_pymc_marketing(purchases, spend, observation_end=today)
@@ -146,7 +146,7 @@ for name, (there, here) in pairs.items():
 # ## And back
 #
 # `to_pymc_marketing` makes fitted models of a posterior, on which pymc-marketing's own methods and
-# plots work. So one can fit a large base here, and go on there.
+# plots work. So you can fit a large base here, and continue there.
 
 # %%
 model, _ = clv.to_pymc_marketing(posterior, rfm)
@@ -166,7 +166,7 @@ assert all(np.array_equal(there[name], here[name]) for name in here)
 # pymc-marketing's `expected_customer_lifetime_value` counts months, and its rate is per month;
 # `discounting="monthly"` does the same here, where `discount_rate` is per year. The means agree to
 # rounding. The spread does not: there each draw of purchases is multiplied by the *mean* of spend,
-# so that what is not known of spend is missing. Here it is in.
+# so the uncertainty of spend is missing. Here it is included.
 
 # %%
 few = theirs.head(500)
@@ -185,9 +185,9 @@ print(f"Their sd is {narrower.min():.0%} to {narrower.max():.0%} of the whole.")
 # %% [markdown]
 # ## Where the numbers differ
 #
-# **The chance of no purchase, of a customer who bought once.** The formula has a term for
-# customers who may have left after a repeat purchase. Whoever had none cannot have left, and the
-# term is 0 for them; in pymc-marketing it stays. By hand it is one line of mathematics:
+# **The chance of no purchase, for a customer who bought once.** The formula has a term for
+# customers who may have left after a repeat purchase. Customers without one cannot have left, and
+# the term is 0 for them; in pymc-marketing it stays. By hand it is one line of mathematics:
 # ((alpha + T) / (alpha + T + t))^r.
 
 # %%
@@ -221,10 +221,10 @@ assert both["clvmodels"].is_monotonic_decreasing
 both
 
 # %% [markdown]
-# **Priors that know units.** There the defaults are fixed numbers, which pull on spend in dollars
-# and overrule it in cents. Here v's prior scales with the amounts. Take a customer with one repeat
-# purchase of $11.77: what is their mean spend? The published estimate is $18.91. And q, the other
-# figure, must be above 1, or customers yet unknown spend an infinite amount on average.
+# **Priors with fixed units.** There the defaults are fixed numbers, which influence spend in
+# dollars and dominate it in cents. Here v's prior scales with the amounts. Take a customer with
+# one repeat purchase of $11.77: what is their mean spend? The published estimate is $18.91. And q,
+# the other figure, must be above 1, or customers yet unknown spend an infinite amount on average.
 
 # %%
 rows = []
@@ -250,7 +250,7 @@ assert spends.loc[("pymc-marketing", "cents"), "q"] < 1
 spends
 
 # %% [markdown]
-# With amounts other than tens of something, set the priors yourself there.
+# If amounts are not in the tens, set the priors yourself there.
 #
 # ## The scale
 #
@@ -278,9 +278,9 @@ everybody = everybody.set_index("customer_id")["clv"]
 assert np.allclose(everybody[ours["customer_id"]], ours["clv"], rtol=1e-9)
 
 # %% [markdown]
-# Their cost grows with customers x draws x months, in memory too; here equal histories are worked
-# out once, in blocks. To go on to millions, save the posterior and score from file to file, as in
-# [notebook 4](04_scoring_a_million_customers.ipynb):
+# Their cost grows with customers x draws x months, in memory too; here equal histories are
+# computed once, in blocks. To go on to millions, save the posterior and score from file to file,
+# as in [notebook 4](04_scoring_a_million_customers.ipynb):
 #
 # ```python
 # taken.save("posterior.nc")

@@ -90,11 +90,11 @@ def _say_split(terminal: Terminal, found: Backtest) -> None:
     new = s["new_customers"]
     terminal.say(
         f"The model was fitted to the log up to {found.train_end} and predicted the "
-        f"{s['horizon_days']:,.0f} days up to {found.test_end}, in which "
-        f"{s['customers_back']:,} of the customers bought. "
+        f"{s['horizon_days']:,.0f} days up to {found.test_end}, in which {s['customers_back']:,} "
+        "of the customers bought. "
         + (
-            f"{new:,} others bought for the first time in those days: nobody can forecast them "
-            "one by one, and they are left out."
+            f"{new:,} others bought for the first time in those days; they cannot be forecast one "
+            "by one and are left out."
             if new
             else "Nobody else bought for the first time in those days."
         )
@@ -153,11 +153,11 @@ def _explain(terminal: Terminal) -> None:
     terminal.say()
     terminal.say(
         "Columns after the model: by how much it is better (+) or worse (-) than each baseline, "
-        "errors as a share of the baseline's, the others as the difference (pt: percentage "
-        "points); in brackets where another draw of customers could turn the sign. Baselines: the "
-        "simple formula for everybody, or with customers' own figures; what customers did in the "
-        "last period again; the average of those who came in the same month; the model at "
-        "the centre of its posterior, as a single number for each customer."
+        "errors as a share of the baseline's, other metrics as the difference (pt: percentage "
+        "points); in brackets where another sample of customers could change the sign. Baselines: "
+        "the simple formula for everybody, or with customers' own figures; the last period "
+        "repeated; the average of those who came in the same month; the model at the centre of "
+        "its posterior, as a single number for each customer."
     )
 
 
@@ -189,7 +189,7 @@ def _show_intervals(terminal: Terminal, found: Backtest) -> None:
     terminal.say()
     terminal.say(
         "Counts are whole numbers, so intervals of single customers may hold more often than "
-        "they say."
+        "stated."
     )
 
 
@@ -251,7 +251,7 @@ def _show_verdict(terminal: Terminal, found: Backtest) -> None:
         terminal.say(str(use))
     terminal.heading("The checks behind it")
     terminal.say(
-        "Errors are model minus real, as a share of what is real: +10 % is a forecast that was "
+        "Errors are model minus real, as a share of the real figure: +10 % is a forecast that was "
         "too high."
     )
     for check in found.checks:
@@ -279,7 +279,7 @@ def _draw_tracking(found: Backtest, path: Path) -> None:
     plots.plot_tracking(found.tracking, axes=axes[0])
     axes[0].set_title(f"By week, with {level} predictive band")
     plots.plot_tracking(found.tracking, cumulative=True, axes=axes[1])
-    axes[1].set_title("So far; after the line given each customer's history")
+    axes[1].set_title("So far; after the line, given each customer's history")
     plots.save_figure(figure, path)
 
 

@@ -20,12 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 TimeUnit = Annotated[
     Literal["h", "D", "W", "M"],
-    typer.Option(help="Purchases within one hour, day, calendar week or month are one."),
+    typer.Option(help="Purchases within one hour, day, calendar week or month count as one."),
 ]
 TimeScaler = Annotated[
     float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
@@ -37,13 +35,13 @@ ImplausibleDates = Annotated[
 ]
 MissingIds = Annotated[
     list[str] | None,
-    typer.Option("--missing-id", help="An id that means no customer; may be repeated."),
+    typer.Option("--missing-id", help='An id that means "no customer"; may be repeated.'),
 ]
 MaxRejects = Annotated[
     str | None,
     typer.Option(
-        help="Fail, and write nothing, where more rows cannot be used: a share (1%, 0.01) or a "
-        "number."
+        help="Fail, and write nothing, if more rows than this cannot be used: a share (1%, 0.01) "
+        "or a number."
     ),
 ]
 MemoryLimit = Annotated[
@@ -55,8 +53,8 @@ Threads = Annotated[int | None, typer.Option(help="Cores to use; by default all.
 Refunds = Annotated[
     Literal["drop", "net", "net_earlier", "error"],
     typer.Option(
-        help="Negative amounts: leave out, take off the purchases of their period, or of it and "
-        "then the latest earlier ones, refuse."
+        help="Negative amounts: leave them out, take them off the purchases of their period "
+        "(net), off those and then the latest earlier ones (net_earlier), or refuse them."
     ),
 ]
 OrderId = Annotated[
@@ -90,21 +88,21 @@ Encoding = Annotated[
 ]
 Where = Annotated[
     str | None,
-    typer.Option(help="Rows of a log that are meant, such as \"status = 'paid'\"."),
+    typer.Option(help="Rows of a log to use, such as \"status = 'paid'\"."),
 ]
 WithoutFirstMonth = Annotated[
     bool,
     typer.Option(
         "--without-first-month",
-        help="Leave out customers of the log's first month, who came before if it begins in the "
-        "middle of business.",
+        help="Leave out customers of the log's first month, who are old customers if the log "
+        "begins in the middle of business.",
     ),
 ]
 Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
 BasketValue = Annotated[
     float | None,
     typer.Option(
-        help="Value of every purchase, such as 25, in place of a model of spend: amounts are not "
+        help="Value of every purchase, such as 25, instead of a model of spend: amounts are not "
         "needed, and not read."
     ),
 ]
@@ -255,9 +253,7 @@ def fit(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(
-            help="Share of revenue that is profit, such as 0.3; by default what the file says."
-        ),
+        typer.Option(help="Share of revenue that is profit, such as 0.3; by default the file's."),
     ] = None,
     basket_value: BasketValue = None,
     without_first_month: WithoutFirstMonth = False,
@@ -299,8 +295,8 @@ def score(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="File of 'summarize', a folder or pattern of such, or Parquet or CSV with RFM "
-            "columns; or a log, then with --customer-id, --timestamp and --amount.",
+            help="File of 'summarize', a folder or pattern of such files, or Parquet or CSV with "
+            "RFM columns; or a log, with --customer-id, --timestamp and --amount.",
         ),
     ],
     posterior: Annotated[
@@ -324,8 +320,8 @@ def score(
     intervals: Annotated[
         Literal["clv", "all"],
         typer.Option(
-            help="Intervals of the value alone (without spend: of the purchases), or of P(alive), "
-            "purchases and spend too."
+            help="Intervals of the value only (without spend: of the purchases), or also of "
+            "P(alive), purchases and spend."
         ),
     ] = "clv",
     predictive: Annotated[
@@ -374,15 +370,18 @@ def score(
     margin: Annotated[
         float | None,
         typer.Option(
-            help="Share of revenue that is profit; by default what the input says, else that of "
-            "the base that was fitted."
+            help="Share of revenue that is profit; by default the input's, else that of the base "
+            "that was fitted."
         ),
     ] = None,
     basket_value: BasketOfPosterior = None,
     table: Annotated[str, typer.Option(help="Table of a DuckDB database.")] = "scores",
     max_rejects: MaxRejects = None,
     allow_rejects: Annotated[
-        bool, typer.Option("--allow-rejects", help="Rows that cannot be scored are no failure.")
+        bool,
+        typer.Option(
+            "--allow-rejects", help="Rows that cannot be scored do not count as a failure."
+        ),
     ] = False,
     memory_limit: MemoryLimit = None,
     threads: Threads = None,
@@ -394,7 +393,7 @@ def score(
     ] = "local",
     quiet: Quiet = False,
     log_json: Annotated[
-        bool, typer.Option("--log-json", help="One JSON record a line on standard error.")
+        bool, typer.Option("--log-json", help="One JSON record per line on standard error.")
     ] = False,
 ) -> None:
     """Predict every customer's purchases, spend and value, with intervals.
@@ -458,14 +457,17 @@ def compare(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for tables and picture.")],
     log: Annotated[
         list[str] | None,
-        typer.Option(help="The log of the table, for the gaps in it; may be repeated."),
+        typer.Option(help="The log of the table, for the gaps between purchases; may be repeated."),
     ] = None,
     actual: Annotated[
         Path | None,
-        typer.Option(help="Parquet or CSV of customer_id and what each brought in the horizon."),
+        typer.Option(
+            help="Parquet or CSV of customer_id and what each customer spent within the horizon."
+        ),
     ] = None,
     silence: Annotated[
-        float | None, typer.Option(help="Days without a purchase after which one is lost.")
+        float | None,
+        typer.Option(help="Days without a purchase after which a customer counts as lost."),
     ] = None,
     basket_value: BasketOfPosterior = None,
     horizon: Annotated[
@@ -520,13 +522,16 @@ def backtest(
         ),
     ] = None,
     horizon: Annotated[
-        str | None, typer.Option(help="Length to predict, such as 26W, in place of --test-end.")
+        str | None, typer.Option(help="Length to predict, such as 26W, instead of --test-end.")
     ] = None,
     origins: Annotated[
-        int | None, typer.Option(help="Also cut at so many dates in the second half of the log.")
+        int | None, typer.Option(help="Also cut at this many dates in the second half of the log.")
     ] = None,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Also handle the data in other ways.")
+        bool,
+        typer.Option(
+            "--sensitivity", help="Also repeat the backtest with the data handled in other ways."
+        ),
     ] = False,
     time_unit: TimeUnit = "D",
     time_scaler: TimeScaler = 1.0,
@@ -626,7 +631,7 @@ def report(
     currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
     seed: Annotated[int, typer.Option(help="Makes the report repeatable.")] = 0,
     full: Annotated[
-        bool, typer.Option("--full", help="Print all sections, not the verdict alone.")
+        bool, typer.Option("--full", help="Print all sections, not only the verdict.")
     ] = False,
     decimal: Decimal = None,
     delimiter: Delimiter = None,

@@ -35,7 +35,7 @@ _SILENCE: Final = {
     "gaps": "longer than 95 % of the gaps between purchases",
     "mean gaps": (
         "longer than 95 % of customers' mean gaps between purchases, which are shorter than the "
-        "gaps themselves: give the log by --log to count those"
+        "gaps themselves: pass --log to count those"
     ),
 }
 
@@ -111,7 +111,7 @@ def read_actual(path: Path, csv: Mapping[str, str | None]) -> pd.Series[float]:
     others = [name for name in frame if name != CUSTOMER_ID]
     if CUSTOMER_ID not in frame or len(others) != 1:
         raise SchemaError(
-            f"{path} must have customer_id and one more column, what each customer brought; found "
+            f"{path} must have customer_id and one more column, what each customer spent; found "
             f"{', '.join(map(str, frame))}."
         )
     values: pd.Series[float] = frame.set_index(CUSTOMER_ID)[others[0]]
@@ -179,7 +179,7 @@ def _show(
     terminal.say(
         f"Value is {of} over {ahead(options['horizon'], base)}, discounted at "
         f"{percent(options['discount_rate'])} a year, summed over the customers of each group, in "
-        "the log's own money. Group 1 are the tenth of customers whom the model values most."
+        "the log's own money. Group 1 is the tenth of customers that the model values most."
     )
     terminal.say()
     known = "actual" in compared
@@ -198,8 +198,9 @@ def _show(
     terminal.say()
     terminal.say(
         "Simple formula: one number for all customers. Own figures: the same formula with each "
-        "customer's own order value and frequency, and the base's churn. The interval is of the "
-        f"model: {interval_name(interval)}, from draws, not a range for what will really be spent."
+        "customer's own order value and frequency, and the base's churn. The interval is the "
+        f"model's: {interval_name(interval)}, from draws, not a range for what will really be "
+        "spent."
     )
     if known:
         terminal.say()
@@ -217,22 +218,24 @@ def _off(whole: Any) -> str:
         for key, name in names.items()
         if (off := whole[f"{key}_off"]) == off
     ]
-    return f"Against what really came, over all customers: {', '.join(parts)}." if parts else ""
+    return (
+        f"Compared with what really came, over all customers: {', '.join(parts)}." if parts else ""
+    )
 
 
 def _say_simple(terminal: Terminal, simple: SimpleClv) -> None:
     terminal.say()
     terminal.say(
         f"The simple formula: {number(simple.order_value, 2)} per purchase x "
-        f"{simple.orders_per_year:.2f} purchases per customer and year x margin "
-        f"{simple.margin:g} x {simple.retained_years:.3f} years (retention summed over the "
-        f"horizon, discounted) = {number(simple.value, 2)} for each customer. Churn is "
-        f"{percent(simple.churn)} a year: {simple.lost:,} customers count as lost, as they have "
-        f"been silent for more than {simple.silence:g} days, {_SILENCE[simple.silence_source]}."
+        f"{simple.orders_per_year:.2f} purchases per customer and year x margin {simple.margin:g} "
+        f"x {simple.retained_years:.3f} years (retention summed over the horizon, discounted) = "
+        f"{number(simple.value, 2)} for each customer. Churn is {percent(simple.churn)} a year: "
+        f"{simple.lost:,} customers count as lostbecause they have been silent for more than "
+        f"{simple.silence:g} days, {_SILENCE[simple.silence_source]}."
     )
     terminal.say()
     terminal.say(
         f"Over a lifetime of 1 / churn = {simple.lifetime_years:.2f} years it gives "
-        f"{number(simple.lifetime_value, 2)} for each customer, undiscounted: another figure, not "
-        "to be compared with the ones above."
+        f"{number(simple.lifetime_value, 2)} for each customer, undiscounted: a different figure, "
+        "not comparable with those above."
     )

@@ -132,12 +132,12 @@ def _fit(terminal: Terminal, split: RfmSplit) -> CLVPosterior:
     assert isinstance(posterior, CLVPosterior)  # the log has amounts
     terminal.heading("2. Learn how customers buy")
     terminal.say(
-        "Every customer buys at a rate of their own, leaves with a probability of their own, and "
-        "spends at a level of their own. The models learn how these differ between customers. "
-        "Parameters come with intervals, and with a verdict: pass if every check that it names is "
-        "within its limit. The checks ask whether the draws represent what the models have learnt "
-        "(k-hat and importance ESS of an approximation, R-hat and ESS of Markov chains); not "
-        "whether the models are right, which part 3 shows."
+        "Every customer has their own rate of buying, probability of leaving and level of spend. "
+        "The models learn how these differ between customers. Parameters come with intervals, and "
+        "with a verdict: pass if every check named is within its limit. The checks ask whether "
+        "the draws represent what the models have learnt (k-hat and importance ESS of an "
+        "approximation, R-hat and ESS of Markov chains), not whether the models are right, which "
+        "part 3 shows."
     )
     if not terminal.quiet:
         show_posterior(terminal, posterior)
@@ -188,8 +188,8 @@ def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
     terminal.say(
         "The interval is of the expected value: how well this log pins down the averages, if the "
         "model holds. It is not a range for what will really be spent. That also depends on "
-        "chance, and on what the model does not know, such as seasons: these weeks have a "
-        "Christmas in them, and the log up to today has none."
+        "chance, and on what the model does not know, such as seasons: these weeks include "
+        "Christmas, and the log up to today does not."
     )
     terminal.say()
     terminal.say(
@@ -198,7 +198,7 @@ def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
         f"{simple.retained_years:.3f} years (retention summed over the {HORIZON[:-1]} weeks, "
         f"discounted) x margin {simple.margin:g} = ${simple.value:,.2f} for each of "
         f"{simple.customers:,} customers. It uses a churn of {percent(simple.churn)} a year: "
-        f"{simple.lost:,} customers count as lost, as they have been silent for more than "
+        f"{simple.lost:,} customers count as lostbecause they have been silent for more than "
         f"{simple.silence:g} days, longer than 95 % of the gaps between purchases."
     )
 
@@ -211,10 +211,10 @@ def _tell_one_time(terminal: Terminal, outcome: Outcome) -> None:
     terminal.say(
         f"{once.sum():,} of {len(once):,} customers ({percent(float(once.mean()))}). On average "
         f"they buy again in the {HORIZON[:-1]} weeks with a chance (p_purchase) of "
-        f"{percent(chance)}; in truth {percent(came)} did. They make up "
+        f"{percent(chance)}; in reality {percent(came)} did. They make up "
         f"${outcome.scores.loc[once, 'clv'].sum():,.0f} of the value above. P(alive), the "
-        "probability of still being a customer, says nothing of them: in this model one can "
-        "leave only right after a repeat purchase, so it is 1 for them for ever."
+        "probability of still being a customer, says nothing about them: in this model customers "
+        "can leave only right after a repeat purchase, so for them it stays 1 forever."
     )
 
 
@@ -228,7 +228,7 @@ def _tell_customers(
     terminal.say(
         f"Chance to buy: probability of at least one purchase in the {HORIZON[:-1]} weeks. Buys "
         "ahead: purchases expected. Value: discounted spend expected. Interval: of that "
-        "expectation; one customer's real spending scatters far more, as the last column shows."
+        "expectation; one customer's real spending varies far more, as the last column shows."
     )
 
 
@@ -239,7 +239,7 @@ def _tell_files(terminal: Terminal, out: Path) -> None:
         "the fitted models",
         "predictions per customer",
         "the same for spreadsheets",
-        "prediction and truth at a glance",
+        "prediction and reality at a glance",
     )
     for name, meaning in zip(FILES, what, strict=True):
         terminal.wrote(out / name, meaning)

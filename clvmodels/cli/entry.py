@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (folder := settle_caches()) and not {"--quiet", "-q"} & {*said}:
         speech.say(
             "info",
-            f"The home directory can't be written: compiled code is kept in {folder} "
-            "(NUMBA_CACHE_DIR and PYTENSOR_FLAGS choose other places).",
+            f"The home directory is not writable: compiled code is kept in {folder} (set "
+            "NUMBA_CACHE_DIR and PYTENSOR_FLAGS for other places).",
         )
     with _spoken_warnings(), _interrupts() as interrupts:
         try:
@@ -71,6 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         speech.say("error", text, prefix=False)
     speech.end(code)
     return code
+
+
+# What typer says of a value that is not a number
+_PLAINER: Final = {
+    "Input should be a valid number, unable to parse string as a number": (
+        "write a number with a decimal point, such as 0.3"
+    ),
+    "Input should be a valid integer, unable to parse string as an integer": "write a whole number",
+}
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -91,7 +100,10 @@ def _explained(error: Exception) -> int:
     if hasattr(error, "format_message"):  # what typer finds wrong with the options
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "clvmodels"
-        speech.say("error", f"{error.format_message()} See '{command} --help'.")
+        text = error.format_message().rstrip(".")
+        for theirs, ours in _PLAINER.items():
+            text = text.replace(theirs, ours)
+        speech.say("error", f"{text}. See '{command} --help'.")
         return BAD_INPUT
     if (place := _full_disk(error)) is not None:
         speech.say(

@@ -43,7 +43,7 @@ def run(
         csv=csv,
         said=said is not None,
         margin=margin,
-        margin_else="1, so that values are revenue (--margin says another)",
+        margin_else="1, so that values are revenue (--margin sets another)",
     )
     everybody = len(base)
     if without_first_month:
@@ -70,8 +70,9 @@ def run(
         terminal.say(f"Every purchase counts as {basket_value:g}: spend was not fitted{read}.")
     elif not base.has_money:
         terminal.say(
-            "The table has no amounts, so only purchases were fitted, not spend: 'clvmodels score' "
-            "predicts them without values. --basket-value counts every purchase at one value."
+            "The table has no amounts, so only purchases were fitted, not spend: 'clvmodels "
+            "score' predicts them without values. To count every purchase at one value, pass "
+            "--basket-value."
         )
     show_posterior(terminal, posterior)
     terminal.heading("In words")

@@ -47,8 +47,8 @@ def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
     terminal.say()
     period = _PERIODS[time_unit]
     terminal.say(
-        f"{audit.customers:,} customers made {audit.periods:,} purchases: what one customer buys "
-        f"within one {period} is one purchase."
+        f"{audit.customers:,} customers made {audit.periods:,} purchases; everything that one "
+        f"customer buys within one {period} is one purchase."
     )
     for text in audit.about_refunds():
         terminal.say(f"{text}.")
@@ -199,9 +199,9 @@ def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) ->
     whole = horizon is None or horizon == math.inf
     said = (
         "Over a lifetime p_purchase, the chance to buy again, is p_alive: to see who will buy, "
-        "ask for a horizon."
+        "choose a horizon."
         if whole
-        else "Judge customers by p_purchase, the chance that they buy within the horizon."
+        else "Rank customers by p_purchase, the chance that they buy within the horizon."
     ) + (
         " p_alive, the probability that they are still customers, is the least certain figure of "
         "all: nobody sees a customer leave, and models that expect the same purchases can differ "
@@ -212,8 +212,8 @@ def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) ->
     facts = purchases_of(posterior).facts
     if facts.once_says_nothing:
         said += (
-            f" Of customers who bought only once it says nothing: in {facts.name} a customer can "
-            f"leave only right {facts.leaves}, so for them it is 1 for ever."
+            f" It says nothing about customers who bought only once: in {facts.name} a customer "
+            f"can leave only right {facts.leaves}, so for them it stays 1 forever."
         )
     return said
 

@@ -75,8 +75,8 @@ def read_posterior(path: Path, basket_value: float | None) -> Any:
     found = scorable(load_posterior(path))
     if isinstance(found, CLVPosterior):
         raise SchemaError(
-            f"{path} knows what a purchase brings, so there is no place for --basket-value: leave "
-            "it out, or fit purchases alone, to a table without amounts."
+            f"{path} already has a model of spend or a basket value: leave --basket-value out, or "
+            "fit purchases alone, to a table without amounts."
         )
     return CLVPosterior(found, basket_value)
 

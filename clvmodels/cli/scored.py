@@ -148,10 +148,10 @@ def _show_value(
         ("expected purchases", number(report.expected_purchases)),
         ("expected value of the base", number(clv.mean)),
         (f"  {interval_name(clv.interval)}", between(clv.lower, clv.upper)),
-        ("share of it in the top 20 % of customers", percent(figures.top_share)),
+        ("share of it from the top 20 % of customers", percent(figures.top_share)),
     ]
     if report.without_value:
-        rows.append(("customers without a value, not in it", number(report.without_value)))
+        rows.append(("customers without a value, not included", number(report.without_value)))
     rows += [
         ("customers who bought only once", number(report.one_time)),
         ("  their expected value", number(figures.one_time)),
@@ -177,7 +177,7 @@ def _show_purchases(
 ) -> None:
     terminal.say(
         f"Purchases are counted over {ahead(options['horizon'], posterior)}. The posterior knows "
-        "purchases alone, so nothing is said of spend or value."
+        "only purchases, so there is no spend or value."
     )
     terminal.say()
     rows = [
@@ -186,7 +186,7 @@ def _show_purchases(
             f"  {percent(purchases.interval)} interval of the expected number",
             between(purchases.lower, purchases.upper),
         ),
-        ("share of them by the top 20 % of customers", percent(figures.top_share)),
+        ("share of them from the top 20 % of customers", percent(figures.top_share)),
         ("customers who bought only once", number(report.one_time)),
         ("  their expected purchases", number(figures.one_time)),
     ]
@@ -194,8 +194,8 @@ def _show_purchases(
     terminal.say()
     if math.isnan(purchases.mean):
         terminal.say(
-            "Over a lifetime the expected number is infinite in some draws, and so it is left "
-            "empty: customers are ordered by discounted_purchases."
+            "Over a lifetime the expected number is infinite in some draws, so it is left empty: "
+            "customers are ordered by discounted_purchases."
         )
         return
     terminal.say(

@@ -70,7 +70,7 @@ def _total_check(study: Study) -> Check:
     # 99 % of bases of this size lie within 2.6 standard errors by chance alone.
     by_chance = 2.6 * float(np.std(study.columns.x)) / (actual * math.sqrt(size))
     limit = max(limits.MAX_TOTAL_ERROR, by_chance)
-    said = f"{mean * size:,.0f} are expected and there were {actual * size:,.0f}"
+    said = f"{mean * size:,.0f} repeat purchases are expected and there were {actual * size:,.0f}"
     return limits.judged(
         name,
         relative_error(mean, actual),

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from clvmodels import limits
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.diagnostics.words import money, number, percent, short
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
-from clvmodels.evaluation.checks import relative_error, signed
+from clvmodels.evaluation.checks import name_of_total, relative_error, signed, total_check
 from clvmodels.evaluation.metrics import METRIC_LABELS, SHARES
 from clvmodels.evaluation.record import fit_checks
 from clvmodels.schema import FloatArray
@@ -79,8 +79,17 @@ def _other_margin(study: Study, backtest: Backtest) -> Iterator[str]:
 
 def _checks(study: Study, backtest: Backtest) -> Iterator[Check]:
     yield _same_customers(study, backtest)
-    yield from backtest.checks
+    for check in backtest.checks:
+        yield _in_currency(check, backtest, study.question.currency)
     yield from fit_checks(backtest.fits)
+
+
+def _in_currency(check: Check, backtest: Backtest, currency: str) -> Check:
+    """The check of total value in the report's currency, which a backtest does not know."""
+    if not currency or check.name != name_of_total("value"):
+        return check
+    interval = backtest.settings["interval"]
+    return total_check(backtest.totals, "value", interval, lambda one: money(one, currency))
 
 
 def _same_customers(study: Study, backtest: Backtest) -> Check:

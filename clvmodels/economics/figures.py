@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clvmodels.display import Readable
@@ -66,7 +66,7 @@ class SimpleClv(Readable):
     orders_per_customer: float
     orders_per_year: float
     margin: float
-    silence: float
+    silence: float = field(metadata={"unit": "days"})
     silence_source: SilenceSource
     lost: int
     churn: float

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PaybackPeriod", "payback_period"]
 
+_DAYS: Final = {"unit": "days"}
 # Each step halves the interval that a time is known to lie in
 _STEPS: Final = 40
 
@@ -62,11 +63,11 @@ class PaybackPeriod(Readable):
     """
 
     days: float
-    lower: float
-    upper: float
+    lower: float = field(metadata=_DAYS)
+    upper: float = field(metadata=_DAYS)
     interval: float
     never: float
-    within: float
+    within: float = field(metadata=_DAYS)
     cac: float
     margin: float
     margin_from: MarginSource

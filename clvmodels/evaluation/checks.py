@@ -7,7 +7,7 @@ that was too high.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -87,24 +87,30 @@ def continuity_check(
 # --- totals -----------------------------------------------------------------------------
 
 
-def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
+def total_check(
+    totals: pd.DataFrame,
+    target: str,
+    interval: float,
+    write: Callable[[float], str] = "{:,.0f}".format,
+) -> Check:
     """Whether the real total lies in the predictive interval of the total, and how far off it is.
 
     Inside passes, unless the interval is so wide that it holds anything; outside warns; an
     error of more than `limits.MAX_FORECAST_ERROR` outside fails.
     """
-    name = f"error of total {_NAMES[target]} in the holdout"
     row = _row(totals, target, interval)
-    actual, lower, upper = row["actual"], row["lower"], row["upper"]
-    error, most = relative_error(row["forecast"], actual), limits.MAX_FORECAST_ERROR
+    forecast, actual, lower, upper = (row[n] for n in ("forecast", "actual", "lower", "upper"))
+    error, most = relative_error(forecast, actual), limits.MAX_FORECAST_ERROR
     inside, far = lower <= actual <= upper, not abs(error) <= most
-    text = f"{row['forecast']:,.0f} were forecast, {actual:,.0f} came ({signed(error)}), " + (
-        "inside" if inside else "outside"
+    said = "A value of {} was forecast" if target == "value" else "{} purchases were forecast"
+    text = (
+        f"{said.format(write(forecast))}, {write(actual)} came ({signed(error)}), "
+        f"{'inside' if inside else 'outside'} the {_level(interval)} predictive interval of the "
+        f"total, {write(lower)} to {write(upper)}"
     )
-    text += (
-        f" the {_level(interval)} predictive interval of the total, {lower:,.0f} to {upper:,.0f}"
+    check = Check(
+        name_of_total(target), error, None, "pass", f"{text}.", "within", "share", ("totals",)
     )
-    check = Check(name, error, None, "pass", f"{text}.", "within", "share", ("totals",))
     if inside and not far:
         return check
     if inside:
@@ -116,6 +122,11 @@ def total_check(totals: pd.DataFrame, target: str, interval: float) -> Check:
     return replace(check, status="warn", advice=f"{text}. {_NOBODYS}")
 
 
+def name_of_total(target: str) -> str:
+    """The name of the check of a total."""
+    return f"error of total {_NAMES[target]} in the holdout"
+
+
 def training_check(tracking: pd.DataFrame, interval: float) -> Check:
     """Whether the model reproduces the number of purchases that it was fitted to."""
     name = "error of repeat purchases in the calibration"
@@ -124,7 +135,7 @@ def training_check(tracking: pd.DataFrame, interval: float) -> Check:
     expected = last["cumulative_expected"]
     error = relative_error(expected, actual)
     text = (
-        f"{expected:,.0f} are expected of customers like these ({signed(error)}), "
+        f"{expected:,.0f} purchases are expected of customers like these ({signed(error)}), "
         f"{_level(interval)} band {lower:,.0f} to {upper:,.0f}, and there were {actual:,.0f}"
     )
     check = Check(name, error, None, "pass", f"{text}.", "within", "share", ("totals",))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -34,6 +35,7 @@ from clvmodels.reporting.views import (
 )
 from clvmodels.verdict import Status
 
+_PERCENT: Final = re.compile(r"(?<=\d) %")
 _ALLOWED: Final = (
     "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
     "base-uri 'none'; form-action 'none'"
@@ -151,8 +153,10 @@ def _environment() -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    """What HTML does not take is replaced, wherever it comes from."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Replace what HTML does not take, and keep percent signs with their numbers."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _PERCENT.sub("\N{NO-BREAK SPACE}%", clean(value))
 
 
 @cache

@@ -146,7 +146,12 @@ def check_grid(checks: Sequence[Check], *, passed: bool) -> Grid:
 
 def count_checks(checks: Sequence[Check]) -> str:
     """A heading that counts the checks by status, the worst first."""
-    names = {"fail": "failed", "warn": "to mind", "unavailable": "not available", "pass": "passed"}
+    names = {
+        "fail": "failed",
+        "warn": "warned",
+        "unavailable": "not available",
+        "pass": "passed",
+    }
     counts = {status: sum(check.status == status for check in checks) for status in _ORDER}
     parts = [f"{number} {names[status]}" for status, number in counts.items() if number]
     return f"{len(checks)} checks: {', '.join(parts)}"
@@ -168,7 +173,7 @@ def table_grid(table: Table, report: Report) -> Grid:
     """One table; what is too long for a page is cut, and said to be."""
     formats = [table.formats.get(name, "text") for name in table.columns]
     columns = tuple(
-        Column(_unbroken(name), _kind(how), _unit(how, report))
+        Column(name, _kind(how), _unit(how, report))
         for name, how in zip(table.columns, formats, strict=True)
     )
     rows = tuple(
@@ -183,11 +188,6 @@ def table_grid(table: Table, report: Report) -> Grid:
         cut = f"The first {MAX_ROWS:,} of {len(table.rows):,} rows; the report as JSON has all."
     code = "\n".join(str(row[-1]) for row in table.rows) if table.key in CODE else ""
     return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut, code)
-
-
-def _unbroken(name: str) -> str:
-    """A heading in which numbers keep their percent signs."""
-    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", name)
 
 
 def _kind(how: Format) -> Kind:

@@ -116,6 +116,17 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert f"clvmodels {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("option", "said"), [("--margin", "such as 0.3."), ("--draws", "write a whole number.")]
+)
+def test_options_that_are_not_numbers_are_said_in_sentences(
+    option: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "rfm.parquet", "-o", "posterior.nc", option, "0,3"]) == 2
+    assert f"'{option}': write a" in (err := capsys.readouterr().err)
+    assert f"{said} See 'clvmodels fit --help'." in err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"clvmodels \d+\.\d+\.\d+\n", capsys.readouterr().out)
@@ -230,7 +241,7 @@ def test_customers_are_shown_with_their_chance_to_buy_and_p_alive_with_a_warning
         out = capsys.readouterr().out
         said = " ".join(out.split())
         assert "least certain figure of all" in said
-        assert ("once it says nothing" in said) == hidden
+        assert ("It says nothing about customers who bought only once" in said) == hidden
         top = pd.read_csv("scores.csv").nlargest(10, "clv")
         shown = re.findall(r"^\d+ +0 +\d+ +([\d.]+) % ", out, re.MULTILINE)
         np.testing.assert_allclose(
@@ -438,7 +449,7 @@ def test_over_a_whole_life_nobody_is_told_to_go_by_p_purchase(
     assert main(score_arguments(files, output, "--horizon", "none")) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Over a lifetime p_purchase, the chance to buy again, is p_alive" in said
-    assert "Judge customers by p_purchase" not in said
+    assert "Rank customers by p_purchase" not in said
     found = pd.read_parquet(output)
     assert (found["p_purchase"] == found["p_alive"]).all()
 
@@ -589,7 +600,7 @@ def test_a_value_for_a_posterior_that_has_one_is_refused(
         arguments = [command, *more, str(files / "rfm.parquet"), *given]
         assert main([*arguments, "-o", "out.html" if command == "report" else "out"]) == 2
         err = capsys.readouterr().err
-        assert "knows what a purchase brings, so there is no place for --basket-value" in err
+        assert "already has a model of spend or a basket value: leave --basket-value out" in err
         assert not Path("out").exists() or not any(Path("out").iterdir())
 
 
@@ -598,7 +609,7 @@ def test_values_that_are_not_known_name_the_option(
 ) -> None:
     given = ["--rfm", str(files / "rfm.parquet"), "--posterior", str(files / "purchases.nc")]
     assert main(["compare", *given, "-o", "out"]) == 2
-    assert "--basket-value 25 counts every purchase at 25" in capsys.readouterr().err
+    assert "give every purchase a value, as in --basket-value 25" in capsys.readouterr().err
     assert main(["compare", *given, "-o", "out", "--basket-value", "25"]) == 0
     compared = pd.read_csv("out/comparison.csv")
     posterior = CLVPosterior(load_posterior(files / "purchases.nc"), 25.0)

@@ -105,7 +105,7 @@ def test_it_writes_the_librarys_table_and_prints_it(
             for line in rows
         ), row
     assert "95 % of the gaps" in " ".join(rows)
-    assert "Against what really came" in out
+    assert "Compared with what really came" in out
     assert sorted(path.name for path in Path("out").iterdir()) == FILES
     assert Path("out/comparison.png").read_bytes()[:4] == b"\x89PNG"
     simple = pd.read_csv("out/simple_formula.csv").set_index("name")["value"]

@@ -115,3 +115,15 @@ def test_audits_and_verdicts_are_text_in_notebooks(rfm: RfmTable) -> None:
     assert str(rfm.audit).splitlines()[0] in rfm.audit._repr_html_()
     verdict = given(20).purchases.verdict
     assert verdict._repr_html_().startswith("<pre>")
+
+
+def test_lengths_of_time_are_shown_with_their_unit() -> None:
+    found = clv.payback_period(given(50), 20.0, margin=0.4)
+    assert f"within  {found.within:,.6g} days".split() in [
+        line.split() for line in repr(found).splitlines()
+    ]
+    assert f"<td>{found.within:,.6g} days</td>" in found._repr_html_()
+    unpaid = clv.payback_period(given(50), None)
+    assert ["lower", "nan"] in [line.split() for line in repr(unpaid).splitlines()]
+    simple = clv.simple_clv(RfmTable.from_pandas(base(60)), silence=60)
+    assert ["silence", "60", "days"] in [line.split() for line in repr(simple).splitlines()]

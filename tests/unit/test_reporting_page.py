@@ -245,7 +245,7 @@ def test_names_are_text_whatever_they_look_like() -> None:
 def test_each_name_is_shown_as_it_is(name: str) -> None:
     page = render_page(sample(names=(name,), title=name), draw)
     tree = parse(page)
-    shown = clean(name) if len(name) < 400 else f"{name[:400]} ... ({len(name)} letters)"
+    shown = clean(name) if len(name) < 400 else f"{name[:400]} ... ({len(name)} characters)"
     cells = [cell.text for cell in tree.all("bdi")]
     assert cells.count(shown) == 2  # a row of the segments, and of the last table
     assert tree.all("h1")[0].text == clean(name)
@@ -278,6 +278,11 @@ def test_names_in_figures_are_no_formulas_and_no_markup() -> None:
 
 
 # Numbers
+
+
+def test_percent_signs_stay_with_their_numbers(page: str) -> None:
+    assert "\N{NO-BREAK SPACE}%" in page
+    assert not re.search(r"\d %", page.split("</style>")[1])
 
 
 def read_back(text: str) -> tuple[float, float]:
@@ -346,7 +351,7 @@ def test_facts_and_checks_are_the_records_numbers(tree: Node) -> None:
     lines = [node.text for node in tree.all("ul") if "uses" in node.classes]
     assert len(lines) == 1
     for use in report.verdict.uses:
-        assert f"{use.verdict}. {use.reason}" in lines[0]
+        assert f"{use.verdict}. {use.reason}".replace(" %", "\N{NO-BREAK SPACE}%") in lines[0]
 
 
 @pytest.mark.parametrize(

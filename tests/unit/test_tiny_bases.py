@@ -350,5 +350,5 @@ def test_the_command_says_how_many_have_no_value(
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
     total = total_value(POSTERIOR, RfmTable.from_pandas(FRAME[REPEAT])).mean
     assert f"expected value of the base {total:,.0f}" in lines
-    assert "customers without a value, not in it 2" in lines
+    assert "customers without a value, not included 2" in lines
     assert "their expected value -" in lines  # of those who bought once

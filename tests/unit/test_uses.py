@@ -333,6 +333,19 @@ def test_beside_the_value_stand_the_backtests_error_and_the_calendars_doubt(
     text = " ".join(render_text(report, whole=False).split())
     assert write(error.value, "error") in text
     assert "An assumption, not a result" in text
+    name = "error of total discounted value in the holdout"
+    (plain,) = [check for check in good.checks if check.name == name]
+    (euros,) = [
+        c for c in diagnose(known(), rfm, backtest=good, currency="€").checks if c.name == name
+    ]
+    assert (
+        f"A value of {total['forecast']:,.0f} was forecast, {total['actual']:,.0f}" in plain.advice
+    )
+    assert (
+        f"A value of €{total['forecast']:,.0f} was forecast, €{total['actual']:,.0f}"
+        in euros.advice
+    )
+    assert replace(euros, advice=plain.advice) == plain
     assert "The least certain figure of all" in text
     without = diagnose(known(), rfm)
     (fact,) = [fact for fact in without.facts if fact.key.startswith("backtest")]
