@@ -388,6 +388,10 @@ def score(
     block_rows: Annotated[
         int, typer.Option(help="Rows scored at once; memory grows with it.")
     ] = 500_000,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Remove what a stopped run left; begin at the start."),
+    ] = False,
     engine: Annotated[
         Literal["local", "spark"], typer.Option(help="This machine, or Spark.")
     ] = "local",
@@ -444,6 +448,7 @@ def score(
         memory_limit=memory_limit,
         threads=threads,
         block_rows=block_rows,
+        restart=restart,
     )
     raise typer.Exit(code)
 

@@ -51,6 +51,7 @@ _OPTIONS: Final = {
     "origins": "--origins",
     "bootstrap": "--bootstrap",
 }
+_FLAGS: Final = {"restart=True": "--restart", "allow_rejects=True": "--allow-rejects"}
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'
 _ASSIGNED: Final = re.compile(
@@ -74,8 +75,12 @@ def in_options(message: str) -> str:
     '--margin 2.0 must be a share; --refunds drop leaves them out.'
     >>> in_options("leave them out with missing_ids=['nan', 'not known'].")
     "leave them out with --missing-id nan --missing-id 'not known'."
+    >>> in_options("pass restart=True to begin at the start.")
+    'pass --restart to begin at the start.'
     """
     message = message.replace("rfm_summary", "'clvmodels summarize'")
+    for said, flag in _FLAGS.items():
+        message = message.replace(said, flag)
     message = _BASKET.sub(r"--basket-value \1", message)
     message = _LISTED.sub(_repeated, message)
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)

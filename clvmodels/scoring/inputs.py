@@ -95,6 +95,15 @@ def stat_file(path: Path, rows: int | None = None) -> InputFile:
     return InputFile(path, found.st_size, found.st_mtime_ns, rows)
 
 
+def unchanged(path: Path, size: int, mtime_ns: int) -> bool:
+    """Whether a file is there, and nobody has written to it since it was looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
+
+
 def refuse_changed(files: Iterable[InputFile]) -> None:
     """Refuse files that are no longer what they were when the run began.
 
@@ -104,7 +113,7 @@ def refuse_changed(files: Iterable[InputFile]) -> None:
         A file has gone or was written to.
     """
     for file in files:
-        if not file.path.exists() or stat_file(file.path, file.rows) != file:
+        if not unchanged(file.path, file.size, file.mtime_ns):
             raise SchemaError(
                 f"{file.path} has changed while it was read: run the command again when nobody "
                 "writes to it."

@@ -88,6 +88,7 @@ class ScoreTerms(TypedDict, total=False):
     memory_limit=None,
     threads=None,
     block_rows=BLOCK_ROWS,
+    restart=False,
     progress=None,
 )
 class ScoreOptions(ScoreTerms, ReadTerms, total=False):
@@ -99,6 +100,7 @@ class ScoreOptions(ScoreTerms, ReadTerms, total=False):
     memory_limit: str | None
     threads: int | None
     block_rows: int
+    restart: bool
     progress: Progress | None
 
 
@@ -190,6 +192,13 @@ class ScoringJob:
             "input": self.source.record() | {"log": None if log is None else asdict(log)},
         }
 
+    def clear(self, work: Workspace) -> None:
+        """Clear away a run that stopped; one that had only its last step to do does it."""
+        if work.ready.exists():
+            put_in_place(self.target, work, self.resources, keep_folder=True)
+        else:
+            work.clear()
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Note how long something takes."""
@@ -204,7 +213,8 @@ def run_score(
     """Check what was asked, do it, and warn of rows that could not be scored."""
     job = open_job(engine, source, posterior, output, options)
     job.tell("start", {"input": job.source.text, "output": str(job.target.path)})
-    with occupied(job.target.work, job.identity()) as work:
+    restart = options["restart"]
+    with occupied(job.target.work, job.identity(), restart=restart, clear=job.clear) as work:
         if not work.ready.exists():
             declare_ready(work, _manifest(engine, job, work))
         with job.timed("put in place"):
@@ -229,6 +239,7 @@ def open_job(
     """
     check_flag("predictive", options["predictive"])
     check_flag("allow_rejects", options["allow_rejects"])
+    check_flag("restart", options["restart"])
     block_rows = check_whole("block_rows", options["block_rows"])
     most = RejectLimit.read(options["max_rejects"])
     cores = cores_for(options["threads"])

@@ -64,8 +64,19 @@ def declare_ready(work: Workspace, manifest: Mapping[str, Any]) -> None:
     disk.write_json(work.ready, {"ready": True})
 
 
-def put_in_place(target: Target, work: Workspace, resources: Resources) -> dict[str, Any]:
+def put_in_place(
+    target: Target, work: Workspace, resources: Resources, *, keep_folder: bool = False
+) -> dict[str, Any]:
     """Put output, rejects and manifest in their places, and remove the work folder.
+
+    Parameters
+    ----------
+    target : Target
+    work : Workspace
+        Where `declare_ready` was called.
+    resources : Resources
+    keep_folder : bool
+        Whether the folder stays, with its lock.
 
     Returns
     -------
@@ -82,7 +93,10 @@ def put_in_place(target: Target, work: Workspace, resources: Resources) -> dict[
         _put_output(target, work, resources)
         disk.move(work.manifest, target.manifest)
     record = disk.read_json(target.manifest)
-    work.remove()
+    if keep_folder:
+        work.clear()
+    else:
+        work.remove()
     return record
 
 

@@ -87,6 +87,10 @@ def score(
         Cores to use; by default all.
     block_rows : int
         Rows that are scored at once: memory grows with it.
+    restart : bool
+        Remove what a run that was stopped has left, and begin at the start. A run that cannot
+        go on any more, since its input has changed or another version began it, is removed
+        with a warning in any case.
     progress : callable, optional
         Called with the name of an event and a mapping: "start", "staged", "scoring",
         "block", "warning", "published".

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from clvmodels.errors import ResumeError, SchemaError
+from clvmodels.errors import OURS, ResumeError, SchemaError
 from clvmodels.scoring import disk
+from clvmodels.scoring.inputs import unchanged
 from clvmodels.scoring.staging import is_staged
 
 _RUN: Final = "run.json"
@@ -25,7 +27,6 @@ _OURS: Final = (
     "prepass",
     _READY,
     _RUN,
-    _LOCK,
 )
 _ATTEMPTS: Final = 5
 
@@ -68,21 +69,35 @@ class Workspace:
         records = self.records.is_dir() and any(self.records.glob("*.json"))
         return records or self.ready.exists() or is_staged(self.staged)
 
-    def remove(self) -> None:
-        """Remove the folder with all that a run writes there, and nothing else."""
-        if not self.folder.is_dir():
-            return
+    def clear(self) -> None:
+        """Remove all that a run writes there but the lock, and nothing else."""
         for path in [*self.folder.glob("*" + disk.ASIDE), *self.folder.glob("output-*")]:
             disk.remove(path)
         for name in ("manifest.json", "rejects.parquet", *_OURS):
             disk.remove(self.folder / name)
+
+    def remove(self) -> None:
+        """Remove the folder with all that a run writes there, and nothing else."""
+        if not self.folder.is_dir():
+            return
+        self.clear()
+        disk.remove(self.folder / _LOCK)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
 
 @contextmanager
-def occupied(folder: Path, identity: Mapping[str, Any]) -> Iterator[Workspace]:
+def occupied(
+    folder: Path,
+    identity: Mapping[str, Any],
+    *,
+    restart: bool,
+    clear: Callable[[Workspace], object],
+) -> Iterator[Workspace]:
     """Take the folder of a run: make it, or go on with one that stopped.
+
+    A run that cannot be finished any more, since its input has changed or another version of
+    the package began it, is cleared away with a warning: tomorrow's job must not be stuck.
 
     Parameters
     ----------
@@ -90,11 +105,15 @@ def occupied(folder: Path, identity: Mapping[str, Any]) -> Iterator[Workspace]:
         ``NAME.partial``.
     identity : mapping
         All that the result depends on.
+    restart : bool
+        Whether a run that stopped is cleared away, whatever it was of.
+    clear : callable
+        Clears a run away, and leaves the folder with its lock.
 
     Raises
     ------
     ResumeError
-        The folder is of another run, or a run is going on there.
+        The folder is of another run that can be finished, or a run is going on there.
     SchemaError
         The folder is there, and not ours.
     """
@@ -102,9 +121,9 @@ def occupied(folder: Path, identity: Mapping[str, Any]) -> Iterator[Workspace]:
     with _locked(folder):
         try:
             identity = disk.plain(identity)
-            if work.run.exists():
-                _same_run(folder, disk.read_json(work.run), identity)
-            else:
+            if work.run.exists() and not _goes_on(work, identity, restart=restart):
+                clear(work)
+            if not work.run.exists():
                 disk.write_json(work.run, identity)
             if not work.ready.exists():  # else a missing folder says that it is in its place
                 work.prepare()
@@ -156,19 +175,43 @@ def refuse_foreign(folder: Path) -> None:
         )
 
 
-def _same_run(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def _goes_on(work: Workspace, here: Mapping[str, Any], *, restart: bool) -> bool:
+    """Whether the run that stopped is this one; False where it may be cleared away."""
+    there = disk.read_json(work.run)
     old, new = _flat(there), _flat(here)
     differing = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    if not differing:
-        return
+    # What only has to be put in its place is, and so must be of the same place
+    placed = not work.ready.exists() or there.get("output") == here.get("output")
+    if not differing or (restart and placed):
+        return not restart
     listed = "; ".join(
         f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}" for name in differing[:5]
     )
     more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
+    if placed and (why := _can_not_be_finished(there, here)):
+        warnings.warn(
+            f"A half-finished run in {work.folder} was removed, and this one begins at the start: "
+            f"{why} ({listed}{more}).",
+            UserWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
+        return False
     raise ResumeError(
-        f"{folder} holds a half-finished run that differs: {listed}{more}. Repeat that run's "
-        "command to finish it, or delete the folder to start again."
+        f"{work.folder} holds a half-finished run that differs: {listed}{more}. Repeat that run's "
+        "command to finish it, or pass restart=True to remove it and begin at the start."
     )
+
+
+def _can_not_be_finished(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Why nobody can repeat a run; "" where somebody can."""
+    for name in ("format_version", "clvmodels"):
+        if there.get(name) not in (None, here.get(name)):
+            return "another version of clvmodels began it"
+    for file in there.get("input", {}).get("files", ()):
+        if not unchanged(Path(file["path"]), file["bytes"], file["mtime_ns"]):
+            return f"its input {file['path']} has changed since"
+    return ""
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

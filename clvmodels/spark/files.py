@@ -69,6 +69,8 @@ def score_files(
         Of the session, where it is started here.
     block_rows : int
         Rows that a task scores at once.
+    restart : bool
+        As in `clvmodels.score`.
     progress : callable, optional
         Told "start", "staged", "scoring", "warning" and "published".
 

@@ -588,7 +588,7 @@ def test_a_half_finished_run_of_something_else_is_refused(
     before = sorted((tmp_path / "s.partial").rglob("*"))
     with pytest.raises(ResumeError, match=named) as refused:
         score(base, posterior, out, **{**how, **change})
-    assert "delete the folder" in str(refused.value)
+    assert "pass restart=True to remove it" in str(refused.value)
     other = CLVPosterior(
         BetaGeoPosterior.from_draws(r=0.3, alpha=30.9, a=0.793, b=2.43), posterior.spend
     )
@@ -601,21 +601,97 @@ def test_a_half_finished_run_of_something_else_is_refused(
     assert_scores(out, expected(posterior, frame))
 
 
-def test_an_input_that_changed_is_refused(
+@pytest.mark.parametrize("change", ["rows", "gone", "written again", "version"])
+def test_a_half_finished_run_that_nobody_can_finish_is_cleared_away(
+    posterior: CLVPosterior,
+    frame: pd.DataFrame,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    how: dict[str, Any] = {"draws": DRAWS, "block_rows": 100}
+    out = tmp_path / "s.parquet"
+    with monkeypatch.context() as patch:
+        stop_at(patch, "write_json", 5)
+        with pytest.raises(Stop):
+            score(base, posterior, out, **how)
+    wanted, why = frame, "its input .*base.parquet has changed since"
+    if change == "version":
+        run = tmp_path / "s.partial" / "run.json"
+        run.write_text(run.read_text().replace(clvmodels.__version__, "0.0.9"))
+        why = "another version of clvmodels began it"
+    elif change == "written again":
+        frame.to_parquet(base, index=False)
+    else:
+        wanted = frame.head(499)
+        base.unlink()
+        base = base if change == "rows" else base.with_name("other.parquet")
+        wanted.to_parquet(base, index=False)
+    with pytest.warns(UserWarning, match=f"was removed, and this one begins .*{why}"):
+        score(base, posterior, out, **how)
+    assert_scores(out, expected(posterior, wanted))
+    assert "s.partial" not in names_in(tmp_path)
+
+
+def test_restart_begins_at_the_start_whatever_is_there(
     posterior: CLVPosterior,
     frame: pd.DataFrame,
     base: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    how: dict[str, Any] = {"draws": DRAWS, "block_rows": 100}
+    out, done = tmp_path / "s.parquet", []
     with monkeypatch.context() as patch:
         stop_at(patch, "write_json", 5)
         with pytest.raises(Stop):
-            score(base, posterior, tmp_path / "s.parquet", **how)
-    frame.head(499).to_parquet(base, index=False)
-    with pytest.raises(ResumeError, match=r"input.files.0.rows was 500, is 499"):
-        score(base, posterior, tmp_path / "s.parquet", **how)
+            score(base, posterior, out, draws=DRAWS - 1, block_rows=100)
+    score(
+        base,
+        posterior,
+        out,
+        draws=DRAWS,
+        block_rows=100,
+        restart=True,
+        progress=lambda event, _: done.append(event),
+    )
+    assert done.count("block") == 5
+    assert_scores(out, expected(posterior, frame))
+    score(base, posterior, out, draws=DRAWS, restart=True)  # nothing to remove
+
+
+@pytest.mark.parametrize("output", ["scores", "scores.parquet"])
+def test_an_output_that_is_being_put_in_place_gets_there_before_another_run(
+    posterior: CLVPosterior,
+    frame: pd.DataFrame,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+) -> None:
+    """Else the output of the day before, moved out of the way, would go with the folder."""
+    out = tmp_path / output
+    how: dict[str, Any] = {"draws": DRAWS, "block_rows": 100}
+    score(base, posterior, out, **how)
+    with monkeypatch.context() as patch:
+        stop_at(patch, "move", 2 if output == "scores" else 1)
+        with pytest.raises(Stop):
+            score(base, posterior, out, **how, horizon="52W")
+    frame.assign(T=-1.0).to_parquet(base, index=False)
+    with (
+        pytest.warns(UserWarning, match="was removed"),
+        pytest.raises(SchemaError, match="max_rejects"),
+    ):
+        score(base, posterior, out, **how, max_rejects=0)
+    manifest = json.loads(out.with_name("scores.manifest.json").read_text())
+    assert manifest["options"]["horizon"] == "52W"
+    assert_scores(out, expected(posterior, frame, horizon="52W"))
+
+
+def test_an_input_that_changes_meanwhile_is_refused_and_the_next_run_goes_through(
+    posterior: CLVPosterior, frame: pd.DataFrame, base: Path, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {"draws": DRAWS, "block_rows": 100}
 
     def meddle(event: str, _: Any) -> None:
         if event == "block":
@@ -624,6 +700,9 @@ def test_an_input_that_changed_is_refused(
     with pytest.raises(SchemaError, match="has changed while it was read"):
         score(base, posterior, tmp_path / "t.parquet", **how, progress=meddle)
     assert "t.parquet" not in names_in(tmp_path)
+    with pytest.warns(UserWarning, match="was removed"):
+        score(base, posterior, tmp_path / "t.parquet", **how)
+    assert_scores(tmp_path / "t.parquet", expected(posterior, frame.head(498)))
 
 
 def test_two_runs_at_once_are_one(
