@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
@@ -12,6 +14,13 @@ _ROWS: Final = 5
 _LONGEST: Final = 70
 _LEFT: Final = '<th style="text-align: left">'
 _LARGE: Final = 1e6  # above it six digits would be an exponent
+
+
+def wrapped(text: str, width: int, *, break_long_words: bool = True) -> list[str]:
+    """Break a paragraph into lines, not at hyphens, nor before the percent sign of a number."""
+    kept = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+    lines = textwrap.wrap(kept, width, break_long_words=break_long_words, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}%", " %") for line in lines]
 
 
 class Readable:

@@ -230,7 +230,7 @@ def _say_simple(terminal: Terminal, simple: SimpleClv) -> None:
         f"{simple.orders_per_year:.2f} purchases per customer and year x margin {simple.margin:g} "
         f"x {simple.retained_years:.3f} years (retention summed over the horizon, discounted) = "
         f"{number(simple.value, 2)} for each customer. Churn is {percent(simple.churn)} a year: "
-        f"{simple.lost:,} customers count as lostbecause they have been silent for more than "
+        f"{simple.lost:,} customers count as lost because they have been silent for more than "
         f"{simple.silence:g} days, {_SILENCE[simple.silence_source]}."
     )
     terminal.say()

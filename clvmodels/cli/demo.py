@@ -198,7 +198,7 @@ def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
         f"{simple.retained_years:.3f} years (retention summed over the {HORIZON[:-1]} weeks, "
         f"discounted) x margin {simple.margin:g} = ${simple.value:,.2f} for each of "
         f"{simple.customers:,} customers. It uses a churn of {percent(simple.churn)} a year: "
-        f"{simple.lost:,} customers count as lostbecause they have been silent for more than "
+        f"{simple.lost:,} customers count as lost because they have been silent for more than "
         f"{simple.silence:g} days, longer than 95 % of the gaps between purchases."
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,8 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from clvmodels.display import wrapped
 
 MAX_WIDTH: Final = 100
 
@@ -54,9 +55,8 @@ class Terminal:
     def say(self, text: str = "") -> None:
         """Print a paragraph, wrapped to the terminal."""
         # Not rich's own wrapping: it leaves blanks at the ends of lines, and breaks at hyphens.
-        width = self.out.width
-        lines = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-        self.out.print(lines, soft_wrap=True)
+        lines = wrapped(text, self.out.width, break_long_words=False)
+        self.out.print("\n".join(lines), soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """Print a heading."""

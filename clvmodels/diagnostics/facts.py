@@ -150,8 +150,8 @@ def _errors(study: Study) -> Iterator[Fact]:
             error if math.isfinite(error) else None,
             format="error",
             note=(
-                f"As a share of the real total: from after {backtest.train_end} to "
-                f"{backtest.test_end}, {forecast} were forecast and {actual} came, "
+                f"As a share of the real total: after {backtest.train_end} and up to "
+                f"{backtest.test_end} the forecast was {forecast} and the outcome {actual}, "
                 f"{'inside' if row['inside'] else 'outside'} the {percent(level)} predictive "
                 "interval of the total." + (_money_of(study) if what == "value" else "")
             ),
@@ -165,7 +165,7 @@ def _money_of(study: Study) -> str:
     margin = float(study.backtest.settings.get("margin", 1.0))
     alike = math.isclose(margin, study.rfm.margin) or bool(study.why_no_value)
     other = "" if alike else ", unlike the value of the base"
-    return f" These are {_of_what(margin)}{other}."
+    return f" These figures are {_of_what(margin)}{other}."
 
 
 # --- who buys, who is active ------------------------------------------------------------

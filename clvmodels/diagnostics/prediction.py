@@ -79,17 +79,27 @@ def _other_margin(study: Study, backtest: Backtest) -> Iterator[str]:
 
 def _checks(study: Study, backtest: Backtest) -> Iterator[Check]:
     yield _same_customers(study, backtest)
-    for check in backtest.checks:
-        yield _in_currency(check, backtest, study.question.currency)
+    yield from checks_of_forecasts(study)
     yield from fit_checks(backtest.fits)
 
 
-def _in_currency(check: Check, backtest: Backtest, currency: str) -> Check:
-    """The check of total value in the report's currency, which a backtest does not know."""
-    if not currency or check.name != name_of_total("value"):
-        return check
-    interval = backtest.settings["interval"]
-    return total_check(backtest.totals, "value", interval, lambda one: money(one, currency))
+def checks_of_forecasts(study: Study) -> tuple[Check, ...]:
+    """What a backtest found of forecasts, in the report's currency; nothing without one."""
+    backtest, currency = study.backtest, study.question.currency
+    if backtest is None:
+        return ()
+    total = name_of_total("value")
+    return tuple(
+        total_check(
+            backtest.totals,
+            "value",
+            backtest.settings["interval"],
+            lambda one: money(one, currency),
+        )
+        if currency and check.name == total
+        else check
+        for check in backtest.checks
+    )
 
 
 def _same_customers(study: Study, backtest: Backtest) -> Check:

@@ -9,7 +9,7 @@ from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
 from clvmodels.diagnostics.fit import fit_section
-from clvmodels.diagnostics.prediction import prediction_section
+from clvmodels.diagnostics.prediction import checks_of_forecasts, prediction_section
 from clvmodels.diagnostics.priors import prior_section
 from clvmodels.diagnostics.provenance import provenance_of, provenance_section
 from clvmodels.diagnostics.record import Headline, Report
@@ -123,7 +123,7 @@ def diagnose(
         title=title or _title(study),
         verdict=headline(
             checks,
-            _predicted(study),
+            checks_of_forecasts(study),
             study.why_no_value,
             converged=all(c.status != "fail" for c in sections[1].checks),
         ),
@@ -134,11 +134,6 @@ def diagnose(
         currency=currency,
         time_unit=unit_of(study.scale),
     )
-
-
-def _predicted(study: Study) -> tuple[Check, ...]:
-    """What a backtest found of forecasts; nothing without one."""
-    return () if study.backtest is None else study.backtest.checks
 
 
 def _title(study: Study) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from rich.table import Table as Layout
 from rich.text import Text
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
+from clvmodels.display import wrapped
 from clvmodels.keywords import named
 from clvmodels.reporting.values import MISSING, NUMERIC, code_line, one_line, write
 from clvmodels.reporting.views import CODE, count_checks
@@ -174,4 +174,4 @@ def _grid(
 
 def _wrap(text: str, width: int) -> list[str]:
     # Long names are broken: a line is never wider than the terminal.
-    return textwrap.wrap(one_line(text), width, break_on_hyphens=False)
+    return wrapped(one_line(text), width)

@@ -11,6 +11,7 @@ import pytest
 import clvmodels as clv
 from clvmodels import RfmTable, SchemaError
 from clvmodels.diagnostics import diagnose
+from clvmodels.display import wrapped
 from tests.unit.diagnostics_cases import base, given
 
 LOG = pd.DataFrame(
@@ -115,6 +116,11 @@ def test_audits_and_verdicts_are_text_in_notebooks(rfm: RfmTable) -> None:
     assert str(rfm.audit).splitlines()[0] in rfm.audit._repr_html_()
     verdict = given(20).purchases.verdict
     assert verdict._repr_html_().startswith("<pre>")
+
+
+def test_no_line_begins_with_a_percent_sign() -> None:
+    assert wrapped("among the best 10 % forecast", 18) == ["among the best", "10 % forecast"]
+    assert wrapped("100 % of long-haul", 12) == ["100 % of", "long-haul"]
 
 
 def test_lengths_of_time_are_shown_with_their_unit() -> None:

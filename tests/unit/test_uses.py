@@ -346,6 +346,8 @@ def test_beside_the_value_stand_the_backtests_error_and_the_calendars_doubt(
         in euros.advice
     )
     assert replace(euros, advice=plain.advice) == plain
+    uses = diagnose(known(), rfm, backtest=good, currency="€").verdict.uses
+    assert [use.reason for use in uses] == [use.reason for use in report.verdict.uses]
     assert "The least certain figure of all" in text
     without = diagnose(known(), rfm)
     (fact,) = [fact for fact in without.facts if fact.key.startswith("backtest")]
@@ -396,10 +398,10 @@ def test_the_first_screen_says_which_margin_is_in_the_money(
 @pytest.mark.parametrize(
     ("said", "ends"),
     [
-        ({}, "These are revenue, no margin applied."),
+        ({}, "These figures are revenue, no margin applied."),
         (
             {"margin": 0.3},
-            "These are revenue, no margin applied, unlike the value of the base.",
+            "These figures are revenue, no margin applied, unlike the value of the base.",
         ),
     ],
 )
