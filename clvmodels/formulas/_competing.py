@@ -23,10 +23,11 @@ import math
 import numpy as np
 
 from clvmodels.formulas._jit import compiled, compiled_sum
-from clvmodels.formulas._robust import NEGLIGIBLE, log_logistic, normalise, trapezoid_step
+from clvmodels.formulas._robust import beta_node, beta_start, normalise
 from clvmodels.schema import FloatArray
 
 MOST_NODES = 8192
+_NO_CANCELLATION = 0.01  # share of a difference below which it is not taken
 SHARE, REST, WEIGHT, BY_NEAR, BY_FAR = range(5)  # rows of a rule
 
 
@@ -37,27 +38,20 @@ def _fill(a: float, b: float, reach: float, rule: FloatArray) -> int:
     As :func:`clvmodels.formulas._robust.beta_rule`, with the logarithms besides: where a
     tail is closed, the means over it.
     """
-    step = trapezoid_step(1.0 / (1.0 / a + 1.0 / b))
-    mode = math.log(a / b)
-    top = a * log_logistic(mode) + b * log_logistic(-mode)
-    log_reach, log_size = math.log1p(reach), math.log(max(a + b, 1.0))
+    step, mode, top, log_reach, log_size = beta_start(a, b, reach)
     n = 0
     for side in (-1.0, 1.0):
         slope = a if side < 0 else b
         t = mode if side < 0 else mode + step
         while n < MOST_NODES:
-            log_p, log_q = log_logistic(t), log_logistic(-t)
-            log_w = a * log_p + b * log_q - top
-            share = log_w + (min(-log_p, log_reach) if side < 0 else 0.0)
-            bend = (log_p if side < 0 else log_q) + max(log_size, log_reach if side < 0 else 0.0)
-            closing = share + bend < NEGLIGIBLE and bend < 0.0
+            log_p, log_q, log_w, closing, last = beta_node(a, b, t, side, top, log_reach, log_size)
             rule[SHARE, n], rule[REST, n] = math.exp(log_p), math.exp(log_q)
             rule[WEIGHT, n], rule[BY_NEAR, n], rule[BY_FAR, n] = math.exp(log_w), log_p, log_q
             if closing:
                 rule[WEIGHT, n] /= -math.expm1(-slope * step)
                 rule[BY_NEAR if side < 0 else BY_FAR, n] -= step / math.expm1(slope * step)
             n += 1
-            if closing or share < NEGLIGIBLE:
+            if last:
                 break
             t += side * step
     normalise(rule[WEIGHT], n)
@@ -152,6 +146,17 @@ def log_chance_gradient(
 
 
 @compiled
+def roles(R: float, A: float, s: float, B: float) -> tuple[float, float, float, bool]:
+    """Shapes of the near and the far risk, k, and whether the far one is a purchase.
+
+    Of lambda ~ Gamma(R, A) and mu ~ Gamma(s, B).
+    """
+    if A >= B:
+        return s, R, (A - B) / B, True
+    return R, s, (B - A) / A, False
+
+
+@compiled
 def chances_loop(
     R: FloatArray, A: FloatArray, s: FloatArray, B: FloatArray, purchase: bool, out: FloatArray
 ) -> None:
@@ -161,9 +166,7 @@ def chances_loop(
     """
     rule, n, reach, last = np.empty((5, MOST_NODES)), 0, -1.0, False
     for i in range(out.size):
-        far_buys = A[i] >= B[i]
-        near, far = (s[i], R[i]) if far_buys else (R[i], s[i])
-        k = (A[i] - B[i]) / B[i] if far_buys else (B[i] - A[i]) / A[i]
+        near, far, k, far_buys = roles(R[i], A[i], s[i], B[i])
         same = i > 0 and R[i] == R[i - 1] and s[i] == s[i - 1] and far_buys == last
         if not (same and k <= reach):
             reach, last = k, far_buys
@@ -183,28 +186,51 @@ def _mean_within(
 
 
 @compiled
+def _exactly_within(
+    R: float, A: float, s: float, B: float, horizon: float, rule: FloatArray, n: int
+) -> float:
+    """Chance that a purchase comes first and within the horizon, however short that is.
+
+    E[lambda (1 - e^(-(lambda + mu) h)) / (lambda + mu)]: the sum of the two in units of
+    their rate parameters is Gamma(R + s, 1), independent of the shares; at share p its rate
+    is (1 + k p) / A_far.
+    """
+    _, _, k, far_buys = roles(R, A, s, B)
+    mean = _mean_within(k, A if far_buys else B, R + s, horizon, rule[SHARE, :n], rule[WEIGHT, :n])
+    return R / (R + s) * (1.0 if far_buys else B / A) * mean
+
+
+@compiled
+def purchase_within(
+    R: float, A: float, s: float, B: float, horizon: float, rule: FloatArray, n: int
+) -> float:
+    """Chance that a purchase comes first and within the horizon, by the rule of a purchase.
+
+    That it comes first, less that nothing comes until then, and then a purchase: without
+    transcendental functions at the nodes. Where the two are nearly equal, term by term.
+    """
+    near, far, k, far_buys = roles(R, A, s, B)
+    value = math.exp(log_chance(near, far, far_buys, k, rule, n))
+    if math.isinf(horizon):
+        return value
+    near, far, k, far_buys = roles(R, A + horizon, s, B + horizon)
+    nothing = -R * math.log1p(horizon / A) - s * math.log1p(horizon / B)
+    later = math.exp(nothing + log_chance(near, far, far_buys, k, rule, n))
+    if value - later > _NO_CANCELLATION * value:
+        return value - later
+    return _exactly_within(R, A, s, B, horizon, rule, n)
+
+
+@compiled
 def within_loop(
     R: FloatArray, A: FloatArray, s: FloatArray, B: FloatArray, horizon: FloatArray, out: FloatArray
 ) -> None:
-    """Chance that a purchase comes first and within the horizon, element by element.
-
-    E[lambda (1 - e^(-(lambda + mu) h)) / (lambda + mu)]: the sum of the two in units of
-    their rate parameters is Gamma(R + s, 1), independent of the shares.
-    """
+    """:func:`purchase_within`, element by element, right to the last digits."""
     rule, n, reach, last = np.empty((5, MOST_NODES)), 0, -1.0, False
     for i in range(out.size):
-        far_buys = A[i] >= B[i]
-        near, far = (s[i], R[i]) if far_buys else (R[i], s[i])
-        k = (A[i] - B[i]) / B[i] if far_buys else (B[i] - A[i]) / A[i]
+        near, far, k, far_buys = roles(R[i], A[i], s[i], B[i])
         same = i > 0 and R[i] == R[i - 1] and s[i] == s[i - 1] and far_buys == last
         if not (same and k <= reach):
             reach, last = k, far_buys
             n = chance_rule(near, far, far_buys, reach, rule)
-        # (1 + k p) / A_far = (1 + k p) / ((1 + k) A_near) is the sum's rate at share p
-        scale = A[i] if far_buys else B[i]
-        total = R[i] / (R[i] + s[i])
-        out[i] = (
-            total
-            * (1.0 if far_buys else B[i] / A[i])
-            * _mean_within(k, scale, R[i] + s[i], horizon[i], rule[SHARE, :n], rule[WEIGHT, :n])
-        )
+        out[i] = _exactly_within(R[i], A[i], s[i], B[i], horizon[i], rule, n)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas._robust import gamma_rule
@@ -16,6 +17,7 @@ from clvmodels.formulas.discounting import flow_of_one
 from clvmodels.formulas.special import log_rising
 from clvmodels.schema import FloatArray
 
+IntArray = npt.NDArray[np.int64]
 _NODES = 8192
 _X16, _W16 = np.polynomial.legendre.leggauss(16)
 _FALL = 38.0  # logarithm of what is cut off beside the peak: 3e-17
@@ -181,6 +183,73 @@ def exactly(n: float, R: float, A: float, s: float, B: float, horizon: float) ->
     peak = log_negative_binomial(n, R, top / A) - s * math.log1p(top / B)
     dies = s * (top / (B + top)) * _area_beside(top, horizon, n + 1.0, R + n, A, s + 1.0, B)
     return min(value + math.exp(peak) * dies, 1.0)
+
+
+@compiled
+def count_nodes(
+    R: float,
+    A: float,
+    s: float,
+    B: float,
+    horizon: float,
+    place: IntArray,
+    d: int,
+    ratio: FloatArray,
+    weight: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Add nodes and weights for the time t until which a living customer buys.
+
+    P(count >= n) is the sum of weight times the probability that a negative binomial count
+    with shape R and ratio t/A is n or more, for every n: t is when the customer dies, or the
+    horizon. Nodes are those of Gauss and Legendre on panels in ln(1 + t / min(A, B)), which
+    are so short that neither the density of t nor the distribution of the n-th purchase, as a
+    function of ln(1 + t/A), changes more over one than 16 nodes follow.
+
+    Parameters
+    ----------
+    place : ndarray of int, shape (S + 1,)
+        place[d + 1] is filled: where they end; they begin at place[d].
+    ratio, weight : ndarray
+        Of all draws, one after the other.
+
+    Returns
+    -------
+    ratio, weight
+        The same, or longer ones.
+    """
+    n, low = place[d], min(A, B)
+    # nobody lives longer, to within 1e-17
+    lasts = B * math.expm1(min(_FALL / s, 700.0))
+    end = math.log1p(min(horizon, lasts) / low)
+    u, steep = 0.0, max(R, s)
+    while u < end:
+        width = _PANEL
+        for _ in range(2):
+            t = low * math.expm1(u)
+            bell = _BELL * math.sqrt(-math.expm1(-math.log1p(t / A)) / steep)
+            later = low * math.expm1(u + width)
+            width = min(_PANEL, max(_SLOPE / steep, bell) * (A + later) / (low + later))
+        width = min(width, end - u)
+        if n + 17 > ratio.size:
+            ratio, weight = _longer(ratio), _longer(weight)
+        for i in range(16):
+            t = low * math.expm1(u + 0.5 * width * (1.0 + _X16[i]))
+            dies = s * math.exp(-s * math.log1p(t / B)) * (low + t) / (B + t)
+            ratio[n], weight[n] = t / A, 0.5 * width * _W16[i] * dies
+            n += 1
+        u += width
+    if horizon < lasts:
+        ratio[n], weight[n] = horizon / A, math.exp(-s * math.log1p(horizon / B))
+        n += 1
+    place[d + 1] = n
+    return ratio, weight
+
+
+@compiled
+def _longer(values: FloatArray) -> FloatArray:
+    more = np.empty(2 * values.size + 17)
+    more[: values.size] = values
+    return more
 
 
 @compiled

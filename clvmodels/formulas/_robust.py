@@ -53,6 +53,31 @@ def normalise(weight: FloatArray, n: int) -> None:
 
 
 @compiled
+def beta_start(a: float, B: float, reach: float) -> tuple[float, float, float, float, float]:
+    """Step and first node of the rule for Beta(a, B), and what :func:`beta_node` asks for."""
+    step = trapezoid_step(1.0 / (1.0 / a + 1.0 / B))
+    mode = math.log(a / B)
+    top = a * log_logistic(mode) + B * log_logistic(-mode)
+    return step, mode, top, math.log(max(reach, 1.0)), math.log(max(a + B, 1.0))
+
+
+@compiled
+def beta_node(
+    a: float, B: float, t: float, side: float, top: float, log_reach: float, log_size: float
+) -> tuple[float, float, float, bool, bool]:
+    """Logarithms of p, 1 - p and the weight at logit(p) = t, and whether it ends its side.
+
+    Of the two truth values the first says that it stands for the rest of its tail besides.
+    """
+    log_p, log_q = log_logistic(t), log_logistic(-t)
+    log_w = a * log_p + B * log_q - top
+    share = log_w + (min(-log_p, log_reach) if side < 0 else 0.0)
+    bend = log_p + max(log_reach, log_size) if side < 0 else log_q + log_size
+    closing = share + bend < NEGLIGIBLE and bend < 0.0
+    return log_p, log_q, log_w, closing, closing or share < NEGLIGIBLE
+
+
+@compiled
 def beta_rule(a: float, B: float, reach: float, p: FloatArray, weight: FloatArray) -> int:
     """Fill nodes and normalised weights for E[f(p)], p ~ Beta(a, B); return their number.
 
@@ -60,26 +85,18 @@ def beta_rule(a: float, B: float, reach: float, p: FloatArray, weight: FloatArra
     Both tails of the density are exponentials in logit(p); they are summed to infinity
     once f is constant there, so a and B may be as small as they like.
     """
-    step = trapezoid_step(1.0 / (1.0 / a + 1.0 / B))
-    mode = math.log(a / B)
-    top = a * log_logistic(mode) + B * log_logistic(-mode)
-    log_reach = math.log(max(reach, 1.0))
-    log_size = math.log(max(a + B, 1.0))
+    step, mode, top, log_reach, log_size = beta_start(a, B, reach)
     n = 0
     for side in (-1.0, 1.0):
         slope = a if side < 0 else B
         t = mode if side < 0 else mode + step
         while n < weight.size:
-            log_p, log_q = log_logistic(t), log_logistic(-t)
-            log_w = a * log_p + B * log_q - top
-            share = log_w + (min(-log_p, log_reach) if side < 0 else 0.0)
-            bend = log_p + max(log_reach, log_size) if side < 0 else log_q + log_size
-            closing = share + bend < NEGLIGIBLE and bend < 0.0
+            log_p, _, log_w, closing, last = beta_node(a, B, t, side, top, log_reach, log_size)
             p[n], weight[n] = math.exp(log_p), math.exp(log_w)
             if closing:
                 weight[n] /= -math.expm1(-slope * step)
             n += 1
-            if closing or share < NEGLIGIBLE:
+            if last:
                 break
             t += side * step
     normalise(weight, n)

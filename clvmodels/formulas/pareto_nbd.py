@@ -12,7 +12,7 @@ the customer's age, both counted from the first purchase, in the unit of alpha a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, Unpack
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas._competing import chances_loop, within_loop
 from clvmodels.formulas._domain import (
+    check_amounts,
     check_counts,
     check_discounting,
     check_histories,
@@ -35,6 +36,7 @@ from clvmodels.formulas._pareto_loops import (
 )
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.pareto_nbd_fused import fused
+from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.schema import FloatArray
 
 Numbers = npt.ArrayLike
@@ -260,6 +262,34 @@ class ParetoNBD:
         """
         return self._discounted_if_alive(_check(**parameters), t, delta, month)
 
+    def if_alive_along(
+        self, x: float, T: Numbers, lengths: Numbers, **parameters: Unpack[ParetoParameters]
+    ) -> FloatArray:
+        """Purchases of living customers of one x for draws by ages by many lengths of time.
+
+        Undiscounted; multiply by :meth:`p_alive`.
+
+        Parameters
+        ----------
+        x : float
+            Repeat purchases.
+        T : array_like, shape (J,)
+            Ages.
+        lengths : array_like, shape (K,)
+            Lengths of time from T on, finite.
+        r, alpha, s, beta : ndarray, shape (S,)
+            Draws of the parameters.
+
+        Returns
+        -------
+        ndarray, shape (S, J, K)
+            Purchases expected if alive.
+        """
+        count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
+        r, alpha, s, beta = (one[:, None, None] for one in _check(**parameters))
+        age = ages[:, None]
+        return self._discounted_if_alive((r + count, alpha + age, s, beta + age), length, 0.0, None)
+
     def pmf(
         self,
         n: Numbers,
@@ -296,6 +326,53 @@ class ParetoNBD:
         """Whether the undiscounted purchases of a whole life are infinite: s <= 1."""
         _, _, s, _ = _check(**parameters)
         return np.asarray(s <= 1.0)
+
+    def customers(
+        self,
+        size: int,
+        rngs: tuple[np.random.Generator, np.random.Generator],
+        **parameters: Unpack[ParetoParameters],
+    ) -> Customers:
+        """Draw new customers, with what is never observed of them.
+
+        Parameters
+        ----------
+        size : int
+            How many.
+        rngs : tuple of Generator
+            For the rates of buying, and for those of leaving.
+        r, alpha, s, beta : array_like
+            Parameters.
+        """
+        r, alpha, s, beta = _check(**parameters)
+        rate = rngs[0].standard_gamma(r, size) / alpha
+        return Customers(rate, rngs[1].standard_gamma(s, size) / beta)
+
+    def repeat_purchases(
+        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
+    ) -> Iterator[Round]:
+        """Yield, round by round, who buys once more within their time, and when.
+
+        Parameters
+        ----------
+        customers : Customers
+            From :meth:`customers`.
+        observed : ndarray, shape (n,)
+            How long each is observed.
+        rng : Generator
+
+        Yields
+        ------
+        who : ndarray of int
+            Positions, increasing.
+        when : ndarray of float
+            Time since the first purchase, no later than ``observed[who]``.
+        """
+        rate, leaving = customers
+        with np.errstate(divide="ignore", over="ignore"):  # a rate may underflow to 0
+            life = rng.standard_exponential(rate.size) / leaving
+        stays = Customers(rate, np.zeros(rate.size))
+        yield from rounds(stays, np.minimum(observed, life), rng, at_first=0)
 
     @staticmethod
     def _log_first(x: FloatArray, t: FloatArray, living: Living, *, purchase: bool) -> FloatArray:

@@ -57,8 +57,8 @@ def fused(
 def _tables(x: FloatArray, t_x: FloatArray, T: FloatArray, count: FloatArray) -> dict[str, Table]:
     """Distinct x, (x, T) and (x, t_x), and histories by their places among these."""
     kinds, x_of = np.unique(x, return_inverse=True)
-    T_of, ages, T_index = _pairs(x_of, T)
-    t_x_of, recencies, t_x_index = _pairs(x_of, t_x)
+    T_of, ages, T_index = distinct_pairs(x_of, T)
+    t_x_of, recencies, t_x_index = distinct_pairs(x_of, t_x)
     return {
         "x": kinds,
         "x_count": sums(x_of, count, len(kinds)),
@@ -72,7 +72,7 @@ def _tables(x: FloatArray, t_x: FloatArray, T: FloatArray, count: FloatArray) ->
     }
 
 
-def _pairs(x_of: npt.NDArray[np.intp], time: FloatArray) -> tuple[Table, FloatArray, Table]:
+def distinct_pairs(x_of: npt.NDArray[np.intp], time: FloatArray) -> tuple[Table, FloatArray, Table]:
     """Distinct pairs in order of x and time: both parts, and where each row's pair is."""
     times, time_of = np.unique(time, return_inverse=True)
     pairs, index = np.unique(x_of * max(len(times), 1) + time_of, return_inverse=True)

@@ -26,7 +26,8 @@ class Customers(NamedTuple):
     purchase_rate : ndarray of shape (n,)
         lambda, purchases per unit of time.
     dropout : ndarray of shape (n,)
-        p, probability of leaving after a purchase.
+        What they leave by: p, the probability of leaving after a purchase; in Pareto/NBD mu,
+        a rate per unit of time.
     """
 
     purchase_rate: FloatArray

@@ -451,6 +451,17 @@ def test_arguments_outside_the_domain(call: Any) -> None:
         call()
 
 
+def test_many_lengths_at_once() -> None:
+    draws = {name: np.array([value, 1.5 * value, 4 * value]) for name, value in PLAIN.items()}
+    T, lengths = np.array([3.0, 40.0]), np.array([0.0, 1.0, 7.0, 365.0])
+    found = paretonbd.if_alive_along(4.0, T, lengths, **draws)
+    assert found.shape == (3, 2, 4)
+    for d, j, k in itertools.product(range(3), range(2), range(4)):
+        theta = {name: values[d] for name, values in draws.items()}
+        expected = paretonbd.expected_purchases(4, T[j], T[j], lengths[k], **theta)
+        assert found[d, j, k] == pytest.approx(float(expected), rel=1e-12)
+
+
 # --- the process itself ---
 
 AGE, HORIZON, MONTH, DELTA, CUSTOMERS, ERRORS = 20.0, 30.0, 4.345, 0.02, 300_000, 5.0
@@ -517,3 +528,23 @@ def test_the_simulated_counts_of_new_customers(world: dict[str, np.ndarray]) -> 
         pmf = float(paretonbd.pmf_new(n, AGE, **WORLD))
         error = math.sqrt(pmf * (1 - pmf) / CUSTOMERS)
         assert abs((world["x"] == n).mean() - pmf) <= ERRORS * error
+
+
+def test_the_story_that_is_simulated(world: dict[str, np.ndarray]) -> None:
+    """`simulate` tells the same story: its counts and times, against the formulas."""
+    rngs = tuple(np.random.default_rng(seed) for seed in (1, 2))
+    customers = paretonbd.customers(CUSTOMERS, rngs, **WORLD)
+    x, t_x = np.zeros(CUSTOMERS), np.zeros(CUSTOMERS)
+    observed = np.full(CUSTOMERS, AGE)
+    for who, when in paretonbd.repeat_purchases(customers, observed, np.random.default_rng(3)):
+        assert (np.diff(who) > 0).all()
+        assert (when <= AGE).all()
+        x[who] += 1
+        t_x[who] = when
+    agree(x, np.full(CUSTOMERS, paretonbd.expected_purchases_new(AGE, **WORLD)))
+    for n in range(4):
+        agree(x == n, np.full(CUSTOMERS, paretonbd.pmf_new(n, AGE, **WORLD)))
+    for n in (1, 4):  # when the last purchase was, as the world's customers have it
+        one, other = t_x[x == n], world["t_x"][world["x"] == n]
+        error = math.hypot(*(v.std() / math.sqrt(v.size) for v in (one, other)))
+        assert abs(one.mean() - other.mean()) < ERRORS * error
