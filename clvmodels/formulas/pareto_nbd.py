@@ -360,6 +360,7 @@ class ParetoNBD:
         observed : ndarray, shape (n,)
             How long each is observed.
         rng : Generator
+            Of all times and all lives.
 
         Yields
         ------
