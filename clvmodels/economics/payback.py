@@ -136,7 +136,7 @@ def payback_period(
     )
     assert used is not None
     share = used.value
-    if math.isinf(future.horizon):
+    if math.isinf(future.due.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
     check_spend(paired, np.zeros(1))
     spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)
@@ -145,22 +145,24 @@ def payback_period(
         return np.asarray(
             1.0
             + paired.formulas.discounted_purchases_new(
-                t, future.delta, **paired.purchases, month=future.month
+                t, future.due.delta, **paired.purchases, month=future.due.month or None
             )
         )
 
     def expected(t: FloatArray) -> FloatArray:
         return np.atleast_1d(share * spend.mean() * orders(t).mean())
 
-    by_draw = _first_time(lambda t: share * spend * orders(t) >= cost, future.horizon, paired.count)
-    first = _first_time(lambda t: expected(t) >= cost, future.horizon, 1)
+    by_draw = _first_time(
+        lambda t: share * spend * orders(t) >= cost, future.due.horizon, paired.count
+    )
+    first = _first_time(lambda t: expected(t) >= cost, future.due.horizon, 1)
     days = posterior.scale.days
     return _result(
         float(first[0]) * days,
         by_draw * days,
         cost=cost,
         margin=used,
-        within=future.horizon * days,
+        within=future.due.horizon * days,
         interval=terms["interval"],
         certain=posterior.certain or paired.count == 1,
     )

@@ -11,9 +11,9 @@ import numpy as np
 
 from clvmodels.errors import DomainError
 from clvmodels.forecast.grouping import IntArray, group_rows
-from clvmodels.forecast.random import exponential, hashed, uniform
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.beta_geometric import BetaGeometric
+from clvmodels.formulas.random import exponential, hashed, uniform
 from clvmodels.machine import available_cores
 from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray

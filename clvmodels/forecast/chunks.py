@@ -1,59 +1,126 @@
-"""Histories worked off in chunks: what their outcomes depend on, by draw."""
+"""Histories worked off in chunks and tiles: what their outcomes depend on, by draw."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from clvmodels.forecast.draws import Draws
 from clvmodels.forecast.grouping import Groups, IntArray, new_pairs
-from clvmodels.purchases import Family
+from clvmodels.formulas.discounting import Due
+from clvmodels.purchases.model import Living, Weights
 from clvmodels.schema import FloatArray
 
-# Histories worked off at a time: tables of ln(alpha + t) for them stay in the caches
-# where times repeat, and below 150 MB at 500 draws where they do not.
+# Histories worked off at a time: tables for them stay in the caches where times repeat, and
+# below 150 MB at 500 draws where they do not.
 CHUNK: Final = 16_384
+TILE: Final = 128  # whose weights are there at a time: 0.5 MB at 500 draws
 _LEAST: Final = 1_024  # fewer are not worth the handing out
 _PARTS: Final = 16  # of small bases, so that all cores have work
 
 
-class Chunk(NamedTuple):
-    """Some histories, ordered by x, T and t_x, with the numbers that they share.
+class Customers(NamedTuple):
+    """Histories of a chunk, ordered by x, T and t_x, and the rows that have them.
 
     Attributes
     ----------
-    x_of, pair_of, t_x_of : ndarray of int, shape (H,)
-        Positions of x, (x, T) and t_x among the distinct ones.
-    x_of_pair : ndarray of int, shape (P,)
-    T : ndarray, shape (P,)
-        Of each (x, T).
-    offset, power, stays : ndarray, shape (X, S)
-        Of each x: of its log odds of having dropped out, and the second shape B of the
-        dropout probability. ``power`` is also R, the shape of the purchase rate.
-    alpha, a : ndarray, shape (S,)
-    log_recency : ndarray, shape (recencies, S)
-        ln(alpha + t_x) of each t_x.
+    x : ndarray, shape (H,)
+    key_of : ndarray of int, shape (H,)
+        Position of each one's (x, T) among the distinct ones.
+    start : ndarray of int, shape (H + 1,)
+        History h has rows[start[h] : start[h + 1]].
+    rows : ndarray of int
+        Positions in the table.
+    m_bar : ndarray, shape (N,)
+        Mean spend of all rows of the table; 0 at x = 0.
     """
 
-    x_of: IntArray
-    pair_of: IntArray
-    t_x_of: IntArray
-    x_of_pair: IntArray
+    x: FloatArray
+    key_of: IntArray
+    start: IntArray
+    rows: IntArray
+    m_bar: FloatArray
+
+
+class Tile(NamedTuple):
+    """Some histories of a chunk, in a row.
+
+    Attributes
+    ----------
+    begin, end : int
+        The first history, and the one after the last.
+    keys : slice
+        The (x, T) that they have.
+    weights : ndarray, shape (K, end - begin, S)
+        P(alive, in phase); is overwritten by the next tile.
+    """
+
+    begin: int
+    end: int
+    keys: slice
+    weights: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some histories, with what their family says of them.
+
+    Attributes
+    ----------
+    customers : Customers
+    x, T : ndarray, shape (P,)
+        Of each (x, T), the keys.
+    weights : Weights
+        Of the histories.
+    living : Living
+        Of the keys.
+    phases, draws : int
+        Their numbers, K and S.
+    """
+
+    customers: Customers
+    x: FloatArray
     T: FloatArray
-    offset: FloatArray
-    power: FloatArray
-    stays: FloatArray
-    alpha: FloatArray
-    a: FloatArray
-    log_recency: FloatArray
+    weights: Weights
+    living: Living
+    phases: int
+    draws: int
+
+    def tiles(self, begin: int = 0, end: int | None = None) -> Iterator[Tile]:
+        """Yield the histories from begin to end in order, as tiles."""
+        key_of = self.customers.key_of
+        end = len(key_of) if end is None else end
+        room = np.empty((self.phases, min(TILE, end - begin), self.draws))
+        for first in range(begin, end, TILE):
+            after = min(first + TILE, end)
+            if after - first < room.shape[1]:
+                room = np.empty((self.phases, after - first, self.draws))
+            self.weights.fill(first, room)
+            yield Tile(first, after, slice(int(key_of[first]), int(key_of[after - 1]) + 1), room)
+
+    def buys(self, keys: slice) -> FloatArray:
+        """P(a purchase | alive) of some keys, shape (keys, K, S)."""
+        out = np.empty((keys.stop - keys.start, self.phases, self.draws))
+        self.living.buys(keys.start, out)
+        return out
+
+    def idle(self, keys: slice) -> FloatArray:
+        """P(no purchase, and alive at the end | alive), shape (keys, K, S)."""
+        out = np.empty((keys.stop - keys.start, self.phases, self.draws))
+        self.living.idle(keys.start, out)
+        return out
 
 
 def chunk_of(
     groups: Groups,
     begin: int,
-    purchases: Mapping[str, FloatArray],
-    formulas: Family,
+    draws: Draws,
+    due: Due,
+    m_bar: FloatArray | None = None,
+    size: int | None = None,
 ) -> Chunk:
     """Describe the histories from ``begin`` on, as many as are worked off at a time.
 
@@ -63,29 +130,29 @@ def chunk_of(
         Of all rows.
     begin : int
         Position of the first history.
-    purchases : mapping of str to ndarray, shape (S,)
-        Draws of r, alpha, a, b.
-    formulas : Family
-        Of the purchase model.
+    draws : Draws
+        Of purchases, and what they are draws of.
+    due : Due
+        Until when purchases count, and how they are discounted.
+    m_bar : ndarray, shape (N,), optional
+        Mean spend of all rows.
+    size : int, optional
+        How many histories; by default `chunk_size`.
     """
-    end = begin + chunk_size(groups)
+    end = begin + (size or chunk_size(groups))
     x, t_x, T = (column[begin:end] for column in (groups.x, groups.t_x, groups.T))
     new = new_pairs(x, T)
-    counts, x_of = np.unique(x, return_inverse=True)
-    recencies, t_x_of = np.unique(t_x, return_inverse=True)
-    odds = formulas.log_odds_terms(counts[:, None], **purchases)
+    start = groups.start[begin : begin + len(x) + 1]
+    spent = np.empty(0) if m_bar is None else m_bar
+    family, purchases, keys = draws.formulas, draws.purchases, (x[new], T[new])
     return Chunk(
-        x_of=x_of,
-        pair_of=np.cumsum(new) - 1,
-        t_x_of=t_x_of,
-        x_of_pair=x_of[new],
-        T=np.ascontiguousarray(T[new]),
-        offset=odds.offset,
-        power=odds.power,
-        stays=formulas.stay_shape(counts[:, None], b=purchases["b"]),
-        alpha=purchases["alpha"],
-        a=purchases["a"],
-        log_recency=np.log(purchases["alpha"] + recencies[:, None]),
+        customers=Customers(x, np.cumsum(new) - 1, start, groups.rows, spent),
+        x=keys[0],
+        T=keys[1],
+        weights=family.weights(x, t_x, T, purchases),
+        living=family.living(*keys, purchases, due),
+        phases=family.phases,
+        draws=draws.count,
     )
 
 

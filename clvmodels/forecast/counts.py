@@ -1,88 +1,75 @@
-"""Numbers of purchases that histories lead to, mixed over the draws: the compiled loops.
+"""Numbers of purchases that histories lead to, mixed over the draws.
 
 A table P(count >= n | alive) by draw serves all histories of one (x, T); each of them
-mixes it with its own P(alive).
+mixes it with its own weights.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from clvmodels.forecast.chunks import Chunk
+from clvmodels.forecast.chunks import Chunk, Tile
 from clvmodels.forecast.grouping import IntArray
-from clvmodels.forecast.kernel import alive_by_draw, mean_product
+from clvmodels.forecast.kernel import mean_product, mixed_mean, weights_of
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
 from clvmodels.schema import FloatArray
 
 MOST_COUNTS: Final = 50_000  # rows of a table, which has 8 bytes for each and draw
 
 
-@compiled
-def _mean(values: FloatArray) -> float:
-    total = 0.0
-    for d in range(values.size):
-        total += values[d]
-    return total / values.size
+class Counted(NamedTuple):
+    """A tile of histories, with the tables of their (x, T).
+
+    Attributes
+    ----------
+    tile : Tile
+    key_of : ndarray of int, shape (n,)
+        Position of each history's table.
+    table : ndarray, shape (rows, K S)
+        P(count >= n | alive), one table after the other.
+    start : ndarray of int
+        Where each table begins; it has no rows where there would be too many.
+    """
+
+    tile: Tile
+    key_of: IntArray
+    table: FloatArray
+    start: IntArray
 
 
-@compiled
-def _longer(table: FloatArray) -> FloatArray:
-    more = np.empty((2 * table.shape[0], table.shape[1]))
-    more[: table.shape[0]] = table
-    return more
-
-
-@compiled
-def living_table(
-    R: FloatArray,
-    ratio: FloatArray,
-    a: FloatArray,
-    B: FloatArray,
-    least: float,
-    most: int,
-    table: FloatArray,
-) -> tuple[FloatArray, int]:
-    """P(count >= n | alive) for n = 1, 2, ... until its mean over draws is at most least.
+def counted(chunk: Chunk, least: float, most: int) -> Iterator[Counted]:
+    """Yield all histories of a chunk in order, with their tables.
 
     Parameters
     ----------
-    R, ratio, a, B : ndarray, shape (S,)
-        Of the living customer; ratio is horizon / (alpha + T).
+    chunk : Chunk
+        The histories.
     least : float
-        Also what any mixture of the rows with probabilities of being alive is at most.
+        Tables end where P(count >= n) is at most this.
     most : int
-        Rows at most.
-    table : ndarray, shape (rows, S)
-        To be filled.
-
-    Returns
-    -------
-    table : ndarray
-        The same, or a longer one.
-    rows : int
-        How many are filled; -1 where ``most`` are too few.
+        Rows of a table at most.
     """
-    state, first = np.empty((3, R.size)), np.empty(R.size)
-    latest = begin_counts(R, ratio, first, state)
-    for n in range(most):
-        if n == table.shape[0]:
-            table = _longer(table)
-        next_count(float(n), R, ratio, a, B, first, latest, state, table[n])
-        if _mean(table[n]) <= least:
-            return table, n + 1
-    return table, -1
+    key_of, key = chunk.customers.key_of, 0
+    while key < len(chunk.x):
+        table, start = chunk.living.survival(key, least, most)
+        after = key + len(start) - 1
+        begin, end = (int(h) for h in np.searchsorted(key_of, (key, after)))
+        table = table.reshape(start[-1], chunk.phases * chunk.draws)
+        for tile in chunk.tiles(begin, end):
+            yield Counted(tile, key_of[tile.begin : tile.end] - key, table, start)
+        key = after
 
 
 @compiled
-def first_at_most(alive: FloatArray, table: FloatArray, rows: int, limit: float) -> int:
+def _first_at_most(weights: FloatArray, K: int, table: FloatArray, limit: float) -> int:
     """Least n with P(count >= n + 1) <= limit, the last row's at the latest."""
-    low, high = 0, rows - 1
+    low, high = 0, len(table) - 1
     while low < high:
         middle = (low + high) // 2
-        if mean_product(alive, table[middle]) <= limit:
+        if K * mean_product(weights, table[middle]) <= limit:
             high = middle
         else:
             low = middle + 1
@@ -90,64 +77,73 @@ def first_at_most(alive: FloatArray, table: FloatArray, rows: int, limit: float)
 
 
 @compiled
-def enter_alive(chunk: Chunk, h: int, log_age: FloatArray, alive: FloatArray) -> None:
-    """Fill P(alive) by draw of history h."""
-    k = chunk.x_of[h]
-    log_recency = chunk.log_recency[chunk.t_x_of[h]]
-    alive_by_draw(chunk.offset[k], chunk.power[k], log_age, log_recency, alive)
-
-
-@compiled
-def enter_age(
-    chunk: Chunk, pair: int, horizon: float, log_age: FloatArray, ratio: FloatArray
+def _quantiles(
+    key_of: IntArray,
+    table: FloatArray,
+    start: IntArray,
+    weights: FloatArray,
+    upper_tails: FloatArray,
+    out: FloatArray,
 ) -> None:
-    """Fill ln(alpha + T) and horizon / (alpha + T) by draw of an (x, T)."""
-    for d in range(ratio.size):
-        age = chunk.alpha[d] + chunk.T[pair]
-        log_age[d] = np.log(age)
-        ratio[d] = horizon / age
+    K = weights.shape[0]
+    for h in range(key_of.size):
+        rows = table[start[key_of[h]] : start[key_of[h] + 1]]
+        if not len(rows):
+            out[:, h] = np.nan
+            continue
+        whose = weights_of(weights, h)
+        for j in range(upper_tails.size):
+            out[j, h] = _first_at_most(whose, K, rows, upper_tails[j])
 
 
-@compiled
-def count_quantiles(
-    chunk: Chunk, horizon: float, upper_tails: FloatArray, most: int, out: FloatArray
-) -> None:
+def count_quantiles(chunk: Chunk, upper_tails: FloatArray, most: int) -> FloatArray:
     """Quantiles of the number of purchases of every history.
 
     Parameters
     ----------
     chunk : Chunk
         The histories.
-    horizon : float
-        In units of T.
-    upper_tails : ndarray, shape (K,)
+    upper_tails : ndarray, shape (Q,)
         1 - probability, for each quantile: the least n with P(count > n) <= that.
     most : int
         Greatest number that is looked for step by step.
-    out : ndarray, shape (K, H)
-        Is filled; NaN where that is not enough.
+
+    Returns
+    -------
+    ndarray, shape (Q, H)
+        NaN where that is not enough.
     """
-    S = chunk.a.size
-    table, rows, last = np.empty((16, S)), 0, -1
-    log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
-    for h in range(chunk.x_of.size):
-        pair = chunk.pair_of[h]
-        if pair != last:
-            last, k = pair, chunk.x_of_pair[pair]
-            enter_age(chunk, pair, horizon, log_age, ratio)
-            table, rows = living_table(
-                chunk.power[k], ratio, chunk.a, chunk.stays[k], upper_tails.min(), most, table
-            )
-        if rows < 0:
-            out[:, h] = np.nan
-            continue
-        enter_alive(chunk, h, log_age, alive)
-        for j in range(upper_tails.size):
-            out[j, h] = first_at_most(alive, table, rows, upper_tails[j])
+    out = np.empty((len(upper_tails), len(chunk.customers.x)))
+    for tile, key_of, table, start in counted(chunk, float(upper_tails.min()), most):
+        part = out[:, tile.begin : tile.end]
+        _quantiles(key_of, table, start, tile.weights, upper_tails, part)
+    return out
 
 
 @compiled
-def count_survival(chunk: Chunk, horizon: float, least: float) -> tuple[FloatArray, IntArray, bool]:
+def _survival(
+    key_of: IntArray,
+    table: FloatArray,
+    start: IntArray,
+    weights: FloatArray,
+    least: float,
+    length: IntArray,
+) -> FloatArray:
+    """P(count >= n) of some histories, one after the other; fill how many each has."""
+    K, most, filled = weights.shape[0], 0, 0
+    for h in range(key_of.size):
+        most += start[key_of[h] + 1] - start[key_of[h]]
+    values = np.empty(most)
+    for h in range(key_of.size):
+        rows, whose = table[start[key_of[h]] : start[key_of[h] + 1]], weights_of(weights, h)
+        length[h] = _first_at_most(whose, K, rows, least) + 1
+        for n in range(length[h]):
+            values[filled] = K * mean_product(whose, rows[n])
+            filled += 1
+    return values[:filled].copy()
+
+
+def count_survival(chunk: Chunk, least: float) -> tuple[FloatArray, IntArray, bool]:
     """P(count >= n) of every history, n = 1, 2, ... until it is at most ``least``.
 
     Returns
@@ -159,55 +155,27 @@ def count_survival(chunk: Chunk, horizon: float, least: float) -> tuple[FloatArr
     complete : bool
         Whether the tables were long enough.
     """
-    S, H = chunk.a.size, chunk.x_of.size
-    table, rows, last = np.empty((64, S)), 0, -1
-    log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
-    values, filled = np.empty(64 * H), 0
-    length = np.zeros(H, dtype=np.int64)
-    for h in range(H):
-        pair = chunk.pair_of[h]
-        if pair != last:
-            last, k = pair, chunk.x_of_pair[pair]
-            enter_age(chunk, pair, horizon, log_age, ratio)
-            table, rows = living_table(
-                chunk.power[k], ratio, chunk.a, chunk.stays[k], least, MOST_COUNTS, table
-            )
-            if rows < 0:
-                return values, length, False
-        enter_alive(chunk, h, log_age, alive)
-        if filled + rows > values.size:
-            more = np.empty(2 * values.size + rows)
-            more[:filled] = values[:filled]
-            values = more
-        length[h] = first_at_most(alive, table, rows, least) + 1
-        for n in range(length[h]):
-            values[filled] = mean_product(alive, table[n])
-            filled += 1
-    return values[:filled], length, True
+    length = np.zeros(len(chunk.customers.x), dtype=np.int64)
+    parts = [np.empty(0)]
+    for tile, key_of, table, start in counted(chunk, least, MOST_COUNTS):
+        if (np.diff(start) == 0).any():
+            return np.concatenate(parts), length, False
+        part = length[tile.begin : tile.end]
+        parts.append(_survival(key_of, table, start, tile.weights, least, part))
+    return np.concatenate(parts), length, True
 
 
-def quantile_by_bisection(
-    alive: FloatArray, living: tuple[FloatArray, ...], horizon: float, upper_tail: float
-) -> float:
-    """Least n with P(count > n) <= upper_tail, however great, of one history.
-
-    Parameters
-    ----------
-    alive : ndarray, shape (S,)
-        P(alive) by draw.
-    living : tuple of ndarray, each of shape (S,)
-        R, A, a, B.
-    horizon, upper_tail : float
-    """
-    R, A, a, B = living
+def quantile_by_bisection(chunk: Chunk, h: int, upper_tail: float) -> float:
+    """Least n with P(count > n) <= upper_tail, however great, of one history."""
+    (tile,), key = chunk.tiles(h, h + 1), int(chunk.customers.key_of[h])
 
     def above(n: float) -> float:
-        return float(np.mean(alive * count_sf_if_alive(n, R, A, a, B, horizon)))
+        return mixed_mean(tile.weights, 0, chunk.living.exceeds(key, n))
 
     low, high = -1.0, 1.0  # more than low, at most high
     while above(high) > upper_tail:
         low, high = high, 2.0 * high
     while high - low > 1.0:
-        middle = np.floor((low + high) / 2.0)
+        middle = float(np.floor((low + high) / 2.0))
         low, high = (low, middle) if above(middle) <= upper_tail else (middle, high)
-    return float(high)
+    return high

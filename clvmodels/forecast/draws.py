@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.formulas.discounting import Due
 from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
@@ -21,21 +22,15 @@ class Future:
 
     Attributes
     ----------
-    horizon : float
-        In units of T; infinite for the whole remaining life.
-    delta : float
-        Continuous discount rate per unit of T.
-    month : float or None
-        Length of a month in units of T where purchases are discounted by the month.
+    due : Due
+        Until when purchases count, and how they are discounted.
     interval : float
         Probability of the equal-tailed intervals.
     margin : float
         Share of revenue that values are made of.
     """
 
-    horizon: float
-    delta: float
-    month: float | None
+    due: Due
     interval: float
     margin: float
 
@@ -47,7 +42,7 @@ class Draws:
     Attributes
     ----------
     purchases : mapping of str to ndarray, shape (S,)
-        r, alpha, a, b.
+        By parameter of the purchase model.
     spend : mapping of str to ndarray, shape (S,), or None
         p, q, v, or the value of a basket (`clvmodels.forecast.spending`), already permuted
         against the purchases; None where nothing is known of spend.

@@ -1,65 +1,214 @@
-"""Futures of whole bases, customer by customer: the compiled loops behind their totals."""
+"""Futures of whole bases, customer by customer: the loops behind their totals."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.forecast.chunks import Chunk
-from clvmodels.forecast.counts import enter_age, enter_alive
+from clvmodels.forecast.chunks import Chunk, Customers
 from clvmodels.forecast.grouping import IntArray
-from clvmodels.forecast.paths import Outcomes, level_of, record, walk
-from clvmodels.forecast.random import hashed, uniform
-from clvmodels.forecast.values import Customers
+from clvmodels.forecast.kernel import alive_of
+from clvmodels.forecast.paths import Outcomes, level_of
 from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.random import hashed, uniform
+from clvmodels.purchases.walks import Int32Array, Walks
 from clvmodels.schema import FloatArray
 
 Keys = npt.NDArray[np.uint64]
 BUYERS, ALIVE, PURCHASES, VALUE = range(4)
+_BATCH: Final = 65_536  # paths looked at at a time, or those of one customer
 
 
-@compiled
-def _first(u: float, alive: float, buys: float, R: float) -> float:
-    """ln((A + t) / A) of the first purchase: infinite after the horizon, negative of the dead.
+class Who(NamedTuple):
+    """Whose path a walk is.
 
-    ``buys`` is the probability of a purchase if alive, ``u`` is uniform. Most paths have
-    none, and need no logarithm to find it out.
+    Attributes
+    ----------
+    row, number : ndarray of int32, shape (n,)
+        Of the customer, and of the path.
+    spent, x : ndarray, shape (n,)
+        x m_bar, and x.
     """
-    v = (u - (1.0 - alive)) / alive if alive > 0.0 else -1.0
-    if v < 0.0:
-        return -1.0
-    if v > buys:
-        return math.inf
-    return -math.log1p(-v) / R  # by inversion of P(first <= t)
+
+    row: Int32Array
+    number: Int32Array
+    spent: FloatArray
+    x: FloatArray
+
+    def some(self, which: slice | IntArray) -> Who:
+        """Return some of them."""
+        return Who(self.row[which], self.number[which], self.spent[which], self.x[which])
 
 
 @compiled
-def _enter_chances(
-    chunk: Chunk, pair: int, ratio: FloatArray, end: FloatArray, buys: FloatArray
-) -> None:
-    """Fill ln((A + horizon) / A) and P(a purchase | alive) by draw of an (x, T)."""
-    k = chunk.x_of_pair[pair]
-    for d in range(ratio.size):
-        end[d] = math.log1p(ratio[d])
-        buys[d] = -math.expm1(-chunk.power[k, d] * end[d])
+def _fate(u: float, alive: float, weights: FloatArray, h: int, d: int) -> tuple[int, float]:
+    """Phase of a living customer, and a uniform number that is left; -1 of the dead."""
+    rest = u - (1.0 - alive)
+    if rest < 0.0 or alive <= 0.0:
+        return -1, 0.0
+    phase, last = 0, weights.shape[0] - 1
+    while phase < last and rest >= weights[phase, h, d]:
+        rest -= weights[phase, h, d]
+        phase += 1
+    return phase, rest / weights[phase, h, d]
 
 
 @compiled
-def add_totals(
-    chunk: Chunk,
+def _start(
+    begin: int,
+    weights: FloatArray,
     customers: Customers,
     outcomes: Outcomes,
-    keys: Keys,
+    seeds: Keys,
     group: IntArray,
+    buys: FloatArray,
+    idle: FloatArray,
+    first: int,
+    after: int,
+    who: Who,
+    key: Int32Array,
+    phase: Int32Array,
+    draw: Int32Array,
+    chance: FloatArray,
+    state: Keys,
+    alive_at_end: FloatArray,
+) -> int:
+    """List the paths with a purchase of rows first..after, and count who lives without one.
+
+    Most paths have no purchase, and cost a hash and a comparison.
+    """
+    S, n, rows, key_of, m_bar = buys.shape[2], 0, customers.rows, customers.key_of, customers.m_bar
+    row, number, spent, counts = who.row, who.number, who.spent, who.x
+    for h in range(weights.shape[1]):
+        low = max(customers.start[begin + h], first)
+        high = min(customers.start[begin + h + 1], after)
+        if low >= high:
+            continue
+        alive, x, k = alive_of(weights, h), customers.x[begin + h], key_of[begin + h]
+        some, none = buys[k - key_of[begin]], idle[k - key_of[begin]]
+        for r in range(low, high):
+            i = rows[r]
+            seed, total = hashed(outcomes.seed, seeds[i]), x * m_bar[i]
+            living = alive_at_end[group[i]]
+            for j in range(outcomes.per_draw):
+                for d in range(S):
+                    u, bits = uniform(hashed(seed, np.uint64(j * S + d)))
+                    which, v = _fate(u, alive[d], weights, h, d)
+                    if which < 0:
+                        continue
+                    if v > some[which, d]:
+                        living[j, d] += v - some[which, d] <= none[which, d]
+                        continue
+                    key[n], phase[n], draw[n], chance[n], state[n] = k, which, d, v, bits
+                    row[n], number[n], spent[n], counts[n] = i, j * S + d, total, x
+                    n += 1
+    return n
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """Walks the customers of a chunk, batch by batch, with what it needs for all of them.
+
+    Attributes
+    ----------
+    chunk, outcomes
+        Who, and what is simulated.
+    keys : ndarray of uint64, shape (N,)
+        Of each row, which its random numbers depend on.
+    group : ndarray of int, shape (N,)
+    alive : ndarray, shape (groups, per_draw, S)
+        Gets the customers added who live to the end without a purchase.
+    """
+
+    chunk: Chunk
+    outcomes: Outcomes
+    keys: Keys
+    group: IntArray
+    alive: FloatArray
+
+    def batches(self) -> Iterator[tuple[Walks, Who]]:
+        """Yield the paths that have a purchase, to be walked; both are overwritten."""
+        paths = self.outcomes.per_draw * self.chunk.draws
+        step = max(_BATCH // paths, 1)
+        start, most = self.chunk.customers.start, step * paths
+        room = Walks.room(most, self.outcomes.p)
+        who = Who(
+            np.empty(most, dtype=np.int32),
+            np.empty(most, dtype=np.int32),
+            np.empty(most),
+            np.empty(most),
+        )
+        for tile in self.chunk.tiles():
+            chances = self.chunk.buys(tile.keys), self.chunk.idle(tile.keys)
+            end = int(start[tile.end])
+            for first in range(int(start[tile.begin]), end, step):
+                count = _start(
+                    tile.begin,
+                    tile.weights,
+                    self.chunk.customers,
+                    self.outcomes,
+                    self.keys,
+                    self.group,
+                    *chances,
+                    first,
+                    min(first + step, end),
+                    who,
+                    room.key,
+                    room.phase,
+                    room.draw,
+                    room.chance,
+                    room.state,
+                    self.alive,
+                )
+                yield room.some(slice(count)), who.some(slice(count))
+
+
+@compiled
+def _scales(
+    who: Who, draw: Int32Array, state: Keys, bought: IntArray, outcomes: Outcomes, out: FloatArray
+) -> None:
+    """Fill what one unit of a path's amounts is worth, 1 / nu."""
+    p, q, v, x, spent = outcomes.p, outcomes.q, outcomes.v, who.x, who.spent
+    for n in range(out.size):
+        out[n] = 0.0
+        if bought[n] > 0:
+            d = draw[n]
+            out[n] = (v[d] + spent[n]) / level_of(x[n], p[d], q[d], state[n])
+
+
+@compiled
+def _add(
+    who: Who,
+    group: IntArray,
+    draws: int,
+    orders: FloatArray,
+    bought: IntArray,
+    stays: npt.NDArray[np.bool_],
+    scale: FloatArray,
     out: FloatArray,
+) -> None:
+    row, number = who.row, who.number
+    for n in range(bought.size):
+        totals = out[group[row[n]], number[n] // draws, number[n] % draws]
+        totals[ALIVE] += stays[n]
+        if bought[n] > 0:
+            totals[BUYERS] += 1.0
+            totals[PURCHASES] += bought[n]
+            totals[VALUE] += scale[n] * orders[n]
+
+
+def add_totals(
+    chunk: Chunk, outcomes: Outcomes, keys: Keys, group: IntArray, out: FloatArray
 ) -> None:
     """Add the customers of some histories to the totals of their groups, path by path.
 
     Parameters
     ----------
-    chunk, customers, outcomes
+    chunk, outcomes
         Who, and what is simulated.
     keys : ndarray of uint64, shape (N,)
         Of each row, which its random numbers depend on.
@@ -67,44 +216,17 @@ def add_totals(
     out : ndarray, shape (groups, per_draw, S, 4)
         Buyers, customers alive at the end, purchases and value without margin.
     """
-    S, discounting = chunk.a.size, (outcomes.delta, outcomes.month)
-    # Out of the tuples here: numba counts references to arrays wherever one is taken out.
-    a, alpha, p, q, v = chunk.a, chunk.alpha, outcomes.p, outcomes.q, outcomes.v
-    log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
-    end, buys, last = np.empty(S), np.empty(S), -1
-    for h in range(chunk.x_of.size):
-        pair, x = chunk.pair_of[h], customers.x[h]
-        k, T = chunk.x_of_pair[pair], chunk.T[pair]
-        if pair != last:
-            last = pair
-            enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
-            _enter_chances(chunk, pair, ratio, end, buys)
-        enter_alive(chunk, h, log_age, alive)
-        power, stays = chunk.power[k], chunk.stays[k]
-        for r in range(customers.start[h], customers.start[h + 1]):
-            i = customers.rows[r]
-            seed, spent = hashed(outcomes.seed, keys[i]), x * customers.m_bar[i]
-            totals = out[group[i]]
-            for d in range(S):
-                living = power[d], alpha[d] + T, a[d], stays[d]
-                for j in range(outcomes.per_draw):
-                    u, state = uniform(hashed(seed, np.uint64(j * S + d)))
-                    first = _first(u, alive[d], buys[d], power[d])
-                    if first < 0.0:
-                        continue
-                    path = walk(first, end[d], living, p[d], discounting, state)
-                    totals[j, d, ALIVE] += path.stays
-                    if path.bought > 0:
-                        totals[j, d, BUYERS] += 1.0
-                        totals[j, d, PURCHASES] += path.bought
-                        level = level_of(x, p[d], q[d], path.state)
-                        totals[j, d, VALUE] += (v[d] + spent) / level * path.orders
+    alive = np.zeros(out.shape[:3])
+    for walks, who in Walker(chunk, outcomes, keys, group, alive).batches():
+        chunk.living.walk(walks)
+        scale = np.empty(len(walks.draw))
+        _scales(who, walks.draw, walks.state, walks.bought, outcomes, scale)
+        _add(who, group, chunk.draws, walks.orders, walks.bought, walks.stays, scale, out)
+    out[..., ALIVE] += alive
 
 
-@compiled
 def follow(
     chunk: Chunk,
-    customers: Customers,
     outcomes: Outcomes,
     keys: Keys,
     begin: IntArray,
@@ -116,7 +238,7 @@ def follow(
 
     Parameters
     ----------
-    chunk, customers, outcomes, keys
+    chunk, outcomes, keys
         As in :func:`add_totals`.
     begin : ndarray of int, shape (N * paths + 1,) or (0,)
         Where the purchases of row i on path k go: from begin[i * paths + k] on. If it is
@@ -126,33 +248,29 @@ def follow(
     out : ndarray, shape (2, N, paths)
         Purchases, and discounted value without margin, are filled in.
     """
-    S, paths = chunk.a.size, outcomes.per_draw * chunk.a.size
-    a, alpha, p, q, v = chunk.a, chunk.alpha, outcomes.p, outcomes.q, outcomes.v
-    log_age, ratio, alive = np.empty(S), np.empty(S), np.empty(S)
-    end, buys, discounting = np.empty(S), np.empty(S), (outcomes.delta, outcomes.month)
-    for h in range(chunk.x_of.size):
-        pair, x = chunk.pair_of[h], customers.x[h]
-        k, T = chunk.x_of_pair[pair], chunk.T[pair]
-        enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
-        _enter_chances(chunk, pair, ratio, end, buys)
-        enter_alive(chunk, h, log_age, alive)
-        power, stays = chunk.power[k], chunk.stays[k]
-        for r in range(customers.start[h], customers.start[h + 1]):
-            i = customers.rows[r]
-            seed, spent = hashed(outcomes.seed, keys[i]), x * customers.m_bar[i]
-            for n in range(paths):
-                d, place = n % S, i * paths + n
-                u, state = uniform(hashed(seed, np.uint64(n)))
-                first = _first(u, alive[d], buys[d], power[d])
-                out[0, i, n], out[1, i, n] = 0.0, 0.0
-                if first < 0.0 or first > end[d]:
-                    continue
-                living = power[d], alpha[d] + T, a[d], stays[d]
-                path = walk(first, end[d], living, p[d], discounting, state)
-                level = level_of(x, p[d], q[d], path.state)
-                scale = (v[d] + spent) / level
-                out[0, i, n], out[1, i, n] = path.bought, scale * path.orders
-                if begin.size > 0:
-                    where = slice(begin[place], begin[place + 1])
-                    record(first, living, p[d], state, times[where], amounts[where])
-                    amounts[where] *= scale
+    paths, nobody = outcomes.per_draw * chunk.draws, np.zeros(len(keys), dtype=np.int64)
+    rows = chunk.customers.rows[chunk.customers.start[0] : chunk.customers.start[-1]]
+    out[:, rows] = 0.0
+    alive = np.zeros((1, outcomes.per_draw, chunk.draws))
+    for walks, who in Walker(chunk, outcomes, keys, nobody, alive).batches():
+        where = who.row.astype(np.int64) * paths + who.number
+        if len(begin):
+            kept = np.flatnonzero(begin[where + 1] > begin[where])
+            where, who = where[kept], who.some(kept)
+            places = begin[where]
+            walks = replace(walks.some(kept), begin=places, times=times, amounts=amounts)
+        chunk.living.walk(walks)
+        scale = np.empty(len(where))
+        _scales(who, walks.draw, walks.state, walks.bought, outcomes, scale)
+        out[0].reshape(-1)[where] = walks.bought
+        out[1].reshape(-1)[where] = scale * walks.orders
+        _scale_amounts(walks.begin, walks.bought, scale, amounts)
+
+
+@compiled
+def _scale_amounts(
+    begin: IntArray, bought: IntArray, scale: FloatArray, amounts: FloatArray
+) -> None:
+    for n in range(begin.size):
+        for k in range(begin[n], begin[n] + bought[n]):
+            amounts[k] *= scale[n]

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from clvmodels.forecast.chunks import Customers
 from clvmodels.forecast.grouping import IntArray
 from clvmodels.forecast.tails import tail_quantile
 from clvmodels.formulas._jit import compiled, compiled_sum
-from clvmodels.formulas.special import exp_negative
 from clvmodels.schema import FloatArray
 
 TOTALS: Final = 0  # how much is asked for: no interval at all,
@@ -61,59 +61,33 @@ class Ask(NamedTuple):
     money: bool
 
 
-class Histories(NamedTuple):
-    """Histories, ordered by x, T and t_x, and their customers.
-
-    Attributes
-    ----------
-    x : ndarray of float, shape (H,)
-    x_of, pair_of, t_x_of : ndarray of int, shape (H,)
-        Positions of x, (x, T) and t_x among the distinct ones of the `Tables`.
-    start : ndarray of int, shape (H + 1,)
-        History h has rows[start[h] : start[h + 1]].
-    rows : ndarray of int
-        Positions of customers in the batch.
-    """
-
-    x: FloatArray
-    x_of: IntArray
-    pair_of: IntArray
-    t_x_of: IntArray
-    start: IntArray
-    rows: IntArray
-
-
 class Tables(NamedTuple):
-    """Numbers by draw that histories share.
+    """Numbers by draw that histories of a chunk share.
 
     Attributes
     ----------
-    offset, power, intercept, slope : ndarray, shape (X, S)
-        Of each x: of its log odds, and of its expected spend.
-    T_of_pair, first_node, node_count : ndarray of int, shape (P,)
+    x_of : ndarray of int, shape (H,)
+        Position of each history's x among the distinct ones.
+    intercept, slope : ndarray, shape (X, S)
+        Of the expected spend of each x.
+    T_of_key, first_node, node_count : ndarray of int, shape (P,)
         Of each (x, T): its T, and the rows of purchases and discounted that are blended;
         a single one is taken as it is.
-    purchases, discounted : ndarray, shape (nodes, S)
-        Of the living.
-    log_age, growth, weights : ndarray, shape (ages, S), (ages, S), (ages, K)
-        Of each T: ln(alpha + T), ln(1 + horizon / (alpha + T)), weights of the nodes.
-    log_recency : ndarray, shape (recencies, S)
-        ln(alpha + t_x) of each t_x.
+    purchases, discounted : ndarray, shape (nodes, K S)
+        Of the living, the phases one after the other.
+    blend : ndarray, shape (ages, nodes)
+        Weights of the nodes of each T.
     """
 
-    offset: FloatArray
-    power: FloatArray
+    x_of: IntArray
     intercept: FloatArray
     slope: FloatArray
-    T_of_pair: IntArray
+    T_of_key: IntArray
     first_node: IntArray
     node_count: IntArray
     purchases: FloatArray
     discounted: FloatArray
-    log_age: FloatArray
-    growth: FloatArray
-    weights: FloatArray
-    log_recency: FloatArray
+    blend: FloatArray
 
 
 @compiled_sum
@@ -141,19 +115,41 @@ def mean_product(one: FloatArray, other: FloatArray) -> float:
     return total / one.size
 
 
-@compiled_sum
-def alive_by_draw(
-    offset: FloatArray,
-    power: FloatArray,
-    log_age: FloatArray,
-    log_recency: FloatArray,
-    out: FloatArray,
-) -> None:
-    """P(alive) = 1 / (1 + e^z), z = offset + power (ln(alpha+T) - ln(alpha+t_x))."""
-    for d in range(out.size):
-        z = offset[d] + power[d] * (log_age[d] - log_recency[d])
-        e = exp_negative(-abs(z))
-        out[d] = (e if z > 0.0 else 1.0) / (1.0 + e)
+@compiled
+def mixed_mean(weights: FloatArray, h: int, values: FloatArray) -> float:
+    """Mean over draws of what history h does: values, shape (K, S), by its weights."""
+    total = mean_product(weights[0, h], values[0])
+    for j in range(1, values.shape[0]):
+        total += mean_product(weights[j, h], values[j])
+    return total
+
+
+@compiled
+def weights_of(weights: FloatArray, h: int) -> FloatArray:
+    """Weights of history h, shape (K S,), the phases one after the other."""
+    if weights.shape[0] == 1:
+        one: FloatArray = weights[0, h]
+        return one
+    return weights[:, h].copy().reshape(-1)
+
+
+@compiled
+def mixed(weights: FloatArray, h: int, values: FloatArray, out: FloatArray) -> None:
+    """Fill what history h does in every draw: values, shape (K, S), by its weights."""
+    _times(weights[0, h], values[0], out)
+    for j in range(1, values.shape[0]):
+        _add_times(weights[j, h], values[j], out)
+
+
+@compiled
+def alive_of(weights: FloatArray, h: int) -> FloatArray:
+    """P(alive) of history h by draw: the sum over its phases."""
+    alive: FloatArray = weights[0, h]
+    if weights.shape[0] > 1:
+        alive = alive.copy()
+    for j in range(1, weights.shape[0]):
+        alive += weights[j, h]
+    return alive
 
 
 @compiled_sum
@@ -165,17 +161,16 @@ def _blend(weights: FloatArray, nodes: FloatArray, out: FloatArray) -> None:
             out[d] += weights[k] * nodes[k, d]
 
 
-@compiled
-def _buys(power: FloatArray, growth: FloatArray, out: FloatArray) -> None:
-    """P(a purchase | alive) = 1 - (A / (A + horizon))^R, growth = ln(1 + horizon / A)."""
-    for d in range(out.size):
-        out[d] = -math.expm1(-power[d] * growth[d])
-
-
 @compiled_sum
 def _times(one: FloatArray, other: FloatArray, out: FloatArray) -> None:
     for d in range(out.size):
         out[d] = one[d] * other[d]
+
+
+@compiled_sum
+def _add_times(one: FloatArray, other: FloatArray, out: FloatArray) -> None:
+    for d in range(out.size):
+        out[d] += one[d] * other[d]
 
 
 @compiled_sum
@@ -244,23 +239,21 @@ def _ends(
 
 
 @compiled
-def _enter_pair(
-    pair: int, k: int, tables: Tables, living: FloatArray, later: FloatArray, buys: FloatArray
-) -> None:
-    """Fill what the living of this (x, T) buy, discounted or not, and whether they do."""
-    T, n, count = tables.T_of_pair[pair], tables.first_node[pair], tables.node_count[pair]
+def _enter_key(key: int, tables: Tables, living: FloatArray, later: FloatArray) -> None:
+    """Fill what the living of this (x, T) buy, discounted or not."""
+    T, n, count = tables.T_of_key[key], tables.first_node[key], tables.node_count[key]
     if count == 1:
         living[:], later[:] = tables.purchases[n], tables.discounted[n]
     else:
-        _blend(tables.weights[T], tables.purchases[n : n + count], living)
-        _blend(tables.weights[T], tables.discounted[n : n + count], later)
-    _buys(tables.power[k], tables.growth[T], buys)
+        _blend(tables.blend[T], tables.purchases[n : n + count], living)
+        _blend(tables.blend[T], tables.discounted[n : n + count], later)
 
 
 @compiled
 def _history_columns(
     first: int,
-    alive: FloatArray,
+    weights: FloatArray,
+    h: int,
     buys: FloatArray,
     living: FloatArray,
     mean_later: float,
@@ -270,15 +263,16 @@ def _history_columns(
     out: FloatArray,
 ) -> None:
     """Columns that do not depend on spend, for one row of the history."""
+    alive = alive_of(weights, h)
     out[0, first] = _mean(alive)
-    out[1, first] = mean_product(alive, buys)
-    out[2, first] = mean_product(alive, living)
+    out[1, first] = mixed_mean(weights, h, buys)
+    out[2, first] = mixed_mean(weights, h, living)
     out[3, first] = mean_later
     if ask.want < 2:
         return
     sd = math.sqrt(_variance(alive, out[0, first]))
     out[9, first], out[10, first] = _ends(alive, out[0, first], sd, ask, scores[1], work[0])
-    _times(alive, living, work[1])
+    mixed(weights, h, living, work[1])
     sd = math.sqrt(_variance(work[1], out[2, first]))
     out[11, first], out[12, first] = _ends(work[1], out[2, first], sd, ask, scores[2], work[0])
 
@@ -318,11 +312,14 @@ def _row_columns(
 
 
 @compiled
-def score_histories(
+def score_tile(
     ask: Ask,
-    histories: Histories,
+    customers: Customers,
     tables: Tables,
-    m_bar: FloatArray,
+    begin: int,
+    weights: FloatArray,
+    buys: FloatArray,
+    scores: FloatArray,
     out: FloatArray,
     by_draw: FloatArray,
 ) -> None:
@@ -330,55 +327,58 @@ def score_histories(
 
     Parameters
     ----------
-    ask, histories, tables
+    ask, customers, tables
         What is wanted, of whom, and the numbers that they share.
-    m_bar : ndarray, shape (N,)
-        Mean spend of all rows of the batch; 0 at x = 0.
+    begin : int
+        The first history.
+    weights : ndarray, shape (K, n, S)
+        P(alive, in phase) of the n histories from there on.
+    buys : ndarray, shape (keys, K, S)
+        P(a purchase | alive) of their (x, T).
+    scores : ndarray, shape (4, 2)
+        Guesses of quantiles, standardised, which are kept from tile to tile.
     out : ndarray, shape (columns, N)
         Is filled in the rows of these histories.
     by_draw : ndarray, shape (S,)
         Gets the value of these rows together added, or their purchases where there is no
         money.
     """
-    S = by_draw.size
-    alive, later, spend = np.empty(S), np.empty(S), np.empty(5)
-    buys, living, living_later = np.empty(S), np.empty(S), np.empty(S)
-    work, scores = np.empty((2, S)), np.zeros((4, 2))
-    last_pair, last_x = -1, -1
-    for h in range(histories.x_of.size):
-        k, pair = histories.x_of[h], histories.pair_of[h]
+    K, S = weights.shape[0], by_draw.size
+    later, spend, work = np.empty(S), np.empty(5), np.empty((2, S))
+    living, living_later = np.empty((K, S)), np.empty((K, S))
+    key_of, m_bar, last_key, last_x = customers.key_of, customers.m_bar, -1, -1
+    for i in range(weights.shape[1]):
+        h = begin + i
+        k, key = tables.x_of[h], key_of[h]
         intercept, slope = tables.intercept[k], tables.slope[k]
         if k != last_x:
             _spend_moments(intercept, slope, spend)
             last_x = k
-        if pair != last_pair:
-            _enter_pair(pair, k, tables, living, living_later, buys)
-            last_pair = pair
-        log_age, log_recency = (
-            tables.log_age[tables.T_of_pair[pair]],
-            tables.log_recency[histories.t_x_of[h]],
-        )
-        alive_by_draw(tables.offset[k], tables.power[k], log_age, log_recency, alive)
-        _times(alive, living_later, later)
+        if key != last_key:
+            _enter_key(key, tables, living.reshape(K * S), living_later.reshape(K * S))
+            last_key = key
+        mixed(weights, i, living_later, later)
         mean = _mean(later)
         moments = (mean, _variance(later, mean))
-        begin, end = histories.start[h], histories.start[h + 1]
-        first, total = histories.rows[begin], 0.0
-        _history_columns(first, alive, buys, living, mean, ask, scores, work, out)
-        for j in range(begin, end):
-            i = histories.rows[j]
-            total += m_bar[i]
+        start, end = customers.start[h], customers.start[h + 1]
+        first, total = customers.rows[start], 0.0
+        chances = buys[key - key_of[begin]]
+        _history_columns(first, weights, i, chances, living, mean, ask, scores, work, out)
+        for j in range(start, end):
+            row = customers.rows[j]
+            total += m_bar[row]
             # Spend does not tell these apart either
-            if i != first and (histories.x[h] == 0.0 or not ask.money):
-                out[:, i] = out[:, first]
+            if row != first and (customers.x[h] == 0.0 or not ask.money):
+                out[:, row] = out[:, first]
                 continue
-            if i != first:
-                out[:4, i] = out[:4, first]
-                out[9:13, i] = out[9:13, first]
+            if row != first:
+                out[:4, row] = out[:4, first]
+                out[9:13, row] = out[9:13, first]
             if ask.money:
+                m = m_bar[row]
                 _row_columns(
-                    i, m_bar[i], later, moments, intercept, slope, spend, ask, scores, work, out
+                    row, m, later, moments, intercept, slope, spend, ask, scores, work, out
                 )
         if not ask.money:
-            _times(alive, living, later)
-        _add_worth(later, intercept, slope, float(end - begin), total, by_draw)
+            mixed(weights, i, living, later)
+        _add_worth(later, intercept, slope, float(end - start), total, by_draw)

@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 
 from clvmodels.errors import DomainError
-from clvmodels.forecast.chunks import Chunk, chunk_of, chunk_size, chunks
+from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
 from clvmodels.forecast.counts import MOST_COUNTS, count_quantiles, quantile_by_bisection
 from clvmodels.forecast.draws import Draws, Future, tail_probabilities
-from clvmodels.forecast.grouping import Groups, IntArray, group_rows
+from clvmodels.forecast.grouping import IntArray, group_rows
 from clvmodels.forecast.paths import Outcomes
 from clvmodels.forecast.spending import BASKET, shapes
-from clvmodels.forecast.values import Customers, value_quantiles
+from clvmodels.forecast.values import value_quantiles
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray, check_whole
 
@@ -47,13 +47,13 @@ def check_finite(horizon: float) -> None:
 _MOST_SEED: Final = 2**53  # beyond it floats, which seeds may be given as, skip whole numbers
 
 
-def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int = _SEED) -> Outcomes:
+def outcomes_of(draws: Draws, *, paths: int = PATHS, seed: int = _SEED) -> Outcomes:
     """What is simulated of every (x, T).
 
     Parameters
     ----------
-    draws, future
-        As in `predict_rows`.
+    draws : Draws
+        Of both models.
     paths : int
         At least so many, as many of every draw.
     seed : int
@@ -63,22 +63,7 @@ def outcomes_of(draws: Draws, future: Future, *, paths: int = PATHS, seed: int =
     p, q, v = shapes({BASKET: np.ones(draws.count)} if draws.spend is None else draws.spend)
     paths = check_whole("paths", paths)
     seed = check_whole("random_seed", seed, least=0, most=_MOST_SEED)
-    return Outcomes(
-        horizon=future.horizon,
-        delta=future.delta,
-        month=future.month or 0.0,
-        p=p,
-        q=q,
-        v=v,
-        per_draw=max(math.ceil(paths / draws.count), 1),
-        seed=np.uint64(seed),
-    )
-
-
-def customers_of(groups: Groups, begin: int, m_bar: FloatArray) -> Customers:
-    """Rows of the chunk of histories from ``begin`` on."""
-    x = groups.x[begin : begin + chunk_size(groups)]
-    return Customers(x, groups.start[begin : begin + len(x) + 1], groups.rows, m_bar)
+    return Outcomes(p, q, v, max(math.ceil(paths / draws.count), 1), np.uint64(seed))
 
 
 class OutcomePredictor:
@@ -100,10 +85,10 @@ class OutcomePredictor:
     """
 
     def __init__(self, draws: Draws, future: Future, *, threads: int | None = None) -> None:
-        check_finite(future.horizon)
+        check_finite(future.due.horizon)
         self.draws, self.future = draws, future
         self._threads = cores_for(threads)
-        self._outcomes = None if draws.spend is None else outcomes_of(draws, future)
+        self._outcomes = None if draws.spend is None else outcomes_of(draws)
         self._tails = 1.0 - np.array(tail_probabilities(future.interval))
 
     def __call__(
@@ -128,11 +113,10 @@ class OutcomePredictor:
         counts, values = np.empty((2, len(x))), np.empty((2, len(x)))
 
         def work(begin: int) -> None:
-            chunk = chunk_of(groups, begin, self.draws.purchases, self.draws.formulas)
-            self._fill_counts(chunk, groups, begin, counts)
+            chunk = chunk_of(groups, begin, self.draws, self.future.due, m_bar)
+            self._fill_counts(chunk, counts)
             if self._outcomes is not None:
-                customers = customers_of(groups, begin, m_bar)
-                value_quantiles(chunk, customers, self._outcomes, self._tails, values)
+                value_quantiles(chunk, self._outcomes, self._tails, values)
 
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(work, chunks(groups)):
@@ -143,21 +127,10 @@ class OutcomePredictor:
         values *= self.future.margin
         return dict(zip(OUTCOMES, (*whole, *values), strict=True))
 
-    def _fill_counts(self, chunk: Chunk, groups: Groups, begin: int, out: FloatArray) -> None:
-        found = np.empty((2, len(chunk.x_of)))
-        count_quantiles(chunk, self.future.horizon, self._tails, _MOST_STEPS, found)
-        for h in np.flatnonzero(np.isnan(found[0])):
-            found[:, h] = self._great_counts(groups, begin + int(h))
-        end = begin + found.shape[1]
-        rows = groups.rows[groups.start[begin] : groups.start[end]]
-        out[:, rows] = np.repeat(found, np.diff(groups.start[begin : end + 1]), axis=1)
-
-    def _great_counts(self, groups: Groups, h: int) -> list[float]:
-        """Quantiles of a history that leads to more purchases than a table has rows."""
-        draws, formulas = self.draws.purchases, self.draws.formulas
-        x, t_x, T = groups.x[h], groups.t_x[h], groups.T[h]
-        alive = formulas.p_alive(x, t_x, T, **draws)
-        stays = formulas.stay_shape(x, b=draws["b"])
-        living = (draws["r"] + x, draws["alpha"] + T, draws["a"], stays)
-        horizon = self.future.horizon
-        return [quantile_by_bisection(alive, living, horizon, float(t)) for t in self._tails]
+    def _fill_counts(self, chunk: Chunk, out: FloatArray) -> None:
+        found = count_quantiles(chunk, self._tails, _MOST_STEPS)
+        for h in np.flatnonzero(np.isnan(found[0])):  # more purchases than a table has rows
+            found[:, h] = [quantile_by_bisection(chunk, int(h), float(t)) for t in self._tails]
+        start = chunk.customers.start
+        rows = chunk.customers.rows[start[0] : start[-1]]
+        out[:, rows] = np.repeat(found, np.diff(start), axis=1)

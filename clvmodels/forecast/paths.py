@@ -1,13 +1,4 @@
-"""What living customers go on to buy, purchase by purchase: exact simulation.
-
-The story has lambda ~ Gamma(R, A) and p ~ Beta(a, B) behind a Poisson process that ends
-at the first purchase whose question is answered by leaving. Both can be integrated out
-step by step (Bayes' rule after every purchase), which needs one exponential and one
-uniform number a purchase, and neither lambda nor p:
-
-- after k purchases by time t the rate is Gamma(R + k, A + t), so that
-  ln((A + t') / (A + t)) of the next time t' is exponential with rate R + k;
-- after k stays p is Beta(a, B + k): the customer leaves with probability a / (a + B + k).
+"""What is simulated of customers, and of the living who buy in the horizon, for each (x, T).
 
 Values are those of orders Gamma(p, nu), nu ~ Gamma(q + p x, v + x m_bar). The amounts of
 a path are simulated in units of v + x m_bar, so that one simulation serves all spenders.
@@ -15,17 +6,19 @@ a path are simulated in units of v + x m_bar, so that one simulation serves all 
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from clvmodels.forecast.chunks import Chunk
-from clvmodels.forecast.random import bits_of, exponential, gamma, hashed, uniform
 from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.random import bits_of, gamma, hashed, uniform
+from clvmodels.purchases.walks import Int32Array, Walks
 from clvmodels.schema import FloatArray
 
 MOST_PURCHASES: Final = 1e5  # on a path, in expectation; more are not simulated
+_BATCH: Final = 16_384  # paths walked at a time, or those of one (x, T)
 
 
 class Outcomes(NamedTuple):
@@ -33,8 +26,6 @@ class Outcomes(NamedTuple):
 
     Attributes
     ----------
-    horizon, delta, month : float
-        In units of T; month 0 for continuous discounting.
     p, q, v : ndarray, shape (S,)
         Draws of the spend model; p is 0 where every purchase has the value v.
     per_draw : int
@@ -42,32 +33,11 @@ class Outcomes(NamedTuple):
     seed : uint64
     """
 
-    horizon: float
-    delta: float
-    month: float
     p: FloatArray
     q: FloatArray
     v: FloatArray
     per_draw: int
     seed: np.uint64
-
-
-@compiled
-def discount(t: float, delta: float, month: float) -> float:
-    """Present value of one unit after t; month 0 for continuous discounting."""
-    if delta == 0.0:
-        return 1.0
-    when = t if month == 0.0 else month * max(np.ceil(t / month), 1.0)
-    return math.exp(-delta * when)
-
-
-@compiled
-def first_growth(u: float, R: float, buys: float) -> float:
-    """Return ln((A + t) / A) of the first purchase, given that it falls in the horizon.
-
-    By inversion of P(first <= t) / buys, buys = P(first <= horizon).
-    """
-    return -math.log1p(-u * buys) / R
 
 
 @compiled
@@ -79,158 +49,91 @@ def level_of(x: float, p: float, q: float, state: np.uint64) -> float:
     return float(level)
 
 
-class Step(NamedTuple):
-    """One purchase of a living customer.
-
-    Attributes
-    ----------
-    t : float
-        When, since T.
-    amount : float
-        In units of 1 / nu.
-    stays : bool
-        Whether the customer stays.
-    growth : float
-        ln((A + t') / A) of the next purchase, should the customer stay.
-    state : uint64
-        Of the random numbers, hereafter.
-    """
-
-    t: float
-    amount: float
-    stays: bool
-    growth: float
-    state: np.uint64
-
-
 @compiled
-def step(
-    count: int,
-    growth: float,
-    living: tuple[float, float, float, float],
-    p: float,
-    state: np.uint64,
-) -> Step:
-    """Make the purchase at ln((A + t) / A) = growth, after ``count`` others since T.
-
-    Parameters
-    ----------
-    count : int
-    growth : float
-    living : tuple
-        R, A, a, B.
-    p : float
-        Shape of one order.
-    state : uint64
-        Of the random numbers.
-    """
-    R, A, a, B = living
-    if p == 0.0:  # a basket of one fixed value
-        amount = 1.0
-    else:
-        amount, state = gamma(p, state)
-    u, state = uniform(state)
-    stays = u * (a + B + count) >= a
-    more, state = exponential(state)
-    return Step(A * math.expm1(growth), amount, stays, growth + more / (R + count + 1), state)
-
-
-class Walk(NamedTuple):
-    """What happened on one path.
-
-    Attributes
-    ----------
-    orders : float
-        Discounted sum of the amounts, in units of 1 / nu.
-    bought : int
-        Purchases.
-    stays : bool
-        Whether the customer is alive at the end of the horizon.
-    state : uint64
-        Of the random numbers, hereafter.
-    """
-
-    orders: float
-    bought: int
-    stays: bool
-    state: np.uint64
-
-
-@compiled
-def walk(
-    first: float,
-    end: float,
-    living: tuple[float, float, float, float],
-    p: float,
-    discounting: tuple[float, float],
-    state: np.uint64,
-) -> Walk:
-    """Follow a living customer from the first purchase after T on.
-
-    Parameters
-    ----------
-    first, end : float
-        ln((A + t) / A) of the first purchase and of the horizon.
-    living, p
-        As in :func:`step`.
-    discounting : tuple
-        delta, month.
-    state : uint64
-    """
-    delta, month = discounting
-    count, growth, total, stays = 0, first, 0.0, True
-    while stays and growth <= end:
-        t, amount, stays, growth, state = step(count, growth, living, p, state)
-        total += amount * discount(t, delta, month)
-        count += 1
-    return Walk(total, count, stays, state)
-
-
-@compiled
-def record(
-    first: float,
-    living: tuple[float, float, float, float],
-    p: float,
-    state: np.uint64,
-    times: FloatArray,
-    amounts: FloatArray,
+def _start(
+    begin: int,
+    x: FloatArray,
+    T: FloatArray,
+    buys: FloatArray,
+    outcomes: Outcomes,
+    walks_key: Int32Array,
+    walks_phase: Int32Array,
+    walks_draw: Int32Array,
+    chance: FloatArray,
+    state: np.ndarray,
 ) -> None:
-    """Go the same way as :func:`walk` once more, and keep as many purchases as there were."""
-    growth = first
-    for n in range(times.size):
-        times[n], amounts[n], _, growth, state = step(n, growth, living, p, state)
+    """Fill where the paths of some (x, T) start, all with a purchase."""
+    keys, K, S = buys.shape
+    n = 0
+    for i in range(keys):
+        seed = hashed(hashed(outcomes.seed, bits_of(x[begin + i])), bits_of(T[begin + i]))
+        number = 0
+        for phase in range(K):
+            for _ in range(outcomes.per_draw):
+                for d in range(S):
+                    u, state[n] = uniform(hashed(seed, np.uint64(number)))
+                    chance[n] = u * buys[i, phase, d]
+                    walks_key[n], walks_phase[n], walks_draw[n] = begin + i, phase, d
+                    number += 1
+                    n += 1
 
 
 @compiled
-def fill_unit_values(
-    chunk: Chunk, pair: int, x: float, outcomes: Outcomes, out: FloatArray
+def _settle(
+    x: FloatArray,
+    key: Int32Array,
+    draw: Int32Array,
+    state: np.ndarray,
+    orders: FloatArray,
+    outcomes: Outcomes,
+    out: FloatArray,
 ) -> None:
-    """Simulate the living of one (x, T) who buy in the horizon.
+    """Fill the paths' values in units of v + x m_bar."""
+    p, q = outcomes.p, outcomes.q
+    for n in range(out.size):
+        d = draw[n]
+        out[n] = orders[n] / level_of(x[key[n]], p[d], q[d], state[n])
 
-    Parameters
-    ----------
-    chunk : Chunk
-    pair : int
-        Which (x, T).
-    x : float
-    outcomes : Outcomes
-    out : ndarray, shape (per_draw, S)
-        Is filled with discounted values in units of v + x m_bar, given a purchase; NaN
-        where somebody who never drops out would make more than ``MOST_PURCHASES``.
+
+def unit_values(chunk: Chunk, outcomes: Outcomes) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+    """Simulate the living of every (x, T) who buy in the horizon, some (x, T) at a time.
+
+    Yields
+    ------
+    begin : int
+        The first (x, T).
+    units : ndarray, shape (keys, K, per_draw, S)
+        Discounted values in units of v + x m_bar, given a purchase; NaN where somebody who
+        never drops out would make more than ``MOST_PURCHASES``.
+    buys : ndarray, shape (keys, K, S)
+        P(a purchase | alive).
     """
-    k, S, discounting = chunk.x_of_pair[pair], chunk.a.size, (outcomes.delta, outcomes.month)
-    seed = hashed(hashed(outcomes.seed, bits_of(x)), bits_of(chunk.T[pair]))
-    for d in range(S):
-        R, A = chunk.power[k, d], chunk.alpha[d] + chunk.T[pair]
-        end = math.log1p(outcomes.horizon / A)
-        buys = -math.expm1(-R * end)
-        if R * outcomes.horizon > MOST_PURCHASES * A:
-            out[:] = np.nan
-            return
-        living = (R, A, chunk.a[d], chunk.stays[k, d])
-        for j in range(outcomes.per_draw):
-            u, state = uniform(hashed(seed, np.uint64(j * S + d)))
-            first = min(first_growth(u, R, buys), end)
-            path = walk(first, end, living, outcomes.p[d], discounting, state)
-            level = level_of(x, outcomes.p[d], outcomes.q[d], path.state)
-            out[j, d] = path.orders / level
+    shape = (chunk.phases, outcomes.per_draw, chunk.draws)
+    paths = int(np.prod(shape))
+    room = Walks.room(max(_BATCH // paths, 1) * paths, outcomes.p)
+    for begin in range(0, len(chunk.x), max(_BATCH // paths, 1)):
+        end = min(begin + max(_BATCH // paths, 1), len(chunk.x))
+        buys = chunk.buys(slice(begin, end))
+        units = np.full((end - begin, *shape), np.nan)
+        # Runs of those who can be walked; nearly always all of them
+        fine = np.flatnonzero(~(chunk.living.busiest(begin, end) > MOST_PURCHASES))
+        for run in np.split(fine, np.flatnonzero(np.diff(fine) > 1) + 1):
+            if not len(run):
+                continue
+            walks = room.some(slice(len(run) * paths))
+            _start(
+                begin + run[0],
+                chunk.x,
+                chunk.T,
+                buys[run[0] : run[-1] + 1],
+                outcomes,
+                walks.key,
+                walks.phase,
+                walks.draw,
+                walks.chance,
+                walks.state,
+            )
+            chunk.living.walk(walks)
+            flat = units[run[0] : run[-1] + 1].reshape(-1)
+            _settle(chunk.x, walks.key, walks.draw, walks.state, walks.orders, outcomes, flat)
+        yield begin, units, buys

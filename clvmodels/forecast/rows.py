@@ -15,10 +15,10 @@ from typing import Final, Literal
 import numpy as np
 
 from clvmodels.forecast import kernel, spending
-from clvmodels.forecast.chunks import CHUNK
+from clvmodels.forecast.chunks import CHUNK, Chunk, chunk_of
+from clvmodels.forecast.curves import Curves
 from clvmodels.forecast.draws import Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
-from clvmodels.forecast.living import Living
 from clvmodels.forecast.tails import tail_of
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray
@@ -92,7 +92,7 @@ class Predictor:
     ) -> None:
         self.draws, self.future = draws, future
         self._threads = cores_for(threads)
-        self._living = None if span is None else Living(draws, future, span)
+        self._known = None if span is None else Curves(draws, future.due, span)
         low, high = tail_probabilities(future.interval)
         tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))
         if draws.spend is None and wanted == "clv":
@@ -117,13 +117,13 @@ class Predictor:
         out = np.full((kernel.WIDTH[self.ask.want], len(x)), np.nan)
         by_draw = np.zeros(self.draws.count)
         if len(x):
-            living = self._living_for(float(T.min()), float(T.max()))
+            curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
             m_bar = np.where(x == 0, 0.0, m_bar)
-            curves = _curves(groups, living.nodes)
-            work = _Work(self, living, groups, curves, m_bar, out)
+            curved = _curved(groups, curves.nodes)
+            work = _Work(self, curves, groups, curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
-                living.prepare(curves.tolist(), pool.map)
+                curves.prepare(curved.tolist(), pool.map)
                 # Added up in the order of the chunks, so that sums repeat exactly.
                 for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
                     by_draw += part
@@ -134,16 +134,16 @@ class Predictor:
                 )
         return Prediction(self._named(out), self.future.margin * by_draw)
 
-    def _living_for(self, low: float, high: float) -> Living:
-        known = self._living
+    def _curves_for(self, low: float, high: float) -> Curves:
+        known = self._known
         if known is None or not known.covers(low, high):
-            return Living(self.draws, self.future, (low, high))
+            return Curves(self.draws, self.future.due, (low, high))
         return known
 
     def _named(self, out: FloatArray) -> dict[str, FloatArray]:
         columns = dict(zip(kernel.COLUMNS, out, strict=False))
         # Without end not every draw has a finite number of purchases.
-        endless = math.isinf(self.future.horizon) and self.draws.endless.any()
+        endless = math.isinf(self.future.due.horizon) and self.draws.endless.any()
         if self.draws.spend is None:
             columns = {n: v for n, v in columns.items() if not n.startswith(_OF_MONEY)}
         for name, values in columns.items():
@@ -204,52 +204,32 @@ class _Work:
     """What the chunks of one batch have in common."""
 
     predictor: Predictor
-    living: Living
+    curves: Curves
     groups: Groups
-    curves: FloatArray
+    curved: FloatArray
     m_bar: FloatArray
     out: FloatArray
 
     def chunk(self, begin: int) -> FloatArray:
         """Fill the rows of the histories from ``begin`` on; return their value by draw."""
-        groups = self.groups
-        x, t_x, T = (column[begin : begin + CHUNK] for column in (groups.x, groups.t_x, groups.T))
-        new = new_pairs(x, T)
-        counts, x_of = np.unique(x, return_inverse=True)
-        recencies, t_x_of = np.unique(t_x, return_inverse=True)
-        start = groups.start[begin : begin + len(x) + 1]
-        histories = kernel.Histories(x, x_of, np.cumsum(new) - 1, t_x_of, start, groups.rows)
-        tables = self._tables(counts, recencies, x[new], T[new])
-        by_draw = np.zeros(self.predictor.draws.count)
-        ask = self.predictor.ask
-        kernel.score_histories(ask, histories, tables, self.m_bar, self.out, by_draw)
+        draws, due, ask = self.predictor.draws, self.predictor.future.due, self.predictor.ask
+        chunk = chunk_of(self.groups, begin, draws, due, self.m_bar, CHUNK)
+        tables, customers = self._tables(chunk), chunk.customers
+        by_draw, scores = np.zeros(draws.count), np.zeros((4, 2))
+        for tile in chunk.tiles():
+            buys = chunk.buys(tile.keys)
+            kernel.score_tile(
+                ask, customers, tables, tile.begin, tile.weights, buys, scores, self.out, by_draw
+            )
         return by_draw
 
-    def _tables(
-        self, counts: FloatArray, recencies: FloatArray, x: FloatArray, T: FloatArray
-    ) -> kernel.Tables:
-        """Tables for distinct x, distinct t_x, and distinct (x, T)."""
-        draws, horizon = self.predictor.draws, self.predictor.future.horizon
-        alpha = draws.purchases["alpha"]
-        ages, T_of_pair = np.unique(T, return_inverse=True)
-        odds = draws.formulas.log_odds_terms(counts[:, None], **draws.purchases)
+    def _tables(self, chunk: Chunk) -> kernel.Tables:
+        """Tables for distinct x and distinct (x, T)."""
+        counts, x_of = np.unique(chunk.customers.x, return_inverse=True)
+        ages, T_of_key = np.unique(chunk.T, return_inverse=True)
         intercept, slope = self._spend(counts)
-        first_node, node_count, purchases, discounted = self._nodes(x, T)
-        return kernel.Tables(
-            offset=odds.offset,
-            power=odds.power,
-            intercept=intercept,
-            slope=slope,
-            T_of_pair=T_of_pair,
-            first_node=first_node,
-            node_count=node_count,
-            purchases=purchases,
-            discounted=discounted,
-            log_age=np.log(alpha + ages[:, None]),
-            growth=np.log1p(horizon / (alpha + ages[:, None])),
-            weights=self.living.weights(ages),
-            log_recency=np.log(alpha + recencies[:, None]),
-        )
+        nodes = self._nodes(chunk.x, chunk.T)
+        return kernel.Tables(x_of, intercept, slope, T_of_key, *nodes, self.curves.blend(ages))
 
     def _spend(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
@@ -267,19 +247,19 @@ class _Work:
         self, x: FloatArray, T: FloatArray
     ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
         """First node and number of nodes of each (x, T), and the values at all nodes."""
-        curved = np.isin(x, self.curves)
-        found = [self.living.exactly(x[~curved], T[~curved])]
+        curved = np.isin(x, self.curved)
+        found = [self.curves.exactly(x[~curved], T[~curved])]
         first, count = np.cumsum(~curved) - 1, np.ones(len(x), dtype=np.int64)
         after = int((~curved).sum())
         for number in np.unique(x[curved]):
-            found.append(self.living.at_nodes(float(number)))
-            first[x == number], count[x == number] = after, self.living.nodes
-            after += self.living.nodes
+            found.append(self.curves.at_nodes(float(number)))
+            first[x == number], count[x == number] = after, self.curves.nodes
+            after += self.curves.nodes
         purchases, discounted = (np.concatenate(part) for part in zip(*found, strict=True))
         return first, count, purchases, discounted
 
 
-def _curves(groups: Groups, nodes: int) -> FloatArray:
+def _curved(groups: Groups, nodes: int) -> FloatArray:
     """Those x that have enough different T to be worth interpolating."""
     new = new_pairs(groups.x, groups.T)
     counts, ages = np.unique(groups.x[new], return_counts=True)

@@ -8,59 +8,78 @@ no path is wasted on nothing.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from clvmodels.forecast.chunks import Chunk
-from clvmodels.forecast.counts import enter_age, enter_alive
+from clvmodels.forecast.chunks import Chunk, Customers
 from clvmodels.forecast.grouping import IntArray
-from clvmodels.forecast.paths import Outcomes, fill_unit_values
+from clvmodels.forecast.paths import Outcomes, unit_values
 from clvmodels.formulas._jit import compiled
 from clvmodels.schema import FloatArray
 
 
-class Customers(NamedTuple):
-    """Rows of the histories of a chunk.
+class Paths(NamedTuple):
+    """A tile of histories, with the paths of their (x, T).
 
     Attributes
     ----------
-    x : ndarray, shape (H,)
-    start : ndarray of int, shape (H + 1,)
-        History h has rows[start[h] : start[h + 1]].
-    rows : ndarray of int
-        Positions in the table.
-    m_bar : ndarray, shape (N,)
-        Mean spend of all rows of the table; 0 at x = 0.
+    begin : int
+        The first history.
+    weights : ndarray, shape (K, n, S)
+        P(alive, in phase) of the n histories from there on.
+    first : int
+        The (x, T) that the others begin with.
+    units : ndarray, shape (keys, K, per_draw, S)
+        Values of the paths, given a purchase.
+    buys : ndarray, shape (keys, K, S)
+        P(a purchase | alive).
     """
 
-    x: FloatArray
-    start: IntArray
-    rows: IntArray
-    m_bar: FloatArray
+    begin: int
+    weights: FloatArray
+    first: int
+    units: FloatArray
+    buys: FloatArray
+
+
+def paths_of(chunk: Chunk, outcomes: Outcomes) -> Iterator[Paths]:
+    """Yield all histories of a chunk in order, with their paths."""
+    for first, units, buys in unit_values(chunk, outcomes):
+        keys = (first, first + len(units))
+        begin, end = (int(h) for h in np.searchsorted(chunk.customers.key_of, keys))
+        for tile in chunk.tiles(begin, end):
+            yield Paths(tile.begin, tile.weights, first, units, buys)
 
 
 @compiled
 def _fill_weights(
-    alive: FloatArray, power: FloatArray, ratio: FloatArray, weight: FloatArray
+    weights: FloatArray, h: int, buys: FloatArray, per_draw: int, out: FloatArray
 ) -> float:
-    """Probability of each path, and of a purchase at all."""
-    paths, total = weight.size, 0.0
-    for d in range(alive.size):
-        share = alive[d] * -math.expm1(-power[d] * math.log1p(ratio[d])) / paths
-        total += share
-        for i in range(d, paths, alive.size):
-            weight[i] = share
-    return total * (paths // alive.size)
+    """Probability of each path of history h, and of a purchase at all."""
+    K, S = buys.shape
+    total, n = 0.0, 0
+    for j in range(K):
+        alive, chance = weights[j, h], buys[j]
+        for d in range(S):
+            share = alive[d] * chance[d] / (per_draw * S)
+            total += share
+            for i in range(per_draw):
+                out[n + i * S + d] = share
+        n += per_draw * S
+    return total * per_draw
 
 
 @compiled
 def _fill_values(v: FloatArray, spent: float, unit: FloatArray, out: FloatArray) -> None:
     """Values of the paths of a customer who spent x m_bar."""
-    for j in range(unit.shape[0]):
-        for d in range(v.size):
-            out[j * v.size + d] = (v[d] + spent) * unit[j, d]
+    n = 0
+    for k in range(unit.shape[0]):
+        for j in range(unit.shape[1]):
+            for d in range(v.size):
+                out[n] = (v[d] + spent) * unit[k, j, d]
+                n += 1
 
 
 @compiled
@@ -116,32 +135,15 @@ def _customer_quantiles(
 
 
 @compiled
-def value_quantiles(
-    chunk: Chunk, customers: Customers, outcomes: Outcomes, tails: FloatArray, out: FloatArray
+def _quantiles(
+    customers: Customers, paths: Paths, outcomes: Outcomes, tails: FloatArray, out: FloatArray
 ) -> None:
-    """Quantiles of the value of every customer.
-
-    Parameters
-    ----------
-    chunk, customers, outcomes
-        Who, and what is simulated.
-    tails : ndarray, shape (K,)
-        1 - probability, for each quantile: the least value that no more exceeds.
-    out : ndarray, shape (K, N)
-        Is filled in the rows of these histories.
-    """
-    S = chunk.a.size
-    unit = np.empty((outcomes.per_draw, S))
-    weight, value, work = np.empty(unit.size), np.empty(unit.size), np.empty(unit.size)
-    log_age, ratio, alive, last = np.empty(S), np.empty(S), np.empty(S), -1
-    for h in range(chunk.x_of.size):
-        pair, x = chunk.pair_of[h], customers.x[h]
-        if pair != last:
-            last = pair
-            enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
-            fill_unit_values(chunk, pair, x, outcomes, unit)
-        enter_alive(chunk, h, log_age, alive)
-        some = _fill_weights(alive, chunk.power[chunk.x_of[h]], ratio, weight)
+    size = paths.units[0].size
+    weight, value, work = np.empty(size), np.empty(size), np.empty(size)
+    for j in range(paths.weights.shape[1]):
+        h = paths.begin + j
+        x, key = customers.x[h], customers.key_of[h] - paths.first
+        some = _fill_weights(paths.weights, j, paths.buys[key], outcomes.per_draw, weight)
         first = customers.rows[customers.start[h]]
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
@@ -149,9 +151,25 @@ def value_quantiles(
                 out[:, i] = out[:, first]
                 continue
             if some > tails.min():
-                _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
+                _fill_values(outcomes.v, x * customers.m_bar[i], paths.units[key], value)
                 work[:] = weight
             _customer_quantiles(i, some, value, work, tails, out)
+
+
+def value_quantiles(chunk: Chunk, outcomes: Outcomes, tails: FloatArray, out: FloatArray) -> None:
+    """Quantiles of the value of every customer.
+
+    Parameters
+    ----------
+    chunk, outcomes
+        Who, and what is simulated.
+    tails : ndarray, shape (Q,)
+        1 - probability, for each quantile: the least value that no more exceeds.
+    out : ndarray, shape (Q, N)
+        Is filled in the rows of these histories.
+    """
+    for paths in paths_of(chunk, outcomes):
+        _quantiles(chunk.customers, paths, outcomes, tails, out)
 
 
 @compiled
@@ -180,37 +198,35 @@ def _score(
 
 
 @compiled
-def value_scores(
-    chunk: Chunk, customers: Customers, outcomes: Outcomes, y: FloatArray, out: FloatArray
+def _scores(
+    customers: Customers, paths: Paths, outcomes: Outcomes, y: FloatArray, out: FloatArray
 ) -> None:
+    size = paths.units[0].size
+    weight, value, order = np.empty(size), np.empty(size), np.empty(size, dtype=np.int64)
+    for j in range(paths.weights.shape[1]):
+        h = paths.begin + j
+        x, key = customers.x[h], customers.key_of[h] - paths.first
+        some = _fill_weights(paths.weights, j, paths.buys[key], outcomes.per_draw, weight)
+        for r in range(customers.start[h], customers.start[h + 1]):
+            i = customers.rows[r]
+            # Who spent alike has the same values: above all, those who bought once.
+            if r == customers.start[h] or x > 0.0:
+                _fill_values(outcomes.v, x * customers.m_bar[i], paths.units[key], value)
+                order = np.argsort(value)
+            out[0, i], out[1, i], out[2, i] = _score(value, weight, order, some, y[i])
+
+
+def value_scores(chunk: Chunk, outcomes: Outcomes, y: FloatArray, out: FloatArray) -> None:
     """How what happened lies in every customer's distribution.
 
     Parameters
     ----------
-    chunk, customers, outcomes
+    chunk, outcomes
         Who, and what is simulated.
     y : ndarray, shape (N,)
         Values that came about, without margin.
     out : ndarray, shape (3, N)
         CRPS, P(value < y) and P(value = y) are filled in the rows of these histories.
     """
-    S = chunk.a.size
-    unit = np.empty((outcomes.per_draw, S))
-    weight, value = np.empty(unit.size), np.empty(unit.size)
-    order = np.empty(unit.size, dtype=np.int64)
-    log_age, ratio, alive, last = np.empty(S), np.empty(S), np.empty(S), -1
-    for h in range(chunk.x_of.size):
-        pair, x = chunk.pair_of[h], customers.x[h]
-        if pair != last:
-            last = pair
-            enter_age(chunk, pair, outcomes.horizon, log_age, ratio)
-            fill_unit_values(chunk, pair, x, outcomes, unit)
-        enter_alive(chunk, h, log_age, alive)
-        some = _fill_weights(alive, chunk.power[chunk.x_of[h]], ratio, weight)
-        for r in range(customers.start[h], customers.start[h + 1]):
-            i = customers.rows[r]
-            # Who spent alike has the same values: above all, those who bought once.
-            if r == customers.start[h] or x > 0.0:
-                _fill_values(outcomes.v, x * customers.m_bar[i], unit, value)
-                order = np.argsort(value)
-            out[0, i], out[1, i], out[2, i] = _score(value, weight, order, some, y[i])
+    for paths in paths_of(chunk, outcomes):
+        _scores(chunk.customers, paths, outcomes, y, out)

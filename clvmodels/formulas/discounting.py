@@ -1,19 +1,66 @@
-"""Present value of a flow that dies out: the kernel of every discounted formula.
+"""When purchases are due, and what they are worth by then: the kernel of discounted formulas.
 
-Rates here are continuous, per the unit of time in which horizon and month are
-given; :class:`clvmodels.schema.TimeScale` turns annual rates into these.
+Rates here are continuous, per the unit of time in which horizon and month are given;
+:meth:`Due.of` makes them of annual rates.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels.formulas._domain import check_discounting
 from clvmodels.formulas._jit import compiled
-from clvmodels.schema import FloatArray
+from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, check_choice
+
+
+class Due(NamedTuple):
+    """Until when purchases count, and how they are discounted.
+
+    Compiled loops take it as it is.
+
+    Attributes
+    ----------
+    horizon : float
+        In units of T; infinite for the whole remaining life.
+    delta : float
+        Continuous discount rate per unit of T; 0 for none.
+    month : float
+        Length of a month in units of T, at whose end its purchases are discounted; 0 where
+        they are discounted continuously.
+    """
+
+    horizon: float
+    delta: float = 0.0
+    month: float = 0.0
+
+    @classmethod
+    def of(
+        cls, scale: TimeScale, horizon: Horizon, discount_rate: float, discounting: Discounting
+    ) -> Due:
+        """Count options in a unit of time.
+
+        Raises
+        ------
+        SchemaError, TimeUnitError, DomainError
+            An option is of the wrong kind, or out of range.
+        """
+        check_choice("discounting", discounting, ("continuous", "monthly"))
+        month = scale.month if discounting == "monthly" else 0.0
+        delta = scale.delta(discount_rate)
+        return cls(scale.horizon(horizon), delta, month)
+
+
+@compiled
+def present_value(t: float, delta: float, month: float) -> float:
+    """Value now of one unit after t; delta and month as :class:`Due` has them."""
+    if delta == 0.0:
+        return 1.0
+    when = t if month == 0.0 else month * max(np.ceil(t / month), 1.0)
+    return math.exp(-delta * when)
 
 
 @compiled

@@ -174,7 +174,7 @@ def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
     DomainError
         They are in some draw, with neither an end nor a discount.
     """
-    if math.isinf(future.horizon) and future.delta == 0:
+    if math.isinf(future.due.horizon) and future.due.delta == 0:
         endless = share(paired.endless)
         if endless > 0:
             raise DomainError(

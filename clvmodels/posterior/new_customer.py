@@ -63,8 +63,9 @@ def value_of_new_customer(
     certain : bool
         Whether one of the posteriors is a single point.
     """
+    due = future.due
     repeats = paired.formulas.discounted_purchases_new(
-        future.horizon, future.delta, **paired.purchases, month=future.month
+        due.horizon, due.delta, **paired.purchases, month=due.month or None
     )
     spend = mean_of_new(paired.spending)
     margin, interval = future.margin, future.interval

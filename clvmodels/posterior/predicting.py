@@ -10,6 +10,7 @@ import numpy as np
 from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, pair, predict_rows
+from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import evenly_spaced
@@ -104,11 +105,8 @@ def future_of(
     SchemaError, DomainError
         An option is of the wrong kind, or out of range.
     """
-    schema.check_choice("discounting", discounting, ("continuous", "monthly"))
-    interval = schema.check_interval(interval)
-    month = scale.month if discounting == "monthly" else None
-    delta = scale.delta(discount_rate)
-    return Future(scale.horizon(horizon), delta, month, interval, margin)
+    due = Due.of(scale, horizon, discount_rate, discounting)
+    return Future(due, schema.check_interval(interval), margin)
 
 
 def margin_known(

@@ -14,6 +14,7 @@ from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.counts import count_survival
 from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.outcomes import TOO_MANY
+from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.posterior.predicting import columns_of
@@ -267,7 +268,6 @@ def count_distribution(
         ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
     """
     drawn, whose = purchase_draws(posterior, draws)
-    parameters = dict(drawn.purchases)
     columns = columns_of(whose, rfm, scale_said(time_unit, time_scaler))
     length = finite_horizon(posterior, horizon)
     groups = group_rows(columns.x, columns.t_x, columns.T)
@@ -275,8 +275,8 @@ def count_distribution(
 
     def work(begin: int) -> tuple[FloatArray, IntArray]:
         nonlocal cells
-        chunk = chunk_of(groups, begin, parameters, whose.formulas)
-        values, lengths, complete = count_survival(chunk, length, TAIL)
+        chunk = chunk_of(groups, begin, drawn, Due(length))
+        values, lengths, complete = count_survival(chunk, TAIL)
         if not complete:
             raise DomainError(TOO_MANY)
         cells += len(values)
@@ -299,6 +299,6 @@ def count_distribution(
         start=np.append(0, np.cumsum(lengths)),
         history=history_of_rows(groups),
         _groups=groups,
-        _draws=parameters,
+        _draws=dict(drawn.purchases),
         _formulas=whose.formulas,
     )

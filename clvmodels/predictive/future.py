@@ -15,7 +15,7 @@ from clvmodels.forecast import Predictor
 from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.futures import follow
 from clvmodels.forecast.grouping import Groups, group_rows
-from clvmodels.forecast.outcomes import check_finite, customers_of, outcomes_of
+from clvmodels.forecast.outcomes import check_finite, outcomes_of
 from clvmodels.forecast.paths import Outcomes
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
@@ -173,12 +173,12 @@ def simulate_future(
     rfm = frames.eager(rfm)
     whose = scorable(posterior, "Simulated futures need")
     given = prepared_for(whose, rfm, horizon=horizon, draws=min(draws, paths), **terms)
-    check_finite(given.future.horizon)
+    check_finite(given.future.due.horizon)
     valued(given.draws, given.columns.x).warned()
     bought = Predictor(given.draws, given.future, wanted="none")(*given.who)
     most = max(float(len(given.columns)), float(bought.columns["expected_purchases"].sum()))
     _check_size(paths * most, paths)
-    outcomes = outcomes_of(given.draws, given.future, paths=paths, seed=random_seed)
+    outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
     return _Run(rfm, given, outcomes, cores_for(threads)).paths(paths)
 
 
@@ -238,9 +238,8 @@ class _Run:
         out = np.empty((2, len(columns), self.outcomes.per_draw * draws.count))
 
         def work(first: int) -> None:
-            chunk = chunk_of(groups, first, draws.purchases, draws.formulas)
-            customers = customers_of(groups, first, m_bar)
-            follow(chunk, customers, self.outcomes, keys, begin, times, amounts, out)
+            chunk = chunk_of(groups, first, draws, self.given.future.due, m_bar)
+            follow(chunk, self.outcomes, keys, begin, times, amounts, out)
 
         with ThreadPoolExecutor(self.threads) as pool:
             for _ in pool.map(work, chunks(groups)):

@@ -17,7 +17,7 @@ from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.futures import VALUE, add_totals
 from clvmodels.forecast.grouping import group_rows
-from clvmodels.forecast.outcomes import check_finite, customers_of, outcomes_of
+from clvmodels.forecast.outcomes import check_finite, outcomes_of
 from clvmodels.forecast.paths import MOST_PURCHASES, Outcomes
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
@@ -161,11 +161,11 @@ def portfolio(
     rfm = frames.eager(rfm)
     cores = cores_for(threads)
     given = prepared_for(scorable(posterior, "Totals need"), rfm, **terms)
-    check_finite(given.future.horizon)
+    check_finite(given.future.due.horizon)
     if not len(given.columns):
         raise DomainError("The table has no customers: there is nothing to add up.")
     names, labels, group = _segments(rfm, by, len(given.columns))
-    outcomes = outcomes_of(given.draws, given.future, paths=paths, seed=random_seed)
+    outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
     found = Predictor(given.draws, given.future, wanted="none", threads=cores)(*given.who).columns
     if found["expected_purchases"].max() > MOST_PURCHASES:
         raise DomainError(
@@ -252,9 +252,8 @@ def _simulated(
 
     def work(begin: int) -> FloatArray:
         out = np.zeros(shape)
-        chunk = chunk_of(groups, begin, draws.purchases, draws.formulas)
-        customers = customers_of(groups, begin, m_bar)
-        add_totals(chunk, customers, outcomes, keys, group, out)
+        chunk = chunk_of(groups, begin, draws, given.future.due, m_bar)
+        add_totals(chunk, outcomes, keys, group, out)
         return out
 
     total = np.zeros(shape)

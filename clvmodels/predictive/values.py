@@ -14,9 +14,9 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Draws, Future, Predictor
 from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
 from clvmodels.forecast.grouping import Groups, group_rows
-from clvmodels.forecast.outcomes import PATHS, check_finite, customers_of, outcomes_of
+from clvmodels.forecast.outcomes import PATHS, check_finite, outcomes_of
 from clvmodels.forecast.paths import Outcomes
-from clvmodels.forecast.values import Customers, value_quantiles, value_scores
+from clvmodels.forecast.values import value_quantiles, value_scores
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
-Loop = Callable[[Chunk, Customers, Outcomes, FloatArray, FloatArray], None]
+Loop = Callable[[Chunk, Outcomes, FloatArray, FloatArray], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -170,10 +170,8 @@ class ValueDistribution:
 
     def _run(self, loop: Loop, given: FloatArray, out: FloatArray) -> None:
         def one(begin: int) -> None:
-            draws = self._draws
-            chunk = chunk_of(self._groups, begin, draws.purchases, draws.formulas)
-            customers = customers_of(self._groups, begin, self._m_bar)
-            loop(chunk, customers, self._outcomes, given, out)
+            chunk = chunk_of(self._groups, begin, self._draws, self._future.due, self._m_bar)
+            loop(chunk, self._outcomes, given, out)
 
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(one, chunks(self._groups)):
@@ -223,9 +221,9 @@ def value_distribution(
     """
     given = prepared_for(value_posterior(posterior), rfm, **terms)
     assert given.margin is not None
-    check_finite(given.future.horizon)
+    check_finite(given.future.due.horizon)
     known = valued(given.draws, given.columns.x).warned()
-    outcomes = outcomes_of(given.draws, given.future, paths=paths, seed=random_seed)
+    outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
     x, t_x, T, m_bar = given.who
     return ValueDistribution(
         customer_id=given.columns.customer_id,

@@ -92,7 +92,7 @@ BGNBD: Final = PurchaseModel(
     once_says_nothing=True,
     endless_where="a <= 1",
     describe=_average_customer,
-    family="clvmodels.formulas.beta_geometric:bgnbd",
+    family="clvmodels.purchases.beta_geometric:bgnbd",
 )
 MBGNBD: Final = PurchaseModel(
     key="mbgnbd",
@@ -109,7 +109,7 @@ MBGNBD: Final = PurchaseModel(
     once_says_nothing=False,
     endless_where="a <= 1",
     describe=_average_customer,
-    family="clvmodels.formulas.beta_geometric:mbgnbd",
+    family="clvmodels.purchases.beta_geometric:mbgnbd",
 )
 
 ModelKey = Literal["bgnbd", "mbgnbd"]

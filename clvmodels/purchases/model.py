@@ -18,12 +18,13 @@ from clvmodels.model_facts import ModelFacts
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
-    from clvmodels.formulas.beta_geometric import LogOddsTerms
+    from clvmodels.formulas.discounting import Due
     from clvmodels.formulas.fused import Fused
-    from clvmodels.formulas.residual import ResidualPurchases
     from clvmodels.formulas.story import Customers, Round
+    from clvmodels.purchases.walks import Walks
 
 Numbers = npt.ArrayLike
+Draws = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,10 +101,39 @@ class Joint(Protocol):
 
 
 class Family(Protocol):
-    """What a purchase model can compute; ``BetaGeometric`` documents each."""
+    """What a purchase model can compute: all that the loops know of it.
 
-    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
-        """Second shape of the dropout probability of a customer alive after x repeats."""
+    Whatever is forecast is a sum over phases j of w_j(x, t_x, T) m_j(x, T): the probability
+    of being alive and in phase j, and what a living customer does who is. `weights` has the
+    one, `living` the other; both are compiled code of the family, or plain NumPy, that fills
+    arrays which the loops only read. A new customer is one with x = t_x = T = 0.
+
+    Phases are for families in which a living customer's next purchase depends on more than
+    x and T (Erlang-k timing); all others have one.
+    """
+
+    @property
+    def phases(self) -> int:
+        """How many phases there are, K."""
+
+    def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> Weights:
+        """P(alive) of histories, each of shape (H,), for draws of shape (S,) by name."""
+
+    def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> Living:
+        """What customers of distinct (x, T) do who are alive at T; both of shape (P,)."""
+
+    def shift(self, draws: Draws) -> float | None:
+        """Return a c > 0 such that what the living buy is analytic in u = ln(c + T).
+
+        Its singularities must lie at least pi off the real axis, as they do where T occurs
+        as alpha + T with alpha >= c. It is then interpolated in u where there are many T.
+        None where it is not worth it: it is then asked for at every T.
+        """
+
+    def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
+        """Whether the undiscounted purchases of a lifetime are infinite in expectation."""
+
+    # At points: arrays that are broadcast, parameters by name.
 
     def log_likelihood(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers
@@ -133,9 +163,6 @@ class Family(Protocol):
         self, customers: Customers, observed: FloatArray, rng: np.random.Generator
     ) -> Iterator[Round]:
         """Yield, round by round, who of them buys once more within their time, and when."""
-
-    def log_odds_terms(self, x: Numbers, **parameters: Numbers) -> LogOddsTerms:
-        """Return what the log odds of having dropped out owe to x and the draw alone."""
 
     def p_alive(self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers) -> FloatArray:
         """Probability of being alive at T."""
@@ -173,18 +200,6 @@ class Family(Protocol):
     ) -> FloatArray:
         """Discounted purchases expected in (T, T + horizon]."""
 
-    def if_alive_block(
-        self,
-        x: Numbers,
-        T: Numbers,
-        horizon: float,
-        delta: float,
-        *,
-        month: float | None = None,
-        **parameters: Numbers,
-    ) -> ResidualPurchases:
-        """Purchases of living customers for draws (rows) by histories (columns)."""
-
     def if_alive_along(
         self, x: float, T: Numbers, lengths: Numbers, **parameters: Numbers
     ) -> FloatArray:
@@ -217,5 +232,63 @@ class Family(Protocol):
     def pmf_new(self, n: Numbers, t: Numbers, **parameters: Numbers) -> FloatArray:
         """Probability that a new customer makes n repeat purchases in (0, t]."""
 
-    def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a lifetime are infinite in expectation."""
+
+class Weights(Protocol):
+    """Histories and draws, ready for their weights."""
+
+    def fill(self, begin: int, out: FloatArray) -> None:
+        """Fill ``out``, shape (K, n, S), with P(alive, in phase) of n histories from begin on."""
+
+
+class Living(Protocol):
+    """Customers alive at T: P distinct (x, T), the keys, for S draws, and what is due."""
+
+    def expect(self) -> tuple[FloatArray, FloatArray]:
+        """Purchases expected, undiscounted and discounted, each of shape (P, K, S)."""
+
+    def buys(self, begin: int, out: FloatArray) -> None:
+        """Fill ``out``, shape (n, K, S), with P(a purchase) of n keys from begin on."""
+
+    def idle(self, begin: int, out: FloatArray) -> None:
+        """Fill it with P(no purchase, and alive at the end of the horizon)."""
+
+    def busiest(self, begin: int, end: int) -> FloatArray:
+        """Purchases expected of somebody who never leaves, in the busiest draw, by key."""
+
+    def survival(
+        self, begin: int, least: float, most: int
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """P(count >= n) of as many keys from begin on as is convenient, one at least.
+
+        Parameters
+        ----------
+        begin : int
+            First key.
+        least : float
+            Rows end with the first one whose mean over draws, of the greatest phase, is at
+            most this; so is then any mixture of it with probabilities of being alive.
+        most : int
+            Rows of a key at most.
+
+        Returns
+        -------
+        table : ndarray, shape (rows, K, S)
+            Of n = 1, 2, ... of one key after the other; the next call may overwrite it.
+        start : ndarray of int, shape (keys + 1,)
+            Where the rows of each begin; a key has none where ``most`` are too few.
+        """
+
+    def exceeds(self, key: int, n: float) -> FloatArray:
+        """P(count > n) of one key, shape (K, S), for any whole n >= -1."""
+
+    def walk(self, walks: Walks) -> None:
+        """Simulate living customers exactly, purchase by purchase.
+
+        For every path that `Walks` lists: find when the customer buys first, by the chance
+        that is given; at each purchase take its amount (`clvmodels.purchases.walks.order`)
+        and what that is worth (`present_value` of `clvmodels.formulas.discounting`); draw
+        whether the customer stays and when the next purchase is; go on to the end of the
+        horizon. Random numbers come from the path's own state alone, and so do not depend
+        on what else is walked. Of paths that are recorded the times and amounts go where
+        ``begin`` says; walking a path again gives the same purchases.
+        """

@@ -11,14 +11,15 @@ import pandas as pd
 import pytest
 
 from clvmodels import BetaGeoPosterior, ModifiedBetaGeoPosterior
-from clvmodels.forecast.counts import living_table
 from clvmodels.formulas import bgnbd, mbgnbd
 from clvmodels.formulas.counts import (
     count_pmf_if_alive,
     count_sf_if_alive,
     log_negative_binomial,
 )
+from clvmodels.formulas.discounting import Due
 from clvmodels.predictive import CountDistribution, count_distribution
+from clvmodels.purchases import purchase_model
 
 MODELS = [bgnbd, mbgnbd]
 POSTERIORS = [BetaGeoPosterior, ModifiedBetaGeoPosterior]
@@ -132,8 +133,10 @@ def test_recursion_against_the_formula(heavy: bool, rng: np.random.Generator) ->
     R = log_uniform(rng, 500, 5000, S) if heavy else log_uniform(rng, 1e-3, 200, S)
     ratio = log_uniform(rng, 0.05, 3, S)
     a, B = log_uniform(rng, 1e-3, 5, S), log_uniform(rng, 0.01, 5000, S)
-    table, rows = living_table(R, ratio, a, B, 1e-12, 50_000, np.empty((4, S)))
-    assert 0 < rows <= len(table)
+    draws = {"r": R, "alpha": 1.0 / ratio, "a": a, "b": B}
+    living = purchase_model("bgnbd").formulas.living(np.zeros(1), np.zeros(1), draws, Due(1.0))
+    table, (_, rows) = living.survival(0, 1e-12, 50_000)
+    table = table[:, 0]
     assert table[rows - 1].mean() <= 1e-12 < table[rows - 2].mean()
     n = np.arange(rows + 1)[:, None]
     survival = np.vstack([np.ones(S), table[:rows]])
@@ -142,11 +145,16 @@ def test_recursion_against_the_formula(heavy: bool, rng: np.random.Generator) ->
     np.testing.assert_allclose(-np.diff(survival, axis=0), pmf[:-1], rtol=0, atol=2e-12)
     above = count_sf_if_alive(n[:-1], R, 1.0, a, B, ratio)
     np.testing.assert_allclose(survival[1:], above, rtol=0, atol=2e-12)
+    exactly = [living.exceeds(0, float(k))[0] for k in (-1, 0, rows - 1)]
+    np.testing.assert_allclose(exactly, [np.ones(S), above[0], above[rows - 1]], rtol=1e-12)
 
 
 def test_too_long_a_table_says_so() -> None:
-    one = np.ones(1)
-    assert living_table(100 * one, one, one, one, 1e-12, 50, np.empty((4, 1)))[1] == -1
+    draws = {"r": np.full(1, 100.0), **{name: np.ones(1) for name in ("alpha", "a", "b")}}
+    keys = np.array([0.0, 0.0]), np.array([0.0, 1e9])
+    living = purchase_model("bgnbd").formulas.living(*keys, draws, Due(1.0))
+    _, start = living.survival(0, 1e-12, 50)
+    assert start[1] == 0 < start[2]
 
 
 # --- mixtures over draws ---

@@ -11,16 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clvmodels.forecast import Draws, Future, Predictor, grouping, pair, product_moments, rows
-from clvmodels.forecast.living import Living
+from clvmodels.forecast.curves import Curves
 from clvmodels.forecast.tails import tail_of, tail_quantile
 from clvmodels.formulas import gamma_gamma
-from clvmodels.formulas.beta_geometric import BetaGeometric, bgnbd, mbgnbd
+from clvmodels.formulas.discounting import Due
+from clvmodels.purchases.beta_geometric import BetaGeometricFamily, bgnbd, mbgnbd
 
 DELTA = np.log(1.1) / 365.25
-YEAR = Future(horizon=365.0, delta=DELTA, month=None, interval=0.9, margin=0.4)
+YEAR = Future(Due(365.0, DELTA), interval=0.9, margin=0.4)
 
 
-def some_draws(formulas: BetaGeometric = bgnbd, *, spread: float = 0.2, count: int = 83) -> Draws:
+def some_draws(
+    formulas: BetaGeometricFamily = bgnbd, *, spread: float = 0.2, count: int = 83
+) -> Draws:
     rng = np.random.default_rng(7)
 
     def around(value: float) -> np.ndarray:
@@ -43,7 +46,7 @@ def plainly(draws: Draws, x, t_x, T, m_bar, future: Future) -> dict[str, np.ndar
     by_draw = {name: values[:, None] for name, values in draws.purchases.items()}
     f, ends = draws.formulas, ((1 - future.interval) / 2, (1 + future.interval) / 2)
     alive = f.p_alive(x, t_x, T, **by_draw)
-    found = f.if_alive_block(x, T, future.horizon, future.delta, **draws.purchases)
+    found = f.if_alive_block(x, T, future.due.horizon, future.due.delta, **draws.purchases)
     spend_by_draw = {name: values[:, None] for name, values in draws.spend.items()}
     spend = gamma_gamma.expected_spend(x, m_bar, **spend_by_draw)
     later = alive * found.discounted
@@ -58,7 +61,7 @@ def plainly(draws: Draws, x, t_x, T, m_bar, future: Future) -> dict[str, np.ndar
     for name, cell in cells.items():
         columns[f"{name}_lower"], columns[f"{name}_upper"] = np.quantile(cell, ends, axis=0)
     return columns | {
-        "p_purchase": f.p_purchase(x, t_x, T, future.horizon, **by_draw).mean(axis=0),
+        "p_purchase": f.p_purchase(x, t_x, T, future.due.horizon, **by_draw).mean(axis=0),
         "discounted_purchases": later.mean(axis=0),
         "clv": future.margin * value,
         "clv_sd": future.margin * sd,
@@ -68,7 +71,9 @@ def plainly(draws: Draws, x, t_x, T, m_bar, future: Future) -> dict[str, np.ndar
 
 @pytest.mark.parametrize("formulas", [bgnbd, mbgnbd], ids=["bgnbd", "mbgnbd"])
 @pytest.mark.parametrize("interval", [0.5, 0.9, 0.999])
-def test_every_column_is_that_of_the_formulas(formulas: BetaGeometric, interval: float) -> None:
+def test_every_column_is_that_of_the_formulas(
+    formulas: BetaGeometricFamily, interval: float
+) -> None:
     draws, future = some_draws(formulas), replace(YEAR, interval=interval)
     customers = many_customers(np.random.default_rng(1))
     found, plain = Predictor(draws, future)(*customers), plainly(draws, *customers, future)
@@ -80,8 +85,8 @@ def test_every_column_is_that_of_the_formulas(formulas: BetaGeometric, interval:
 
 def test_these_customers_are_interpolated_and_looked_up() -> None:
     x, t_x, T, _ = many_customers(np.random.default_rng(1))
-    living = Living(some_draws(), YEAR, (T.min(), T.max()))
-    curves = rows._curves(grouping.group_rows(x, t_x, T), living.nodes)
+    living = Curves(some_draws(), YEAR.due, (T.min(), T.max()))
+    curves = rows._curved(grouping.group_rows(x, t_x, T), living.nodes)
     assert curves.tolist() == [0.0, 1.0, 2.0, 9.0]
 
 
@@ -106,9 +111,9 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_batches_of_one_predictor_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clvmodels.forecast import living
+    from clvmodels.forecast import curves
 
-    monkeypatch.setattr(living, "_MOST_KNOWN", 2)  # so that nodes are also forgotten
+    monkeypatch.setattr(curves, "_MOST_KNOWN", 2)  # so that nodes are also forgotten
     customers = many_customers(np.random.default_rng(4))
     whole = Predictor(some_draws(), YEAR)(*customers)
     T = customers[2]
@@ -140,12 +145,12 @@ def test_interpolation_is_exact(
     x: float, spread: float, horizon: float, month: float | None
 ) -> None:
     draws = some_draws(spread=spread, count=20)
-    living = Living(draws, replace(YEAR, horizon=horizon, month=month), (0.0, 730.0))
+    living = Curves(draws, Due(horizon, DELTA, month or 0.0), (0.0, 730.0))
     living.prepare([x], map)
     T = np.linspace(0.0, 730.0, 57)
     for nodes, exact in zip(living.at_nodes(x), living.exactly(np.full(57, x), T), strict=True):
         finite = np.isfinite(exact).all(axis=0)  # without end some draws have no number
-        blended = living.weights(T) @ nodes[:, finite]
+        blended = living.blend(T) @ nodes[:, finite]
         np.testing.assert_allclose(blended, exact[:, finite], rtol=1e-10)
 
 

@@ -1,21 +1,22 @@
 """What living customers will buy, for every draw: interpolated in T where that is cheaper.
 
-Purchases of a customer alive at T are an integral that depends on x and T only, and is
-analytic in u = ln(alpha + T) with its singularities at least pi off the real axis
-(alpha + T would have to be negative there). Chebyshev interpolation in
-u = ln(least alpha + T) therefore converges geometrically at a known rate, for all draws
-at the same nodes; the rate gives the number of nodes for full accuracy.
+Purchases of a customer alive at T depend on x and T only. Where their family says that
+they are analytic in u = ln(c + T), with singularities at least pi off the real axis,
+Chebyshev interpolation in u converges geometrically at a known rate, for all draws at the
+same nodes; the rate gives the number of nodes for full accuracy.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
 
-from clvmodels.forecast.draws import Draws, Future
+from clvmodels.forecast.draws import Draws
+from clvmodels.formulas.discounting import Due
 from clvmodels.schema import FloatArray
 
 # Truncation error aimed at, relative: eps times what the function grows by off the axis.
@@ -27,14 +28,14 @@ Values = tuple[FloatArray, FloatArray]
 Mapper = Callable[[Callable[[float], Values], Iterable[float]], Iterable[Values]]
 
 
-class Living:
+class Curves:
     """Purchases of the living by draw, undiscounted and discounted, for x and T.
 
     Parameters
     ----------
     draws : Draws
         Of both models.
-    future : Future
+    due : Due
         Horizon and discounting.
     span : tuple of float
         Least and greatest T that will be asked for.
@@ -43,25 +44,33 @@ class Living:
     ----------
     nodes : int
         An x with more distinct T than that is interpolated.
+
+    All values are of shape (number, K S), the phases one after the other.
     """
 
-    def __init__(self, draws: Draws, future: Future, span: tuple[float, float]) -> None:
-        self._draws, self._future, self._span = draws, future, span
-        self._shift = float(draws.purchases["alpha"].min())
+    def __init__(self, draws: Draws, due: Due, span: tuple[float, float]) -> None:
+        self._draws, self._due, self._span = draws, due, span
+        self._known: dict[float, Values] = {}
+        shift = draws.formulas.shift(draws.purchases)
+        self.nodes = sys.maxsize  # more than there can be
+        if shift is None:
+            return
+        self._shift = shift
         low, high = (math.log(self._shift + T) for T in span)
         self._middle, self._half = (low + high) / 2.0, max((high - low) / 2.0, 1e-3)
         reach = math.pi / self._half
         rate = reach + math.hypot(reach, 1.0)
         self.nodes = max(math.ceil(-math.log(_TOLERANCE) / math.log(rate)), _LEAST_NODES)
         self._angles = np.pi * (np.arange(self.nodes) + 0.5) / self.nodes
-        self._known: dict[float, Values] = {}
 
     def covers(self, low: float, high: float) -> bool:
         """Whether these T lie in the span."""
         return self._span[0] <= low and high <= self._span[1]
 
-    def weights(self, T: FloatArray) -> FloatArray:
+    def blend(self, T: FloatArray) -> FloatArray:
         """Weights of the nodes' values for each T, shape (len(T), nodes)."""
+        if self.nodes == sys.maxsize:
+            return np.empty((len(T), 0))
         t = (np.log(self._shift + T) - self._middle) / self._half
         gap = t[:, None] - np.cos(self._angles)
         sign = (-1.0) ** np.arange(self.nodes) * np.sin(self._angles)
@@ -80,20 +89,15 @@ class Living:
         self._known |= dict(zip(wanted, run(self._at_nodes, wanted), strict=True))
 
     def at_nodes(self, x: float) -> Values:
-        """Values at the nodes of a prepared x, each of shape (nodes, S)."""
+        """Values at the nodes of a prepared x, each of shape (nodes, K S)."""
         return self._known[x]
 
     def exactly(self, x: FloatArray, T: FloatArray) -> Values:
-        """Values at these x and T without interpolation, each of shape (len(x), S)."""
-        both = self._draws.formulas.if_alive_block(
-            x,
-            T,
-            self._future.horizon,
-            self._future.delta,
-            **self._draws.purchases,
-            month=self._future.month,
-        )
-        return np.ascontiguousarray(both.purchases.T), np.ascontiguousarray(both.discounted.T)
+        """Values at these x and T without interpolation, each of shape (len(x), K S)."""
+        living = self._draws.formulas.living(x, T, self._draws.purchases, self._due)
+        purchases, discounted = living.expect()
+        flat = (len(x), self._draws.formulas.phases * self._draws.count)
+        return purchases.reshape(flat), discounted.reshape(flat)
 
     def _at_nodes(self, x: float) -> Values:
         T = np.exp(self._middle + self._half * np.cos(self._angles)) - self._shift

@@ -1,0 +1,321 @@
+"""The beta-geometric family in the loops: BG/NBD, MBG/NBD.
+
+Weights are P(alive) = 1 / (1 + e^z), z = offset + R (ln(alpha + T) - ln(alpha + t_x)). Given
+alive, lambda ~ Gamma(R, A) and p ~ Beta(a, B) with R = r + x, A = alpha + T, B = b + x and
+one more for MBG/NBD. Paths integrate both out step by step (Bayes' rule after every
+purchase), which needs one exponential and one uniform number a purchase, and neither lambda
+nor p:
+
+- after k purchases by time t the rate is Gamma(R + k, A + t), so that
+  ln((A + t') / (A + t)) of the next time t' is exponential with rate R + k;
+- after k stays p is Beta(a, B + k): the customer leaves with probability a / (a + B + k).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.formulas._jit import compiled, compiled_sum
+from clvmodels.formulas.beta_geometric import BetaGeometric
+from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
+from clvmodels.formulas.discounting import Due, present_value
+from clvmodels.formulas.random import exponential, uniform
+from clvmodels.formulas.special import exp_negative
+from clvmodels.purchases.model import Draws
+from clvmodels.purchases.walks import Int32Array, Walks, order
+from clvmodels.schema import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+_ROWS: Final = 256  # of tables of counts, at 8 bytes for each draw, that stay in the caches
+
+
+@dataclass(frozen=True, slots=True)
+class BetaGeometricFamily(BetaGeometric):
+    """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
+
+    phases: ClassVar[int] = 1
+
+    def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
+        """P(alive) of histories; logarithms are taken once for each distinct time."""
+        counts, x_of = np.unique(x, return_inverse=True)
+        recencies, t_x_of = np.unique(t_x, return_inverse=True)
+        ages, T_of = np.unique(T, return_inverse=True)
+        odds = self.log_odds_terms(counts[:, None], **draws)
+        log_recency = np.log(draws["alpha"] + recencies[:, None])
+        log_age = np.log(draws["alpha"] + ages[:, None])
+        return _Weights(x_of, t_x_of, T_of, odds.offset, odds.power, log_recency, log_age)
+
+    def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> _Living:
+        """What customers do who are alive."""
+        counts, x_of = np.unique(x, return_inverse=True)
+        ages, T_of = np.unique(T, return_inverse=True)
+        power, stays = draws["r"] + counts[:, None], self.stay_shape(counts[:, None], b=draws["b"])
+        return _Living(self, draws, due, x, T, x_of, T_of, power, stays, ages)
+
+    def shift(self, draws: Draws) -> float:
+        """Return the least alpha: T occurs as alpha + T alone."""
+        return float(draws["alpha"].min())
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Distinct numbers by draw, and where each history's are."""
+
+    x_of: IntArray
+    t_x_of: IntArray
+    T_of: IntArray
+    offset: FloatArray
+    power: FloatArray
+    log_recency: FloatArray
+    log_age: FloatArray
+
+    def fill(self, begin: int, out: FloatArray) -> None:
+        part = slice(begin, begin + out.shape[1])
+        where = self.x_of[part], self.t_x_of[part], self.T_of[part]
+        _fill_alive(*where, self.offset, self.power, self.log_recency, self.log_age, out[0])
+
+
+@dataclass(frozen=True)
+class _Living:
+    """Keys, tables of R (power) and B (stays) by distinct x, and the distinct T (ages)."""
+
+    family: BetaGeometricFamily
+    draws: Draws
+    due: Due
+    x: FloatArray
+    T: FloatArray
+    x_of: IntArray
+    T_of: IntArray
+    power: FloatArray
+    stays: FloatArray
+    ages: FloatArray
+
+    @cached_property
+    def growth(self) -> FloatArray:
+        """ln((A + horizon) / A) of each distinct T."""
+        return np.asarray(np.log1p(self.due.horizon / (self.draws["alpha"] + self.ages[:, None])))
+
+    def expect(self) -> tuple[FloatArray, FloatArray]:
+        both = self.family.if_alive_block(
+            self.x,
+            self.T,
+            self.due.horizon,
+            self.due.delta,
+            month=self.due.month or None,
+            **self.draws,
+        )
+        one, other = (np.ascontiguousarray(v.T)[:, None] for v in (both.purchases, both.discounted))
+        return one, other
+
+    def buys(self, begin: int, out: FloatArray) -> None:
+        part = slice(begin, begin + len(out))
+        _fill_buys(self.x_of[part], self.T_of[part], self.power, self.growth, out[:, 0])
+
+    def idle(self, begin: int, out: FloatArray) -> None:
+        self.buys(begin, out)
+        np.subtract(1.0, out, out=out)  # nobody leaves but at a purchase
+
+    def busiest(self, begin: int, end: int) -> FloatArray:
+        age = self.draws["alpha"] + self.T[begin:end, None]
+        most = self.power[self.x_of[begin:end]] * self.due.horizon / age
+        return np.asarray(most.max(axis=1))
+
+    def survival(self, begin: int, least: float, most: int) -> tuple[FloatArray, IntArray]:
+        alpha, a = self.draws["alpha"], self.draws["a"]
+        keys, horizon = (self.x_of[begin:], self.T[begin:]), self.due.horizon
+        table, start = _tables(
+            *keys, self.power, self.stays, alpha, a, horizon, least, most, self.room.pop()
+        )
+        self.room.append(table)
+        return table[: start[-1], None], start
+
+    @cached_property
+    def room(self) -> list[FloatArray]:
+        """Where tables of counts go, one after the other: memory is dear to get anew."""
+        return [np.empty((2 * _ROWS, len(self.draws["a"])))]
+
+    def exceeds(self, key: int, n: float) -> FloatArray:
+        if n < 0:
+            return np.ones((1, len(self.draws["a"])))
+        k, age = self.x_of[key], self.draws["alpha"] + self.T[key]
+        R, a, B = self.power[k], self.draws["a"], self.stays[k]
+        return count_sf_if_alive(n, R, age, a, B, self.due.horizon)[None]
+
+    def walk(self, walks: Walks) -> None:
+        _walk(
+            walks.key,
+            walks.draw,
+            walks.chance,
+            walks.state,
+            walks.shape,
+            self.x_of,
+            self.T_of,
+            self.T,
+            self.power,
+            self.stays,
+            self.growth,
+            self.draws["alpha"],
+            self.draws["a"],
+            self.due,
+            walks.orders,
+            walks.bought,
+            walks.stays,
+            walks.begin,
+            walks.times,
+            walks.amounts,
+        )
+
+
+@compiled_sum
+def _enter_alive(
+    offset: FloatArray,
+    power: FloatArray,
+    log_age: FloatArray,
+    log_recency: FloatArray,
+    out: FloatArray,
+) -> None:
+    for d in range(out.size):
+        z = offset[d] + power[d] * (log_age[d] - log_recency[d])
+        e = exp_negative(-abs(z))
+        out[d] = (e if z > 0.0 else 1.0) / (1.0 + e)
+
+
+@compiled
+def _fill_alive(
+    x_of: IntArray,
+    t_x_of: IntArray,
+    T_of: IntArray,
+    offset: FloatArray,
+    power: FloatArray,
+    log_recency: FloatArray,
+    log_age: FloatArray,
+    out: FloatArray,
+) -> None:
+    """P(alive) by draw of some histories."""
+    for h in range(x_of.size):
+        k = x_of[h]
+        _enter_alive(offset[k], power[k], log_age[T_of[h]], log_recency[t_x_of[h]], out[h])
+
+
+@compiled
+def _enter_buys(power: FloatArray, growth: FloatArray, out: FloatArray) -> None:
+    for d in range(out.size):
+        out[d] = -math.expm1(-power[d] * growth[d])
+
+
+@compiled
+def _fill_buys(
+    x_of: IntArray, T_of: IntArray, power: FloatArray, growth: FloatArray, out: FloatArray
+) -> None:
+    """P(a purchase | alive) = 1 - (A / (A + horizon))^R by draw of some keys."""
+    for i in range(x_of.size):
+        _enter_buys(power[x_of[i]], growth[T_of[i]], out[i])
+
+
+@compiled
+def _mean(values: FloatArray) -> float:
+    total = 0.0
+    for d in range(values.size):
+        total += values[d]
+    return total / values.size
+
+
+@compiled
+def _longer(table: FloatArray) -> FloatArray:
+    more = np.empty((2 * table.shape[0], table.shape[1]))
+    more[: table.shape[0]] = table
+    return more
+
+
+@compiled
+def _tables(
+    x_of: IntArray,
+    T: FloatArray,
+    power: FloatArray,
+    stays: FloatArray,
+    alpha: FloatArray,
+    a: FloatArray,
+    horizon: float,
+    least: float,
+    most: int,
+    table: FloatArray,
+) -> tuple[FloatArray, IntArray]:
+    """P(count >= n | alive) by draw of some keys, until there are `_ROWS` rows."""
+    S, filled, keys = a.size, 0, 0
+    start = np.zeros(x_of.size + 1, dtype=np.int64)
+    state, first, ratio = np.empty((3, S)), np.empty(S), np.empty(S)
+    while keys < x_of.size and filled < _ROWS:
+        R, B = power[x_of[keys]], stays[x_of[keys]]
+        for d in range(S):
+            ratio[d] = horizon / (alpha[d] + T[keys])
+        latest, rows = begin_counts(R, ratio, first, state), 0
+        while True:
+            if rows == most:
+                rows = 0
+                break
+            if filled + rows == table.shape[0]:
+                table = _longer(table)
+            row = table[filled + rows]
+            next_count(float(rows), R, ratio, a, B, first, latest, state, row)
+            rows += 1
+            if _mean(row) <= least:
+                break
+        filled += rows
+        keys += 1
+        start[keys] = filled
+    return table, start[: keys + 1]
+
+
+@compiled
+def _walk(
+    key: Int32Array,
+    draw: Int32Array,
+    chance: FloatArray,
+    state: npt.NDArray[np.uint64],
+    shape: FloatArray,
+    x_of: IntArray,
+    T_of: IntArray,
+    T: FloatArray,
+    power: FloatArray,
+    stays: FloatArray,
+    growth: FloatArray,
+    alpha: FloatArray,
+    a: FloatArray,
+    due: Due,
+    orders: FloatArray,
+    bought: IntArray,
+    alive: npt.NDArray[np.bool_],
+    begin: IntArray,
+    times: FloatArray,
+    amounts: FloatArray,
+) -> None:
+    """Walk all paths; ``at`` is ln((A + t) / A) of the next purchase."""
+    delta, month, recorded = due.delta, due.month, begin.size > 0
+    for n in range(key.size):
+        d, k, bits = draw[n], x_of[key[n]], state[n]
+        R, A, p, asked = power[k, d], alpha[d] + T[key[n]], a[d], a[d] + stays[k, d]
+        end = growth[T_of[key[n]], d]
+        at = min(-math.log1p(-chance[n]) / R, end)  # by inversion of P(first <= t)
+        count, total, stay = 0, 0.0, True
+        while stay and at <= end:
+            amount, bits = order(shape[d], bits)
+            u, bits = uniform(bits)
+            stay = u * (asked + count) >= p
+            more, bits = exponential(bits)
+            t = A * math.expm1(at)
+            total += amount * present_value(t, delta, month)
+            if recorded:
+                times[begin[n] + count], amounts[begin[n] + count] = t, amount
+            count += 1
+            at += more / (R + count)
+        orders[n], bought[n], alive[n], state[n] = total, count, stay, bits
+
+
+bgnbd: Final = BetaGeometricFamily(extra_stays=0)
+mbgnbd: Final = BetaGeometricFamily(extra_stays=1)
