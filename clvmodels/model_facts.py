@@ -103,6 +103,8 @@ class ModelFacts:
         Default priors of what is sampled.
     peer : Peer, optional
         pymc-marketing's class, if it has one.
+    ridges : tuple of (str, str)
+        Parameters of which the data may determine a ratio better than each.
     """
 
     key: str
@@ -112,6 +114,7 @@ class ModelFacts:
     parameters: tuple[Parameter, ...]
     defaults: Mapping[str, Default]
     peer: Peer | None = None
+    ridges: tuple[tuple[str, str], ...] = ()
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -173,5 +176,6 @@ GAMMA_GAMMA: Final = ModelFacts(
             "v": ("Weibull", {"alpha": 2, "beta": 10}),
         },
     ),
+    ridges=(("p", "q"), ("q", "v")),
 )
 """The model of spend."""

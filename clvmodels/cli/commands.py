@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from clvmodels import __version__
-from clvmodels.purchases import ModelKey
+from clvmodels.errors import SchemaError
+from clvmodels.purchases import MODELS, ModelKey, purchase_model
 
 app = typer.Typer(
     help=(
@@ -20,6 +21,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _model_key(said: str) -> str:
+    """Look a model up when it is asked for: the catalogue may have grown."""
+    try:
+        return purchase_model(said).key
+    except SchemaError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+PurchaseModelKey = Annotated[
+    ModelKey,
+    typer.Option(
+        help="The model of purchases.", parser=_model_key, metavar=f"<{'|'.join(MODELS)}>"
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 TimeUnit = Annotated[
     Literal["h", "D", "W", "M"],
@@ -232,7 +248,7 @@ def fit(
             "map is the most likely point, without uncertainty."
         ),
     ] = "auto",
-    model: Annotated[ModelKey, typer.Option(help="The model of purchases.")] = "bgnbd",
+    model: PurchaseModelKey = "bgnbd",
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
     ] = "default",
@@ -556,7 +572,7 @@ def backtest(
     basket_value: BasketValue = None,
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
-    model: Annotated[ModelKey, typer.Option(help="The model of purchases.")] = "bgnbd",
+    model: PurchaseModelKey = "bgnbd",
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",

@@ -30,10 +30,6 @@ _TRACE_POINTS: Final = 200
 _PAIR_POINTS: Final = 500
 _RANK_BINS: Final = 20
 _ENERGY_BINS: Final = 30
-_RIDGES: Final = {
-    "purchases": (("r", "alpha"), ("a", "b")),
-    "spend": (("p", "q"), ("q", "v")),
-}
 
 
 def figures_of_draws(posterior: OnePosterior, study: Study) -> Iterator[Figure]:
@@ -47,7 +43,8 @@ def figures_of_draws(posterior: OnePosterior, study: Study) -> Iterator[Figure]:
         if long_enough(draws) and number_of_chains(draws) > 1:
             yield _ranks(posterior, draws)
     stats = statistics_of(posterior)
-    yield _pairs(posterior, stats, study)
+    if posterior.facts.ridges:
+        yield _pairs(posterior, stats, study)
     if "energy" in stats and stats["energy"].shape[1] >= 100:
         yield _energy(posterior, stats)
 
@@ -138,7 +135,7 @@ def _pairs(posterior: OnePosterior, stats: Mapping[str, npt.NDArray[Any]], study
         rare = rare[np.linspace(0, len(rare) - 1, min(len(rare), 100)).astype(int)]
         shown = np.unique(np.concatenate([shown, rare]))
     draws = posterior.draws()
-    pairs = _RIDGES[kind]
+    pairs = posterior.facts.ridges
     correlation = [_log_correlation(draws[x], draws[y]) for x, y in pairs]
     words = " and ".join(
         f"{x} and {y} {number(c, 2)}" for (x, y), c in zip(pairs, correlation, strict=True)

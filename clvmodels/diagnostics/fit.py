@@ -54,7 +54,7 @@ def _checks(study: Study, expected: FloatArray) -> Iterator[Check]:
     yield _total_check(study)
     yield from spend_checks(study)
     yield from _life_check(study)
-    yield _dropout_check(study)
+    yield from _dropout_check(study)
 
 
 def _total_check(study: Study) -> Check:
@@ -105,20 +105,21 @@ def _without_end(study: Study) -> float:
     return float(np.mean(study.purchases.formulas.endless(**study.purchases.draws())))
 
 
-def _dropout_check(study: Study) -> Check:
-    draws = study.purchases.draws()
-    middle = float(np.median(draws["a"] / (draws["a"] + draws["b"])))
-    return limits.judged_least(
-        "share of customers who leave after a purchase, in the middle of the draws",
-        middle,
-        limits.MIN_DROPOUT,
-        "Hardly anybody seems to drop out: a runs to 0 along a ridge, P(alive) is near 1 for "
-        "nearly everybody, and long horizons depend on that; a longer log would show who has "
-        "left.",
-        fine="Customers drop out noticeably, so that P(alive) tells them apart.",
-        unit="share",
-        bears_on=("totals", "customers"),
-    )
+def _dropout_check(study: Study) -> Iterator[Check]:
+    """Of models in which customers leave with a probability."""
+    described = study.purchases.facts.describe(study.purchases.draws())
+    for leaves in (one.values for one in described if one.counts == "share"):
+        yield limits.judged_least(
+            "share of customers who leave after a purchase, in the middle of the draws",
+            float(np.median(leaves)),
+            limits.MIN_DROPOUT,
+            "Hardly anybody seems to leave: the share runs to 0 along a ridge, P(alive) is near 1 "
+            "for nearly everybody, and long horizons depend on that; a longer log would show who "
+            "has left.",
+            fine="Customers drop out noticeably, so that P(alive) tells them apart.",
+            unit="share",
+            bears_on=("totals", "customers"),
+        )
 
 
 # --- tracking, conditional expectations -------------------------------------------------

@@ -44,6 +44,7 @@ _PARAMETERS: Final = (
     Parameter("a"),
     Parameter("b"),
 )
+_RIDGES: Final = (("r", "alpha"), ("a", "b"))
 _DEFAULTS: Final[Mapping[str, Default]] = {
     "r": LogNormalDefault(
         0.6,
@@ -88,6 +89,7 @@ BGNBD: Final = PurchaseModel(
     defaults=_DEFAULTS,
     joint=MeanAndSize(),
     peer=Peer("BetaGeoModel", _PEER_PRIORS),
+    ridges=_RIDGES,
     leaves="after each repeat purchase",
     once_says_nothing=True,
     endless_where="a <= 1",
@@ -105,6 +107,7 @@ MBGNBD: Final = PurchaseModel(
     defaults=_DEFAULTS,
     joint=MeanAndSize(),
     peer=Peer("ModifiedBetaGeoModel", _PEER_PRIORS),
+    ridges=_RIDGES,
     leaves="after each purchase",
     once_says_nothing=False,
     endless_where="a <= 1",
