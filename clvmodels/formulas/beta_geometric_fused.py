@@ -74,7 +74,7 @@ def _tables(
 
 
 @compiled
-def _gamma_terms(r, alpha, a, b, x, stays, x_count, out):  # type: ignore[no-untyped-def]
+def gamma_terms(r, alpha, a, b, x, stays, x_count, out):  # type: ignore[no-untyped-def]
     """Add the terms that depend on x alone, with their gradient."""
     log_alpha = math.log(alpha)
     psi_r, psi_b, psi_ab = digamma(r), digamma(b), digamma(a + b)
@@ -91,7 +91,7 @@ def _gamma_terms(r, alpha, a, b, x, stays, x_count, out):  # type: ignore[no-unt
 
 
 @compiled
-def _survival_terms(r, alpha, time, log_time, inv_time, T_count, T_purchases, out):  # type: ignore[no-untyped-def]
+def survival_terms(r, alpha, time, log_time, inv_time, T_count, T_purchases, out):  # type: ignore[no-untyped-def]
     """Add -(r+x) ln(1 + T/alpha) with its gradient."""
     for i in range(T_count.size):
         weight = r * T_count[i] + T_purchases[i]
@@ -145,8 +145,8 @@ def _stratum(  # type: ignore[no-untyped-def]
     # Of 1 + time/alpha, not alpha + time: r and alpha may run off together.
     log_time = np.log1p(time / alpha)
     inv_time = 1.0 / (alpha + time)
-    _gamma_terms(r, alpha, a, b, x, stays, x_count, out)
-    _survival_terms(r, alpha, time, log_time, inv_time, T_count, T_purchases, out)
+    gamma_terms(r, alpha, a, b, x, stays, x_count, out)
+    survival_terms(r, alpha, time, log_time, inv_time, T_count, T_purchases, out)
     stay = b + (stays - 1.0)  # in this order: b may be tiny
     log_odds = math.log(a) - np.log(stay)
     if not gradient:

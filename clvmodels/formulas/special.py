@@ -21,6 +21,8 @@ _LOG2_E: Final = 1.4426950408889634
 _LN2_HIGH: Final = 6.93147180369123816490e-01
 _LN2_LOW: Final = 1.90821492927058770002e-10
 _LEAST_EXPONENT: Final = -708.0
+_FRACTION: Final = (1 << 52) - 1
+_ONE: Final = 1023 << 52
 
 
 @compiled
@@ -124,3 +126,12 @@ def log1p_unit(e: float) -> float:
     p = p * t + 0.33333333333333076
     p = p * t + 1.0
     return 2.0 * s * p
+
+
+@compiled
+def log_from_one(y: float) -> float:
+    """Natural logarithm of a finite y >= 1, without a branch: y = 2^n (1 + e) by its bits."""
+    bits = np.float64(y).view(np.int64)
+    n = float((bits >> 52) - 1023)
+    e = np.int64((bits & _FRACTION) | _ONE).view(np.float64) - 1.0
+    return float(n * _LN2_HIGH + (n * _LN2_LOW + log1p_unit(e)))

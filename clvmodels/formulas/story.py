@@ -1,4 +1,4 @@
-"""The story of customers who buy in a Poisson process and leave at purchases, as it is told.
+"""The story of customers who buy at rates of their own and leave at purchases, as it is told.
 
 Customers are drawn with what is never observed of them, and buy one by one: what is known
 of each is used for nothing but to go on. Forecasts integrate it out instead
@@ -24,7 +24,7 @@ class Customers(NamedTuple):
     Attributes
     ----------
     purchase_rate : ndarray of shape (n,)
-        lambda, purchases per unit of time.
+        lambda, purchases, or stages between them, per unit of time.
     dropout : ndarray of shape (n,)
         What they leave by: p, the probability of leaving after a purchase; in Pareto/NBD mu,
         a rate per unit of time.
@@ -35,7 +35,12 @@ class Customers(NamedTuple):
 
 
 def rounds(
-    customers: Customers, observed: FloatArray, rng: np.random.Generator, *, at_first: int
+    customers: Customers,
+    observed: FloatArray,
+    rng: np.random.Generator,
+    *,
+    at_first: int,
+    stages: int = 1,
 ) -> Iterator[Round]:
     """Yield, round by round, who buys once more within their time, and when.
 
@@ -47,6 +52,8 @@ def rounds(
     rng : Generator
     at_first : int
         How often customers may leave at the first purchase of all.
+    stages : int
+        Of the Poisson process from one purchase to the next.
 
     Yields
     ------
@@ -63,7 +70,7 @@ def rounds(
     while who.size:
         # A rate may underflow to 0: the wait is then infinite, as it should be.
         with np.errstate(divide="ignore", over="ignore"):
-            when = when + rng.standard_exponential(who.size) / rate[who]
+            when = when + rng.standard_gamma(stages, who.size) / rate[who]
         inside = when <= observed[who]
         who, when = who[inside], when[inside]
         if not who.size:

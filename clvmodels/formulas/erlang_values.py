@@ -1,0 +1,256 @@
+"""Discounted purchases of a living customer where purchases come regularly.
+
+**By parts.** Let M(s) be the purchases expected within s, and F(s) the part of value
+that is lost by discounting until s. Purchases within h, discounted, are
+
+    integral of (1 - F) dM = (1 - F(h)) M(h) + integral of M dF over (0, h),
+
+which takes nothing but M, and of which every term is positive. F is 1 - e^(-delta s), or
+its step function at the ends of months. M is analytic off the negative half-plane, and
+close to 0 on the scale of one stage, A / R; so the integral is done by Gauss-Legendre on
+octaves (h/2, h], (h/4, h/2], ... down to that scale, and on what is left of it. Octaves
+and weights are those of h, delta and month alone, the same for all customers.
+
+**A whole life, continuously.** Stage by stage value shrinks by phi = lambda / (lambda +
+delta) in the mean, so that purchases of given lambda and p are worth
+
+    phi^(k - phase) / (1 - (1 - p) phi^k),
+
+to be integrated over both as in :mod:`clvmodels.formulas._robust`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.formulas._domain import check_discounting, check_positive
+from clvmodels.formulas._jit import compiled
+from clvmodels.formulas._robust import beta_rule, gamma_rule
+from clvmodels.formulas.erlang_counts import ROOM, check_regularity, flat, mean_if_alive
+from clvmodels.schema import FloatArray
+
+_POINTS: Final = 16
+_X, _W = np.polynomial.legendre.leggauss(_POINTS)
+_LEGENDRE = np.polynomial.legendre.legvander(_X, _POINTS - 1) * (np.arange(_POINTS) + 0.5)
+_MOST_OCTAVES: Final = 64
+_NOTHING_LEFT: Final = 45.0  # e^-45 of the value
+_MOST_MONTHS: Final = 1 << 16  # to be summed one by one
+_STEEPEST: Final = 8.0  # delta times the length of the last piece
+_FIRST_STAGES: Final = 4.0  # of the last piece: M is as good as a polynomial on so many
+
+
+class Moments(NamedTuple):
+    """Moments at which to ask for M, and their weights.
+
+    Attributes
+    ----------
+    end, end_weight : float
+        The horizon, or where nothing is left of the value; and its weight.
+    octave, octave_weight : ndarray, shape (Q, 16)
+        From the last octave down.
+    rest, rest_weight : ndarray, shape (Q + 1, 16)
+        Of (0, end / 2^q], for q = 0 to Q octaves above it.
+    least : int
+        Octaves that discounting needs.
+    """
+
+    end: float
+    end_weight: float
+    octave: FloatArray
+    octave_weight: FloatArray
+    rest: FloatArray
+    rest_weight: FloatArray
+    least: int
+
+
+def moments(horizon: float, delta: float, month: float) -> Moments:
+    """Return the moments for a horizon; ``month == 0`` discounts continuously.
+
+    Parameters
+    ----------
+    horizon : float
+        May be infinite where delta > 0.
+    delta : float
+        Continuous discount rate per unit of time.
+    month : float
+    """
+    if delta == 0.0 or horizon == 0.0:
+        none = np.empty((0, _POINTS))
+        return Moments(horizon, 1.0, none, none, none, none, 0)
+    end = min(horizon, _NOTHING_LEFT / delta + month)
+    # No moment lies within the first month.
+    depth = _MOST_OCTAVES if month == 0.0 else max(math.ceil(math.log2(end / month)), 0) + 1
+    edges = end * 0.5 ** np.arange(depth + 1)
+    octaves = [_piece(low, high, delta, month) for low, high in zip(edges[1:], edges, strict=False)]
+    rests = [_piece(0.0, high, delta, month) for high in edges]
+    steep = 0 if month > 0.0 else math.ceil(math.log2(max(delta * end / _STEEPEST, 1.0)))
+    last = end if month == 0.0 else month * max(math.ceil(end / month), 1)
+    nodes, weights = (np.array(column) for column in zip(*octaves, strict=True))
+    rest, rest_weights = (np.array(column) for column in zip(*rests, strict=True))
+    return Moments(end, math.exp(-delta * last), nodes, weights, rest, rest_weights, steep)
+
+
+def _piece(low: float, high: float, delta: float, month: float) -> tuple[FloatArray, FloatArray]:
+    """Return 16 moments within [low, high), none of them 0, and their weights."""
+    middle, half = (high + low) / 2.0, (high - low) / 2.0
+    nodes = middle + half * _X
+    if month == 0.0:
+        return nodes, delta * half * _W * np.exp(-delta * nodes)
+    first, behind = max(math.ceil(low / month), 1), math.ceil(high / month)
+    if behind - first > _MOST_MONTHS:  # as good as a flow, from half a month before the first
+        middle, half = month * (first + behind - 1) / 2.0, month * (behind - first) / 2.0
+        nodes = middle + half * _X
+        return nodes, half / month * _W * np.exp(-delta * nodes) * -math.expm1(-delta * month)
+    ends = month * np.arange(first, behind)
+    lost = np.exp(-delta * ends) * -math.expm1(-delta * month)
+    if ends.size <= _POINTS:
+        room = (0, _POINTS - ends.size)
+        return np.pad(ends, room), np.pad(lost, room)
+    # M's Legendre series over the piece is summed exactly over the ends of months.
+    series = np.polynomial.legendre.legvander((ends - middle) / half, _POINTS - 1)
+    return nodes, _W * (_LEGENDRE @ (lost @ series))
+
+
+@compiled
+def value_if_alive(
+    k: int,
+    phase: int,
+    R: float,
+    A: float,
+    a: float,
+    B: float,
+    when: Moments,
+    p: FloatArray,
+    weight: FloatArray,
+) -> float:
+    """Discounted purchases expected of a living customer; as :func:`mean_if_alive`."""
+    value = when.end_weight * mean_if_alive(k, phase, R, when.end / A, a, B, p, weight)
+    if when.rest.shape[0] == 0:
+        return value
+    first = A * min(_FIRST_STAGES / R, 0.5)
+    octaves = max(math.ceil(math.log2(when.end / first)), when.least)
+    octaves = min(octaves, when.octave.shape[0])
+    for q in range(octaves + 1):
+        nodes = when.octave[q] if q < octaves else when.rest[q]
+        weights = when.octave_weight[q] if q < octaves else when.rest_weight[q]
+        for i in range(nodes.size):
+            if weights[i] != 0.0:
+                mean = mean_if_alive(k, phase, R, nodes[i] / A, a, B, p, weight)
+                value += weights[i] * mean
+    return value
+
+
+@compiled
+def _values(
+    k: int,
+    phase: int,
+    R: FloatArray,
+    A: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    when: Moments,
+    rows: npt.NDArray[np.intp],
+    out: FloatArray,
+) -> None:
+    p, weight = np.empty(ROOM), np.empty(ROOM)
+    for i in rows:
+        out[i] = value_if_alive(k, phase, R[i], A[i], a[i], B[i], when, p, weight)
+
+
+@compiled
+def _over_p(
+    k: int,
+    phase: int,
+    rate: FloatArray,
+    weight: FloatArray,
+    p: FloatArray,
+    delta: float,
+    out: FloatArray,
+) -> None:
+    """Value of purchases over lambda, of every p, with the loop over p inside."""
+    out[:] = 0.0
+    for i in range(rate.size):
+        log_phi = -math.log1p(delta / rate[i])
+        paid, ended = math.exp(k * log_phi), -math.expm1(k * log_phi)
+        first = weight[i] * math.exp((k - phase - 1) * log_phi) / (rate[i] + delta)
+        for j in range(p.size):
+            out[j] += first / (ended + p[j] * paid)
+
+
+@compiled
+def _whole_lives(
+    k: int,
+    phase: int,
+    R: FloatArray,
+    A: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    delta: float,
+    rows: npt.NDArray[np.intp],
+    out: FloatArray,
+) -> None:
+    p, p_weight, inner = np.empty(ROOM), np.empty(ROOM), np.empty(ROOM)
+    rate, weight = np.empty(ROOM), np.empty(ROOM)
+    for i in rows:
+        reach = 4.0 / (delta * A[i])
+        # E[lambda g(lambda)] is R / A times the mean of g over Gamma(R + 1, A).
+        n = gamma_rule(R[i] + 1.0, reach, rate, weight)
+        m = beta_rule(a[i], B[i], reach * rate[n - 1], p, p_weight)
+        _over_p(k, phase, rate[:n] / A[i], weight[:n], p[:m], delta, inner[:m])
+        value = 0.0
+        for j in range(m):
+            value += p_weight[j] * inner[j]
+        out[i] = R[i] / A[i] * value
+
+
+def discounted_if_alive(
+    R: npt.ArrayLike,
+    A: npt.ArrayLike,
+    a: npt.ArrayLike,
+    B: npt.ArrayLike,
+    horizon: npt.ArrayLike,
+    delta: npt.ArrayLike,
+    *,
+    regularity: int,
+    phase: int = 0,
+    month: float | None = None,
+) -> FloatArray:
+    """Discounted purchases expected of a living customer with regular timing.
+
+    Parameters
+    ----------
+    R, A, a, B, horizon, regularity, phase
+        As in :func:`purchases_if_alive`.
+    delta : array_like
+        Continuous discount rate per unit of time, >= 0.
+    month : float, optional
+        Length of a month. If given, purchases are discounted at their month's end,
+        those of the last, partial month too.
+
+    Returns
+    -------
+    ndarray of float64
+        Broadcast over the inputs; finite wherever delta > 0.
+
+    Raises
+    ------
+    DomainError
+        As in :func:`purchases_if_alive`, or delta < 0, or month <= 0.
+    """
+    k, phase = check_regularity(regularity, phase)
+    R, A, a, B = check_positive(R=R, A=A, a=a, B=B)
+    length, rate, month_length = check_discounting(horizon, delta, month)
+    (shape, A, a, B, h, d), form = flat(R, A, a, B, length, rate)
+    out = np.empty(h.size)
+    for one, other in sorted(set(zip(h.tolist(), d.tolist(), strict=True))):
+        (rows,) = np.nonzero((h == one) & (d == other))
+        if math.isinf(one) and other > 0.0 and month is None:
+            _whole_lives(k, phase, shape, A, a, B, other, rows, out)
+        else:
+            when = moments(one, other, month_length)
+            _values(k, phase, shape, A, a, B, when, rows, out)
+    return out.reshape(form)
