@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from types import get_original_bases
 from typing import Any, Final, cast, get_args, is_typeddict
@@ -125,9 +125,17 @@ def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     allowed, required = frozenset(known), frozenset(needed)
     if given:
-        shown = signature.replace(parameters=(*own[:-1], *typed))
+        shown = signature.replace(parameters=_in_order([*typed, *own[:-1]]))
         setattr(call, "__signature__", shown)  # noqa: B010
     return call
+
+
+def _in_order(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Positions first, then keywords that must be given, then the others as they stand."""
+    return sorted(
+        parameters,
+        key=lambda one: (one.kind, one.kind is one.KEYWORD_ONLY and one.default is not one.empty),
+    )
 
 
 def _kind_of_options(function: Any, parameters: Sequence[inspect.Parameter]) -> Any:

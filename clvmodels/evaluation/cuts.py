@@ -119,5 +119,4 @@ class Reading:
 
 
 def _checked(options: Mapping[str, Any]) -> LogOptions:
-    columns = {name: value for name, value in options.items() if name != "id_map"}
-    return log_options(columns.pop("time_unit"), columns.pop("time_scaler"), None, **columns)
+    return log_options(**{name: one for name, one in options.items() if name != "id_map"})

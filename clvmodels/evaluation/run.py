@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 
 import pandas as pd
 
@@ -24,13 +23,12 @@ from clvmodels.evaluation.outcomes import Asked
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
-from clvmodels.log import ImplausibleDates, KeepDrop, Refunds
+from clvmodels.log.options import BacktestTerms
 from clvmodels.progress import by_steps, progress
 from clvmodels.purchases import ModelKey
 from clvmodels.schema import (
     Discounting,
     Horizon,
-    TimeUnit,
     annual_rate_to_delta,
     check_choice,
     check_interval,
@@ -48,29 +46,12 @@ MAX_BOOTSTRAP: Final = 100_000
 def backtest(
     log: Any,
     *,
-    customer_id_col: str,
-    datetime_col: str,
-    monetary_value_col: str | None = None,
     train_period_end: Any = None,
     test_period_end: Any = None,
     horizon: Horizon = None,
     origins: int | None = None,
-    time_unit: TimeUnit = "D",
-    time_scaler: float = 1,
-    refunds: Refunds = "drop",
-    order_id_col: str | None = None,
-    zero_amounts: KeepDrop = "keep",
-    duplicates: KeepDrop = "keep",
-    implausible_dates: ImplausibleDates = "error",
-    missing_ids: Sequence[str | int] = (),
-    date_format: str | None = None,
-    decimal: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    where: str | None = None,
     without_first_month: bool = False,
     id_map: Any = None,
-    margin: float | None = None,
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
     model: ModelKey | CLVModel = "bgnbd",
@@ -82,6 +63,7 @@ def backtest(
     sensitivity: bool = False,
     random_seed: int = 0,
     progressbar: bool = True,
+    **terms: Unpack[BacktestTerms],
 ) -> Backtest:
     """Fit on the past of a log, predict the rest, and compare with what happened.
 
@@ -163,26 +145,7 @@ def backtest(
         draws,
         random_seed,
     )
-    options = {
-        "customer_id_col": customer_id_col,
-        "datetime_col": datetime_col,
-        "monetary_value_col": monetary_value_col,
-        "time_unit": time_unit,
-        "time_scaler": time_scaler,
-        "refunds": refunds,
-        "order_id_col": order_id_col,
-        "zero_amounts": zero_amounts,
-        "duplicates": duplicates,
-        "implausible_dates": implausible_dates,
-        "missing_ids": list(missing_ids),
-        "date_format": date_format,
-        "decimal": decimal,
-        "delimiter": delimiter,
-        "encoding": encoding,
-        "where": where,
-        "id_map": id_map,
-        "margin": margin,
-    }
+    options = {**terms, "missing_ids": list(terms["missing_ids"]), "id_map": id_map}
     fit_options = {
         "method": method,
         "on_failure": on_failure,

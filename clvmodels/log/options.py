@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import defaults
@@ -13,7 +13,7 @@ from clvmodels.log.audit import Reason
 from clvmodels.log.csv_files import check_delimiter, check_encoding
 from clvmodels.log.date_texts import check_date_format
 from clvmodels.log.where import check_where, columns_of
-from clvmodels.schema import TimeScale, check_choice, check_list, check_margin, shown
+from clvmodels.schema import TimeScale, TimeUnit, check_choice, check_list, check_margin, shown
 
 Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
@@ -51,6 +51,49 @@ class FileTerms(LogTerms, total=False):
 
     delimiter: str | None
     encoding: str | None
+
+
+class _Needed(TypedDict):
+    customer_id_col: str
+    datetime_col: str
+
+
+@defaults(monetary_value_col=None, time_unit="D", time_scaler=1)
+class _Counted(_Needed, total=False):
+    monetary_value_col: str | None
+    time_unit: TimeUnit
+    time_scaler: float
+
+
+@defaults(observation_period_end=None)
+class _End(TypedDict, total=False):
+    observation_period_end: Any
+
+
+@defaults(margin=None)
+class _Margin(TypedDict, total=False):
+    margin: float | None
+
+
+@defaults(segment_cols=())
+class _Segments(_Margin, total=False):
+    segment_cols: Sequence[str]
+
+
+class BacktestTerms(_Counted, FileTerms, _Margin):
+    """What a log is, for a backtest."""
+
+
+class SplitTerms(_Counted, FileTerms, _Segments):
+    """What a log is, for a summary that says its ends otherwise."""
+
+
+class SummaryTerms(_Counted, _End, FileTerms, _Segments):
+    """What a log is, for a summary."""
+
+
+class TableTerms(_Counted, _End, LogTerms, _Segments):
+    """The same of a log that lies in a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

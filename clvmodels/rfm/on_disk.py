@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +15,8 @@ from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
 from clvmodels.log import (
     WHOLE_ID,
-    ImplausibleDates,
-    KeepDrop,
     LogOptions,
     OpenLog,
-    Refunds,
     attach,
     customers_of,
     empty_result,
@@ -38,6 +35,7 @@ from clvmodels.log import (
 )
 from clvmodels.log.audit import Audit
 from clvmodels.log.embedded import Resources, quoted
+from clvmodels.log.options import SummaryTerms
 from clvmodels.machine import check_memory_limit
 from clvmodels.margin import said_margin
 from clvmodels.outputs import aside, named_paths, refuse_inputs
@@ -46,7 +44,7 @@ from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
-from clvmodels.schema import CUSTOMER_ID, TimeUnit, path_of
+from clvmodels.schema import CUSTOMER_ID, path_of
 
 _LEDGER: Final = "ledger"
 
@@ -56,28 +54,10 @@ def rfm_summary_to_parquet(
     source: Any,
     target: str | Path,
     *,
-    customer_id_col: str,
-    datetime_col: str,
-    monetary_value_col: str | None = None,
-    time_unit: TimeUnit = "D",
-    time_scaler: float = 1,
-    observation_period_end: Any = None,
-    refunds: Refunds = "drop",
-    order_id_col: str | None = None,
-    zero_amounts: KeepDrop = "keep",
-    duplicates: KeepDrop = "keep",
-    implausible_dates: ImplausibleDates = "error",
-    missing_ids: Sequence[str | int] = (),
-    date_format: str | None = None,
-    decimal: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    where: str | None = None,
-    segment_cols: Sequence[str] = (),
-    margin: float | None = None,
     max_rejects: float | str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
+    **terms: Unpack[SummaryTerms],
 ) -> Audit:
     """Summarise a log of any size into a file that `RfmTable.from_parquet` reads.
 
@@ -126,27 +106,7 @@ def rfm_summary_to_parquet(
         The margin is not a share of revenue.
     """
     most = RejectLimit.read(max_rejects)
-    options = log_options(
-        time_unit,
-        time_scaler,
-        observation_period_end,
-        customer_id_col=customer_id_col,
-        datetime_col=datetime_col,
-        monetary_value_col=monetary_value_col,
-        refunds=refunds,
-        order_id_col=order_id_col,
-        zero_amounts=zero_amounts,
-        duplicates=duplicates,
-        implausible_dates=implausible_dates,
-        missing_ids=missing_ids,
-        date_format=date_format,
-        decimal=decimal,
-        delimiter=delimiter,
-        encoding=encoding,
-        where=where,
-        segment_cols=segment_cols,
-        margin=margin,
-    )
+    options = log_options(**terms)
     limit, path = check_memory_limit(memory_limit), path_of("The output", target)
     refuse_inputs([path], named_paths(source))
     with aside(path) as written:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -12,12 +11,13 @@ from clvmodels.display import Readable
 from clvmodels.errors import SchemaError
 from clvmodels.frames import like, to_pandas
 from clvmodels.keywords import named
-from clvmodels.log import ImplausibleDates, KeepDrop, Ledger, Refunds, collect, replayable
+from clvmodels.log import Ledger, collect, replayable
 from clvmodels.log.audit import Audit
+from clvmodels.log.options import SplitTerms
 from clvmodels.rfm.periods import end_options, ordinal_of
 from clvmodels.rfm.summary import rfm_summary
 from clvmodels.rfm.table import RfmTable
-from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale, TimeUnit
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T, TimeScale
 
 _TEST_COLUMNS = ("test_frequency", "test_monetary_value", "test_T")
 
@@ -61,27 +61,10 @@ class RfmSplit(Readable):
 def rfm_train_test_split(
     source: Any,
     *,
-    customer_id_col: str,
-    datetime_col: str,
     train_period_end: Any,
     test_period_end: Any = None,
-    monetary_value_col: str | None = None,
-    time_unit: TimeUnit = "D",
-    time_scaler: float = 1,
-    refunds: Refunds = "drop",
-    order_id_col: str | None = None,
-    zero_amounts: KeepDrop = "keep",
-    duplicates: KeepDrop = "keep",
-    implausible_dates: ImplausibleDates = "error",
-    missing_ids: Sequence[str | int] = (),
-    date_format: str | None = None,
-    decimal: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    where: str | None = None,
-    segment_cols: Sequence[str] = (),
     id_map: Any = None,
-    margin: float | None = None,
+    **terms: Unpack[SplitTerms],
 ) -> RfmSplit:
     """Summarise a log up to one period, and count what the same customers did after it.
 
@@ -116,7 +99,7 @@ def rfm_train_test_split(
     SchemaError
         As `rfm_summary`, or the holdout is empty.
     """
-    scale = TimeScale(time_unit, time_scaler)
+    scale = TimeScale(terms["time_unit"], terms["time_scaler"])
     start = ordinal_of(train_period_end, scale, "train_period_end")
     asked = end_options(test_period_end, scale, "test_period_end")
     end = asked["end"]
@@ -126,29 +109,7 @@ def rfm_train_test_split(
             f"train_period_end={train_period_end!r}: pass a later one."
         )
     log = replayable(source)
-    train = rfm_summary(
-        log,
-        customer_id_col=customer_id_col,
-        datetime_col=datetime_col,
-        monetary_value_col=monetary_value_col,
-        time_unit=time_unit,
-        time_scaler=time_scaler,
-        observation_period_end=train_period_end,
-        refunds=refunds,
-        order_id_col=order_id_col,
-        zero_amounts=zero_amounts,
-        duplicates=duplicates,
-        implausible_dates=implausible_dates,
-        missing_ids=missing_ids,
-        date_format=date_format,
-        decimal=decimal,
-        delimiter=delimiter,
-        encoding=encoding,
-        where=where,
-        segment_cols=segment_cols,
-        id_map=id_map,
-        margin=margin,
-    )
+    train = rfm_summary(log, observation_period_end=train_period_end, id_map=id_map, **terms)
     assert train.options is not None
     options = replace(train.options, **asked, after=start, segment_cols=())
     ledger = collect(log, options, id_map)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.log import (
-    ImplausibleDates,
-    KeepDrop,
-    Ledger,
-    LogOptions,
-    Refunds,
-    collect,
-    empty_result,
-    to_rfm,
-)
+from clvmodels.log import Ledger, LogOptions, collect, empty_result, to_rfm
+from clvmodels.log.options import SummaryTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted
@@ -31,7 +23,6 @@ from clvmodels.schema import (
     RECENCY,
     T,
     TimeScale,
-    TimeUnit,
     check_list,
 )
 
@@ -39,30 +30,7 @@ _RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
 
 
 @named
-def rfm_summary(
-    source: Any,
-    *,
-    customer_id_col: str,
-    datetime_col: str,
-    monetary_value_col: str | None = None,
-    time_unit: TimeUnit = "D",
-    time_scaler: float = 1,
-    observation_period_end: Any = None,
-    refunds: Refunds = "drop",
-    order_id_col: str | None = None,
-    zero_amounts: KeepDrop = "keep",
-    duplicates: KeepDrop = "keep",
-    implausible_dates: ImplausibleDates = "error",
-    missing_ids: Sequence[str | int] = (),
-    date_format: str | None = None,
-    decimal: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    where: str | None = None,
-    segment_cols: Sequence[str] = (),
-    id_map: Any = None,
-    margin: float | None = None,
-) -> RfmTable:
+def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms]) -> RfmTable:
     """Summarise a transaction log into one row per customer.
 
     frequency counts the periods with a purchase after the first, recency and T run from
@@ -171,41 +139,21 @@ def rfm_summary(
     DomainError
         The margin is not a share of revenue.
     """
-    options = log_options(
-        time_unit,
-        time_scaler,
-        observation_period_end,
-        customer_id_col=customer_id_col,
-        datetime_col=datetime_col,
-        monetary_value_col=monetary_value_col,
-        refunds=refunds,
-        order_id_col=order_id_col,
-        zero_amounts=zero_amounts,
-        duplicates=duplicates,
-        implausible_dates=implausible_dates,
-        missing_ids=missing_ids,
-        date_format=date_format,
-        decimal=decimal,
-        delimiter=delimiter,
-        encoding=encoding,
-        where=where,
-        segment_cols=segment_cols,
-        margin=margin,
-    )
+    options = log_options(**terms)
     rfm = _to_table(collect(source, options, id_map), options, id_map is not None)
     if rfm.audit is not None:
         warn_unreadable(rfm.audit)
     return rfm
 
 
-def log_options(
-    time_unit: TimeUnit, time_scaler: float, observation_period_end: Any, **columns: Any
-) -> LogOptions:
-    """Check the arguments of `rfm_summary`; the rest are those of `LogOptions`."""
-    scale = TimeScale(time_unit, time_scaler)
-    segments = _check_segments(columns.pop("segment_cols", ()))
-    end = end_options(observation_period_end, scale, "observation_period_end")
-    return LogOptions(scale=scale, **end, segment_cols=segments, **columns)
+@named
+def log_options(**terms: Unpack[SummaryTerms]) -> LogOptions:
+    """Check the arguments of `rfm_summary`."""
+    known: dict[str, Any] = {**terms}
+    scale = TimeScale(known.pop("time_unit"), known.pop("time_scaler"))
+    segments = _check_segments(known.pop("segment_cols"))
+    end = end_options(known.pop("observation_period_end"), scale, "observation_period_end")
+    return LogOptions(scale=scale, **end, segment_cols=segments, **known)
 
 
 def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:

@@ -5,20 +5,16 @@ Spark counts; the driver sees the audit (a row per reason) and nothing of the cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import pandas as pd
 
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
 from clvmodels.log import (
-    ImplausibleDates,
-    KeepDrop,
     LogOptions,
     OpenLog,
-    Refunds,
     customers_of,
     empty_result,
     ledger_expr,
@@ -31,12 +27,13 @@ from clvmodels.log import (
 )
 from clvmodels.log.audit import Audit
 from clvmodels.log.checks import check_columns
+from clvmodels.log.options import TableTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
-from clvmodels.schema import TimeScale, TimeUnit
+from clvmodels.schema import TimeScale
 from clvmodels.spark.session import SparkTables, tables_of
 
 if TYPE_CHECKING:
@@ -87,27 +84,7 @@ class SparkRfm:
 
 @named
 def rfm_summary(
-    df: DataFrame,
-    *,
-    customer_id_col: str,
-    datetime_col: str,
-    monetary_value_col: str | None = None,
-    time_unit: TimeUnit = "D",
-    time_scaler: float = 1,
-    observation_period_end: Any = None,
-    refunds: Refunds = "drop",
-    order_id_col: str | None = None,
-    zero_amounts: KeepDrop = "keep",
-    duplicates: KeepDrop = "keep",
-    implausible_dates: ImplausibleDates = "error",
-    missing_ids: Sequence[str | int] = (),
-    date_format: str | None = None,
-    decimal: str | None = None,
-    where: str | None = None,
-    segment_cols: Sequence[str] = (),
-    id_map: Any = None,
-    margin: float | None = None,
-    persist: bool = True,
+    df: DataFrame, *, id_map: Any = None, persist: bool = True, **terms: Unpack[TableTerms]
 ) -> SparkRfm:
     """Summarise a transaction log where it lies; see :func:`clvmodels.rfm_summary`.
 
@@ -150,25 +127,7 @@ def rfm_summary(
     DomainError
         The margin is not a share of revenue.
     """
-    options = log_options(
-        time_unit,
-        time_scaler,
-        observation_period_end,
-        customer_id_col=customer_id_col,
-        datetime_col=datetime_col,
-        monetary_value_col=monetary_value_col,
-        refunds=refunds,
-        order_id_col=order_id_col,
-        zero_amounts=zero_amounts,
-        duplicates=duplicates,
-        implausible_dates=implausible_dates,
-        missing_ids=missing_ids,
-        date_format=date_format,
-        decimal=decimal,
-        where=where,
-        segment_cols=segment_cols,
-        margin=margin,
-    )
+    options = log_options(**terms)
     found = summary_of(df, options, id_map, persist=persist)
     warn_unreadable(found.audit)
     return found

@@ -307,7 +307,7 @@ def test_a_mistyped_refund_of_an_order_does_not_end_its_purchases(cdnow: pd.Data
     first = orders.iloc[[0]]
     refund = first.assign(amount=-first["amount"], date=pd.Timestamp("2105-01-14"))
     options = log_options(
-        "D", 1, None, **LOG, refunds="net_earlier", order_id_col="order", implausible_dates="drop"
+        **LOG, refunds="net_earlier", order_id_col="order", implausible_dates="drop"
     )
     found = collect_purchases(pd.concat([orders, refund]), options)
     want = collect_purchases(orders, options)

@@ -93,7 +93,7 @@ def test_it_is_the_same_in_every_engine(unit: Any, end: Any, tmp_path: Path) -> 
     table = ibis.duckdb.connect().create_table("log", pa.Table.from_pandas(log))
     assert clv.rfm_summary(table, **options) == mine
     asked = {name: one for name, one in options.items() if name != "time_unit"}
-    read = log_options(unit, 1, asked.pop("observation_period_end"), **asked)
+    read = log_options(time_unit=unit, **asked)
     found = summary_expr(table, read).order_by("customer_id").to_pyarrow()
     assert found.to_pylist() == mine.table.to_pylist()
     rows = {one["reason"]: one["rows"] for one in audit_expr(table, read).to_pyarrow().to_pylist()}
