@@ -55,6 +55,7 @@ constraints: ## pin the newest versions that fit pyproject.toml
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.12 --upgrade \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	    --quiet --output-file constraints.txt
+	$(BIN)/python scripts/score_requirements.py
 
 clean: ## remove what tests, builds and the demo left behind
 	rm -rf build dist demo-output report-output .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         ClvError,
         ConvergenceError,
         DomainError,
+        MissingPackageError,
         PosteriorFileError,
         ResumeError,
         SchemaError,
@@ -104,6 +105,7 @@ _HOME = {
     "ModifiedBetaGeoPosterior": "posterior",
     "PosteriorFileError": "errors",
     "RenderedReport": "reporting",
+    "MissingPackageError": "errors",
     "ResumeError": "errors",
     "RfmTable": "rfm",
     "SchemaError": "errors",
@@ -173,6 +175,7 @@ __all__ = [
     "DomainError",
     "GammaGammaModel",
     "GammaGammaPosterior",
+    "MissingPackageError",
     "ModifiedBetaGeoModel",
     "ModifiedBetaGeoPosterior",
     "PosteriorFileError",
@@ -238,8 +241,13 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{home}")
-    value = module if name == home else getattr(module, name)
+    try:
+        module = importlib.import_module(f"{__name__}.{home}")
+        value = module if name == home else getattr(module, name)
+    except ModuleNotFoundError as error:
+        from clvmodels.errors import explained
+
+        raise explained(error, name) from error
     globals()[name] = value
     return value
 

@@ -45,3 +45,32 @@ class PosteriorFileError(ClvError, OSError):
 
 class ResumeError(ClvError, RuntimeError):
     """A half-finished run is of another posterior, input or options, or is still going on."""
+
+
+class MissingPackageError(ClvError, ImportError):
+    """A package is not installed that scoring does without, as where only scoring is installed."""
+
+
+BEYOND_SCORING: Final = {
+    "arviz": "ArviZ",
+    "jinja2": "Jinja",
+    "markupsafe": "Jinja",
+    "matplotlib": "Matplotlib",
+    "nutpie": "nutpie",
+    "PIL": "Pillow",
+    "pymc": "PyMC",
+    "pymc_extras": "PyMC",
+    "pytensor": "PyMC",
+}
+"""Dependencies that scoring a saved posterior does not need, by what they are imported as."""
+
+
+def explained(error: ImportError, what: str) -> ImportError:
+    """Say what brings a package that is not installed; other errors stay what they are."""
+    missing = BEYOND_SCORING.get((error.name or "").partition(".")[0])
+    if missing is None or isinstance(error, MissingPackageError):
+        return error
+    return MissingPackageError(
+        f"{what} needs {missing}, which is not installed here (scoring does without it): "
+        "`pip install clvmodels` brings it."
+    )

@@ -9,7 +9,7 @@ from functools import wraps
 from types import get_original_bases
 from typing import Any, Final, cast, get_args, is_typeddict
 
-from clvmodels.errors import UnknownOptionError
+from clvmodels.errors import UnknownOptionError, explained
 
 _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "amount": ("monetary_value_col",),
@@ -121,7 +121,10 @@ def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         if not kwargs.keys() >= required:
             missing = [name for name in needed if name not in kwargs]
             raise TypeError(_missing(function, missing))
-        return function(*args, **{**given, **kwargs})
+        try:
+            return function(*args, **{**given, **kwargs})
+        except ModuleNotFoundError as error:
+            raise explained(error, _called(call, args if method else ())) from error
 
     allowed, required = frozenset(known), frozenset(needed)
     if given:

@@ -22,7 +22,7 @@ import typer
 from clvmodels.cli.commands import app
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
-from clvmodels.errors import ClvError, ConvergenceError
+from clvmodels.errors import ClvError, ConvergenceError, explained
 from clvmodels.machine import settle_caches
 
 BAD_INPUT: Final = 2
@@ -94,6 +94,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _explained(error: Exception) -> int:
     """Say what is wrong in one line, or raise what is not a fault of the input."""
+    if isinstance(error, ModuleNotFoundError):
+        error = explained(error, "This command")
     if isinstance(error, ClvError):
         speech.say("error", in_options(str(error)))
         return NOT_CONVERGED if isinstance(error, ConvergenceError) else BAD_INPUT
