@@ -1,4 +1,7 @@
-"""``clvmodels report``: the diagnostic report as a page, as JSON and, in short, as text."""
+"""``clvmodels report``: the diagnostic report as a page, as JSON and, in short, as text.
+
+Apart, since a command's options are there at once, and what it does loads when it runs.
+"""
 
 from __future__ import annotations
 

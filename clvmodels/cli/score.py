@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,13 +18,25 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from clvmodels.cli.reports import (
+    ahead,
+    alive_note,
+    interval_name,
+    show_audit,
+    show_top,
+    unit_name,
+)
 from clvmodels.cli.speech import speech
-from clvmodels.cli.terminal import Terminal
+from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 from clvmodels.schema import Horizon, plain_horizon
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.posterior.scorable import Scorable
     from clvmodels.scoring import ScoreReport
+    from clvmodels.scoring.report import Total
 
 REJECTED: Final = 3
 
@@ -53,8 +67,6 @@ def run(
         score, given = _engine(engine), read_posterior(posterior, basket_value)
         report = score(source, given, output, allow_rejects=True, progress=progress, **options)
     if not quiet:
-        from clvmodels.cli.scored import show_scored
-
         show_scored(terminal, report, given, options)
     return _judge(report, allow_rejects)
 
@@ -139,3 +151,203 @@ def _watched(terminal: Terminal, *, bar: bool) -> Iterator[Any]:
                     progress.update(task, description="Writing", total=None)
 
         yield listen
+
+
+_TOP: Final = 0.2
+_MEMORY: Final = "1GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What must be asked of the rows.
+
+    Attributes
+    ----------
+    top : DataFrame
+        The ten customers who come first: by value, or where there is none by purchases.
+    top_share : float
+        Share of the value, or of the purchases, that the top 20 % have; NaN where there are
+        none.
+    one_time : float
+        Value, or purchases, of the customers who bought once.
+    """
+
+    top: pd.DataFrame
+    top_share: float
+    one_time: float
+
+
+def show_scored(
+    terminal: Terminal, report: ScoreReport, given: Path | Scorable, options: Mapping[str, Any]
+) -> None:
+    """Show totals of a scored base, and the customers who come first."""
+    from clvmodels.log.audit import Audit
+    from clvmodels.posterior.scorable import open_scorable
+
+    posterior, _ = open_scorable(given)
+    if report.assumed:
+        terminal.say(report.assumed)
+    if report.record["audit"] is not None:
+        terminal.heading("What became of the rows")
+        unit = report.record["input"]["time_unit"]
+        show_audit(terminal, Audit.from_dict(report.record["audit"]), unit)
+    if report.scored and report.clv is not None:
+        figures = read_figures(report, options["table"])
+        terminal.heading(f"What {report.scored:,} customers are worth")
+        _show_value(terminal, report, report.clv, figures, posterior, options)
+        terminal.heading("The ten most valuable")
+        show_top(terminal, figures.top, posterior, options["interval"])
+    elif report.scored and report.purchases is not None:
+        figures = read_figures(report, options["table"])
+        terminal.heading(f"What {report.scored:,} customers are expected to buy")
+        _show_purchases(terminal, report, report.purchases, figures, posterior, options)
+        terminal.heading("The ten who are expected to buy most")
+        _show_busiest(terminal, figures.top, posterior, options["interval"])
+    terminal.say()
+    terminal.wrote(report.output, f"{report.scored:,} customers")
+    if report.rejects is not None:
+        terminal.wrote(report.rejects, f"{report.rejected:,} rows that could not be scored")
+
+
+def read_figures(report: ScoreReport, table_name: str) -> Figures:
+    """Ask the output, whatever its format, without reading it into memory."""
+    import duckdb
+
+    database = report.record["output"]["kind"] == "duckdb"
+    path = str(report.output) if database else ":memory:"
+    settings = {"memory_limit": _MEMORY}
+    with duckdb.connect(path, read_only=database, config=settings) as connection:
+        scan = _scan(report, table_name)
+        by, order, total = _ranked_by(report)
+        top = connection.execute(f"SELECT * FROM {scan} ORDER BY {order} LIMIT 10").df()
+        count = max(round(_TOP * (report.scored - report.without_value)), 1)
+        # A column that is empty everywhere has no type in CSV
+        best, once = connection.execute(
+            f"WITH rows AS (SELECT CAST({by} AS DOUBLE) AS expected, frequency FROM {scan}) "
+            "SELECT (SELECT sum(expected) FROM (SELECT expected FROM rows ORDER BY expected DESC "
+            f"LIMIT {count})), "
+            "(SELECT if(count(*) = 0, 0, sum(expected)) FROM rows WHERE frequency = 0)"
+        ).fetchone()
+    texts = ("customer_id", "reason")
+    top = top.astype({name: "float64" for name in top.columns if name not in texts})
+    once = float("nan") if once is None else once
+    return Figures(top, best / total if total > 0 else float("nan"), once)
+
+
+def _ranked_by(report: ScoreReport) -> tuple[str, str, float]:
+    """The column that is added up, the order of customers, and the sum over all of them."""
+    if report.clv is not None:
+        return "clv", "clv DESC", report.clv.mean
+    # Over a lifetime the number may have no finite expectation; discounted it has one.
+    order = "expected_purchases DESC, discounted_purchases DESC"
+    return "expected_purchases", order, report.expected_purchases
+
+
+def _scan(report: ScoreReport, table_name: str) -> str:
+    from glob import escape
+
+    from clvmodels.log.embedded import quoted
+
+    kind, path = report.record["output"]["kind"], report.output
+    if kind == "duckdb":
+        return f'"{table_name}"'
+    if kind == "csv":
+        return f"read_csv({quoted(escape(str(path)))}, types = {{'customer_id': 'VARCHAR'}})"
+    files = f"{escape(str(path))}/*.parquet" if kind == "folder" else escape(str(path))
+    return f"read_parquet({quoted(files)}, hive_partitioning = false)"
+
+
+def _show_value(
+    terminal: Terminal,
+    report: ScoreReport,
+    clv: Total,
+    figures: Figures,
+    posterior: Scorable,
+    options: Mapping[str, Any],
+) -> None:
+    margin = 1.0 if report.margin is None else report.margin
+    of = "revenue" if margin == 1 else f"a margin of {percent(margin)} on revenue"
+    terminal.say(
+        f"Value is {of} over {ahead(options['horizon'], posterior)}, discounted at "
+        f"{percent(options['discount_rate'])} a year, in the log's own money."
+    )
+    terminal.say()
+    rows = [
+        ("expected purchases", number(report.expected_purchases)),
+        ("expected value of the base", number(clv.mean)),
+        (f"  {interval_name(clv.interval)}", between(clv.lower, clv.upper)),
+        ("share of it from the top 20 % of customers", percent(figures.top_share)),
+    ]
+    if report.without_value:
+        rows.append(("customers without a value, not included", number(report.without_value)))
+    rows += [
+        ("customers who bought only once", number(report.one_time)),
+        ("  their expected value", number(figures.one_time)),
+    ]
+    if report.zero_spend:
+        rows.append(("repeat customers who paid nothing", number(report.zero_spend)))
+    terminal.show(table(("", ""), rows, ruled=False))
+    terminal.say()
+    terminal.say(
+        "The interval is of the expected value: how well the averages are known if the model "
+        "holds. What customers will really spend varies more."
+    )
+    terminal.say(alive_note(posterior, options["horizon"]))
+
+
+def _show_purchases(
+    terminal: Terminal,
+    report: ScoreReport,
+    purchases: Total,
+    figures: Figures,
+    posterior: Scorable,
+    options: Mapping[str, Any],
+) -> None:
+    terminal.say(
+        f"Purchases are counted over {ahead(options['horizon'], posterior)}. The posterior knows "
+        "only purchases, so there is no spend or value."
+    )
+    terminal.say()
+    rows = [
+        ("expected purchases", number(purchases.mean)),
+        (
+            f"  {percent(purchases.interval)} interval of the expected number",
+            between(purchases.lower, purchases.upper),
+        ),
+        ("share of them from the top 20 % of customers", percent(figures.top_share)),
+        ("customers who bought only once", number(report.one_time)),
+        ("  their expected purchases", number(figures.one_time)),
+    ]
+    terminal.show(table(("", ""), rows, ruled=False))
+    terminal.say()
+    if math.isnan(purchases.mean):
+        terminal.say(
+            "Over a lifetime the expected number is infinite in some draws, so it is left empty: "
+            "customers are ordered by discounted_purchases."
+        )
+        return
+    terminal.say(
+        "The interval is of the expected number: how well the averages are known if the model "
+        "holds. What customers will really buy varies more."
+    )
+    terminal.say(alive_note(posterior, options["horizon"]))
+
+
+def _show_busiest(
+    terminal: Terminal, top: pd.DataFrame, posterior: Scorable, interval: float
+) -> None:
+    """Show customers with the purchases that are expected of them, one line each."""
+    headings = ["\ncustomer", "repeat\nbuys", f"{unit_name(posterior.scale)}\nsilent"]
+    headings += ["chance\nto buy", "buys\nahead", f"{percent(interval)}\ninterval"]
+    rows = [
+        (
+            str(row["customer_id"]),
+            number(row["frequency"]),
+            number(row["T"] - row["recency"]),
+            percent(row["p_purchase"]),
+            number(row["expected_purchases"], 1),
+            between(row["expected_purchases_lower"], row["expected_purchases_upper"], 1),
+        )
+        for row in top.to_dict("records")
+    ]
+    terminal.show(table(headings, rows), indent=0)

@@ -1,4 +1,7 @@
-"""``clvmodels summarize``: log -> RfmTable, with its audit."""
+"""``clvmodels summarize``: log -> RfmTable, with its audit.
+
+Apart, since a command's options are there at once, and what it does loads when it runs.
+"""
 
 from __future__ import annotations
 

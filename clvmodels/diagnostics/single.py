@@ -30,10 +30,10 @@ from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
-    check_said,
     purchase_histories,
     rfm_columns,
 )
+from clvmodels.rfm.periods import check_said
 from clvmodels.schema import FREQUENCY, Horizon, TimeScale
 
 if TYPE_CHECKING:

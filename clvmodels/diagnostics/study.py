@@ -20,11 +20,10 @@ from clvmodels.rfm.customers import warn_of_unit
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
-    check_said,
-    check_scale,
     purchase_histories,
     rfm_columns,
 )
+from clvmodels.rfm.periods import check_said, check_scale
 from clvmodels.schema import (
     Discounting,
     FloatArray,

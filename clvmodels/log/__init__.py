@@ -12,7 +12,7 @@ from clvmodels.log.expressions import (
     summary_expr,
     used_expr,
 )
-from clvmodels.log.id_map import read_id_map
+from clvmodels.log.ids import read_id_map
 from clvmodels.log.options import (
     FileTerms,
     ImplausibleDates,

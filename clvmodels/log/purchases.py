@@ -12,7 +12,7 @@ from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import Reason
 from clvmodels.log.embedded import attach, engine, fetch
 from clvmodels.log.expressions import _customer_periods
-from clvmodels.log.id_map import read_id_map
+from clvmodels.log.ids import read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.plausible import without_implausible
 from clvmodels.log.run import _attach_map, reading, tidy

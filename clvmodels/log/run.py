@@ -22,7 +22,6 @@ from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
 from clvmodels.log.csv_files import said_of
-from clvmodels.log.doubtful import doubtful_ids
 from clvmodels.log.embedded import attach, engine, fetch
 from clvmodels.log.ends import cut_note, last_period_note, narrowed
 from clvmodels.log.expressions import (
@@ -33,12 +32,12 @@ from clvmodels.log.expressions import (
     purchases_expr,
     rfm_of,
 )
-from clvmodels.log.id_map import read_id_map
+from clvmodels.log.ids import doubtful_ids, read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.orders import order_notes
 from clvmodels.log.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.log.sources import OpenLog, open_log
-from clvmodels.log.texts import with_texts
+from clvmodels.log.unread import with_texts
 from clvmodels.schema import CUSTOMER_ID
 
 _SHORT: Final = (NO_EARLIER, TOO_LARGE)

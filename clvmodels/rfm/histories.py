@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import frames, schema
-from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.errors import DomainError, SchemaError
 from clvmodels.rfm import customers
+from clvmodels.rfm.periods import check_said, check_scale
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -213,33 +214,6 @@ def rfm_columns(
     m_bar = found.get(schema.MONETARY_VALUE)
     m_bar = None if m_bar is None else _mean_spend(m_bar, x)
     return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, found.get(schema.FIRST_VALUE), margin, own)
-
-
-def same_scale(one: schema.TimeScale, other: schema.TimeScale) -> bool:
-    """Whether two units are one.
-
-    Calendar weeks are as long as seven days, but other data: purchases of a calendar week
-    are merged into one.
-    """
-    return one.time_unit == other.time_unit and math.isclose(one.time_scaler, other.time_scaler)
-
-
-def check_said(own: schema.TimeScale, said: schema.TimeScale) -> None:
-    """Raise TimeUnitError for a table in another unit than the caller says."""
-    if not same_scale(own, said):
-        raise TimeUnitError(
-            f"The table counts time in {own}, not in {said}: leave out time_unit and time_scaler, "
-            "which are for frames that do not say their unit."
-        )
-
-
-def check_scale(own: schema.TimeScale, scale: schema.TimeScale) -> None:
-    """Raise TimeUnitError for a table in another unit than its posterior's."""
-    if not same_scale(own, scale):
-        raise TimeUnitError(
-            f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
-            f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
-        )
 
 
 def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:

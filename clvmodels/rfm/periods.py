@@ -1,7 +1,8 @@
-"""Calendar periods on the Python side: dates -> pandas Periods and their ordinals."""
+"""Calendar periods on the Python side: dates -> pandas Periods and ordinals; units agree."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from clvmodels.dates import (
@@ -11,14 +12,18 @@ from clvmodels.dates import (
     period_of,
     start_of,
 )
+from clvmodels.errors import TimeUnitError
 from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
 
 __all__ = [
+    "check_said",
+    "check_scale",
     "end_options",
     "is_last_whole",
     "last_day_of",
     "ordinal_of",
     "period_of",
+    "same_scale",
     "start_of",
 ]
 
@@ -74,3 +79,30 @@ def end_options(when: Any, scale: TimeScale, name: str) -> dict[str, Any]:
 def is_last_whole(when: Any) -> bool:
     """Whether the last whole period is meant, and not a date."""
     return isinstance(when, str) and when == LAST_WHOLE_PERIOD
+
+
+def same_scale(one: TimeScale, other: TimeScale) -> bool:
+    """Whether two units are one.
+
+    Calendar weeks are as long as seven days, but other data: purchases of a calendar week
+    are merged into one.
+    """
+    return one.time_unit == other.time_unit and math.isclose(one.time_scaler, other.time_scaler)
+
+
+def check_said(own: TimeScale, said: TimeScale) -> None:
+    """Raise TimeUnitError for a table in another unit than the caller says."""
+    if not same_scale(own, said):
+        raise TimeUnitError(
+            f"The table counts time in {own}, not in {said}: leave out time_unit and time_scaler, "
+            "which are for frames that do not say their unit."
+        )
+
+
+def check_scale(own: TimeScale, scale: TimeScale) -> None:
+    """Raise TimeUnitError for a table in another unit than its posterior's."""
+    if not same_scale(own, scale):
+        raise TimeUnitError(
+            f"The table counts time in {own}, the posterior in {scale}: summarise the log with "
+            f"time_unit={scale.time_unit!r}, time_scaler={scale.time_scaler:g}."
+        )

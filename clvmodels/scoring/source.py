@@ -16,8 +16,7 @@ from clvmodels.log import FileTerms, LogOptions, LogTerms
 from clvmodels.margin import Margin
 from clvmodels.posterior.scorable import Scorable, has_money, margin_of, reads_amounts
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.histories import check_scale
-from clvmodels.rfm.periods import end_options
+from clvmodels.rfm.periods import check_scale, end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
 from clvmodels.scoring.csv_customers import CsvOptions
 from clvmodels.scoring.inputs import (

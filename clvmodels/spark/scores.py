@@ -10,7 +10,7 @@ from clvmodels import schema
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import Scorable, margin_of, reads_amounts, scorable
-from clvmodels.rfm.histories import check_scale
+from clvmodels.rfm.periods import check_scale
 from clvmodels.schema import TimeUnit, scale_said
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.job import ScoreTerms
