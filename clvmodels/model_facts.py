@@ -126,6 +126,10 @@ class ModelFacts:
         found = {one.name: one.carries for one in self.parameters}
         return found.get(parameter)
 
+    def is_share(self, parameter: str) -> bool:
+        """Whether a parameter lies between 0 and 1, and is not merely positive."""
+        return isinstance(self.defaults.get(parameter), BetaDefault)
+
 
 BASKET_VALUE: Final = ModelFacts(
     key="basket_value",

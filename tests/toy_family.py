@@ -13,16 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
+from scipy.special import gammainc
 
 from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.discounting import Due, flow_value, present_value
 from clvmodels.formulas.fused import Fused, by_stratum
+from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.model_facts import BetaDefault, LogNormalDefault, Parameter
 from clvmodels.purchases import MODELS, PurchaseModel
 from clvmodels.purchases.model import Described
+from clvmodels.purchases.walks import Walks, order
 
 Array = np.ndarray
 
@@ -30,6 +34,64 @@ Array = np.ndarray
 @dataclass(frozen=True)
 class ToyFamily:
     """One rate and one probability of leaving for all."""
+
+    phases: ClassVar[int] = 1
+
+    # --- what the loops read ---
+
+    def weights(self, x: Array, t_x: Array, T: Array, draws: Mapping[str, Array]) -> _Alive:
+        columns = (one[:, None] for one in (x, t_x, T))
+        return _Alive(self.p_alive(*columns, **draws))
+
+    def living(self, x: Array, T: Array, draws: Mapping[str, Array], due: Due) -> _Living:
+        return _Living(len(x), draws["lam"], draws["p_leave"], due)
+
+    def shift(self, draws: Mapping[str, Array]) -> None:
+        return None
+
+    # --- at points ---
+
+    def p_alive(self, x: Any, t_x: Any, T: Any, *, lam: Any, p_leave: Any) -> Array:
+        """Of those who bought again: 1 / (1 + p / (1 - p) e^(lam (T - t_x)))."""
+        x, gap = np.asarray(x), np.asarray(T) - np.asarray(t_x)
+        odds = p_leave / (1.0 - np.asarray(p_leave)) * np.exp(np.asarray(lam) * gap)
+        return np.where(x > 0, 1.0 / (1.0 + odds), 1.0)
+
+    def p_purchase(self, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
+        alive = self.p_alive(x, t_x, T, **draws)
+        return alive * -np.expm1(-np.asarray(draws["lam"]) * horizon)
+
+    def expected_purchases(self, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
+        return self.discounted_purchases(x, t_x, T, horizon, 0.0, **draws)
+
+    def discounted_purchases(
+        self,
+        x: Any,
+        t_x: Any,
+        T: Any,
+        horizon: Any,
+        delta: Any,
+        *,
+        month: float | None = None,
+        **draws: Any,
+    ) -> Array:
+        """While alive lam a unit of time; alive after s with e^(-lam p s)."""
+        lam, p = (np.asarray(draws[name]) for name in ("lam", "p_leave"))
+        alive = self.p_alive(x, t_x, T, **draws)
+        return alive * lam * flow_value(lam * p, horizon, delta, month=month)
+
+    def if_alive_along(self, x: float, T: Any, lengths: Any, *, lam: Any, p_leave: Any) -> Array:
+        along = -np.expm1(-np.multiply.outer(lam * p_leave, lengths)) / p_leave[:, None]
+        return np.repeat(along[:, None], len(np.asarray(T)), axis=1)
+
+    def pmf(self, n: Any, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
+        n, alive = np.asarray(n), self.p_alive(x, t_x, T, **draws)
+        rate = np.asarray(draws["lam"]) * horizon
+        more, as_many = (_exceeds(one, rate, draws["p_leave"]) for one in (n, n - 1.0))
+        return alive * (as_many - more) + np.where(n == 0, 1.0 - alive, 0.0)
+
+    def endless(self, *, lam: Any, p_leave: Any) -> Array:
+        return np.asarray(p_leave) == 0.0
 
     # --- fitting and simulation ---
 
@@ -60,6 +122,84 @@ class ToyFamily:
         self, customers: Customers, observed: Array, rng: np.random.Generator
     ) -> Iterator[Round]:
         return rounds(customers, observed, rng, at_first=0)
+
+
+def _exceeds(n: Any, rate: Any, p: Any) -> Array:
+    """P(count > n): n stays, and more than n events of a Poisson process."""
+    n = np.asarray(n, dtype=float)
+    stays = (1.0 - np.asarray(p)) ** np.maximum(n, 0.0)
+    return np.where(n < 0, 1.0, stays * gammainc(np.maximum(n, 0.0) + 1.0, rate))
+
+
+@dataclass(frozen=True)
+class _Alive:
+    alive: Array
+
+    def fill(self, begin: int, out: Array) -> None:
+        out[0] = self.alive[begin : begin + out.shape[1]]
+
+
+@dataclass(frozen=True)
+class _Living:
+    """All living customers are alike, whatever they have done."""
+
+    keys: int
+    lam: Array
+    p: Array
+    due: Due
+
+    def expect(self) -> tuple[Array, Array]:
+        horizon, delta, month = self.due
+        decay, shape = self.lam * self.p, (self.keys, 1, len(self.lam))
+        flows = (
+            flow_value(decay, horizon, 0.0),
+            flow_value(decay, horizon, delta, month=month or None),
+        )
+        one, other = (np.broadcast_to(self.lam * flow, shape).copy() for flow in flows)
+        return one, other
+
+    def buys(self, begin: int, out: Array) -> None:
+        out[:] = -np.expm1(-self.lam * self.due.horizon)
+
+    def idle(self, begin: int, out: Array) -> None:
+        out[:] = np.exp(-self.lam * self.due.horizon)
+
+    def busiest(self, begin: int, end: int) -> Array:
+        return np.full(end - begin, self.lam.max() * self.due.horizon)
+
+    def exceeds(self, key: int, n: float) -> Array:
+        return _exceeds(n, self.lam * self.due.horizon, self.p)[None]
+
+    def survival(self, begin: int, least: float, most: int) -> tuple[Array, Array]:
+        rows: list[Array] = []
+        while not rows or rows[-1].mean() > least:
+            if len(rows) == most:
+                return np.empty((0, 1, len(self.p))), np.zeros(2, dtype=np.int64)
+            rows.append(self.exceeds(begin, float(len(rows))))
+        return np.array(rows), np.array([0, len(rows)])
+
+    def walk(self, walks: Walks) -> None:
+        out = walks.orders, walks.bought, walks.stays, walks.begin, walks.times, walks.amounts
+        asked = walks.draw, walks.chance, walks.state, walks.shape
+        _walk(self.lam, self.p, self.due, *asked, *out)
+
+
+@compiled
+def _walk(lam, p, due, draw, chance, state, shape, orders, bought, stays, begin, times, amounts):
+    for n in range(draw.size):
+        d, bits, count, total, stay = draw[n], state[n], 0, 0.0, True
+        t = min(-math.log1p(-chance[n]) / lam[d], due.horizon)
+        while stay and t <= due.horizon:
+            amount, bits = order(shape[d], bits)
+            total += amount * present_value(t, due.delta, due.month)
+            if begin.size:
+                times[begin[n] + count], amounts[begin[n] + count] = t, amount
+            count += 1
+            u, bits = uniform(bits)
+            stay = u >= p[d]
+            wait, bits = exponential(bits)
+            t += wait / lam[d]
+        orders[n], bought[n], stays[n], state[n] = total, count, stay, bits
 
 
 def _tables(x: Array, t_x: Array, T: Array, count: Array) -> dict[str, Array]:
@@ -118,7 +258,7 @@ TOY: Final = PurchaseModel(
     once_says_nothing=True,
     endless_where="p_leave = 0",
     describe=_average_customer,
-    family=ToyFamily(),  # type: ignore[arg-type]
+    family=ToyFamily(),
 )
 TRUTH: Final = {"lam": 0.08, "p_leave": 0.2}
 

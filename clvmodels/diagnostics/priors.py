@@ -109,7 +109,7 @@ def new_customer(posterior: OnePosterior, study: Study) -> dict[str, FloatArray]
     chains = chains_of(posterior)
     if isinstance(posterior, PurchasePosterior):
         year = study.scale.horizon("365D")
-        return {_NEW_PURCHASES: posterior.formulas.expected_purchases_new(year, **chains)}
+        return {_NEW_PURCHASES: posterior.formulas.expected_purchases(0, 0, 0, year, **chains)}
     mean = gamma_gamma.population_mean(**chains)
     return {_NEW_SPEND: mean} if np.isfinite(mean).all() else {}
 

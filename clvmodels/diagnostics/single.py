@@ -274,7 +274,7 @@ def _typical(study: Study) -> Study:
     draws = {name: values[:, None] for name, values in study.purchases.draws(_FEW).items()}
     ages, below, most = np.array([float(reach)]), 0.0, 0
     while most < _MOST_SHOWN:
-        below += float(study.purchases.formulas.pmf_new(most, ages, **draws).mean())
+        below += float(study.purchases.formulas.pmf(most, 0, 0, 0, ages, **draws).mean())
         if below >= _SHARE_SHOWN:
             break
         most += 1

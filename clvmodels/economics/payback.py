@@ -144,8 +144,8 @@ def payback_period(
     def orders(t: FloatArray) -> FloatArray:
         return np.asarray(
             1.0
-            + paired.formulas.discounted_purchases_new(
-                t, future.due.delta, **paired.purchases, month=future.due.month or None
+            + paired.formulas.discounted_purchases(
+                0, 0, 0, t, future.due.delta, **paired.purchases, month=future.due.month or None
             )
         )
 

@@ -11,7 +11,6 @@ import numpy as np
 from scipy.special import expit, logit
 
 from clvmodels.errors import SchemaError
-from clvmodels.model_facts import BetaDefault
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import fits_of
 from clvmodels.purchases import MODELS, ModelKey, purchase_model
@@ -108,10 +107,10 @@ def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
 
 
 def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, float]:
-    defaults = posterior.facts.defaults
+    facts = posterior.facts
     return {
         name: float(expit(logit(values).mean()))
-        if isinstance(defaults.get(name), BetaDefault)
+        if facts.is_share(name)
         else float(np.exp(np.log(values).mean()))
         for name, values in posterior.draws().items()
     }

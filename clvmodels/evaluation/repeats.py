@@ -73,7 +73,7 @@ def repeats_by_draw(
         part, weight = ages[begin : begin + rows], customers[begin : begin + rows]
         left = np.ones((size, len(part)))
         for n in range(most + 1):
-            chance = formulas.pmf_new(n, part, **draws) if n < most else np.maximum(left, 0.0)
+            chance = formulas.pmf(n, 0, 0, 0, part, **draws) if n < most else np.maximum(left, 0.0)
             mean[:, n] += chance @ weight
             variance[:, n] += (chance * (1.0 - chance)) @ weight
             left -= chance
@@ -91,7 +91,7 @@ def mean_repeats(
     rows = max(_CELLS // len(total), 1)
     for begin in range(0, len(ages), rows):
         part = slice(begin, begin + rows)
-        total += formulas.expected_purchases_new(ages[part], **draws) @ customers[part]
+        total += formulas.expected_purchases(0, 0, 0, ages[part], **draws) @ customers[part]
     return np.asarray(total / customers.sum())
 
 

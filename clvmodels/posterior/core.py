@@ -230,6 +230,9 @@ class Posterior:
         time_scaler: float,
     ) -> Self:
         arrays = {name: _draw_vector(name, values) for name, values in draws.items()}
+        for name, values in arrays.items():
+            if cls.facts.is_share(name) and not (values < 1).all():
+                raise DomainError(f"Draws of {name} must lie between 0 and 1.")
         count = max(len(values) for values in arrays.values())
         for name, values in arrays.items():
             if len(values) not in (1, count):

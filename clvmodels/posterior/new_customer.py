@@ -64,8 +64,8 @@ def value_of_new_customer(
         Whether one of the posteriors is a single point.
     """
     due = future.due
-    repeats = paired.formulas.discounted_purchases_new(
-        due.horizon, due.delta, **paired.purchases, month=due.month or None
+    repeats = paired.formulas.discounted_purchases(
+        0, 0, 0, due.horizon, due.delta, **paired.purchases, month=due.month or None
     )
     spend = mean_of_new(paired.spending)
     margin, interval = future.margin, future.interval

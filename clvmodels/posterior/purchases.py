@@ -191,7 +191,7 @@ class PurchasePosterior(Posterior):
                 f"t must be one length of time or a 1-D array, found {np.ndim(asked)}-D."
             )
         lengths = np.array([self.scale.horizon(one) for one in asked])
-        values = self.formulas.expected_purchases_new(lengths, **self._columns_of_draws())
+        values = self.formulas.expected_purchases(0, 0, 0, lengths, **self._columns_of_draws())
         group = self.tree["posterior"]
         result = xr.DataArray(
             values.reshape(group.sizes["chain"], group.sizes["draw"], len(lengths)),

@@ -205,19 +205,6 @@ class Family(Protocol):
     ) -> FloatArray:
         """Purchases of living customers for draws by ages by many lengths of time."""
 
-    def expected_purchases_new(self, t: Numbers, **parameters: Numbers) -> FloatArray:
-        """Repeat purchases expected of a new customer in (0, t]."""
-
-    def discounted_purchases_new(
-        self,
-        t: Numbers,
-        delta: Numbers,
-        *,
-        month: float | None = None,
-        **parameters: Numbers,
-    ) -> FloatArray:
-        """Discounted repeat purchases expected of a new customer in (0, t]."""
-
     def pmf(
         self,
         n: Numbers,
@@ -228,9 +215,6 @@ class Family(Protocol):
         **parameters: Numbers,
     ) -> FloatArray:
         """Probability of exactly n purchases in (T, T + horizon]."""
-
-    def pmf_new(self, n: Numbers, t: Numbers, **parameters: Numbers) -> FloatArray:
-        """Probability that a new customer makes n repeat purchases in (0, t]."""
 
 
 class Weights(Protocol):

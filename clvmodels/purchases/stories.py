@@ -81,6 +81,8 @@ class Population:
             )
         for name in names:
             check_positive(name, parameters[name])
+            if model.is_share(name) and parameters[name] >= 1:
+                raise DomainError(f"{name}={shown(parameters[name])} must lie between 0 and 1.")
         return Population(n, model, {name: float(parameters[name]) for name in names}, seed)
 
     def blocks(self) -> Iterator[Block]:

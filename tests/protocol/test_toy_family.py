@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import clvmodels as clv
@@ -14,6 +15,7 @@ from clvmodels.evaluation.fitting import centre
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.total import total_value
 from clvmodels.rfm.histories import purchase_histories
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm
 from tests.toy_family import TOY, TRUTH, ToyFamily, add_to_catalogue
@@ -156,3 +158,208 @@ def test_the_command_line_fits_it(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_another_model_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "x.parquet", "-o", "y.nc", "--model", "pareto"]) == 2
     assert "use one of 'bgnbd', 'mbgnbd', 'toy'" in capsys.readouterr().err
+
+
+# --- predictions ---
+
+HORIZON, RATE, S = 90.0, 0.2, 40
+
+
+def posterior(draws: int = S) -> clv.CLVPosterior:
+    """Draws that differ enough for means over them not to be those of one."""
+    rng = np.random.default_rng(1)
+    lam, p = (
+        value * np.exp(0.1 * rng.standard_normal(draws))
+        for value in (TRUTH["lam"], TRUTH["p_leave"])
+    )
+    purchases = purchase_posterior("toy").from_draws(lam=lam, p_leave=p)
+    return clv.CLVPosterior(purchases, 20.0)
+
+
+def some(rows: int = 60):
+    """Customers with an order, of whom some share a history."""
+    found = simulate_rfm(rows, parameters=TRUTH, T=(10.0, 300.0), seed=8, period=1.0, model="toy")
+    return found.assign(monetary_value=20.0)
+
+
+def closed(rfm, draws, horizon: float = HORIZON):
+    """P(alive), P(a purchase) and purchases, by draw and customer, by the equations above."""
+    lam, p = draws["lam"][:, None], draws["p_leave"][:, None]
+    x, gap = rfm["frequency"].to_numpy(), (rfm["T"] - rfm["recency"]).to_numpy()
+    alive = np.where(x > 0, 1.0 / (1.0 + p / (1.0 - p) * np.exp(lam * gap)), 1.0)
+    bought = alive * -np.expm1(-lam * p * horizon) / p
+    return alive, alive * -np.expm1(-lam * horizon), bought
+
+
+def test_the_equations_are_those_of_the_story() -> None:
+    """Of customers whose history is alike, so many are alive and buy on as is said."""
+    lam, p = TRUTH.values()
+    rng, size, T = np.random.default_rng(2), 200_000, 40.0
+    lives = rng.geometric(p, size)  # the purchase at which a customer leaves
+    times = np.cumsum(rng.exponential(1.0 / lam, (size, 40)), axis=1)
+    by_T = np.minimum((times <= T).sum(axis=1), lives)
+    one = (by_T == 1) & (times[:, 0] > 15) & (times[:, 0] < 25)
+    alive, later = lives > 1, np.minimum((times <= T + HORIZON).sum(axis=1), lives) - by_T
+    said = ToyFamily().p_alive(1, times[one, 0], T, **TRUTH)
+    error = math.sqrt(said.mean() * (1 - said.mean()) / one.sum())
+    assert abs(alive[one].mean() - said.mean()) < 4.5 * error
+    expected = ToyFamily().expected_purchases(1, times[one, 0], T, HORIZON, **TRUTH)
+    assert abs(later[one].mean() - expected.mean()) < 4.5 * later[one].std() / math.sqrt(one.sum())
+    for n in range(4):
+        chance = ToyFamily().pmf(n, 1, times[one, 0], T, HORIZON, **TRUTH).mean()
+        error = math.sqrt(chance * (1 - chance) / one.sum())
+        assert abs((later[one] == n).mean() - chance) < 4.5 * error
+
+
+@pytest.mark.parametrize("discounting", ["continuous", "monthly"])
+def test_every_column_of_a_prediction(discounting) -> None:
+    whole, rfm = posterior(), some()
+    alive, buys, bought = closed(rfm, whole.purchases.draws())
+    options = {"horizon": HORIZON, "discount_rate": RATE, "discounting": discounting}
+    found = whole.predict(rfm, interval=0.8, margin=0.5, predictive=True, **options)
+    near = {"rtol": 1e-11, "atol": 0}
+    for name, cell in {
+        "p_alive": alive,
+        "p_purchase": buys,
+        "expected_purchases": bought,
+    }.items():
+        np.testing.assert_allclose(found[name], cell.mean(axis=0), **near)
+    for name, cell in {"p_alive": alive, "expected_purchases": bought}.items():
+        ends = np.quantile(cell, [0.1, 0.9], axis=0)
+        np.testing.assert_allclose([found[f"{name}_lower"], found[f"{name}_upper"]], ends, **near)
+    np.testing.assert_allclose(found["clv"], 10.0 * found["discounted_purchases"], **near)
+    day = np.arange(9000) / 100.0 + 0.005  # middles of hundredths
+    lam, p = (one[:, None, None] for one in whole.purchases.draws().values())
+    ends = (
+        np.log1p(RATE)
+        / 365.25
+        * (np.ceil(day / 30.4375) * 30.4375 if options["discounting"] == "monthly" else day)
+    )
+    flow = (lam * np.exp(-lam * p * day) * np.exp(-ends) * 0.01).sum(axis=2)
+    expected = (alive * flow).mean(axis=0)
+    np.testing.assert_allclose(found["discounted_purchases"], expected, rtol=2e-5)
+
+
+def test_methods_by_draw_and_their_means_agree() -> None:
+    purchases, rfm = posterior().purchases, some()
+    alive, buys, bought = closed(rfm, purchases.draws())
+    for cell, found in (
+        (alive, purchases.expected_probability_alive(rfm)),
+        (buys, purchases.probability_of_purchase(rfm, future_t=HORIZON)),
+        (bought, purchases.expected_purchases(rfm, future_t=HORIZON)),
+    ):
+        np.testing.assert_allclose(found.to_numpy()[0], cell, rtol=1e-12)
+    new = purchases.expected_purchases_new_customer(t=[HORIZON, 1.0]).to_numpy()[0, :, 0]
+    lam, p = purchases.draws().values()
+    np.testing.assert_allclose(new, -np.expm1(-lam * p * HORIZON) / p, rtol=1e-12)
+
+
+def test_counts_are_those_of_the_formula_and_of_the_paths() -> None:
+    whole, rfm = posterior(), some()
+    found, draws = clv.count_distribution(whole, rfm, horizon=HORIZON), whole.purchases.draws()
+    _, _, bought = closed(rfm, draws)
+    # Distributions are cut off at 1e-12
+    np.testing.assert_allclose(found.mean, bought.mean(axis=0), rtol=1e-9, atol=1e-11)
+    columns = {name: values[:, None] for name, values in draws.items()}
+    who = rfm["frequency"].to_numpy(), rfm["recency"].to_numpy(), rfm["T"].to_numpy()
+    for n in (0, 1, 5):
+        by_draw = ToyFamily().pmf(float(n), *who, HORIZON, **columns)
+        np.testing.assert_allclose(found.pmf(n), by_draw.mean(axis=0), rtol=1e-9, atol=1e-13)
+    predicted = whole.predict(rfm, horizon=HORIZON, predictive=True)
+    ends = found.quantile([0.05, 0.95])
+    np.testing.assert_array_equal(predicted["purchases_lower"], ends[0])
+    np.testing.assert_array_equal(predicted["purchases_upper"], ends[1])
+    np.testing.assert_allclose(np.exp(found.log_score(np.full(len(rfm), 2.0))), found.pmf(2.0))
+
+
+def test_values_follow_the_counts_where_every_order_is_worth_the_same() -> None:
+    whole, rfm = posterior(), some()
+    counts = clv.count_distribution(whole, rfm, horizon=HORIZON)
+    values = clv.value_distribution(
+        whole, rfm, horizon=HORIZON, discount_rate=0.0, margin=1.0, paths=4_000
+    )
+    np.testing.assert_allclose(values.mean, 20.0 * counts.mean, rtol=1e-9, atol=1e-9)
+    for n in (0, 1, 3):
+        error = 4.5 * math.sqrt(0.25 / 4_000)
+        assert np.abs(values.cdf(np.full(len(rfm), 20.0 * n + 1.0)) - counts.cdf(n)).max() < error
+    assert np.isfinite(values.crps(np.full(len(rfm), 20.0))).all()
+
+
+def test_totals_and_futures_of_the_base() -> None:
+    whole, rfm = posterior(), some()
+    counts = clv.count_distribution(whole, rfm, horizon=HORIZON)
+    found = clv.portfolio(whole, rfm, horizon=HORIZON, paths=2_000, margin=1.0, random_seed=2)
+    for total, exact in (("purchases", counts.mean.sum()), ("buyers", counts.sf(0).sum())):
+        assert found.table[total].item() == pytest.approx(exact, rel=1e-9)
+        drawn = found.draws(total)
+        assert abs(drawn.mean() - exact) < 5.0 * drawn.std() / math.sqrt(S)
+    lam, p = (one[:, None] for one in whole.purchases.draws().values())
+    at_end = closed(rfm, whole.purchases.draws())[0] * np.exp(-lam * p * HORIZON)
+    drawn, exact = found.draws("alive"), at_end.mean(axis=0).sum()
+    assert abs(drawn.mean() - exact) < 5.0 * drawn.std() / math.sqrt(S)
+    paths = clv.simulate_future(whole, rfm, HORIZON, paths=200, margin=1.0, discount_rate=0.0)
+    assert paths.purchases["time"].between(0, HORIZON).all()
+    assert (paths.purchases["amount"] == 20.0).all()
+    np.testing.assert_allclose(paths.values, 20.0 * paths.counts)
+    each = paths.purchases.groupby(["customer_id", "path"]).size().sum()
+    assert each == paths.counts.sum() == len(paths.purchases)
+    assert (np.diff(paths.purchases["time"])[np.diff(paths.purchases["path"]) == 0] > 0).any()
+    assert abs(paths.counts.sum(axis=0).mean() / counts.mean.sum() - 1.0) < 0.1
+
+
+def test_amounts_of_gamma_gamma_are_drawn_on_the_way() -> None:
+    fitted = clv.GammaGammaPosterior.from_draws(p=6.0, q=9.0, v=40.0)
+    whole = clv.CLVPosterior(posterior().purchases, fitted)
+    paths = clv.simulate_future(whole, some(), HORIZON, paths=300, margin=1.0)
+    expected = whole.predict(some(), horizon=HORIZON, margin=1.0)["clv"].sum()
+    drawn = paths.values.sum(axis=0)
+    assert abs(drawn.mean() - expected) < 5.0 * drawn.std() / math.sqrt(S)
+
+
+def test_values_of_the_base_and_of_new_customers() -> None:
+    whole, rfm = posterior(), some()
+    options = {"horizon": HORIZON, "discount_rate": RATE, "margin": 0.5}
+    total = total_value(whole, rfm, **options)
+    assert total.mean == pytest.approx(whole.predict(rfm, **options)["clv"].sum(), rel=1e-11)
+    lam, p = whole.purchases.draws().values()
+    decay = lam * p + np.log1p(RATE) / 365.25
+    new = 10.0 * (1.0 + lam * -np.expm1(-decay * HORIZON) / decay)
+    assert whole.new_customer_value(**options).mean == pytest.approx(new.mean(), rel=1e-11)
+    endless = whole.predict(rfm, horizon=None, discount_rate=RATE, margin=0.5)
+    assert (endless["clv"] > whole.predict(rfm, **options)["clv"]).all()
+
+
+def test_files_are_scored_as_frames_are_predicted(tmp_path) -> None:
+    whole, rfm, saved = posterior(), some(), tmp_path / "toy.nc"
+    whole.save(saved)
+    loaded = clv.load_posterior(saved)
+    assert loaded.purchases.facts is TOY
+    rfm.to_parquet(tmp_path / "rfm.parquet")
+    report = clv.score(
+        tmp_path / "rfm.parquet",
+        saved,
+        tmp_path / "scores.parquet",
+        margin=0.5,
+        intervals="all",
+        predictive=True,
+        threads=2,
+    )
+    assert report.scored == len(rfm)
+    found = pd.read_parquet(tmp_path / "scores.parquet").sort_values("customer_id")
+    expected = loaded.predict(rfm, margin=0.5, predictive=True).sort_values("customer_id")
+    for name in ("p_alive", "clv", "clv_upper", "purchases_upper", "value_upper"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-11)
+    alone = clv.load_posterior(whole.purchases.save(tmp_path / "alone.nc"))
+    np.testing.assert_allclose(alone.predict(rfm)["p_alive"], expected_alive(whole, rfm))
+
+
+def expected_alive(whole: clv.CLVPosterior, rfm) -> np.ndarray:
+    return closed(rfm, whole.purchases.draws())[0].mean(axis=0)
+
+
+@pytest.mark.parametrize("share", [1.0, 1.5, [0.2, 1.0]])
+def test_a_share_is_less_than_one(share) -> None:
+    with pytest.raises(clv.errors.DomainError, match="p_leave must lie between 0 and 1"):
+        purchase_posterior("toy").from_draws(lam=0.1, p_leave=share)
+    with pytest.raises(clv.errors.DomainError, match=r"p_leave=1.5 must lie between 0 and 1"):
+        simulate_rfm(3, parameters={"lam": 0.1, "p_leave": 1.5}, T=9, seed=1, model="toy")
