@@ -11,6 +11,12 @@ import pyarrow.parquet as pq
 # Whole numbers that may be missing stay whole numbers
 _NULLABLE = {pa.int32(): pd.Int32Dtype()}
 
+__all__ = ["load_cdnow", "load_online_retail"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def load_cdnow(sample: bool = False) -> pd.DataFrame:
     """Load CDNOW, the field's classic log: purchases at an online music shop, 1997-98.

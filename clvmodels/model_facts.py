@@ -41,7 +41,15 @@ class LogNormalDefault:
 
 @dataclass(frozen=True, slots=True)
 class BetaDefault:
-    """A Beta(alpha, beta) default prior of a probability."""
+    """A Beta(alpha, beta) default prior of a probability.
+
+    Attributes
+    ----------
+    alpha, beta : float
+        Its parameters.
+    reason : str
+        Why it is this one.
+    """
 
     alpha: float
     beta: float

@@ -37,6 +37,11 @@ IntArray = npt.NDArray[np.int64]
 
 __all__ = ["Customers", "simulate_customers", "simulate_log", "simulate_rfm"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 DATE: Final = "date"
 AMOUNT: Final = "amount"
 

@@ -5,3 +5,7 @@ from clvmodels.diagnostics.report import diagnose
 from clvmodels.uses import UseVerdict
 
 __all__ = ["Fact", "Figure", "Headline", "Report", "Section", "Table", "UseVerdict", "diagnose"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -53,3 +53,7 @@ __all__ = [
     "top_shares",
     "value_tiers",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -15,3 +15,7 @@ __all__ = [
     "compare",
     "load_backtest",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

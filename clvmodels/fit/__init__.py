@@ -14,3 +14,7 @@ __all__ = [
     "GammaGammaModel",
     "ModifiedBetaGeoModel",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -48,6 +48,13 @@ class Specification[Fitted: Posterior](Parameters, ABC):
 
     Subclasses say which parameters there are, what their defaults are, and how the
     likelihood of a base is written down in PyMC.
+
+    Attributes
+    ----------
+    facts : ModelFacts
+        What the model is.
+    name : str
+        Its key, as files and the command line have it.
     """
 
     priors: Priors = "default"
@@ -55,7 +62,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     facts: ClassVar[ModelFacts]
     name: ClassVar[str]  # the key of the facts
     # Parameters that may be given a prior in place of some of the defaults.
-    alternatives: ClassVar[tuple[str, ...]] = ()
+    _alternatives: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -66,7 +73,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         if isinstance(self.priors, str):
             check_choice("priors", self.priors, ("default", PYMC_MARKETING))
         else:
-            check_names(self.priors, (*self.facts.defaults, *self.alternatives))
+            check_names(self.priors, (*self.facts.defaults, *self._alternatives))
 
     @named
     def build(
@@ -160,10 +167,10 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         said = scale_said(time_unit, time_scaler)
         columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
         look_for_other_ids(columns, end)
-        return self.fit_columns(columns, settings, observation_end=end)
+        return self._fit_columns(columns, settings, observation_end=end)
 
     @named
-    def fit_columns(
+    def _fit_columns(
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> Fitted:
         """Fit to columns that were checked already; see :meth:`fit`."""
@@ -189,7 +196,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         )
         return self._posterior(result, metadata)
 
-    def described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
+    def _described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
         """Counts and fingerprint of a base, as a posterior keeps them."""
         statistics, _ = self._prepare(columns)
         return self._facts(columns, statistics), str(statistics.fingerprint())

@@ -139,10 +139,10 @@ class CLVModel(Parameters):
         columns = rfm_columns(rfm, said=said, whole=True)
         end = observation_end(rfm)
         if isinstance(self.spend, GammaGammaModel):
-            self.spend.described(columns)  # refuses now what would be refused after the first fit
+            self.spend._described(columns)  # refuses now what would be refused after the first fit
         look_for_other_ids(columns, end)
-        purchases = self.purchases.fit_columns(columns, settings, observation_end=end)
+        purchases = self.purchases._fit_columns(columns, settings, observation_end=end)
         if not isinstance(self.spend, GammaGammaModel):
             return CLVPosterior(purchases, self.spend)
-        spend = self.spend.fit_columns(columns, settings, observation_end=end)
+        spend = self.spend._fit_columns(columns, settings, observation_end=end)
         return CLVPosterior(purchases, spend)

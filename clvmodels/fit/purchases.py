@@ -56,7 +56,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "facts" in vars(cls) and cls.facts.joint is not None:
-            cls.alternatives = cls.facts.joint.made
+            cls._alternatives = cls.facts.joint.made
 
     def __post_init__(self) -> None:
         super().__post_init__()

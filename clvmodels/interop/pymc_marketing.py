@@ -230,7 +230,7 @@ def _base(
     times = {name: frame[FREQUENCY] for name in (RECENCY, T) if name not in frame}
     try:
         columns = rfm_columns(frame.assign(**times), said=scale)
-        base, fingerprint = specification().described(columns)
+        base, fingerprint = specification()._described(columns)
     except ClvError as error:
         return {}, None, (f"The model's data are not an RFM table: {one_line(error)}",)
     return base, fingerprint, ()

@@ -133,7 +133,7 @@ def _compare_bases(
     posterior: OnePosterior, specification: Specification[Any], columns: RfmColumns
 ) -> None:
     fitted = posterior.metadata.fingerprint
-    if fitted is not None and specification.described(columns)[1] != fitted:
+    if fitted is not None and specification._described(columns)[1] != fitted:
         warnings.warn(
             "This table is not the base that was fitted: the model's data, and plots that compare "
             "it with the data, come from this table, the draws from the other one.",

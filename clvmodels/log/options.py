@@ -102,6 +102,8 @@ class LogOptions:
 
     Parameters
     ----------
+    scale : TimeScale
+        The unit of time.
     order_id_col : str or None
         Column of order ids, with ``refunds="net_earlier"``.
     end : int or None

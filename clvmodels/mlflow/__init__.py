@@ -17,3 +17,7 @@ from clvmodels.mlflow.models import load_model, log_model, save_model
 from clvmodels.mlflow.pyfunc import _load_pyfunc as _load_pyfunc
 
 __all__ = ["load_model", "log_model", "save_model"]
+
+
+def __dir__() -> list[str]:
+    return __all__

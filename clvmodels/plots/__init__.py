@@ -77,3 +77,7 @@ __all__ = [
     "plot_value_distribution",
     "save_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -23,3 +23,7 @@ __all__ = [
     "load_posterior",
     "total_value",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

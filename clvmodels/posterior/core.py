@@ -43,16 +43,23 @@ class Posterior:
         dimensions chain and draw.
     metadata : Metadata
         Method, verdict, priors, units, versions.
+    facts : ModelFacts
+        What the model is.
+    model : str
+        Its key, as files and the command line have it.
+    parameters : tuple of str
+        Names of its parameters.
+    observed : str
+        What the likelihood is of, by pymc-marketing's name.
     """
 
     tree: xr.DataTree
     metadata: Metadata
 
     facts: ClassVar[ModelFacts]
-    # Both are those of the facts; they stand here so that a class can be asked too.
+    # Those of the facts; they stand here so that a class can be asked too.
     model: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
-    # What the likelihood is of, by pymc-marketing's name.
     observed: ClassVar[str]
 
     def __init_subclass__(cls, **options: Any) -> None:

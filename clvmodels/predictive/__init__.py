@@ -15,3 +15,7 @@ __all__ = [
     "simulate_future",
     "value_distribution",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

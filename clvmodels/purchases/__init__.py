@@ -4,3 +4,7 @@ from clvmodels.purchases.catalogue import MODELS, ModelKey, purchase_model
 from clvmodels.purchases.model import Family, PurchaseModel
 
 __all__ = ["MODELS", "Family", "ModelKey", "PurchaseModel", "purchase_model"]
+
+
+def __dir__() -> list[str]:
+    return __all__

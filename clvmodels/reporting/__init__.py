@@ -14,3 +14,7 @@ __all__ = [
     "report",
     "to_json",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -19,3 +19,7 @@ __all__ = [
     "summary_expr",
     "without_first_month",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -211,7 +211,7 @@ def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, targ
         options=replace(
             log.options, end=None, until=None, whole=False, plausible=(None, None), time_zone=None
         ),
-    ).header()
+    )._header()
     backend.con.execute(
         f"COPY ({backend.compile(rfm)}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, "
         f"KV_METADATA {{{quoted(METADATA_KEY.decode())}: {quoted(json.dumps(header))}}})"

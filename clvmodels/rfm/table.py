@@ -125,7 +125,7 @@ class RfmTable:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RfmTable):
             return NotImplemented
-        return bool(self.table.equals(other.table)) and self.header() == other.header()
+        return bool(self.table.equals(other.table)) and self._header() == other._header()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -183,7 +183,7 @@ class RfmTable:
         """Write one Parquet file; units, policies and audit go into its schema metadata."""
         metadata = {
             **(self.table.schema.metadata or {}),
-            METADATA_KEY: json.dumps(self.header()).encode(),
+            METADATA_KEY: json.dumps(self._header()).encode(),
         }
         target = path_of("The table", path)
         with aside(target) as written:
@@ -238,7 +238,7 @@ class RfmTable:
         text = (found.metadata or {}).get(METADATA_KEY)
         return None if text is None else cls._from_header(found.empty_table(), text, path)
 
-    def header(self) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         """Units, policies and audit, as they go into a file's metadata."""
         end, options = self.observation_end, self.options
         return {

@@ -9,3 +9,7 @@ from clvmodels.spark.scores import rejects, score
 from clvmodels.spark.summary import SparkRfm, rfm_summary
 
 __all__ = ["SparkRfm", "rejects", "rfm_summary", "score", "score_files"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -57,7 +57,7 @@ def test_it_is_the_table_of_memory(
     found = RfmTable.from_parquet(out)
     # Sums of amounts are exact to the last bit or so: threads add in another order.
     pd.testing.assert_frame_equal(found.to_pandas(), wanted.to_pandas(), rtol=1e-13, atol=0.0)
-    assert found.header() == wanted.header()
+    assert found._header() == wanted._header()
     assert audit == wanted.audit
     assert [file.name for file in out.parent.iterdir()] == ["rfm.parquet"]
 

@@ -1,0 +1,91 @@
+"""What completion shows: verbs and data that are documented, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+from enum import Enum
+from typing import Any
+
+import pytest
+
+import clvmodels
+from clvmodels import BetaGeoPosterior, CLVModel, CLVPosterior, GammaGammaPosterior
+from tests.protocol.test_docs import LISTED
+
+PURCHASES = BetaGeoPosterior.from_draws(r=0.2, alpha=30.0, a=0.8, b=2.4)
+SPEND = GammaGammaPosterior.from_draws(p=6.0, q=4.0, v=15.0)
+OF_POSTERIORS = {
+    *("certain", "draws", "draws_total", "facts", "fingerprint", "from_draws", "log_likelihood"),
+    *("metadata", "model", "observed", "parameters", "save", "scale", "summary", "to_datatree"),
+    *("tree", "verdict"),
+}
+SURFACE: dict[str, tuple[Any, set[str]]] = {
+    "purchases": (
+        PURCHASES,
+        OF_POSTERIORS
+        | {"expected_probability_alive", "expected_purchases", "expected_purchases_new_customer"}
+        | {"formulas", "predict", "probability_of_purchase"},
+    ),
+    "spend": (SPEND, OF_POSTERIORS | {"expected_customer_spend"}),
+    "both": (
+        CLVPosterior(PURCHASES, SPEND),
+        {"basket_value", "certain", "draws", "fingerprint", "fits", "gamma_gamma"}
+        | {"log_likelihood", "margin", "new_customer_value", "predict", "purchases"}
+        | {"reads_amounts", "save", "scale", "spend", "summary", "to_datatree", "verdicts"},
+    ),
+    "model": (
+        CLVModel(),
+        {"basket_value", "fit", "get_params", "purchases", "replace", "set_params", "spend"},
+    ),
+}
+MODULES = [name for name in clvmodels.__all__ if inspect.ismodule(getattr(clvmodels, name))]
+CLASSES = {
+    f"{one.__module__}.{one.__qualname__}": one
+    for _, one in LISTED
+    if inspect.isclass(one) and not issubclass(one, BaseException)
+}
+
+
+def shown(thing: object) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_completion_shows_verbs_and_data_only(name: str) -> None:
+    thing, wanted = SURFACE[name]
+    assert shown(thing) == wanted
+
+
+@pytest.mark.parametrize("name", [*MODULES, "posterior", "rfm", "reporting"])
+def test_modules_show_their_public_names(name: str) -> None:
+    module = importlib.import_module(f"clvmodels.{name}")
+    assert shown(module) == set(module.__all__)
+    scope: dict[str, Any] = {}
+    exec(f"from clvmodels.{name} import *", scope)
+    assert {one for one in scope if not one.startswith("_")} == set(module.__all__)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_attribute_is_documented(name: str) -> None:
+    """On the page of its class: by a docstring of its own, or by name in the class's."""
+    kind = CLASSES[name]
+    ours = [one for one in kind.__mro__ if one.__module__.startswith("clvmodels")]
+    text = "\n".join(one.__doc__ or "" for one in ours)
+    if kind.__name__ == "LogOptions":  # which are the arguments of a verb
+        text += clvmodels.rfm_summary.__doc__ or ""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    own = {n for one in ours for n in vars(one) if not n.startswith("_")}
+    own |= {one.name for one in fields if not one.name.startswith("_")}
+    if issubclass(kind, Enum):  # members speak for themselves
+        own -= set(kind.__members__)
+    assert [one for one in sorted(own) if not is_documented(kind, one, text)] == []
+
+
+def is_documented(kind: type, attribute: str, text: str) -> bool:
+    found = inspect.getattr_static(kind, attribute, None)
+    if inspect.isroutine(found) or isinstance(found, property | classmethod | staticmethod):
+        return bool(getattr(getattr(kind, attribute), "__doc__", None))
+    return re.search(rf"^\s*(?:.*,\s*)?{attribute}\b.*$", text, re.M) is not None
