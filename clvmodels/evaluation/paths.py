@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from clvmodels.errors import DomainError
-from clvmodels.forecast.grouping import IntArray, group_rows
+from clvmodels.evaluation.repeats import number_of_draws
+from clvmodels.forecast.chunks import chunk_of, chunks
+from clvmodels.forecast.draws import Draws
+from clvmodels.forecast.futures import Walker
+from clvmodels.forecast.grouping import Groups, IntArray, group_rows
+from clvmodels.forecast.paths import Outcomes
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.beta_geometric import BetaGeometric
-from clvmodels.formulas.random import exponential, hashed, uniform
+from clvmodels.formulas.discounting import Due
 from clvmodels.machine import available_cores
 from clvmodels.purchases import Family
+from clvmodels.purchases.walks import Int32Array
 from clvmodels.schema import FloatArray
+
+_WINDOWS: Final = 16  # in which customers who start at different times are walked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,87 +52,83 @@ def simulate_counts(
 ) -> FloatArray:
     """Simulate all customers' purchases once for every draw, and count them by interval.
 
-    Given a history and the parameters a customer is alive with P(alive), buys at a rate
-    ~ Gamma(r + x, alpha + T), and leaves after a purchase with a probability
-    ~ Beta(a, B), the three independent.
-
     Parameters
     ----------
     formulas : Family
         Of the purchase model.
     parameters : mapping of str to ndarray, shape (S,)
-        Draws of r, alpha, a, b.
+        Draws by name.
     histories : Histories
         The customers.
     edges : ndarray, shape (K + 1,)
         Ends of the intervals (edges[k], edges[k + 1]] on the common clock.
     seed : int
-        Each draw has a stream of its own.
+        Each customer has a stream of its own in each draw, whoever else there is.
 
     Returns
     -------
     ndarray, shape (S, K)
         Purchases of all customers in each interval.
     """
-    if not isinstance(formulas, BetaGeometric):
-        raise DomainError(
-            f"{type(formulas).__name__} cannot be simulated week by week: report this."
-        )
-    h, groups = histories, group_rows(histories.x, histories.t_x, histories.T)
-    whose = np.repeat(np.arange(len(groups.x)), np.diff(groups.start))
-    start = h.start[groups.rows].astype(np.float64)
-    place = np.searchsorted(edges, start, side="right") - 1
-    out = np.zeros((len(parameters["r"]), len(edges) - 1))
+    draws = Draws(parameters, None, formulas)
+    shape = (number_of_draws(parameters), len(edges) - 1)
+    one_each = Outcomes(*(np.zeros(shape[0]),) * 3, per_draw=1, seed=np.uint64(seed))
 
-    def one(s: int) -> None:
-        r, alpha, a, b = (float(parameters[name][s]) for name in ("r", "alpha", "a", "b"))
-        chance = formulas.p_alive(groups.x, groups.t_x, groups.T, r=r, alpha=alpha, a=a, b=b)
-        living = r + groups.x, alpha + groups.T, formulas.stay_shape(groups.x, b=b)
-        state = np.uint64(hashed(np.uint64(seed), np.uint64(s)))
-        _count(whose, chance, living, a, start, place, edges, state, out[s])
+    def one(task: tuple[IntArray, Groups, int]) -> FloatArray:
+        rows, groups, begin = task
+        start, out = histories.start[rows].astype(np.float64), np.zeros(shape)
+        due = Due(float(edges[-1] - start.min()))
+        chunk = chunk_of(groups, begin, draws, due, np.zeros(len(rows)))
+        nobody, alive = np.zeros(len(rows), dtype=np.int64), np.zeros((1, 1, shape[0]))
+        for walks, who in Walker(chunk, one_each, rows.astype(np.uint64), nobody, alive).batches():
+            state = walks.state.copy()
+            chunk.living.walk(walks)
+            ends = np.cumsum(walks.bought)
+            room = np.empty(ends[-1] if len(ends) else 0)
+            again = replace(
+                walks,
+                state=state,
+                begin=ends - walks.bought,
+                times=room,
+                amounts=np.empty_like(room),
+            )
+            chunk.living.walk(again)
+            _count(again.draw, again.begin, again.bought, room, start[who.row], edges, out)
+        return out
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        for _ in pool.map(one, range(len(out))):
-            pass
-    return out
+        return np.asarray(sum(pool.map(one, _tasks(histories)), start=np.zeros(shape)))
+
+
+def _tasks(histories: Histories) -> Iterator[tuple[IntArray, Groups, int]]:
+    """Customers who start at about one time, so that few are followed beyond the last edge."""
+    order = np.argsort(histories.start, kind="stable")
+    windows = _WINDOWS if np.ptp(histories.start) else 1
+    for rows in np.array_split(order, windows):
+        if len(rows):
+            groups = group_rows(histories.x[rows], histories.t_x[rows], histories.T[rows])
+            yield from ((rows, groups, begin) for begin in chunks(groups))
 
 
 @compiled
 def _count(
-    whose: IntArray,
-    chance: FloatArray,
-    living: tuple[FloatArray, FloatArray, FloatArray],
-    a: float,
+    draw: Int32Array,
+    begin: IntArray,
+    bought: IntArray,
+    times: FloatArray,
     start: FloatArray,
-    place: IntArray,
     edges: FloatArray,
-    state: np.uint64,
     out: FloatArray,
 ) -> None:
-    """Count all purchases under one draw.
-
-    What customers go on to do is drawn purchase by purchase, as in
-    `clvmodels.forecast.paths`; ``place`` is the interval that each customer starts in.
-    """
-    power, age, stays = living
-    for i in range(whose.size):
-        h, k, count = whose[i], place[i], 0
-        u, state = uniform(state)
-        if u >= chance[h]:
-            continue
-        R, A = power[h], age[h]
-        end = math.log1p((edges[-1] - start[i]) / A)
-        more, state = exponential(state)
-        growth = more / R
-        while growth <= end:
-            when = start[i] + A * math.expm1(growth)
-            while k < out.size - 1 and edges[k + 1] < when:
+    """Count the purchases of some paths, which come in order of time."""
+    last = edges.size - 1
+    for n in range(draw.size):
+        k = np.searchsorted(edges, start[n], side="right") - 1
+        for i in range(begin[n], begin[n] + bought[n]):
+            when = start[n] + times[i]
+            while k < last and edges[k + 1] < when:
                 k += 1
-            if k >= 0:
-                out[k] += 1.0
-            u, state = uniform(state)
-            if u * (a + stays[h] + count) < a:
+            if k == last:
                 break
-            count += 1
-            more, state = exponential(state)
-            growth += more / (R + count)
+            if k >= 0:
+                out[draw[n], k] += 1.0

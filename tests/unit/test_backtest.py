@@ -28,7 +28,8 @@ from clvmodels.evaluation.dates import Calendar
 from clvmodels.evaluation.fitting import Fitting, centre
 from clvmodels.evaluation.metrics import METRICS
 from clvmodels.evaluation.paths import Histories, simulate_counts
-from clvmodels.formulas import along, bgnbd, mbgnbd
+from clvmodels.formulas import along, bgnbd
+from clvmodels.purchases import MODELS
 from clvmodels.schema import TimeScale
 from clvmodels.simulate import simulate_log
 from clvmodels.uses import judge_uses
@@ -297,8 +298,9 @@ def test_origins_are_equally_spaced(count: int, horizon: Any) -> None:
 # --- expectations by week --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("formulas", [bgnbd, mbgnbd])
-def test_simulated_weeks_have_the_expectation_of_the_closed_form(formulas: Any) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_simulated_weeks_have_the_expectation_of_the_closed_form(model: str) -> None:
+    formulas: Any = MODELS[model].formulas
     n, S = 300, 400
     parameters = {name: np.full(S, value) for name, value in TRUTH.items()}
     rng = np.random.default_rng(5)
@@ -312,6 +314,27 @@ def test_simulated_weeks_have_the_expectation_of_the_closed_form(formulas: Any) 
     assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_new_customers_who_start_at_any_time_have_the_expectation_of_the_closed_form(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are walked with others of about their time, which changes nothing."""
+    formulas: Any = MODELS[model].formulas
+    n, S, edges = 300, 400, np.array([-5.0, 0.0, 7.0, 30.0, 60.0])
+    parameters = {name: np.full(S, value) for name, value in TRUTH.items()}
+    nothing, start = np.zeros(n), np.random.default_rng(7).uniform(-20.0, 59.0, n)
+    new = Histories(nothing, nothing, nothing, start)
+    drawn = simulate_counts(formulas, parameters, new, edges, seed=2)
+    reached = [
+        formulas.expected_purchases_new(np.maximum(edge - start, 0.0), **TRUTH).sum()
+        for edge in edges
+    ]
+    error = drawn.mean(axis=0) - np.diff(reached)
+    assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
+    monkeypatch.setattr("clvmodels.evaluation.paths._WINDOWS", 1)
+    np.testing.assert_array_equal(simulate_counts(formulas, parameters, new, edges, seed=2), drawn)
+
+
 def test_simulated_weeks_do_not_depend_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     x, T = rng.integers(0, 5, 200).astype(float), rng.integers(20, 90, 200).astype(float)
@@ -321,7 +344,7 @@ def test_simulated_weeks_do_not_depend_on_cores(monkeypatch: pytest.MonkeyPatch)
     for cores in (1, 3):
         monkeypatch.setattr("clvmodels.evaluation.paths.available_cores", lambda n=cores: n)
         edges = np.array([0.0, 7.0, 14.0, 60.0])
-        found.append(simulate_counts(bgnbd, parameters, known, edges, seed=3))
+        found.append(simulate_counts(MODELS["bgnbd"].formulas, parameters, known, edges, seed=3))
     np.testing.assert_array_equal(*found)
     assert len(np.unique(found[0], axis=0)) > 30  # every draw has a stream of its own
 
