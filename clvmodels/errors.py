@@ -20,15 +20,15 @@ class ClvError(Exception):
 
 
 class SchemaError(ClvError, ValueError):
-    """A frame, file or column is not of the form that was asked for."""
+    """A frame, file, column or choice does not have the form that is needed."""
 
 
 class UnknownOptionError(SchemaError, TypeError):
-    """A function was given an option that it has not; the message names those that it has."""
+    """A function was given an option that it does not have; the message lists those it has."""
 
 
 class TimeUnitError(ClvError, ValueError):
-    """A time unit, horizon or table does not go with the posterior's time unit."""
+    """A time unit, horizon or table does not match the posterior's time unit."""
 
 
 class DomainError(ClvError, ValueError):
@@ -36,15 +36,15 @@ class DomainError(ClvError, ValueError):
 
 
 class ConvergenceError(ClvError, RuntimeError):
-    """A fit did not converge; its draws are not handed on in silence."""
+    """A fit did not converge; its draws are not returned silently."""
 
 
 class PosteriorFileError(ClvError, OSError):
-    """A posterior file is truncated, foreign, or of a newer format."""
+    """A posterior file is missing, damaged, foreign, or in a newer format."""
 
 
 class ResumeError(ClvError, RuntimeError):
-    """A half-finished run is of another posterior, input or options, or is still going on."""
+    """A half-finished run has another posterior, input or options, or is still going on."""
 
 
 class MissingPackageError(ClvError, ImportError):

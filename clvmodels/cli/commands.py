@@ -336,7 +336,7 @@ def score(
     A posterior of purchases alone predicts purchases, without columns of money unless
     --basket-value says what each brings. Bases may be
     larger than memory. A run that was stopped goes on when the command is repeated. Rows that
-    cannot be scored are written beside the output, with reasons, and the exit code is then 3.
+    cannot be scored are written next to the output, with reasons, and the exit code is then 3.
     """
     from clvmodels.cli.score import run
 

@@ -66,7 +66,7 @@ def compare(
     encoding: Encoding = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put the simple formula beside the model, for all customers and by decile."""
+    """Compare the simple formula with the model, for all customers and by decile."""
     from clvmodels.cli.compare import run
 
     run(

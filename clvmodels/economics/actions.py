@@ -101,23 +101,23 @@ def action_lists(
     new_within: Horizon = "90D",
     **terms: Unpack[ListTerms],
 ) -> ActionLists:
-    """Tell customers apart by what can be done about them.
+    """Group customers by what can be done about them.
 
-    Repeat customers are judged by how far P(alive) has fallen since their last purchase:
+    Repeat customers are grouped by how far P(alive) has fallen since their last purchase:
     p_alive_drop = 1 - p_alive / p_alive_at_last, where p_alive_at_last is what it was
     right after that purchase, at T = recency. Silence that is usual for a customer costs
-    them little of it, and the same silence of a frequent buyer much. They are "active",
+    little of it, and the same silence costs a frequent buyer much. They are "active",
     from ``slipping_from`` on "slipping", and from ``lost_from`` on "lost".
 
     Customers who bought once are "new" if that was within ``new_within``, else
-    "one-time": apart, since BG/NBD's P(alive) is 1 for them for ever, and cannot fall.
-    Judge them by p_purchase, the chance that they buy again within the horizon.
+    "one-time": separate, since BG/NBD's P(alive) is 1 for them forever, and cannot fall.
+    Rank them by p_purchase, the chance that they buy again within the horizon.
 
     What is at stake is clv_as_usual = clv x p_alive_at_last / p_alive, what the customer
-    would be worth today had P(alive) not fallen, and clv_lost, what of it is gone.
+    would be worth today had P(alive) not fallen, and clv_lost, the part that is gone.
     "valuable" are the ``top`` customers by clv_as_usual: clv itself is low already where
-    somebody slips away. Where no value is known, of a posterior of purchases alone, expected
-    purchases are at stake, and the first are "top_buyer".
+    somebody is slipping away. With a posterior of purchases alone, expected purchases are
+    at stake instead, and the first customers are "top_buyer".
 
     Parameters
     ----------

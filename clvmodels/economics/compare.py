@@ -49,7 +49,7 @@ def compare_with_simple(
     id_map: Any = None,
     **terms: Unpack[ValueTerms],
 ) -> pd.DataFrame:
-    """Put the simple formula beside the model, for the base and per decile of its clv.
+    """Compare the simple formula with the model, for the base and per decile of its clv.
 
     All figures are sums over the customers of a group, in money, over the same horizon,
     with the same discounting and margin.

@@ -77,8 +77,8 @@ def gini(values: npt.ArrayLike | Frame) -> float:
     sum_i (2 i - N - 1) v_(i) / (N sum_i v_i), v_(1) <= ... <= v_(N): half the mean
     absolute difference between customers, divided by their mean.
 
-    Of *expected* values it is smaller than of what customers will really spend, which
-    scatters around the expectation.
+    For *expected* values it is smaller than for what customers will really spend, which
+    varies around the expectation.
 
     Parameters
     ----------
@@ -178,8 +178,8 @@ def customer_equity(
 ) -> TotalValue:
     """Value of the customer base: the sum of clv, with its interval from draws.
 
-    It is `total_value` under the name that finance gives it. Customers to be acquired
-    later are not in it.
+    It is `total_value` by the name used in finance. Customers acquired later are not
+    included.
 
     Parameters
     ----------
@@ -188,8 +188,8 @@ def customer_equity(
     rfm : RfmTable
         The base.
     horizon, discount_rate, discounting, interval, draws, margin
-        As in :meth:`CLVPosterior.predict`; ``horizon=None`` takes the customers' whole
-        remaining life.
+        As in :meth:`CLVPosterior.predict`; ``horizon=None`` covers the customers'
+        remaining lifetime.
 
     Returns
     -------

@@ -19,7 +19,7 @@ NO_TIME: Final = "first bought in the last period observed: no time to count ord
 class SimpleClv(Readable):
     """The simple formula's inputs and what it makes of them.
 
-    Two figures, kept apart: ``value`` over a horizon with discounting, to compare with
+    Two separate figures: ``value`` over a horizon with discounting, to compare with
     a model's, and ``lifetime_value`` over the lifetime 1 / churn, undiscounted.
 
     Attributes
@@ -40,8 +40,8 @@ class SimpleClv(Readable):
     silence : float
         Days after which a customer who has not bought counts as lost.
     silence_source : {"given", "gaps", "mean gaps"}
-        Whence it is: the caller, or the 95th percentile of the gaps between purchases,
-        or of customers' mean gaps.
+        Where it comes from: the caller, the 95th percentile of the gaps between
+        purchases, or that of customers' mean gaps.
     lost : int
         Customers silent for longer than that.
     churn, retention : float

@@ -30,7 +30,7 @@ def rfm_scores(rfm: RfmTable, *, money: Money = "total") -> pd.DataFrame:
     or 3. (Quantile cuts would have to invent differences between them.)
 
     Scores rank customers within this base, and are neither probabilities nor money;
-    they know no difference between a slow customer and a lost one.
+    they do not distinguish a slow customer from a lost one.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ def simple_clv(
         log is given, else of each customer's mean gap, which is shorter. It is the
         whole base's in every group.
     horizon : str, float or None
-        As in CLVPosterior.predict; None is for ever.
+        As in CLVPosterior.predict; None is for the lifetime.
     discount_rate : float
         Effective annual rate.
     discounting : {"continuous", "monthly"}
@@ -225,7 +225,7 @@ def simple_clv_per_customer(
 
 
 def _over(earned: FloatArray, margin: float, years: float) -> FloatArray:
-    """Value of what is earned per year; nothing stays nothing, for ever too."""
+    """Value of what is earned per year; 0 stays 0, however long."""
     per_unit = simple.margin_lifetime_value(
         order_value=1.0, frequency=1.0, margin=margin, lifetime=years
     )

@@ -277,7 +277,7 @@ def _checked_scores(scores: pd.DataFrame, by: str) -> tuple[pd.Series[Any], Floa
     values = scores[by].to_numpy(dtype=np.float64, na_value=np.nan)
     if by == PURCHASES and len(values) and np.isnan(values).all():
         raise SchemaError(
-            "expected_purchases are empty, as they are over a whole life that may have no end: "
+            "expected_purchases are empty, as they are over a lifetime that may have no end: "
             "predict with a horizon, such as horizon='365D'."
         )
     bad = ~np.isfinite(values)

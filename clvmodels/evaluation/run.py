@@ -70,7 +70,7 @@ def backtest(
     Customers first seen in the holdout cannot be forecast one by one: they are left out,
     and counted. The baselines forecast the same customers over the same horizon, with
     the same discounting and margin: the simple formula, for the base as a whole and
-    with customers' own figures; everybody's last period again; the average of those who
+    with customers' own figures; everybody's last period repeated; the average of those who
     came in the same month; and the model at the centre of its posterior, as one number.
 
     Parameters
@@ -100,8 +100,8 @@ def backtest(
     date_format, decimal, delimiter, encoding, where
         As in :func:`clvmodels.rfm_summary`.
     without_first_month : bool
-        Leave the customers of the log's first month out, whose first row is hardly their
-        first order where it begins in the middle of business; as
+        Leave out the customers of the log's first month, whose first row is not their
+        first order if the log begins in the middle of business; as
         `clvmodels.rfm.without_first_month`.
     discount_rate, discounting
         As in :meth:`CLVPosterior.predict`; what really was spent is discounted alike.
@@ -116,7 +116,7 @@ def backtest(
     bootstrap : int
         Samples of customers for the intervals of the metrics.
     sensitivity : bool
-        Also fit with the data handled otherwise; see `Backtest.sensitivity`.
+        Also fit with the data handled in other ways; see `Backtest.sensitivity`.
     random_seed : int
         Makes fit, bootstrap and simulation repeatable.
     progressbar : bool

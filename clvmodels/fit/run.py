@@ -62,7 +62,7 @@ class Settings:
         Whether to show the sampler's progress.
     on_failure : {"nuts", "raise", "warn"}
         What a failed verdict does: go on to NUTS (Laplace only), raise
-        ConvergenceError, or warn and hand on the draws.
+        ConvergenceError, or warn and return the draws.
     """
 
     method: Method = "auto"

@@ -62,7 +62,7 @@ class Draws:
 
     @property
     def endless(self) -> npt.NDArray[np.bool_]:
-        """In which draws the undiscounted purchases of a whole life are infinite."""
+        """In which draws the undiscounted purchases of a lifetime are infinite."""
         return self.formulas.endless(**self.purchases)
 
     @property

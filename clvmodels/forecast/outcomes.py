@@ -35,11 +35,11 @@ def check_finite(horizon: float) -> None:
     Raises
     ------
     DomainError
-        Outcomes of a whole life have no bound.
+        Outcomes of a lifetime have no bound.
     """
     if math.isinf(horizon):
         raise DomainError(
-            "Realised outcomes need a finite horizon, such as '365D': over a whole life their "
+            "Realised outcomes need a finite horizon, such as '365D': over a lifetime their "
             "number has no bound."
         )
 

@@ -68,7 +68,7 @@ def discounted_time_loop(
     E[g(mu)], g the present value of the flow e^(-mu t), by the trapezoid rule in ln(mu):
     every term is positive, and its step and ends follow from bounds on its error, whatever
     s and delta B. In closed form this is a difference of incomplete gamma functions of order
-    1 - s, or over a whole life Kummer's U(s, s, delta B) (Fader, Hardie & Lee 2005, "RFM and
+    1 - s, or over a lifetime Kummer's U(s, s, delta B) (Fader, Hardie & Lee 2005, "RFM and
     CLV"), whose factors run off near s = 1 and for large delta B.
     A rule serves as long as s stays and delta B or horizon / B does not ask for more.
     """

@@ -25,7 +25,7 @@ class Due(NamedTuple):
     Attributes
     ----------
     horizon : float
-        In units of T; infinite for the whole remaining life.
+        In units of T; infinite for the remaining lifetime.
     delta : float
         Continuous discount rate per unit of T; 0 for none.
     month : float

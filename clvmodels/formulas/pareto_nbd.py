@@ -323,7 +323,7 @@ class ParetoNBD:
         return self._counts(n, _check(**parameters), t, cumulative=True)
 
     def endless(self, **parameters: Unpack[ParetoParameters]) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a whole life are infinite: s <= 1."""
+        """Whether the undiscounted purchases of a lifetime are infinite: s <= 1."""
         _, _, s, _ = _check(**parameters)
         return np.asarray(s <= 1.0)
 

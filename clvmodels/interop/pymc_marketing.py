@@ -71,9 +71,9 @@ def from_pymc_marketing(
     observation_end: str | date | None = None,
     on_failure: Literal["raise", "warn"] = "raise",
 ) -> Any:
-    """Take over fitted models of pymc-marketing.
+    """Convert fitted models of pymc-marketing.
 
-    Draws, priors and sampler statistics are kept, and the fit is judged anew: Markov
+    Draws, priors and sampler statistics are kept, and the fit is checked again: Markov
     chains by R-hat, effective sample sizes and divergences; a mode by how far it is from
     the mode of the model; draws of a variational fit by weighing them against the model,
     since such a fit has no check of its own.

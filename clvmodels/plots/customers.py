@@ -126,7 +126,7 @@ def plot_spend_by_frequency(
     Returns
     -------
     Axes
-        The spend model assumes that the boxes stand level.
+        The spend model assumes that the boxes are level.
     """
     table = _customers("plot_spend_by_frequency", rfm)
     said = scale_said(time_unit, time_scaler)

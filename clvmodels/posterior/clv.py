@@ -47,8 +47,7 @@ class CLVPosterior:
     purchases : BetaGeoPosterior or ModifiedBetaGeoPosterior
     spend : GammaGammaPosterior or BasketValue
         What a purchase brings; a number, ``CLVPosterior(purchases, 25.0)``, is the value of
-        every purchase, whoever makes it: tables then need no amounts, and amounts that they
-        have are not read.
+        every purchase: tables then need no amounts, and amounts that they have are not read.
     margin : float or None
         Share of revenue that is profit, of the base that was fitted: it is in all values of
         customers who are in no table, and of tables that do not say theirs. By default what
@@ -296,8 +295,8 @@ class CLVPosterior:
             Add intervals of the outcome: ``purchases_lower``, ``purchases_upper``,
             ``value_lower``, ``value_upper``. They take a finite horizon.
         horizon : str, float or None
-            "365D", "52W", "12M", a number in the table's unit, or None for the whole
-            remaining life.
+            "365D", "52W", "12M", a number in the table's unit, or None for the
+            remaining lifetime.
         discount_rate : float
             Effective annual rate.
         discounting : {"continuous", "monthly"}

@@ -90,7 +90,7 @@ class PurchasePosterior(Posterior):
     ) -> xr.DataArray:
         """Probability of still being active at the end of observation.
 
-        BG/NBD says 1, for ever, of a customer who bought once: look at
+        BG/NBD says 1, forever, of a customer who bought once: look at
         :meth:`probability_of_purchase` for those.
 
         Parameters
@@ -125,7 +125,7 @@ class PurchasePosterior(Posterior):
         data : RfmTable or frame
             Customers, in this posterior's unit of time.
         future_t : str, float or None
-            Horizon: "365D", a number in the posterior's unit, or None for ever.
+            Horizon: "365D", a number in the posterior's unit, or None forever.
         time_unit, time_scaler : optional
             The unit of a frame, as in :meth:`CLVPosterior.predict`.
 
@@ -220,8 +220,8 @@ class PurchasePosterior(Posterior):
             Add the interval of the outcome, ``purchases_lower`` and ``purchases_upper``. It
             takes a finite horizon.
         horizon : str, float or None
-            "365D", "52W", "12M", a number in the table's unit, or None for the whole
-            remaining life.
+            "365D", "52W", "12M", a number in the table's unit, or None for the
+            remaining lifetime.
         discount_rate : float
             Effective annual rate, of discounted_purchases.
         discounting : {"continuous", "monthly"}

@@ -25,8 +25,8 @@ def in_order(name: str, posterior: Any, rfm: Any) -> tuple[Any, Any]:
     """Return posterior and table in this order, and warn where they were given in the other."""
     if isinstance(rfm, Scorable) and not isinstance(posterior, Scorable):
         warnings.warn(
-            f"{name} takes the posterior first, as all others do: {name}(posterior, rfm). This "
-            "release still understands the other order, and the next one will not.",
+            f"{name} takes the posterior first, like all other functions: {name}(posterior, rfm). "
+            "This release still accepts the other order; the next one will not.",
             FutureWarning,
             stacklevel=2,
             skip_file_prefixes=OURS,

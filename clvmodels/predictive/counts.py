@@ -220,7 +220,10 @@ class CountDistribution:
     def _checked(self, y: npt.ArrayLike) -> FloatArray:
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (len(self),):
-            raise SchemaError(f"Outcomes have shape {values.shape}: give {len(self):,} counts.")
+            raise SchemaError(
+                f"Outcomes have shape {values.shape}: pass one count for each of the "
+                f"{len(self):,} customers."
+            )
         if not ((values >= 0) & (values == np.floor(values)) & np.isfinite(values)).all():
             raise DomainError("Outcomes must be whole numbers >= 0.")
         return values

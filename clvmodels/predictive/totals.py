@@ -186,7 +186,7 @@ def portfolio(
     table = _table(texts, counts, means, samples, terms["interval"])
     clash = {*names} & {*table.columns[len(names) :], "without_value", "margin"}
     if clash:
-        raise SchemaError(f"{min(clash)!r} is a column of the report: rename the segment's.")
+        raise SchemaError(f"{min(clash)!r} is a column of the report: rename the segment column.")
     if given.margin is not None:
         without = np.bincount(group[~known.has], minlength=len(labels))
         _value_of_those_who_have_one(table, samples, counts, _with_whole(without))

@@ -160,7 +160,10 @@ class ValueDistribution:
     def _scores(self, y: npt.ArrayLike) -> FloatArray:
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (len(self),):
-            raise SchemaError(f"Outcomes have shape {values.shape}: give {len(self):,} values.")
+            raise SchemaError(
+                f"Outcomes have shape {values.shape}: pass one value for each of the "
+                f"{len(self):,} customers."
+            )
         if not (np.isfinite(values) & (values >= 0)).all():
             raise DomainError("Realised values must be finite and >= 0.")
         out = np.empty((3, len(self)))

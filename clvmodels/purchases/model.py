@@ -39,7 +39,7 @@ class PurchaseModel(ModelFacts):
     leaves : str
         When a customer may leave, in words.
     once_says_nothing : bool
-        Whether P(alive) of customers who bought once is 1 for ever, whatever they do.
+        Whether P(alive) of customers who bought once is 1 forever, whatever they do.
     endless_where : str
         Where the undiscounted purchases of a lifetime are infinite, in symbols.
     describe : callable

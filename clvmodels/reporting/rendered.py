@@ -123,7 +123,7 @@ def report(
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
 ) -> RenderedReport:
-    """Judge a fit, and render what was found as one page.
+    """Check a fit, and render what was found as one page.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def report(
     rfm : RfmTable or frame
         The customers that it was fitted to.
     log : optional
-        The log of the table, for what a table cannot tell.
+        The log of the table, for what a table does not contain.
     backtest : optional
         A backtest of the same model, or the folder that it was saved in.
     output, json : path-like, optional
@@ -140,7 +140,7 @@ def report(
     horizon, discount_rate, discounting, interval, draws
         As in :meth:`CLVPosterior.predict`.
     currency : str
-        For the eye, such as "$" or "EUR".
+        Only for display, such as "$" or "EUR".
     random_seed, id_map, date, title, time_unit, time_scaler
         As in `clvmodels.diagnostics.diagnose`.
 
@@ -152,7 +152,7 @@ def report(
     Raises
     ------
     ClvError
-        Table and posterior do not go together, or an option is wrong. A fit that failed
+        Table and posterior do not match, or an option is wrong. A fit that failed
         is not an error: the report says so.
     """
     from clvmodels.diagnostics import diagnose

@@ -61,8 +61,8 @@ def rfm_summary_to_parquet(
 ) -> Audit:
     """Summarise a log of any size into a file that `RfmTable.from_parquet` reads.
 
-    The customers never leave the embedded engine, which spills to disk, beside the file,
-    what exceeds its memory limit. The file appears whole or not at all.
+    The customers never leave the embedded engine, which spills what exceeds its memory
+    limit to disk, next to the file. The file appears whole or not at all.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         read as integers (17850.0 is 17850), and the audit says so.
     datetime_col : str
         Dates, timestamps, ISO 8601 text (2011-12-09, 20111209, 2011-12-09T08:26:00), or text
-        and numbers that are written otherwise throughout; see ``date_format``.
+        and numbers written in one other way throughout; see ``date_format``.
         Time-zone-aware timestamps are counted by their own zone's wall clock (as pandas
         does on dropping the zone); an Ibis table's by the zone that its backend reports.
     monetary_value_col : str, optional
@@ -63,12 +63,12 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
     time_scaler : float
         Periods per unit of recency and T: 7 with days gives weeks in the papers' sense.
     observation_period_end : str, date or Period, optional
-        The last period observed; later rows are left out. Text is ISO 8601, as in logs, and
-        nothing else is guessed at; a Period stands for its end, as does a date without a time
-        of day where hours are counted. The calendar week or month
-        that a date lies in is observed as a whole, and the audit says so; "last whole period"
-        is the last one that is over when the log ends. By default the period of the
-        last readable date in the log, whether or not that row is used.
+        The last period observed; later rows are left out. Text must be ISO 8601, as in logs;
+        a Period stands for its end, as does a date without a time of day where hours are
+        counted. The calendar week or month that a date lies in counts as observed to its
+        end, and the audit says so; "last whole period" is the last one that is complete
+        when the log ends. By default the period of the last readable date in the log,
+        whether or not that row is used.
     refunds : {"drop", "net", "net_earlier", "error"}
         Negative amounts are left out, taken off the purchases of the customer's period
         ("net"), off those and then off the latest earlier purchases ("net_earlier"), or
@@ -80,8 +80,8 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
     order_id_col : str, optional
         With "net_earlier": the order of a row. A refund that names an order of its
         customer is first taken off that order, as if it had happened in its (last)
-        period; what is left of it, and refunds whose order is not found, off the latest
-        earlier purchases.
+        period; the rest of it, and refunds whose order is not found, are taken off the
+        latest earlier purchases.
     zero_amounts : {"keep", "drop"}
         Whether an amount of 0 is a purchase.
     duplicates : {"keep", "drop"}
@@ -90,13 +90,13 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         What to do where the log's first or last dates cannot be right: in the future, a
         placeholder such as 1970-01-01, or hardly any, behind a gap out of proportion to the
         log's own. One of them moves the observation end, or a customer's T, by years. They
-        are refused with what they are, left out as "implausible date", or used. With an
-        ``observation_period_end`` only the log's beginning is judged.
+        are refused by name, left out as "implausible date", or used. With an
+        ``observation_period_end`` only the log's beginning is checked.
     missing_ids : sequence of str or int
         Ids that mean "no customer", such as "nan", "guest" or 0. Words like these, and 0
         or -1 with far more purchases than anybody else, are named in the audit's notes.
     date_format : str, optional
-        How dates are written that are text or numbers: "iso", "dmy", "mdy", "ymd" (any of
+        How dates are written if they are text or numbers: "iso", "dmy", "mdy", "ymd" (any of
         ``/ . -`` between, a time after), a format of strptime such as "%d.%m.%Y %H:%M", or
         "s", "ms", "us", "ns" for a count since 1970, in UTC. By default the one reading that
         fits all rows, which the audit says; where several do, the log is refused. Two digits
@@ -109,10 +109,10 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         Of CSV files: by default the delimiter that splits the first line into the columns
         named, and UTF-8, or UTF-16 where the file says so.
     where : str, optional
-        Rows that are meant, such as ``"status = 'paid'"``: columns compared with constants by
+        Rows to use, such as ``"status = 'paid'"``: columns compared with constants by
         =, <>, <, <=, >, >=, IN, BETWEEN, LIKE, IS NULL, joined by AND, OR, NOT. The others
         are left out as "not chosen by where". The observation still ends where the whole log
-        does: to cut a log off at a date, say so with observation_period_end.
+        does: to cut a log off at a date, pass observation_period_end.
     segment_cols : sequence of str
         Columns to keep per customer, by their first value in time that is not missing;
         of several at one moment the smallest.
@@ -122,8 +122,8 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         ids and customers differ in type, all become text.
     margin : float, optional
         Share of revenue that is profit, in (0, 1]; stored with the table and with what is
-        fitted to it, applied only in values. Not said, values are at the margin of the
-        posterior that makes them, which is 1 unless its base had another.
+        fitted to it, applied only in values. If it is not given, values use the margin of
+        the posterior that makes them, which is 1 unless its base had another.
 
     Returns
     -------

@@ -78,7 +78,7 @@ class RfmTable:
         None if it is not known.
     margin : float
         Share of revenue that is profit; stored only, never applied to the columns here.
-        1 where none was said: values are then at the margin of the posterior, if it has one.
+        1 where none was given: values then use the margin of the posterior, if it has one.
     audit : Audit or None
         What became of every row of the log; None for a table that did not come from one.
     segment_cols : tuple of str
@@ -88,7 +88,7 @@ class RfmTable:
     has_id_map : bool
         Whether ids of the log were mapped to customers.
     margin_said : bool
-        Whether somebody said the margin; always where it is not 1.
+        Whether the margin was given; always true where it is not 1.
     """
 
     table: pa.Table = field(repr=False)

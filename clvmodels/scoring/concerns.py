@@ -81,9 +81,9 @@ def _endless_spend(scorer: Scorer, least_x: float | None) -> list[str]:
     if not (shares > 0).any():
         return []
     return [
-        f"Expected spend is infinite in {shares[0]:.1%} of the draws at frequency "
-        f"{least_x:g} (p x + q <= 1): customers of whom that is so have no value, with the reason "
-        "beside it, and the value of the base leaves them out (without_value says how many)."
+        f"Expected spend is infinite in {shares[0]:.1%} of the draws at frequency {least_x:g} (p "
+        "x + q <= 1): such customers have no value but a reason why, and the value of the base "
+        "leaves them out (without_value says how many)."
     ]
 
 
@@ -127,7 +127,10 @@ def _age(posterior: Scorable, observation_end: pd.Timestamp | None) -> list[str]
     days = (observation_end - fitted).days
     dates = f"{observation_end:%Y-%m-%d}, the posterior's base to {fitted:%Y-%m-%d}"
     if days < 0:
-        return [f"The base was observed to {dates}: an older base than the one that was fitted."]
+        return [
+            f"The base was observed to {dates}. That base is older than the one that was "
+            "fitted: score the newest table."
+        ]
     limit = MAX_AGE_DAYS
     if "max_T" in metadata.base:
         limit = min(limit, MAX_AGE_SHARE * metadata.base["max_T"] * metadata.scale.days)

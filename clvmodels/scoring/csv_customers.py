@@ -82,8 +82,8 @@ def open_customers(
     missing = [name for name in needed if name not in header.columns]
     if missing:
         raise SchemaError(
-            f"{path} lacks {', '.join(missing)}; found {', '.join(header.columns)}. For a log name "
-            "customer_id_col, datetime_col and, for values, monetary_value_col."
+            f"{path} lacks {', '.join(missing)}; found {', '.join(header.columns)}. For a log "
+            "pass customer_id_col, datetime_col and, for values, monetary_value_col."
         )
     refuse_confusing(header.columns, str(path))
     return header

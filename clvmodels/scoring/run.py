@@ -31,10 +31,10 @@ def score(
 
     The numbers are those of :meth:`clvmodels.CLVPosterior.predict`, or where the posterior
     knows purchases alone of :meth:`clvmodels.BetaGeoPosterior.predict`. Every input row is
-    either in the output or, with a reason, in ``NAME.rejects.parquet`` beside it. While
-    the run goes on, all is in ``NAME.partial``; the output appears whole, and
-    ``NAME.manifest.json`` last. A run that was stopped at any moment goes on where it was
-    when the same call is made again.
+    either in the output or, with a reason, in ``NAME.rejects.parquet`` next to it. During
+    the run everything is in ``NAME.partial``; the output appears whole, and
+    ``NAME.manifest.json`` last. A run that was stopped at any moment continues where it
+    was when the same call is made again.
 
     Parameters
     ----------

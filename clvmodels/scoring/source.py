@@ -208,7 +208,7 @@ def _own(
         if outline is None or first is None:
             other = path if outline is None else listing.files[0]
             raise SchemaError(
-                f"{other} does not say its unit of time and others do: name tables of one kind."
+                f"{other} does not say its unit of time, but others do: score them separately."
             )
         _same_base(listing.files[0], first, path, outline, money=has_money(posterior))
     assert first is not None
@@ -327,6 +327,6 @@ def _refuse_logs(listing: Listing, *, amounts: bool) -> None:
     if not set(needed) & set(found):
         raise SchemaError(
             f"{listing.files[0]} has none of the columns {', '.join(needed)}; found "
-            f"{', '.join(found)}. For a log name customer_id_col, datetime_col and, for values, "
+            f"{', '.join(found)}. For a log pass customer_id_col, datetime_col and, for values, "
             "monetary_value_col."
         )

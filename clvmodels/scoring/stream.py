@@ -56,8 +56,8 @@ class RowStream:
             batch = self._rest if self._rest is not None else next(self._batches, None)
             if batch is None:
                 raise SchemaError(
-                    "The input has fewer rows than its files say, and so has changed while it was "
-                    "read: run the command again when nobody writes to it."
+                    "The input has fewer rows than its files state, so it has changed while it "
+                    "was read: run the command again when nobody writes to it."
                 )
             parts.append(batch.slice(0, missing))
             self._rest = batch.slice(missing) if batch.num_rows > missing else None

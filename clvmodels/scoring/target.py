@@ -177,7 +177,7 @@ def _check_folder(target: Target, owner: str | None) -> None:
     ]
     if strange:
         raise SchemaError(
-            f"The folder {target.path} also holds {strange[0]!r}, which is not ours to replace: "
+            f"The folder {target.path} also holds {strange[0]!r}, which clvmodels did not write: "
             "move it away, or name another folder."
         )
 

@@ -190,8 +190,8 @@ def _goes_on(work: Workspace, here: Mapping[str, Any], *, restart: bool) -> bool
     more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
     if placed and (why := _can_not_be_finished(there, here)):
         warnings.warn(
-            f"A half-finished run in {work.folder} was removed, and this one begins at the start: "
-            f"{why} ({listed}{more}).",
+            f"A half-finished run in {work.folder} was removed, and this one starts again: {why} "
+            f"({listed}{more}).",
             UserWarning,
             stacklevel=2,
             skip_file_prefixes=OURS,
@@ -199,7 +199,7 @@ def _goes_on(work: Workspace, here: Mapping[str, Any], *, restart: bool) -> bool
         return False
     raise ResumeError(
         f"{work.folder} holds a half-finished run that differs: {listed}{more}. Repeat that run's "
-        "command to finish it, or pass restart=True to remove it and begin at the start."
+        "command to finish it, or pass restart=True to remove it and start again."
     )
 
 

@@ -102,7 +102,7 @@ class _Spark:
         for file in source.files:
             if not file.path.name.lower().endswith(PARQUET):
                 raise SchemaError(
-                    f"Spark reads Parquet only here, not {file.path}: use the local engine, or "
+                    f"Here Spark reads only Parquet, not {file.path}: use the local engine, or "
                     "clvmodels.spark with a DataFrame of your own."
                 )
         first = _plain_schema(source.files[0].path)

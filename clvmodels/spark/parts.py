@@ -135,8 +135,8 @@ def collected(work: Workspace, texts: Sequence[str]) -> list[BlockRecord]:
 def _renamed(folder: Path, file: FileRecord, name: str) -> FileRecord:
     if not file.is_there(folder):
         raise SchemaError(
-            f"A worker wrote {file.name}, and it is not in {folder}: all workers must see the "
-            "output's folder. Elsewhere call clvmodels.spark.score and write its DataFrame."
+            f"A worker wrote {file.name}, but it is not in {folder}: all workers must see the "
+            "output's folder. Otherwise call clvmodels.spark.score and write its DataFrame."
         )
     disk.move(folder / file.name, folder / name)
     return replace(file, name=name)

@@ -628,7 +628,7 @@ def test_a_half_finished_run_that_nobody_can_finish_is_cleared_away(
         base.unlink()
         base = base if change == "rows" else base.with_name("other.parquet")
         wanted.to_parquet(base, index=False)
-    with pytest.warns(UserWarning, match=f"was removed, and this one begins .*{why}"):
+    with pytest.warns(UserWarning, match=f"was removed, and this one starts again: .*{why}"):
         score(base, posterior, out, **how)
     assert_scores(out, expected(posterior, wanted))
     assert "s.partial" not in names_in(tmp_path)

@@ -274,7 +274,7 @@ def test_the_unit_of_time_must_be_the_posteriors(
         ("1997-07-02", 3000.0, None),  # 90 days
         ("1997-07-01", 3000.0, "91 days older, more than 90"),
         ("1997-07-01", None, "91 days older, more than 90"),
-        ("1997-10-01", 272.0, "an older base"),
+        ("1997-10-01", 272.0, "base is older than"),
         (None, 272.0, None),
     ],
 )
@@ -362,7 +362,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "two ends": (["rfm.parquet", "later.parquet"], {}, "observation end is"),
     "another end": ("rfm.parquet", END, "observation_period_end='.*' is for logs"),
     "an end of a foreign": ("foreign.parquet", END, "observation_period_end='.*' is for logs"),
-    "a log without names": ("log.parquet", {}, "For a log name customer_id_col"),
+    "a log without names": ("log.parquet", {}, "For a log pass customer_id_col"),
     "half the names": ("log.parquet", {"customer_id_col": "customer_id"}, "needs all three"),
     "a summary as a log": ("rfm.parquet", LOG, "is a summary already"),
     "a wrong name": ("log.parquet", {**LOG, "datetime_col": "day"}, "datetime_col='day'"),

@@ -283,7 +283,7 @@ def test_what_spark_would_read_otherwise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="differ in columns or types"):
         on_spark.score_files([file, tmp_path / "x.parquet"], POSTERIOR, tmp_path / "out")
     other.to_pandas().to_csv(tmp_path / "base.csv", index=False)
-    with pytest.raises(SchemaError, match="Spark reads Parquet only"):
+    with pytest.raises(SchemaError, match="Spark reads only Parquet"):
         on_spark.score_files(tmp_path / "base.csv", POSTERIOR, tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
 

@@ -116,7 +116,7 @@ def retained_years(
     """Sum of retention over the horizon, discounted, in years.
 
     The integral of (1 - churn)^t e^(-delta t) over t from 0 to the horizon: how many
-    years a customer of today is worth. Undiscounted and for ever it is
+    years a customer of today is worth. Undiscounted and forever it is
     -1 / ln(1 - churn).
 
     Parameters
@@ -133,7 +133,7 @@ def retained_years(
     Returns
     -------
     float
-        Years, infinite for ever without churn and discount; 0 at churn 1.
+        Years, infinite forever without churn and discount; 0 at churn 1.
 
     Raises
     ------

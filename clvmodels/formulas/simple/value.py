@@ -41,7 +41,7 @@ def revenue_lifetime_value(revenue_per_period: float, lifetime: float) -> float:
     """
     revenue = check_number("revenue_per_period", revenue_per_period)
     periods = check_number("lifetime", lifetime, endless=True)
-    # Who brings nothing brings nothing for ever
+    # Who brings nothing never brings anything
     return 0.0 if revenue == 0 else revenue * periods
 
 
@@ -165,7 +165,7 @@ def discounted_lifetime_value(
     Returns
     -------
     float
-        Infinite for ever where all stay and nothing is discounted.
+        Infinite over a lifetime where all stay and nothing is discounted.
 
     Raises
     ------
