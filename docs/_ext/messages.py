@@ -16,6 +16,7 @@ from clvmodels import errors
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+_UNNAMED: Final = re.compile(r"<.+?>|\W")
 KINDS: Final = {name for name, value in vars(errors).items() if isinstance(value, type)}
 
 
@@ -54,9 +55,9 @@ def messages() -> dict[str, list[str]]:
         kind = ast.unparse(call.func).replace("warnings.warn", "UserWarning")
         if kind in KINDS | {"UserWarning"} and call.args:
             text = " ".join(text_of(call.args[0], words).split())
-            if re.search(r"\w \w", re.sub("<.+?>", "", text)):
+            if len(_UNNAMED.sub("", text)) > 3:
                 found[kind].add(text)
-    return {kind: sorted(texts, key=_first_words) for kind, texts in found.items()}
+    return {kind: sorted(found[kind], key=lambda text: _UNNAMED.sub("", text)) for kind in found}
 
 
 def text_of(node: ast.AST, words: dict[str, str]) -> str:
@@ -80,7 +81,3 @@ def text_of(node: ast.AST, words: dict[str, str]) -> str:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return words.get(name, f"<{name.strip('_')}>")
     return "<value>"
-
-
-def _first_words(text: str) -> str:
-    return re.sub(r"<.+?>|\W", "", text).lower()

@@ -7,8 +7,6 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 from clvmodels.log.audit import Reason
 from clvmodels.scoring.rows import REASONS
 
@@ -34,9 +32,8 @@ def test_every_class_is_on_the_page() -> None:
 
 
 def test_messages_are_sentences_that_say_what_to_do() -> None:
-    texts = [text for several in SAID.values() for text in several]
-    assert len(texts) > 300
-    for text in texts:
+    assert sum(map(len, SAID.values())) > 300
+    for text in (text for several in SAID.values() for text in several):
         assert _BEGINS.match(text), text
         assert text.endswith((".", ".]", "?]", ">", ")")), text
         assert _CURE.search(text), text
@@ -60,13 +57,10 @@ def test_what_is_explained_by_hand_is_still_said() -> None:
             assert piece in code, quoted
 
 
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ("f'{rows:,} rows of {path.name!r} lack {names.ID}.'", "<rows> rows of <name> lack id."),
-        ("'Wait' + (f' for {one_line(path)}' if x else '') + '.'", "Wait[ for <path>]."),
-        ("f'{type(x).__name__} ' + ('a' if x else 'b') + f'{x[0]}{now()}'", "<x> [a | b]<x><now>"),
-    ],
-)
-def test_texts_are_read_off_the_source(source: str, text: str) -> None:
-    assert text_of(ast.parse(source).body[0].value, {"ID": "id"}) == text
+def test_texts_are_read_off_the_source() -> None:
+    for source, text in {
+        "f'{rows:,} rows of {path.name!r} lack {names.ID}.'": "<rows> rows of <name> lack id.",
+        "'Wait' + (f' for {one_line(path)}' if x else '') + '.'": "Wait[ for <path>].",
+        "f'{type(x).__name__} ' + ('a' if x else 'b') + f'{x[0]}{now()}'": "<x> [a | b]<x><now>",
+    }.items():
+        assert text_of(ast.parse(source).body[0].value, {"ID": "id"}) == text
