@@ -116,7 +116,7 @@ def _dropout_check(study: Study) -> Iterator[Check]:
             "Hardly anybody seems to leave: the share runs to 0 along a ridge, P(alive) is near 1 "
             "for nearly everybody, and long horizons depend on that; a longer log would show who "
             "has left.",
-            fine="Customers drop out noticeably, so that P(alive) tells them apart.",
+            fine="Customers drop out noticeably, so P(alive) distinguishes them.",
             unit="share",
             bears_on=("totals", "customers"),
         )

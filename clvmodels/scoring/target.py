@@ -170,7 +170,7 @@ def _check_folder(target: Target, owner: str | None) -> None:
     if owner is None and not (target.work / "ready.json").exists() and any(target.path.iterdir()):
         raise SchemaError(
             f"The folder {target.path} is there and was not written by this command (there is no "
-            f"{target.manifest.name} beside it): remove it, or name another folder."
+            f"{target.manifest.name} next to it): remove it, or name another folder."
         )
     strange = [
         p.name for p in target.path.iterdir() if not re.fullmatch(r"part-\d+\.parquet", p.name)
