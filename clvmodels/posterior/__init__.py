@@ -1,6 +1,7 @@
 """Posteriors: draws with metadata, labelled predictions, saving and loading."""
 
 from clvmodels.posterior.clv import CLVPosterior
+from clvmodels.posterior.loading import load_posterior
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.purchases import (
     BetaGeoPosterior,
@@ -8,7 +9,6 @@ from clvmodels.posterior.purchases import (
     PurchasePosterior,
 )
 from clvmodels.posterior.spend import BasketValue, GammaGammaPosterior
-from clvmodels.posterior.storage import load_posterior
 from clvmodels.posterior.total import TotalValue, total_value
 
 __all__ = [

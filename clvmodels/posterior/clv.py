@@ -26,6 +26,7 @@ from clvmodels.posterior.options import FrameTerms, NewCustomerTerms, PredictOpt
 from clvmodels.posterior.predicting import asked_of, predicted_frame, side_by_side
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, spend_from
+from clvmodels.posterior.storage import save_groups
 from clvmodels.schema import FloatArray, Horizon, TimeScale
 from clvmodels.verdict import Verdict
 
@@ -263,8 +264,6 @@ class CLVPosterior:
 
     def save(self, path: str | Path) -> Path:
         """Write both posteriors to one NetCDF file; read it by load_posterior."""
-        from clvmodels.posterior.storage import save_groups
-
         return save_groups(path, {one.metadata.model: one for one in (self.purchases, self.spend)})
 
     @overload

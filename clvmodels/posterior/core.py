@@ -19,6 +19,7 @@ from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.options import SampleTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.posterior.storage import save_groups
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole, scale_said
 from clvmodels.verdict import Verdict
 
@@ -225,8 +226,6 @@ class Posterior:
 
     def save(self, path: str | Path) -> Path:
         """Write one NetCDF file; see :func:`clvmodels.load_posterior`."""
-        from clvmodels.posterior.storage import save_groups
-
         return save_groups(path, {self.metadata.model: self})
 
     @classmethod

@@ -11,11 +11,11 @@ from clvmodels.keywords import named
 from clvmodels.margin import Margin
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.loading import load_posterior
 from clvmodels.posterior.options import FrameTerms, ValueTerms
 from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, prepared
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import SpendPosterior
-from clvmodels.posterior.storage import load_posterior
 from clvmodels.schema import path_of
 
 if TYPE_CHECKING:

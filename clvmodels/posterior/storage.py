@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +14,15 @@ import xarray as xr
 
 from clvmodels.errors import PosteriorFileError, SchemaError
 from clvmodels.outputs import POSTERIOR_SUFFIXES, aside
-from clvmodels.posterior.clv import CLVPosterior
-from clvmodels.posterior.core import Posterior
-from clvmodels.posterior.metadata import Metadata
-from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
-from clvmodels.posterior.spend import SPEND_POSTERIORS, GammaGammaPosterior, SpendPosterior
-from clvmodels.purchases import MODELS
-from clvmodels.schema import path_of, shown
+from clvmodels.schema import path_of
+
+if TYPE_CHECKING:
+    from clvmodels.posterior.core import Posterior
 
 FORMAT: Final = "clvmodels posterior"
 # 1 had no digest but of the draws
 FORMAT_VERSION: Final = 2
 _ENGINE: Final = "h5netcdf"
-
-AnyPosterior = PurchasePosterior | GammaGammaPosterior | CLVPosterior
 
 
 def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
@@ -66,40 +61,16 @@ def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
     return target
 
 
-def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | GammaGammaPosterior:
-    """Read a posterior that ``save`` wrote.
-
-    Parameters
-    ----------
-    path : str or Path
-        The NetCDF file.
-
-    Returns
-    -------
-    CLVPosterior, BetaGeoPosterior, ModifiedBetaGeoPosterior or GammaGammaPosterior
-        What was saved.
+def read_groups(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
+    """Read what `save_groups` wrote: groups, and the metadata of each part.
 
     Raises
     ------
-    SchemaError
-        It is named by something else than a path.
     PosteriorFileError
         There is no such file, or it is truncated, foreign, or of a newer format.
     """
-    path = path_of("The posterior", path)
     tree = _read(path)
-    record = _metadata_of(tree, path)
-    _check_known(record, path)
-    try:
-        parts = {name: _rebuild(tree, name, entry) for name, entry in record.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PosteriorFileError(f"{path} is damaged ({error!r}): fit and save again.") from error
-    spent = [parts.pop(name) for name in SPEND_POSTERIORS if name in parts]
-    spend = spent[0] if spent else None
-    purchases = next(iter(parts.values()), None)
-    if isinstance(purchases, PurchasePosterior) and isinstance(spend, SpendPosterior):
-        return CLVPosterior(purchases, spend)
-    return cast("PurchasePosterior | GammaGammaPosterior", purchases or spend)
+    return tree, _metadata_of(tree, path)
 
 
 def _read(path: Path) -> xr.DataTree:
@@ -143,17 +114,6 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
     return record
 
 
-def _check_known(record: Mapping[str, Any], path: Path) -> None:
-    """Refuse models that this version can't compute."""
-    for entry in record.values():
-        key = entry.get("model") if isinstance(entry, Mapping) else None
-        if isinstance(key, str) and key not in SPEND_POSTERIORS and key not in MODELS:
-            raise PosteriorFileError(
-                f"{path} is of the model {shown(key)}, which this version of clvmodels does not "
-                f"know (models: {', '.join(MODELS)}): upgrade clvmodels, or fit again."
-            )
-
-
 def _groups_of(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     """Every group that holds something, by its path."""
     return {
@@ -192,16 +152,6 @@ def _bytes(values: npt.NDArray[Any]) -> bytes:
     if values.dtype.kind in "biuf":
         return np.ascontiguousarray(values, dtype=np.float64).tobytes()
     return json.dumps([str(value) for value in values.ravel()]).encode()
-
-
-def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:
-    metadata = Metadata.from_dict(entry)
-    groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
-    kind = SPEND_POSTERIORS.get(metadata.model) or purchase_posterior(metadata.model)
-    posterior: Posterior = kind(xr.DataTree.from_dict(groups), metadata)
-    if posterior.fingerprint() != entry["draws_digest"]:
-        raise ValueError(f"the draws of {name} are not those that were saved")
-    return posterior
 
 
 def _writable(dataset: xr.Dataset) -> xr.Dataset:
