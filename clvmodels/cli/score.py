@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from clvmodels.posterior.scorable import Scorable
     from clvmodels.scoring import ScoreReport
-    from clvmodels.scoring.report import Total
+    from clvmodels.scoring.manifest import Total
 
 REJECTED: Final = 3
 
@@ -112,7 +112,7 @@ def _engine(name: str) -> Any:
 
 
 def _judge(report: ScoreReport, allow_rejects: bool) -> int:
-    from clvmodels.scoring.report import rejects_text
+    from clvmodels.scoring.manifest import rejects_text
 
     if not report.rejected:
         return 0

@@ -23,12 +23,7 @@ from clvmodels.diagnostics.draws import chains_of, kind_of, unit_of_parameter
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.diagnostics.words import listed, number, percent, short
-from clvmodels.evaluation.repeats import (
-    actual_repeats,
-    bin_labels,
-    mean_repeats,
-    repeats_by_draw,
-)
+from clvmodels.evaluation.repeats import actual_repeats, bin_labels, mean_repeats, repeats_by_draw
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.schema import FloatArray

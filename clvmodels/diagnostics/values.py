@@ -31,7 +31,6 @@ _LORENZ_POINTS: Final = 101
 _LISTED: Final = 10
 _SEGMENTS: Final = 20
 _OTHERS: Final = "(others)"
-
 Parts = tuple[list[Table], list[Figure], list[str]]
 
 

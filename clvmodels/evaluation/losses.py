@@ -1,4 +1,7 @@
-"""What a forecast costs for one customer: the terms whose means are the metrics."""
+"""What a forecast costs for one customer: the terms whose means are the metrics.
+
+Apart from `metrics`, since they are plain arithmetic on arrays: those weigh, sum and name them.
+"""
 
 from __future__ import annotations
 

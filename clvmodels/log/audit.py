@@ -300,20 +300,15 @@ class Audit:
             f"{self.customers:,} customers, {self.periods:,} customer-periods with a purchase "
             f"({self.rows_merged:,} rows merged with others of the same period)"
         )
-        words = self.left_out_in_words()
-        return "\n".join(
-            [*lines, *self.about_refunds(), *([words] if words else []), *self.remarks]
-        )
+        words = [self.left_out_in_words()]
+        return "\n".join(filter(None, [*lines, *self.about_refunds(), *words, *self.remarks]))
 
     def about_refunds(self) -> list[str]:
         """What was netted, and what was not, in words; nothing where nothing was."""
+        earlier = self.netted_earlier_amount
         parts = (
             (self.netted_rows, "netted within their period", self.netted_amount),
-            (
-                self.netted_earlier_rows,
-                "netted against earlier purchases",
-                self.netted_earlier_amount,
-            ),
+            (self.netted_earlier_rows, "netted against earlier purchases", earlier),
             *((item.rows, f"not netted, {item.reason}", item.amount) for item in self.not_netted),
         )
         return [

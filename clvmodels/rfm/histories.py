@@ -34,10 +34,8 @@ IntArray = npt.NDArray[np.int64]
 # cents give the same number whatever the rounding of the division was.
 _SPEND_DIGITS: Final = 12
 _WHERE: Final = "The RFM table"
-
 # With fewer customers the priors hold p and q, even where all amounts agree.
 _FEW: Final = 10
-
 _READ: Final = (
     schema.CUSTOMER_ID,
     schema.FREQUENCY,

@@ -142,8 +142,6 @@ class RfmTable:
         """Return the columns as a polars DataFrame; polars must be installed."""
         return to_polars(self.table)
 
-    # --- looking at it ---
-
     def head(self, n: int = 5) -> pd.DataFrame:
         """Return the first customers as a DataFrame.
 
@@ -176,8 +174,6 @@ class RfmTable:
                 )
         frame = self.table.select(names).to_pandas()
         return frame[name] if isinstance(name, str) else frame
-
-    # --- files ---
 
     def to_parquet(self, path: str | Path) -> None:
         """Write one Parquet file; units, policies and audit go into its schema metadata."""
@@ -285,8 +281,6 @@ class RfmTable:
                 "log again with rfm_summary."
             ) from error
 
-    # --- frames ---
-
     @classmethod
     @named
     def from_frame(
@@ -342,8 +336,6 @@ class RfmTable:
 
     from_pandas = renamed(from_frame, "from_pandas")
 
-    # --- later logs ---
-
     @named
     def update(
         self, new_log: Any, *, observation_period_end: Any = None, id_map: Any = None
@@ -385,8 +377,6 @@ class RfmTable:
         from clvmodels.rfm.update import updated
 
         return updated(self, new_log, observation_period_end, id_map)
-
-    # --- display ---
 
     def __repr__(self) -> str:
         end = "unknown" if self.observation_end is None else self._end_text()

@@ -20,7 +20,7 @@ from clvmodels.rfm.customers import (
     fractions_text,
     lifetime_text,
 )
-from clvmodels.scoring.report import BlockRecord, reasons_of
+from clvmodels.scoring.manifest import BlockRecord, reasons_of
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Staged

@@ -30,7 +30,7 @@ from clvmodels.log.csv_files import (
 )
 from clvmodels.log.embedded import Resources, connected, identifier, quoted
 from clvmodels.log.sniff import present_rows, quoted_texts, two_decimals
-from clvmodels.scoring.rows import columns_of, needed_of, refuse_confusing
+from clvmodels.scoring.row_checks import columns_of, needed_of, refuse_confusing
 
 if TYPE_CHECKING:
     import ibis

@@ -31,9 +31,8 @@ from clvmodels.schema import (
     shown,
 )
 from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
-from clvmodels.scoring.inputs import refuse_changed
-from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
-from clvmodels.scoring.report import (
+from clvmodels.scoring.input_files import refuse_changed
+from clvmodels.scoring.manifest import (
     BlockRecord,
     Progress,
     ScoreReport,
@@ -41,7 +40,8 @@ from clvmodels.scoring.report import (
     rejects_text,
     total_of,
 )
-from clvmodels.scoring.rows import common_schema
+from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
+from clvmodels.scoring.row_checks import common_schema
 from clvmodels.scoring.scorer import Intervals, Scorer
 from clvmodels.scoring.source import ReadTerms, Source, open_source
 from clvmodels.scoring.staging import Figures, Staged

@@ -26,7 +26,7 @@ from clvmodels.posterior.scorable import (
     scorable,
 )
 from clvmodels.schema import Discounting, FloatArray, Horizon
-from clvmodels.scoring.rows import REASONS, Rows, check_schema, needed_of, read_rows
+from clvmodels.scoring.row_checks import REASONS, Rows, check_schema, needed_of, read_rows
 
 Intervals = Literal["clv", "all"]
 REASON: Final = schema.REASON

@@ -19,7 +19,7 @@ from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import check_scale, end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
 from clvmodels.scoring.csv_customers import CsvOptions
-from clvmodels.scoring.inputs import (
+from clvmodels.scoring.input_files import (
     CSV,
     LOG_CSV,
     PARQUET,
@@ -29,7 +29,7 @@ from clvmodels.scoring.inputs import (
     list_files,
     stat_file,
 )
-from clvmodels.scoring.rows import needed_of
+from clvmodels.scoring.row_checks import needed_of
 
 SourceKind = Literal["rfm", "csv", "log"]
 # What says nothing of a table of customers

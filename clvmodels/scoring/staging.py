@@ -28,8 +28,8 @@ from clvmodels.scoring.csv_customers import (
     open_customers,
     whole_ids,
 )
-from clvmodels.scoring.inputs import refuse_changed
-from clvmodels.scoring.rows import common_schema
+from clvmodels.scoring.input_files import refuse_changed
+from clvmodels.scoring.row_checks import common_schema
 from clvmodels.scoring.source import Source, rows_of
 from clvmodels.scoring.stream import read_file
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from clvmodels.errors import OURS, ResumeError, SchemaError
 from clvmodels.scoring import disk
-from clvmodels.scoring.inputs import unchanged
+from clvmodels.scoring.input_files import unchanged
 from clvmodels.scoring.staging import is_staged
 
 _RUN: Final = "run.json"

@@ -20,7 +20,7 @@ from clvmodels import schema
 from clvmodels.rfm.customers import TIMES, read_numbers
 from clvmodels.schema import TimeScale
 from clvmodels.scoring import Scorer
-from clvmodels.scoring.rows import REASONS, read_rows
+from clvmodels.scoring.row_checks import REASONS, read_rows
 from clvmodels.scoring.scorer import REASON
 
 COPIES: Final = "__clvmodels_copies"

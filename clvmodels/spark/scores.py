@@ -14,7 +14,7 @@ from clvmodels.rfm.periods import check_scale
 from clvmodels.schema import TimeUnit, scale_said
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.job import ScoreTerms
-from clvmodels.scoring.rows import check_schema, columns_of
+from clvmodels.scoring.row_checks import check_schema, columns_of
 from clvmodels.scoring.scorer import REASON
 from clvmodels.spark.blocks import COPIES, RejectBlocks, ScoreBlocks
 from clvmodels.spark.summary import SparkRfm

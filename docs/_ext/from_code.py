@@ -26,7 +26,7 @@ class Reasons(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Make the list."""
-        reasons = import_module("clvmodels.scoring.rows").REASONS
+        reasons = import_module("clvmodels.scoring.row_checks").REASONS
         items = [nodes.list_item("", nodes.paragraph(text=reason)) for reason in reasons]
         return [nodes.enumerated_list("", *items)]
 

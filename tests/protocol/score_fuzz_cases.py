@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from clvmodels import ClvError, score
 from clvmodels.scoring import ScoreReport
-from clvmodels.scoring.rows import REASONS
+from clvmodels.scoring.row_checks import REASONS
 
 ID, X, TX, T, M = "customer_id", "frequency", "recency", "T", "monetary_value"
 COLUMNS: Final = (ID, X, TX, T, M)

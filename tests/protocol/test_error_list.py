@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from clvmodels.log.audit import Reason
-from clvmodels.scoring.rows import REASONS
+from clvmodels.scoring.row_checks import REASONS
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "docs" / "_ext"))

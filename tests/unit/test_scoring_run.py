@@ -28,7 +28,7 @@ from clvmodels import (
 )
 from clvmodels.posterior import total_value
 from clvmodels.scoring import Scorer, disk
-from clvmodels.scoring.rows import REASONS
+from clvmodels.scoring.row_checks import REASONS
 
 DRAWS = 60
 ROWS = 500

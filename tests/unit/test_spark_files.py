@@ -19,7 +19,7 @@ from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
 from clvmodels import spark as on_spark
 from clvmodels.cli import main
 from clvmodels.errors import ClvError, ResumeError, SchemaError
-from clvmodels.scoring.rows import REASONS
+from clvmodels.scoring.row_checks import REASONS
 
 ODD = {
     "frequency": [-1.0, 1.5, np.nan, 2.0, 0.0, 2.0, 2.0],

@@ -16,7 +16,7 @@ from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
 from clvmodels import spark as on_spark
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.scoring import Scorer
-from clvmodels.scoring.rows import REASONS
+from clvmodels.scoring.row_checks import REASONS
 from clvmodels.spark.blocks import ScoreBlocks, gathered, split_copies
 
 ID, X, TX, T, M = "customer_id", "frequency", "recency", "T", "monetary_value"

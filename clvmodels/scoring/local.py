@@ -12,7 +12,7 @@ from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.scoring.blocks import score_blocks
 from clvmodels.scoring.job import ScoreOptions, ScoringJob, run_score
-from clvmodels.scoring.report import BlockRecord, ScoreReport
+from clvmodels.scoring.manifest import BlockRecord, ScoreReport
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Prepass, Staged, prepare, stage
