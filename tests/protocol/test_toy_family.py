@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import clvmodels as clv
-from clvmodels.cli.entry import main
 from clvmodels.evaluation.fitting import centre
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.purchases import purchase_specification
@@ -138,26 +136,6 @@ def test_the_centre_of_a_share_is_within_zero_and_one() -> None:
     found = centre(kind.from_draws(lam=[0.1, 0.2, 0.4], p_leave=share)).draws()
     assert found["lam"] == pytest.approx(0.2)
     assert found["p_leave"] == pytest.approx(0.5)
-
-
-# --- the command line ---
-
-
-def test_the_command_line_fits_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table, file = tmp_path / "rfm.parquet", tmp_path / "fit.nc"
-    days = simulate_rfm(2_000, parameters=TRUTH, T=(10.0, 300.0), seed=5, model="toy")
-    days.to_parquet(table)
-    options = ["--model", "toy", "--method", "laplace", "--seed", "3"]
-    assert main(["fit", str(table), "-o", str(file), *options]) == 0
-    assert "Toy/NBD" in capsys.readouterr().out
-    posterior = clv.load_posterior(file)
-    assert posterior.facts is TOY
-    assert posterior.draws()["p_leave"].mean() == pytest.approx(TRUTH["p_leave"], rel=0.1)
-
-
-def test_another_model_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", "x.parquet", "-o", "y.nc", "--model", "pareto"]) == 2
-    assert "use one of 'bgnbd', 'mbgnbd', 'toy'" in capsys.readouterr().err
 
 
 # --- predictions ---
