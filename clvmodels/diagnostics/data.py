@@ -252,6 +252,8 @@ def _glance(study: Study) -> Iterator[tuple[str, str]]:
             "mean spend of a repeat customer",
             f"median {number(middle)}, 90 % between {number(low)} and {number(high)}",
         )
+    if study.clv is None:
+        return
     said = study.rfm.margin_said
     yield "margin", percent(study.rfm.margin) if said else "none given: values are revenue"
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
 from scipy.stats import norm
 
 from clvmodels import limits
@@ -13,6 +14,7 @@ from clvmodels.diagnostics.record import Fact
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.totals import Amount, Totals
 from clvmodels.diagnostics.words import horizon_of, money, number, percent, unit_of
+from clvmodels.economics.outlook import group_values
 from clvmodels.evaluation.checks import relative_error
 
 LEAST_KNOWN: Final = (
@@ -41,6 +43,7 @@ def facts(study: Study, added: Totals) -> Iterator[Fact]:
 def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
     value, asked = added.value, study.question
     if value is None:
+        yield from _bought(study, ahead)
         yield Fact(
             "value_of_the_base",
             "What the base is worth",
@@ -66,6 +69,25 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         "worth",
     )
     yield _with_the_calendar(value, asked.interval)
+
+
+def _bought(study: Study, ahead: str) -> Iterator[Fact]:
+    """The purchases of the base, where they are all that is known of its worth."""
+    asked, everybody = study.question, np.zeros(len(study.rfm), dtype=np.int64)
+    if study.scores["expected_purchases"].isna().any():
+        return  # of a whole life, which may have no end
+    found = group_values(study.purchases, study.rfm, everybody, 1, **asked.of_purchases())
+    (mean, (lower, upper)) = (float(found.mean[0]), found.bounds())
+    yield Fact(
+        "purchases_of_the_base",
+        "What the base will buy",
+        mean,
+        *_ends(Amount(mean, float(lower[0]), float(upper[0]))),
+        "integer",
+        f"Expected number of purchases in {ahead}. The {percent(asked.interval)} interval is of "
+        "this expectation: how well the parameters are known. Customers to come are not in it.",
+        "worth",
+    )
 
 
 def _basket(study: Study) -> str:

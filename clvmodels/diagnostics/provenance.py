@@ -165,8 +165,14 @@ def _facts_table(study: Study, provenance: Mapping[str, Any]) -> Table:
         ("observation end", provenance["observation_end"] or "unknown"),
         ("customers", f"{provenance['customers']:,}"),
         ("horizon", study.scale.horizon_words(settings["horizon"])),
-        ("discount rate a year", f"{percent(rate)}, {settings['discounting']}"),
-        ("margin", percent(settings["margin"])),
+        *(
+            ()
+            if study.clv is None  # money that is in no figure
+            else (
+                ("discount rate a year", f"{percent(rate)}, {settings['discounting']}"),
+                ("margin", percent(settings["margin"])),
+            )
+        ),
         ("interval", percent(settings["interval"])),
         ("draws used", f"{settings['draws']:,}"),
         ("time unit", str(study.scale)),

@@ -68,6 +68,10 @@ class Question:
             "draws": self.draws,
         }
 
+    def of_purchases(self) -> dict[str, Any]:
+        """The same of purchases; without an end a rate keeps those discounted finite."""
+        return {**self.terms(), "discount_rate": self.discount_rate or 0.10}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Remembering(CLVPosterior):
@@ -275,7 +279,8 @@ def _scores(
 ) -> tuple[pd.DataFrame, str]:
     if clv is None:
         return _purchases_alone(table, purchases, question), (
-            "The posterior is of purchases alone: fit a CLVModel to have values."
+            "The posterior is of purchases alone: CLVPosterior(purchases, 25.0) counts every "
+            "purchase at 25, or fit a CLVModel to a table with amounts."
         )
     if columns.m_bar is None and clv.reads_amounts:
         return _purchases_alone(table, purchases, question), (
@@ -294,14 +299,7 @@ def _purchases_alone(
     table: RfmTable, purchases: PurchasePosterior, question: Question
 ) -> pd.DataFrame:
     """Predict purchases without any model of spend."""
-    # Only purchases are read, which are not discounted; without end a rate keeps it finite.
-    found: pd.DataFrame = purchases.predict(
-        table,
-        horizon=question.horizon,
-        discount_rate=question.discount_rate or 0.10,
-        interval=question.interval,
-        draws=question.draws,
-    )
+    found: pd.DataFrame = purchases.predict(table, **question.of_purchases())
     return found
 
 

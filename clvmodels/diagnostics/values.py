@@ -21,6 +21,7 @@ from clvmodels.economics import (
     gini,
     lorenz_curve,
     segment_report,
+    tier_report,
 )
 from clvmodels.economics.outlook import past_revenue, ratio
 from clvmodels.errors import ClvError
@@ -31,17 +32,24 @@ _LORENZ_POINTS: Final = 101
 _LISTED: Final = 10
 _SEGMENTS: Final = 20
 _OTHERS: Final = "(others)"
+_STATES: Final = (
+    "Repeat customers are active, slipping or lost by how much of their P(alive) the silence since "
+    "their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 days."
+)
+
 Parts = tuple[list[Table], list[Figure], list[str]]
 
 
 def value_parts(study: Study, held: TierValues | None) -> Parts:
-    """Tables, figures and notes about value; a note alone where there are no values."""
-    if held is None:
-        return [], [], [f"No values: {study.why_no_value}"]
+    """Tables, figures and notes about value; of purchases where there are no values."""
     tables: list[Table] = []
-    figures: list[Figure] = list(_distribution(study))
-    notes: list[str] = []
-    parts = (_tiers(study, held), _slipping(study), _comparison(study), _segments(study))
+    if held is None:
+        figures: list[Figure] = []
+        notes = [f"No values: {study.why_no_value}"]
+        parts: tuple[Iterator[Table | Figure | str], ...] = (_busiest(study), _falling_off(study))
+    else:
+        figures, notes = list(_distribution(study)), []
+        parts = (_tiers(study, held), _slipping(study), _comparison(study), _segments(study))
     for part in parts:
         for item in _guarded(part):
             if isinstance(item, Table):
@@ -223,6 +231,27 @@ def _top_shares(held: TierValues) -> Table:
     )
 
 
+def _busiest(study: Study) -> Iterator[Table | Figure | str]:
+    """Tiers by expected purchases, where nothing is known of value."""
+    yield _table(
+        "purchase-tiers",
+        "Tiers by expected purchases",
+        "tier",
+        tier_report(study.purchases, study.rfm, **study.question.of_purchases()),
+        {
+            "customers": ("customers", "integer"),
+            "expected_purchases": ("purchases ahead", "integer"),
+            "expected_purchases_lower": ("lower", "integer"),
+            "expected_purchases_upper": ("upper", "integer"),
+            "expected_purchases_per_customer": ("per customer", "number"),
+            "purchase_share": ("share of the purchases", "percent"),
+            "past_share": ("share of past purchases", "percent"),
+        },
+        "Tiers are the top 5 % of the customers by expected purchases, the next 15 %, the next "
+        f"30 %, and the other half; intervals of {percent(study.question.interval)}.",
+    )
+
+
 # --- lists ------------------------------------------------------------------------------
 
 
@@ -243,9 +272,7 @@ def _slipping(study: Study) -> Iterator[Table | Figure | str]:
             "clv": ("value", "money"),
             "clv_lost": ("value lost by silence", "money"),
         },
-        "Repeat customers are active, slipping or lost by how much of their P(alive) the silence "
-        "since their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 "
-        "days. Value lost is what this silence has taken off their value.",
+        f"{_STATES} Value lost is what this silence has taken off their value.",
     )
     top = lists.slipping.head(_LISTED)
     if not len(top):
@@ -267,6 +294,27 @@ def _slipping(study: Study) -> Iterator[Table | Figure | str]:
             "clv_lost": ("value lost", "money"),
         },
         f"The first {len(top)}, most value lost first; action_lists has them all.",
+    )
+
+
+def _falling_off(study: Study) -> Iterator[Table | Figure | str]:
+    """Whom to act on, by expected purchases."""
+    terms = study.question.of_purchases()
+    terms.pop("interval")
+    lists = action_lists(study.purchases, study.rfm, **terms)
+    yield _table(
+        "purchase-states",
+        "Whom to act on",
+        "state",
+        lists.counts,
+        {
+            "customers": ("customers", "integer"),
+            "top_buyer": ("of the fifth that buys most", "integer"),
+            "p_purchase": ("chance to buy again", "percent"),
+            "expected_purchases": ("purchases ahead", "number"),
+            "expected_purchases_lost": ("lost by silence", "number"),
+        },
+        f"{_STATES} Lost by silence are the purchases that it has taken off those expected.",
     )
 
 

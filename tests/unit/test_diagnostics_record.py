@@ -183,6 +183,15 @@ def test_purchases_alone(rows: pd.DataFrame) -> None:
     facts = {fact.key: fact for fact in report.facts}
     assert facts["value_of_the_base"].value is None
     assert "purchases alone" in facts["value_of_the_base"].note
+    assert "CLVPosterior(purchases, 25.0)" in facts["value_of_the_base"].note
+    bought, ahead = facts["purchases_of_the_base"], given().purchases.predict(base())
+    assert bought.value == pytest.approx(ahead["expected_purchases"].sum(), rel=1e-9)
+    assert bought.lower < bought.value < bought.upper
+    tables = {one.key: one for section in report.sections for one in section.tables}
+    assert {"purchase-tiers", "purchase-states"} <= set(tables)
+    assert not {"tiers", "states"} & set(tables)
+    text = str(report)
+    assert "margin" not in {one.lower() for one in text.split()}
     assert facts["active_repeat_customers"].value > 0
     same = diagnose(given(), rows)
     assert facts["active_repeat_customers"].value == pytest.approx(
