@@ -11,17 +11,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clvmodels.diagnostics.lists import (
+    table_of,
+    tiers_by_purchases,
+    whom_by_purchases,
+    whom_by_value,
+)
 from clvmodels.diagnostics.record import Figure, Format, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tier_values import TierValues
-from clvmodels.diagnostics.words import horizon_of, listed, money, percent, short, unit_of
+from clvmodels.diagnostics.words import horizon_of, listed, money, percent, short
 from clvmodels.economics import (
-    action_lists,
     compare_with_simple,
     gini,
     lorenz_curve,
     segment_report,
-    tier_report,
 )
 from clvmodels.economics.outlook import past_revenue, ratio
 from clvmodels.errors import ClvError
@@ -32,11 +36,6 @@ _LORENZ_POINTS: Final = 101
 _LISTED: Final = 10
 _SEGMENTS: Final = 20
 _OTHERS: Final = "(others)"
-_STATES: Final = (
-    "Repeat customers are active, slipping or lost by how much of their P(alive) the silence since "
-    "their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 days."
-)
-
 Parts = tuple[list[Table], list[Figure], list[str]]
 
 
@@ -46,10 +45,13 @@ def value_parts(study: Study, held: TierValues | None) -> Parts:
     if held is None:
         figures: list[Figure] = []
         notes = [f"No values: {study.why_no_value}"]
-        parts: tuple[Iterator[Table | Figure | str], ...] = (_busiest(study), _falling_off(study))
+        parts: tuple[Iterator[Table | Figure | str], ...] = (
+            tiers_by_purchases(study),
+            whom_by_purchases(study),
+        )
     else:
         figures, notes = list(_distribution(study)), []
-        parts = (_tiers(study, held), _slipping(study), _comparison(study), _segments(study))
+        parts = (_tiers(study, held), whom_by_value(study), _comparison(study), _segments(study))
     for part in parts:
         for item in _guarded(part):
             if isinstance(item, Table):
@@ -141,7 +143,7 @@ def _lorenz(study: Study) -> Figure:
 def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
     report = tier_frame(held)
     level = percent(study.question.interval)
-    yield _table(
+    yield table_of(
         "tiers",
         "Value tiers",
         "tier",
@@ -231,93 +233,6 @@ def _top_shares(held: TierValues) -> Table:
     )
 
 
-def _busiest(study: Study) -> Iterator[Table | Figure | str]:
-    """Tiers by expected purchases, where nothing is known of value."""
-    yield _table(
-        "purchase-tiers",
-        "Tiers by expected purchases",
-        "tier",
-        tier_report(study.purchases, study.rfm, **study.question.of_purchases()),
-        {
-            "customers": ("customers", "integer"),
-            "expected_purchases": ("purchases ahead", "integer"),
-            "expected_purchases_lower": ("lower", "integer"),
-            "expected_purchases_upper": ("upper", "integer"),
-            "expected_purchases_per_customer": ("per customer", "number"),
-            "purchase_share": ("share of the purchases", "percent"),
-            "past_share": ("share of past purchases", "percent"),
-        },
-        "Tiers are the top 5 % of the customers by expected purchases, the next 15 %, the next "
-        f"30 %, and the other half; intervals of {percent(study.question.interval)}.",
-    )
-
-
-# --- lists ------------------------------------------------------------------------------
-
-
-def _slipping(study: Study) -> Iterator[Table | Figure | str]:
-    assert study.clv is not None
-    terms = study.question.terms()
-    terms.pop("interval")
-    lists = action_lists(study.clv, study.rfm, **terms)
-    yield _table(
-        "states",
-        "Whom to act on",
-        "state",
-        lists.counts,
-        {
-            "customers": ("customers", "integer"),
-            "valuable": ("of the most valuable fifth", "integer"),
-            "p_purchase": ("chance to buy again", "percent"),
-            "clv": ("value", "money"),
-            "clv_lost": ("value lost by silence", "money"),
-        },
-        f"{_STATES} Value lost is what this silence has taken off their value.",
-    )
-    top = lists.slipping.head(_LISTED)
-    if not len(top):
-        yield "No valuable customer is slipping away."
-        return
-    share = len(lists.slipping) / len(study.rfm)
-    yield _table(
-        "slipping",
-        f"{len(lists.slipping):,} valuable customers ({percent(share)}) are slipping away",
-        "customer_id",
-        top.assign(customer_id=[str(one) for one in top["customer_id"]]),
-        {
-            "frequency": ("repeats", "integer"),
-            "silence": (f"silent for ({unit_of(study.scale)})", "number"),
-            "p_alive": ("P(alive)", "percent"),
-            "p_alive_drop": ("P(alive) lost since", "percent"),
-            "clv": ("value", "money"),
-            "clv_as_usual": ("value as usual", "money"),
-            "clv_lost": ("value lost", "money"),
-        },
-        f"The first {len(top)}, most value lost first; action_lists has them all.",
-    )
-
-
-def _falling_off(study: Study) -> Iterator[Table | Figure | str]:
-    """Whom to act on, by expected purchases."""
-    terms = study.question.of_purchases()
-    terms.pop("interval")
-    lists = action_lists(study.purchases, study.rfm, **terms)
-    yield _table(
-        "purchase-states",
-        "Whom to act on",
-        "state",
-        lists.counts,
-        {
-            "customers": ("customers", "integer"),
-            "top_buyer": ("of the fifth that buys most", "integer"),
-            "p_purchase": ("chance to buy again", "percent"),
-            "expected_purchases": ("purchases ahead", "number"),
-            "expected_purchases_lost": ("lost by silence", "number"),
-        },
-        f"{_STATES} Lost by silence are the purchases that it has taken off those expected.",
-    )
-
-
 # --- simple formula ---------------------------------------------------------------------
 
 
@@ -334,7 +249,7 @@ def _comparison(study: Study) -> Iterator[Table | Figure | str]:
         **study.question.terms(),
     )
     whole, currency = table.iloc[-1], study.question.currency
-    yield _table(
+    yield table_of(
         "simple",
         "The simple formula against the model",
         "decile",
@@ -384,7 +299,7 @@ def _segments(study: Study) -> Iterator[Table | Figure | str]:
         report = segment_report(study.clv, rfm, by=name, **study.question.terms())
         whole = report.iloc[-1:]
         rows = report.iloc[:-1].sort_values("clv", ascending=False, kind="stable")
-        yield _table(
+        yield table_of(
             f"segment-{place}",
             f"Segments by {name}",
             name,
@@ -423,26 +338,3 @@ def _gathered(rfm: RfmTable, name: str) -> tuple[RfmTable, int]:
     place = rfm.table.schema.get_field_index(name)
     table = rfm.table.set_column(place, name, pc.if_else(kept, text, _OTHERS))
     return replace(rfm, table=table), len(counts) - len(large)
-
-
-def _table(
-    key: str,
-    title: str,
-    index: str,
-    frame: pd.DataFrame,
-    columns: dict[str, tuple[str, Format]],
-    caption: str,
-) -> Table:
-    """A table of some columns of a frame, under their own headings."""
-    there = {name: shown for name, shown in columns.items() if not frame[name].isna().all()}
-    rows: list[tuple[Any, ...]] = [
-        tuple(row) for row in frame[[index, *there]].itertuples(index=False, name=None)
-    ]
-    return Table(
-        key=key,
-        title=title,
-        columns=(index.replace("_", " "), *(shown for shown, _ in there.values())),
-        rows=tuple((str(row[0]), *row[1:]) for row in rows),
-        caption=caption,
-        formats=dict(there.values()),
-    )
