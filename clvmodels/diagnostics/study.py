@@ -163,7 +163,7 @@ class Study:
         return np.asarray(np.bincount(group, weights=count * ages) / customers), customers
 
     def few_draws(self, most: int = FEW_DRAWS) -> dict[str, FloatArray]:
-        """Draws of r, alpha, a, b in columns, evenly spaced over all."""
+        """Draws by parameter, in columns, evenly spaced over all."""
         return {name: v[:, None] for name, v in self.purchases.draws(most).items()}
 
     @property

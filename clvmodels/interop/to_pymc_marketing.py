@@ -117,6 +117,11 @@ def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification[Any]]:
     for name, ours in counterparts().items():
         if type(posterior) is ours.posterior:
             return getattr(clv, name), ours.specification()
+    if isinstance(posterior, PurchasePosterior):
+        raise SchemaError(
+            f"pymc-marketing has no {posterior.facts.name}: convert a posterior of one of "
+            f"{', '.join(counterparts())}."
+        )
     raise SchemaError(
         f"A {type(posterior).__name__} has no counterpart in pymc-marketing: convert the "
         "posterior of purchases, or that of spend."

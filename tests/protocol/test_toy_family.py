@@ -341,3 +341,11 @@ def test_a_share_is_less_than_one(share) -> None:
         purchase_posterior("toy").from_draws(lam=0.1, p_leave=share)
     with pytest.raises(clv.errors.DomainError, match=r"p_leave=1.5 must lie between 0 and 1"):
         simulate_rfm(3, parameters={"lam": 0.1, "p_leave": 1.5}, T=9, seed=1, model="toy")
+
+
+def test_without_a_peer_it_is_not_converted() -> None:
+    alone = posterior().purchases
+    with pytest.raises(clv.SchemaError, match=r"has no Toy/NBD: .* one of BetaGeoModel"):
+        clv.to_pymc_marketing(alone, some())
+    with pytest.raises(clv.SchemaError, match=r"no Toy/NBD, and so no priors"):
+        purchase_specification("toy")(priors="pymc-marketing").build(base(), time_unit="D")
