@@ -125,10 +125,10 @@ def simulate_future(
 ) -> FuturePaths:
     """Simulate what the customers of a base will do: every purchase, on some paths.
 
-    Exact simulation of the process given the data: a customer is alive or not; if alive,
-    has lambda ~ Gamma(r + x, alpha + T) and p ~ Beta(a, b + x) (b + x + 1 for MBG/NBD)
-    and buys until the horizon or until dropping out at a purchase; orders are
-    Gamma(p, nu), nu ~ Gamma(q + p x, v + x m_bar).
+    Exact simulation of the purchase model's process given the data: a customer is alive or
+    not; if alive, buys until the horizon or until leaving (BG/NBD: at a purchase, with
+    lambda ~ Gamma(r + x, alpha + T) and p ~ Beta(a, b + x)); orders are Gamma(p, nu),
+    nu ~ Gamma(q + p x, v + x m_bar).
 
     Parameters
     ----------

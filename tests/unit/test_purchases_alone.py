@@ -194,9 +194,9 @@ def test_lists_say_what_they_rank_by(purchases: PurchasePosterior) -> None:
 
 def test_expected_purchases_of_an_endless_life_rank_nobody(purchases: PurchasePosterior) -> None:
     endless = type(purchases).from_draws(r=0.6, alpha=30.0, a=[0.9, 1.5], b=2.5)
-    with pytest.raises(SchemaError, match=r"whole life .*horizon='365D'"):
+    with pytest.raises(SchemaError, match=r"lifetime .*horizon='365D'"):
         clv.value_tiers(endless.predict(TABLE, horizon=None))
-    with pytest.raises(SchemaError, match=r"whole life .*horizon='365D'"):
+    with pytest.raises(SchemaError, match=r"lifetime .*horizon='365D'"):
         clv.tier_report(endless, TABLE, horizon=None)
 
 
