@@ -176,7 +176,8 @@ _NAMED: Final = {one.name: one for one in (BetaGeoModel, ModifiedBetaGeoModel)}
 @cache
 def _made(model: PurchaseModel) -> type[PurchaseSpecification[PurchasePosterior]]:
     body = {"facts": model, "__doc__": f"{model.name}. {model.papers}"}
-    return type("PurchaseSpecification", (PurchaseSpecification,), body)
+    made = type("PurchaseSpecification", (PurchaseSpecification,), body)
+    return named_fields(dataclass(frozen=True)(made))
 
 
 def purchase_specification(

@@ -144,6 +144,9 @@ def test_what_comes_over_is_asked_for_by_keyword() -> None:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_a_family_has_every_verb(model: PurchaseModel) -> None:
     for name in (n for n in vars(Family) if not n.startswith("_")):
+        if isinstance(vars(Family)[name], property):
+            assert hasattr(model.formulas, name), name
+            continue
         wanted = parameters(getattr(Family, name))
         assert list(parameters(getattr(model.formulas, name))) == list(wanted)[1:], name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -136,6 +137,13 @@ def test_the_centre_of_a_share_is_within_zero_and_one() -> None:
     found = centre(kind.from_draws(lam=[0.1, 0.2, 0.4], p_leave=share)).draws()
     assert found["lam"] == pytest.approx(0.2)
     assert found["p_leave"] == pytest.approx(0.5)
+
+
+def test_its_specification_is_frozen_like_the_named_ones() -> None:
+    one = purchase_specification("toy")()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.something_new = 1
+    assert one == purchase_specification("toy")()
 
 
 # --- predictions ---
