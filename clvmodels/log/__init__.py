@@ -1,6 +1,18 @@
 """A transaction log from anywhere -> checked rows, customers, and an audit; see `expressions`."""
 
 from clvmodels.log.arrow import replayable
+from clvmodels.log.collecting import (
+    WHOLE_ID,
+    Ledger,
+    collect,
+    empty_result,
+    gap_quantile_of_log,
+    read_audit,
+    reading,
+    refuse_refunds,
+    tidy,
+    to_rfm,
+)
 from clvmodels.log.embedded import attach, engine, fetch, set_up
 from clvmodels.log.ends import covered_note, narrowed
 from clvmodels.log.expressions import (
@@ -21,19 +33,7 @@ from clvmodels.log.options import (
     LogTerms,
     Refunds,
 )
-from clvmodels.log.rows import SEGMENT
-from clvmodels.log.run import (
-    WHOLE_ID,
-    Ledger,
-    collect,
-    empty_result,
-    gap_quantile_of_log,
-    read_audit,
-    reading,
-    refuse_refunds,
-    tidy,
-    to_rfm,
-)
+from clvmodels.log.row_expressions import SEGMENT
 from clvmodels.log.sources import OpenLog, open_log
 
 __all__ = [

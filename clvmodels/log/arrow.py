@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
-from clvmodels.log.checks import check_columns
+from clvmodels.log.column_checks import check_columns
 from clvmodels.log.options import LogOptions
 
 _SOURCES: Final = (

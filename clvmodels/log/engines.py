@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from clvmodels.log.checks import is_fine_instant
+from clvmodels.log.column_checks import is_fine_instant
 
 
 def total_of(column: Any) -> Any:

@@ -22,7 +22,7 @@ from clvmodels.log.audit import Reason
 from clvmodels.log.engines import earliest, total_of
 from clvmodels.log.netting import net, resum
 from clvmodels.log.options import LogOptions
-from clvmodels.log.rows import SEGMENT, classify, last_whole, to_persons, used_rows
+from clvmodels.log.row_expressions import SEGMENT, classify, last_whole, to_persons, used_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,

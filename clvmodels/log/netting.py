@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.log.audit import Reason
 from clvmodels.log.engines import total_of
 from clvmodels.log.options import LogOptions
-from clvmodels.log.rows import NO_EARLIER, RUNNING_TOLERANCE, TOO_LARGE
+from clvmodels.log.row_expressions import NO_EARLIER, RUNNING_TOLERANCE, TOO_LARGE
 
 if TYPE_CHECKING:
     import ibis

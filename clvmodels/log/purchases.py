@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import Reason
+from clvmodels.log.collecting import _attach_map, reading, tidy
 from clvmodels.log.embedded import attach, engine, fetch
 from clvmodels.log.expressions import _customer_periods
 from clvmodels.log.ids import read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.plausible import without_implausible
-from clvmodels.log.run import _attach_map, reading, tidy
 from clvmodels.log.sources import open_log
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError
 from clvmodels.log.amounts import currency_of, read_amounts
-from clvmodels.log.checks import is_written
+from clvmodels.log.column_checks import is_written
 from clvmodels.log.date_texts import (
     COMPACT,
     EPOCHS,

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
 from clvmodels.log.arrow import plain, replayable, to_arrow
-from clvmodels.log.checks import check_columns, check_types, is_fine_instant
+from clvmodels.log.column_checks import check_columns, check_types, is_fine_instant
 from clvmodels.log.csv_files import Scratch, open_csv_file, scan
 from clvmodels.log.embedded import attach, fetch
 from clvmodels.log.options import LogOptions

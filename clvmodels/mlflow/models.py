@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from clvmodels.errors import SchemaError
-from clvmodels.mlflow.parts import LOADER, OnFailure, parts, with_requirements
-from clvmodels.mlflow.record import figures_of, tags_of
+from clvmodels.mlflow.logged import figures_of, tags_of
+from clvmodels.mlflow.saved_parts import LOADER, OnFailure, parts, with_requirements
 from clvmodels.posterior import CLVPosterior, load_posterior
 from clvmodels.schema import shown
 

@@ -25,10 +25,10 @@ from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Staged, figures_sql
 from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
-from clvmodels.spark.parts import FILE, RECORD, ROW, WriteBlocks, collected, text_of
 from clvmodels.spark.scores import counted, shipped
 from clvmodels.spark.session import spark_errors, spark_session
 from clvmodels.spark.summary import summary_of
+from clvmodels.spark.task_files import FILE, RECORD, ROW, WriteBlocks, collected, text_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -26,7 +26,7 @@ from clvmodels.log import (
     rfm_of,
 )
 from clvmodels.log.audit import Audit
-from clvmodels.log.checks import check_columns
+from clvmodels.log.column_checks import check_columns
 from clvmodels.log.options import TableTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.log.amounts import read_amounts
 from clvmodels.log.audit import Reason
-from clvmodels.log.checks import is_fine_instant
+from clvmodels.log.column_checks import is_fine_instant
 from clvmodels.log.date_texts import read_dates
 from clvmodels.log.engines import is_finite, local_time
 from clvmodels.log.options import LogOptions

@@ -35,7 +35,7 @@ from clvmodels.log.expressions import (
 from clvmodels.log.ids import doubtful_ids, read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.orders import order_notes
-from clvmodels.log.rows import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
+from clvmodels.log.row_expressions import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.log.sources import OpenLog, open_log
 from clvmodels.log.unread import with_texts
 from clvmodels.schema import CUSTOMER_ID

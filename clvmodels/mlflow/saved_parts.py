@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clvmodels import __version__, frames
 from clvmodels.errors import ConvergenceError, SchemaError
+from clvmodels.mlflow.logged import metadata_of
 from clvmodels.mlflow.pyfunc import text_of
-from clvmodels.mlflow.record import metadata_of
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.scorable import asked_for
 from clvmodels.rfm import RfmTable
