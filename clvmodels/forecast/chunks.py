@@ -15,7 +15,7 @@ from clvmodels.purchases.model import Living, Weights
 from clvmodels.schema import FloatArray
 
 # Histories worked off at a time: tables for them stay in the caches where times repeat, and
-# below 150 MB at 500 draws where they do not.
+# below 200 MB a core at 500 draws where they do not.
 CHUNK: Final = 16_384
 TILE: Final = 128  # whose weights are there at a time: 0.5 MB at 500 draws
 _LEAST: Final = 1_024  # fewer are not worth the handing out
