@@ -63,8 +63,7 @@ def run(
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.posterior.clv import at_margin, value_posterior
-        from clvmodels.posterior.scorable import open_scorable
+        from clvmodels.posterior.scorable import at_margin, open_scorable, value_posterior
 
         given, _ = open_scorable(read_posterior(posterior, basket_value))
         fitted = value_posterior(given)

@@ -12,9 +12,8 @@ import pandas as pd
 from clvmodels import frames
 from clvmodels.errors import ClvError, SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
-from clvmodels.posterior.clv import at_margin
 from clvmodels.posterior.finite import check_spend
-from clvmodels.posterior.scorable import prepared_for
+from clvmodels.posterior.scorable import at_margin, prepared_for
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.customers import warn_of_unit
 from clvmodels.rfm.histories import (

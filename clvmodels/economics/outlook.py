@@ -12,12 +12,12 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.clv import at_margin
 from clvmodels.posterior.finite import Valued, summable
 from clvmodels.posterior.options import ValueTerms
 from clvmodels.posterior.predicting import Prepared, predicted_frame
 from clvmodels.posterior.scorable import (
     Scorable,
+    at_margin,
     has_money,
     margin_of,
     prepared_for,

@@ -17,10 +17,9 @@ from clvmodels.forecast import tail_probabilities
 from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
-from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.options import NewCustomerTerms
-from clvmodels.posterior.scorable import asked_for
+from clvmodels.posterior.scorable import asked_for, value_posterior
 from clvmodels.schema import FloatArray, Horizon
 
 if TYPE_CHECKING:

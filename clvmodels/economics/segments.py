@@ -24,9 +24,9 @@ from clvmodels.economics.outlook import (
 from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
-from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import left_out
 from clvmodels.posterior.options import ValueTerms
+from clvmodels.posterior.scorable import value_posterior
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, FloatArray, check_number, shown
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -10,15 +10,15 @@ import numpy as np
 import xarray as xr
 
 from clvmodels import frames, schema
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import SchemaError
 from clvmodels.keywords import named, named_fields
-from clvmodels.margin import margin_for
 from clvmodels.posterior.core import (
     SAMPLE_DIMS,
-    Posterior,
     check_cells,
+    common_margin,
     labelled,
     no_attribute,
+    with_margin,
 )
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
@@ -93,9 +93,9 @@ class CLVPosterior:
                     "CLVPosterior(purchases, spend), or CLVPosterior(purchases, 25.0) where every "
                     "purchase has the same value."
                 )
-        object.__setattr__(self, "margin", _common_margin(self))
+        object.__setattr__(self, "margin", common_margin(self.margin, self.purchases, self.spend))
         for name in ("purchases", "spend"):
-            object.__setattr__(self, name, _at_margin(getattr(self, name), self.margin))
+            object.__setattr__(self, name, with_margin(getattr(self, name), self.margin))
 
     if not TYPE_CHECKING:
 
@@ -248,10 +248,9 @@ class CLVPosterior:
         parts = (self.purchases, self.spend)
         groups = [one.tree["posterior"] for one in parts if one.draws_total > 1]
         draws = self.draws()
-        count = len(next(iter(draws.values())))
         sizes = [(group.sizes["chain"], group.sizes["draw"]) for group in groups]
         alike = sizes and len(set(sizes)) == 1
-        shape = sizes[0] if alike else (1, count)
+        shape = sizes[0] if alike else (1, len(next(iter(draws.values()))))
         coords = {name: np.arange(size) for name, size in zip(SAMPLE_DIMS, shape, strict=True)}
         if alike:
             coords = {name: groups[0][name].to_numpy() for name in SAMPLE_DIMS}
@@ -399,62 +398,3 @@ class CLVPosterior:
 
     def _repr_html_(self) -> str:
         return self.purchases._repr_html_() + self.spend._repr_html_()
-
-
-def value_posterior(found: object) -> CLVPosterior:
-    """Return a posterior of purchases and spend, or say what else was given.
-
-    Raises
-    ------
-    SchemaError
-        It is another thing, or knows purchases or spend alone.
-    """
-    if isinstance(found, CLVPosterior):
-        return found
-    if isinstance(found, PurchasePosterior):
-        how = "fit amounts too, or give every purchase a value, as in CLVPosterior(purchases, 25.0)"
-    elif isinstance(found, GammaGammaPosterior):
-        how = "pass CLVPosterior(purchases, spend)"
-    else:
-        how = "pass the CLVPosterior first and the table after it"
-    raise SchemaError(
-        f"A value needs a posterior of purchases and of spend, found {type(found).__name__}: {how}."
-    )
-
-
-def at_margin(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None) -> RfmTable:
-    """Return the table with the margin that its values have, said as its own.
-
-    So a table without one takes that of the base which the posterior was fitted to, and an
-    argument overrides both.
-    """
-    own = rfm.margin if rfm.margin_said else None
-    known = value_posterior(posterior).margin
-    used = margin_for(margin, table=own, posterior=known)
-    return replace(rfm, margin=used.value, margin_said=used.source != "not said")
-
-
-def _common_margin(posterior: CLVPosterior) -> float | None:
-    """The margin that is given, else what both posteriors know of it.
-
-    Raises
-    ------
-    DomainError
-        They know different ones.
-    """
-    if posterior.margin is not None:
-        return schema.check_margin(posterior.margin)
-    parts = (posterior.purchases.metadata.margin, posterior.spend.metadata.margin)
-    known = sorted({margin for margin in parts if margin is not None})
-    if len(known) > 1:
-        raise DomainError(
-            f"The posteriors come from bases with different margins, {known[0]:g} and "
-            f"{known[1]:g}: choose one with CLVPosterior(..., margin=...)."
-        )
-    return known[0] if known else None
-
-
-def _at_margin[P: Posterior](part: P, margin: float | None) -> P:
-    if part.metadata.margin == margin:
-        return part
-    return replace(part, metadata=replace(part.metadata, margin=margin))

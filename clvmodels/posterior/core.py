@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
@@ -20,7 +20,7 @@ from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.options import SampleTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.posterior.storage import save_groups
-from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_whole, scale_said
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_margin, check_whole, scale_said
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -338,3 +338,29 @@ def _draw_vector(name: str, values: npt.ArrayLike) -> FloatArray:
     if not (np.isfinite(vector) & (vector > 0)).all():
         raise DomainError(f"Draws of {name} must be positive and finite.")
     return vector
+
+
+def common_margin(given: float | None, *parts: Posterior) -> float | None:
+    """The margin that is given, else what all parts know of it.
+
+    Raises
+    ------
+    DomainError
+        They know different ones.
+    """
+    if given is not None:
+        return check_margin(given)
+    known = sorted({one.metadata.margin for one in parts if one.metadata.margin is not None})
+    if len(known) > 1:
+        raise DomainError(
+            f"The posteriors come from bases with different margins, {known[0]:g} and "
+            f"{known[1]:g}: choose one with CLVPosterior(..., margin=...)."
+        )
+    return known[0] if known else None
+
+
+def with_margin[P: Posterior](part: P, margin: float | None) -> P:
+    """Return a posterior that knows this margin of its base."""
+    if part.metadata.margin == margin:
+        return part
+    return replace(part, metadata=replace(part.metadata, margin=margin))

@@ -1,21 +1,22 @@
-"""What can score a base: a posterior of purchases, alone or with spend."""
+"""What a verb can be asked of: a posterior of purchases, alone or with spend."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import Draws, Future
 from clvmodels.keywords import named
-from clvmodels.margin import Margin
+from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.loading import load_posterior
 from clvmodels.posterior.options import FrameTerms, ValueTerms
 from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, prepared
 from clvmodels.posterior.purchases import PurchasePosterior
-from clvmodels.posterior.spend import SpendPosterior
+from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior
 from clvmodels.schema import path_of
 
 if TYPE_CHECKING:
@@ -104,3 +105,36 @@ def prepared_for(
 ) -> Prepared:
     """Check all that a prediction of customers needs."""
     return prepared(purchases_of(posterior), spend_of(posterior), rfm, **terms)
+
+
+def value_posterior(found: object) -> CLVPosterior:
+    """Return a posterior of purchases and spend, or say what else was given.
+
+    Raises
+    ------
+    SchemaError
+        It is another thing, or knows purchases or spend alone.
+    """
+    if isinstance(found, CLVPosterior):
+        return found
+    if isinstance(found, PurchasePosterior):
+        how = "fit amounts too, or give every purchase a value, as in CLVPosterior(purchases, 25.0)"
+    elif isinstance(found, GammaGammaPosterior):
+        how = "pass CLVPosterior(purchases, spend)"
+    else:
+        how = "pass the CLVPosterior first and the table after it"
+    raise SchemaError(
+        f"A value needs a posterior of purchases and of spend, found {type(found).__name__}: {how}."
+    )
+
+
+def at_margin(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None) -> RfmTable:
+    """Return the table with the margin that its values have, said as its own.
+
+    So a table without one takes that of the base which the posterior was fitted to, and an
+    argument overrides both.
+    """
+    own = rfm.margin if rfm.margin_said else None
+    known = value_posterior(posterior).margin
+    used = margin_for(margin, table=own, posterior=known)
+    return replace(rfm, margin=used.value, margin_said=used.source != "not said")

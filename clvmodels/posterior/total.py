@@ -11,10 +11,10 @@ import numpy as np
 from clvmodels.display import Readable
 from clvmodels.forecast import tail_probabilities, totals_by_draw
 from clvmodels.keywords import named
-from clvmodels.posterior.clv import CLVPosterior, value_posterior
+from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.finite import Valued, summable
 from clvmodels.posterior.options import FrameTerms
-from clvmodels.posterior.scorable import prepared_for
+from clvmodels.posterior.scorable import prepared_for, value_posterior
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:

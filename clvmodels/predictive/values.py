@@ -21,10 +21,9 @@ from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.clv import value_posterior
 from clvmodels.posterior.finite import no_value, valued
 from clvmodels.posterior.options import OutcomeTerms
-from clvmodels.posterior.scorable import prepared_for
+from clvmodels.posterior.scorable import prepared_for, value_posterior
 from clvmodels.predictive.base import check_probabilities
 from clvmodels.schema import FloatArray
 
