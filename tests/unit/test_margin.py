@@ -77,7 +77,7 @@ def test_it_is_saved_with_the_posterior_and_missing_in_older_files(
     record = json.loads(older.attrs["metadata"])
     for part in record.values():
         del part["margin"]
-    older.attrs["metadata"] = json.dumps(record)
+    older.attrs |= {"metadata": json.dumps(record), "format_version": 1}
     older.to_netcdf(tmp_path / "older.nc", engine="h5netcdf")
     old = clv.load_posterior(tmp_path / "older.nc")
     assert old.margin is None
