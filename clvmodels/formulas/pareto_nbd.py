@@ -146,7 +146,8 @@ class ParetoNBD:
         buys = _log_stays(np.zeros(()), T, living) + self._log_first(x, T, living, purchase=True)
         dies = _log_stays(np.zeros(()), t_x, living)
         dies = dies + self._log_first(x, t_x, living, purchase=False)
-        return np.asarray(rise + np.logaddexp(buys, dies))
+        watched = (x > 0) | (T > 0)  # else nothing is known, exactly
+        return np.where(watched, rise + np.logaddexp(buys, dies), 0.0)
 
     def fused(
         self,

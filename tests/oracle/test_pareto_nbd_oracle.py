@@ -215,6 +215,12 @@ def test_t_x_at_the_end_is_alive() -> None:
         )
 
 
+def test_who_was_watched_for_no_time_says_nothing() -> None:
+    theta = {name: np.array([0.3, 7.0, 900.0]) for name in NAMES}
+    assert (paretonbd.log_likelihood(0, 0, 0, **theta | {"beta": 11.0}) == 0.0).all()
+    assert paretonbd.log_likelihood(2, 0, 0, **PLAIN) != 0.0
+
+
 def test_equal_rate_parameters_are_a_point_like_any_other() -> None:
     """At alpha = beta P(alive) has a closed form (Fader & Hardie 2005, eq. 18)."""
     x, t_x, T = np.array([0, 2, 30]), np.array([0, 10.0, 35]), np.array([40.0, 40, 40])
