@@ -46,8 +46,13 @@ class ToyFamily:
     def living(self, x: Array, T: Array, draws: Mapping[str, Array], due: Due) -> _Living:
         return _Living(len(x), draws["lam"], draws["p_leave"], due)
 
-    def shift(self, draws: Mapping[str, Array]) -> None:
+    def strip(self, draws: Mapping[str, Array]) -> None:
         return None
+
+    def along(self, x: float, T: Array, lengths: Array, draws: Mapping[str, Array]) -> Array:
+        p = draws["p_leave"]
+        bought = -np.expm1(-np.multiply.outer(draws["lam"] * p, lengths)) / p[:, None]
+        return np.repeat(bought[None, :, None], len(T), axis=2)
 
     # --- at points ---
 
@@ -79,10 +84,6 @@ class ToyFamily:
         lam, p = (np.asarray(draws[name]) for name in ("lam", "p_leave"))
         alive = self.p_alive(x, t_x, T, **draws)
         return alive * lam * flow_value(lam * p, horizon, delta, month=month)
-
-    def if_alive_along(self, x: float, T: Any, lengths: Any, *, lam: Any, p_leave: Any) -> Array:
-        along = -np.expm1(-np.multiply.outer(lam * p_leave, lengths)) / p_leave[:, None]
-        return np.repeat(along[:, None], len(np.asarray(T)), axis=1)
 
     def pmf(self, n: Any, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
         n, alive = np.asarray(n), self.p_alive(x, t_x, T, **draws)

@@ -111,9 +111,11 @@ def expected_of_new(
 
 def _new_along(formulas: Family, ages: FloatArray, draws: Mapping[str, FloatArray]) -> FloatArray:
     """Repeat purchases expected of a new customer up to every age, by draw: eq. 9."""
-    some: Any = dict(draws)
-    alive = formulas.p_alive(0, 0, 0, **some)
-    return np.asarray(alive[:, None] * formulas.if_alive_along(0.0, [0.0], ages, **some)[:, 0])
+    alive = np.empty((formulas.phases, 1, number_of_draws(draws)))
+    born = np.zeros(1)
+    formulas.weights(born, born, born, draws).fill(0, alive)
+    bought = formulas.along(0.0, born, ages, draws)
+    return np.asarray(np.einsum("ps,psk->sk", alive[:, 0], bought[:, :, 0]))
 
 
 # --- backtests ---
@@ -263,8 +265,8 @@ def _expected_within(
         alive = _living(whose, kinds[own], weight[own], which, parameters)
         for i in range(0, len(T), rows):
             part = slice(i, i + rows)
-            if_alive = whose.formulas.if_alive_along(float(x), T[part], lengths, **parameters)
-            total += np.einsum("sj,sjk->k", alive[:, part], if_alive)
+            if_alive = whose.formulas.along(float(x), T[part], lengths, parameters)
+            total += np.einsum("psj,psjk->k", alive[:, :, part], if_alive)
     return total / size
 
 
@@ -275,18 +277,21 @@ def _living(
     which: IntArray,
     parameters: Mapping[str, Any],
 ) -> FloatArray:
-    """Sum of P(alive) over the customers of one x and each T, by draw: shape (S, ages).
+    """Sum of P(alive, in phase) over the customers of one x and each T: shape (K, S, ages).
 
     ``kinds`` are distinct x, T and t_x in order of T; ``which`` is the place of each T.
     """
     x, T, t_x = kinds.T
     starts = np.flatnonzero(np.append(True, which[1:] != which[:-1]))
     count, rows = number_of_draws(parameters), max(_CELLS // len(kinds), 1)
-    out = np.empty((count, len(starts)))
+    family = whose.formulas
+    out = np.empty((family.phases, count, len(starts)))
     for i in range(0, count, rows):
-        some = {name: values[i : i + rows, None] for name, values in parameters.items()}
-        alive = whose.formulas.p_alive(x, t_x, T, **some)
-        out[i : i + rows] = np.add.reduceat(alive * weight, starts, axis=1)
+        some = {name: values[i : i + rows] for name, values in parameters.items()}
+        alive = np.empty((family.phases, len(kinds), number_of_draws(some)))
+        family.weights(x, t_x, T, some).fill(0, alive)
+        sums = np.add.reduceat(alive * weight[:, None], starts, axis=1)
+        out[:, i : i + rows] = sums.swapaxes(1, 2)
     return out
 
 

@@ -1,7 +1,7 @@
 """What living customers will buy, for every draw: interpolated in T where that is cheaper.
 
 Purchases of a customer alive at T depend on x and T only. Where their family says that
-they are analytic in u = ln(c + T), with singularities at least pi off the real axis,
+they are analytic in u = ln(c + T), with singularities so far off the real axis at least,
 Chebyshev interpolation in u converges geometrically at a known rate, for all draws at the
 same nodes; the rate gives the number of nodes for full accuracy.
 """
@@ -51,14 +51,14 @@ class Curves:
     def __init__(self, draws: Draws, due: Due, span: tuple[float, float]) -> None:
         self._draws, self._due, self._span = draws, due, span
         self._known: dict[float, Values] = {}
-        shift = draws.formulas.shift(draws.purchases)
+        strip = draws.formulas.strip(draws.purchases)
         self.nodes = sys.maxsize  # more than there can be
-        if shift is None:
+        if strip is None:
             return
-        self._shift = shift
+        self._shift, width = strip
         low, high = (math.log(self._shift + T) for T in span)
         self._middle, self._half = (low + high) / 2.0, max((high - low) / 2.0, 1e-3)
-        reach = math.pi / self._half
+        reach = width / self._half
         rate = reach + math.hypot(reach, 1.0)
         self.nodes = max(math.ceil(-math.log(_TOLERANCE) / math.log(rate)), _LEAST_NODES)
         self._angles = np.pi * (np.arange(self.nodes) + 0.5) / self.nodes

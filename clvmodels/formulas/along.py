@@ -11,6 +11,7 @@ not settle is computed point by point.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,13 @@ _LAST: Final = 3
 _NARROW: Final = 1e-6  # a range of u that is as good as a point
 
 
-def purchases_along(R: FloatArray, a: FloatArray, B: FloatArray, w: FloatArray) -> FloatArray:
+def purchases_along(
+    R: FloatArray,
+    a: FloatArray,
+    B: FloatArray,
+    w: FloatArray,
+    bought: Callable[..., FloatArray] = purchases_if_alive,
+) -> FloatArray:
     """Purchases expected of living customers, for many w = horizon / A of each (R, a, B).
 
     Equal to :func:`~clvmodels.formulas.residual.purchases_if_alive` within 1e-10 of each
@@ -42,6 +49,9 @@ def purchases_along(R: FloatArray, a: FloatArray, B: FloatArray, w: FloatArray) 
         As in :func:`~clvmodels.formulas.residual.purchases_if_alive`.
     w : ndarray, shape (S, K)
         Horizon over A, finite and >= 0.
+    bought : callable
+        Takes R, A, a, B and horizon, as :func:`~clvmodels.formulas.residual.purchases_if_alive`
+        does; another family's.
 
     Returns
     -------
@@ -54,9 +64,9 @@ def purchases_along(R: FloatArray, a: FloatArray, B: FloatArray, w: FloatArray) 
     for degree in _DEGREES:
         if not left.size or 2 * degree >= w.shape[1]:
             break
-        left = _interpolate(R, a, B, (low, high), u, degree, left, out)
+        left = _interpolate(R, a, B, (low, high), u, degree, left, out, bought)
     if left.size:
-        out[left] = purchases_if_alive(R[left, None], 1.0, a[left, None], B[left, None], w[left])
+        out[left] = bought(R[left, None], 1.0, a[left, None], B[left, None], w[left])
     return out
 
 
@@ -69,14 +79,15 @@ def _interpolate(
     degree: int,
     rows: Rows,
     out: FloatArray,
+    bought: Callable[..., FloatArray],
 ) -> Rows:
     """Fill the rows whose coefficients settle at a degree; return those that do not."""
     low, high = ends[0][rows, None], ends[1][rows, None]
     nodes = low + (high - low) * (1.0 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2.0
     nodes = np.maximum(nodes, _NARROW)  # of 0 / 0 at a length of nothing
-    values = purchases_if_alive(
-        R[rows, None], 1.0, a[rows, None], B[rows, None], np.expm1(nodes[:, ::-1])
-    )[:, ::-1]
+    values = bought(R[rows, None], 1.0, a[rows, None], B[rows, None], np.expm1(nodes[:, ::-1]))[
+        :, ::-1
+    ]
     coefficients = (values / nodes) @ _to_coefficients(degree)
     size = np.abs(coefficients)
     settled = size[:, -_LAST:].max(axis=1) <= _SETTLED * size.max(axis=1)

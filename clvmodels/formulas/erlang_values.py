@@ -22,6 +22,7 @@ to be integrated over both as in :mod:`clvmodels.formulas._robust`.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ class Moments(NamedTuple):
     least: int
 
 
+@lru_cache(maxsize=64)
 def moments(horizon: float, delta: float, month: float) -> Moments:
     """Return the moments for a horizon; ``month == 0`` discounts continuously.
 
@@ -246,7 +248,8 @@ def discounted_if_alive(
     length, rate, month_length = check_discounting(horizon, delta, month)
     (shape, A, a, B, h, d), form = flat(R, A, a, B, length, rate)
     out = np.empty(h.size)
-    for one, other in sorted(set(zip(h.tolist(), d.tolist(), strict=True))):
+    alike = length.ndim == rate.ndim == 0
+    for one, other in [(float(length), float(rate))] if alike else set(zip(h, d, strict=True)):
         (rows,) = np.nonzero((h == one) & (d == other))
         if math.isinf(one) and other > 0.0 and month is None:
             _whole_lives(k, phase, shape, A, a, B, other, rows, out)

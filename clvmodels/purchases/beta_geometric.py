@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_coun
 from clvmodels.formulas.discounting import Due, present_value
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative
-from clvmodels.purchases.model import Draws
+from clvmodels.purchases.model import Draws, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -36,10 +36,8 @@ _ROWS: Final = 256  # of tables of counts, at 8 bytes for each draw, that stay i
 
 
 @dataclass(frozen=True, slots=True)
-class BetaGeometricFamily(BetaGeometric):
+class BetaGeometricFamily(OnePhase, BetaGeometric):
     """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
-
-    phases: ClassVar[int] = 1
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
         """P(alive) of histories; logarithms are taken once for each distinct time."""
@@ -58,9 +56,9 @@ class BetaGeometricFamily(BetaGeometric):
         power, stays = draws["r"] + counts[:, None], self.stay_shape(counts[:, None], b=draws["b"])
         return _Living(self, draws, due, x, T, x_of, T_of, power, stays, ages)
 
-    def shift(self, draws: Draws) -> float:
-        """Return the least alpha: T occurs as alpha + T alone."""
-        return float(draws["alpha"].min())
+    def strip(self, draws: Draws) -> tuple[float, float]:
+        """Return the least alpha, and pi: T occurs as alpha + T alone."""
+        return float(draws["alpha"].min()), math.pi
 
 
 @dataclass(frozen=True, slots=True)

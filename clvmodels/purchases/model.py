@@ -9,7 +9,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -122,12 +122,19 @@ class Family(Protocol):
     def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> Living:
         """What customers of distinct (x, T) do who are alive at T; both of shape (P,)."""
 
-    def shift(self, draws: Draws) -> float | None:
-        """Return a c > 0 such that what the living buy is analytic in u = ln(c + T).
+    def strip(self, draws: Draws) -> tuple[float, float] | None:
+        """Return c > 0 and w such that what the living buy is analytic in u = ln(c + T).
 
-        Its singularities must lie at least pi off the real axis, as they do where T occurs
-        as alpha + T with alpha >= c. It is then interpolated in u where there are many T.
-        None where it is not worth it: it is then asked for at every T.
+        Its singularities must lie at least w off the real axis: pi where T occurs as
+        alpha + T alone, alpha >= c, and is singular only where that is negative. It is then
+        interpolated in u where there are many T. None where it is not worth it: it is then
+        asked for at every T.
+        """
+
+    def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """Purchases of living customers of one x within many lengths, shape (K, S, ages, lengths).
+
+        Undiscounted, of ages T; the more there are, the cheaper each should be.
         """
 
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
@@ -200,11 +207,6 @@ class Family(Protocol):
     ) -> FloatArray:
         """Discounted purchases expected in (T, T + horizon]."""
 
-    def if_alive_along(
-        self, x: float, T: Numbers, lengths: Numbers, **parameters: Numbers
-    ) -> FloatArray:
-        """Purchases of living customers for draws by ages by many lengths of time."""
-
     def pmf(
         self,
         n: Numbers,
@@ -215,6 +217,18 @@ class Family(Protocol):
         **parameters: Numbers,
     ) -> FloatArray:
         """Probability of exactly n purchases in (T, T + horizon]."""
+
+
+class OnePhase:
+    """What families have alike of whose living customers x and T say all there is to say."""
+
+    __slots__ = ()
+    phases: ClassVar[int] = 1
+
+    def along(self: Any, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """Purchases of living customers of one x within many lengths, (1, S, ages, lengths)."""
+        found: FloatArray = self.if_alive_along(x, T, lengths, **draws)[None]
+        return found
 
 
 class Weights(Protocol):

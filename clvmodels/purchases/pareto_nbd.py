@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ from clvmodels.formulas.pareto_nbd import ParetoNBD
 from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
 from clvmodels.formulas.special import exp_negative
-from clvmodels.purchases.model import Draws
+from clvmodels.purchases.model import Draws, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -53,10 +53,8 @@ def _parameters(draws: Draws) -> tuple[FloatArray, FloatArray, FloatArray, Float
 
 
 @dataclass(frozen=True, slots=True)
-class ParetoFamily(ParetoNBD):
+class ParetoFamily(OnePhase, ParetoNBD):
     """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
-
-    phases: ClassVar[int] = 1
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
         """P(alive) of histories; quadratures are done once for each distinct (x, time)."""
@@ -74,9 +72,9 @@ class ParetoFamily(ParetoNBD):
         """What customers do who are alive."""
         return _Living(draws, due, x, T)
 
-    def shift(self, draws: Draws) -> float:
-        """Return the least alpha or beta: T occurs as alpha + T and beta + T alone."""
-        return float(min(draws["alpha"].min(), draws["beta"].min()))
+    def strip(self, draws: Draws) -> tuple[float, float]:
+        """Return the least alpha or beta, and pi: T occurs as alpha + T and beta + T alone."""
+        return float(min(draws["alpha"].min(), draws["beta"].min())), math.pi
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ ALIKE = {
     "beta_geometric": {"formulas", "purchases"},
     "blocks": {"scoring", "spark"},
     "clv": {"fit", "posterior"},
+    "cnbd": {"formulas", "purchases"},
     "counts": {"forecast", "formulas", "predictive"},
     "gamma_gamma": {"fit", "formulas"},
     "pareto_nbd": {"formulas", "purchases"},

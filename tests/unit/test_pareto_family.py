@@ -197,4 +197,4 @@ def test_a_path_begins_where_its_chance_says_and_is_walked_again_alike(histories
 
 def test_what_the_living_buy_is_analytic_in_the_logarithm(draws) -> None:
     """T occurs as alpha + T and beta + T, so the least of them is the shift."""
-    assert paretonbd.shift(draws) == min(draws["alpha"].min(), draws["beta"].min())
+    assert paretonbd.strip(draws) == (min(draws["alpha"].min(), draws["beta"].min()), math.pi)

@@ -1,0 +1,327 @@
+"""The beta-geometric family with regular timing in the loops: BG/CNBD-k, MBG/CNBD-k.
+
+A living customer is in phase j where j stages have passed since the last purchase:
+lambda ~ Gamma(R + j, A) and p ~ Beta(a, B), with R = r + k x, A = alpha + T, B = b + x and one
+more for MBG/CNBD-k. Paths integrate both out step by step, stage by stage: after n stages in
+all by time t the rate is Gamma(r + n, A + t), so that ln((A + t') / (A + t)) of the next stage
+is exponential with rate r + n; every k-th stage is a purchase.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv
+
+from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.along import purchases_along
+from clvmodels.formulas.cnbd import RegularBetaGeometric
+from clvmodels.formulas.counts import begin_counts, next_count
+from clvmodels.formulas.discounting import Due, present_value
+from clvmodels.formulas.erlang_counts import at_least, count_sf_if_alive, purchases_if_alive
+from clvmodels.formulas.erlang_values import discounted_if_alive
+from clvmodels.formulas.random import exponential, uniform
+from clvmodels.formulas.special import exp_negative
+from clvmodels.purchases.model import Draws
+from clvmodels.purchases.walks import Int32Array, Walks, order
+from clvmodels.schema import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+_ROWS: Final = 256  # of tables of counts, at 8 bytes for each phase and draw
+
+
+@dataclass(frozen=True, slots=True)
+class RegularFamily(RegularBetaGeometric):
+    """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
+
+    def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
+        """P(alive, in phase) of histories; logarithms are taken once for each distinct time."""
+        counts, x_of = np.unique(x, return_inverse=True)
+        recencies, t_x_of = np.unique(t_x, return_inverse=True)
+        ages, T_of = np.unique(T, return_inverse=True)
+        odds = self.log_odds_terms(counts[:, None], **draws)
+        log_recency = np.log(draws["alpha"] + recencies[:, None])
+        log_age = np.log(draws["alpha"] + ages[:, None])
+        where, tables = (x_of, t_x_of, T_of), (odds.offset, odds.power, log_recency, log_age)
+        return _Weights(where, tables, recencies, ages, draws["alpha"])
+
+    def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> _Living:
+        """What customers do who are alive."""
+        return _Living(self, draws, due, x, T)
+
+    def strip(self, draws: Draws) -> tuple[float, float]:
+        """Return the least alpha, and how far off the axis u = ln(alpha + T) is singular.
+
+        That is where 1 + (1 - u) h / A = 0 for a u on or within the unit circle, u^k real.
+        """
+        return float(draws["alpha"].min()), min(math.pi, math.pi / 2.0 + math.pi / self.regularity)
+
+    def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """Purchases of living customers of one x within many lengths of time."""
+        k, out = self.regularity, []
+        for j in range(k):
+            R, A, a, B = self.if_alive(j, x, T, **{n: v[:, None] for n, v in draws.items()})
+            w = (lengths / A[..., None]).reshape(len(a), -1)
+            mean = partial(purchases_if_alive, regularity=k, phase=j)
+            bought = purchases_along(R[:, 0], a[:, 0], B[:, 0], w, mean)
+            out.append(bought.reshape(*A.shape, -1))
+        return np.array(out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Distinct numbers by draw, and where each history's are."""
+
+    where: tuple[IntArray, IntArray, IntArray]
+    tables: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+    recencies: FloatArray
+    ages: FloatArray
+    alpha: FloatArray
+
+    def fill(self, begin: int, out: FloatArray) -> None:
+        part = slice(begin, begin + out.shape[1])
+        x_of, t_x_of, T_of = (column[part] for column in self.where)
+        _fill_phases(x_of, t_x_of, T_of, *self.tables, self.recencies, self.ages, self.alpha, out)
+
+
+@dataclass(frozen=True)
+class _Living:
+    """Keys, and what is due of them."""
+
+    family: RegularFamily
+    draws: Draws
+    due: Due
+    x: FloatArray
+    T: FloatArray
+
+    def state(
+        self, phase: int, keys: slice
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """R, A, a and B in a phase, of some keys by draw."""
+        x, T = self.x[keys, None], self.T[keys, None]
+        return self.family.if_alive(phase, x, T, **self.draws)
+
+    def by_phase(self, values: list[FloatArray]) -> FloatArray:
+        """Bring what is of shape (keys, S) in every phase to (keys, K, S)."""
+        return np.ascontiguousarray(np.stack(values, axis=1))
+
+    def expect(self) -> tuple[FloatArray, FloatArray]:
+        k, (horizon, delta, month) = self.family.regularity, self.due
+        bought, worth = [], []
+        for j in range(self.family.phases):
+            R, A, a, B = self.state(j, slice(None))
+            bought.append(purchases_if_alive(R, A, a, B, horizon, regularity=k, phase=j))
+            if delta == 0.0:
+                worth.append(bought[-1])
+                continue
+            ends = month or None
+            worth.append(
+                discounted_if_alive(R, A, a, B, horizon, delta, regularity=k, phase=j, month=ends)
+            )
+        return self.by_phase(bought), self.by_phase(worth)
+
+    def buys(self, begin: int, out: FloatArray) -> None:
+        for phase in range(self.family.phases):
+            R, A, _, _ = self.state(phase, slice(begin, begin + len(out)))
+            out[:, phase] = at_least(self.family.regularity - phase, R, self.due.horizon / A)
+
+    def idle(self, begin: int, out: FloatArray) -> None:
+        self.buys(begin, out)
+        np.subtract(1.0, out, out=out)  # nobody leaves but at a purchase
+
+    def busiest(self, begin: int, end: int) -> FloatArray:
+        k = self.family.regularity
+        R, A, _, _ = self.state(k - 1, slice(begin, end))
+        return np.asarray((R * self.due.horizon / A).max(axis=1) / k + 1.0)
+
+    def survival(self, begin: int, least: float, most: int) -> tuple[FloatArray, IntArray]:
+        R, A, a, B = self.state(0, slice(begin, begin + _ROWS))
+        B = np.broadcast_to(B, R.shape)
+        return _tables(self.family.regularity, R, self.due.horizon / A, a, B, least, most)
+
+    def exceeds(self, key: int, n: float) -> FloatArray:
+        k, horizon, values = self.family.regularity, self.due.horizon, []
+        if n < 0:
+            return np.ones((k, len(self.draws["a"])))
+        for j in range(k):
+            R, A, a, B = self.state(j, slice(key, key + 1))
+            values.append(count_sf_if_alive(n, R, A, a, B, horizon, regularity=k, phase=j)[0])
+        return np.array(values)
+
+    @cached_property
+    def by_x(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Where each key's R and B of phase 0 are, and both by draw."""
+        counts, x_of = np.unique(self.x, return_inverse=True)
+        R, _, _, B = self.family.if_alive(0, counts[:, None], 0.0, **self.draws)
+        return x_of, R, np.broadcast_to(B, R.shape)
+
+    def walk(self, walks: Walks) -> None:
+        k, (x_of, power, stays) = self.family.regularity, self.by_x
+        # By inversion of P(first <= t) = P(k - phase stages by t)
+        shape = power[x_of[walks.key], walks.draw] + walks.phase
+        first = -np.log1p(-betaincinv(k - walks.phase, shape, walks.chance))
+        _walk(
+            k,
+            first,
+            walks.key,
+            walks.draw,
+            walks.state,
+            walks.shape,
+            x_of,
+            self.T,
+            power,
+            stays,
+            self.draws["alpha"],
+            self.draws["a"],
+            self.due,
+            walks.orders,
+            walks.bought,
+            walks.stays,
+            walks.begin,
+            walks.times,
+            walks.amounts,
+        )
+
+
+@compiled
+def _fill_phases(
+    x_of: IntArray,
+    t_x_of: IntArray,
+    T_of: IntArray,
+    offset: FloatArray,
+    power: FloatArray,
+    log_recency: FloatArray,
+    log_age: FloatArray,
+    recencies: FloatArray,
+    ages: FloatArray,
+    alpha: FloatArray,
+    out: FloatArray,
+) -> None:
+    """P(alive, in phase) by draw of some histories: odds of phases against e^z."""
+    K = out.shape[0]
+    for h in range(x_of.size):
+        n, i, m = x_of[h], t_x_of[h], T_of[h]
+        since = ages[m] - recencies[i]
+        for d in range(alpha.size):
+            R, y = power[n, d], since / (alpha[d] + ages[m])
+            term = total = 1.0
+            for j in range(1, K):
+                term *= y * (R + (j - 1)) / j
+                out[j, h, d] = term
+                total += term
+            z = offset[n, d] + R * (log_age[m, d] - log_recency[i, d]) - math.log(total)
+            e = exp_negative(-abs(z))
+            share = (e if z > 0.0 else 1.0) / (1.0 + e) / total
+            out[0, h, d] = share
+            for j in range(1, K):
+                out[j, h, d] *= share
+
+
+@compiled
+def _longer(table: FloatArray) -> FloatArray:
+    more = np.empty((2 * table.shape[0], table.shape[1], table.shape[2]))
+    more[: table.shape[0]] = table
+    return more
+
+
+@compiled
+def _tables(
+    k: int,
+    power: FloatArray,
+    ratio: FloatArray,
+    a: FloatArray,
+    stays: FloatArray,
+    least: float,
+    most: int,
+) -> tuple[FloatArray, IntArray]:
+    """P(count >= n | alive, in phase) by draw of some keys, until there are `_ROWS` rows.
+
+    Stages are counted as the purchases of customers who never leave: their p has a = 0.
+    """
+    S, filled, keys = a.size, 0, 0
+    table = np.empty((2 * _ROWS, k, S))
+    start = np.zeros(power.shape[0] + 1, dtype=np.int64)
+    never, one, unused = np.zeros(S), np.ones(S), np.empty(S)
+    R, state, first, latest = np.empty((k, S)), np.empty((k, 3, S)), np.empty((k, S)), np.zeros(k)
+    while keys < power.shape[0] and filled < _ROWS:
+        w, stay, rows, done = ratio[keys], np.ones(S), 0, False
+        for phase in range(k):
+            R[phase] = power[keys] + phase
+            latest[phase] = begin_counts(R[phase], w, first[phase], state[phase])
+        while not done:
+            if rows == most:
+                rows = 0
+                break
+            if filled + rows == table.shape[0]:
+                table = _longer(table)
+            done = True
+            for phase in range(k):
+                row = table[filled + rows, phase]
+                for stage in range(max(rows * k - phase, 0), (rows + 1) * k - phase):
+                    enough = row if stage == (rows + 1) * k - phase - 1 else unused
+                    next_count(
+                        float(stage), R[phase], w, never, one, first[phase], latest[phase],
+                        state[phase], enough,
+                    )  # fmt: skip
+                mean = 0.0
+                for d in range(S):
+                    row[d] *= stay[d]
+                    mean += row[d]
+                done = done and mean <= least * S
+            for d in range(S):
+                stay[d] *= (stays[keys, d] + rows) / (a[d] + stays[keys, d] + rows)
+            rows += 1
+        filled += rows
+        keys += 1
+        start[keys] = filled
+    return table[:filled], start[: keys + 1]
+
+
+@compiled
+def _walk(
+    k: int,
+    first: FloatArray,
+    key: Int32Array,
+    draw: Int32Array,
+    state: npt.NDArray[np.uint64],
+    shape: FloatArray,
+    x_of: IntArray,
+    T: FloatArray,
+    power: FloatArray,
+    stays: FloatArray,
+    alpha: FloatArray,
+    a: FloatArray,
+    due: Due,
+    orders: FloatArray,
+    bought: IntArray,
+    alive: npt.NDArray[np.bool_],
+    begin: IntArray,
+    times: FloatArray,
+    amounts: FloatArray,
+) -> None:
+    """Walk all paths; ``at`` is ln((A + t) / A) of the next purchase."""
+    horizon, delta, month = due.horizon, due.delta, due.month
+    for n in range(key.size):
+        d, i, bits = draw[n], x_of[key[n]], state[n]
+        R, A, p, asked = power[i, d], alpha[d] + T[key[n]], a[d], a[d] + stays[i, d]
+        end = math.log1p(horizon / A)
+        at = min(first[n], end)
+        count, total, stay = 0, 0.0, True
+        while stay and at <= end:
+            amount, bits = order(shape[d], bits)
+            u, bits = uniform(bits)
+            stay = u * (asked + count) >= p
+            t = A * math.expm1(at)
+            total += amount * present_value(t, delta, month)
+            if len(begin) > 0:
+                times[begin[n] + count], amounts[begin[n] + count] = t, amount
+            count += 1
+            for stage in range(k):
+                more, bits = exponential(bits)
+                at += more / (R + (k * count + stage))
+        orders[n], bought[n], alive[n], state[n] = total, count, stay, bits
