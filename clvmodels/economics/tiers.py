@@ -115,8 +115,9 @@ def value_tiers(
         Cuts are not increasing, or quantiles not between 0 and 1.
     """
     given = frames.eager(scores)
-    by = PURCHASES if CLV not in frames.column_names(given) else CLV
-    ids, values = _checked_scores(frames.to_pandas(given, (CUSTOMER_ID, by, REASON)), by)
+    read = frames.to_pandas(given, (CUSTOMER_ID, CLV, PURCHASES, REASON))
+    by = CLV if CLV in read or PURCHASES not in read else PURCHASES
+    ids, values = _checked_scores(read, by)
     cuts = _checked_cuts(quantiles, thresholds)
     has = ~np.isnan(values)
     if thresholds is not None:
@@ -265,9 +266,9 @@ def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
 
 
 def _checked_scores(scores: pd.DataFrame, by: str) -> tuple[pd.Series[Any], FloatArray]:
-    if CUSTOMER_ID not in scores or by not in scores:
-        lacks = CUSTOMER_ID if CUSTOMER_ID not in scores else CLV
-        raise SchemaError(f"Scores lack {lacks!r}: pass what CLVPosterior.predict returns.")
+    for name in (CUSTOMER_ID, by):
+        if name not in scores:
+            raise SchemaError(f"Scores lack {name!r}: pass what CLVPosterior.predict returns.")
     ids = scores[CUSTOMER_ID]
     if ids.duplicated().any():
         first = ids[ids.duplicated()].iloc[0]
