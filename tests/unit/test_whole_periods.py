@@ -46,7 +46,7 @@ def test_the_audit_says_how_far_the_last_period_goes(
     assert audit.rows_used == rows_until(last)
     said = audit.last_period
     assert said.startswith(f"the end given, {GIVEN}, lies within the {called}, all of whose rows")
-    assert said.endswith(f"end with {before}")
+    assert said.endswith(f"for whole periods only, pass {before} as the end")
     assert said in str(audit)
     whole = clv.rfm_summary(LOG, **NAMES, time_unit=unit, observation_period_end=before).audit
     assert whole.rows_used == rows_until(before)
