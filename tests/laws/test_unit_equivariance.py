@@ -77,13 +77,6 @@ def points(specification, unit: float, rng: np.random.Generator) -> list[dict[st
     """Points in unconstrained space, widely about the bulk of real posteriors."""
     if isinstance(specification, GammaGammaModel):
         centre = {"p_log__": math.log(6), "q_log__": math.log(4), "v_log__": math.log(15 * unit)}
-    elif specification.facts.joint is None:
-        centre = {
-            "r_log__": math.log(0.5),
-            "alpha_log__": math.log(30 * unit),
-            "s_log__": math.log(0.6),
-            "beta_log__": math.log(40 * unit),
-        }
     else:
         centre = {
             "r_log__": math.log(0.5),

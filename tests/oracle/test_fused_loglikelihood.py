@@ -20,7 +20,6 @@ import pytest
 from clvmodels.fit import BetaGeoModel, GammaGammaModel
 from clvmodels.fit.loglikelihood import FusedLogLikelihood, digest_of, log_likelihood
 from clvmodels.formulas import bgnbd, gamma_gamma
-from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.formulas.fused import Fused
 from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
 from clvmodels.purchases import MODELS
@@ -147,12 +146,7 @@ def scalars(names: str) -> list[object]:
     return [pt.dscalar(name) for name in names.split()]
 
 
-# Others have their own oracle, in high precision: tests/oracle/test_pareto_nbd_oracle.py
-PURCHASES = {
-    key: model.formulas
-    for key, model in MODELS.items()
-    if isinstance(model.formulas, BetaGeometric)
-}
+PURCHASES = {key: model.formulas for key, model in MODELS.items()}
 
 
 def fused(model: str, rfm: pd.DataFrame) -> Fused:

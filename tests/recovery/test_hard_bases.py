@@ -15,9 +15,8 @@ import pytest
 from arviz_stats.base import array_stats
 from scipy import stats
 
-from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel
+from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
 from clvmodels.errors import ConvergenceError, DomainError
-from clvmodels.fit.purchases import purchase_specification
 from clvmodels.formulas import gamma_gamma
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
@@ -33,10 +32,10 @@ pytestmark = [
 
 Array = np.ndarray
 ROUNDS = [3_000] * 8 + [40_000]
-KINDS = {key: purchase_specification(key) for key in MODELS} | {"gamma_gamma": GammaGammaModel}
-SCALE = dict.fromkeys(MODELS, "alpha_scale") | {"gamma_gamma": "v_scale"}
+KINDS = {"bgnbd": BetaGeoModel, "mbgnbd": ModifiedBetaGeoModel, "gamma_gamma": GammaGammaModel}
+SCALE = {"bgnbd": "alpha_scale", "mbgnbd": "alpha_scale", "gamma_gamma": "v_scale"}
 # Given, so that the models differ in their data only and are compiled once.
-GIVEN = dict.fromkeys(MODELS, 300.0) | {"gamma_gamma": 20.0}
+GIVEN = {"bgnbd": 300.0, "mbgnbd": 300.0, "gamma_gamma": 20.0}
 
 
 def frame(x, t_x, T, m_bar=20.0) -> pd.DataFrame:
@@ -114,8 +113,6 @@ def parameters(kind: str, u: Array) -> dict[str, Array]:
     if kind == "gamma_gamma":
         return {n: log_normal(d, u[:, i]) for i, (n, d) in enumerate(GAMMA_GAMMA.defaults.items())}
     d = MODELS[kind].defaults
-    if MODELS[kind].joint is None:
-        return {name: log_normal(one, u[:, i]) for i, (name, one) in enumerate(d.items())}
     r, alpha, kappa = (
         log_normal(d[n], u[:, i]) for i, n in enumerate(["r", "alpha", "kappa_dropout"])
     )
