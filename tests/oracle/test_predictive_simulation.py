@@ -19,8 +19,8 @@ from clvmodels import (
     ModifiedBetaGeoPosterior,
     RfmTable,
 )
-from clvmodels.forecast import random as streams
 from clvmodels.formulas import gamma_gamma
+from clvmodels.formulas import random as streams
 from clvmodels.posterior.predicting import draws_of
 from clvmodels.predictive import (
     FuturePaths,

@@ -13,6 +13,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow, load_online_retail
+from clvmodels.log.audit import Reason
 
 pytestmark = pytest.mark.slow
 FAST = {"method": "laplace", "random_seed": 1, "progressbar": False}
@@ -36,7 +37,7 @@ def test_invoice_lines_with_returns() -> None:
     audit = rfm.audit
     assert audit is not None
     assert audit.rows_read == len(lines) == audit.rows_used + sum(o.rows for o in audit.left_out)
-    assert audit.rows_left_out(clv.audit.Reason.NO_CUSTOMER) == 135_080
+    assert audit.rows_left_out(Reason.NO_CUSTOMER) == 135_080
     posterior = clv.CLVModel().fit(rfm, **FAST)
     scores = posterior.predict(rfm, horizon="90D")
     assert len(scores) == len(rfm)

@@ -19,7 +19,7 @@ def _no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     def fitted(*_: object, **__: object) -> None:
         raise FittedError
 
-    monkeypatch.setattr(BetaGeoModel, "fit_columns", fitted)
+    monkeypatch.setattr(BetaGeoModel, "_fit_columns", fitted)
 
 
 def base(amount: object, *, repeat: int = 2) -> pd.DataFrame:
