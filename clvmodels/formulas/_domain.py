@@ -93,3 +93,9 @@ def check_discounting(
         return check_horizon(horizon), rate, 0.0
     (length,) = check_positive(month=month)
     return check_horizon(horizon), rate, float(length)
+
+
+def flat(*columns: FloatArray) -> tuple[list[FloatArray], tuple[int, ...]]:
+    """Bring columns to one shape and lay them out flat."""
+    arrays = np.broadcast_arrays(*columns)
+    return [np.array(array, order="C").ravel() for array in arrays], arrays[0].shape

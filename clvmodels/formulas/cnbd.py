@@ -30,11 +30,8 @@ from clvmodels.errors import DomainError
 from clvmodels.formulas._domain import check_counts, check_histories, check_horizon, check_positive
 from clvmodels.formulas.beta_geometric import LogOddsTerms, Numbers, Parameters
 from clvmodels.formulas.cnbd_fused import MOST_REGULAR, fused
-from clvmodels.formulas.erlang_counts import (
-    at_least,
-    count_pmf_if_alive,
-    purchases_if_alive,
-)
+from clvmodels.formulas.counts import at_least
+from clvmodels.formulas.erlang_counts import count_pmf_if_alive, purchases_if_alive
 from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.story import Customers, Round, rounds

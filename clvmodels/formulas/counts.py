@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from clvmodels.formulas._domain import check_counts, check_horizon, check_positive
+from clvmodels.formulas._domain import check_counts, check_horizon, check_positive, flat
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.special import deviance, log_rising, stirling_error
 from clvmodels.schema import FloatArray
@@ -82,6 +82,14 @@ def _pmf_parts(
             )
 
 
+def at_least(count: npt.ArrayLike, R: npt.ArrayLike, ratio: npt.ArrayLike) -> FloatArray:
+    """P(N >= count) of a negative binomial N, stages or purchases; ratio is horizon / A."""
+    least = np.asarray(count, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        some = 1.0 / (1.0 + 1.0 / np.asarray(ratio, dtype=np.float64))
+    return np.asarray(np.where(least > 0, betainc(np.maximum(least, 1.0), R, some), 1.0))
+
+
 def count_pmf_if_alive(
     n: npt.ArrayLike,
     R: npt.ArrayLike,
@@ -116,14 +124,11 @@ def count_pmf_if_alive(
         negative or NaN.
     """
     R, A, a, B = check_positive(R=R, A=A, a=a, B=B)
-    arrays = np.broadcast_arrays(check_counts("n", n), R, check_horizon(horizon) / A, a, B)
-    count, shape, ratio, a, B = (np.array(v, order="C").ravel() for v in arrays)
+    columns, form = flat(check_counts("n", n), R, check_horizon(horizon) / A, a, B)
+    count, shape, ratio, a, B = columns
     both, last = np.empty(count.size), np.empty(count.size)
     _pmf_parts(count, shape, ratio, a, B, both, last)
-    with np.errstate(divide="ignore"):
-        some = 1.0 / (1.0 + 1.0 / ratio)  # P(N >= n) = I_some(n, R)
-    at_least = np.where(count > 0, betainc(np.maximum(count, 1.0), shape, some), 0.0)
-    return np.asarray((both + last * at_least).reshape(arrays[0].shape))
+    return np.asarray((both + last * at_least(count, shape, ratio)).reshape(form))
 
 
 def count_sf_if_alive(
@@ -139,13 +144,11 @@ def count_sf_if_alive(
     Parameters and errors are those of :func:`count_pmf_if_alive`.
     """
     R, A, a, B = check_positive(R=R, A=A, a=a, B=B)
-    arrays = np.broadcast_arrays(check_counts("n", n), R, check_horizon(horizon) / A, a, B)
-    count, shape, ratio, a, B = (np.array(v, order="C").ravel() for v in arrays)
+    columns, form = flat(check_counts("n", n), R, check_horizon(horizon) / A, a, B)
+    count, shape, ratio, a, B = columns
     stays = np.empty(count.size)
     _log_shares(count, a, B, stays)
-    with np.errstate(divide="ignore"):
-        some = 1.0 / (1.0 + 1.0 / ratio)
-    return np.asarray((np.exp(stays) * betainc(count + 1.0, shape, some)).reshape(arrays[0].shape))
+    return np.asarray((np.exp(stays) * at_least(count + 1.0, shape, ratio)).reshape(form))
 
 
 @compiled

@@ -27,13 +27,17 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc
 
 from clvmodels.errors import DomainError
-from clvmodels.formulas._domain import check_counts, check_horizon, check_positive
+from clvmodels.formulas._domain import check_counts, check_horizon, check_positive, flat
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas._robust import beta_rule
-from clvmodels.formulas.counts import first_count, log_negative_binomial, log_share_staying
+from clvmodels.formulas.counts import (
+    at_least,
+    first_count,
+    log_negative_binomial,
+    log_share_staying,
+)
 from clvmodels.schema import FloatArray
 
 ROOM: Final = 8192
@@ -223,12 +227,6 @@ def purchases_if_alive(
     return out.reshape(form)
 
 
-def flat(*columns: FloatArray) -> tuple[list[FloatArray], tuple[int, ...]]:
-    """Bring columns to one shape and lay them out flat."""
-    arrays = np.broadcast_arrays(*columns)
-    return [np.array(array, order="C").ravel() for array in arrays], arrays[0].shape
-
-
 @compiled
 def _pmf_parts(
     k: int,
@@ -259,14 +257,6 @@ def _pmf_parts(
 def _shares(n: FloatArray, a: FloatArray, B: FloatArray, out: FloatArray) -> None:
     for i in range(n.size):
         out[i] = math.exp(log_share_staying(n[i], a[i], B[i]))
-
-
-def at_least(stages: npt.ArrayLike, R: npt.ArrayLike, ratio: npt.ArrayLike) -> FloatArray:
-    """Probability that at least so many stages pass, P(S >= stages); ratio is horizon / A."""
-    count = np.asarray(stages, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        some = 1.0 / (1.0 + 1.0 / np.asarray(ratio, dtype=np.float64))
-    return np.asarray(np.where(count > 0, betainc(np.maximum(count, 1.0), R, some), 1.0))
 
 
 def count_pmf_if_alive(

@@ -28,10 +28,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.formulas._domain import check_discounting, check_positive
+from clvmodels.formulas._domain import check_discounting, check_positive, flat
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas._robust import beta_rule, gamma_rule
-from clvmodels.formulas.erlang_counts import ROOM, check_regularity, flat, mean_if_alive
+from clvmodels.formulas.erlang_counts import ROOM, check_regularity, mean_if_alive
 from clvmodels.schema import FloatArray
 
 _POINTS: Final = 16

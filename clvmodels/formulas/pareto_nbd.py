@@ -27,6 +27,7 @@ from clvmodels.formulas._domain import (
     check_histories,
     check_horizon,
     check_positive,
+    flat,
 )
 from clvmodels.formulas._pareto_loops import (
     active_time_loop,
@@ -59,11 +60,10 @@ def _check(*, r: Numbers, alpha: Numbers, s: Numbers, beta: Numbers) -> Living:
 
 def _each(loop: Callable[..., None], *columns: FloatArray, options: tuple[Any, ...] = ()) -> Any:
     """Run a loop over columns brought to one shape."""
-    arrays = np.broadcast_arrays(*columns)
-    flat = [np.array(array, dtype=np.float64, order="C").ravel() for array in arrays]
-    out = np.empty(flat[0].size)
-    loop(*flat, *options, out)
-    return out.reshape(arrays[0].shape)
+    arrays, shape = flat(*columns)
+    out = np.empty(arrays[0].size)
+    loop(*arrays, *options, out)
+    return out.reshape(shape)
 
 
 def _in_order(
@@ -76,13 +76,12 @@ def _in_order(
     options: tuple[Any, ...] = (),
 ) -> FloatArray:
     """As :func:`_each`, in an order in which one quadrature rule serves many elements."""
-    arrays = np.broadcast_arrays(R, A, s, B, *more)
-    flat = [np.ravel(array) for array in arrays]
-    apart = np.abs(flat[1] - flat[3]) / np.minimum(flat[1], flat[3])
-    order = np.lexsort((-apart, flat[2], flat[0]))
+    arrays, shape = flat(R, A, s, B, *more)
+    apart = np.abs(arrays[1] - arrays[3]) / np.minimum(arrays[1], arrays[3])
+    order = np.lexsort((-apart, arrays[2], arrays[0]))
     out = np.empty(order.size)
-    out[order] = _each(loop, *(column[order] for column in flat), options=options)
-    return out.reshape(arrays[0].shape)
+    out[order] = _each(loop, *(column[order] for column in arrays), options=options)
+    return out.reshape(shape)
 
 
 def _log_first(living: Living, *, purchase: bool) -> FloatArray:

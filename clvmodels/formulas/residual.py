@@ -25,6 +25,7 @@ from clvmodels.formulas._domain import (
     check_discounting,
     check_horizon,
     check_positive,
+    flat,
 )
 from clvmodels.schema import FloatArray
 
@@ -60,9 +61,8 @@ class _Living:
     @classmethod
     def broadcast(cls, *columns: FloatArray, month: float) -> tuple[_Living, tuple[int, ...]]:
         """Bring the columns to one shape and lay them out flat."""
-        arrays = np.broadcast_arrays(*columns)
-        flat = [np.array(array, order="C").ravel() for array in arrays]
-        return cls(month, *flat), arrays[0].shape
+        arrays, shape = flat(*columns)
+        return cls(month, *arrays), shape
 
     def __getitem__(self, rows: npt.NDArray[np.intp]) -> _Living:
         columns = (self.R, self.A, self.a, self.B, self.horizon, self.delta)

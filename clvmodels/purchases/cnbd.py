@@ -21,9 +21,9 @@ from scipy.special import betaincinv
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.along import purchases_along
 from clvmodels.formulas.cnbd import RegularBetaGeometric
-from clvmodels.formulas.counts import begin_counts, next_count
+from clvmodels.formulas.counts import at_least, begin_counts, next_count
 from clvmodels.formulas.discounting import Due, present_value
-from clvmodels.formulas.erlang_counts import at_least, count_sf_if_alive, purchases_if_alive
+from clvmodels.formulas.erlang_counts import count_sf_if_alive, purchases_if_alive
 from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative
