@@ -11,9 +11,8 @@ the customer's age, both counted from the first purchase, in the unit of alpha.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypedDict, Unpack
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +23,14 @@ from clvmodels.formulas._domain import (
     check_counts,
     check_histories,
     check_horizon,
-    check_positive,
 )
 from clvmodels.formulas.along import purchases_along
+from clvmodels.formulas.beta_dropout import (
+    BetaDropout,
+    Numbers,
+    Parameters,
+    check_parameters,
+)
 from clvmodels.formulas.beta_geometric_fused import fused
 from clvmodels.formulas.counts import count_pmf_if_alive
 from clvmodels.formulas.fused import Fused
@@ -36,42 +40,7 @@ from clvmodels.formulas.residual import (
     purchases_if_alive,
     residual_block,
 )
-from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.schema import FloatArray
-
-Numbers = npt.ArrayLike
-
-
-class Parameters(TypedDict):
-    """The keyword arguments that every formula takes: scalars or arrays, > 0."""
-
-    r: Numbers
-    alpha: Numbers
-    a: Numbers
-    b: Numbers
-
-
-@dataclass(frozen=True, slots=True)
-class LogOddsTerms:
-    """Log odds of having dropped out are offset + power ln((alpha + T) / (alpha + t_x)).
-
-    Attributes
-    ----------
-    offset : ndarray of float64
-        -inf where the question was never put.
-    power : ndarray of float64
-        Also the shape R of the purchase rate of a living customer.
-    """
-
-    offset: FloatArray
-    power: FloatArray
-
-
-def _check(
-    *, r: Numbers, alpha: Numbers, a: Numbers, b: Numbers
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    r, alpha, a, b = check_positive(r=r, alpha=alpha, a=a, b=b)
-    return r, alpha, a, b
 
 
 def _times(probability: FloatArray, value: FloatArray) -> FloatArray:
@@ -81,7 +50,7 @@ def _times(probability: FloatArray, value: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class BetaGeometric:
+class BetaGeometric(BetaDropout):
     """Formulas of the beta-geometric / negative binomial models.
 
     Parameters
@@ -115,13 +84,6 @@ class BetaGeometric:
     stay give MBG/NBD (Batislam, Denizel & Filiztekin 2007; Wagner & Hoppe 2008).
     """
 
-    extra_stays: int
-
-    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
-        """Second shape B of the dropout probability of a customer alive after x repeats."""
-        (shape,) = check_positive(b=b)
-        return shape + check_counts("x", x) + self.extra_stays
-
     def log_odds_dropped(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
     ) -> FloatArray:
@@ -132,20 +94,8 @@ class BetaGeometric:
         """
         x, t_x, T = check_histories(x, t_x, T)
         terms = self.log_odds_terms(x, **parameters)
-        _, alpha, _, _ = _check(**parameters)
+        _, alpha, _, _ = check_parameters(**parameters)
         return np.asarray(terms.offset + terms.power * np.log1p((T - t_x) / (alpha + t_x)))
-
-    def log_odds_terms(self, x: Numbers, **parameters: Unpack[Parameters]) -> LogOddsTerms:
-        """Return what :meth:`log_odds_dropped` owes to x and the draw, whatever the times.
-
-        offset is ln a - ln(B - 1), power is r + x.
-        """
-        x = check_counts("x", x)
-        r, _, a, b = _check(**parameters)
-        asked = x + self.extra_stays
-        stayed = b + np.maximum(asked - 1.0, 0.0)
-        offset = np.where(asked > 0, np.log(a) - np.log(stayed), -np.inf)
-        return LogOddsTerms(offset, r + x)
 
     def log_likelihood(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
@@ -157,7 +107,7 @@ class BetaGeometric:
         """
         z = self.log_odds_dropped(x, t_x, T, **parameters)
         x, _, T = check_histories(x, t_x, T)
-        r, alpha, a, b = _check(**parameters)
+        r, alpha, a, b = check_parameters(**parameters)
         rate = gammaln(r + x) - gammaln(r) - r * np.log1p(T / alpha) - x * np.log(alpha + T)
         stays = betaln(a, self.stay_shape(x, b=b)) - betaln(a, b)
         return np.asarray(rate + stays + np.logaddexp(0.0, z))
@@ -286,7 +236,7 @@ class BetaGeometric:
             Purchases expected if alive.
         """
         count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
-        r, alpha, a, b = _check(**parameters)
+        r, alpha, a, b = check_parameters(**parameters)
         w = length / (alpha[:, None, None] + ages[:, None])
         each = np.broadcast_to(self.stay_shape(count, b=b), r.shape)
         return purchases_along(r + count, a, each, w.reshape(len(r), -1)).reshape(w.shape)
@@ -339,53 +289,11 @@ class BetaGeometric:
         """
         return self.pmf(n, 0, 0, 0, t, **parameters)
 
-    def endless(self, **parameters: Unpack[Parameters]) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a lifetime are infinite: a <= 1."""
-        _, _, a, _ = _check(**parameters)
-        return np.asarray(a <= 1.0)
-
-    def customers(
-        self,
-        size: int,
-        rngs: tuple[np.random.Generator, np.random.Generator],
-        **parameters: Unpack[Parameters],
-    ) -> Customers:
-        """Draw new customers, with what is never observed of them.
-
-        Parameters
-        ----------
-        size : int
-            How many.
-        rngs : tuple of Generator
-            For the rates, and for the dropout probabilities.
-        r, alpha, a, b : array_like
-            Parameters.
-        """
-        r, alpha, a, b = _check(**parameters)
-        rate = rngs[0].standard_gamma(r, size) / alpha
-        return Customers(rate, rngs[1].beta(a, b, size))
-
-    def repeat_purchases(
-        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
-    ) -> Iterator[Round]:
-        """Yield, round by round, who buys once more within their time, and when.
-
-        Parameters
-        ----------
-        customers : Customers
-            From :meth:`customers`.
-        observed : ndarray, shape (n,)
-            How long each is observed.
-        rng : Generator
-            Of all times and all leaving.
-        """
-        return rounds(customers, observed, rng, at_first=self.extra_stays)
-
     def _if_alive(
         self, x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """R, A, a and B of a customer alive at T after x repeat purchases."""
-        r, alpha, a, b = _check(**parameters)
+        r, alpha, a, b = check_parameters(**parameters)
         x, T = np.asarray(x, dtype=np.float64), np.asarray(T, dtype=np.float64)
         return r + x, alpha + T, a, self.stay_shape(x, b=b)
 

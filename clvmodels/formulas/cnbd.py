@@ -18,7 +18,7 @@ and the functions of ``erlang_counts`` and ``erlang_values``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -27,21 +27,25 @@ import numpy.typing as npt
 from scipy.special import betaln, expit, gammaln
 
 from clvmodels.errors import DomainError
-from clvmodels.formulas._domain import check_counts, check_histories, check_horizon, check_positive
-from clvmodels.formulas.beta_geometric import LogOddsTerms, Numbers, Parameters
+from clvmodels.formulas._domain import check_counts, check_histories, check_horizon
+from clvmodels.formulas.beta_dropout import (
+    BetaDropout,
+    Numbers,
+    Parameters,
+    check_parameters,
+)
 from clvmodels.formulas.cnbd_fused import MOST_REGULAR, fused
 from clvmodels.formulas.counts import at_least
 from clvmodels.formulas.erlang_counts import count_pmf_if_alive, purchases_if_alive
 from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.formulas.fused import Fused
-from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.schema import FloatArray
 
 _Living = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
-class RegularBetaGeometric:
+class RegularBetaGeometric(BetaDropout):
     """Formulas of the beta-geometric models with Erlang-k times between purchases.
 
     Parameters
@@ -80,7 +84,6 @@ class RegularBetaGeometric:
     :class:`~clvmodels.formulas.beta_geometric.BetaGeometric` do.
     """
 
-    extra_stays: int
     regularity: int
 
     def __post_init__(self) -> None:
@@ -94,23 +97,9 @@ class RegularBetaGeometric:
         """In how many states a living customer may be: k."""
         return self.regularity
 
-    def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
-        """Second shape B of the dropout probability of a customer alive after x repeats."""
-        (shape,) = check_positive(b=b)
-        return shape + check_counts("x", x) + self.extra_stays
-
-    def log_odds_terms(self, x: Numbers, **parameters: Unpack[Parameters]) -> LogOddsTerms:
-        """Return what the odds of having dropped out owe to x and the draw alone.
-
-        Against phase 0 their logarithm is offset + power ln((alpha + T) / (alpha + t_x)),
-        with offset ln a - ln(B - 1) and power r + k x.
-        """
-        x = check_counts("x", x)
-        r, _, a, b = _check(**parameters)
-        asked = x + self.extra_stays
-        stayed = b + np.maximum(asked - 1.0, 0.0)
-        offset = np.where(asked > 0, np.log(a) - np.log(stayed), -np.inf)
-        return LogOddsTerms(offset, r + self.regularity * x)
+    @property
+    def _stages(self) -> int:
+        return self.regularity
 
     def log_likelihood(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
@@ -126,7 +115,7 @@ class RegularBetaGeometric:
         """
         log_phases, log_dropped = self._log_odds(x, t_x, T, **parameters)
         x, _, T = check_histories(x, t_x, T)
-        r, alpha, a, b = _check(**parameters)
+        r, alpha, a, b = check_parameters(**parameters)
         stages = self.regularity * x
         rate = gammaln(r + stages) - gammaln(r) - r * np.log1p(T / alpha)
         rate = rate - stages * np.log(alpha + T) - x * gammaln(self.regularity)
@@ -281,53 +270,11 @@ class RegularBetaGeometric:
         """Probability that a new customer makes n repeat purchases in (0, t]."""
         return self.pmf(n, 0, 0, 0, t, **parameters)
 
-    def endless(self, **parameters: Unpack[Parameters]) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a whole life are infinite: a <= 1."""
-        _, _, a, _ = _check(**parameters)
-        return np.asarray(a <= 1.0)
-
-    def customers(
-        self,
-        size: int,
-        rngs: tuple[np.random.Generator, np.random.Generator],
-        **parameters: Unpack[Parameters],
-    ) -> Customers:
-        """Draw new customers, with what is never observed of them.
-
-        Parameters
-        ----------
-        size : int
-            How many.
-        rngs : tuple of Generator
-            For the rates of stages, and for the dropout probabilities.
-        r, alpha, a, b : array_like
-            Parameters.
-        """
-        r, alpha, a, b = _check(**parameters)
-        rate = rngs[0].standard_gamma(r, size) / alpha
-        return Customers(rate, rngs[1].beta(a, b, size))
-
-    def repeat_purchases(
-        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
-    ) -> Iterator[Round]:
-        """Yield, round by round, who buys once more within their time, and when.
-
-        Parameters
-        ----------
-        customers : Customers
-            From :meth:`customers`.
-        observed : ndarray, shape (n,)
-            How long each is observed.
-        rng : Generator
-            Of all times and all leaving.
-        """
-        return rounds(customers, observed, rng, at_first=self.extra_stays, stages=self.regularity)
-
     def if_alive(
         self, phase: int, x: Numbers, T: Numbers, **parameters: Unpack[Parameters]
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """R, A, a and B of a customer alive at T in a phase, after x repeat purchases."""
-        r, alpha, a, b = _check(**parameters)
+        r, alpha, a, b = check_parameters(**parameters)
         x, T = check_counts("x", x), np.asarray(T, dtype=np.float64)
         return r + self.regularity * x + phase, alpha + T, a, self.stay_shape(x, b=b)
 
@@ -336,7 +283,7 @@ class RegularBetaGeometric:
     ) -> FloatArray:
         """Odds of each phase against the first, shape (k, ...)."""
         x, t_x, T = check_histories(x, t_x, T)
-        r, alpha, a, b = _check(**parameters)
+        r, alpha, a, b = check_parameters(**parameters)
         R, since = r + self.regularity * x, (T - t_x) / (alpha + T)
         term = np.ones(np.broadcast_shapes(R.shape, since.shape, a.shape, b.shape))
         odds = [term]
@@ -352,7 +299,7 @@ class RegularBetaGeometric:
         odds = self._phase_odds(x, t_x, T, **parameters)
         x, t_x, T = check_histories(x, t_x, T)
         terms = self.log_odds_terms(x, **parameters)
-        _, alpha, _, _ = _check(**parameters)
+        _, alpha, _, _ = check_parameters(**parameters)
         dropped = terms.offset + terms.power * np.log1p((T - t_x) / (alpha + t_x))
         return np.log(odds.sum(axis=0)), np.asarray(dropped)
 
@@ -375,8 +322,3 @@ class RegularBetaGeometric:
             total = total + weight * np.where(endless, 0.0, values)
             total = np.where(endless & ((weight > 0.0) | (phase == 0)), np.inf, total)
         return np.asarray(total)
-
-
-def _check(*, r: Numbers, alpha: Numbers, a: Numbers, b: Numbers) -> _Living:
-    r, alpha, a, b = check_positive(r=r, alpha=alpha, a=a, b=b)
-    return r, alpha, a, b

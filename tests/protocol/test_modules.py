@@ -53,7 +53,7 @@ UNCLEAR = {
 }
 # Beyond 400 lines for now, with the lines that each may have.
 LONG = {
-    "clvmodels.formulas.pareto_nbd": 412,
+    "clvmodels.formulas.pareto_nbd": 411,
     "clvmodels.purchases.pareto_nbd": 448,
 }
 
