@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Unpack
 
 from clvmodels import __version__
 from clvmodels.fit.parameters import Parameters
@@ -20,7 +20,7 @@ from clvmodels.fit.priors import (
     pymc_marketing_priors,
     resolve,
 )
-from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Result, Settings, infer
+from clvmodels.fit.run import FitTerms, Result, Settings, infer, settings_of
 from clvmodels.keywords import named
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior import Metadata
@@ -105,17 +105,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     def fit(
         self,
         rfm: RfmTable | Frame,
-        *,
-        method: Method = "auto",
-        draws: int = 1000,
-        tune: int | None = None,
-        chains: int = 4,
-        importance_draws: int = DEFAULT_IMPORTANCE_DRAWS,
-        random_seed: int | None = None,
-        progressbar: bool = True,
-        on_failure: OnFailure = "nuts",
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
+        **terms: Unpack[FitTerms],
     ) -> Fitted:
         """Fit the model to a base.
 
@@ -154,17 +144,8 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         DomainError
             The base holds nothing that the model could learn from.
         """
-        settings = Settings(
-            method=method,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            importance_draws=importance_draws,
-            random_seed=random_seed,
-            progressbar=progressbar,
-            on_failure=on_failure,
-        )
-        said = scale_said(time_unit, time_scaler)
+        settings = settings_of(terms)
+        said = scale_said(terms["time_unit"], terms["time_scaler"])
         columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
         look_for_other_ids(columns, end)
         return self._fit_columns(columns, settings, observation_end=end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from clvmodels.errors import SchemaError
 from clvmodels.fit.base import look_for_other_ids, observation_end
@@ -14,14 +14,14 @@ from clvmodels.fit.purchases import (
     PurchaseSpecification,
     purchase_specification,
 )
-from clvmodels.fit.run import DEFAULT_IMPORTANCE_DRAWS, Method, OnFailure, Settings
+from clvmodels.fit.run import FitTerms, settings_of
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import BasketValue, CLVPosterior, PurchasePosterior
 from clvmodels.posterior.spend import spend_from
 from clvmodels.purchases import MODELS, ModelKey
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import rfm_columns
-from clvmodels.schema import TimeUnit, scale_said, shown
+from clvmodels.schema import scale_said, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -88,17 +88,7 @@ class CLVModel(Parameters):
     def fit(
         self,
         rfm: RfmTable | Frame,
-        *,
-        method: Method = "auto",
-        draws: int = 1000,
-        tune: int | None = None,
-        chains: int = 4,
-        importance_draws: int = DEFAULT_IMPORTANCE_DRAWS,
-        random_seed: int | None = None,
-        progressbar: bool = True,
-        on_failure: OnFailure = "nuts",
-        time_unit: TimeUnit | None = None,
-        time_scaler: float | None = None,
+        **terms: Unpack[FitTerms],
     ) -> CLVPosterior:
         """Fit both models.
 
@@ -125,17 +115,8 @@ class CLVModel(Parameters):
         DomainError
             The base holds nothing that a model could learn from.
         """
-        said = scale_said(time_unit, time_scaler)
-        settings = Settings(
-            method=method,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            importance_draws=importance_draws,
-            random_seed=random_seed,
-            progressbar=progressbar,
-            on_failure=on_failure,
-        )
+        said = scale_said(terms["time_unit"], terms["time_scaler"])
+        settings = settings_of(terms)
         columns = rfm_columns(rfm, said=said, whole=True)
         end = observation_end(rfm)
         if isinstance(self.spend, GammaGammaModel):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from clvmodels.fit.density import Density, compile_density
 from clvmodels.fit.laplace import sample_laplace
 from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
 from clvmodels.fit.nuts import sample_nuts
+from clvmodels.keywords import defaults
+from clvmodels.posterior.options import Unit
 from clvmodels.progress import progress
 from clvmodels.schema import check_choice, shown
 from clvmodels.verdict import (
@@ -84,6 +86,30 @@ class Settings:
             _check_whole("tune", self.tune, 1)
         if self.random_seed is not None:
             _check_whole("random_seed", self.random_seed, 0)
+
+
+@defaults(**{field.name: field.default for field in fields(Settings)})
+class FitOptions(TypedDict, total=False):
+    """The fields of `Settings`, as options of a fit."""
+
+    method: Method
+    draws: int
+    tune: int | None
+    chains: int
+    importance_draws: int
+    random_seed: int | None
+    progressbar: bool
+    on_failure: OnFailure
+
+
+class FitTerms(FitOptions, Unit, total=False):
+    """All options of a fit to customers in any table."""
+
+
+def settings_of(terms: FitTerms) -> Settings:
+    """Return how to fit, checked; the unit of the table is not of it."""
+    chosen: dict[str, Any] = {n: v for n, v in terms.items() if n in FitOptions.__annotations__}
+    return Settings(**chosen)
 
 
 def _check_whole(name: str, value: object, least: int) -> None:
