@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -178,25 +177,15 @@ def _write(
 ) -> BlockRecord:
     part = work.parts / f"part-{block.number:05d}.parquet"
     write_parquet(part, scored.scores, compression)
-    written = None
-    reasons: dict[str, int] = {}
+    written, reasons = None, []
     if rejects is not None:
         path = work.rejects / f"rejects-{block.number:05d}.parquet"
         write_parquet(path, rejects, "zstd")
-        written = FileRecord.of(path, rejects.num_rows)
-        reasons = dict(Counter(rejects[REASON].to_pylist()))
-    totals = scored.totals
-    record = BlockRecord(
+        written, reasons = FileRecord.of(path, rejects.num_rows), rejects[REASON].to_pylist()
+    record = BlockRecord.of(
+        scored.totals,
         block=block.number,
         rows=block.rows,
-        scored=totals.scored,
-        rejected=totals.rejected,
-        one_time=totals.one_time,
-        zero_spend=totals.zero_spend,
-        without_value=totals.without_value,
-        clv=totals.clv,
-        expected_purchases=totals.expected_purchases,
-        by_draw=totals.by_draw,
         reasons=reasons,
         part=FileRecord.of(part, scored.scores.num_rows),
         rejects=written,

@@ -6,11 +6,11 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from clvmodels.scoring import disk
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.target import FORMAT, FORMAT_VERSION, Target
+
+if TYPE_CHECKING:
+    from clvmodels.scoring.scorer import BatchTotals
 
 Progress = Callable[[str, Mapping[str, Any]], None]
 _LIBRARIES: Final = ("duckdb", "numba", "numpy", "pyarrow")
@@ -299,6 +302,22 @@ class BlockRecord:
     reasons: Mapping[str, int]
     part: FileRecord
     rejects: FileRecord | None
+
+    @classmethod
+    def of(
+        cls,
+        totals: BatchTotals,
+        *,
+        block: int,
+        rows: int,
+        reasons: Iterable[str],
+        part: FileRecord,
+        rejects: FileRecord | None,
+    ) -> BlockRecord:
+        """Record what a batch adds up to, and where it was written; ``reasons`` are by row."""
+        sums = {field.name: getattr(totals, field.name) for field in fields(totals)}
+        counted = dict(Counter(reasons))
+        return cls(block=block, rows=rows, **sums, reasons=counted, part=part, rejects=rejects)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

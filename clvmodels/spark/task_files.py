@@ -7,15 +7,12 @@ disturbs nobody; the records that Spark returns are those of the attempts that c
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import schema
@@ -144,19 +141,11 @@ def _renamed(folder: Path, file: FileRecord, name: str) -> FileRecord:
 
 def _record(result: ScoredBatch, part: Path, rejects: Path | None) -> BlockRecord:
     totals = result.totals
-    reasons: npt.NDArray[np.object_] = np.array(result.rejects[REASON].to_pylist(), dtype=object)
-    return BlockRecord(
+    return BlockRecord.of(
+        totals,
         block=0,
         rows=totals.scored + totals.rejected,
-        scored=totals.scored,
-        rejected=totals.rejected,
-        one_time=totals.one_time,
-        zero_spend=totals.zero_spend,
-        without_value=totals.without_value,
-        clv=totals.clv,
-        expected_purchases=totals.expected_purchases,
-        by_draw=totals.by_draw,
-        reasons=dict(Counter(reasons.tolist())),
+        reasons=result.rejects[REASON].to_pylist(),
         part=FileRecord.of(part, totals.scored),
         rejects=None if rejects is None else FileRecord.of(rejects, totals.rejected),
     )
