@@ -6,9 +6,7 @@ embedded engine, with the same expressions.
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
 from clvmodels.log.csv_files import said_of
-from clvmodels.log.embedded import attach, engine, fetch
+from clvmodels.log.embedded import attach, engine, fetch, refuse_full_disk
 from clvmodels.log.ends import cut_note, last_period_note, narrowed
 from clvmodels.log.expressions import (
     audit_of,
@@ -176,8 +174,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except _engine_error() as error:
-        if os.strerror(errno.ENOSPC) in str(error):  # where the engine spills
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        refuse_full_disk(error)  # where the engine spills
         # A damaged file may end in an error of no kind.
         if isinstance(error, _unreadable()) or type(error) is _engine_error():
             text = said_of(error) or one_line(error)

@@ -99,6 +99,12 @@ def connected(resources: Resources, database: Path | None = None) -> Iterator[An
         yield connection
 
 
+def refuse_full_disk(error: Exception) -> None:
+    """Raise OSError for an engine's error that says so in words alone."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
 @contextmanager
 def engine_errors() -> Iterator[None]:
     """Say what the engine cannot do: no room is an OSError, the rest is about the data."""
@@ -110,8 +116,7 @@ def engine_errors() -> Iterator[None]:
         short = f"Not enough memory for the embedded engine: raise memory_limit ({_line(error)})"
         raise OSError(errno.ENOMEM, short) from error
     except duckdb.Error as error:
-        if os.strerror(errno.ENOSPC) in str(error):  # a commit's error is none of the kind below
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        refuse_full_disk(error)  # a commit's error is none of the kind below
         text = _line(error)
         if isinstance(error, duckdb.OperationalError):
             raise SchemaError(f"A file cannot be read or written: {text}") from error

@@ -94,17 +94,16 @@ def _metadata_of(tree: xr.DataTree, path: Path) -> dict[str, Any]:
         )
     try:
         found = int(tree.attrs["format_version"])
-        # A newer format may keep its metadata elsewhere: say that first.
-        text = tree.attrs["metadata"] if found <= FORMAT_VERSION else "null"
-        record = json.loads(text) if found <= FORMAT_VERSION else None
-        digest = tree.attrs["digest"] if 1 < found <= FORMAT_VERSION else None
+        if found > FORMAT_VERSION:  # its metadata may be elsewhere: say that first
+            raise PosteriorFileError(
+                f"{path} has format {found}, this version of clvmodels reads up to "
+                f"{FORMAT_VERSION}: upgrade clvmodels."
+            )
+        text = tree.attrs["metadata"]
+        record = json.loads(text)
+        digest = tree.attrs["digest"] if found > 1 else None
     except (KeyError, TypeError, ValueError) as error:
         raise PosteriorFileError(f"{path} has lost its metadata: fit and save again.") from error
-    if record is None:
-        raise PosteriorFileError(
-            f"{path} has format {found}, this version of clvmodels reads up to {FORMAT_VERSION}: "
-            "upgrade clvmodels."
-        )
     if not (isinstance(record, dict) and record):
         raise PosteriorFileError(f"{path} holds no posterior: fit and save again.")
     if digest is not None and digest != _digest(text, _groups_of(tree)):
