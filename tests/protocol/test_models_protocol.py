@@ -29,6 +29,7 @@ from clvmodels import (
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError
 from clvmodels.fit.purchases import purchase_specification
+from clvmodels.fit.run import FitTerms
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS, Family, PurchaseModel
 from clvmodels.simulate import simulate_rfm
@@ -84,11 +85,8 @@ def test_fit_has_the_contracts_arguments() -> None:
     defaults = {name: found[name].default for name in ("method", "draws", "chains")}
     assert defaults == {"method": "auto", "draws": 1000, "chains": 4}
     assert found["random_seed"].default is None
-    hints = typing.get_type_hints(
-        BetaGeoModel.fit,
-        vars(importlib.import_module("clvmodels.fit.base"))
-        | {"Frame": pd.DataFrame, "Fitted": BetaGeoPosterior},
-    )
+    hints = typing.get_type_hints(FitTerms)
+    assert set(hints) == set(found) - {"self", "rfm"}
     assert typing.get_origin(hints["method"]) is typing.Literal
     assert set(typing.get_args(hints["method"])) == {"auto", "nuts", "laplace", "map"}
     assert set(typing.get_args(hints["on_failure"])) == {"nuts", "raise", "warn"}
