@@ -152,25 +152,29 @@ def _spoken_warnings() -> Iterator[None]:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Collect the signals that end a command, each of which raises KeyboardInterrupt."""
+    """Collect the signals that end a command, each of which raises KeyboardInterrupt.
+
+    A handler that a library or a program around us has set keeps its work: it is called, and
+    only what it raises counts. A signal that a shell has silenced stays silent.
+    """
     seen: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        raise KeyboardInterrupt
+        try:
+            theirs = before[number]
+            (theirs if callable(theirs) else signal.default_int_handler)(number, frame)
+        except KeyboardInterrupt:
+            seen.append(number)
+            raise
 
-    usual: dict[int, Any] = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-    }
-    # Where a shell or a program that embeds us wants it otherwise, it stays so.
-    ours = [number for number, handler in usual.items() if signal.getsignal(number) is handler]
-    if threading.current_thread() is not threading.main_thread():
-        ours = []
-    for number in ours:
+    heard = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    for number in heard:
         signal.signal(number, note)
     try:
         yield seen
     finally:
-        for number in ours:
-            signal.signal(number, usual[number])
+        for number in heard:
+            signal.signal(number, before[number])

@@ -12,7 +12,9 @@ import sys
 import textwrap
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -478,6 +480,20 @@ def test_progress_is_for_terminals_that_want_it() -> None:
     assert shown(terminal=True, quiet=True) == ""
 
 
+def interrupted_by_a_library(number: int, frame: object) -> None:
+    """As Spark's own handler, which stays once a session has started in the process."""
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(params=[signal.default_int_handler, interrupted_by_a_library])
+def sigint(request: pytest.FixtureRequest) -> Iterator[None]:
+    """SIGINT as in a terminal, whatever this process was started from or has imported."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint")
 def test_an_interrupt_is_130_and_leaves_no_file(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -493,6 +509,7 @@ def test_an_interrupt_is_130_and_leaves_no_file(
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.usefixtures("sigint")
 def test_an_interrupt_that_a_library_turns_into_its_own_error_is_130(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -505,6 +522,23 @@ def test_an_interrupt_that_a_library_turns_into_its_own_error_is_130(
 
     monkeypatch.setattr(Scorer, "score", broken)
     assert main(score_arguments(files, "scores.parquet")) == 130
+
+
+def test_a_silenced_interrupt_stays_silent(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a command that a shell has put into the background, or runs under nohup."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    scored = Scorer.score
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return scored(*args, **options)
+
+    monkeypatch.setattr(Scorer, "score", interrupted)
+    try:
+        assert main(score_arguments(files, "scores.parquet")) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- fits ---------------------------------------------------------------------------
