@@ -11,14 +11,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import path_of
 
 POSTERIOR_SUFFIXES: Final = (".nc", ".netcdf", ".h5")
 _MAGIC: Final = "*?["
@@ -27,15 +26,6 @@ _LOCK: Final = "lock"
 # So old is a folder at least that is taken for left over: another process may have made one
 # just now, and not yet locked it.
 _SECONDS: Final = 60.0
-
-
-def named_paths(source: Any) -> list[Path]:
-    """Paths, folders and patterns that an input names; none for data in memory."""
-    if isinstance(source, str | os.PathLike):
-        return [path_of("The input", source)]
-    if isinstance(source, Sequence) and all(isinstance(item, str | os.PathLike) for item in source):
-        return [path_of("The input", item) for item in source]
-    return []
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

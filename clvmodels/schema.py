@@ -7,12 +7,10 @@ discount rate d is, per day, delta = ln(1 + d) / 365.25.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final, Literal, SupportsFloat, get_args
 
 import numpy as np
@@ -58,7 +56,6 @@ _UNIT_NAMES: Final[dict[str, str]] = {
 }
 
 # pathlib makes one slash of two; one letter is a drive of Windows
-_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 
 Horizon = str | float | int | timedelta | np.timedelta64 | None
 FloatArray = npt.NDArray[np.float64]
@@ -346,25 +343,6 @@ def check_list(name: str, value: object) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise SchemaError(f"{name}={shown(value)} must be a list.")
     return list(value)
-
-
-def path_of(what: str, value: object) -> Path:
-    """Return a path of this machine that was given, or say what else was.
-
-    Raises
-    ------
-    SchemaError
-        It cannot be a path, or it is a URL.
-    """
-    if isinstance(value, str | os.PathLike) and "\0" not in str(value):
-        if (url := _URL.match(os.fspath(value))) is not None:
-            raise SchemaError(
-                f"{what} is a URL ({url[1]}://{url[2]}): only files on this machine can be read "
-                "and written. Copy the input here first, or the result from here afterwards; or "
-                "mount the storage as a folder."
-            )
-        return Path(value)
-    raise SchemaError(f"{what} must be named by a path, found {shown(value)}.")
 
 
 def shown(value: object) -> str:

@@ -18,7 +18,8 @@ from clvmodels.cli.reports import ahead, interval_name
 from clvmodels.cli.score import read_horizon, read_posterior
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
-from clvmodels.outputs import named_paths, refuse_inputs
+from clvmodels.outputs import refuse_inputs
+from clvmodels.paths import named_paths
 from clvmodels.schema import CUSTOMER_ID
 
 if TYPE_CHECKING:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import typer
 
 from clvmodels.cli.commands import app
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
-from clvmodels.errors import ClvError, ConvergenceError, explained
+from clvmodels.errors import ClvError, ConvergenceError, SchemaError, explained
 from clvmodels.machine import settle_caches
 
 BAD_INPUT: Final = 2
@@ -82,14 +84,38 @@ _PLAINER: Final = {
 }
 
 
+# Options whose text may be a number
+_NUMBERS_IN_TEXT: Final = ("horizon", "max_rejects")
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     command = typer.main.get_command(app)
+    _refuse_underscores(command, sys.argv[1:] if arguments is None else arguments)
     code = command.main(
         args=None if arguments is None else list(arguments),
         prog_name="clvmodels",
         standalone_mode=False,
     )
     return int(code or 0)
+
+
+def _refuse_underscores(command: Any, said: Sequence[str]) -> None:
+    """Refuse 1_0 for a number: Python reads 10, and whoever typed it meant 1.0 or 1-0."""
+    chosen = command.commands.get(next(iter(said), ""))
+    if chosen is None:
+        return
+    hints = get_type_hints(chosen.callback)
+    numbers = {
+        option
+        for one in chosen.params
+        if {int, float} & {hints.get(one.name), *get_args(hints.get(one.name))}
+        or one.name in _NUMBERS_IN_TEXT
+        for option in one.opts
+    }
+    pairs = [text.split("=", 1) for text in said if "=" in text] + [*map(list, pairwise(said))]
+    for option, value in pairs:
+        if option in numbers and re.search(r"\d_+\d", value):
+            raise SchemaError(f"{option} {value} has an underscore: write the digits alone.")
 
 
 def _explained(error: Exception) -> int:

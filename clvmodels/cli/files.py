@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clvmodels.errors import ClvError, SchemaError, one_line
-from clvmodels.outputs import aside, named_paths, refuse_inputs
-from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, T, path_of
+from clvmodels.outputs import aside, refuse_inputs
+from clvmodels.paths import named_paths, path_of
+from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, T
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -11,6 +12,17 @@ from typing import Any, Final, Literal
 
 Level = Literal["info", "warning", "error"]
 _PREFIXES: Final = {"info": "", "warning": "Warning: ", "error": "Error: "}
+
+
+# What steers a terminal, writes from right to left, or cannot be written as UTF-8
+_CONTROL: Final = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+
+
+def harmless(text: str) -> str:
+    """Write out control characters and the like, which may be in ids and in names of files."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class Speech:
@@ -32,7 +44,7 @@ class Speech:
 
     def say(self, level: Level, message: str, *, prefix: bool = True) -> None:
         """Say something to whoever started the command."""
-        line = " ".join(message.split())
+        line = harmless(" ".join(message.split()))
         if self.as_json:
             self.log(level, level, {"message": line})
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,19 @@ from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from clvmodels.cli.speech import harmless
 from clvmodels.display import wrapped
 
 MAX_WIDTH: Final = 100
+
+
+class _Patient(Console):
+    """Goes silent where nobody reads on, as after `| head`: what a command does is not over."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), self.file.fileno())
 
 
 class Terminal:
@@ -30,7 +41,7 @@ class Terminal:
     def __init__(self, *, quiet: bool = False) -> None:
         # Ids and file names may look like markup, and are shown as they are.
         plain = {"markup": False, "highlight": False, "emoji": False}
-        self.out = Console(quiet=quiet, **plain)  # type: ignore[arg-type]
+        self.out = _Patient(quiet=quiet, **plain)  # type: ignore[arg-type]
         self.out.width = min(self.out.width, MAX_WIDTH)
         self.err = Console(stderr=True, quiet=quiet, **plain)  # type: ignore[arg-type]
         self.quiet = quiet
@@ -55,7 +66,7 @@ class Terminal:
     def say(self, text: str = "") -> None:
         """Print a paragraph, wrapped to the terminal."""
         # Not rich's own wrapping: it leaves blanks at the ends of lines, and breaks at hyphens.
-        lines = wrapped(text, self.out.width, break_long_words=False)
+        lines = wrapped(harmless(text), self.out.width, break_long_words=False)
         self.out.print("\n".join(lines), soft_wrap=True)
 
     def heading(self, text: str) -> None:
@@ -91,7 +102,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, ruled: bool
         else:
             laid_out.add_column(name, justify="right", vertical="bottom", no_wrap=True)
     for row in rows:
-        laid_out.add_row(*row)
+        laid_out.add_row(*map(harmless, row))
     return laid_out
 
 

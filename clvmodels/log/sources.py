@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.log.arrow import plain, replayable, to_arrow
 from clvmodels.log.column_checks import check_columns, check_types, is_fine_instant
 from clvmodels.log.csv_files import Scratch, open_csv_file, scan
 from clvmodels.log.embedded import attach, fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.log.sniff import sniff
-from clvmodels.schema import path_of
+from clvmodels.paths import path_of
 
 if TYPE_CHECKING:
     import ibis
@@ -146,30 +146,59 @@ def _expand(path: str) -> str:
 
 def matches(path: str) -> list[str]:
     """Files of a path or pattern."""
-    return [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))
+    found = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))
+    return [str(path_of("A file of the log", name)) for name in found]
 
 
 def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
     paths = [_expand(path) for path in paths]
+    files = [name for path in paths for name in matches(path)]
     kinds = {_file_kind(path) for path in paths}
     if len(kinds) > 1:
         raise SchemaError(
             "The paths mix Parquet and CSV: pass files of one kind, and add the others with update."
         )
     if kinds == {"csv"}:
-        return _open_csv(paths, options, backend)
+        return _open_csv(files, options, backend)
+    _check_alike(files, options)
     table = backend.read_parquet(paths, table_name=_LOG)
     options = replace(options, time_zone=_parquet_zone(paths[0], table, options))
     return OpenLog(table, options, patterns=tuple(paths))
 
 
-def _open_csv(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
+def _check_alike(files: Sequence[str], options: LogOptions) -> None:
+    """Refuse a file that lacks a column which others have, by its name."""
+    files = [name for name in files if Path(name).is_file()]  # a pattern may find folders
+    if len(files) == 1:
+        return
+    columns = {name: _columns_in(name) for name in files}
+    anywhere: set[str] = set().union(*columns.values())
+    for name, found in columns.items():
+        keys = {part.split("=")[0] for part in Path(name).parts if "=" in part}
+        lacking = [one for one in options.columns if one in anywhere and one not in found | keys]
+        if lacking:
+            raise SchemaError(
+                f"{name} lacks {', '.join(map(repr, lacking))}, which other files of the log have "
+                f"(its columns: {', '.join(map(repr, sorted(found)))}): write the files alike, or "
+                "leave this one out."
+            )
+
+
+def _columns_in(name: str) -> set[str]:
+    try:
+        return set(pq.read_schema(name).names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SchemaError(
+            f"{name} cannot be read as Parquet: {one_line(error)}. Write it again, or leave it out."
+        ) from error
+
+
+def _open_csv(files: list[str], options: LogOptions, backend: Any) -> OpenLog:
     """Read every column as text, so that no id loses a zero and no date is guessed at."""
     scratch = Scratch()
     headers = [
         open_csv_file(name, options.columns, options.delimiter, options.encoding, scratch)
-        for path in paths
-        for name in matches(path)
+        for name in files
     ]
     for header in headers:
         check_columns(header.columns, options)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import xarray as xr
 
 from clvmodels.errors import PosteriorFileError
+from clvmodels.paths import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
@@ -16,7 +17,7 @@ from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
 from clvmodels.posterior.spend import SPEND_POSTERIORS, GammaGammaPosterior, SpendPosterior
 from clvmodels.posterior.storage import read_groups
 from clvmodels.purchases import MODELS
-from clvmodels.schema import path_of, shown
+from clvmodels.schema import shown
 
 
 def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | GammaGammaPosterior:

@@ -10,6 +10,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.forecast import Draws, Future
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
+from clvmodels.paths import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.loading import load_posterior
@@ -17,7 +18,6 @@ from clvmodels.posterior.options import FrameTerms, ValueTerms
 from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, prepared
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior
-from clvmodels.schema import path_of
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.diagnostics.record import Report
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.outputs import folder_beside, named_paths, refuse_inputs
+from clvmodels.outputs import folder_beside, refuse_inputs
+from clvmodels.paths import named_paths, path_of
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import render_page
 from clvmodels.reporting.text import render_text
-from clvmodels.schema import Discounting, Horizon, TimeUnit, path_of
+from clvmodels.schema import Discounting, Horizon, TimeUnit
 
 if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest

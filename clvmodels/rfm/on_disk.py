@@ -38,13 +38,14 @@ from clvmodels.log.embedded import Resources, quoted
 from clvmodels.log.options import SummaryTerms
 from clvmodels.machine import check_memory_limit
 from clvmodels.margin import said_margin
-from clvmodels.outputs import aside, named_paths, refuse_inputs
+from clvmodels.outputs import aside, refuse_inputs
+from clvmodels.paths import named_paths, path_of
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
-from clvmodels.schema import CUSTOMER_ID, path_of
+from clvmodels.schema import CUSTOMER_ID
 
 _LEDGER: Final = "ledger"
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import infinite_share
@@ -20,6 +21,7 @@ from clvmodels.rfm.customers import (
     fractions_text,
     lifetime_text,
 )
+from clvmodels.schema import FIRST_VALUE
 from clvmodels.scoring.manifest import BlockRecord, reasons_of
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.source import Source
@@ -47,11 +49,27 @@ def concerns(
     ]
     said += _age(posterior, staged.observation_end) + unreadable_rows(staged.audit)
     said += _endless_spend(scorer, figures.least_x) + source.notes
+    said += _first_values(source)
     if source.foreign:
         said += _unit(posterior, figures, said=source.said)
     if not staged.total:
         said.append(f"{source.text} has no rows: the output has none either.")
     return said
+
+
+def _first_values(source: Source) -> list[str]:
+    """Say which file it is that keeps columns of the output from everybody."""
+    if source.kind != "rfm" or not source.amounts:
+        return []
+    paths = [file.path for file in source.files]
+    lacking = [path for path in paths if FIRST_VALUE not in pq.read_schema(path).names]
+    if len(lacking) in (0, len(paths)):
+        return []
+    others = f" and {len(lacking) - 1} other files lack" if len(lacking) > 1 else " lacks"
+    return [
+        f"{lacking[0]}{others} {FIRST_VALUE}, which the rest of the input has: the output has no "
+        "historical_value and total_value, for anybody. Summarise the log again for those columns."
+    ]
 
 
 def _unit(posterior: Scorable, figures: Figures, *, said: bool) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import path_of
+from clvmodels.paths import path_of
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")
@@ -73,6 +73,13 @@ def list_files(source: str | Path | Sequence[str | Path]) -> Listing:
     SchemaError
         There is no such file, or it is not on this machine.
     """
+    listing = _listed(source)
+    for path in listing.files:
+        path_of("A file of the input", path)
+    return listing
+
+
+def _listed(source: str | Path | Sequence[str | Path]) -> Listing:
     if isinstance(source, str | Path):
         return _list_one(str(source))
     if not (isinstance(source, Sequence) and all(isinstance(s, str | Path) for s in source)):

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.outputs import refuse_inputs
-from clvmodels.schema import path_of, shown
+from clvmodels.paths import path_of
+from clvmodels.schema import shown
 from clvmodels.scoring import disk
 
 Kind = Literal["parquet", "csv", "duckdb", "folder"]

@@ -27,7 +27,8 @@ from clvmodels import (
     simulate_future,
     value_distribution,
 )
-from clvmodels.schema import check_interval, check_list, check_whole, path_of
+from clvmodels.paths import path_of
+from clvmodels.schema import check_interval, check_list, check_whole
 
 POSTERIOR = CLVPosterior(
     BetaGeoPosterior.from_draws(r=[0.24, 0.25, 0.26], alpha=30.9, a=0.79, b=2.43),

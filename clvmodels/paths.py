@@ -1,0 +1,54 @@
+"""What may be named as a file of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from clvmodels.errors import SchemaError
+from clvmodels.schema import shown
+
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
+
+
+def path_of(what: str, value: object) -> Path:
+    """Return a path of this machine that was given, or say what else was.
+
+    Raises
+    ------
+    SchemaError
+        It cannot be a path, it is a URL or the "-" of a pipe, or its name is not UTF-8.
+    """
+    if isinstance(value, str | os.PathLike) and "\0" not in str(value):
+        if str(value) == "-":
+            raise SchemaError(
+                f"{what} is '-': files are read and written whole, so neither standard input nor "
+                "standard output can stand for one. Name a file."
+            )
+        try:
+            os.fspath(value).encode()
+        except UnicodeEncodeError:
+            raise SchemaError(
+                f"{what} has a name that is not UTF-8 ({shown(os.fspath(value))}): rename it, "
+                "for the engines that read and write files cannot open it."
+            ) from None
+        if (url := _URL.match(os.fspath(value))) is not None:
+            raise SchemaError(
+                f"{what} is a URL ({url[1]}://{url[2]}): only files on this machine can be read "
+                "and written. Copy the input here first, or the result from here afterwards; or "
+                "mount the storage as a folder."
+            )
+        return Path(value)
+    raise SchemaError(f"{what} must be named by a path, found {shown(value)}.")
+
+
+def named_paths(source: Any) -> list[Path]:
+    """Paths, folders and patterns that an input names; none for data in memory."""
+    if isinstance(source, str | os.PathLike):
+        return [path_of("The input", source)]
+    if isinstance(source, Sequence) and all(isinstance(item, str | os.PathLike) for item in source):
+        return [path_of("The input", item) for item in source]
+    return []
