@@ -19,7 +19,7 @@ from clvmodels.cli.score import read_horizon, read_posterior
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
-from clvmodels.paths import named_paths
+from clvmodels.path_checks import named_paths
 from clvmodels.schema import CUSTOMER_ID
 
 if TYPE_CHECKING:

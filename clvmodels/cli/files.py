@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from clvmodels.errors import ClvError, SchemaError, one_line
 from clvmodels.outputs import aside, refuse_inputs
-from clvmodels.paths import named_paths, path_of
+from clvmodels.path_checks import named_paths, path_of
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, T
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from clvmodels.cli.score import read_horizon, read_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 
 
 def run(

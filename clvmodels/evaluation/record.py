@@ -17,7 +17,7 @@ from clvmodels.evaluation import checks as judging
 from clvmodels.evaluation.baselines import LABELS
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
 from clvmodels.outputs import aside
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses
 from clvmodels.verdict import WORDS, Check, Status, Verdict
 

@@ -22,7 +22,7 @@ from clvmodels.log.csv_files import Scratch, open_csv_file, scan
 from clvmodels.log.embedded import attach, fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.log.sniff import sniff
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 
 if TYPE_CHECKING:
     import ibis

@@ -9,7 +9,7 @@ from typing import Any, cast
 import xarray as xr
 
 from clvmodels.errors import PosteriorFileError
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata

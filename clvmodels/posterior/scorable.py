@@ -10,7 +10,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.forecast import Draws, Future
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.loading import load_posterior

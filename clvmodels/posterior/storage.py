@@ -14,7 +14,7 @@ import xarray as xr
 
 from clvmodels.errors import PosteriorFileError, SchemaError
 from clvmodels.outputs import POSTERIOR_SUFFIXES, aside
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 
 if TYPE_CHECKING:
     from clvmodels.posterior.core import Posterior

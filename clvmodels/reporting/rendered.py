@@ -14,7 +14,7 @@ from clvmodels.diagnostics.record import Report
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
 from clvmodels.outputs import folder_beside, refuse_inputs
-from clvmodels.paths import named_paths, path_of
+from clvmodels.path_checks import named_paths, path_of
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import render_page
 from clvmodels.reporting.text import render_text

@@ -39,7 +39,7 @@ from clvmodels.log.options import SummaryTerms
 from clvmodels.machine import check_memory_limit
 from clvmodels.margin import said_margin
 from clvmodels.outputs import aside, refuse_inputs
-from clvmodels.paths import named_paths, path_of
+from clvmodels.path_checks import named_paths, path_of
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.periods import start_of

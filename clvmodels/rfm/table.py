@@ -18,7 +18,7 @@ from clvmodels.log import LogOptions
 from clvmodels.log.audit import Audit
 from clvmodels.margin import said_margin
 from clvmodels.outputs import aside
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")

@@ -19,7 +19,7 @@ from clvmodels.errors import OURS, SchemaError
 from clvmodels.keywords import defaults
 from clvmodels.log.embedded import Resources
 from clvmodels.machine import check_memory_limit, cores_for
-from clvmodels.paths import named_paths
+from clvmodels.path_checks import named_paths
 from clvmodels.posterior.scorable import Scorable, open_scorable
 from clvmodels.rejects import RejectLimit
 from clvmodels.schema import (

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.outputs import refuse_inputs
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 from clvmodels.schema import shown
 from clvmodels.scoring import disk
 

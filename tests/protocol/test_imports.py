@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"progress"},
     {"schema", "keywords", "display", "model_facts"},
-    {"machine", "paths"},
+    {"machine", "path_checks"},
     {
         "formulas",
         "dates",

@@ -27,7 +27,7 @@ from clvmodels import (
     simulate_future,
     value_distribution,
 )
-from clvmodels.paths import path_of
+from clvmodels.path_checks import path_of
 from clvmodels.schema import check_interval, check_list, check_whole
 
 POSTERIOR = CLVPosterior(
