@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 Status = Literal["pass", "warn", "fail", "unavailable"]
-Method = Literal["nuts", "laplace", "map", "given"]
+Method = Literal["nuts", "laplace", "map", "given", "stack"]
 Use = Literal["totals", "ranking", "customers"]
 """What numbers may be used for: sums over the base, who comes before whom, single customers."""
 Side = Literal["", "at most", "at least", "within"]
@@ -138,8 +138,8 @@ class Verdict:
 
     Attributes
     ----------
-    method : {"nuts", "laplace", "map", "given"}
-        How the draws were made.
+    method : {"nuts", "laplace", "map", "given", "stack"}
+        How the draws were made; a stack has the checks of all its members.
     checks : tuple of Check
         In the order in which they should be read.
     """
@@ -207,11 +207,14 @@ def _known(field: str, value: Any, words: tuple[Any, ...]) -> Any:
     return value
 
 
+_FITS: Final[dict[Method, str]] = {"given": "fit", "stack": "fit of a member of the stack"}
+
+
 def explain_failure(verdict: Verdict) -> str:
     """One line for an error message."""
     figures = "; ".join(str(check) for check in verdict.failures)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
-    fit = "fit" if verdict.method == "given" else f"{verdict.method} fit"
+    fit = _FITS.get(verdict.method, f"{verdict.method} fit")
     return f"The {fit} did not converge ({figures}). {advice}"
 
 

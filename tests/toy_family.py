@@ -25,7 +25,7 @@ from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.model_facts import BetaDefault, LogNormalDefault, Parameter
 from clvmodels.purchases import MODELS, PurchaseModel
-from clvmodels.purchases.model import Described
+from clvmodels.purchases.model import NO_ROWS, Described
 from clvmodels.purchases.walks import Walks, order
 
 Array = np.ndarray
@@ -171,9 +171,11 @@ class _Living:
     def exceeds(self, key: int, n: float) -> Array:
         return _exceeds(n, self.lam * self.due.horizon, self.p)[None]
 
-    def survival(self, begin: int, least: float, most: int) -> tuple[Array, Array]:
+    def survival(
+        self, begin: int, least: float, most: int, fewest: Array = NO_ROWS
+    ) -> tuple[Array, Array]:
         rows: list[Array] = []
-        while not rows or rows[-1].mean() > least:
+        while not rows or rows[-1].mean() > least or len(rows) < sum(fewest[:1]):
             if len(rows) == most:
                 return np.empty((0, 1, len(self.p))), np.zeros(2, dtype=np.int64)
             rows.append(self.exceeds(begin, float(len(rows))))

@@ -29,6 +29,7 @@ _METHODS: Final = {
     "nuts": "Markov chains (NUTS)",
     "map": "the most likely point alone, without uncertainty",
     "given": "draws from elsewhere",
+    "stack": "a mixture of models, each fitted by itself",
 }
 
 
@@ -105,11 +106,15 @@ def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosteri
         timed = any(one.carries == "time" for one in part.facts.parameters)
         unit = f", time in {unit_name(part.scale)}" if timed else ""
         terminal.heading(f"{part.facts.about}: {part.facts.name}{unit}")
-        rows = [_parameter(name, draws, part.certain) for name, draws in part.draws().items()]
+        rows = [
+            _parameter(name, draws, part.certain) for name, draws in part._draws_by_label().items()
+        ]
         headings = ("parameter", "mean", "sd", f"{percent(INTERVAL)} interval")
         terminal.show(table(headings, rows))
         terminal.say()
         terminal.say(verdict_line(part.verdict))
+        for why in part.metadata.chosen:
+            terminal.say(why)
         for note in part.metadata.notes:
             terminal.say(f"Note: {note}")
 

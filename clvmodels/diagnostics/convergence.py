@@ -24,6 +24,7 @@ from clvmodels.diagnostics.draws import (
 )
 from clvmodels.diagnostics.record import Format, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
+from clvmodels.posterior import StackPosterior
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check, laplace_verdict, nuts_verdict
 
@@ -47,7 +48,13 @@ def convergence_section(study: Study) -> Section:
 
 
 def convergence_checks(posterior: OnePosterior) -> list[Check]:
-    """Judge the draws of one model by the method that made them."""
+    """Judge the draws of one model by the method that made them; of a stack each member's."""
+    if isinstance(posterior, StackPosterior):
+        return [
+            replace(check, name=f"{name}: {check.name}", advice=_said(check))
+            for name, one in posterior.members.items()
+            for check in one.verdict.checks
+        ]
     method, name = posterior.metadata.method, model_name(posterior)
     draws, stats = all_chains_of(posterior), statistics_of(posterior)
     if method == "nuts" or (
@@ -174,13 +181,15 @@ _METHOD_CAPTION: Final = {
     "laplace": "Draws were resampled by their importance weights: the effective sample size of the "
     "weights is what R-hat and ESS are for chains.",
     "map": "The mode alone: it carries no uncertainty, so there are no intervals.",
+    "stack": "Draws of every member, as many as its weight says; each was fitted by itself.",
     "given": "The draws were given. R-hat and ESS are valid if they are Markov chains.",
 }
 
 
 def _notes(posterior: OnePosterior) -> list[str]:
     name = model_name(posterior)
-    found = [f"{name}: {note}" for note in posterior.metadata.notes]
+    known = posterior.metadata
+    found = [f"{name}: {note}" for note in (*known.chosen, *known.notes)]
     if posterior.metadata.method == "map":
         found.append(f"{name}: a mode is one draw, so there are no traces, ranks or ridges to see.")
     elif posterior.certain:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import unit_of
-from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior, StackPosterior
 from clvmodels.schema import FloatArray
 
 OnePosterior = PurchasePosterior | GammaGammaPosterior
@@ -29,6 +29,8 @@ def chains_of(posterior: OnePosterior) -> dict[str, FloatArray]:
 
 def all_chains_of(posterior: OnePosterior) -> dict[str, FloatArray]:
     """The same of everything that was sampled too, such as phi_dropout: what a fit is judged by."""
+    if isinstance(posterior, StackPosterior):
+        return {label: values[None] for label, values in posterior._draws_by_label().items()}
     others = {
         str(name): np.asarray(values.to_numpy(), dtype=np.float64)
         for name, values in posterior.tree["posterior"].data_vars.items()

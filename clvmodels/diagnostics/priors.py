@@ -163,6 +163,8 @@ def _sensitivity_check(
 
 
 def _why_not(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None) -> str:
+    if posterior.metadata.members:
+        return "A stack has no priors of its own: look at those of its members."
     if not posterior.metadata.priors:
         return "The draws came without their priors, so their influence is not known."
     if priors is None:

@@ -54,6 +54,10 @@ def _fate(u: float, alive: float, weights: FloatArray, h: int, d: int) -> tuple[
     while phase < last and rest >= weights[phase, h, d]:
         rest -= weights[phase, h, d]
         phase += 1
+    if weights[phase, h, d] <= 0.0:  # by rounding, past the last one that there is
+        while weights[phase, h, d] <= 0.0:
+            phase -= 1
+        return phase, 1.0
     return phase, rest / weights[phase, h, d]
 
 

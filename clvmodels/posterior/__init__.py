@@ -2,13 +2,14 @@
 
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.loading import load_posterior
-from clvmodels.posterior.metadata import Metadata
+from clvmodels.posterior.metadata import Member, Metadata
 from clvmodels.posterior.purchases import (
     BetaGeoPosterior,
     ModifiedBetaGeoPosterior,
     PurchasePosterior,
 )
 from clvmodels.posterior.spend import BasketValue, GammaGammaPosterior
+from clvmodels.posterior.stacking import StackPosterior, stack
 from clvmodels.posterior.total import TotalValue, total_value
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "BetaGeoPosterior",
     "CLVPosterior",
     "GammaGammaPosterior",
+    "Member",
     "Metadata",
     "ModifiedBetaGeoPosterior",
     "PurchasePosterior",
+    "StackPosterior",
     "TotalValue",
     "load_posterior",
+    "stack",
     "total_value",
 ]
 

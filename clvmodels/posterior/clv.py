@@ -246,8 +246,7 @@ class CLVPosterior:
     def _group(self) -> xr.Dataset:
         """The draws of both, in the chains of one where those of the other agree or are one."""
         parts = (self.purchases, self.spend)
-        groups = [one.tree["posterior"] for one in parts if one.draws_total > 1]
-        draws = self.draws()
+        draws, groups = self.draws(), [o.tree["posterior"] for o in parts if o.draws_total > 1]
         sizes = [(group.sizes["chain"], group.sizes["draw"]) for group in groups]
         alike = sizes and len(set(sizes)) == 1
         shape = sizes[0] if alike else (1, len(next(iter(draws.values()))))
@@ -394,7 +393,8 @@ class CLVPosterior:
         )
 
     def __repr__(self) -> str:
-        return f"<CLVPosterior of {self.purchases!r} and {self.spend!r}>"
+        both = f"<{self.purchases._outline()}> and <{self.spend._outline()}>"
+        return "\n".join([f"<CLVPosterior of {both}>", *self.purchases.metadata.chosen])
 
     def _repr_html_(self) -> str:
         return self.purchases._repr_html_() + self.spend._repr_html_()

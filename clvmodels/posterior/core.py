@@ -65,7 +65,7 @@ class Posterior:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "facts" in vars(cls):
+        if isinstance(vars(cls).get("facts"), ModelFacts):
             cls.model, cls.parameters = cls.facts.key, cls.facts.parameter_names
 
     if not TYPE_CHECKING:
@@ -218,11 +218,19 @@ class Posterior:
 
     def fingerprint(self) -> str:
         """SHA-256 of the draws and their unit: what predictions depend on."""
-        digest = hashlib.sha256(f"{self.metadata.model}|{self.scale.days!r}".encode())
+        digest = hashlib.sha256(f"{self._computed_by()}|{self.scale.days!r}".encode())
         for name, values in self.draws().items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
+
+    def _computed_by(self) -> str:
+        """What makes predictions of the draws, as the fingerprint has it."""
+        return self.metadata.model
+
+    def _draws_by_label(self) -> dict[str, FloatArray]:
+        """Draws of every parameter, by the name that it is shown under."""
+        return self.draws()
 
     def save(self, path: str | Path) -> Path:
         """Write one NetCDF file; see :func:`clvmodels.load_posterior`."""
@@ -265,9 +273,12 @@ class Posterior:
         check_cells(self.draws_total, customers)
 
     def __repr__(self) -> str:
+        return "\n".join([f"<{self._outline()}>", *self.metadata.chosen])
+
+    def _outline(self) -> str:
         return (
-            f"<{type(self).__name__}: {self.draws_total:,} draws by {self.metadata.method}, "
-            f"time in {self.scale}, verdict {self.verdict.status}>"
+            f"{type(self).__name__}: {self.draws_total:,} draws by {self.metadata.method}, "
+            f"time in {self.scale}, verdict {self.verdict.status}"
         )
 
     def _repr_html_(self) -> str:

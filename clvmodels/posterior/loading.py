@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,8 +15,10 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
 from clvmodels.posterior.spend import SPEND_POSTERIORS, GammaGammaPosterior, SpendPosterior
+from clvmodels.posterior.stacking import StackPosterior
 from clvmodels.posterior.storage import read_groups
 from clvmodels.purchases import MODELS
+from clvmodels.purchases.mixture import STACK
 from clvmodels.schema import shown
 
 
@@ -30,7 +32,7 @@ def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | Gamma
 
     Returns
     -------
-    CLVPosterior, BetaGeoPosterior, ModifiedBetaGeoPosterior or GammaGammaPosterior
+    CLVPosterior, PurchasePosterior or GammaGammaPosterior
         What was saved.
 
     Raises
@@ -57,20 +59,34 @@ def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | Gamma
 
 def _check_known(record: Mapping[str, Any], path: Path) -> None:
     """Refuse models that this version can't compute."""
-    for entry in record.values():
+    for entry in _entries(record):
         key = entry.get("model") if isinstance(entry, Mapping) else None
-        if isinstance(key, str) and key not in SPEND_POSTERIORS and key not in MODELS:
+        if isinstance(key, str) and key not in (*SPEND_POSTERIORS, *MODELS, STACK):
             raise PosteriorFileError(
                 f"{path} is of the model {shown(key)}, which this version of clvmodels does not "
                 f"know (models: {', '.join(MODELS)}): upgrade clvmodels, or fit again."
             )
 
 
+def _entries(record: Mapping[str, Any]) -> Iterator[Any]:
+    """Metadata of every part of a file, and of what a stack is made of."""
+    for entry in record.values():
+        yield entry
+        members = entry.get("members") if isinstance(entry, Mapping) else None
+        if isinstance(members, Mapping):
+            yield from (one.get("metadata") for one in members.values())
+
+
 def _rebuild(tree: xr.DataTree, name: str, entry: Mapping[str, Any]) -> Posterior:
     metadata = Metadata.from_dict(entry)
     groups = {group: node.to_dataset() for group, node in tree[name].children.items()}
-    kind = SPEND_POSTERIORS.get(metadata.model) or purchase_posterior(metadata.model)
-    posterior: Posterior = kind(xr.DataTree.from_dict(groups), metadata)
+    posterior: Posterior = _class_of(metadata.model)(xr.DataTree.from_dict(groups), metadata)
     if posterior.fingerprint() != entry["draws_digest"]:
         raise ValueError(f"the draws of {name} are not those that were saved")
     return posterior
+
+
+def _class_of(model: str) -> type[Posterior]:
+    if model == STACK:
+        return StackPosterior
+    return SPEND_POSTERIORS.get(model) or purchase_posterior(model)

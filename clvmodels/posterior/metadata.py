@@ -11,15 +11,31 @@ from clvmodels.verdict import Verdict, given_verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One of the posteriors that a stack is made of.
+
+    Attributes
+    ----------
+    weight : float
+        Its share of the mixture.
+    metadata : Metadata
+        Where it comes from.
+    """
+
+    weight: float
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """Where a posterior comes from and what its numbers mean.
 
     Attributes
     ----------
     model : str
-        "bgnbd", "mbgnbd" or "gamma_gamma".
+        A key of ``clvmodels.purchases.MODELS``, "gamma_gamma", or "stack".
     method : str
-        "nuts", "laplace", "map", or "given" for draws from elsewhere.
+        "nuts", "laplace", "map", "given" for draws from elsewhere, or "stack".
     scale : TimeScale
         The unit of time of alpha, recency and T.
     observation_end : str or None
@@ -42,6 +58,10 @@ class Metadata:
         SHA-256 of the sufficient statistics of the base.
     versions : mapping of str to str
         Of this package and those that the fit ran on.
+    members : mapping of str to Member
+        Of a stack, by name; empty of any other posterior.
+    why : str
+        Why this model, or these weights, where they were chosen by comparing several.
     """
 
     model: str
@@ -57,6 +77,13 @@ class Metadata:
     base: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Member] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Why this model, where it was chosen: a line, or none."""
+        return (self.why,) if self.why else ()
 
     @property
     def whole(self) -> bool:
@@ -70,6 +97,11 @@ class Metadata:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        chosen = {"why": self.why} if self.why else {}
+        members = {
+            name: {"weight": one.weight, "metadata": one.metadata.to_dict()}
+            for name, one in self.members.items()
+        }
         return {
             "model": self.model,
             "method": self.method,
@@ -85,6 +117,8 @@ class Metadata:
             "base": dict(self.base),
             "fingerprint": self.fingerprint,
             "versions": dict(self.versions),
+            **chosen,
+            **({"members": members} if members else {}),
         }
 
     @classmethod
@@ -110,6 +144,11 @@ class Metadata:
             verdict=Verdict.from_dict(record["verdict"]),
             notes=tuple(record["notes"]),
             margin=_margin(record.get("margin")),  # files of before there was one lack it
+            members={
+                name: Member(float(one["weight"]), cls.from_dict(one["metadata"]))
+                for name, one in record.get("members", {}).items()
+            },
+            why=str(record.get("why", "")),
         )
 
 

@@ -139,9 +139,9 @@ class BasketValue(Posterior):
         """False: that it is one number does not make a point of the purchases' draws."""
         return False
 
-    def __repr__(self) -> str:
+    def _outline(self) -> str:
         found = self.draws()["value"]
-        return f"<{type(self).__name__}: {float(found.mean()):.6g}>"
+        return f"{type(self).__name__}: {float(found.mean()):.6g}"
 
 
 SpendPosterior = GammaGammaPosterior | BasketValue

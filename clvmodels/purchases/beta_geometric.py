@@ -27,7 +27,7 @@ from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_coun
 from clvmodels.formulas.discounting import Due, present_value
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative
-from clvmodels.purchases.model import Draws, OnePhase
+from clvmodels.purchases.model import NO_ROWS, Draws, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -124,11 +124,13 @@ class _Living:
         most = self.power[self.x_of[begin:end]] * self.due.horizon / age
         return np.asarray(most.max(axis=1))
 
-    def survival(self, begin: int, least: float, most: int) -> tuple[FloatArray, IntArray]:
+    def survival(
+        self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
+    ) -> tuple[FloatArray, IntArray]:
         alpha, a = self.draws["alpha"], self.draws["a"]
         keys, horizon = (self.x_of[begin:], self.T[begin:]), self.due.horizon
         table, start = _tables(
-            *keys, self.power, self.stays, alpha, a, horizon, least, most, self.room.pop()
+            *keys, self.power, self.stays, alpha, a, horizon, least, most, fewest, self.room.pop()
         )
         self.room.append(table)
         return table[: start[-1], None], start
@@ -242,6 +244,7 @@ def _tables(
     horizon: float,
     least: float,
     most: int,
+    fewest: IntArray,
     table: FloatArray,
 ) -> tuple[FloatArray, IntArray]:
     """P(count >= n | alive) by draw of some keys, until there are `_ROWS` rows."""
@@ -262,7 +265,7 @@ def _tables(
             row = table[filled + rows]
             next_count(float(rows), R, ratio, a, B, first, latest, state, row)
             rows += 1
-            if _mean(row) <= least:
+            if _mean(row) <= least and (keys >= fewest.size or rows >= fewest[keys]):
                 break
         filled += rows
         keys += 1

@@ -27,7 +27,7 @@ from clvmodels.formulas.erlang_counts import count_sf_if_alive, purchases_if_ali
 from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative
-from clvmodels.purchases.model import Draws
+from clvmodels.purchases.model import NO_ROWS, Draws
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -139,10 +139,13 @@ class _Living:
         R, A, _, _ = self.state(k - 1, slice(begin, end))
         return np.asarray((R * self.due.horizon / A).max(axis=1) / k + 1.0)
 
-    def survival(self, begin: int, least: float, most: int) -> tuple[FloatArray, IntArray]:
+    def survival(
+        self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
+    ) -> tuple[FloatArray, IntArray]:
         R, A, a, B = self.state(0, slice(begin, begin + _ROWS))
         B = np.broadcast_to(B, R.shape)
-        return _tables(self.family.regularity, R, self.due.horizon / A, a, B, least, most)
+        k, ratio = self.family.regularity, self.due.horizon / A
+        return _tables(k, R, ratio, a, B, least, most, fewest)
 
     def exceeds(self, key: int, n: float) -> FloatArray:
         k, horizon, values = self.family.regularity, self.due.horizon, []
@@ -238,6 +241,7 @@ def _tables(
     stays: FloatArray,
     least: float,
     most: int,
+    fewest: IntArray,
 ) -> tuple[FloatArray, IntArray]:
     """P(count >= n | alive, in phase) by draw of some keys, until there are `_ROWS` rows.
 
@@ -259,7 +263,7 @@ def _tables(
                 break
             if filled + rows == table.shape[0]:
                 table = _longer(table)
-            done = True
+            done = keys >= fewest.size or rows + 1 >= fewest[keys]
             for phase in range(k):
                 row = table[filled + rows, phase]
                 for stage in range(max(rows * k - phase, 0), (rows + 1) * k - phase):

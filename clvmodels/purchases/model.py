@@ -9,7 +9,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Numbers = npt.ArrayLike
 Draws = Mapping[str, FloatArray]
+NO_ROWS: Final = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,10 +126,10 @@ class Family(Protocol):
     def strip(self, draws: Draws) -> tuple[float, float] | None:
         """Return c > 0 and w such that what the living buy is analytic in u = ln(c + T).
 
-        Its singularities must lie at least w off the real axis: pi where T occurs as
-        alpha + T alone, alpha >= c, and is singular only where that is negative. It is then
-        interpolated in u where there are many T. None where it is not worth it: it is then
-        asked for at every T.
+        Its singularities must lie at least w off the real axis, with any smaller c too: pi
+        where T occurs as alpha + T alone, alpha >= c, and is singular only where that is
+        negative. It is then interpolated in u where there are many T. None where it is not
+        worth it: it is then asked for at every T.
         """
 
     def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
@@ -254,7 +255,11 @@ class Living(Protocol):
         """Purchases expected of somebody who never leaves, in the busiest draw, by key."""
 
     def survival(
-        self, begin: int, least: float, most: int
+        self,
+        begin: int,
+        least: float,
+        most: int,
+        fewest: npt.NDArray[np.int64] = NO_ROWS,
     ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """P(count >= n) of as many keys from begin on as is convenient, one at least.
 
@@ -267,6 +272,8 @@ class Living(Protocol):
             most this; so is then any mixture of it with probabilities of being alive.
         most : int
             Rows of a key at most.
+        fewest : ndarray of int
+            Rows at least of some keys, from the first one on, each no more than ``most``.
 
         Returns
         -------

@@ -39,7 +39,7 @@ from clvmodels.formulas.pareto_nbd import ParetoNBD
 from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
 from clvmodels.formulas.special import exp_negative
-from clvmodels.purchases.model import Draws, OnePhase
+from clvmodels.purchases.model import NO_ROWS, Draws, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -138,9 +138,11 @@ class _Living:
         )
         return np.asarray((rate * self.due.horizon).max(axis=1))
 
-    def survival(self, begin: int, least: float, most: int) -> tuple[FloatArray, IntArray]:
-        keys = self.x[begin:], self.T[begin:]
-        table, start = _tables(*_parameters(self.draws), *keys, self.due.horizon, least, most)
+    def survival(
+        self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
+    ) -> tuple[FloatArray, IntArray]:
+        x, T, horizon = self.x[begin:], self.T[begin:], self.due.horizon
+        table, start = _tables(*_parameters(self.draws), x, T, horizon, least, most, fewest)
         return table[:, None], start
 
     def exceeds(self, key: int, n: float) -> FloatArray:
@@ -309,6 +311,7 @@ def _tables(
     horizon: float,
     least: float,
     most: int,
+    fewest: IntArray,
 ) -> tuple[FloatArray, IntArray]:
     """P(count >= n | alive) by draw of some keys, until there are `_ROWS` rows.
 
@@ -344,7 +347,7 @@ def _tables(
                 i, j = place[d], place[d + 1]
                 into[d] = min(_mixed(row[i:j], weight[i:j]), 1.0)
             rows += 1
-            if _mean(into) <= least:
+            if _mean(into) <= least and (keys >= fewest.size or rows >= fewest[keys]):
                 break
         filled += rows
         keys += 1

@@ -52,8 +52,8 @@ class _Split:
     def exceeds(self, key: int, n: float) -> Array:
         return np.repeat(self.one.exceeds(key, n), 2, axis=0)
 
-    def survival(self, begin: int, least: float, most: int) -> tuple[Array, Array]:
-        table, start = self.one.survival(begin, least, most)
+    def survival(self, begin: int, *how: Any) -> tuple[Array, Array]:
+        table, start = self.one.survival(begin, *how)
         return np.repeat(table, 2, axis=1), start
 
     def walk(self, walks: Walks) -> None:

@@ -1,0 +1,99 @@
+"""What may be stacked: posteriors that count time in one unit and know one spend, with weights.
+
+Apart from the stack, since these are refusals and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.posterior.clv import CLVPosterior
+from clvmodels.posterior.purchases import PurchasePosterior
+from clvmodels.posterior.spend import SpendPosterior
+from clvmodels.schema import check_number, shown
+
+ROUNDING: Final = 1e-6
+
+Stackable = CLVPosterior | PurchasePosterior
+
+
+def checked_members(
+    posteriors: Mapping[str, Stackable],
+) -> tuple[dict[str, PurchasePosterior], SpendPosterior | None]:
+    """Return the posteriors of purchases by name, and the spend of all, if they have it."""
+    if not isinstance(posteriors, Mapping) or not posteriors:
+        raise SchemaError(
+            f"posteriors={shown(posteriors)} must be posteriors by name: pass "
+            "{'bgnbd': posterior, 'mbgnbd': another}."
+        )
+    found, spent = {}, {}
+    for name, one in posteriors.items():
+        bought = one.purchases if isinstance(one, CLVPosterior) else one
+        if not isinstance(bought, PurchasePosterior):
+            raise SchemaError(
+                f"A stack needs posteriors of purchases, alone or with spend, and "
+                f"{shown(name)} is a {type(one).__name__}: leave it out."
+            )
+        if bought.metadata.members:
+            raise SchemaError(
+                f"{shown(name)} is a stack itself: pass its members "
+                f"({', '.join(bought.metadata.members)}), each with its part of the weight."
+            )
+        found[str(name)] = bought
+        spent[str(name)] = one.spend if isinstance(one, CLVPosterior) else None
+    _check_units(found)
+    return found, _same_spend(spent)
+
+
+def _check_units(found: Mapping[str, PurchasePosterior]) -> None:
+    (first, one), *others = found.items()
+    for name, other in others:
+        if other.scale != one.scale:
+            raise TimeUnitError(
+                f"{shown(first)} counts time in {one.scale} and {shown(name)} in {other.scale}: "
+                "fit all members of a stack to tables in one unit."
+            )
+
+
+def _same_spend(spent: Mapping[str, SpendPosterior | None]) -> SpendPosterior | None:
+    (first, one), *others = spent.items()
+    for name, other in others:
+        if (one is None) != (other is None):
+            knows, not_ = (first, name) if other is None else (name, first)
+            raise SchemaError(
+                f"{shown(knows)} knows spend and {shown(not_)} does not: pass the purchases of "
+                "all, and make CLVPosterior(stack, spend) of the result."
+            )
+        if one is not None and other is not None and one.fingerprint() != other.fingerprint():
+            raise SchemaError(
+                f"The spend of {shown(first)} and {shown(name)} differs, and a stack has one: pass "
+                "the purchases of all, and make CLVPosterior(stack, spend) of the result."
+            )
+    return one
+
+
+def checked_weights(given: Any, names: tuple[str, ...]) -> dict[str, float]:
+    """Weights by name, checked."""
+    if given is None:
+        return dict.fromkeys(names, 1.0 / len(names))
+    found = given if isinstance(given, Mapping) else getattr(given, "weights", None)
+    if not isinstance(found, Mapping):
+        raise SchemaError(
+            f"weights={shown(given)} must be a number for every posterior by its name, or what "
+            "clvmodels.compare returns."
+        )
+    if set(found) != set(names):
+        raise SchemaError(
+            f"Weights are of {', '.join(map(str, found)) or 'none'}, and the posteriors are "
+            f"{', '.join(names)}: give each of them one."
+        )
+    weights = {name: check_number(f"weights[{name!r}]", found[name]) for name in names}
+    total = sum(weights.values())
+    if not (min(weights.values()) >= 0 and abs(total - 1.0) <= ROUNDING):
+        raise DomainError(
+            f"weights={shown(dict(found))} must be at least 0 and sum to 1, and they sum to "
+            f"{total:g}: divide each by the sum."
+        )
+    return {name: weight / total for name, weight in weights.items()}

@@ -1,0 +1,293 @@
+"""Several purchase models as one: every draw is of one of them, and says of which.
+
+A stack's draws hold the parameters of all members, NaN where a draw's own model has none of
+the name, and `MEMBER`, the place of its model among them. So they can be thinned, permuted and
+cut like those of any model. `clvmodels.purchases.mixed_draws` has
+what the loops read; here is what a stack is, and its formulas at points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.fused import Fused
+from clvmodels.formulas.story import Customers, Round
+from clvmodels.model_facts import Parameter
+from clvmodels.purchases.catalogue import purchase_model
+from clvmodels.purchases.mixed_draws import MEMBER, mixed_living, mixed_weights, parts_of
+from clvmodels.purchases.model import (
+    Described,
+    Draws,
+    Family,
+    Living,
+    Numbers,
+    PurchaseModel,
+    Weights,
+)
+from clvmodels.schema import FloatArray
+
+STACK: Final = "stack"
+_PAPER: Final = (
+    "Yao, Y., Vehtari, A., Simpson, D. & Gelman, A. (2018). Using stacking to average Bayesian "
+    "predictive distributions. Bayesian Analysis 13(3), 917-1003."
+)
+
+IntArray = npt.NDArray[np.int64]
+
+
+@cache
+def stacked_model(members: tuple[str, ...]) -> PurchaseModel:
+    """Return what a stack of models is, and what computes it.
+
+    Parameters
+    ----------
+    members : tuple of str
+        Keys of their models, in the order that `MEMBER` counts; one may be there twice.
+    """
+    models = [purchase_model(key) for key in members]
+    kinds = list(dict.fromkeys(models))
+    parameters = {one.name: one for model in models for one in model.parameters}
+    return PurchaseModel(
+        key=STACK,
+        name=f"Stack of {_and(one.name for one in kinds)}",
+        about=models[0].about,
+        papers=" ".join([*dict.fromkeys(one.papers for one in kinds), _PAPER]),
+        parameters=(*parameters.values(), Parameter(MEMBER)),
+        defaults={name: one for model in models for name, one in model.defaults.items()},
+        leaves=_or(one.leaves for one in kinds),
+        once_says_nothing=all(one.once_says_nothing for one in kinds),
+        endless_where=_or(one.endless_where for one in kinds),
+        describe=_Describe(members),
+        family=StackedFamily(members),
+    )
+
+
+def _and(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _or(words: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(words))
+
+
+@dataclass(frozen=True, slots=True)
+class _Describe:
+    """What the draws of a stack say of the average customer."""
+
+    members: tuple[str, ...]
+
+    def __call__(self, draws: Draws) -> tuple[Described, ...]:
+        """Figures that all members have of every draw, those that one has of its own."""
+        size, found = len(draws[MEMBER]), dict[tuple[str, Any], FloatArray]()
+        for part in parts_of(self.members, draws):
+            model = purchase_model(part.key)
+            for one in model.describe(part.draws):
+                words = one.words.format(leaves=model.leaves)
+                column = found.setdefault((words, one.counts), np.full(size, np.nan))
+                column[part.which] = one.values
+        return tuple(
+            Described(words, values[~np.isnan(values)], counts)
+            for (words, counts), values in found.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StackedFamily:
+    """What the loops read of a stack; see `clvmodels.purchases.model.Family`.
+
+    Attributes
+    ----------
+    members : tuple of str
+        Keys of their models.
+    """
+
+    members: tuple[str, ...]
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """What computes each member."""
+        return tuple(purchase_model(key).formulas for key in self.members)
+
+    @property
+    def phases(self) -> int:
+        """As many as the member with the most has."""
+        return max(one.phases for one in self.families)
+
+    def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> Weights:
+        """P(alive, in phase) of histories: each member's, of its draws."""
+        return mixed_weights(self.members, x, t_x, T, draws)
+
+    def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> Living:
+        """What customers do who are alive: what each member says, of its draws."""
+        return mixed_living(self.members, x, T, draws, due, self.phases)
+
+    def strip(self, draws: Draws) -> tuple[float, float] | None:
+        """Return the least c and the least w of all members."""
+        found = [one.family.strip(one.draws) for one in parts_of(self.members, draws)]
+        known = [one for one in found if one is not None]
+        if len(known) < len(found):
+            return None
+        return min(c for c, _ in known), min(w for _, w in known)
+
+    def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """Purchases of living customers within many lengths, (K, S, ages, lengths)."""
+        out = np.zeros((self.phases, len(draws[MEMBER]), len(T), len(lengths)))
+        for one in parts_of(self.members, draws):
+            found = one.family.along(x, T, lengths, one.draws)
+            out[: len(found), one.which] = found
+        return out
+
+    # --- at points ---
+
+    def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
+        """Whether the undiscounted purchases of a lifetime are infinite in expectation."""
+        found: npt.NDArray[np.bool_] = self._at("endless", (), parameters)
+        return found
+
+    def log_likelihood(
+        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers
+    ) -> FloatArray:
+        """Log-likelihood of each history."""
+        found: FloatArray = self._at("log_likelihood", (x, t_x, T), parameters)
+        return found
+
+    def p_alive(self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers) -> FloatArray:
+        """Probability of being alive at T."""
+        found: FloatArray = self._at("p_alive", (x, t_x, T), parameters)
+        return found
+
+    def p_purchase(
+        self, x: Numbers, t_x: Numbers, T: Numbers, horizon: Numbers, **parameters: Numbers
+    ) -> FloatArray:
+        """Probability of at least one purchase in (T, T + horizon]."""
+        found: FloatArray = self._at("p_purchase", (x, t_x, T, horizon), parameters)
+        return found
+
+    def expected_purchases(
+        self, x: Numbers, t_x: Numbers, T: Numbers, horizon: Numbers, **parameters: Numbers
+    ) -> FloatArray:
+        """Purchases expected in (T, T + horizon]."""
+        found: FloatArray = self._at("expected_purchases", (x, t_x, T, horizon), parameters)
+        return found
+
+    def discounted_purchases(
+        self,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        delta: Numbers,
+        *,
+        month: float | None = None,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Discounted purchases expected in (T, T + horizon]."""
+        data = (x, t_x, T, horizon, delta)
+        found: FloatArray = self._at("discounted_purchases", data, parameters, month=month)
+        return found
+
+    def pmf(
+        self,
+        n: Numbers,
+        x: Numbers,
+        t_x: Numbers,
+        T: Numbers,
+        horizon: Numbers,
+        **parameters: Numbers,
+    ) -> FloatArray:
+        """Probability of exactly n purchases in (T, T + horizon]."""
+        found: FloatArray = self._at("pmf", (n, x, t_x, T, horizon), parameters)
+        return found
+
+    def _at(
+        self,
+        verb: str,
+        data: tuple[Numbers, ...],
+        parameters: Mapping[str, Numbers],
+        **options: Any,
+    ) -> Any:
+        """Let each member answer for its draws, and put the answers together."""
+        member = np.asarray(parameters[MEMBER])
+        axes = [axis for axis in range(-member.ndim, 0) if member.shape[axis] > 1]
+        if len(axes) > 1:  # chains beside draws
+            shape = np.broadcast_shapes(*map(np.shape, (*data, *parameters.values())))
+            data = tuple(_flat(one, shape) for one in data)
+            flat = {name: _flat(one, shape) for name, one in parameters.items()}
+            return np.reshape(self._at(verb, data, flat, **options), shape)
+        axis, out = axes[0] if axes else 0, np.empty(0)
+        for place in np.unique(member).astype(np.int64):
+            model = purchase_model(self.members[place])
+            take = _Take(axis, np.flatnonzero(member == place))
+            own = {name: take(parameters[name]) for name in model.parameter_names}
+            found = getattr(model.formulas, verb)(*map(take, data), **own, **options)
+            if not axes:
+                return found
+            if not out.size:
+                out = np.empty_like(found, shape=_with(np.shape(found), axis, member.size))
+            np.moveaxis(out, axis, 0)[take.rows] = np.moveaxis(found, axis, 0)
+        return out
+
+    # --- what is for models of their own ---
+
+    def fused(
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        count: FloatArray,
+        *,
+        stratum: npt.NDArray[np.integer] | None = None,
+    ) -> Fused:
+        """There is none: members are fitted one by one."""
+        raise NotImplementedError
+
+    def customers(
+        self,
+        size: int,
+        rngs: tuple[np.random.Generator, np.random.Generator],
+        **parameters: Numbers,
+    ) -> Customers:
+        """There are none: customers are simulated by the members."""
+        raise NotImplementedError
+
+    def repeat_purchases(
+        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
+    ) -> Iterator[Round]:
+        """There are none: customers are simulated by the members."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """Takes the draws of one member along their axis, and leaves alone what has none.
+
+    The axis is counted from the last, -1; 0 where there is none.
+    """
+
+    axis: int
+    rows: IntArray
+
+    def __call__(self, values: Numbers) -> Any:
+        found = np.asarray(values)
+        if not self.axis or found.ndim < -self.axis or found.shape[self.axis] == 1:
+            return values
+        return np.take(found, self.rows, axis=self.axis)
+
+
+def _flat(values: Numbers, shape: tuple[int, ...]) -> Any:
+    return np.broadcast_to(values, shape).ravel() if np.ndim(values) else values
+
+
+def _with(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    """Shape with another size along an axis."""
+    changed = list(shape)
+    changed[axis] = size
+    return tuple(changed)
