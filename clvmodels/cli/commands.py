@@ -29,12 +29,14 @@ from clvmodels.cli.options import (
     PurchaseModelKey,
     Quiet,
     Refunds,
+    Regularity,
     Threads,
     TimeScaler,
     TimeUnit,
     Where,
     WithoutFirstMonth,
     ZeroAmounts,
+    regular_key,
 )
 
 app = typer.Typer(
@@ -164,6 +166,7 @@ def fit(
         ),
     ] = "auto",
     model: PurchaseModelKey = "bgnbd",
+    regularity: Regularity = None,
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
     ] = "default",
@@ -205,7 +208,7 @@ def fit(
         without_first_month=without_first_month,
         csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
-        model=model,
+        model=regular_key(model, regularity),
         priors=priors,
         time_unit=time_unit,
         time_scaler=time_scaler,

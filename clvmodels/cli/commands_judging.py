@@ -25,11 +25,13 @@ from clvmodels.cli.options import (
     PurchaseModelKey,
     Quiet,
     Refunds,
+    Regularity,
     TimeScaler,
     TimeUnit,
     Where,
     WithoutFirstMonth,
     ZeroAmounts,
+    regular_key,
 )
 
 
@@ -135,6 +137,7 @@ def backtest(
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
     model: PurchaseModelKey = "bgnbd",
+    regularity: Regularity = None,
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",
@@ -179,7 +182,7 @@ def backtest(
         margin=margin,
         discount_rate=discount_rate,
         discounting=discounting,
-        model=model,
+        model=regular_key(model, regularity),
         method=method,
         interval=interval,
         draws=draws,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
 from clvmodels.errors import SchemaError
-from clvmodels.purchases import MODELS, ModelKey, purchase_model
+from clvmodels.purchases import MODELS, ModelKey, purchase_model, with_regularity
 
 
 def _model_key(said: str) -> str:
@@ -18,10 +18,33 @@ def _model_key(said: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
+def regular_key(model: ModelKey, regularity: int | None) -> ModelKey:
+    """Return the key of a model with the regularity that was asked for, if one was."""
+    if regularity is None:
+        return model
+    known = purchase_model(model)
+    if known.regularity not in (1, regularity):
+        raise SchemaError(
+            f"Regularity is {known.regularity} in --model {model} and {regularity} in "
+            "--regularity: leave one of them out."
+        )
+    return cast("ModelKey", with_regularity(known, regularity).key)
+
+
 PurchaseModelKey = Annotated[
     ModelKey,
     typer.Option(
-        help="The model of purchases.", parser=_model_key, metavar=f"<{'|'.join(MODELS)}>"
+        help="The model of purchases.",
+        parser=_model_key,
+        metavar=f"<{'|'.join(key for key, one in MODELS.items() if one.regularity == 1)}>",
+    ),
+]
+_HAVE_REGULARITY = (key for key, one in MODELS.items() if one.irregular == key)
+Regularity = Annotated[
+    int | None,
+    typer.Option(
+        help="How regularly customers buy, 1 to 4: 1 is at random, and with more the times between "
+        f"purchases are ever more alike. Of {' and '.join(_HAVE_REGULARITY)}."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]

@@ -31,6 +31,7 @@ from clvmodels.verdict import MAX_KHAT
 
 if TYPE_CHECKING:
     from clvmodels.posterior.purchases import PurchasePosterior
+    from clvmodels.purchases import PurchaseModel
     from clvmodels.rfm import RfmTable
 
 _CELLS: Final = 1_000_000  # of draws by histories, in memory at once for each core
@@ -241,7 +242,20 @@ def _checked(posteriors: Mapping[str, Any]) -> dict[str, PurchasePosterior]:
                 f"The posterior {shown(name)} has {one.draws_total} draws, and leave-one-out needs "
                 f"{_LEAST_DRAWS} at least: fit it by nuts or laplace."
             )
+    _refuse_unlike({name: one.facts for name, one in found.items()})
     return found
+
+
+def _refuse_unlike(models: Mapping[str, PurchaseModel]) -> None:
+    """Densities of another k are of the gaps too, which summaries have not."""
+    (first, one), *others = models.items()
+    for name, other in others:
+        if other.regularity != one.regularity:
+            raise SchemaError(
+                f"The posteriors {shown(first)} and {shown(name)} are of {one.name} and "
+                f"{other.name}, whose likelihoods differ by the gaps between purchases, which a "
+                "table does not have: compare models of one regularity, or backtest both."
+            )
 
 
 def _terms(posterior: PurchasePosterior, histories: PurchaseHistories, count: int) -> _Terms:

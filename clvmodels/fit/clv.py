@@ -36,7 +36,7 @@ class CLVModel(Parameters):
     ----------
     purchases : PurchaseSpecification or str
         How often customers come back, and whether they still do: `BetaGeoModel()`,
-        `ModifiedBetaGeoModel()`, or a name of ``clvmodels.purchases.MODELS``, as the
+        `ModifiedBetaGeoModel(regularity=2)`, or a name of ``clvmodels.purchases.MODELS``, as the
         command line and `backtest` know it, which is that model with its defaults.
     spend : GammaGammaModel or float
         What they spend when they do. A number is the value of every purchase: spend is then
@@ -49,6 +49,8 @@ class CLVModel(Parameters):
     'mbgnbd'
     >>> CLVModel("mbgnbd") == CLVModel(purchases=ModifiedBetaGeoModel())
     True
+    >>> CLVModel("mbgcnbd2").purchases.regularity
+    2
     >>> CLVModel(spend=25.0).basket_value
     25.0
     """
@@ -67,7 +69,7 @@ class CLVModel(Parameters):
     def __post_init__(self) -> None:
         given: Any = self.purchases
         if isinstance(given, str):
-            object.__setattr__(self, "purchases", purchase_specification(given, "purchases")())
+            object.__setattr__(self, "purchases", purchase_specification(given, "purchases"))
         elif not isinstance(given, PurchaseSpecification):
             raise SchemaError(
                 f"purchases={shown(given)} must be a model of purchases, such as BetaGeoModel(), "

@@ -18,7 +18,7 @@ from clvmodels.posterior import (
     PurchasePosterior,
 )
 from clvmodels.posterior.purchases import purchase_posterior
-from clvmodels.purchases import MODELS, PurchaseModel, purchase_model
+from clvmodels.purchases import MODELS, PurchaseModel, purchase_model, with_regularity
 from clvmodels.rfm.customers import assumed_text, has_fractions
 from clvmodels.rfm.histories import (
     PurchaseHistories,
@@ -115,12 +115,36 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         return cast("Bought", purchase_posterior(self.name)(result.tree, metadata))
 
 
+@dataclass(frozen=True)
+class RegularSpecification[Bought: PurchasePosterior](PurchaseSpecification[Bought]):
+    """A purchase model with its priors, of which there is one for every regularity k.
+
+    Its facts are those of k = 1 in the class, and of its own k in an object.
+
+    Parameters
+    ----------
+    priors, alpha_scale
+        As in :class:`PurchaseSpecification`.
+    regularity : int
+        k: times between purchases are Erlang-k.
+    """
+
+    regularity: int = 1
+
+    def __post_init__(self) -> None:
+        model = with_regularity(self.facts, self.regularity)
+        object.__setattr__(self, "facts", model)
+        object.__setattr__(self, "name", model.key)
+        super().__post_init__()
+
+
 @named_fields
 @dataclass(frozen=True)
-class BetaGeoModel(PurchaseSpecification[BetaGeoPosterior]):
+class BetaGeoModel(RegularSpecification[BetaGeoPosterior]):
     """BG/NBD: purchases at a Gamma rate, dropout after a purchase with Beta probability.
 
-    Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", eq. 6.
+    Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", eq. 6; BG/CNBD-k where
+    customers buy regularly.
 
     Parameters
     ----------
@@ -131,12 +155,19 @@ class BetaGeoModel(PurchaseSpecification[BetaGeoPosterior]):
     alpha_scale : float, optional
         What alpha's default prior is multiplied by, in the table's unit of time;
         by default the mean of T over customers.
+    regularity : {1, 2, 3, 4}
+        How regularly customers buy: times between purchases are Erlang-k, sums of k
+        exponential stages. 1 is BG/NBD, whose purchases come at random; more is
+        BG/CNBD-k (Reutterer et al. 2021), in which alpha is a time of stages:
+        customers make r / (k alpha) purchases a unit of time.
 
     Examples
     --------
     >>> from clvmodels import BetaGeoModel
     >>> BetaGeoModel().priors
     'default'
+    >>> BetaGeoModel(regularity=2).name
+    'bgcnbd2'
     """
 
     facts: ClassVar[PurchaseModel] = MODELS["bgnbd"]
@@ -144,10 +175,11 @@ class BetaGeoModel(PurchaseSpecification[BetaGeoPosterior]):
 
 @named_fields
 @dataclass(frozen=True)
-class ModifiedBetaGeoModel(PurchaseSpecification[ModifiedBetaGeoPosterior]):
+class ModifiedBetaGeoModel(RegularSpecification[ModifiedBetaGeoPosterior]):
     """MBG/NBD: as BG/NBD, but customers may drop out after the first purchase too.
 
-    Batislam, Denizel & Filiztekin (2007), eq. 3; Wagner & Hoppe (2008).
+    Batislam, Denizel & Filiztekin (2007), eq. 3; Wagner & Hoppe (2008); MBG/CNBD-k where
+    customers buy regularly.
 
     Parameters
     ----------
@@ -158,6 +190,11 @@ class ModifiedBetaGeoModel(PurchaseSpecification[ModifiedBetaGeoPosterior]):
     alpha_scale : float, optional
         What alpha's default prior is multiplied by, in the table's unit of time;
         by default the mean of T over customers.
+    regularity : {1, 2, 3, 4}
+        How regularly customers buy: times between purchases are Erlang-k, sums of k
+        exponential stages. 1 is MBG/NBD, whose purchases come at random; more is
+        MBG/CNBD-k (Reutterer et al. 2021), in which alpha is a time of stages:
+        customers make r / (k alpha) purchases a unit of time.
 
     Examples
     --------
@@ -170,7 +207,9 @@ class ModifiedBetaGeoModel(PurchaseSpecification[ModifiedBetaGeoPosterior]):
 
 
 # Those that have a class of their own; of any other model one is made when it is asked for.
-_NAMED: Final = {one.name: one for one in (BetaGeoModel, ModifiedBetaGeoModel)}
+_NAMED: Final[Mapping[str, type[RegularSpecification[Any]]]] = {
+    one.name: one for one in (BetaGeoModel, ModifiedBetaGeoModel)
+}
 
 
 @cache
@@ -182,8 +221,8 @@ def _made(model: PurchaseModel) -> type[PurchaseSpecification[PurchasePosterior]
 
 def purchase_specification(
     key: str, option: str = "model"
-) -> type[PurchaseSpecification[PurchasePosterior]]:
-    """Return the class of specifications of a purchase model.
+) -> PurchaseSpecification[PurchasePosterior]:
+    """Return a purchase model with its default priors.
 
     Parameters
     ----------
@@ -198,4 +237,6 @@ def purchase_specification(
         There is no such model.
     """
     model = purchase_model(key, option)
-    return _NAMED[key] if key in _NAMED else _made(model)
+    if model.irregular in _NAMED:
+        return _NAMED[model.irregular](regularity=model.regularity)
+    return _made(model)()

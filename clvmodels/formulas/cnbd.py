@@ -1,8 +1,9 @@
 """The beta-geometric family with regular timing: BG/CNBD-k and MBG/CNBD-k.
 
-Platzer & Reutterer (2016), "Ticking away the moments: timing regularity helps to better
-predict customer activity", Marketing Science 35(5), 779-799. As in BG/NBD and MBG/NBD, but
-times between purchases are Erlang-k: stages pass in a Poisson process of rate
+Reutterer, Platzer & Schroeder (2021), "Leveraging purchase regularity for predicting customer
+behavior the easy way", International Journal of Research in Marketing 38(1), 194-215; Platzer &
+Reutterer (2016), "Ticking away the moments", Marketing Science 35(5), 779-799. As in BG/NBD
+and MBG/NBD, but times between purchases are Erlang-k: stages pass in a Poisson process of rate
 lambda ~ Gamma(r, alpha), and every k-th one is a purchase. k = 1 is BG/NBD or MBG/NBD.
 
 What is known of a living customer at T is how many stages may have passed since t_x: with
@@ -185,7 +186,9 @@ class RegularBetaGeometric(BetaDropout):
             R, A, _, _ = living
             return at_least(self.regularity - phase, R, length / A)
 
-        return self._mixed(buys, x, t_x, T, **parameters)
+        found = self._mixed(buys, x, t_x, T, **parameters)
+        # a sum of phases may round to a digit more than the whole
+        return np.asarray(np.minimum(found, self.p_alive(x, t_x, T, **parameters)))
 
     def expected_purchases(
         self,

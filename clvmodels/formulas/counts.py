@@ -85,7 +85,7 @@ def _pmf_parts(
 def at_least(count: npt.ArrayLike, R: npt.ArrayLike, ratio: npt.ArrayLike) -> FloatArray:
     """P(N >= count) of a negative binomial N, stages or purchases; ratio is horizon / A."""
     least = np.asarray(count, dtype=np.float64)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # of a ratio that is next to 0
         some = 1.0 / (1.0 + 1.0 / np.asarray(ratio, dtype=np.float64))
     return np.asarray(np.where(least > 0, betainc(np.maximum(least, 1.0), R, some), 1.0))
 

@@ -20,7 +20,7 @@ class Counterpart(NamedTuple):
     """Our side of a model that pymc-marketing has too."""
 
     facts: ModelFacts
-    specification: type[Specification[Any]]
+    specification: Specification[Any]
     posterior: type[OnePosterior]
 
 
@@ -30,7 +30,7 @@ def counterparts() -> dict[str, Counterpart]:
         Counterpart(model, purchase_specification(key), purchase_posterior(key))
         for key, model in MODELS.items()
     ]
-    ours.append(Counterpart(GammaGammaModel.facts, GammaGammaModel, GammaGammaPosterior))
+    ours.append(Counterpart(GammaGammaModel.facts, GammaGammaModel(), GammaGammaPosterior))
     return {one.facts.peer.name: one for one in ours if one.facts.peer is not None}
 
 

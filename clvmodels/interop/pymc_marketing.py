@@ -220,7 +220,7 @@ def _statistics(model: Any, draws: Mapping[str, FloatArray]) -> dict[str, npt.ND
 
 
 def _base(
-    model: Any, specification: type[Specification[Any]], scale: TimeScale
+    model: Any, specification: Specification[Any], scale: TimeScale
 ) -> tuple[Mapping[str, float], str | None, tuple[str, ...]]:
     """Counts and fingerprint of the data that were fitted, or a note why there are none."""
     frame = getattr(model, "data", None)
@@ -230,7 +230,7 @@ def _base(
     times = {name: frame[FREQUENCY] for name in (RECENCY, T) if name not in frame}
     try:
         columns = rfm_columns(frame.assign(**times), said=scale)
-        base, fingerprint = specification()._described(columns)
+        base, fingerprint = specification._described(columns)
     except ClvError as error:
         return {}, None, (f"The model's data are not an RFM table: {one_line(error)}",)
     return base, fingerprint, ()

@@ -116,7 +116,7 @@ def _peer_of(posterior: OnePosterior) -> tuple[Any, Specification[Any]]:
     clv = pymc_marketing_clv()
     for name, ours in counterparts().items():
         if type(posterior) is ours.posterior:
-            return getattr(clv, name), ours.specification()
+            return getattr(clv, name), ours.specification
     if isinstance(posterior, PurchasePosterior):
         raise SchemaError(
             f"pymc-marketing has no {posterior.facts.name}: convert a posterior of one of "

@@ -62,6 +62,7 @@ class Posterior:
     model: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
     observed: ClassVar[str]
+    _of: ClassVar[str] = ""  # the model, in words, where the name of the class does not say it
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -277,8 +278,8 @@ class Posterior:
 
     def _outline(self) -> str:
         return (
-            f"{type(self).__name__}: {self.draws_total:,} draws by {self.metadata.method}, "
-            f"time in {self.scale}, verdict {self.verdict.status}"
+            f"{type(self).__name__}{self._of}: {self.draws_total:,} draws by "
+            f"{self.metadata.method}, time in {self.scale}, verdict {self.verdict.status}"
         )
 
     def _repr_html_(self) -> str:

@@ -15,7 +15,13 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.options import PurchaseTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.posterior.predicting import columns_of, predicted_frame
-from clvmodels.purchases import MODELS, Family, PurchaseModel, purchase_model
+from clvmodels.purchases import (
+    MODELS,
+    Family,
+    PurchaseModel,
+    purchase_model,
+    with_regularity,
+)
 from clvmodels.rfm.histories import RfmColumns, distinct_rows
 from clvmodels.schema import (
     FloatArray,
@@ -284,6 +290,7 @@ class _BetaGeometricPosterior(PurchasePosterior):
         alpha: npt.ArrayLike,
         a: npt.ArrayLike,
         b: npt.ArrayLike,
+        regularity: int | None = None,
         time_unit: TimeUnit = "D",
         time_scaler: float = 1.0,
     ) -> Self:
@@ -293,20 +300,29 @@ class _BetaGeometricPosterior(PurchasePosterior):
         ----------
         r, alpha, a, b : array_like, shape (draws,) or scalar
             Draws; alpha in units of ``time_scaler`` periods of ``time_unit``.
+        regularity : {1, 2, 3, 4}, optional
+            k, where times between purchases are Erlang-k; by default this posterior's own,
+            which is 1 but for posteriors of fits that were given another.
         time_unit, time_scaler
             The unit of time, as in :func:`clvmodels.rfm_summary`.
 
         Raises
         ------
+        SchemaError
+            There is no such regularity.
         DomainError
             A draw is not positive and finite, or lengths differ.
         """
+        kind: Any = cls
+        if regularity is not None:
+            kind = purchase_posterior(with_regularity(cls.facts, regularity).key)
         draws = {"r": r, "alpha": alpha, "a": a, "b": b}
-        return cls._from_draws(draws, time_unit, time_scaler)
+        made: Self = kind._from_draws(draws, time_unit, time_scaler)
+        return made
 
 
 class BetaGeoPosterior(_BetaGeometricPosterior):
-    """Posterior of BG/NBD (Fader, Hardie & Lee 2005).
+    """Posterior of BG/NBD (Fader, Hardie & Lee 2005), or of BG/CNBD-k.
 
     Examples
     --------
@@ -322,7 +338,7 @@ class BetaGeoPosterior(_BetaGeometricPosterior):
 
 
 class ModifiedBetaGeoPosterior(_BetaGeometricPosterior):
-    """Posterior of MBG/NBD (Batislam, Denizel & Filiztekin 2007).
+    """Posterior of MBG/NBD (Batislam, Denizel & Filiztekin 2007), or of MBG/CNBD-k.
 
     Examples
     --------
@@ -340,8 +356,19 @@ _NAMED: Final = {one.model: one for one in (BetaGeoPosterior, ModifiedBetaGeoPos
 
 @cache
 def _made(model: PurchaseModel) -> type[PurchasePosterior]:
-    doc = f"Posterior of {model.name}."
-    return type("PurchasePosterior", (PurchasePosterior,), {"facts": model, "__doc__": doc})
+    kind = _NAMED.get(model.irregular, PurchasePosterior)
+    body = {
+        "facts": model,
+        "__doc__": f"Posterior of {model.name}.",
+        "_of": f" of {model.name}",
+        "__reduce__": lambda one: (_remade, (model.key, one.tree, one.metadata)),
+    }
+    return type(kind.__name__, (kind,), body)
+
+
+def _remade(key: str, *parts: Any) -> PurchasePosterior:
+    """Make a posterior again elsewhere: Spark pickles, and finds no class by name that was made."""
+    return purchase_posterior(key)(*parts)
 
 
 def purchase_posterior(key: str) -> type[PurchasePosterior]:

@@ -1,9 +1,23 @@
 """Purchase models: what each is, and what it can compute."""
 
-from clvmodels.purchases.catalogue import MODELS, ModelKey, purchase_model
+from clvmodels.purchases.catalogue import (
+    MODELS,
+    ModelKey,
+    purchase_model,
+    regularities,
+    with_regularity,
+)
 from clvmodels.purchases.model import Family, PurchaseModel
 
-__all__ = ["MODELS", "Family", "ModelKey", "PurchaseModel", "purchase_model"]
+__all__ = [
+    "MODELS",
+    "Family",
+    "ModelKey",
+    "PurchaseModel",
+    "purchase_model",
+    "regularities",
+    "with_regularity",
+]
 
 
 def __dir__() -> list[str]:

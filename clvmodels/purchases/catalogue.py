@@ -6,12 +6,14 @@ A new model is a file beside this one, an entry here, and a test of its formulas
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 
+from clvmodels.errors import SchemaError
 from clvmodels.model_facts import BetaDefault, Default, LogNormalDefault, Parameter, Peer
 from clvmodels.purchases.model import Described, PurchaseModel
-from clvmodels.schema import FloatArray, check_choice
+from clvmodels.schema import FloatArray, check_choice, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,11 @@ class MeanAndSize:
         return one / (one + other), one + other
 
 
-def _average_customer(draws: Mapping[str, FloatArray]) -> tuple[Described, ...]:
+def _average_customer(draws: Mapping[str, FloatArray], *, stages: int = 1) -> tuple[Described, ...]:
+    rate = draws["r"] / (stages * draws["alpha"])
     leaves = draws["a"] / (draws["a"] + draws["b"])
     return (
-        Described("repeat purchases a year while active", draws["r"] / draws["alpha"], "a year"),
+        Described("repeat purchases a year while active", rate, "a year"),
         Described("leave for good {leaves}", leaves, "share"),
     )
 
@@ -45,6 +48,20 @@ _PARAMETERS: Final = (
     Parameter("b"),
 )
 _RIDGES: Final = (("r", "alpha"), ("a", "b"))
+
+
+def _alpha(stages: int = 1) -> LogNormalDefault:
+    """Of repeat purchases a unit of time the same, however many stages each of them takes."""
+    of_stages = "alpha" if stages == 1 else f"({stages} alpha)"
+    return LogNormalDefault(
+        0.3 / stages,
+        1.5,
+        True,
+        f"r / {of_stages} is a rate per unit of time: with r near its median the mean customer "
+        "makes about 2 repeat purchases in the mean time observed, give or take a factor of 40",
+    )
+
+
 _DEFAULTS: Final[Mapping[str, Default]] = {
     "r": LogNormalDefault(
         0.6,
@@ -53,13 +70,7 @@ _DEFAULTS: Final[Mapping[str, Default]] = {
         "shape of the purchase rates over customers: published bases lie between 0.1 and 3; "
         "95 % of the mass between 0.06 and 6.3",
     ),
-    "alpha": LogNormalDefault(
-        0.3,
-        1.5,
-        True,
-        "r / alpha is a rate per unit of time: with r near its median the mean customer makes "
-        "about 2 repeat purchases in the mean time observed, give or take a factor of 40",
-    ),
+    "alpha": _alpha(),
     "phi_dropout": BetaDefault(
         1.0, 1.0, "mean dropout probability a / (a + b): anything between 0 and 1"
     ),
@@ -94,6 +105,7 @@ BGNBD: Final = PurchaseModel(
     once_says_nothing=True,
     endless_where="a <= 1",
     describe=_average_customer,
+    irregular="bgnbd",
     family="clvmodels.purchases.beta_geometric:bgnbd",
 )
 MBGNBD: Final = PurchaseModel(
@@ -112,11 +124,43 @@ MBGNBD: Final = PurchaseModel(
     once_says_nothing=False,
     endless_where="a <= 1",
     describe=_average_customer,
+    irregular="mbgnbd",
     family="clvmodels.purchases.beta_geometric:mbgnbd",
 )
 
-ModelKey = Literal["bgnbd", "mbgnbd"]
-MODELS: Final[dict[str, PurchaseModel]] = {model.key: model for model in (BGNBD, MBGNBD)}
+
+def _regular(model: PurchaseModel, k: int) -> PurchaseModel:
+    """The same model with Erlang-k times between purchases: r and alpha are of their stages."""
+    key = model.key.replace("nbd", f"cnbd{k}")
+    return replace(
+        model,
+        key=key,
+        name=model.name.replace("NBD", f"CNBD-{k}"),
+        papers="Reutterer, T., Platzer, M. & Schroeder, N. (2021). Leveraging purchase regularity "
+        "for predicting customer behavior the easy way. International Journal of Research in "
+        "Marketing 38(1), 194-215; Platzer, M. & Reutterer, T. (2016). Ticking away the moments: "
+        "timing regularity helps to better predict customer activity. Marketing Science 35(5), "
+        "779-799.",
+        defaults={**model.defaults, "alpha": _alpha(k)},
+        peer=None,
+        describe=partial(_average_customer, stages=k),
+        regularity=k,
+        family=f"clvmodels.purchases.cnbd:{key}",
+    )
+
+
+ModelKey = Literal[
+    "bgnbd",
+    "mbgnbd",
+    "bgcnbd2",
+    "bgcnbd3",
+    "bgcnbd4",
+    "mbgcnbd2",
+    "mbgcnbd3",
+    "mbgcnbd4",
+]
+_REGULAR: Final = tuple(_regular(model, k) for model in (BGNBD, MBGNBD) for k in (2, 3, 4))
+MODELS: Final[dict[str, PurchaseModel]] = {model.key: model for model in (BGNBD, MBGNBD, *_REGULAR)}
 
 
 def purchase_model(key: str, option: str = "model") -> PurchaseModel:
@@ -136,3 +180,43 @@ def purchase_model(key: str, option: str = "model") -> PurchaseModel:
     """
     check_choice(option, key, tuple(MODELS))
     return MODELS[key]
+
+
+def regularities(model: PurchaseModel) -> dict[int, PurchaseModel]:
+    """Return a model with every regularity k that there is of it; itself alone if no other."""
+    if not model.irregular:
+        return {model.regularity: model}
+    alike = (one for one in MODELS.values() if one.irregular == model.irregular)
+    return {one.regularity: one for one in alike}
+
+
+def with_regularity(model: PurchaseModel, regularity: int) -> PurchaseModel:
+    """Return the same model with Erlang-k times between purchases.
+
+    Parameters
+    ----------
+    model : PurchaseModel
+        With any k.
+    regularity : int
+        k.
+
+    Raises
+    ------
+    SchemaError
+        There is no such model.
+    """
+    found = regularities(model)
+    whole = isinstance(regularity, int) and not isinstance(regularity, bool)
+    if whole and regularity in found:
+        return found[regularity]
+    if len(found) == 1:
+        can = ", ".join(one.name for one in MODELS.values() if one.irregular == one.key)
+        raise SchemaError(
+            f"regularity={shown(regularity)} is not for {model.name}: leave it out, or take one "
+            f"of {can}."
+        )
+    *first, last = map(str, found)
+    raise SchemaError(
+        f"regularity={shown(regularity)} must be {', '.join(first)} or {last}: how many stages "
+        "there are from one purchase to the next."
+    )

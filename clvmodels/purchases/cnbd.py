@@ -329,3 +329,11 @@ def _walk(
                 more, bits = exponential(bits)
                 at += more / (R + (k * count + stage))
         orders[n], bought[n], alive[n], state[n] = total, count, stay, bits
+
+
+bgcnbd2: Final = RegularFamily(extra_stays=0, regularity=2)
+bgcnbd3: Final = RegularFamily(extra_stays=0, regularity=3)
+bgcnbd4: Final = RegularFamily(extra_stays=0, regularity=4)
+mbgcnbd2: Final = RegularFamily(extra_stays=1, regularity=2)
+mbgcnbd3: Final = RegularFamily(extra_stays=1, regularity=3)
+mbgcnbd4: Final = RegularFamily(extra_stays=1, regularity=4)

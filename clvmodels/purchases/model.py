@@ -47,6 +47,10 @@ class PurchaseModel(ModelFacts):
         Takes draws by parameter and says what they mean for the average customer.
     joint : Joint, optional
         Parameters that are sampled in place of others.
+    regularity : int
+        k, where times between purchases are Erlang-k: 1 where they are exponential.
+    irregular : str
+        Key of the same model with k = 1; empty where there is no other k.
     """
 
     family: Family | str
@@ -55,6 +59,8 @@ class PurchaseModel(ModelFacts):
     endless_where: str
     describe: Callable[[Mapping[str, FloatArray]], tuple[Described, ...]]
     joint: Joint | None = None
+    regularity: int = 1
+    irregular: str = ""
 
     @property
     def formulas(self) -> Family:

@@ -118,8 +118,9 @@ def test_scaling_time(
         model.expected_purchases(*later, k * horizon, **scaled),
         1e-9,
     )
-    # a density of x times in days is one in weeks times 7^x
-    shift = x * math.log(k)
+    # a density of x times in days is one in weeks times 7^x, and of stages of which only the
+    # last has a time, for each of them
+    shift = getattr(model, "regularity", 1) * x * math.log(k)
     likelihood = model.log_likelihood(*history, **parameters)
     assert abs(model.log_likelihood(*later, **scaled) + shift - likelihood) < 1e-8
 
@@ -173,8 +174,7 @@ def test_pmf_sums_to_one_and_has_the_mean(model: Any, parameters: Any, ages: flo
     pmf = model.pmf_new(n, t, **parameters)
     near(pmf.sum(), 1.0)
     near((n * pmf).sum(), model.expected_purchases_new(t, **parameters), 1e-9)
-    buys = model.p_alive(0, 0, 0, **parameters) * (1 - (1 + ages) ** -parameters["r"])
-    near(1 - pmf[0], buys, 1e-7)
+    near(1 - pmf[0], model.p_purchase(0, 0, 0, t, **parameters), 1e-7)
 
 
 @given(powers(-2, 3), powers(-2, 3), powers(-3, 3), powers(-3, 3), LENGTHS, RATES)

@@ -23,9 +23,9 @@ from clvmodels.forecast import rows
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import core
 from clvmodels.posterior.purchases import purchase_posterior
-from clvmodels.purchases import MODELS
+from tests.kinds import KINDS
 
-KINDS = [purchase_posterior(key) for key in MODELS]
+POSTERIORS = [purchase_posterior(key) for key in KINDS]
 INTERVALS = ["p_alive", "expected_purchases", "expected_spend", "clv"]
 NULLABLE = ["clv_sd", *(f"{n}_{end}" for n in INTERVALS for end in ("lower", "upper"))]
 
@@ -85,7 +85,7 @@ def test_order_and_identity_of_customers_do_not_matter(
     pd.testing.assert_frame_equal(alone, whole.iloc[[0]], rtol=1e-9, atol=0.0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTERIORS, ids=KINDS)
 @given(rfm=bases(), horizon=horizons, discounting=st.sampled_from(["continuous", "monthly"]))
 @FEW
 def test_bounds_and_nesting(kind, rfm: pd.DataFrame, horizon, discounting: str) -> None:
@@ -192,7 +192,7 @@ def test_time_scales_through(rfm: pd.DataFrame, unit: float) -> None:
         np.testing.assert_allclose(scaled[name], one[name], rtol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTERIORS, ids=KINDS)
 @pytest.mark.parametrize("discounting", ["continuous", "monthly"])
 @given(rfm=bases())
 @FEW

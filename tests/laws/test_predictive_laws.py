@@ -27,10 +27,10 @@ from clvmodels.predictive import (
     simulate_future,
     value_distribution,
 )
-from clvmodels.purchases import MODELS
 from clvmodels.scoring.scorer import Scorer
+from tests.kinds import KINDS
 
-KINDS = [purchase_posterior(key) for key in MODELS]
+POSTERIORS = [purchase_posterior(key) for key in KINDS]
 FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 NAMES = ["customer_id", "frequency", "recency", "T", "monetary_value"]
 
@@ -91,7 +91,7 @@ horizons = st.one_of(st.floats(0, 1_000), st.sampled_from(["365D", "12M", "3W"])
 # --- counts ---
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTERIORS, ids=KINDS)
 @given(rfm=bases(), horizon=horizons)
 @FEW
 def test_counts_are_distributions_with_the_mean_of_the_expectation(kind, rfm, horizon) -> None:
@@ -151,7 +151,7 @@ def test_order_and_identity_of_customers_do_not_matter(rfm, seed: int, horizon) 
     pd.testing.assert_frame_equal(alone[list(OUTCOMES)], whole.iloc[[0]], check_exact=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTERIORS, ids=KINDS)
 @given(rfm=bases(), horizon=horizons, interval=st.sampled_from([0.5, 0.9, 0.99]))
 @FEW
 def test_intervals_are_quantiles_of_the_distributions(kind, rfm, horizon, interval) -> None:

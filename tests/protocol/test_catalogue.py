@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,8 +18,16 @@ from clvmodels import CLVModel, GammaGammaModel
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.fit.purchases import purchase_specification
+from clvmodels.model_facts import LogNormalDefault
 from clvmodels.posterior.purchases import purchase_posterior
-from clvmodels.purchases import MODELS, ModelKey, PurchaseModel, purchase_model
+from clvmodels.purchases import (
+    MODELS,
+    ModelKey,
+    PurchaseModel,
+    purchase_model,
+    regularities,
+    with_regularity,
+)
 from clvmodels.simulate import simulate_rfm
 
 PACKAGE = Path(clvmodels.__file__).parent
@@ -88,8 +99,9 @@ def test_what_is_made_of_others_comes_back(model: PurchaseModel) -> None:
 def test_every_model_has_its_classes() -> None:
     for key, model in MODELS.items():
         assert purchase_specification(key).facts is model
+        assert purchase_specification(key).name == key
         assert purchase_posterior(key).facts is model
-        assert CLVModel(key).purchases == purchase_specification(key)()
+        assert CLVModel(key).purchases == purchase_specification(key)
         assert Fitting(key, {}).specification().purchases.name == key
 
 
@@ -112,16 +124,79 @@ def test_another_name_is_told_which_there_are(ask) -> None:
 def test_a_model_of_spend_is_no_model_of_purchases() -> None:
     with pytest.raises(SchemaError, match=r"or the name of one: bgnbd, mbgnbd"):
         CLVModel(GammaGammaModel())
-    with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd\)"):
+    with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd, .*bgcnbd2"):
         Fitting(GammaGammaModel(), {}).specification()
 
 
 def test_what_parameters_mean_is_said_by_the_model() -> None:
-    draws = {"r": np.array([0.5]), "alpha": np.array([10.0]), "a": np.array([1.0])}
     for model in MODELS.values():
-        rate, leaves = model.describe({**draws, "b": np.array([3.0])})
+        alpha = 10.0 / model.regularity  # of stages
+        draws = {"r": 0.5, "alpha": alpha, "a": 1.0, "b": 3.0}
+        rate, leaves = model.describe({name: np.array([one]) for name, one in draws.items()})
         assert (rate.counts, float(rate.values[0])) == ("a year", 0.05)
         assert (leaves.counts, float(leaves.values[0])) == ("share", 0.25)
         assert leaves.words.format(leaves=model.leaves).startswith("leave for good after each ")
-        ends = model.formulas.endless(r=0.5, alpha=10.0, a=[0.9, 1.0, 1.1], b=3.0)
+        ends = model.formulas.endless(r=0.5, alpha=alpha, a=[0.9, 1.0, 1.1], b=3.0)
         assert ends.tolist() == [True, True, False]
+
+
+REGULAR = {key: one for key, one in MODELS.items() if one.regularity > 1}
+
+
+@pytest.mark.parametrize("model", REGULAR.values(), ids=REGULAR)
+def test_regularity_is_told_by_key_or_by_number(model: PurchaseModel) -> None:
+    plain, k = MODELS[model.irregular], model.regularity
+    assert with_regularity(plain, k) is with_regularity(model, k) is model
+    assert with_regularity(model, 1) is plain
+    assert regularities(model) == regularities(plain)
+    assert list(regularities(plain)) == [1, 2, 3, 4]
+    named = type(purchase_specification(plain.key))
+    assert named(regularity=k) == purchase_specification(model.key) == CLVModel(model.key).purchases
+    assert named(regularity=k).replace(regularity=1) == purchase_specification(plain.key)
+    kind = purchase_posterior(plain.key)
+    drawn = kind.from_draws(r=1, alpha=1, a=1, b=1, regularity=k)  # type: ignore[call-arg]
+    assert type(drawn) is purchase_posterior(model.key)
+    assert isinstance(drawn, kind)
+    assert (drawn.facts, drawn.metadata.model) == (model, model.key)
+    assert model.name in repr(drawn)
+    for again in (copy.deepcopy(drawn), pickle.loads(pickle.dumps(drawn))):
+        assert type(again) is type(drawn)
+        assert again.fingerprint() == drawn.fingerprint()
+    assert type(drawn).from_draws(r=1, alpha=1, a=1, b=1).facts is model
+    assert model.formulas.phases == k
+    alive = model.formulas.p_alive(0, 0, 5, r=1, alpha=1, a=1, b=1)
+    assert bool(alive == 1.0) is model.once_says_nothing
+
+
+@pytest.mark.parametrize("model", REGULAR.values(), ids=REGULAR)
+def test_the_prior_of_purchases_a_unit_of_time_is_the_same_for_every_k(
+    model: PurchaseModel,
+) -> None:
+    plain = MODELS[model.irregular]
+    for name, default in plain.defaults.items():
+        own = model.defaults[name]
+        if name == "alpha":
+            assert isinstance(own, LogNormalDefault)
+            assert isinstance(default, LogNormalDefault)
+            assert f"r / ({model.regularity} alpha)" in own.reason
+            own = replace(own, median=model.regularity * own.median, reason=default.reason)
+            assert own.median == pytest.approx(default.median)
+            own = replace(own, median=default.median)
+        assert own == default
+
+
+@pytest.mark.parametrize("wrong", [0, 5, -1, 2.0, True, "2", None])
+def test_another_regularity_is_refused(wrong: Any) -> None:
+    with pytest.raises(SchemaError, match=r"regularity=.* must be 1, 2, 3 or 4: how many stages"):
+        clvmodels.BetaGeoModel(regularity=wrong)
+    with pytest.raises(SchemaError, match=r"regularity="):
+        CLVModel().replace(purchases__regularity=wrong)
+
+
+def test_a_model_without_regularity_says_which_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(MODELS["bgnbd"], key="other", name="Other", irregular="")
+    monkeypatch.setitem(MODELS, "other", other)
+    assert regularities(other) == {1: other}
+    assert with_regularity(other, 1) is other
+    with pytest.raises(SchemaError, match=r"is not for Other: .* one of BG/NBD, MBG/NBD\."):
+        with_regularity(other, 2)

@@ -33,14 +33,16 @@ from clvmodels.fit.run import FitTerms
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS, Family, PurchaseModel
 from clvmodels.simulate import simulate_rfm
+from tests.kinds import KINDS
 
-PURCHASES = [purchase_specification(key) for key in MODELS]
-SPECIFICATIONS = [*PURCHASES, GammaGammaModel]
+PURCHASES = [purchase_specification(key) for key in KINDS]
+SPECIFICATIONS = [*PURCHASES, GammaGammaModel()]
+NAMES = [*KINDS, GammaGammaModel.name]
 POSTERIORS = {kind: purchase_posterior(kind.name) for kind in PURCHASES}
-POSTERIORS[GammaGammaModel] = GammaGammaPosterior
+POSTERIORS[GammaGammaModel()] = GammaGammaPosterior
 # Given, so that fits of one model share a compilation.
 SCALES = {kind: {"alpha_scale": 200.0} for kind in PURCHASES}
-SCALES[GammaGammaModel] = {"v_scale": 20.0}
+SCALES[GammaGammaModel()] = {"v_scale": 20.0}
 RFM = simulate_rfm(
     300, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(5, 400), seed=4, cents=True
 )
@@ -48,7 +50,7 @@ QUIET = {"progressbar": False, "random_seed": 1}
 
 
 def ready(kind):
-    return kind(**SCALES[kind])
+    return kind.replace(**SCALES[kind])
 
 
 def parameters(function) -> dict[str, inspect.Parameter]:
@@ -58,21 +60,25 @@ def parameters(function) -> dict[str, inspect.Parameter]:
 # --- the same verbs ---
 
 
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 @pytest.mark.parametrize("verb", ["build", "fit", "replace", "resolved_priors"])
 def test_verbs_have_one_signature(kind, verb: str) -> None:
-    assert inspect.signature(getattr(kind, verb)) == inspect.signature(getattr(BetaGeoModel, verb))
+    assert inspect.signature(getattr(kind, verb)) == inspect.signature(
+        getattr(BetaGeoModel(), verb)
+    )
 
 
-@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel()], ids=[*NAMES, "clv"])
 @pytest.mark.parametrize("verb", ["get_params", "set_params", "replace"])
 def test_verbs_of_scikit_learn_have_one_signature(kind, verb: str) -> None:
-    assert inspect.signature(getattr(kind, verb)) == inspect.signature(getattr(BetaGeoModel, verb))
+    assert inspect.signature(getattr(kind, verb)) == inspect.signature(
+        getattr(BetaGeoModel(), verb)
+    )
 
 
-@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel()], ids=[*NAMES, "clv"])
 def test_past_the_data_all_is_by_keyword(kind) -> None:
-    _, rfm, *rest = parameters(kind.fit).values()
+    rfm, *rest = parameters(kind.fit).values()
     assert rfm.name == "rfm"
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
     assert all(one.kind in by_name for one in rest)
@@ -107,7 +113,7 @@ def test_purchase_posteriors_have_the_peers_names(name: str) -> None:
     assert list(parameters(kind.from_draws))[:4] == ["r", "alpha", "a", "b"]
 
 
-@pytest.mark.parametrize("kind", POSTERIORS.values())
+@pytest.mark.parametrize("kind", POSTERIORS.values(), ids=NAMES)
 @pytest.mark.parametrize(
     "verb", ["draws", "summary", "save", "fingerprint", "log_likelihood", "to_datatree"]
 )
@@ -152,41 +158,42 @@ def test_a_family_has_every_verb(model: PurchaseModel) -> None:
 # --- specifications ---
 
 
-@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel()], ids=[*NAMES, "clv"])
 def test_specifications_are_frozen(kind) -> None:
-    one = kind()
+    one = kind.replace()
     field = dataclasses.fields(one)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(one, field, "other")
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.something_new = 1
-    assert one == kind()
-    assert one is not kind()
+    assert one == kind.replace()
+    assert one is not kind.replace()
 
 
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_replace_leaves_the_original(kind) -> None:
-    one = kind()
+    one = kind.replace()
     other = one.replace(priors="pymc-marketing")
-    assert type(other) is kind
+    assert type(other) is type(kind)
+    assert other.name == kind.name
     assert (one.priors, other.priors) == ("default", "pymc-marketing")
 
 
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_build_gives_an_ordinary_model_and_leaves_the_table(kind) -> None:
     import pymc as pm
 
     before = RFM.copy(deep=True)
-    model = kind().build(RFM)
+    model = kind.build(RFM)
     assert isinstance(model, pm.Model)
     assert set(POSTERIORS[kind].parameters) <= set(model.named_vars)
     assert model.str_repr()
     pd.testing.assert_frame_equal(RFM, before)
-    same = kind().build(RfmTable.from_pandas(RFM))
+    same = kind.build(RfmTable.from_pandas(RFM))
     assert set(same.named_vars) == set(model.named_vars)
 
 
-@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel])
+@pytest.mark.parametrize("kind", [*SPECIFICATIONS, CLVModel()], ids=[*NAMES, "clv"])
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -198,17 +205,17 @@ def test_build_gives_an_ordinary_model_and_leaves_the_table(kind) -> None:
 )
 def test_options_without_a_meaning(kind, options, error, says: str) -> None:
     with pytest.raises(error, match=says):
-        kind().fit(RFM, **options)
+        kind.fit(RFM, **options)
     with pytest.raises(TypeError, match="has no option 'samples'"):
-        kind().fit(RFM, samples=3)
+        kind.fit(RFM, samples=3)
     with pytest.raises(SchemaError, match="lacks"):
-        kind().fit(RFM.drop(columns=["frequency"]))
+        kind.fit(RFM.drop(columns=["frequency"]))
 
 
 # --- fits ---
 
 
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_a_mode_and_what_is_known_of_it(kind) -> None:
     table = RfmTable.from_pandas(RFM, observation_end="2024-02-29")
     before = RFM.copy(deep=True)
@@ -229,7 +236,7 @@ def test_a_mode_and_what_is_known_of_it(kind) -> None:
 
 
 def test_a_fitted_mode_has_no_intervals() -> None:
-    specification = CLVModel(ready(BetaGeoModel), ready(GammaGammaModel))
+    specification = CLVModel(ready(BetaGeoModel()), ready(GammaGammaModel()))
     table = specification.fit(RFM, method="map", **QUIET).predict(RFM)
     empty = [name for name in table if name.endswith(("_sd", "_lower", "_upper"))]
     assert len(empty) == 9
@@ -239,7 +246,7 @@ def test_a_fitted_mode_has_no_intervals() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_draws_with_sample_statistics(kind, method: str, tmp_path) -> None:
     posterior = ready(kind).fit(RFM, method=method, **QUIET)
     assert posterior.verdict.ok
@@ -261,7 +268,7 @@ def test_draws_with_sample_statistics(kind, method: str, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_the_same_seed_gives_the_same_draws(kind, method: str, rng) -> None:
     """To the last bit, in whatever order the rows come; another seed, others."""
     options = {"method": method, "progressbar": False}
@@ -277,14 +284,14 @@ def test_the_same_seed_gives_the_same_draws(kind, method: str, rng) -> None:
 @pytest.mark.slow
 def test_without_a_seed_one_is_drawn_and_kept() -> None:
     options = {"method": "laplace", "progressbar": False}
-    one, other = (ready(BetaGeoModel).fit(RFM, **options) for _ in range(2))
+    one, other = (ready(BetaGeoModel()).fit(RFM, **options) for _ in range(2))
     assert one.metadata.seed != other.metadata.seed
-    again = ready(BetaGeoModel).fit(RFM, random_seed=one.metadata.seed, **options)
+    again = ready(BetaGeoModel()).fit(RFM, random_seed=one.metadata.seed, **options)
     assert again.fingerprint() == one.fingerprint()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_a_failed_fit_is_never_silent(kind, tmp_path) -> None:
     """Too few draws to judge: an error, or a warning with the verdict kept for good."""
     short = {"method": "nuts", "draws": 8, "tune": 50, **QUIET}
@@ -300,7 +307,7 @@ def test_a_failed_fit_is_never_silent(kind, tmp_path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", SPECIFICATIONS)
+@pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_laplace_that_fails_goes_on_to_nuts_and_says_so(kind, tmp_path) -> None:
     """A hundred importance draws can never have an effective size of a hundred."""
     few = {"method": "laplace", "importance_draws": 100, **QUIET}
@@ -320,7 +327,9 @@ def test_laplace_that_fails_goes_on_to_nuts_and_says_so(kind, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_both_models_together(tmp_path) -> None:
-    specification = CLVModel(purchases=ready(ModifiedBetaGeoModel), spend=ready(GammaGammaModel))
+    specification = CLVModel(
+        purchases=ready(ModifiedBetaGeoModel()), spend=ready(GammaGammaModel())
+    )
     posterior = specification.fit(RFM, method="laplace", **QUIET)
     assert isinstance(posterior, CLVPosterior)
     assert set(posterior.verdicts) == {"mbgnbd", "gamma_gamma"}
@@ -336,9 +345,9 @@ def test_fits_that_share_a_compilation_do_not_share_data() -> None:
     """One compiled density per prior: each base and each prior gets its own posterior."""
     other = simulate_rfm(300, r=2.0, alpha=15, a=0.3, b=5.0, T=(5, 400), seed=8)
     options = {"method": "laplace", **QUIET}
-    first = ready(BetaGeoModel).fit(RFM, **options)
-    second = ready(BetaGeoModel).fit(other, **options)
-    again = ready(BetaGeoModel).fit(RFM, **options)
+    first = ready(BetaGeoModel()).fit(RFM, **options)
+    second = ready(BetaGeoModel()).fit(other, **options)
+    again = ready(BetaGeoModel()).fit(RFM, **options)
     moved = BetaGeoModel(alpha_scale=2e4).fit(RFM, **options)
     assert again.fingerprint() == first.fingerprint()
     means = [float(np.log(p.draws()["r"]).mean()) for p in (first, second)]

@@ -88,7 +88,7 @@ def test_the_fused_value_is_the_sum_of_rows_and_has_its_slopes() -> None:
 
 def test_the_density_is_compiled_beside_that_of_other_models() -> None:
     """Two families in one process, and in PyTensor's folder, are not taken for each other."""
-    toy = compile_density(purchase_specification("toy")().build(base(), time_unit="D"))
+    toy = compile_density(purchase_specification("toy").build(base(), time_unit="D"))
     other = compile_density(clv.BetaGeoModel().build(base(), time_unit="D"))
     assert (toy.dim, other.dim) == (2, 4)
     values = [one(one.start)[0] for one in (toy, other)]
@@ -102,7 +102,7 @@ def test_the_density_is_compiled_beside_that_of_other_models() -> None:
 
 @pytest.mark.parametrize("method", ["nuts", "laplace", "map"])
 def test_a_fit_finds_the_truth(method: str) -> None:
-    posterior = purchase_specification("toy")().fit(base(), method=method, **QUIET)
+    posterior = purchase_specification("toy").fit(base(), method=method, **QUIET)
     assert posterior.facts is TOY
     assert (posterior.metadata.model, posterior.metadata.method) == ("toy", method)
     assert posterior.verdict.ok
@@ -140,10 +140,10 @@ def test_the_centre_of_a_share_is_within_zero_and_one() -> None:
 
 
 def test_its_specification_is_frozen_like_the_named_ones() -> None:
-    one = purchase_specification("toy")()
+    one = purchase_specification("toy")
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.something_new = 1
-    assert one == purchase_specification("toy")()
+    assert one == purchase_specification("toy")
 
 
 # --- predictions ---
@@ -356,4 +356,4 @@ def test_without_a_peer_it_is_not_converted() -> None:
     with pytest.raises(clv.SchemaError, match=r"has no Toy/NBD: .* one of BetaGeoModel"):
         clv.to_pymc_marketing(alone, some())
     with pytest.raises(clv.SchemaError, match=r"no Toy/NBD, and so no priors"):
-        purchase_specification("toy")(priors="pymc-marketing").build(base(), time_unit="D")
+        purchase_specification("toy").replace(priors="pymc-marketing").build(base(), time_unit="D")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_a_backtest_expects_by_week_what_the_equations_do(
 ) -> None:
     """Of new customers (1 - e^(-lam p s)) / p, of others that times P(alive)."""
     split = clv.rfm_train_test_split(log, **COLUMNS, train_period_end=CUT)
-    fit = purchase_specification("toy")().fit(split.train, method="map", **QUIET)
+    fit = purchase_specification("toy").fit(split.train, method="map", **QUIET)
     lam, p = (float(fit.draws()[name][0]) for name in TRUTH)
     table = split.train.to_pandas()
     x, t_x, T = (table[name].to_numpy(float) for name in ("frequency", "recency", "T"))
@@ -141,4 +142,4 @@ def test_the_command_line_goes_all_the_way(
 
 def test_another_model_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "x.parquet", "-o", "y.nc", "--model", "pareto"]) == 2
-    assert "'mbgnbd', 'toy'" in capsys.readouterr().err
+    assert re.search(r"'bgnbd', 'mbgnbd', .*'toy'", capsys.readouterr().err)

@@ -15,13 +15,15 @@ import pytest
 from arviz_stats.base import array_stats
 from scipy import stats
 
-from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
+from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel
 from clvmodels.errors import ConvergenceError, DomainError
+from clvmodels.fit.purchases import purchase_specification
 from clvmodels.formulas import gamma_gamma
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm
+from tests.kinds import KINDS
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,10 +34,11 @@ pytestmark = [
 
 Array = np.ndarray
 ROUNDS = [3_000] * 8 + [40_000]
-KINDS = {"bgnbd": BetaGeoModel, "mbgnbd": ModifiedBetaGeoModel, "gamma_gamma": GammaGammaModel}
-SCALE = {"bgnbd": "alpha_scale", "mbgnbd": "alpha_scale", "gamma_gamma": "v_scale"}
+SPECIFICATIONS = {key: purchase_specification(key) for key in KINDS}
+SPECIFICATIONS |= {"gamma_gamma": GammaGammaModel()}
+SCALE = dict.fromkeys(KINDS, "alpha_scale") | {"gamma_gamma": "v_scale"}
 # Given, so that the models differ in their data only and are compiled once.
-GIVEN = {"bgnbd": 300.0, "mbgnbd": 300.0, "gamma_gamma": 20.0}
+GIVEN = dict.fromkeys(KINDS, 300.0) | {"gamma_gamma": 20.0}
 
 
 def frame(x, t_x, T, m_bar=20.0) -> pd.DataFrame:
@@ -88,7 +91,7 @@ SPENDING = [
     "x in thousands",
     "nobody drops out",
 ]
-CASES = [(kind, base) for kind in MODELS for base in BASES]
+CASES = [(kind, base) for kind in KINDS for base in BASES]
 CASES += [("gamma_gamma", base) for base in SPENDING]
 
 
@@ -185,7 +188,7 @@ def assert_right(posterior, kind: str, base: str) -> None:
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
 @pytest.mark.parametrize(("kind", "base"), CASES)
 def test_right_or_refused(kind: str, base: str, method: str) -> None:
-    specification = KINDS[kind](**{SCALE[kind]: GIVEN[kind]})
+    specification = SPECIFICATIONS[kind].replace(**{SCALE[kind]: GIVEN[kind]})
     options = {"random_seed": 3, "progressbar": False, "on_failure": "raise"}
     try:
         posterior = specification.fit(BASES[base], method=method, **options)

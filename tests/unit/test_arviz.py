@@ -20,12 +20,12 @@ from clvmodels import (
     GammaGammaModel,
     GammaGammaPosterior,
     ModifiedBetaGeoModel,
-    ModifiedBetaGeoPosterior,
     datasets,
     rfm_summary,
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.formulas import gamma_gamma
+from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm
@@ -37,8 +37,7 @@ RNG = np.random.default_rng(5)
 FEW = {n: RNG.gamma(40, m / 40, 6) for n, m in {"r": 0.6, "alpha": 30, "a": 0.8, "b": 2.5}.items()}
 SPEND = {n: RNG.gamma(40, m / 40, 6) for n, m in {"p": 6.2, "q": 3.7, "v": 15.4}.items()}
 GIVEN = {
-    "bgnbd": BetaGeoPosterior.from_draws(**FEW),
-    "mbgnbd": ModifiedBetaGeoPosterior.from_draws(**FEW),
+    **{key: purchase_posterior(key).from_draws(**FEW) for key in MODELS},
     "gamma_gamma": GammaGammaPosterior.from_draws(**SPEND),
 }
 QUIET = {"progressbar": False, "random_seed": 1}

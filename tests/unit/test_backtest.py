@@ -33,6 +33,7 @@ from clvmodels.purchases import MODELS
 from clvmodels.schema import TimeScale
 from clvmodels.simulate import simulate_log
 from clvmodels.uses import judge_uses
+from tests.kinds import KINDS
 
 COLUMNS: dict[str, Any] = {"customer_id_col": "customer_id", "datetime_col": "date"}
 MONEY: dict[str, Any] = {**COLUMNS, "monetary_value_col": "amount"}
@@ -298,7 +299,7 @@ def test_origins_are_equally_spaced(count: int, horizon: Any) -> None:
 # --- expectations by week --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", KINDS)
 def test_simulated_weeks_have_the_expectation_of_the_closed_form(model: str) -> None:
     formulas: Any = MODELS[model].formulas
     n, S = 300, 400
@@ -314,7 +315,7 @@ def test_simulated_weeks_have_the_expectation_of_the_closed_form(model: str) -> 
     assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", KINDS)
 def test_new_customers_who_start_at_any_time_have_the_expectation_of_the_closed_form(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,8 @@ from clvmodels import CLVModel, CLVPosterior, GammaGammaPosterior, RfmTable, loa
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import BasketValue, total_value
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
-from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_log, simulate_rfm
+from tests.kinds import KINDS
 
 RNG = np.random.default_rng(8)
 DRAWS = {
@@ -26,7 +26,7 @@ BARE = simulate_rfm(300, r=0.55, alpha=30, a=0.8, b=2.5, T=(0, 400), seed=4)
 TABLE = RfmTable.from_frame(BARE, observation_end="2024-12-31", margin=0.3)
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=KINDS)
 def purchases(request: pytest.FixtureRequest) -> PurchasePosterior:
     return purchase_posterior(request.param).from_draws(**DRAWS)
 

@@ -172,3 +172,11 @@ def test_weights_of_a_mixture_are_its_own() -> None:
     np.testing.assert_allclose(
         doubled, stacking_weights(elpd[:, :20_000], np.ones(20_000)), atol=1e-6
     )
+
+
+def test_another_regularity_is_not_compared_without_the_gaps() -> None:
+    regular = BetaGeoPosterior.from_draws(**MODELS["bgnbd"].draws(), regularity=2)
+    with pytest.raises(SchemaError, match=r"BG/NBD and BG/CNBD-2, whose likelihoods differ by"):
+        clv.compare({"one": MODELS["bgnbd"], "two": regular}, RFM)
+    likewise = BetaGeoPosterior.from_draws(**MODELS["mbgnbd"].draws(), regularity=2)
+    assert set(clv.compare({"one": regular, "two": likewise}, RFM).table.index) == {"one", "two"}

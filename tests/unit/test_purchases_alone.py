@@ -15,8 +15,8 @@ from clvmodels import CLVPosterior, GammaGammaPosterior, RfmTable
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
 from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
-from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
+from tests.kinds import KINDS
 
 RNG = np.random.default_rng(18)
 DRAWS = {
@@ -28,7 +28,7 @@ FRAME = BARE.assign(shop=np.where(np.arange(len(BARE)) % 3 == 0, "north", "south
 TABLE = RfmTable.from_frame(FRAME, observation_end="2024-12-31")
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=KINDS)
 def purchases(request: pytest.FixtureRequest) -> PurchasePosterior:
     return purchase_posterior(request.param).from_draws(**DRAWS)
 

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from scipy.special import betaln, gammaln, hyp2f1
+from scipy.special import betaln, factorial, gammaln, hyp2f1, poch
+from scipy.stats import nbinom
 
 from clvmodels.errors import ClvError, DomainError
 from clvmodels.purchases import MODELS
 from clvmodels.purchases import stories as _simulated
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm
+from tests.kinds import KINDS
 
 Array = npt.NDArray[np.float64]
 BGNBD = {"r": 0.8, "alpha": 20.0, "a": 1.6, "b": 3.0}
@@ -31,20 +33,33 @@ def assert_mean(sample: npt.ArrayLike, expected: float) -> None:
 
 
 def expected_repeats(t: float, r: float, alpha: float, a: float, b: float, model: str) -> float:
-    """Fader, Hardie & Lee (2005) eq. 9; Batislam et al. (2007) for the MBG/NBD."""
-    shift = 1 if model == "mbgnbd" else 0
+    """Fader, Hardie & Lee (2005) eq. 9; Batislam et al. (2007) for the MBG/NBD.
+
+    With regular timing the sum over n of P(the n-th is made): k n stages by t, and as many stays
+    as were asked for before it.
+    """
+    k, shift = MODELS[model].regularity, 1 if model.startswith("m") else 0
+    if k > 1:
+        n = np.arange(1, 20_000)
+        stays = betaln(a, b + n - 1 + shift) - betaln(a, b)
+        return float((np.exp(stays) * nbinom.sf(k * n - 1, r, alpha / (alpha + t))).sum())
     hyper = hyp2f1(r, b + shift, a + b - 1 + shift, t / (alpha + t))
     factor = b / (a - 1) if shift else (a + b - 1) / (a - 1)
     return float(factor * (1 - (alpha / (alpha + t)) ** r * hyper))
 
 
 def log_likelihood(x: Array, t_x: Array, t: Array, theta: Sequence[float], model: str) -> Array:
-    """Log-likelihood per customer: FHL (2005) eq. 6; the MBG/NBD counts one more chance."""
+    """Log-likelihood per customer: FHL (2005) eq. 6; the MBG/NBD counts one more chance.
+
+    With regular timing k stages make a purchase, and fewer have passed since the last one.
+    """
     r, alpha, a, b = theta
-    shift = 1.0 if model == "mbgnbd" else 0.0
-    common = gammaln(r + x) - gammaln(r) + r * np.log(alpha) - betaln(a, b)
-    alive = betaln(a, b + x + shift) - (r + x) * np.log(alpha + t)
-    gone = betaln(a + 1, b + x - 1 + shift) - (r + x) * np.log(alpha + t_x)
+    k, shift = MODELS[model].regularity, 1.0 if model.startswith("m") else 0.0
+    R, since = r + k * x, (t - t_x) / (alpha + t)
+    phases = sum(poch(R, j) * since**j / factorial(j) for j in range(k))
+    common = gammaln(R) - gammaln(r) + r * np.log(alpha) - betaln(a, b)
+    alive = betaln(a, b + x + shift) - R * np.log(alpha + t) + np.log(phases)
+    gone = betaln(a + 1, b + x - 1 + shift) - R * np.log(alpha + t_x)
     return common + np.where((x > 0) | (shift > 0), np.logaddexp(alive, gone), alive)
 
 
@@ -79,7 +94,7 @@ def test_parameters_follow_their_distributions() -> None:
     assert_mean((rate - rate.mean()) * (dropout - dropout.mean()), 0.0)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", KINDS)
 @pytest.mark.parametrize("t", [3.0, 50.0, 2_000.0])
 def test_repeat_purchases_have_the_closed_form_mean(model: str, t: float) -> None:
     rfm = simulate_rfm(N, **BGNBD, T=t, seed=2, period=None, model=model)
@@ -96,7 +111,7 @@ def test_share_without_repeats(period: float | None) -> None:
     assert_mean(modified["frequency"] == 0, a / (a + b) + b / (a + b) * silent)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", KINDS)
 def test_whole_histories_have_the_models_likelihood(model: str) -> None:
     rfm = simulate_rfm(N, **BGNBD, T=(10.0, 200.0), seed=4, period=None, model=model)
     x, t_x, t = (rfm[name].to_numpy(float) for name in ("frequency", "recency", "T"))
@@ -122,7 +137,7 @@ def test_merging_counts_distinct_days() -> None:
     assert_mean(rfm["frequency"] - t * -np.expm1(-rate), 0.0)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", KINDS)
 @pytest.mark.parametrize("cents", [False, True])
 @pytest.mark.parametrize("period", [None, 1.0, 7.0])
 def test_rfm_is_the_summary_of_the_log(model: str, cents: bool, period: float | None) -> None:

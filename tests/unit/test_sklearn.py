@@ -39,11 +39,12 @@ def configured(kind):
 def test_arguments_are_kept_as_passed(kind) -> None:
     """The very objects, not copies or conversions: clone checks identity."""
     one = configured(kind)
-    assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind]}
+    own = {"regularity": 1} if kind is not GammaGammaModel else {}
+    assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind], **own}
     assert one.get_params()["priors"] is PRIORS[kind]
     (scale,) = SCALES[kind]
     assert type(one.get_params()[scale]) is int
-    assert kind().get_params() == {"priors": "default", scale: None}
+    assert kind().get_params() == {"priors": "default", scale: None, **own}
     assert list(one.get_params()) == [field.name for field in fields(kind)]
 
 
@@ -88,6 +89,7 @@ def test_nested_names() -> None:
         "spend",
         "purchases__priors",
         "purchases__alpha_scale",
+        "purchases__regularity",
         "spend__priors",
         "spend__v_scale",
     }
@@ -105,6 +107,10 @@ def test_replace_takes_these_names() -> None:
     swapped = one.replace(purchases=ModifiedBetaGeoModel(), purchases__alpha_scale=5.0)
     assert swapped.purchases == ModifiedBetaGeoModel(alpha_scale=5.0)
     assert type(one)(**one.replace(spend__v_scale=2.0).get_params(deep=False)).spend.v_scale == 2.0
+    regular = one.replace(purchases__regularity=3)
+    assert regular == CLVModel("bgcnbd3")
+    assert clone(regular) == copy.deepcopy(regular) == regular
+    assert clone(regular).purchases.name == regular.purchases.name == "bgcnbd3"
     with pytest.raises(TypeError, match="beta_scale"):
         one.replace(purchases__beta_scale=3.0)
     with pytest.raises(AttributeError, match="costs"):
