@@ -1,15 +1,19 @@
 """From finished blocks to an output in its place, in steps that may be repeated.
 
-First all is made aside, in the work folder, and `ready.json` says so. Then the old
-manifest goes, rejects and output take their places, the new manifest comes last, and the
-work folder goes. Stopped between any two steps, the same steps are taken again: what is
-no longer aside is in its place.
+First all is made aside, in the work folder (a table of a database that is there already: in
+it, under another name), and `ready.json` says so. Then the earlier manifest and rejects go
+aside, output and rejects take their places, the new manifest comes last, and the work
+folder goes. Stopped between any two steps, the same steps are taken again: what is no longer
+aside is in its place. Where the output cannot take its place, as on a full disk, what went
+aside comes back.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +88,10 @@ def put_in_place(
         The manifest.
     """
     if work.manifest.exists():  # else it is in its place already, as the last of all
-        record = disk.read_json(work.manifest)
-        disk.remove(target.manifest)
-        if work.all_rejects.exists():
-            disk.move(work.all_rejects, target.rejects)
-        elif record["rejects"] is None:
-            disk.remove(target.rejects)
-        _put_output(target, work, resources)
-        disk.move(work.manifest, target.manifest)
+        _Exchange(target, work, resources).run()
+    if target.kind == "duckdb":  # closing would do it too, and be silent if there is no room
+        with connected(resources, target.path) as connection:
+            connection.execute("CHECKPOINT")
     record = disk.read_json(target.manifest)
     if keep_folder:
         work.clear()
@@ -105,23 +105,89 @@ def part_files(work: Workspace) -> list[Path]:
     return sorted(work.parts.glob("part-*.parquet"), key=lambda path: (len(path.name), path.name))
 
 
-def _put_output(target: Target, work: Workspace, resources: Resources) -> None:
-    made = work.output(target.path.name)
-    if target.kind == "folder":
-        if work.parts.is_dir():
-            _put_folder(target.path, work)
-    elif target.kind == "duckdb" and target.path.exists():
-        write_table(part_files(work), target.path, target.table, resources)
-        disk.remove(made)
-    elif made.exists():
-        disk.move(made, target.path)
+class _Exchange:
+    """Puts an output in the place of the earlier one, with rejects and manifest.
+
+    Whoever finds a manifest may trust that it is of the output beside it, also where the
+    exchange fails half-way: then it goes back, or, once the output is in its place, on.
+    """
+
+    def __init__(self, target: Target, work: Workspace, resources: Resources) -> None:
+        self.target, self.work, self.resources = target, work, resources
+        self.made = work.output(target.path.name)
+        self.rejects = disk.read_json(work.manifest)["rejects"] is not None
+        self.into = target.kind == "duckdb" and target.path.exists()
+
+    def run(self) -> None:
+        """Take the steps; each may have been taken before."""
+        target, work = self.target, self.work
+        if self.into:  # what takes room comes before anything is taken away
+            write_table(part_files(work), target.path, target.waiting, self.resources)
+        try:
+            for place, aside in self._earlier():
+                if place.exists():
+                    disk.move(place, aside)
+            self._put_output()
+            for aside, place in self._new():
+                if aside.exists():
+                    disk.move(aside, place)
+        except Exception:
+            self._settle()
+            raise
+
+    def _earlier(self) -> list[tuple[Path, Path]]:
+        target, work = self.target, self.work
+        moves = [(target.manifest, work.earlier_manifest)]
+        if work.all_rejects.exists() or not self.rejects:  # else those in place are the new ones
+            moves.append((target.rejects, work.earlier_rejects))
+        return moves
+
+    def _new(self) -> list[tuple[Path, Path]]:
+        target, work = self.target, self.work
+        return [(work.all_rejects, target.rejects), (work.manifest, target.manifest)]
+
+    def _put_output(self) -> None:
+        path, work = self.target.path, self.work
+        if self.into:
+            _swap_table(self.target, self.resources)
+            disk.remove(self.made)
+        elif self.target.kind == "folder" and work.parts.is_dir():
+            if path.exists():
+                disk.remove(work.old)
+                disk.move(path, work.old)
+            disk.move(work.parts, path)
+        elif self.made.exists():
+            disk.move(self.made, path)
+
+    def _settle(self) -> None:
+        """Leave output and manifest of one run, as far as names can still be given."""
+        waiting = self.work.parts.is_dir() if self.target.kind == "folder" else self.made.exists()
+        placed = not (_is_waiting(self.target) if self.into else waiting)
+        back = [(self.work.old, self.target.path)] * (not self.target.path.exists())
+        back += [(aside, place) for place, aside in self._earlier()]
+        for aside, place in self._new() if placed else back:
+            with suppress(OSError):
+                if aside.exists():
+                    os.replace(aside, place)
 
 
-def _put_folder(path: Path, work: Workspace) -> None:
-    if path.exists():
-        disk.remove(work.old)
-        disk.move(path, work.old)
-    disk.move(work.parts, path)
+def _swap_table(target: Target, resources: Resources) -> None:
+    """Give the table that waits in the database the name of the earlier one."""
+    name = identifier(target.table)
+    with connected(resources, target.path) as connection:
+        connection.execute(
+            f"BEGIN TRANSACTION; DROP TABLE IF EXISTS {name}; "
+            f"ALTER TABLE {identifier(target.waiting)} RENAME TO {name}; COMMIT"
+        )
+
+
+def _is_waiting(target: Target) -> bool:
+    """Whether the table still has no name of its own; an error while it gets one may not say."""
+    import duckdb
+
+    with duckdb.connect(str(target.path), read_only=True) as connection:
+        found = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    return (target.waiting,) in found
 
 
 def _check_rows(what: str, found: int, expected: int) -> None:

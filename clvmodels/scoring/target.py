@@ -70,6 +70,11 @@ class Target:
         """Folder of a run that is not finished."""
         return self.path.with_name(f"{self.stem}.partial")
 
+    @property
+    def waiting(self) -> str:
+        """Name under which a table of a database waits to take the place of the earlier one."""
+        return f"clvmodels_waiting_{self.table}"
+
     def identity(self) -> dict[str, Any]:
         """What a resumed run must agree in."""
         table = {"table": self.table} if self.kind == "duckdb" else {}

@@ -16,6 +16,8 @@ from clvmodels.scoring.staging import is_staged
 _RUN: Final = "run.json"
 _LOCK: Final = "lock"
 _READY: Final = "ready.json"
+_EARLIER_MANIFEST: Final = "earlier.manifest.json"
+_EARLIER_REJECTS: Final = "earlier.rejects.parquet"
 # In the order in which they are removed: what says what the folder is goes last.
 _OURS: Final = (
     "spill",
@@ -25,6 +27,8 @@ _OURS: Final = (
     "records",
     "staged",
     "prepass",
+    _EARLIER_MANIFEST,
+    _EARLIER_REJECTS,
     _READY,
     _RUN,
 )
@@ -51,6 +55,8 @@ class Workspace:
         self.old = folder / "old"
         self.manifest = folder / "manifest.json"
         self.all_rejects = folder / "rejects.parquet"
+        self.earlier_manifest = folder / _EARLIER_MANIFEST
+        self.earlier_rejects = folder / _EARLIER_REJECTS
         self.run = folder / _RUN
         self.ready = folder / _READY
 

@@ -20,8 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum mode { COUNT, KILL, TEAR, ONCE, FULL };
-enum need { SPACE, NO_SPACE };
+enum mode { COUNT, KILL, TEAR, ONCE, FULL, NAMES };  /* NAMES: full, but what is there can be renamed */
+enum need { SPACE, A_NAME, NO_SPACE };
 
 static char folder[PATH_MAX];
 static atomic_long calls;
@@ -73,7 +73,8 @@ static int fault(enum need need) {
     long n = atomic_fetch_add(&calls, 1) + 1;
     if (mode == KILL && n == at) die();
     if (mode == TEAR && n == at) return 2;
-    if (need == SPACE && ((mode == ONCE && n == at) || (mode == FULL && n >= at))) {
+    int full = (mode == ONCE && n == at) || (mode == FULL && n >= at);
+    if ((need != NO_SPACE && full) || (need == SPACE && mode == NAMES && n >= at)) {
         errno = ENOSPC;
         return n == at ? 2 : 1;
     }
@@ -159,13 +160,13 @@ int ftruncate64(int fd, off64_t length) {
 
 int rename(const char *from, const char *to) {
     REAL("rename", int, const char *, const char *);
-    WHOLE(below(from) || below(to), SPACE)
+    WHOLE(below(from) || below(to), A_NAME)
     return real(from, to);
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to) {
     REAL("renameat", int, int, const char *, int, const char *);
-    WHOLE(below_at(from_fd, from) || below_at(to_fd, to), SPACE)
+    WHOLE(below_at(from_fd, from) || below_at(to_fd, to), A_NAME)
     return real(from_fd, from, to_fd, to);
 }
 

@@ -121,7 +121,7 @@ def assert_whole(now: View, before: View, after: View, kind: Kind) -> None:
 
 def assert_same_view(now: View, after: View) -> None:
     """The same rows, values, rejects, counts, and nothing left over."""
-    assert now.names == after.names
+    assert now.names == after.names, now.names ^ after.names
     assert now.manifest == after.manifest
     assert _same(now.scores, after.scores)
     assert _same(now.rejects, after.rejects)

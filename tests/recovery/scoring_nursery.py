@@ -31,7 +31,7 @@ ROOT: Final = Path(__file__).parents[2]
 # Seconds in which a child has ended, or hangs.
 PATIENCE: Final = 120
 # As in failing_disk.c.
-MODES: Final = ("count", "kill", "tear", "once", "full")
+MODES: Final = ("count", "kill", "tear", "once", "full", "names")
 _EVENTS: Final = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 _FULL: Final = ("audit-once", "audit-full")
 

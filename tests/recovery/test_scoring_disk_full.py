@@ -66,6 +66,8 @@ def fill_and_resume(
             failed += 1
             assert_says_full(outcome)
             assert_whole(case.view(), before, after, case.kind)
+            if fault == "names" and before.manifest is not None:
+                assert case.view().manifest is not None, "scores are left without a manifest"
             outcome = bench.nursery.run(case.call)
         assert_done(outcome)
         assert_same_view(case.view(), after)
@@ -100,6 +102,15 @@ def test_full_below_python(
     points = range(1 + round(first * changes), changes + 1, step)
     # Of the last changes all but a few are removals.
     assert fill_and_resume(bench, known, "full", points) > len(points) / 2
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+def test_full_for_all_but_new_names(bench: Bench, kind: Kind) -> None:
+    """What is there can still be renamed, as on most disks: scores keep a manifest of theirs."""
+    known = bench.case(kind)
+    changes = bench.changes(known[0], "count")
+    assert fill_and_resume(bench, known, "names", range(changes - 45, changes + 1, 2)) > 3
 
 
 @needs_compiler
