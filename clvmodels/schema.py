@@ -24,6 +24,7 @@ RECENCY: Final = "recency"
 T: Final = "T"
 MONETARY_VALUE: Final = "monetary_value"
 FIRST_VALUE: Final = "first_value"
+LOG_GAPS: Final = "log_gaps"
 MARGIN: Final = "margin"
 REASON: Final = "reason"
 

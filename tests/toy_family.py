@@ -36,6 +36,7 @@ class ToyFamily:
     """One rate and one probability of leaving for all."""
 
     phases: ClassVar[int] = 1
+    gap_power: ClassVar[int] = 0
 
     # --- what the loops read ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from importlib.metadata import PackageNotFoundError, version
@@ -157,8 +157,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         """Fit to columns that were checked already; see :meth:`fit`."""
         statistics, scale = self._prepare(columns)
         base, priors = self._facts(columns, statistics), as_dict(self.resolved_priors(scale))
-        key = (self.name, json.dumps(priors, sort_keys=True))
-        model = self._build(statistics, scale)
+        model, key = self._build(statistics, scale), self._key(scale)
         result = infer(model, settings, customers=int(base["customers"]), key=key)
         metadata = Metadata(
             model=self.name,
@@ -176,6 +175,10 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             versions=_versions(),
         )
         return self._posterior(result, metadata)
+
+    def _key(self, scale: float) -> Hashable:
+        """What is equal for models that differ in their data only."""
+        return self.name, json.dumps(as_dict(self.resolved_priors(scale)), sort_keys=True)
 
     def _described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
         """Counts and fingerprint of a base, as a posterior keeps them."""

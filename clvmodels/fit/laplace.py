@@ -4,7 +4,8 @@ The proposal is a Student t with the mode and the curvature there: tails heavier
 the posterior's keep the weights bounded where a Gaussian's would not be. Quasi-random
 points (scrambled Sobol) fill it evenly; the weights are smoothed by a generalised
 Pareto tail, whose shape k-hat is the honest verdict (Vehtari, Simpson, Gelman, Yao &
-Gabry 2024); systematic resampling gives equal-weight draws.
+Gabry 2024); systematic resampling gives equal-weight draws. The mean of the weights is the
+evidence: the density's integral.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtri, ndtri
+from scipy.special import chdtri, gammaln, ndtri
 from scipy.stats import qmc
 
 from clvmodels.fit.density import Density
@@ -46,12 +47,15 @@ class LaplaceDraws:
         Shape of the weights' Pareto tail; above 0.7 the draws are not to be used.
     importance_ess : float
         1 / sum of squared normalised weights.
+    log_evidence : float
+        Logarithm of the density's integral, by the mean of the weights as they are.
     """
 
     theta: FloatArray
     logp: FloatArray
     khat: float
     importance_ess: float
+    log_evidence: float
 
 
 def sample_laplace(
@@ -83,7 +87,9 @@ def sample_laplace(
     theta = mode.location + z @ mode.scale.T
     logp = _evaluate(density, theta, progress)
     log_ratio = logp + 0.5 * (_FREEDOM + density.dim) * np.log1p(np.sum(z * z, axis=1) / _FREEDOM)
-    log_ratio = np.maximum(log_ratio - log_ratio.max(), _LEAST_LOG_WEIGHT)
+    highest = log_ratio.max()
+    log_ratio = np.maximum(log_ratio - highest, _LEAST_LOG_WEIGHT)
+    log_evidence = highest + math.log(np.mean(np.exp(log_ratio))) + _log_volume(mode)
     # ArviZ takes log-likelihoods that were left out, which is minus the log ratio.
     smoothed, khat = array_stats.psislw(-log_ratio)
     weights = np.exp(smoothed - np.max(smoothed))
@@ -94,7 +100,26 @@ def sample_laplace(
         logp[chosen].reshape(chains, draws),
         float(khat),
         float(1.0 / np.sum(weights**2)),
+        float(log_evidence),
     )
+
+
+def gaussian_evidence(mode: Mode) -> float:
+    """Logarithm of the integral of the Gaussian that touches a density at its mode."""
+    dim = len(mode.location)
+    return mode.value + 0.5 * dim * math.log(2.0 * math.pi) + _log_width(mode)
+
+
+def _log_width(mode: Mode) -> float:
+    """Logarithm of the determinant of the whitening."""
+    return float(np.linalg.slogdet(mode.scale)[1])
+
+
+def _log_volume(mode: Mode) -> float:
+    """Logarithm of the proposal's normalising constant: of (1 + z^2 / freedom)^(...) dtheta."""
+    dim = len(mode.location)
+    gammas = gammaln(_FREEDOM / 2.0) - gammaln((_FREEDOM + dim) / 2.0)
+    return float(gammas + 0.5 * dim * math.log(math.pi * _FREEDOM) + _log_width(mode))
 
 
 def _student_points(dim: int, count: int, seed: int) -> FloatArray:

@@ -212,6 +212,7 @@ def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Res
         "khat": found.khat,
         "importance_ess": found.importance_ess,
         "importance_draws": settings.importance_draws,
+        "log_evidence": found.log_evidence,
     }
     tree["sample_stats"] = xr.DataTree(tree["sample_stats"].to_dataset().assign(whole))
     return Result(tree, laplace_verdict(found.khat, found.importance_ess), "laplace", seed, ())

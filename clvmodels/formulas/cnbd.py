@@ -99,6 +99,11 @@ class RegularBetaGeometric(BetaDropout):
         return self.regularity
 
     @property
+    def gap_power(self) -> int:
+        """Power of each time between purchases in the likelihood, k - 1."""
+        return self.regularity - 1
+
+    @property
     def _stages(self) -> int:
         return self.regularity
 
@@ -109,7 +114,7 @@ class RegularBetaGeometric(BetaDropout):
 
         To it belongs (k - 1) times the sum of the logarithms of the x times between
         purchases, which matters only where one k is compared with another:
-        :meth:`gaps_term`. With R = r + k x,
+        :attr:`gap_power`. With R = r + k x,
 
         ln G(R) - ln G(r) + r ln alpha - R ln(alpha+T) - x ln G(k) + ln B(a, B) - ln B(a, b)
         + ln(odds of all phases + e^z).
@@ -144,10 +149,6 @@ class RegularBetaGeometric(BetaDropout):
         """
         stays, k = x + self.extra_stays, self.regularity
         return fused(x, t_x, T, count, regularity=k, stays=stays, stratum=stratum)
-
-    def gaps_term(self, log_gaps: Numbers) -> FloatArray:
-        """Return what a log-likelihood owes to the gaps alone, given the sum of their logs."""
-        return np.asarray((self.regularity - 1) * np.asarray(log_gaps, dtype=np.float64))
 
     def p_phases(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Unpack[Parameters]

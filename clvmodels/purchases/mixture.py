@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.errors import SchemaError
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.story import Customers, Round
@@ -120,6 +121,23 @@ class StackedFamily:
     def phases(self) -> int:
         """As many as the member with the most has."""
         return max(one.phases for one in self.families)
+
+    @property
+    def gap_power(self) -> int:
+        """That of the members, which must have one.
+
+        Raises
+        ------
+        SchemaError
+            They differ: what the likelihood owes to the gaps is then not the same in all draws.
+        """
+        powers = {one.gap_power for one in self.families}
+        if len(powers) > 1:
+            raise SchemaError(
+                "The likelihood of a stack whose models differ in regularity cannot be taken: "
+                "compare its models one by one."
+            )
+        return powers.pop()
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> Weights:
         """P(alive, in phase) of histories: each member's, of its draws."""

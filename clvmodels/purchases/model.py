@@ -123,6 +123,17 @@ class Family(Protocol):
     def phases(self) -> int:
         """How many phases there are, K."""
 
+    @property
+    def gap_power(self) -> int:
+        """Power of each time between purchases in the likelihood, beside `log_likelihood`.
+
+        What a history's likelihood owes to how its purchases lie between first and last is
+        no function of (x, t_x, T): for Erlang-k timing it is the product of the gaps to the
+        power k - 1. It does not depend on parameters, and only where models of different
+        power are compared does it matter (`clvmodels.rfm.gaps`). 0 where time passes without
+        memory.
+        """
+
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> Weights:
         """P(alive) of histories, each of shape (H,), for draws of shape (S,) by name."""
 
@@ -152,7 +163,7 @@ class Family(Protocol):
     def log_likelihood(
         self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers
     ) -> FloatArray:
-        """Log-likelihood of each history."""
+        """Log-likelihood of each history, up to its gaps to the power `gap_power`."""
 
     def fused(
         self,
@@ -231,6 +242,7 @@ class OnePhase:
 
     __slots__ = ()
     phases: ClassVar[int] = 1
+    gap_power: ClassVar[int] = 0
 
     def along(self: Any, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
         """Purchases of living customers of one x within many lengths, (1, S, ages, lengths)."""

@@ -26,7 +26,7 @@ LIFETIME_YEARS: Final = 100.0
 # A base scored long after its fit has longer T, but not that much: days in place of weeks are 7.
 MOST_TIMES_FITTED: Final = 4.0
 # Of whole periods that went through float32, or through a division by time_scaler.
-_ROUNDING: Final = 1e-6
+ROUNDING: Final = 1e-6
 # Of periods that were written with two decimals of a week, such as 38.86.
 _TWO_DECIMALS: Final = 0.05
 _UNITS: Final = {"h": "hours", "D": "days", "W": "calendar weeks", "M": "calendar months"}
@@ -204,7 +204,7 @@ def exceeds_periods(x: FloatArray, t_x: FloatArray, scale: TimeScale) -> npt.NDA
     with np.errstate(invalid="ignore", over="ignore"):
         periods = t_x * scale.time_scaler
         whole = np.rint(periods)
-        merged = np.abs(periods - whole) <= _ROUNDING * np.maximum(1.0, periods)
+        merged = np.abs(periods - whole) <= ROUNDING * np.maximum(1.0, periods)
         return np.asarray(merged & (x > whole), dtype=bool)
 
 
@@ -212,7 +212,7 @@ def exceeds_periods_sql(x: str, t_x: str, scale: TimeScale) -> str:
     """Write `exceeds_periods` as a condition in SQL, over expressions of doubles."""
     periods = f"({t_x} * {scale.time_scaler!r})"
     return (
-        f"(abs({periods} - round({periods})) <= {_ROUNDING!r} * greatest(1.0, {periods}) "
+        f"(abs({periods} - round({periods})) <= {ROUNDING!r} * greatest(1.0, {periods}) "
         f"AND {x} > round({periods}))"
     )
 
@@ -244,18 +244,19 @@ def has_fractions(T: FloatArray, scale: TimeScale) -> bool:
     """Whether some T are not whole in periods, as every T of a summary is."""
     periods = T[np.isfinite(T)] * scale.time_scaler
     off = np.abs(periods - np.rint(periods))
-    return bool((off > np.maximum(_slack(scale), _ROUNDING * periods)).any())
+    return bool((off > np.maximum(slack(scale), ROUNDING * periods)).any())
 
 
 def has_fractions_sql(T: str, scale: TimeScale) -> str:
     """Write `has_fractions` of one T as a condition in SQL, over an expression of doubles."""
     periods = f"({T} * {scale.time_scaler!r})"
-    most = f"greatest({_slack(scale)!r}, {_ROUNDING!r} * {periods})"
+    most = f"greatest({slack(scale)!r}, {ROUNDING!r} * {periods})"
     return f"abs({periods} - round({periods})) > {most}"
 
 
-def _slack(scale: TimeScale) -> float:
-    return _TWO_DECIMALS if scale.time_scaler > 1 else _ROUNDING
+def slack(scale: TimeScale) -> float:
+    """Return by what part of a period a time may be off that was written with some decimals."""
+    return _TWO_DECIMALS if scale.time_scaler > 1 else ROUNDING
 
 
 def beyond_lifetime(longest: float, scale: TimeScale) -> bool:

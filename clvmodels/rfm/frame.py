@@ -19,10 +19,12 @@ from clvmodels.rfm.customers import (
     sortable,
     warn_of_unit,
 )
+from clvmodels.rfm.gaps import check_gaps
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
     FREQUENCY,
+    LOG_GAPS,
     MONETARY_VALUE,
     RECENCY,
     T,
@@ -77,7 +79,7 @@ def validated(frame: Frame, scale: TimeScale, *, said: bool) -> pa.Table:
     check_columns(table, ())
     check_ids(table[CUSTOMER_ID].type, _WHERE)
     names = table.column_names
-    optional = [name for name in (MONETARY_VALUE, FIRST_VALUE) if name in names]
+    optional = [name for name in (MONETARY_VALUE, FIRST_VALUE, LOG_GAPS) if name in names]
     core = [CUSTOMER_ID, FREQUENCY, RECENCY, T, *optional]
     numbers = {name: read_numbers(name, table[name], scale, _WHERE) for name in core[1:]}
     if MONETARY_VALUE in numbers:
@@ -86,6 +88,8 @@ def validated(frame: Frame, scale: TimeScale, *, said: bool) -> pa.Table:
     ids = sortable(table[CUSTOMER_ID])
     _check_rows(ids.to_pandas(), numbers)
     check_periods(numbers[FREQUENCY], numbers[RECENCY], scale)
+    if LOG_GAPS in numbers:
+        check_gaps(numbers[LOG_GAPS], numbers[FREQUENCY], numbers[RECENCY], scale)
     said = said or pa.types.is_duration(table[T].type)
     warn_of_unit(numbers[T], scale, said=said, whole=True)
     columns: dict[str, Any] = {CUSTOMER_ID: ids, **numbers}

@@ -37,12 +37,8 @@ _WHERE: Final = "The RFM table"
 # With fewer customers the priors hold p and q, even where all amounts agree.
 _FEW: Final = 10
 _READ: Final = (
-    schema.CUSTOMER_ID,
-    schema.FREQUENCY,
-    schema.RECENCY,
-    schema.T,
-    schema.MONETARY_VALUE,
-    schema.FIRST_VALUE,
+    *(schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T),
+    *(schema.MONETARY_VALUE, schema.FIRST_VALUE, schema.LOG_GAPS),
 )
 
 
@@ -134,6 +130,8 @@ class RfmColumns:
         Share of revenue that is profit; None where the table does not say it.
     scale : TimeScale or None
         The table's unit; None for a plain frame.
+    log_gaps : ndarray of float or None, shape (N,)
+        As the table has them, unchecked: see `clvmodels.rfm.gaps`.
     """
 
     customer_id: npt.NDArray[np.generic]
@@ -144,6 +142,7 @@ class RfmColumns:
     first_value: FloatArray | None
     margin: float | None
     scale: schema.TimeScale | None
+    log_gaps: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -211,7 +210,8 @@ def rfm_columns(
         customers.warn_of_unit(T, unit, said=said is not None, whole=whole, fitted=fitted)
     m_bar = found.get(schema.MONETARY_VALUE)
     m_bar = None if m_bar is None else _mean_spend(m_bar, x)
-    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, found.get(schema.FIRST_VALUE), margin, own)
+    rest = (found.get(schema.FIRST_VALUE), margin, own, found.get(schema.LOG_GAPS))
+    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, *rest)
 
 
 def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:

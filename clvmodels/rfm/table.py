@@ -25,6 +25,7 @@ from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
     FREQUENCY,
+    LOG_GAPS,
     MONETARY_VALUE,
     PERIOD_FREQUENCY,
     RECENCY,
@@ -321,7 +322,7 @@ class RfmTable:
         said = scale_said(time_unit, time_scaler)
         scale = said or TimeScale()
         table = validated(frame, scale, said=said is not None)
-        known = {CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE}
+        known = {CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE, LOG_GAPS}
         return cls(
             table=table,
             scale=scale,

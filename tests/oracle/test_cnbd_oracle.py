@@ -133,7 +133,7 @@ def test_densities_of_one_repeat_purchase_sum_up(extra: int, k: int) -> None:
     model, T = RegularBetaGeometric(extra, k), 15.0
     nodes, weights = special.roots_legendre(80)
     t = T * (nodes + 1) / 2
-    density = model.log_likelihood(1, t, T, **PARAMETERS) + model.gaps_term(np.log(t))
+    density = model.log_likelihood(1, t, T, **PARAMETERS) + model.gap_power * np.log(t)
     chance = float(np.exp(density) @ weights * T / 2)
     assert chance == pytest.approx(float(model.pmf_new(1, T, **PARAMETERS)), rel=1e-9)
 
@@ -333,7 +333,7 @@ def test_simulated_customers_buy_as_expected(extra: int, k: int, rng: np.random.
     for count, chance in enumerate(model.pmf_new(np.arange(5), age, **PARAMETERS)):
         agree(x == count, np.full(n, chance))
     density = np.exp(model.log_likelihood(1, last[x == 1], age, **PARAMETERS))
-    density *= np.exp(model.gaps_term(np.log(last[x == 1])))
+    density *= last[x == 1] ** model.gap_power
     weight = np.zeros(n)
     weight[x == 1] = 1 / density
     early = last < 5.0  # E[1 / density] is the length of what is summed over
@@ -559,7 +559,7 @@ def test_a_real_base_fitted_by_maximum_likelihood(name: str, extra: int, k: int)
         return -value, -np.array(gradient) * point
 
     found = minimize(loss, [0.0, 2.0, -0.5, 1.0], jac=True, method="L-BFGS-B", tol=1e-12)
-    value = -found.fun + float(model.gaps_term(log_gaps))
+    value = -found.fun + model.gap_power * log_gaps
     parameters = dict(zip(PARAMETERS, np.exp(found.x), strict=True))
     total = model.expected_purchases(*history, weeks, **parameters).sum()
     likelihood, purchases = FITTED[name, extra, k]
