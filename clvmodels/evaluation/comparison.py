@@ -12,8 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -21,12 +20,10 @@ import pandas as pd
 from clvmodels.errors import SchemaError
 from clvmodels.formulas.psis import leave_one_out, tail_size
 from clvmodels.frames import Frame
-from clvmodels.keywords import named
 from clvmodels.machine import available_cores
 from clvmodels.posterior.predicting import columns_of
-from clvmodels.posterior.scorable import purchases_of, scorable
 from clvmodels.rfm.histories import IntArray, PurchaseHistories, purchase_histories
-from clvmodels.schema import FloatArray, TimeUnit, check_whole, scale_said, shown
+from clvmodels.schema import FloatArray, TimeScale, shown
 from clvmodels.verdict import MAX_KHAT
 
 if TYPE_CHECKING:
@@ -35,27 +32,17 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 _CELLS: Final = 1_000_000  # of draws by histories, in memory at once for each core
-_LEAST_DRAWS: Final = 100
-# A difference is clear above so many standard errors and so much elpd: Sivula, T., Magnusson,
-# M., Matamoros, A. A. & Vehtari, A. (2020). Uncertainty in Bayesian leave-one-out
-# cross-validation based model comparison. arXiv:2008.10296.
-_CLEAR_ERRORS: Final = 2.0
-_CLEAR_ELPD: Final = 4.0
+LEAST_DRAWS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """Models side by side, the best first.
+class Timings:
+    """How well models describe the purchases of a base, the best first.
 
     Attributes
     ----------
     table : DataFrame
-        A row a model, with its key in the mapping as index. ``elpd``: log density of the
-        customers' histories, each left out in turn, summed; ``se`` its standard error;
-        ``p_loo`` effective number of parameters; ``elpd_diff`` what the model lacks to the
-        best, ``dse`` that difference's standard error; ``weight`` in the mixture that
-        describes the base best; ``khat`` the greatest Pareto shape; ``doubtful``
-        the customers whose own shape is above 0.7; ``verdict`` of the fit.
+        As `clvmodels.Comparison` has it.
     customers, histories : int
         Of the base, and how many different histories they have.
     draws : mapping of str to int
@@ -67,110 +54,34 @@ class Comparison:
     histories: int
     draws: Mapping[str, int]
 
-    @property
-    def best(self) -> str:
-        """The model with the greatest elpd."""
-        return str(self.table.index[0])
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """Stacking weights by model; they sum to 1."""
-        return {str(name): float(value) for name, value in self.table["weight"].items()}
-
-    @property
-    def words(self) -> str:
-        """What the table says, in sentences."""
-        said = [_who_is_best(self.table)]
-        if (bad := self.table.index[self.table["verdict"] == "fail"]).size:
-            said.append(f"The fit of {_listed(bad)} did not converge: do not rely on its row.")
-        if (bad := self.table.index[self.table["doubtful"] > 0]).size:
-            said.append(
-                f"For some customers the estimate of {_listed(bad)} rests on few draws "
-                f"(Pareto shape above {MAX_KHAT}): take more draws."
-            )
-        said.append(
-            "This compares how well models describe the purchases so far; which of them "
-            "forecasts better is for clvmodels.backtest to say."
-        )
-        return " ".join(said)
-
-    def __str__(self) -> str:
-        head = f"{self.customers:,} customers, {self.histories:,} different histories"
-        return f"{head}\n\n{_shown(self.table).to_string()}\n\n{self.words}"
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        head = f"{self.customers:,} customers, {self.histories:,} different histories"
-        return f"<p>{head}</p>{_shown(self.table).to_html()}<p>{escape(self.words)}</p>"
-
-
-@named
-def compare(
-    posteriors: Mapping[str, Any],
+def timings(
+    models: Mapping[str, PurchasePosterior],
     rfm: RfmTable | Frame,
-    *,
-    draws: int = 500,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
-) -> Comparison:
-    """Compare purchase models on one base by leave-one-out cross-validation.
-
-    Every customer counts, but one density is computed for all who share a history, so that
-    a million customers take seconds. Spend has no part in it.
+    said: TimeScale | None,
+    count: int,
+) -> Timings:
+    """Leave each history out in turn, under every model.
 
     Parameters
     ----------
-    posteriors : mapping of str to CLVPosterior or BetaGeoPosterior
-        Two or more, by the names that they have in the result. They should be fitted to
-        this base.
+    models : mapping of str to PurchasePosterior
+        By the names that they have in the result.
     rfm : RfmTable or frame
         The base, in the posteriors' unit of time.
-    draws : int
-        Use this many of each posterior, evenly spaced over all draws.
-    time_unit, time_scaler : optional
-        The unit that a frame's recency and T are in.
-
-    Returns
-    -------
-    Comparison
-        The models by falling elpd, with differences, standard errors and weights.
+    said : TimeScale, optional
+        The unit that a frame is said to be in.
+    count : int
+        Use so many draws of each.
 
     Raises
     ------
     SchemaError
-        There are fewer than two posteriors, one of them is not of purchases or is a single
-        point, or the table is not an RFM table.
-    DomainError
-        ``draws`` is not a whole number of at least 100.
+        A posterior is a single point, or the table is not an RFM table.
     TimeUnitError
         A posterior is in another unit of time than the table.
-
-    Notes
-    -----
-    Of draws theta_s from the posterior of all, the density of a history left out is the
-    weighted harmonic mean of p(y | theta_s), with weights smoothed by a Pareto distribution
-    (Vehtari et al. 2024). All customers with one history have
-    the same terms, so sums and standard errors are taken with counts. The weights maximise
-    the log density of the mixture (Yao et al. 2018, eq. 5).
-
-    Examples
-    --------
-    >>> import clvmodels as clv
-    >>> rfm = clv.simulate.simulate_rfm(300, r=0.5, alpha=9.0, a=0.8, b=2.5, T=50.0, seed=1)
-    >>> near = clv.BetaGeoPosterior.from_draws(
-    ...     r=[0.5] * 100, alpha=[9.0] * 100, a=[0.8] * 100, b=[2.5] * 100
-    ... )
-    >>> far = clv.BetaGeoPosterior.from_draws(
-    ...     r=[2.0] * 100, alpha=[9.0] * 100, a=[0.8] * 100, b=[2.5] * 100
-    ... )
-    >>> clv.evaluation.compare({"near": near, "far": far}, rfm).best
-    'near'
     """
-    count = check_whole("draws", draws, least=_LEAST_DRAWS)
-    said = scale_said(time_unit, time_scaler)
-    models = _checked(posteriors)
+    _check_draws(models)
     tables = {name: columns_of(one, rfm, said) for name, one in models.items()}
     histories = purchase_histories(next(iter(tables.values())))
     terms = {name: _terms(one, histories, count) for name, one in models.items()}
@@ -179,7 +90,7 @@ def compare(
     table["verdict"] = [one.metadata.verdict.status for one in models.values()]
     used = {name: min(count, one.draws_total) for name, one in models.items()}
     table = table.sort_values("elpd", ascending=False, kind="stable")
-    return Comparison(table, histories.customers, len(histories.count), used)
+    return Timings(table, histories.customers, len(histories.count), used)
 
 
 def stacking_weights(elpd: FloatArray, count: FloatArray) -> FloatArray:
@@ -229,21 +140,14 @@ class _Terms:
     khat: FloatArray
 
 
-def _checked(posteriors: Mapping[str, Any]) -> dict[str, PurchasePosterior]:
-    if not isinstance(posteriors, Mapping) or len(posteriors) < 2:
-        raise SchemaError(
-            f"posteriors={shown(posteriors)} must be two posteriors or more by name: pass "
-            "{'bgnbd': posterior, 'mbgnbd': another}."
-        )
-    found = {str(name): purchases_of(scorable(one)) for name, one in posteriors.items()}
-    for name, one in found.items():
-        if one.draws_total < _LEAST_DRAWS:
+def _check_draws(models: Mapping[str, PurchasePosterior]) -> None:
+    for name, one in models.items():
+        if one.draws_total < LEAST_DRAWS:
             raise SchemaError(
                 f"The posterior {shown(name)} has {one.draws_total} draws, and leave-one-out needs "
-                f"{_LEAST_DRAWS} at least: fit it by nuts or laplace."
+                f"{LEAST_DRAWS} at least: fit it by nuts or laplace."
             )
-    _refuse_unlike({name: one.facts for name, one in found.items()})
-    return found
+    _refuse_unlike({name: one.facts for name, one in models.items()})
 
 
 def _refuse_unlike(models: Mapping[str, PurchaseModel]) -> None:
@@ -313,34 +217,3 @@ def _standard_error(terms: FloatArray, count: FloatArray) -> float:
 
 def _doubtful(khat: FloatArray, count: FloatArray) -> int:
     return int(count[~(khat <= MAX_KHAT)].sum())
-
-
-def _who_is_best(table: pd.DataFrame) -> str:
-    best = str(table.index[0])
-    rest = table.iloc[1:]
-    unclear = (rest["elpd_diff"] <= _CLEAR_ERRORS * rest["dse"]) | (rest["elpd_diff"] < _CLEAR_ELPD)
-    if unclear.any():
-        return (
-            f"The base does not tell {best} from {_listed(rest.index[unclear])}: the difference in "
-            f"elpd is within {_CLEAR_ERRORS:g} standard errors, or below {_CLEAR_ELPD:g}."
-        )
-    second = table.iloc[1]
-    return (
-        f"{best} describes the base best: its elpd is {second['elpd_diff']:,.1f} above that of "
-        f"{table.index[1]} (standard error {second['dse']:,.1f})."
-    )
-
-
-def _listed(names: Any) -> str:
-    *most, last = [str(name) for name in names]
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    wide = table.copy()
-    for name in ("elpd", "se", "p_loo", "elpd_diff", "dse"):
-        wide[name] = wide[name].map("{:,.1f}".format)
-    wide["weight"] = wide["weight"].map("{:.2f}".format)
-    wide["khat"] = wide["khat"].map("{:.2f}".format)
-    wide["doubtful"] = wide["doubtful"].map("{:,}".format)
-    return wide

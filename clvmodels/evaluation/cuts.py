@@ -14,7 +14,7 @@ from clvmodels.evaluation.observed import Observed, Terms, observe
 from clvmodels.log import LogOptions, replayable
 from clvmodels.log.purchases import collect_purchases
 from clvmodels.margin import margin_for
-from clvmodels.rfm import rfm_train_test_split
+from clvmodels.rfm import RfmSplit, rfm_train_test_split
 from clvmodels.rfm.continuity import Continuity, continuity_of
 from clvmodels.rfm.first_month import split_without_first_month
 from clvmodels.rfm.summary import log_options
@@ -69,8 +69,14 @@ class Reading:
         ages, silences = (np.asarray(end - when) / scale.time_scaler for when in (first, last))
         return continuity_of(last > first, ages - silences, ages, scale)
 
-    def cut(self, span: Span, discount_rate: float, discounting: Discounting) -> Observed:
-        """Summarise the calibration, and find what its customers did in the holdout.
+    def split(self, span: Span) -> tuple[RfmSplit, int]:
+        """Summarise the calibration, and count what its customers bought in the holdout.
+
+        Returns
+        -------
+        split : RfmSplit
+        left_out : int
+            Customers of the log's first month, where they are left out.
 
         Raises
         ------
@@ -84,9 +90,21 @@ class Reading:
             test_period_end=self.calendar.moment(span.test_end),
             **self.options,
         )
-        everybody = len(split.train)
-        if self.later_only:
-            split = split_without_first_month(split)
+        if not self.later_only:
+            return split, 0
+        later = split_without_first_month(split)
+        return later, len(split.train) - len(later.train)
+
+    def cut(self, span: Span, discount_rate: float, discounting: Discounting) -> Observed:
+        """Summarise the calibration, and find what its customers did in the holdout.
+
+        Raises
+        ------
+        SchemaError
+            None of the customers of the holdout were there before, or all customers came
+            in the first month and are to be left out.
+        """
+        split, left_out = self.split(span)
         scale = split.train.scale
         terms = Terms(
             horizon=span.length / scale.time_scaler,
@@ -95,7 +113,7 @@ class Reading:
             margin=margin_for(self.options["margin"]).value,
         )
         found = observe(self._known(span), split, span, terms)
-        return replace(found, left_out=everybody - len(split.train))
+        return replace(found, left_out=left_out)
 
     def _known(self, span: Span) -> pa.Table:
         """Purchases of a calibration as its end knows them, and those of its holdout.

@@ -51,6 +51,11 @@ class Fitting:
             )
         return fitted
 
+    def purchases(self, rfm: RfmTable) -> PurchasePosterior:
+        """Fit purchases alone, whatever else the table has."""
+        fitted: PurchasePosterior = self.specification().purchases.fit(rfm, **self.options)
+        return fitted
+
     def mode(self, rfm: RfmTable) -> tuple[FittedModel, str]:
         """Fit the most likely point alone; say what is wrong with it, if anything is."""
         with warnings.catch_warnings():

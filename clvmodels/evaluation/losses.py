@@ -42,3 +42,15 @@ def covered(
     slack = np.asarray(slack, dtype=np.float64)
     inside = (actual >= lower - slack) & (actual <= upper + slack)
     return np.asarray(inside, dtype=np.float64)
+
+
+def interval_score(
+    actual: FloatArray, lower: FloatArray, upper: FloatArray, interval: float
+) -> FloatArray:
+    """Width of an interval, and 2 / (1 - interval) times how far outside y lies.
+
+    The lower the better, best in expectation at the true quantiles (Gneiting & Raftery 2007,
+    "Strictly proper scoring rules, prediction, and estimation", eq. 43).
+    """
+    outside = np.maximum(lower - actual, 0.0) + np.maximum(actual - upper, 0.0)
+    return np.asarray(upper - lower + 2.0 / (1.0 - interval) * outside)

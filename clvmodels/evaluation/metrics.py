@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -178,12 +178,16 @@ def _kinds(target: Target, groups: Mapping[str, IntArray]) -> tuple[IntArray, In
     one : ndarray of int, shape (kinds,)
         A customer of each.
     """
-    import pandas as pd
-
     parts = [target.actual, *target.forecasts.values(), *groups.values()]
     parts += [*target.lower.values(), *target.upper.values()]
-    parts += [part for part in (target.crps, target.log_score) if part is not None]
-    kind = np.zeros(len(target.actual), dtype=np.int64)
+    return kinds_of([*parts, *(p for p in (target.crps, target.log_score) if p is not None)])
+
+
+def kinds_of(parts: Sequence[npt.NDArray[Any]]) -> tuple[IntArray, IntArray]:
+    """Rows of whom all is the same: of which kind each is, and one of each, as `_kinds`."""
+    import pandas as pd
+
+    kind = np.zeros(len(parts[0]), dtype=np.int64)
     for part in parts:
         value, _ = pd.factorize(part, use_na_sentinel=False)
         kind, _ = pd.factorize(kind * (value.max() + 1) + value)

@@ -170,11 +170,11 @@ class Backtest:
             "checks": [_plain(asdict(check)) for check in self.checks],
             "fits": {name: verdict.to_dict() for name, verdict in self.fits.items()},
             "notes": list(self.notes),
-            "metrics": _records(self.metrics),
-            "coverage": _records(self.coverage),
-            "totals": _records(self.totals),
-            "rolling": None if self.rolling is None else _records(self.rolling),
-            "sensitivity": None if self.sensitivity is None else _records(self.sensitivity),
+            "metrics": plain_records(self.metrics),
+            "coverage": plain_records(self.coverage),
+            "totals": plain_records(self.totals),
+            "rolling": None if self.rolling is None else plain_records(self.rolling),
+            "sensitivity": None if self.sensitivity is None else plain_records(self.sensitivity),
         }
 
     def save(self, folder: str | Path) -> Path:
@@ -294,7 +294,8 @@ def fit_checks(fits: Mapping[str, Verdict]) -> list[Check]:
     ]
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def plain_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table for JSON, which has neither NaN nor infinity."""
     return [_plain(row) for row in table.to_dict("records")]
 
 

@@ -143,8 +143,55 @@ def _survival(
     return values[:filled].copy()
 
 
-def count_survival(chunk: Chunk, least: float) -> tuple[FloatArray, IntArray, bool]:
+@compiled
+def _moments(table: FloatArray, start: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and mean square of the living's counts, each of shape (keys, K S)."""
+    shape = start.size - 1, table.shape[1]
+    first, second = np.zeros(shape), np.zeros(shape)
+    for key in range(start.size - 1):
+        for i in range(start[key + 1] - 1, start[key] - 1, -1):  # the small ones first
+            odd = 2.0 * (i - start[key]) + 1.0
+            for d in range(table.shape[1]):
+                first[key, d] += table[i, d]
+                second[key, d] += odd * table[i, d]
+    return first, second
+
+
+@compiled
+def _add_moments(
+    key_of: IntArray,
+    weights: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+    customers: IntArray,
+    out: FloatArray,
+) -> None:
+    """Add mean and variance of the customers of some histories, draw by draw."""
+    K, S = weights.shape[0], weights.shape[2]
+    for h in range(key_of.size):
+        one, two = first[key_of[h]], second[key_of[h]]
+        for d in range(S):
+            mean, square = 0.0, 0.0
+            for j in range(K):
+                mean += weights[j, h, d] * one[j * S + d]
+                square += weights[j, h, d] * two[j * S + d]
+            out[0, d] += customers[h] * mean
+            out[1, d] += customers[h] * (square - mean * mean)
+
+
+def count_survival(
+    chunk: Chunk, least: float, totals: FloatArray | None = None
+) -> tuple[FloatArray, IntArray, bool]:
     """P(count >= n) of every history, n = 1, 2, ... until it is at most ``least``.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The histories.
+    least : float
+        Greater than 0.
+    totals : ndarray, shape (2, S), optional
+        Mean and variance, given each draw, of all customers' purchases together are added.
 
     Returns
     -------
@@ -156,11 +203,17 @@ def count_survival(chunk: Chunk, least: float) -> tuple[FloatArray, IntArray, bo
         Whether the tables were long enough.
     """
     length = np.zeros(len(chunk.customers.x), dtype=np.int64)
+    customers, last, moments = np.diff(chunk.customers.start), None, None
     parts = [np.empty(0)]
     for tile, key_of, table, start in counted(chunk, least, MOST_COUNTS):
         if (np.diff(start) == 0).any():
             return np.concatenate(parts), length, False
         part = length[tile.begin : tile.end]
+        if totals is not None:
+            if moments is None or table is not last:  # the next keys
+                last, moments = table, _moments(table, start)
+            mine = customers[tile.begin : tile.end]
+            _add_moments(key_of, tile.weights, *moments, mine, totals)
         parts.append(_survival(key_of, table, start, tile.weights, least, part))
     return np.concatenate(parts), length, True
 

@@ -19,7 +19,7 @@ from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.posterior.predicting import columns_of
-from clvmodels.posterior.scorable import Scorable
+from clvmodels.posterior.scorable import Scorable, purchases_of, scorable
 from clvmodels.predictive.base import (
     IntArray,
     check_probabilities,
@@ -33,6 +33,7 @@ from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.histories import RfmColumns
 
 TAIL: Final = 1e-12  # P(count >= n) below which a distribution is cut off
 _MOST_CELLS: Final = 2e8
@@ -270,16 +271,49 @@ def count_distribution(
         The horizon is endless, or the distributions together are longer than 2e8 cells:
         ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
     """
-    drawn, whose = purchase_draws(posterior, draws)
-    columns = columns_of(whose, rfm, scale_said(time_unit, time_scaler))
+    columns = columns_of(
+        purchases_of(scorable(posterior, "Counts need")), rfm, scale_said(time_unit, time_scaler)
+    )
     length = finite_horizon(posterior, horizon)
+    return distribution_of(posterior, columns, length, draws, cores_for(threads))
+
+
+def distribution_of(
+    posterior: Scorable,
+    columns: RfmColumns,
+    horizon: float,
+    draws: int,
+    threads: int,
+    totals: FloatArray | None = None,
+) -> CountDistribution:
+    """Distribution of the counts of customers whose columns are checked.
+
+    Parameters
+    ----------
+    posterior, draws, threads
+        As in `count_distribution`.
+    columns : RfmColumns
+        The customers.
+    horizon : float
+        In the posterior's unit of time.
+    totals : ndarray, shape (2, S), optional
+        Mean and variance, given each draw, of the purchases of all customers together are
+        added.
+
+    Raises
+    ------
+    DomainError
+        The distributions together are too long.
+    """
+    drawn, whose = purchase_draws(posterior, draws)
     groups = group_rows(columns.x, columns.t_x, columns.T)
     cells = 0
 
-    def work(begin: int) -> tuple[FloatArray, IntArray]:
+    def work(begin: int) -> tuple[FloatArray, IntArray, FloatArray | None]:
         nonlocal cells
-        chunk = chunk_of(groups, begin, drawn, Due(length))
-        values, lengths, complete = count_survival(chunk, TAIL)
+        chunk = chunk_of(groups, begin, drawn, Due(horizon))
+        own = None if totals is None else np.zeros_like(totals)
+        values, lengths, complete = count_survival(chunk, TAIL, own)
         if not complete:
             raise DomainError(TOO_MANY)
         cells += len(values)
@@ -289,15 +323,18 @@ def count_distribution(
                 f"{_MOST_CELLS:.0e} cells: predict(..., predictive=True) and score give the "
                 "intervals of any base."
             )
-        return values, lengths
+        return values, lengths, own
 
-    with ThreadPoolExecutor(cores_for(threads)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(work, chunks(groups)))
+    if totals is not None:
+        for *_, own in parts:  # in order, so that sums repeat exactly
+            totals += 0.0 if own is None else own
     survival = np.concatenate([np.empty(0), *(part[0] for part in parts)])
     lengths = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])
     return CountDistribution(
         customer_id=columns.customer_id,
-        horizon=length,
+        horizon=horizon,
         survival=survival,
         start=np.append(0, np.cumsum(lengths)),
         history=history_of_rows(groups),

@@ -11,7 +11,8 @@ import xarray as xr
 import clvmodels as clv
 from clvmodels import BetaGeoPosterior, CLVPosterior, ModifiedBetaGeoPosterior
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
-from clvmodels.evaluation.comparison import Comparison, stacking_weights
+from clvmodels.evaluation import Comparison
+from clvmodels.evaluation.comparison import stacking_weights
 from clvmodels.formulas.psis import leave_one_out, tail_size
 
 RFM = clv.simulate.simulate_rfm(400, r=0.6, alpha=8.0, a=0.8, b=2.5, T=(20.0, 40.0), seed=3)
@@ -117,7 +118,7 @@ def test_who_was_not_watched_says_nothing(found: Comparison) -> None:
 def test_what_is_shown(found: Comparison) -> None:
     text = str(found)
     assert text.startswith("400 customers")
-    assert "backtest" in text
+    assert "is for a log to say" in text
     assert "<table" in found._repr_html_()
     assert sum(found.weights.values()) == pytest.approx(1.0)
     assert found.draws == dict.fromkeys(MODELS, 500)
@@ -125,9 +126,9 @@ def test_what_is_shown(found: Comparison) -> None:
 
 def test_what_can_not_be_compared() -> None:
     one = MODELS["bgnbd"]
-    with pytest.raises(SchemaError, match="two posteriors or more"):
+    with pytest.raises(SchemaError, match="two models or more"):
         clv.compare({"bgnbd": one}, RFM)
-    with pytest.raises(SchemaError, match="two posteriors or more"):
+    with pytest.raises(SchemaError, match="two models or more"):
         clv.compare([one, one], RFM)
     point = BetaGeoPosterior.from_draws(**CENTRE)
     with pytest.raises(SchemaError, match="'point' has 1 draws"):
