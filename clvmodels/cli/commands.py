@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from clvmodels import __version__
-from clvmodels.cli.commands_judging import backtest, compare, report
+from clvmodels.cli.commands_judging import backtest, compare, compare_models, report
 from clvmodels.cli.options import (
     BasketOfPosterior,
     BasketValue,
@@ -387,5 +387,5 @@ def score(
     raise typer.Exit(code)
 
 
-for judging in (compare, backtest, report):
+for judging in (compare, backtest, compare_models, report):
     app.command()(judging)

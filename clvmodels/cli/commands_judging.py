@@ -1,4 +1,4 @@
-"""The commands that judge a fit: compare, backtest and report, with their options."""
+"""The commands that judge: compare, backtest, compare-models and report, with their options."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from clvmodels.cli.options import (
+    MODEL_KEYS,
     BasketOfPosterior,
     BasketValue,
     DateFormat,
@@ -31,6 +32,7 @@ from clvmodels.cli.options import (
     Where,
     WithoutFirstMonth,
     ZeroAmounts,
+    model_key,
     regular_key,
 )
 
@@ -187,6 +189,121 @@ def backtest(
         interval=interval,
         draws=draws,
         bootstrap=bootstrap,
+        random_seed=seed,
+    )
+
+
+def compare_models(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A log, with --customer-id and --timestamp: Parquet or CSV, a file, a folder of "
+            "Parquet files, a pattern. Or a file of 'summarize', with --posterior.",
+        ),
+    ],
+    customer_id: Annotated[
+        str | None, typer.Option(help="Column of customer ids of a log.")
+    ] = None,
+    timestamp: Annotated[str | None, typer.Option(help="Column of its dates.")] = None,
+    amount: Annotated[
+        str | None,
+        typer.Option(help="Column of amounts, which only tell refunds from purchases."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model to fit to the log, also of regular timing, such as mbgcnbd2; may be "
+            "repeated. By default all whose timing is random.",
+            parser=model_key,
+            metavar=MODEL_KEYS,
+        ),
+    ] = None,
+    posterior: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of 'fit' to compare on a table of customers; may be repeated."),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON file to write, with the same numbers.")
+    ] = None,
+    origins: Annotated[
+        int | None,
+        typer.Option(
+            help="Fit and forecast at this many dates in the second half of the log; by default 4."
+        ),
+    ] = None,
+    train_end: Annotated[
+        str | None, typer.Option(help="One date to forecast from, instead of --origins.")
+    ] = None,
+    test_end: Annotated[
+        str | None, typer.Option(help="Last date to compare with; by default the log's last.")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option(help="Length to forecast, such as 26W, instead of --test-end.")
+    ] = None,
+    time_unit: Annotated[
+        Literal["h", "D", "W", "M"],
+        typer.Option(help="Of a log: purchases within one hour, day, week or month count as one."),
+    ] = "D",
+    time_scaler: TimeScaler = 1.0,
+    refunds: Refunds = "drop",
+    order_id: OrderId = None,
+    zero_amounts: ZeroAmounts = "keep",
+    duplicates: Duplicates = "keep",
+    implausible_dates: ImplausibleDates = "error",
+    missing_id: MissingIds = None,
+    date_format: DateFormat = None,
+    decimal: Decimal = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    where: Where = None,
+    without_first_month: WithoutFirstMonth = False,
+    method: Annotated[
+        Literal["auto", "nuts", "laplace"], typer.Option(help="As in 'fit'; laplace is quick.")
+    ] = "laplace",
+    interval: Interval = 0.9,
+    draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    seed: Annotated[int, typer.Option(help="Makes the comparison repeatable.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Compare models of purchases: which describes, and which forecasts, a base better.
+
+    The model against the simple formula is what 'compare' is for.
+    """
+    from clvmodels.cli.compare_models import run
+
+    run(
+        source,
+        posteriors=posterior or [],
+        models=model or [],
+        json=json,
+        quiet=quiet,
+        horizon=horizon,
+        draws=draws,
+        columns={
+            "customer_id_col": customer_id,
+            "datetime_col": timestamp,
+            "monetary_value_col": amount,
+        },
+        origins=origins,
+        train_period_end=train_end,
+        test_period_end=test_end,
+        time_unit=time_unit,
+        time_scaler=time_scaler,
+        refunds=refunds,
+        order_id_col=order_id,
+        zero_amounts=zero_amounts,
+        duplicates=duplicates,
+        implausible_dates=implausible_dates,
+        missing_ids=missing_id or [],
+        date_format=date_format,
+        decimal=decimal,
+        delimiter=delimiter,
+        encoding=encoding,
+        where=where,
+        without_first_month=without_first_month,
+        method=method,
+        interval=interval,
         random_seed=seed,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 import typer
 
@@ -10,7 +10,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.purchases import MODELS, ModelKey, purchase_model, with_regularity
 
 
-def _model_key(said: str) -> str:
+def model_key(said: str) -> str:
     """Look a model up when it is asked for: the catalogue may have grown."""
     try:
         return purchase_model(said).key
@@ -31,13 +31,10 @@ def regular_key(model: ModelKey, regularity: int | None) -> ModelKey:
     return cast("ModelKey", with_regularity(known, regularity).key)
 
 
+MODEL_KEYS: Final = f"<{'|'.join(k for k, one in MODELS.items() if one.regularity == 1)}>"
 PurchaseModelKey = Annotated[
     ModelKey,
-    typer.Option(
-        help="The model of purchases.",
-        parser=_model_key,
-        metavar=f"<{'|'.join(key for key, one in MODELS.items() if one.regularity == 1)}>",
-    ),
+    typer.Option(help="The model of purchases.", parser=model_key, metavar=MODEL_KEYS),
 ]
 _HAVE_REGULARITY = (key for key, one in MODELS.items() if one.irregular == key)
 Regularity = Annotated[

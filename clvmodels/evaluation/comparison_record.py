@@ -39,7 +39,7 @@ _SHOWN: Final = {
     "totals_inside": ("totals inside", "{:.0%}"),
     "relative_error": ("relative error", "{:.3f}"),
     "gini": ("gini", "{:.3f}"),
-    "log_score": ("log score", "{:.4f}"),
+    "log_score": ("log score", "{:.3f}"),
     "crps": ("crps", "{:.4f}"),
     "interval_score": ("interval score", "{:.3f}"),
     "coverage": ("coverage", "{:.1%}"),

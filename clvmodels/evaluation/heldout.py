@@ -108,15 +108,12 @@ class HeldOut:
     def title(self) -> str:
         """Where the figures come from, in a line."""
         first = self.origins.drop_duplicates("origin")
-        one, customers = self.dates == 1, first["customers"]
-        when = f"{first['train_end'].iloc[0]}" if one else f"{self.dates} dates"
-        until = "" if one else f" from {first['train_end'].min()} to {first['train_end'].max()}"
+        customers, when = first["customers"], first["train_end"]
         many = f"{customers.min():,}"
         many += "" if customers.min() == customers.max() else f" to {customers.max():,}"
-        return (
-            f"What {many} customers bought after {when}{until}, as forecast on "
-            f"{'that date' if one else 'each'}"
-        )
+        if self.dates == 1:
+            return f"Forecasts for {many} customers on {when.iloc[0]}"
+        return f"Forecasts for {many} customers at {self.dates} dates, {when.min()} to {when.max()}"
 
 
 def held_out(

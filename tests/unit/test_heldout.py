@@ -261,10 +261,10 @@ def test_a_record_for_machines(found: Comparison) -> None:
 def test_what_is_shown(found: Comparison) -> None:
     text = str(found)
     assert "total off by" in text
-    assert "as forecast on each" in text
+    assert "Forecasts for 600 customers at 3 dates, " in text
     html = found._repr_html_()
     assert html.count("<table") == 2
-    assert "<p>What " in html
+    assert "<p>Forecasts for " in html
 
 
 def test_one_date_and_a_log_that_is_cut(log: pd.DataFrame) -> None:
