@@ -51,7 +51,7 @@ def run(
     if is_log:
         if posteriors:
             raise SchemaError(
-                "--posterior is for a table of customers, and --customer-id and --timestamp are "
+                "A --posterior is for a table of customers, and --customer-id and --timestamp are "
                 "of a log, where models are fitted at several dates: name them by --model."
             )
         found = _of_log(terminal, source, models, horizon, draws, {**columns, **options})
@@ -179,7 +179,9 @@ def _show_forecasts(terminal: Terminal, found: HeldOut) -> None:
     terminal.heading(found.title)
     wide = heldout_shown(found).drop(columns=_NOT_PRINTED)
     rows = [(str(name), *row) for name, row in zip(wide.index, wide.to_numpy(), strict=True)]
-    terminal.show(table(["model", *(name.replace(" ", "\n") for name in wide)], rows), indent=0)
+    terminal.show(
+        table(["model", *(str(name).replace(" ", "\n") for name in wide)], rows), indent=0
+    )
     terminal.say()
     level = percent(found.interval)
     terminal.say(

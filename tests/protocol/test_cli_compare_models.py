@@ -101,7 +101,7 @@ def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -
         ([], "two --posterior or more"),
         (["--posterior", "bgnbd.nc"], "two --posterior or more"),
         (["--posterior", "bgnbd.nc", "--posterior", "bgnbd.nc"], "given twice"),
-        ([*NAMED, "--posterior", "bgnbd.nc"], "--posterior is for a table"),
+        ([*NAMED, "--posterior", "bgnbd.nc"], "A --posterior is for a table"),
         (["--customer-id", "customer_id", *TWO], "--timestamp is missing"),
         ([*NAMED, "--model", "bgnbd"], "two models or more"),
         ([*NAMED, "--model", "no"], "use one of"),
