@@ -12,7 +12,7 @@ of which they make some data sets again.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,8 @@ SEED: Final = 4221
 
 METHODS: Final[Mapping[str, int]] = {"laplace": DATA_SETS, "nuts": NUTS_DATA_SETS}
 
-# (median, sd of the logarithm); phi_dropout is Beta.
+# (median, sd of the logarithm); phi_dropout is Beta. Drawn in this order, all of them for every
+# model; what is put in later goes into LATER, so that data sets stay what they were.
 LOG_NORMAL: Final = {
     "r": (0.6, 0.4),
     "alpha": (30.0, 0.4),
@@ -43,6 +44,7 @@ LOG_NORMAL: Final = {
     "v": (60.0, 0.4),
 }
 BETA: Final = {"phi_dropout": (4.0, 12.0)}
+LATER: Final = {"s": (0.8, 0.4), "beta": (60.0, 0.4)}
 _FACTS: Final = {**MODELS, GAMMA_GAMMA.key: GAMMA_GAMMA}
 PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     key: tuple(facts.defaults) for key, facts in _FACTS.items()
@@ -71,7 +73,7 @@ def priors(model: str) -> dict[str, Any]:
             alpha, beta = BETA[name]
             found[name] = Prior("Beta", alpha=alpha, beta=beta)
         else:
-            median, sigma = LOG_NORMAL[name]
+            median, sigma = (LOG_NORMAL | LATER)[name]
             found[name] = Prior("LogNormal", mu=float(np.log(median)), sigma=sigma)
     return found
 
@@ -80,33 +82,32 @@ def data_set(model: str, number: int) -> DataSet:
     """Make data set ``number`` of a model; the same for ever."""
     from clvmodels.simulate import simulate_rfm
 
-    rng = np.random.default_rng([SEED, number])
+    rng, later = np.random.default_rng([SEED, number]), np.random.default_rng([SEED, number, 1])
     drawn = {name: _draw(rng, name) for name in (*LOG_NORMAL, *BETA)}
+    drawn |= {name: _draw(later, name) for name in LATER}
     drawn["a"] = drawn["phi_dropout"] * drawn["kappa_dropout"]
     drawn["b"] = (1.0 - drawn["phi_dropout"]) * drawn["kappa_dropout"]
-    names = ("r", "alpha", "a", "b", "p", "q", "v")
+    bought = model if model in MODELS else "bgnbd"
     rfm = simulate_rfm(
         CUSTOMERS,
-        **{name: drawn[name] for name in names},
+        parameters={name: drawn[name] for name in MODELS[bought].parameter_names},
+        **{name: drawn[name] for name in GAMMA_GAMMA.parameter_names},
         T=rng.uniform(100.0, 700.0, CUSTOMERS),
         seed=int(rng.integers(2**31)),
         period=None,  # the models' own process: continuous time
-        model="mbgnbd" if model == "mbgnbd" else "bgnbd",
+        model=bought,
     )
     return DataSet({name: drawn[name] for name in JUDGED[model]}, rfm)
 
 
 def ranks_of(model: str, method: str, number: int) -> dict[str, Any]:
     """Fit one data set and rank the truth among the draws, by parameter."""
-    from clvmodels import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel
+    from clvmodels import GammaGammaModel
+    from clvmodels.fit.purchases import purchase_specification
 
-    specifications: dict[str, Any] = {
-        "bgnbd": BetaGeoModel,
-        "mbgnbd": ModifiedBetaGeoModel,
-        "gamma_gamma": GammaGammaModel,
-    }
+    plain: Any = purchase_specification(model) if model in MODELS else GammaGammaModel()
     made = data_set(model, number)
-    posterior = specifications[model](priors=priors(model)).fit(
+    posterior = plain.replace(priors=priors(model)).fit(
         made.rfm, method=method, random_seed=number, progressbar=False
     )
     draws = posterior.draws(DRAWS)
@@ -117,9 +118,9 @@ def ranks_of(model: str, method: str, number: int) -> dict[str, Any]:
     }
 
 
-def all_ranks() -> Iterator[dict[str, Any]]:
+def all_ranks(models: Iterable[str] = PARAMETERS) -> Iterator[dict[str, Any]]:
     """Every data set of every model by every method."""
-    for model in PARAMETERS:
+    for model in models:
         for method, count in METHODS.items():
             for number in range(count):
                 yield ranks_of(model, method, number)
@@ -128,19 +129,28 @@ def all_ranks() -> Iterator[dict[str, Any]]:
 def _draw(rng: np.random.Generator, name: str) -> float:
     if name in BETA:
         return float(rng.beta(*BETA[name]))
-    median, sigma = LOG_NORMAL[name]
+    median, sigma = (LOG_NORMAL | LATER)[name]
     return float(median * np.exp(sigma * rng.standard_normal()))
 
 
 def main() -> None:
-    """Make all ranks and write them."""
+    """Make the ranks of all models, or of some in place of those on file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=RANKS)
+    parser.add_argument("--only", nargs="+", choices=PARAMETERS, help="leave others as they are")
     options = parser.parse_args()
-    frame = pd.DataFrame(all_ranks())
-    whole = dict.fromkeys(("r", "alpha", "a", "b", "p", "q", "v"), "Int64")
-    frame.astype(whole).to_csv(options.out, index=False)
-    print(f"{len(frame)} fits written to {options.out}")
+    models = options.only or list(PARAMETERS)
+    frame = pd.DataFrame(all_ranks(models))
+    if options.only:
+        others = pd.read_csv(RANKS)
+        frame = pd.concat([others[~others["model"].isin(models)], frame])
+    order = list(PARAMETERS)
+    frame = frame.sort_values("model", key=lambda one: one.map(order.index), kind="stable")
+    names = dict.fromkeys(name for model in order for name in JUDGED[model])
+    whole = dict.fromkeys(names, "Int64")
+    columns = ["model", "method", "number", "used", *names]
+    frame.astype(whole)[columns].to_csv(options.out, index=False)
+    print(f"{len(frame)} fits in {options.out}")
 
 
 if __name__ == "__main__":

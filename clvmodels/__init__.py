@@ -59,7 +59,13 @@ if TYPE_CHECKING:
         UnknownOptionError,
     )
     from clvmodels.evaluation import Backtest, Comparison, backtest, compare, load_backtest
-    from clvmodels.fit import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
+    from clvmodels.fit import (
+        BetaGeoModel,
+        CLVModel,
+        GammaGammaModel,
+        ModifiedBetaGeoModel,
+        ParetoNBDModel,
+    )
     from clvmodels.interop.pymc_marketing import from_pymc_marketing, to_pymc_marketing
     from clvmodels.log.audit import Audit
     from clvmodels.posterior import (
@@ -67,6 +73,7 @@ if TYPE_CHECKING:
         CLVPosterior,
         GammaGammaPosterior,
         ModifiedBetaGeoPosterior,
+        ParetoNBDPosterior,
         StackPosterior,
         load_posterior,
         stack,
@@ -105,6 +112,8 @@ _HOME = {
     "GammaGammaPosterior": "posterior",
     "ModifiedBetaGeoModel": "fit",
     "ModifiedBetaGeoPosterior": "posterior",
+    "ParetoNBDModel": "fit",
+    "ParetoNBDPosterior": "posterior",
     "PosteriorFileError": "errors",
     "RenderedReport": "reporting",
     "MissingPackageError": "errors",
@@ -182,6 +191,8 @@ __all__ = [
     "MissingPackageError",
     "ModifiedBetaGeoModel",
     "ModifiedBetaGeoPosterior",
+    "ParetoNBDModel",
+    "ParetoNBDPosterior",
     "PosteriorFileError",
     "RenderedReport",
     "ResumeError",

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # From pymc-marketing, and back
 #
-# pymc-marketing has the same models, and much that is not here: covariates, Pareto/NBD,
+# pymc-marketing has the same models, and much that is not here: covariates, BG/BB,
 # contractual models. If you work with it, this notebook shows that both get the same posterior,
 # how to convert a fit in either direction, where their numbers differ, and what there is to gain
 # when the base gets large. It is about pymc-marketing 1.3.

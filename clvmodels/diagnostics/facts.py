@@ -18,9 +18,9 @@ from clvmodels.economics.outlook import group_values
 from clvmodels.evaluation.checks import relative_error
 
 LEAST_KNOWN: Final = (
-    "The least certain figure of all, since nobody sees a customer leave: on the CDNOW data, "
-    "BG/NBD and MBG/NBD expect the same purchases but differ by a factor of two in the sum of "
-    "P(alive). Rely on who will buy."
+    "The least certain figure of all, since nobody sees a customer leave: models that expect the "
+    "same purchases can differ by a factor of two in the sum of P(alive), as two do on the CDNOW "
+    "data. Rely on who will buy."
 )
 _SILENT_OF_ONCE: Final = "{}'s P(alive) says nothing about them: it stays 1 forever."
 

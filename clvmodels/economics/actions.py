@@ -121,7 +121,7 @@ def action_lists(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
         Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The base.

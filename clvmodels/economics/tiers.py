@@ -152,7 +152,7 @@ def tier_report(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
         Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The base.

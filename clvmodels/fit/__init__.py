@@ -6,13 +6,14 @@ settle_caches()  # PyTensor asks for its folder when it is imported
 
 from clvmodels.fit.clv import CLVModel  # noqa: E402
 from clvmodels.fit.gamma_gamma import GammaGammaModel  # noqa: E402
-from clvmodels.fit.purchases import BetaGeoModel, ModifiedBetaGeoModel  # noqa: E402
+from clvmodels.fit.purchases import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel  # noqa: E402
 
 __all__ = [
     "BetaGeoModel",
     "CLVModel",
     "GammaGammaModel",
     "ModifiedBetaGeoModel",
+    "ParetoNBDModel",
 ]
 
 

@@ -70,7 +70,7 @@ class Parameters:
         Examples
         --------
         >>> from clvmodels import CLVModel
-        >>> CLVModel().replace(purchases__alpha_scale=30.0).purchases.alpha_scale
+        >>> CLVModel().replace(purchases__T_scale=30.0).purchases.T_scale
         30.0
         """
         inner: dict[str, dict[str, Any]] = defaultdict(dict)

@@ -15,6 +15,7 @@ from clvmodels.posterior import (
     BetaGeoPosterior,
     Metadata,
     ModifiedBetaGeoPosterior,
+    ParetoNBDPosterior,
     PurchasePosterior,
 )
 from clvmodels.posterior.purchases import purchase_posterior
@@ -41,15 +42,14 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     Parameters
     ----------
     priors : "default", "pymc-marketing" or mapping of str to Prior
-        By parameter: r, alpha and either phi_dropout = a / (a + b) with
-        kappa_dropout = a + b, or a and b themselves. What is not named keeps its
-        default; a prior of alpha is taken to be in the table's unit of time.
-    alpha_scale : float, optional
-        What alpha's default prior is multiplied by, in the table's unit of time;
-        by default the mean of T over customers.
+        By parameter. What is not named keeps its default; priors of times are taken to be
+        in the table's unit.
+    T_scale : float, optional
+        What default priors of times are multiplied by, in the table's unit; by default
+        the mean of T over customers.
     """
 
-    alpha_scale: float | None = None
+    T_scale: float | None = None
 
     facts: ClassVar[PurchaseModel]
 
@@ -77,13 +77,13 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         return {**base, **own}
 
     def _scale_name(self) -> str:
-        return "alpha_scale"
+        return "T_scale"
 
     def _prepare(self, columns: RfmColumns) -> tuple[PurchaseHistories, float]:
         histories = purchase_histories(columns)
         # Nobody was watched for any time: one day stands in for the missing scale.
         one_day = 1.0 / columns.scale.days if columns.scale else 1.0
-        return histories, self._given_scale(self.alpha_scale, histories.mean_T or one_day)
+        return histories, self._given_scale(self.T_scale, histories.mean_T or one_day)
 
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
         return () if columns.scale else (assumed_text(TimeScale()),)
@@ -123,7 +123,7 @@ class RegularSpecification[Bought: PurchasePosterior](PurchaseSpecification[Boug
 
     Parameters
     ----------
-    priors, alpha_scale
+    priors, T_scale
         As in :class:`PurchaseSpecification`.
     regularity : int
         k: times between purchases are Erlang-k.
@@ -152,8 +152,8 @@ class BetaGeoModel(RegularSpecification[BetaGeoPosterior]):
         By parameter: r, alpha and either phi_dropout = a / (a + b) with
         kappa_dropout = a + b, or a and b themselves. What is not named keeps its
         default; a prior of alpha is taken to be in the table's unit of time.
-    alpha_scale : float, optional
-        What alpha's default prior is multiplied by, in the table's unit of time;
+    T_scale : float, optional
+        What default priors of times are multiplied by (alpha's), in the table's unit;
         by default the mean of T over customers.
     regularity : {1, 2, 3, 4}
         How regularly customers buy: times between purchases are Erlang-k, sums of k
@@ -187,8 +187,8 @@ class ModifiedBetaGeoModel(RegularSpecification[ModifiedBetaGeoPosterior]):
         By parameter: r, alpha and either phi_dropout = a / (a + b) with
         kappa_dropout = a + b, or a and b themselves. What is not named keeps its
         default; a prior of alpha is taken to be in the table's unit of time.
-    alpha_scale : float, optional
-        What alpha's default prior is multiplied by, in the table's unit of time;
+    T_scale : float, optional
+        What default priors of times are multiplied by (alpha's), in the table's unit;
         by default the mean of T over customers.
     regularity : {1, 2, 3, 4}
         How regularly customers buy: times between purchases are Erlang-k, sums of k
@@ -199,17 +199,45 @@ class ModifiedBetaGeoModel(RegularSpecification[ModifiedBetaGeoPosterior]):
     Examples
     --------
     >>> from clvmodels import ModifiedBetaGeoModel
-    >>> ModifiedBetaGeoModel(alpha_scale=30.0).alpha_scale
+    >>> ModifiedBetaGeoModel(T_scale=30.0).T_scale
     30.0
     """
 
     facts: ClassVar[PurchaseModel] = MODELS["mbgnbd"]
 
 
+@named_fields
+@dataclass(frozen=True)
+class ParetoNBDModel(PurchaseSpecification[ParetoNBDPosterior]):
+    """Pareto/NBD: purchases at a Gamma rate, until the customer leaves, at a Gamma rate too.
+
+    Schmittlein, Morrison & Colombo (1987); Fader & Hardie (2005), "A Note on Deriving the
+    Pareto/NBD Model".
+
+    Parameters
+    ----------
+    priors : "default", "pymc-marketing" or mapping of str to Prior
+        By parameter: r, alpha, s and beta. What is not named keeps its default; priors of
+        alpha and beta are taken to be in the table's unit of time.
+    T_scale : float, optional
+        What default priors of times are multiplied by (alpha's and beta's), in the table's
+        unit; by default the mean of T over customers.
+
+    Examples
+    --------
+    >>> from clvmodels import CLVModel, ParetoNBDModel
+    >>> CLVModel("paretonbd") == CLVModel(purchases=ParetoNBDModel())
+    True
+    """
+
+    facts: ClassVar[PurchaseModel] = MODELS["paretonbd"]
+
+
 # Those that have a class of their own; of any other model one is made when it is asked for.
-_NAMED: Final[Mapping[str, type[RegularSpecification[Any]]]] = {
+_REGULAR: Final[Mapping[str, type[RegularSpecification[Any]]]] = {
     one.name: one for one in (BetaGeoModel, ModifiedBetaGeoModel)
 }
+_NAMED: Final = {one.name: one for one in (ParetoNBDModel,)}
 
 
 @cache
@@ -237,6 +265,6 @@ def purchase_specification(
         There is no such model.
     """
     model = purchase_model(key, option)
-    if model.irregular in _NAMED:
-        return _NAMED[model.irregular](regularity=model.regularity)
-    return _made(model)()
+    if model.irregular in _REGULAR:
+        return _REGULAR[model.irregular](regularity=model.regularity)
+    return (_NAMED[key] if key in _NAMED else _made(model))()

@@ -1,6 +1,6 @@
 """Fitted models of pymc-marketing, from there and to there.
 
-Both packages write BG/NBD, MBG/NBD and Gamma-Gamma in the same parameters, so draws are
+Both packages write their models in the same parameters, so draws are
 handed over as they are. What has to be carried along is what they mean: the unit of
 time, the priors, how the draws were made, and whether they may be used.
 """
@@ -80,7 +80,7 @@ def from_pymc_marketing(
 
     Parameters
     ----------
-    model : pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel or GammaGammaModel
+    model : pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel or GammaGammaModel
         Fitted by any method, without covariates.
     spend : pymc_marketing.clv.GammaGammaModel, optional
         With a purchase model first: both together.
@@ -95,7 +95,7 @@ def from_pymc_marketing(
 
     Returns
     -------
-    BetaGeoPosterior, ModifiedBetaGeoPosterior, GammaGammaPosterior or CLVPosterior
+    CLVPosterior, GammaGammaPosterior, or BetaGeoPosterior and its like
         With its verdict, priors, versions and a fingerprint of its data, to save, predict,
         score and report like any other. The method is "nuts", "map", "laplace" for what
         came from here, or "given" for other samplers and variational fits.

@@ -38,7 +38,7 @@ class PymcMarketingModels(NamedTuple):
 
     Attributes
     ----------
-    purchases : pymc_marketing.clv.BetaGeoModel or ModifiedBetaGeoModel
+    purchases : pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel or ParetoNBDModel
     spend : pymc_marketing.clv.GammaGammaModel
     """
 
@@ -59,7 +59,7 @@ def to_pymc_marketing(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior, ModifiedBetaGeoPosterior or GammaGammaPosterior
+    posterior : CLVPosterior, GammaGammaPosterior, or BetaGeoPosterior and its like
         Of one model, or of purchases and spend.
     rfm : RfmTable or frame
         The base that was fitted, one row per customer; another one is taken with a
@@ -70,7 +70,7 @@ def to_pymc_marketing(
 
     Returns
     -------
-    pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel or GammaGammaModel
+    pymc_marketing.clv.BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel or GammaGammaModel
         Fitted; of a CLVPosterior a named tuple of both, ``purchases`` and ``spend``, for
         ``spend.expected_customer_lifetime_value(purchases, data=purchases.data)``.
         :func:`clvmodels.from_pymc_marketing` is the way back.

@@ -6,6 +6,7 @@ from clvmodels.posterior.metadata import Member, Metadata
 from clvmodels.posterior.purchases import (
     BetaGeoPosterior,
     ModifiedBetaGeoPosterior,
+    ParetoNBDPosterior,
     PurchasePosterior,
 )
 from clvmodels.posterior.spend import BasketValue, GammaGammaPosterior
@@ -20,6 +21,7 @@ __all__ = [
     "Member",
     "Metadata",
     "ModifiedBetaGeoPosterior",
+    "ParetoNBDPosterior",
     "PurchasePosterior",
     "StackPosterior",
     "TotalValue",

@@ -23,13 +23,7 @@ from clvmodels.purchases import (
     with_regularity,
 )
 from clvmodels.rfm.histories import RfmColumns, distinct_rows
-from clvmodels.schema import (
-    FloatArray,
-    Horizon,
-    TimeScale,
-    TimeUnit,
-    scale_said,
-)
+from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -350,8 +344,26 @@ class ModifiedBetaGeoPosterior(_BetaGeometricPosterior):
     facts: ClassVar[PurchaseModel] = MODELS["mbgnbd"]
 
 
+class ParetoNBDPosterior(PurchasePosterior):
+    """Posterior of Pareto/NBD (Schmittlein, Morrison & Colombo 1987).
+
+    Examples
+    --------
+    >>> from clvmodels import ParetoNBDPosterior
+    >>> posterior = ParetoNBDPosterior.from_draws(
+    ...     r=0.5533, alpha=10.578, s=0.6060, beta=11.669, time_unit="D", time_scaler=7
+    ... )
+    >>> float(posterior.expected_purchases_new_customer(t=52).round(3).item())
+    1.474
+    """
+
+    facts: ClassVar[PurchaseModel] = MODELS["paretonbd"]
+
+
 # Those that have a class of their own; of any other model one is made when it is asked for.
-_NAMED: Final = {one.model: one for one in (BetaGeoPosterior, ModifiedBetaGeoPosterior)}
+_NAMED: Final = {
+    one.model: one for one in (BetaGeoPosterior, ModifiedBetaGeoPosterior, ParetoNBDPosterior)
+}
 
 
 @cache

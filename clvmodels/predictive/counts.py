@@ -245,7 +245,7 @@ def count_distribution(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
         Of purchases; spend is not needed.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time.

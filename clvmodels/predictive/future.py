@@ -132,7 +132,7 @@ def simulate_future(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
         Of purchases and spend; of purchases alone there are no amounts and no values.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value where the posterior

@@ -128,7 +128,7 @@ def portfolio(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
         Of purchases and spend; of purchases alone there is no total of value.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value where the posterior

@@ -128,7 +128,7 @@ def report(
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or ModifiedBetaGeoPosterior
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
         Of any method.
     rfm : RfmTable or frame
         The customers that it was fitted to.

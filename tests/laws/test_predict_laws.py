@@ -36,10 +36,12 @@ def posterior(kind=BetaGeoPosterior, *, count: int = 60, seed: int = 1, a: float
     def about(value: float, sd: float) -> np.ndarray:
         return value * np.exp(sd * rng.normal(size=count))
 
+    draws = {"r": about(0.25, 0.1), "alpha": about(31, 0.1)}
+    draws |= {"a": about(a, 0.2), "b": about(2.5, 0.2)}
+    if "s" in kind.facts.parameter_names:
+        draws |= {"s": about(a, 0.2), "beta": about(40, 0.2)}
     return CLVPosterior(
-        kind.from_draws(
-            r=about(0.25, 0.1), alpha=about(31, 0.1), a=about(a, 0.2), b=about(2.5, 0.2)
-        ),
+        kind.from_draws(**{name: draws[name] for name in kind.facts.parameter_names}),
         GammaGammaPosterior.from_draws(p=about(6, 0.2), q=about(3.7, 0.1), v=about(15, 0.3)),
     )
 

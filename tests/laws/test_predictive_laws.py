@@ -42,14 +42,12 @@ def posterior(kind=BetaGeoPosterior, *, count: int = 60, money: float = 1.0, day
         return value * np.exp(sd * rng.normal(size=count))
 
     unit: dict[str, Any] = {"time_unit": "D", "time_scaler": days}
+    draws = {"r": about(0.25, 0.1), "alpha": about(31, 0.1) / days}
+    draws |= {"a": about(0.9, 0.2), "b": about(2.5, 0.2)}
+    if "s" in kind.facts.parameter_names:
+        draws |= {"s": about(0.9, 0.2), "beta": about(40, 0.2) / days}
     return CLVPosterior(
-        kind.from_draws(
-            r=about(0.25, 0.1),
-            alpha=about(31, 0.1) / days,
-            a=about(0.9, 0.2),
-            b=about(2.5, 0.2),
-            **unit,
-        ),
+        kind.from_draws(**{name: draws[name] for name in kind.facts.parameter_names}, **unit),
         GammaGammaPosterior.from_draws(
             p=about(6, 0.2), q=about(3.7, 0.1), v=money * about(15, 0.3)
         ),

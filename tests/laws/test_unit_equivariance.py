@@ -32,8 +32,7 @@ TIMES = ["recency", "T"]
 PURCHASES = [purchase_specification(key) for key in KINDS]
 SPECIFICATIONS = [*PURCHASES, GammaGammaModel()]
 NAMES = [*KINDS, GammaGammaModel.name]
-# Which parameter carries the unit, and how its unconstrained value moves.
-CARRIES = dict.fromkeys(PURCHASES, "alpha") | {GammaGammaModel(): "v"}
+SCALES = dict.fromkeys(PURCHASES, "T_scale") | {GammaGammaModel(): "v_scale"}
 
 
 def in_days(rfm: pd.DataFrame) -> RfmTable:
@@ -78,6 +77,13 @@ def points(specification, unit: float, rng: np.random.Generator) -> list[dict[st
     """Points in unconstrained space, widely about the bulk of real posteriors."""
     if isinstance(specification, GammaGammaModel):
         centre = {"p_log__": math.log(6), "q_log__": math.log(4), "v_log__": math.log(15 * unit)}
+    elif specification.facts.joint is None:
+        centre = {
+            "r_log__": math.log(0.5),
+            "alpha_log__": math.log(30 * unit),
+            "s_log__": math.log(0.6),
+            "beta_log__": math.log(40 * unit),
+        }
     else:
         centre = {
             "r_log__": math.log(0.5),
@@ -145,7 +151,7 @@ def _columns(rfm: RfmTable):
 @pytest.mark.parametrize("kind", SPECIFICATIONS, ids=NAMES)
 def test_a_scale_can_be_given_and_is_then_the_prior(kind) -> None:
     """The scale found in the data, passed explicitly, changes nothing; another one does."""
-    name = f"{CARRIES[kind]}_scale"
+    name = SCALES[kind]
     _, found = kind._prepare(_columns(in_days(BASE)))
     given, other = kind.replace(**{name: found}), kind.replace(**{name: 2 * found})
     point = points(kind, 1.0, np.random.default_rng(1))[0]

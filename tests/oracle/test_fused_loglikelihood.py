@@ -147,7 +147,7 @@ def scalars(names: str) -> list[object]:
     return [pt.dscalar(name) for name in names.split()]
 
 
-# Others have oracles of their own: tests/oracle/test_cnbd_oracle.py
+# Others have oracles of their own: test_cnbd_oracle.py, test_pareto_nbd_oracle.py
 PURCHASES = {
     key: model.formulas
     for key, model in MODELS.items()

@@ -32,7 +32,7 @@ from clvmodels.simulate import simulate_rfm
 
 PACKAGE = Path(clvmodels.__file__).parent
 # Where a name is a choice and no decision: the demo's model, and formulas to import by name.
-CHOICES = {"cli/demo.py": 1, "formulas/__init__.py": 4}
+CHOICES = {"cli/demo.py": 1, "formulas/__init__.py": 6}
 
 
 def names_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -124,19 +124,24 @@ def test_another_name_is_told_which_there_are(ask) -> None:
 def test_a_model_of_spend_is_no_model_of_purchases() -> None:
     with pytest.raises(SchemaError, match=r"or the name of one: bgnbd, mbgnbd"):
         CLVModel(GammaGammaModel())
-    with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd, .*bgcnbd2"):
+    with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd, paretonbd, bgcnbd2"):
         Fitting(GammaGammaModel(), {}).specification()
 
 
 def test_what_parameters_mean_is_said_by_the_model() -> None:
+    # In all of them a quarter leaves before the next purchase.
     for model in MODELS.values():
-        alpha = 10.0 / model.regularity  # of stages
-        draws = {"r": 0.5, "alpha": alpha, "a": 1.0, "b": 3.0}
+        draws = {"r": 0.5, "alpha": 10.0 / model.regularity}  # of stages
+        shape, others = "a", {"a": 1.0, "b": 3.0}
+        if "s" in model.parameter_names:
+            shape, others = "s", {"s": 0.5 / 3.0, "beta": 10.0}
+        draws |= others
         rate, leaves = model.describe({name: np.array([one]) for name, one in draws.items()})
         assert (rate.counts, float(rate.values[0])) == ("a year", 0.05)
-        assert (leaves.counts, float(leaves.values[0])) == ("share", 0.25)
-        assert leaves.words.format(leaves=model.leaves).startswith("leave for good after each ")
-        ends = model.formulas.endless(r=0.5, alpha=alpha, a=[0.9, 1.0, 1.1], b=3.0)
+        assert leaves.counts == "share"
+        assert float(leaves.values[0]) == pytest.approx(0.25, rel=1e-10)
+        assert leaves.words.format(leaves=model.leaves).startswith("leave for good ")
+        ends = model.formulas.endless(**draws | {shape: [0.9, 1.0, 1.1]})
         assert ends.tolist() == [True, True, False]
 
 

@@ -41,7 +41,7 @@ NAMES = [*KINDS, GammaGammaModel.name]
 POSTERIORS = {kind: purchase_posterior(kind.name) for kind in PURCHASES}
 POSTERIORS[GammaGammaModel()] = GammaGammaPosterior
 # Given, so that fits of one model share a compilation.
-SCALES = {kind: {"alpha_scale": 200.0} for kind in PURCHASES}
+SCALES = {kind: {"T_scale": 200.0} for kind in PURCHASES}
 SCALES[GammaGammaModel()] = {"v_scale": 20.0}
 RFM = simulate_rfm(
     300, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(5, 400), seed=4, cents=True
@@ -348,7 +348,7 @@ def test_fits_that_share_a_compilation_do_not_share_data() -> None:
     first = ready(BetaGeoModel()).fit(RFM, **options)
     second = ready(BetaGeoModel()).fit(other, **options)
     again = ready(BetaGeoModel()).fit(RFM, **options)
-    moved = BetaGeoModel(alpha_scale=2e4).fit(RFM, **options)
+    moved = BetaGeoModel(T_scale=2e4).fit(RFM, **options)
     assert again.fingerprint() == first.fingerprint()
     means = [float(np.log(p.draws()["r"]).mean()) for p in (first, second)]
     assert abs(means[0] - np.log(0.55)) < 1.0 < means[1] - means[0] + 0.5

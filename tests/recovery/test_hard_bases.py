@@ -36,7 +36,7 @@ Array = np.ndarray
 ROUNDS = [3_000] * 8 + [40_000]
 SPECIFICATIONS = {key: purchase_specification(key) for key in KINDS}
 SPECIFICATIONS |= {"gamma_gamma": GammaGammaModel()}
-SCALE = dict.fromkeys(KINDS, "alpha_scale") | {"gamma_gamma": "v_scale"}
+SCALE = dict.fromkeys(KINDS, "T_scale") | {"gamma_gamma": "v_scale"}
 # Given, so that the models differ in their data only and are compiled once.
 GIVEN = dict.fromkeys(KINDS, 300.0) | {"gamma_gamma": 20.0}
 
@@ -116,6 +116,8 @@ def parameters(kind: str, u: Array) -> dict[str, Array]:
     if kind == "gamma_gamma":
         return {n: log_normal(d, u[:, i]) for i, (n, d) in enumerate(GAMMA_GAMMA.defaults.items())}
     d = MODELS[kind].defaults
+    if MODELS[kind].joint is None:
+        return {name: log_normal(one, u[:, i]) for i, (name, one) in enumerate(d.items())}
     r, alpha, kappa = (
         log_normal(d[n], u[:, i]) for i, n in enumerate(["r", "alpha", "kappa_dropout"])
     )

@@ -229,7 +229,7 @@ def lived(stays: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Outcome]:
 @pytest.mark.parametrize("stays", [0, 1], ids=["BG/NBD", "MBG/NBD"])
 def test_fitted_predictions_hold(stays: int, rng: np.random.Generator) -> None:
     kind = (BetaGeoModel, ModifiedBetaGeoModel)[stays]
-    model = CLVModel(kind(alpha_scale=265.0), GammaGammaModel(v_scale=20.0))
+    model = CLVModel(kind(T_scale=265.0), GammaGammaModel(v_scale=20.0))
     ranks: dict[str, list[float]] = {total: [] for total in TOTALS}
     gaps = []
     for seed in range(BASES):

@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
+from clvmodels import (
+    BetaGeoModel,
+    CLVModel,
+    GammaGammaModel,
+    ModifiedBetaGeoModel,
+    ParetoNBDModel,
+)
+from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
 
 # simulated times are of no calendar
@@ -22,17 +29,32 @@ BASES = {
     "loyal": {"r": 1.5, "alpha": 60.0, "a": 0.4, "b": 6.0},
     "fleeting": {"r": 0.3, "alpha": 10.0, "a": 2.0, "b": 2.0},
 }
+ANY_TIME = {  # of a model whose customers leave at any time
+    "typical": {"r": 0.55, "alpha": 30.0, "s": 0.6, "beta": 80.0},
+    "loyal": {"r": 1.5, "alpha": 60.0, "s": 0.5, "beta": 600.0},
+    "fleeting": {"r": 0.8, "alpha": 10.0, "s": 1.5, "beta": 60.0},
+}
 SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
-KINDS = {"bgnbd": BetaGeoModel, "mbgnbd": ModifiedBetaGeoModel}
+KINDS = {one.name: one for one in (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel)}
 QUICK = {"progressbar": False}
 # Given, so that the models differ in their data only and are compiled once.
-TIME, MONEY = {"alpha_scale": 365.0}, {"v_scale": 20.0}
+TIME, MONEY = {"T_scale": 365.0}, {"v_scale": 20.0}
+
+
+def truth_of(kind: str, base: str) -> dict[str, float]:
+    return (ANY_TIME if "beta" in MODELS[kind].parameter_names else BASES)[base]
 
 
 def simulated(seed: int, base: str = "typical", kind: str = "bgnbd", n: int = 6_000):
     """Continuous time, so that the models hold exactly."""
     return simulate_rfm(
-        n, **BASES[base], **SPEND, T=(1.0, 730.0), seed=seed, period=None, model=kind
+        n,
+        parameters=truth_of(kind, base),
+        **SPEND,
+        T=(1.0, 730.0),
+        seed=seed,
+        period=None,
+        model=kind,
     )
 
 
@@ -58,7 +80,7 @@ def test_purchases(kind: str, base: str, seed: int, method: str) -> None:
     rfm = simulated(seed, base, kind)
     posterior = KINDS[kind](**TIME).fit(rfm, method=method, random_seed=seed, **QUICK)
     assert posterior.metadata.model == kind
-    covers(posterior, BASES[base])
+    covers(posterior, truth_of(kind, base))
 
 
 @pytest.mark.parametrize("method", ["nuts", "laplace"])

@@ -36,8 +36,14 @@ RFM = simulate_rfm(
 RNG = np.random.default_rng(5)
 FEW = {n: RNG.gamma(40, m / 40, 6) for n, m in {"r": 0.6, "alpha": 30, "a": 0.8, "b": 2.5}.items()}
 SPEND = {n: RNG.gamma(40, m / 40, 6) for n, m in {"p": 6.2, "q": 3.7, "v": 15.4}.items()}
+PARETO = FEW | {n: RNG.gamma(40, m / 40, 6) for n, m in {"s": 0.7, "beta": 40}.items()}
 GIVEN = {
-    **{key: purchase_posterior(key).from_draws(**FEW) for key in MODELS},
+    **{
+        key: purchase_posterior(key).from_draws(
+            **{name: PARETO[name] for name in model.parameter_names}
+        )
+        for key, model in MODELS.items()
+    },
     "gamma_gamma": GammaGammaPosterior.from_draws(**SPEND),
 }
 QUIET = {"progressbar": False, "random_seed": 1}
@@ -55,8 +61,8 @@ def _close_figures():
 @pytest.fixture(scope="module")
 def sampled():
     """Draws of the same posterior as chains, as importance draws and as given ones."""
-    nuts = BetaGeoModel(alpha_scale=200.0).fit(RFM, method="nuts", **QUIET)
-    laplace = BetaGeoModel(alpha_scale=200.0).fit(RFM, method="laplace", **QUIET)
+    nuts = BetaGeoModel(T_scale=200.0).fit(RFM, method="nuts", **QUIET)
+    laplace = BetaGeoModel(T_scale=200.0).fit(RFM, method="laplace", **QUIET)
     given = BetaGeoPosterior.from_draws(**nuts.draws())
     return {"nuts": nuts, "laplace": laplace, "given": given}
 
@@ -208,7 +214,7 @@ def test_who_was_watched_for_no_time_has_no_term(name: str) -> None:
     table.loc[table.index[:3], ["frequency", "recency", "T"]] = 0
     found = GIVEN[name].log_likelihood(table)
     assert found.attrs["without_term"] == 3
-    point = {n: float(v[0]) for n, v in FEW.items()}
+    point = {n: float(v[0]) for n, v in GIVEN[name].draws().items()}
     assert float(found.isel(chain=0, draw=0).sum()) == pytest.approx(
         fused(name, table, point), rel=1e-10
     )

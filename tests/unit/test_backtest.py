@@ -38,6 +38,8 @@ from tests.kinds import KINDS
 COLUMNS: dict[str, Any] = {"customer_id_col": "customer_id", "datetime_col": "date"}
 MONEY: dict[str, Any] = {**COLUMNS, "monetary_value_col": "amount"}
 TRUTH = {"r": 0.5, "alpha": 20.0, "a": 0.8, "b": 2.5}
+OF_MODEL = dict.fromkeys(KINDS, TRUTH)
+OF_MODEL["paretonbd"] = {"r": 0.5, "alpha": 20.0, "s": 0.7, "beta": 30.0}
 SPEND = {"p": 6.0, "q": 4.0, "v": 15.0}
 QUICK: dict[str, Any] = {"bootstrap": 50, "draws": 50}
 
@@ -303,14 +305,16 @@ def test_origins_are_equally_spaced(count: int, horizon: Any) -> None:
 def test_simulated_weeks_have_the_expectation_of_the_closed_form(model: str) -> None:
     formulas: Any = MODELS[model].formulas
     n, S = 300, 400
-    parameters = {name: np.full(S, value) for name, value in TRUTH.items()}
+    parameters = {name: np.full(S, value) for name, value in OF_MODEL[model].items()}
     rng = np.random.default_rng(5)
     T = rng.uniform(10, 60, n)
     x = np.repeat([0.0, 1.0, 4.0], n // 3)
     t_x = np.where(x > 0, T * rng.uniform(0.2, 1.0, n), 0.0)
     edges = np.array([0.0, 7.0, 14.0, 60.0])
     drawn = simulate_counts(formulas, parameters, Histories(x, t_x, T, np.zeros(n)), edges, seed=1)
-    expected = [float(formulas.expected_purchases(x, t_x, T, s, **TRUTH).sum()) for s in edges[1:]]
+    expected = [
+        float(formulas.expected_purchases(x, t_x, T, s, **OF_MODEL[model]).sum()) for s in edges[1:]
+    ]
     error = drawn.mean(axis=0) - np.diff([0.0, *expected])
     assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
 
@@ -322,12 +326,12 @@ def test_new_customers_who_start_at_any_time_have_the_expectation_of_the_closed_
     """They are walked with others of about their time, which changes nothing."""
     formulas: Any = MODELS[model].formulas
     n, S, edges = 300, 400, np.array([-5.0, 0.0, 7.0, 30.0, 60.0])
-    parameters = {name: np.full(S, value) for name, value in TRUTH.items()}
+    parameters = {name: np.full(S, value) for name, value in OF_MODEL[model].items()}
     nothing, start = np.zeros(n), np.random.default_rng(7).uniform(-20.0, 59.0, n)
     new = Histories(nothing, nothing, nothing, start)
     drawn = simulate_counts(formulas, parameters, new, edges, seed=2)
     reached = [
-        formulas.expected_purchases_new(np.maximum(edge - start, 0.0), **TRUTH).sum()
+        formulas.expected_purchases_new(np.maximum(edge - start, 0.0), **OF_MODEL[model]).sum()
         for edge in edges
     ]
     error = drawn.mean(axis=0) - np.diff(reached)

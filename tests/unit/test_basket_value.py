@@ -18,17 +18,16 @@ from clvmodels.simulate import simulate_log, simulate_rfm
 from tests.kinds import KINDS
 
 RNG = np.random.default_rng(8)
-DRAWS = {
-    name: value * np.exp(0.1 * RNG.standard_normal(40))
-    for name, value in {"r": 0.6, "alpha": 30.0, "a": 1.6, "b": 2.5}.items()
-}
+CENTRES = {"r": 0.6, "alpha": 30.0, "a": 1.6, "b": 2.5, "s": 1.6, "beta": 90.0}
+DRAWS = {name: value * np.exp(0.1 * RNG.standard_normal(40)) for name, value in CENTRES.items()}
 BARE = simulate_rfm(300, r=0.55, alpha=30, a=0.8, b=2.5, T=(0, 400), seed=4)
 TABLE = RfmTable.from_frame(BARE, observation_end="2024-12-31", margin=0.3)
 
 
 @pytest.fixture(params=KINDS)
 def purchases(request: pytest.FixtureRequest) -> PurchasePosterior:
-    return purchase_posterior(request.param).from_draws(**DRAWS)
+    kind = purchase_posterior(request.param)
+    return kind.from_draws(**{name: DRAWS[name] for name in kind.facts.parameter_names})
 
 
 def near(found: object, wanted: object) -> None:
@@ -186,7 +185,7 @@ def test_a_model_may_have_a_value_of_every_purchase(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.predict(BARE), fitted.predict(BARE))
     assert model.replace(spend=30.0).basket_value == 30.0
     assert model.get_params()["spend"] == 25.0
-    assert model.replace(purchases__alpha_scale=30.0).basket_value == 25.0
+    assert model.replace(purchases__T_scale=30.0).basket_value == 25.0
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, np.nan])

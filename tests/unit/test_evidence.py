@@ -37,7 +37,7 @@ def regular(k: int) -> PurchaseSpecification[Any]:
     defaults = {**BGNBD.defaults, "alpha": replace(alpha, median=alpha.median / k)}
     facts = replace(BGNBD, key=f"k{k}", family=RegularFamily(0, k), defaults=defaults)
     kind = type("Regular", (PurchaseSpecification,), {"facts": facts})
-    return kind(alpha_scale=60.0)
+    return kind(T_scale=60.0)
 
 
 def base(k: int, customers: int, seed: int) -> pd.DataFrame:
@@ -127,7 +127,7 @@ def test_a_change_of_units_changes_all_k_alike() -> None:
     )
     for k in (1, 3):
         days = log_evidence(regular(k), frame, time_unit="D").value
-        by_week = replace(regular(k), alpha_scale=60.0 / 7)
+        by_week = replace(regular(k), T_scale=60.0 / 7)
         found = log_evidence(by_week, weeks, time_unit="D", time_scaler=7).value
         assert found - days == pytest.approx(x * math.log(7.0), rel=1e-7)
 

@@ -26,6 +26,8 @@ from clvmodels import (
     GammaGammaPosterior,
     ModifiedBetaGeoModel,
     ModifiedBetaGeoPosterior,
+    ParetoNBDModel,
+    ParetoNBDPosterior,
     RfmTable,
     datasets,
     from_pymc_marketing,
@@ -70,11 +72,15 @@ BOUGHT = around({"r": 0.243, "alpha": 4.414, "b": 2.426}) | {
     "a": np.r_[RNG.uniform(0.6, 0.95, COUNT - 6), RNG.uniform(1.05, 1.4, 6)]
 }
 SPENT = around({"p": 6.25, "q": 3.74, "v": 15.44})
+LEFT_ANY_TIME = around({"r": 0.5533, "alpha": 10.578, "s": 0.6060, "beta": 11.664})
 KINDS = {
     "bgnbd": (BetaGeoPosterior, clv.BetaGeoModel, BetaGeoModel),
     "mbgnbd": (ModifiedBetaGeoPosterior, clv.ModifiedBetaGeoModel, ModifiedBetaGeoModel),
+    "paretonbd": (ParetoNBDPosterior, clv.ParetoNBDModel, ParetoNBDModel),
 }
-GIVEN = {name: kind[0].from_draws(**BOUGHT, **WEEKS) for name, kind in KINDS.items()}
+DRAWS = {"bgnbd": BOUGHT, "mbgnbd": BOUGHT, "paretonbd": LEFT_ANY_TIME}
+LEAVES = {"bgnbd": "a", "mbgnbd": "a", "paretonbd": "s"}
+GIVEN = {name: kind[0].from_draws(**DRAWS[name], **WEEKS) for name, kind in KINDS.items()}
 SPEND = GammaGammaPosterior.from_draws(**SPENT)
 
 
@@ -203,10 +209,11 @@ def test_pinned_no_purchase_of_mbgnbd_is_not_there() -> None:
 
 @pytest.mark.filterwarnings("ignore:divide by zero|invalid value:RuntimeWarning")
 @pytest.mark.parametrize("name", KINDS)
-def test_pinned_expected_purchases_near_a_of_1(name: str) -> None:
-    """It divides by a - 1: nothing at a = 1, and the digits are lost near it."""
-    near = {"r": 0.243, "alpha": 4.414, "a": [1.0, 1.0 + 1e-12, 1.0 + 1e-3], "b": 2.426}
-    posterior = KINDS[name][0].from_draws(**near, **WEEKS)
+def test_pinned_expected_purchases_near_a_shape_of_1(name: str) -> None:
+    """It divides by a - 1, or s - 1: nothing at 1, and the digits are lost near it."""
+    point = {parameter: values[0] for parameter, values in DRAWS[name].items()}
+    near = {LEAVES[name]: [1.0, 1.0 + 1e-12, 1.0 + 1e-3]}
+    posterior = KINDS[name][0].from_draws(**(point | near), **WEEKS)
     found = to_pymc_marketing(posterior, TABLE).expected_purchases(future_t=39)
     ours = posterior.expected_purchases(TABLE, future_t=39)
     off = abs(found / ours - 1).max("customer_id").to_numpy()[0]
@@ -246,10 +253,14 @@ OWN = {
         "b": Prior("Gamma", alpha=2.0, beta=Prior("HalfNormal")),
     },
 }
+FIXED = ("default", "pymc-marketing")
+PRIORS = [
+    *((name, priors) for name in ("bgnbd", "mbgnbd") for priors in (*FIXED, *OWN.values())),
+    *(("paretonbd", priors) for priors in (*FIXED, {"s": Prior("Exponential")})),
+]
 
 
-@pytest.mark.parametrize("priors", ["default", "pymc-marketing", *OWN.values()], ids=str)
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("name", "priors"), PRIORS, ids=str)
 def test_the_priors_go_along(name: str, priors) -> None:
     specification = KINDS[name][2](priors=priors)
     posterior = with_priors(GIVEN[name], specification)
@@ -257,10 +268,10 @@ def test_the_priors_go_along(name: str, priors) -> None:
     for parameter, prior in specification.resolved_priors(30.0).items():
         assert model.model_config[parameter] == prior
     free = {one.name for one in model.model.free_RVs}
-    direct = "a" in specification.resolved_priors(30.0)
-    assert ("phi_dropout" in free) is not direct
-    hyper = {"b_beta"} if direct else set()
-    assert free - hyper <= {str(one) for one in model.idata["posterior"].data_vars}
+    sampled = set(specification.resolved_priors(30.0))
+    hyper = {"b_beta"} if "b" in sampled else set()
+    assert free - hyper == sampled
+    assert sampled <= {str(one) for one in model.idata["posterior"].data_vars}
 
 
 def test_the_priors_of_spend_go_along() -> None:
@@ -271,12 +282,14 @@ def test_the_priors_of_spend_go_along() -> None:
 
 
 def test_given_draws_stand_beside_its_own_priors(pair) -> None:
-    _, model = pair
+    posterior, model = pair
     defaults = type(model)().model_config
     assert {n: model.model_config[n] for n in defaults} == defaults
     draws = model.fit_result
-    np.testing.assert_allclose(draws["a"], draws["phi_dropout"] * draws["kappa_dropout"])
-    np.testing.assert_allclose(draws["b"], (1 - draws["phi_dropout"]) * draws["kappa_dropout"])
+    assert {*posterior.facts.parameter_names, *posterior.facts.defaults} <= set(draws)
+    if "a" in draws:
+        np.testing.assert_allclose(draws["a"], draws["phi_dropout"] * draws["kappa_dropout"])
+        np.testing.assert_allclose(draws["b"], (1 - draws["phi_dropout"]) * draws["kappa_dropout"])
 
 
 def test_the_groups_of_a_fit(pair) -> None:
@@ -334,16 +347,16 @@ def test_spend_is_saved_and_loaded_too(tmp_path) -> None:
 
 
 def test_summaries_thinning_and_names(pair) -> None:
-    _, model = pair
-    summary = model.fit_summary()
-    assert {"r", "alpha", "a", "b", "phi_dropout", "kappa_dropout"} <= set(summary.index)
+    posterior, model = pair
+    summary, facts = model.fit_summary(), posterior.facts
+    assert {*facts.parameter_names, *facts.defaults} <= set(summary.index)
     thinned = model.thin_fit_result(4)
     assert thinned.fit_result.sizes["draw"] == COUNT // 4
     assert "recency_frequency" in repr(model)
-    point = type(GIVEN["bgnbd"]).from_draws(**{n: v[0] for n, v in BOUGHT.items()}, **WEEKS)
-    values = to_pymc_marketing(point, TABLE).fit_summary()
+    first = {name: values[0] for name, values in posterior.draws().items()}
+    values = to_pymc_marketing(type(posterior).from_draws(**first, **WEEKS), TABLE).fit_summary()
     assert values.name == "value"  # of a single point, as of its own modes
-    assert values["r"] == pytest.approx(BOUGHT["r"][0])
+    assert values["r"] == pytest.approx(first["r"])
 
 
 PLOTS = {
@@ -606,8 +619,8 @@ def test_observation_end(given, written) -> None:
 def test_what_is_no_fitted_model() -> None:
     with pytest.raises(SchemaError, match=r"BetaGeoModel has not been fitted.*model\.fit"):
         from_pymc_marketing(clv.BetaGeoModel())
-    with pytest.raises(SchemaError, match=r"A ParetoNBDModel cannot.*from_draws"):
-        from_pymc_marketing(clv.ParetoNBDModel())
+    with pytest.raises(SchemaError, match=r"A BetaGeoBetaBinomModel cannot.*from_draws"):
+        from_pymc_marketing(clv.BetaGeoBetaBinomModel())
     with pytest.raises(SchemaError, match="A GammaGammaModelIndividual cannot"):
         from_pymc_marketing(clv.GammaGammaModelIndividual())
     with pytest.raises(SchemaError, match="A DataTree cannot be converted"):
@@ -740,7 +753,7 @@ def test_its_chains_go_all_the_way(taken, tmp_path) -> None:
 @pytest.fixture(scope="module")
 def modes() -> dict[str, Any]:
     """Its modes, with its own priors."""
-    models = {"bgnbd": clv.BetaGeoModel(), "mbgnbd": clv.ModifiedBetaGeoModel()}
+    models = {name: peer() for name, (_, peer, _) in KINDS.items()}
     models["gamma_gamma"] = clv.GammaGammaModel()
     for name, model in models.items():
         data = REPEAT if name == "gamma_gamma" else FRAME
@@ -792,8 +805,8 @@ def test_a_point_that_is_no_mode_is_refused(modes) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, GammaGammaModel])
-@pytest.mark.parametrize("priors", ["default", "pymc-marketing"])
+@pytest.mark.parametrize("kind", [*(kind for *_, kind in KINDS.values()), GammaGammaModel])
+@pytest.mark.parametrize("priors", FIXED)
 def test_its_model_has_its_mode_where_ours_is(kind, priors: str) -> None:
     """So both are the same density: priors, likelihood and data."""
     ours = kind(priors).fit(TABLE, method="map", **QUIET)

@@ -30,7 +30,13 @@ from clvmodels.posterior import total_value
 from tests.unit.diagnostics_cases import base, given
 
 PURCHASES = given().purchases
-MODELS = ("BetaGeoModel", "CLVModel", "GammaGammaModel", "ModifiedBetaGeoModel")
+MODELS = (
+    "BetaGeoModel",
+    "CLVModel",
+    "GammaGammaModel",
+    "ModifiedBetaGeoModel",
+    "ParetoNBDModel",
+)
 LOG = pd.DataFrame(
     {
         "customer_id": [1, 1, 2],
@@ -237,7 +243,7 @@ def test_the_matrix_is_of_what_people_call() -> None:
     ("kind", "wrong", "meant"),
     [
         (BetaGeoModel, "prior", "did you mean priors?"),
-        (ModifiedBetaGeoModel, "alpha_scal", "did you mean alpha_scale?"),
+        (ModifiedBetaGeoModel, "T_scal", "did you mean T_scale?"),
         (GammaGammaModel, "v_scal", "did you mean v_scale?"),
         (CLVModel, "purchase", "did you mean purchases?"),
         (clv.CLVPosterior, "margn", "did you mean margin?"),

@@ -148,8 +148,8 @@ def test_what_is_no_prior_is_refused(make, says: str) -> None:
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
 def test_a_scale_must_be_positive(scale: float) -> None:
-    with pytest.raises(DomainError, match="alpha_scale"):
-        BetaGeoModel(alpha_scale=scale).build(BASE)
+    with pytest.raises(DomainError, match="T_scale"):
+        BetaGeoModel(T_scale=scale).build(BASE)
     with pytest.raises(DomainError, match="v_scale"):
         GammaGammaModel(v_scale=scale).build(BASE)
 

@@ -19,10 +19,8 @@ from clvmodels.simulate import simulate_rfm
 from tests.kinds import KINDS
 
 RNG = np.random.default_rng(18)
-DRAWS = {
-    name: value * np.exp(0.1 * RNG.standard_normal(40))
-    for name, value in {"r": 0.6, "alpha": 30.0, "a": 1.6, "b": 2.5}.items()
-}
+CENTRES = {"r": 0.6, "alpha": 30.0, "a": 1.6, "b": 2.5, "s": 1.6, "beta": 90.0}
+DRAWS = {name: value * np.exp(0.1 * RNG.standard_normal(40)) for name, value in CENTRES.items()}
 BARE = simulate_rfm(250, r=0.55, alpha=30, a=0.8, b=2.5, T=(0, 400), seed=5)
 FRAME = BARE.assign(shop=np.where(np.arange(len(BARE)) % 3 == 0, "north", "south"))
 TABLE = RfmTable.from_frame(FRAME, observation_end="2024-12-31")
@@ -30,7 +28,8 @@ TABLE = RfmTable.from_frame(FRAME, observation_end="2024-12-31")
 
 @pytest.fixture(params=KINDS)
 def purchases(request: pytest.FixtureRequest) -> PurchasePosterior:
-    return purchase_posterior(request.param).from_draws(**DRAWS)
+    kind = purchase_posterior(request.param)
+    return kind.from_draws(**{name: DRAWS[name] for name in kind.facts.parameter_names})
 
 
 # --- totals -----------------------------------------------------------------------------
@@ -193,7 +192,9 @@ def test_lists_say_what_they_rank_by(purchases: PurchasePosterior) -> None:
 
 
 def test_expected_purchases_of_an_endless_life_rank_nobody(purchases: PurchasePosterior) -> None:
-    endless = type(purchases).from_draws(r=0.6, alpha=30.0, a=[0.9, 1.5], b=2.5)
+    point = {"r": 0.6, "alpha": 30.0, "a": [0.9, 1.5], "b": 2.5, "s": [0.9, 1.5], "beta": 90.0}
+    own = {name: point[name] for name in purchases.facts.parameter_names}
+    endless = type(purchases).from_draws(**own)
     with pytest.raises(SchemaError, match=r"lifetime .*horizon='365D'"):
         clv.value_tiers(endless.predict(TABLE, horizon=None))
     with pytest.raises(SchemaError, match=r"lifetime .*horizon='365D'"):

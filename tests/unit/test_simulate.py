@@ -22,6 +22,8 @@ from tests.kinds import KINDS
 
 Array = npt.NDArray[np.float64]
 BGNBD = {"r": 0.8, "alpha": 20.0, "a": 1.6, "b": 3.0}
+TRUTH = {model: {"parameters": BGNBD} for model in KINDS}
+TRUTH["paretonbd"] = {"parameters": {"r": 0.8, "alpha": 20.0, "s": 1.6, "beta": 90.0}}
 SPEND = {"p": 5.0, "q": 6.0, "v": 40.0}
 N = 200_000
 
@@ -32,12 +34,16 @@ def assert_mean(sample: npt.ArrayLike, expected: float) -> None:
     assert abs(values.mean() - expected) < 4.5 * error
 
 
-def expected_repeats(t: float, r: float, alpha: float, a: float, b: float, model: str) -> float:
-    """Fader, Hardie & Lee (2005) eq. 9; Batislam et al. (2007) for the MBG/NBD.
+def expected_repeats(t: float, theta: Sequence[float], model: str) -> float:
+    """Fader, Hardie & Lee (2005) eq. 9; Batislam et al. (2007); Schmittlein et al. (1987).
 
     With regular timing the sum over n of P(the n-th is made): k n stages by t, and as many stays
     as were asked for before it.
     """
+    if model == "paretonbd":
+        r, alpha, s, beta = theta
+        return float(r * beta / (alpha * (s - 1)) * (1 - (beta / (beta + t)) ** (s - 1)))
+    r, alpha, a, b = theta
     k, shift = MODELS[model].regularity, 1 if model.startswith("m") else 0
     if k > 1:
         n = np.arange(1, 20_000)
@@ -53,6 +59,16 @@ def log_likelihood(x: Array, t_x: Array, t: Array, theta: Sequence[float], model
 
     With regular timing k stages make a purchase, and fewer have passed since the last one.
     """
+    if model == "paretonbd":  # with beta > alpha: Fader & Hardie, note 28, eq. 2 and 3
+        r, alpha, s, beta = theta
+        R, total = r + x, r + x + s
+        common = gammaln(R) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
+        ends = (
+            hyp2f1(total, R, total + 1, (beta - alpha) / (beta + u)) / (beta + u) ** total
+            for u in (t_x, t)
+        )
+        gone = s / total * (next(ends) - next(ends))
+        return common + np.log((alpha + t) ** -R * (beta + t) ** -s + gone)
     r, alpha, a, b = theta
     k, shift = MODELS[model].regularity, 1.0 if model.startswith("m") else 0.0
     R, since = r + k * x, (t - t_x) / (alpha + t)
@@ -97,8 +113,9 @@ def test_parameters_follow_their_distributions() -> None:
 @pytest.mark.parametrize("model", KINDS)
 @pytest.mark.parametrize("t", [3.0, 50.0, 2_000.0])
 def test_repeat_purchases_have_the_closed_form_mean(model: str, t: float) -> None:
-    rfm = simulate_rfm(N, **BGNBD, T=t, seed=2, period=None, model=model)
-    assert_mean(rfm["frequency"], expected_repeats(t, **BGNBD, model=model))
+    rfm = simulate_rfm(N, **TRUTH[model], T=t, seed=2, period=None, model=model)
+    theta = list(TRUTH[model]["parameters"].values())
+    assert_mean(rfm["frequency"], expected_repeats(t, theta, model))
 
 
 @pytest.mark.parametrize("period", [None, 1.0])
@@ -113,10 +130,11 @@ def test_share_without_repeats(period: float | None) -> None:
 
 @pytest.mark.parametrize("model", KINDS)
 def test_whole_histories_have_the_models_likelihood(model: str) -> None:
-    rfm = simulate_rfm(N, **BGNBD, T=(10.0, 200.0), seed=4, period=None, model=model)
+    rfm = simulate_rfm(N, **TRUTH[model], T=(10.0, 200.0), seed=4, period=None, model=model)
     x, t_x, t = (rfm[name].to_numpy(float) for name in ("frequency", "recency", "T"))
     assert_score_is_zero(
-        lambda theta: log_likelihood(x, t_x, t, theta, model), list(BGNBD.values())
+        lambda theta: log_likelihood(x, t_x, t, theta, model),
+        list(TRUTH[model]["parameters"].values()),
     )
 
 
@@ -142,7 +160,7 @@ def test_merging_counts_distinct_days() -> None:
 @pytest.mark.parametrize("period", [None, 1.0, 7.0])
 def test_rfm_is_the_summary_of_the_log(model: str, cents: bool, period: float | None) -> None:
     n, end = 3_000, pd.Timestamp("2024-03-01")
-    busy = BGNBD | {"alpha": 2.0}  # so that days are shared
+    busy = {"parameters": TRUTH[model]["parameters"] | {"alpha": 2.0}}  # so that days are shared
     options = {"T": (0.0, 364.0), "seed": 7, "period": period, "cents": cents, "model": model}
     rfm = simulate_rfm(n, **busy, **SPEND, **options)
     log = simulate_log(n, **busy, **SPEND, **options, observation_end=end)

@@ -12,21 +12,29 @@ import pytest
 from pymc_extras.prior import Prior
 from sklearn.base import clone
 
-from clvmodels import BetaGeoModel, CLVModel, GammaGammaModel, ModifiedBetaGeoModel
+from clvmodels import (
+    BetaGeoModel,
+    CLVModel,
+    GammaGammaModel,
+    ModifiedBetaGeoModel,
+    ParetoNBDModel,
+)
 from clvmodels.simulate import simulate_rfm
 
-MODELS = [BetaGeoModel, ModifiedBetaGeoModel, GammaGammaModel]
+MODELS = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, GammaGammaModel]
 PRIORS = {
     BetaGeoModel: {"r": Prior("LogNormal", mu=0.0, sigma=1.0)},
     ModifiedBetaGeoModel: {
         "a": Prior("Gamma", alpha=2.0, beta=1.0),
         "b": Prior("Gamma", alpha=Prior("HalfNormal"), beta=1.0),
     },
+    ParetoNBDModel: {"beta": Prior("LogNormal", mu=5.0, sigma=1.0)},
     GammaGammaModel: {"v": Prior("LogNormal", mu=3.0, sigma=0.5)},
 }
 SCALES = {
-    BetaGeoModel: {"alpha_scale": 30},
-    ModifiedBetaGeoModel: {"alpha_scale": 30},
+    BetaGeoModel: {"T_scale": 30},
+    ModifiedBetaGeoModel: {"T_scale": 30},
+    ParetoNBDModel: {"T_scale": 30},
     GammaGammaModel: {"v_scale": 20},
 }
 
@@ -39,7 +47,7 @@ def configured(kind):
 def test_arguments_are_kept_as_passed(kind) -> None:
     """The very objects, not copies or conversions: clone checks identity."""
     one = configured(kind)
-    own = {"regularity": 1} if kind is not GammaGammaModel else {}
+    own = {"regularity": 1} if "regularity" in kind.__dataclass_fields__ else {}
     assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind], **own}
     assert one.get_params()["priors"] is PRIORS[kind]
     (scale,) = SCALES[kind]
@@ -82,30 +90,30 @@ def test_clone_of_several() -> None:
 
 
 def test_nested_names() -> None:
-    one = CLVModel(purchases=ModifiedBetaGeoModel(alpha_scale=30.0))
+    one = CLVModel(purchases=ModifiedBetaGeoModel(T_scale=30.0))
     deep = one.get_params()
     assert set(deep) == {
         "purchases",
         "spend",
         "purchases__priors",
-        "purchases__alpha_scale",
+        "purchases__T_scale",
         "purchases__regularity",
         "spend__priors",
         "spend__v_scale",
     }
-    assert deep["purchases__alpha_scale"] == 30.0
+    assert deep["purchases__T_scale"] == 30.0
     assert deep["purchases"] is one.purchases
     assert set(one.get_params(deep=False)) == {"purchases", "spend"}
 
 
 def test_replace_takes_these_names() -> None:
     one = CLVModel()
-    other = one.replace(purchases__alpha_scale=30.0, purchases__priors="pymc-marketing")
-    assert other.purchases == BetaGeoModel("pymc-marketing", alpha_scale=30.0)
+    other = one.replace(purchases__T_scale=30.0, purchases__priors="pymc-marketing")
+    assert other.purchases == BetaGeoModel("pymc-marketing", T_scale=30.0)
     assert other.spend is one.spend
     assert one == CLVModel()
-    swapped = one.replace(purchases=ModifiedBetaGeoModel(), purchases__alpha_scale=5.0)
-    assert swapped.purchases == ModifiedBetaGeoModel(alpha_scale=5.0)
+    swapped = one.replace(purchases=ModifiedBetaGeoModel(), purchases__T_scale=5.0)
+    assert swapped.purchases == ModifiedBetaGeoModel(T_scale=5.0)
     assert type(one)(**one.replace(spend__v_scale=2.0).get_params(deep=False)).spend.v_scale == 2.0
     regular = one.replace(purchases__regularity=3)
     assert regular == CLVModel("bgcnbd3")
@@ -140,7 +148,7 @@ def test_a_clone_fits_the_same() -> None:
     rfm = simulate_rfm(
         200, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(5, 400), seed=4
     )
-    one = CLVModel(purchases=BetaGeoModel(alpha_scale=200.0), spend=GammaGammaModel(v_scale=20.0))
+    one = CLVModel(purchases=BetaGeoModel(T_scale=200.0), spend=GammaGammaModel(v_scale=20.0))
     fits = [model.fit(rfm, method="map", progressbar=False) for model in (one, clone(one))]
     assert fits[0].fingerprint() == fits[1].fingerprint()
 

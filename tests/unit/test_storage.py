@@ -20,6 +20,7 @@ from clvmodels import (
     CLVPosterior,
     GammaGammaPosterior,
     ModifiedBetaGeoPosterior,
+    ParetoNBDPosterior,
     load_posterior,
 )
 from clvmodels.errors import ClvError, PosteriorFileError
@@ -42,7 +43,7 @@ ROWS = pd.DataFrame(
 
 def purchases(kind=BetaGeoPosterior, *, count: int = 40):
     rng = np.random.default_rng(3)
-    draws = {n: rng.gamma(40, 0.02, count) for n in ("r", "alpha", "a", "b")}
+    draws = {n: rng.gamma(40, 0.02, count) for n in kind.facts.parameter_names}
     return kind.from_draws(**draws, time_unit="D", time_scaler=7)
 
 
@@ -73,7 +74,7 @@ def fitted() -> BetaGeoPosterior:
         observation_end="1997-09-30",
         verdict=laplace_verdict(0.4, 812.5),
         priors={"r": {"dist": "LogNormal", "kwargs": {"mu": -0.5, "sigma": 1.2}}},
-        prior_scales={"alpha_scale": 32.7},
+        prior_scales={"T_scale": 32.7},
         seed=5,
         notes=("Käse ✓",),
         base={"customers": 2357.0},
@@ -90,6 +91,7 @@ POSTERIORS = {
     "both, MBG/NBD": lambda: CLVPosterior(purchases(ModifiedBetaGeoPosterior), spend()),
     "purchases": purchases,
     "MBG/NBD": lambda: purchases(ModifiedBetaGeoPosterior),
+    "Pareto/NBD": lambda: purchases(ParetoNBDPosterior),
     "spend": spend,
     "a point": lambda: BetaGeoPosterior.from_draws(r=0.2, alpha=4.0, a=0.8, b=2.4),
     "fitted": fitted,
