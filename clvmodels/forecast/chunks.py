@@ -17,7 +17,7 @@ from clvmodels.schema import FloatArray
 # Histories worked off at a time: tables for them stay in the caches where times repeat, and
 # below 200 MB a core at 500 draws where they do not.
 CHUNK: Final = 16_384
-TILE: Final = 128  # whose weights are there at a time: 0.5 MB at 500 draws
+TILE: Final = 256  # whose weights are there at a time: 1 MB at 500 draws
 _LEAST: Final = 1_024  # fewer are not worth the handing out
 _PARTS: Final = 16  # of small bases, so that all cores have work
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from clvmodels.forecast.chunks import Chunk, Tile
 from clvmodels.forecast.grouping import IntArray
-from clvmodels.forecast.kernel import mean_product, mixed_mean, weights_of
+from clvmodels.forecast.mixing import mean_product, mixed_mean, weights_of
 from clvmodels.formulas._jit import compiled
 from clvmodels.schema import FloatArray
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clvmodels.forecast.chunks import Chunk, Customers
 from clvmodels.forecast.grouping import IntArray
-from clvmodels.forecast.kernel import alive_of
+from clvmodels.forecast.mixing import alive_of
 from clvmodels.forecast.paths import Outcomes, level_of
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.random import hashed, uniform

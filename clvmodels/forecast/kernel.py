@@ -14,6 +14,7 @@ import numpy as np
 
 from clvmodels.forecast.chunks import Customers
 from clvmodels.forecast.grouping import IntArray
+from clvmodels.forecast.mixing import alive_of, mixed
 from clvmodels.forecast.tails import tail_quantile
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.schema import FloatArray
@@ -107,70 +108,65 @@ def _variance(values: FloatArray, mean: float) -> float:
 
 
 @compiled_sum
-def mean_product(one: FloatArray, other: FloatArray) -> float:
-    """Mean over draws of a product."""
-    total = 0.0
-    for d in range(one.size):
-        total += one[d] * other[d]
-    return total / one.size
+def _phase(
+    weights: FloatArray,
+    buys: FloatArray,
+    living: FloatArray,
+    living_later: FloatArray,
+    first: bool,
+    later: FloatArray,
+) -> tuple[float, float, float, float]:
+    """Sums over draws of what one phase adds to the columns; ``later`` is filled, or added to.
+
+    All in one pass: the weights of a history are read from memory once.
+    """
+    alive = bought = expected = discounted = 0.0
+    for d in range(later.size):
+        w = weights[d]
+        value = w * living_later[d]
+        alive += w
+        bought += w * buys[d]
+        expected += w * living[d]
+        discounted += value
+        later[d] = value if first else later[d] + value
+    return alive, bought, expected, discounted
 
 
 @compiled
-def mixed_mean(weights: FloatArray, h: int, values: FloatArray) -> float:
-    """Mean over draws of what history h does: values, shape (K, S), by its weights."""
-    total = mean_product(weights[0, h], values[0])
-    for j in range(1, values.shape[0]):
-        total += mean_product(weights[j, h], values[j])
-    return total
-
-
-@compiled
-def weights_of(weights: FloatArray, h: int) -> FloatArray:
-    """Weights of history h, shape (K S,), the phases one after the other."""
-    if weights.shape[0] == 1:
-        one: FloatArray = weights[0, h]
-        return one
-    return weights[:, h].copy().reshape(-1)
-
-
-@compiled
-def mixed(weights: FloatArray, h: int, values: FloatArray, out: FloatArray) -> None:
-    """Fill what history h does in every draw: values, shape (K, S), by its weights."""
-    _times(weights[0, h], values[0], out)
-    for j in range(1, values.shape[0]):
-        _add_times(weights[j, h], values[j], out)
-
-
-@compiled
-def alive_of(weights: FloatArray, h: int) -> FloatArray:
-    """P(alive) of history h by draw: the sum over its phases."""
-    alive: FloatArray = weights[0, h]
-    if weights.shape[0] > 1:
-        alive = alive.copy()
-    for j in range(1, weights.shape[0]):
-        alive += weights[j, h]
-    return alive
+def _enter_means(
+    weights: FloatArray,
+    h: int,
+    buys: FloatArray,
+    living: FloatArray,
+    living_later: FloatArray,
+    later: FloatArray,
+    means: FloatArray,
+) -> None:
+    """Fill the means of the first four columns, and discounted purchases by draw."""
+    means[:] = 0.0
+    for j in range(weights.shape[0]):
+        found = _phase(weights[j, h], buys[j], living[j], living_later[j], j == 0, later)
+        means[0] += found[0]
+        means[1] += found[1]
+        means[2] += found[2]
+        means[3] += found[3]
+    means /= later.size
 
 
 @compiled_sum
 def _blend(weights: FloatArray, nodes: FloatArray, out: FloatArray) -> None:
-    """Sum of the nodes' rows by their weights."""
+    """Sum of the nodes' rows by their weights, of which there are four at least."""
+    # Four rows at a time: out goes to memory and back a quarter as often
+    odd = weights.size % 4
     out[:] = 0.0
-    for k in range(weights.size):
+    for k in range(odd):
         for d in range(out.size):
             out[d] += weights[k] * nodes[k, d]
-
-
-@compiled_sum
-def _times(one: FloatArray, other: FloatArray, out: FloatArray) -> None:
-    for d in range(out.size):
-        out[d] = one[d] * other[d]
-
-
-@compiled_sum
-def _add_times(one: FloatArray, other: FloatArray, out: FloatArray) -> None:
-    for d in range(out.size):
-        out[d] += one[d] * other[d]
+    for k in range(odd, weights.size, 4):
+        one, two, three, four = nodes[k], nodes[k + 1], nodes[k + 2], nodes[k + 3]
+        w1, w2, w3, w4 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        for d in range(out.size):
+            out[d] += w1 * one[d] + w2 * two[d] + w3 * three[d] + w4 * four[d]
 
 
 @compiled_sum
@@ -254,22 +250,18 @@ def _history_columns(
     first: int,
     weights: FloatArray,
     h: int,
-    buys: FloatArray,
     living: FloatArray,
-    mean_later: float,
+    means: FloatArray,
     ask: Ask,
     scores: FloatArray,
     work: FloatArray,
     out: FloatArray,
 ) -> None:
     """Columns that do not depend on spend, for one row of the history."""
-    alive = alive_of(weights, h)
-    out[0, first] = _mean(alive)
-    out[1, first] = mixed_mean(weights, h, buys)
-    out[2, first] = mixed_mean(weights, h, living)
-    out[3, first] = mean_later
+    out[:4, first] = means
     if ask.want < 2:
         return
+    alive = alive_of(weights, h)
     sd = math.sqrt(_variance(alive, out[0, first]))
     out[9, first], out[10, first] = _ends(alive, out[0, first], sd, ask, scores[1], work[0])
     mixed(weights, h, living, work[1])
@@ -344,7 +336,7 @@ def score_tile(
         money.
     """
     K, S = weights.shape[0], by_draw.size
-    later, spend, work = np.empty(S), np.empty(5), np.empty((2, S))
+    later, spend, work, means = np.empty(S), np.empty(5), np.empty((2, S)), np.empty(4)
     living, living_later = np.empty((K, S)), np.empty((K, S))
     key_of, m_bar, last_key, last_x = customers.key_of, customers.m_bar, -1, -1
     for i in range(weights.shape[1]):
@@ -357,13 +349,12 @@ def score_tile(
         if key != last_key:
             _enter_key(key, tables, living.reshape(K * S), living_later.reshape(K * S))
             last_key = key
-        mixed(weights, i, living_later, later)
-        mean = _mean(later)
-        moments = (mean, _variance(later, mean))
+        chances = buys[key - key_of[begin]]
+        _enter_means(weights, i, chances, living, living_later, later, means)
+        moments = (means[3], _variance(later, means[3]))
         start, end = customers.start[h], customers.start[h + 1]
         first, total = customers.rows[start], 0.0
-        chances = buys[key - key_of[begin]]
-        _history_columns(first, weights, i, chances, living, mean, ask, scores, work, out)
+        _history_columns(first, weights, i, living, means, ask, scores, work, out)
         for j in range(start, end):
             row = customers.rows[j]
             total += m_bar[row]

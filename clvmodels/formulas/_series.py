@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.special import exp_negative, one_less_exp
 from clvmodels.schema import FloatArray
 
 _X16, _W16 = np.polynomial.legendre.leggauss(16)
@@ -120,22 +121,26 @@ def _count_panels(
 @compiled
 def _place_nodes(
     A: float,
+    a: float,
     horizon: float,
     delta: float,
     month: float,
     panels: int,
-    u: FloatArray,
-    du: FloatArray,
+    v: FloatArray,
+    rate: FloatArray,
     discount: FloatArray,
 ) -> None:
-    """Fill nodes and weights in u = ln(1 + s/A) with their discounts."""
+    """Fill v, weight times e^((1-a) u), and discounts at the nodes in u = ln(1 + s/A)."""
     end = math.log1p(horizon / A)
     for k in range(panels):
         lo, hi, n = end * k / panels, end * (k + 1) / panels, 16 * k
+        half = 0.5 * (hi - lo)
         for i in range(16):
-            u[n + i] = lo + 0.5 * (hi - lo) * (1.0 + _X16[i])
-            du[n + i] = 0.5 * (hi - lo) * _W16[i]
-            discount[n + i] = math.exp(-delta * A * math.expm1(u[n + i]))
+            u = lo + half * (1.0 + _X16[i])
+            less = exp_negative(-u)
+            v[n + i] = one_less_exp(-u)
+            rate[n + i] = half * _W16[i] * exp_negative(-a * u) / less
+            discount[n + i] = exp_negative(-delta * A * (v[n + i] / less))
         if month > 0.0:
             _monthly_weights(A, lo, hi, delta, month, discount[n : n + 16])
 
@@ -161,10 +166,8 @@ def _pair(
     panels = _count_panels(R, A, a, c, horizon, delta, month)
     if panels == 0:
         return math.nan, math.nan, filled
-    u, du, discount, v, series = work[0], work[1], work[2], work[3], work[4]
-    _place_nodes(A, horizon, delta, month, panels, u, du, discount)
-    for i in range(16 * panels):
-        v[i] = -math.expm1(-u[i])
+    v, rate, discount, series = work[0], work[1], work[2], work[3]
+    _place_nodes(A, a, horizon, delta, month, panels, v, rate, discount)
     total, discounted = 0.0, 0.0
     for lo in range(0, 16 * panels, 16):
         hi = lo + 16
@@ -176,9 +179,8 @@ def _pair(
             for i in range(lo, hi):
                 series[i] = series[i] * v[i] + coefficients[k]
         for i in range(lo, hi):
-            rate = du[i] * math.exp((1.0 - a) * u[i]) * series[i]
-            total += rate
-            discounted += rate * discount[i]
+            total += rate[i] * series[i]
+            discounted += rate[i] * series[i] * discount[i]
     return R * total, R * discounted, filled
 
 
@@ -195,7 +197,7 @@ def series_loop(
     discounted: FloatArray,
 ) -> None:
     """Both values element by element; the coefficients are kept while R, a, B stay."""
-    coefficients, work = np.empty(_TERMS), np.empty((5, 16 * _MAX_PANELS))
+    coefficients, work = np.empty(_TERMS), np.empty((4, 16 * _MAX_PANELS))
     coefficients[0] = 1.0
     filled = 1
     for i in range(R.size):
@@ -222,7 +224,7 @@ def series_block(
     discounted: FloatArray,
 ) -> None:
     """Both values for every draw and every (x, T); sort by x to share coefficients."""
-    coefficients, work = np.empty(_TERMS), np.empty((5, 16 * _MAX_PANELS))
+    coefficients, work = np.empty(_TERMS), np.empty((4, 16 * _MAX_PANELS))
     coefficients[0] = 1.0
     for i in range(r.size):
         filled = 1

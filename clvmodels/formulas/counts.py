@@ -23,7 +23,13 @@ from scipy.special import betainc
 
 from clvmodels.formulas._domain import check_counts, check_horizon, check_positive, flat
 from clvmodels.formulas._jit import compiled, compiled_sum
-from clvmodels.formulas.special import deviance, log_rising, stirling_error
+from clvmodels.formulas.special import (
+    deviance,
+    exp_negative,
+    log_from_one,
+    log_rising,
+    stirling_error,
+)
 from clvmodels.schema import FloatArray
 
 _LEAST_LOG = -650.0  # of a probability that is worth its place in double precision
@@ -182,20 +188,26 @@ def begin_counts(R: FloatArray, ratio: FloatArray, first: FloatArray, state: Flo
         Shape of the purchase rate, and horizon / A, of each draw.
     first : ndarray, shape (S,)
         Is filled with the n from which on P(N = n) does not underflow.
-    state : ndarray, shape (3, S)
-        Is filled with P(N = 0), P(N >= 0) and S(0).
+    state : ndarray, shape (4, S)
+        Is filled with P(N = 0), P(N >= 0), S(0), and horizon / (A + horizon).
 
     Returns
     -------
     float
         The greatest of ``first``.
     """
-    latest = 0.0
+    latest, late = 0.0, 0
     for d in range(R.size):
-        first[d] = first_count(R[d], ratio[d])
+        first[d] = -R[d] * log_from_one(1.0 + ratio[d])
+        late += first[d] <= _LEAST_LOG
+        state[0, d], state[1, d], state[2, d] = exp_negative(first[d]), 1.0, 1.0
+        state[3, d] = ratio[d] / (1.0 + ratio[d])
+    for d in range(R.size if late else 0):
+        first[d] = first_count(R[d], ratio[d]) if first[d] <= _LEAST_LOG else 0.0
+        state[0, d] = state[0, d] if first[d] == 0.0 else 0.0
         latest = max(latest, first[d])
-        state[0, d] = (1.0 + ratio[d]) ** -R[d] if first[d] == 0.0 else 0.0
-    state[1:] = 1.0
+    if not late:
+        first[:] = 0.0
     return latest
 
 
@@ -210,22 +222,17 @@ def _enter_late(
 
 @compiled_sum
 def _advance(
-    n: float,
-    R: FloatArray,
-    ratio: FloatArray,
-    a: FloatArray,
-    B: FloatArray,
-    state: FloatArray,
-    out: FloatArray,
+    n: float, R: FloatArray, a: FloatArray, B: FloatArray, state: FloatArray, out: FloatArray
 ) -> None:
     """One step from n to n + 1 for all draws, without a branch."""
+    by_next, by_later = 1.0 / (n + 1.0), 1.0 / (n + 2.0)
     for d in range(R.size):
-        some = ratio[d] / (1.0 + ratio[d])
+        some = state[3, d]
         pmf, at_least = state[0, d], state[1, d] - state[0, d]
-        pmf *= (R[d] + n) / (n + 1.0) * some
+        pmf *= (R[d] + n) * by_next * some
         # Later terms shrink by less than this from one to the next; once they do shrink,
         # a geometric series bounds the tail, which the difference above cannot resolve.
-        shrink = max((R[d] + n + 1.0) / (n + 2.0), 1.0) * some
+        shrink = max((R[d] + n + 1.0) * by_later, 1.0) * some
         bound = pmf / (1.0 - shrink) if shrink < 1.0 else 1.0
         bound = bound if state[0, d] > 0.0 else 1.0
         at_least = max(min(at_least, bound), 0.0)
@@ -259,6 +266,6 @@ def next_count(
     out : ndarray, shape (S,)
         Falls from step to step, right to about 1e-15.
     """
-    _advance(n, R, ratio, a, B, state, out)
+    _advance(n, R, a, B, state, out)
     if n + 1.0 <= latest:
         _enter_late(n + 1.0, R, ratio, first, state[0])

@@ -1,7 +1,7 @@
 """Special functions for compiled loops.
 
 SciPy's ufuncs cannot be called there, and the C library's exp and log1p keep a loop from
-being vectorised. The two below are branch-free polynomials (minimax, coefficients from
+being vectorised. Those below are branch-free polynomials (minimax, coefficients from
 mpmath's ``chebyfit``), right to 4 units in the last place.
 """
 
@@ -86,8 +86,8 @@ def log_rising(z: float, k: float) -> float:
 
 
 @compiled
-def exp_negative(y: float) -> float:
-    """e^y for y <= 0, without a branch; e^-708 below that.
+def _reduced(y: float) -> tuple[float, float]:
+    """e^f - 1 and 2^n of e^y = 2^n e^f, y <= 0, without a branch; of e^-708 below that.
 
     y = n ln 2 + f with |f| <= ln(2) / 2; a polynomial for e^f, and 2^n by its bits.
     """
@@ -105,9 +105,22 @@ def exp_negative(y: float) -> float:
     p = p * f + 0.16666666666666702
     p = p * f + 0.5
     p = p * f + 1.0
-    p = p * f + 1.0
     bits = (np.int64(n) + 1023) << 52
-    return float(p * np.int64(bits).view(np.float64))
+    return p * f, float(np.int64(bits).view(np.float64))
+
+
+@compiled
+def exp_negative(y: float) -> float:
+    """e^y for y <= 0, without a branch; e^-708 below that."""
+    more, power = _reduced(y)
+    return (more + 1.0) * power
+
+
+@compiled
+def one_less_exp(y: float) -> float:
+    """1 - e^y for y <= 0, without a branch, and without cancellation near 0."""
+    more, power = _reduced(y)
+    return (1.0 - power) - power * more
 
 
 @compiled

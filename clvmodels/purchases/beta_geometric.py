@@ -26,7 +26,7 @@ from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
 from clvmodels.formulas.discounting import Due, present_value
 from clvmodels.formulas.random import exponential, uniform
-from clvmodels.formulas.special import exp_negative
+from clvmodels.formulas.special import exp_negative, one_less_exp
 from clvmodels.purchases.model import NO_ROWS, Draws, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
@@ -206,7 +206,7 @@ def _fill_alive(
 @compiled
 def _enter_buys(power: FloatArray, growth: FloatArray, out: FloatArray) -> None:
     for d in range(out.size):
-        out[d] = -math.expm1(-power[d] * growth[d])
+        out[d] = one_less_exp(-power[d] * growth[d])
 
 
 @compiled
@@ -250,7 +250,7 @@ def _tables(
     """P(count >= n | alive) by draw of some keys, until there are `_ROWS` rows."""
     S, filled, keys = a.size, 0, 0
     start = np.zeros(x_of.size + 1, dtype=np.int64)
-    state, first, ratio = np.empty((3, S)), np.empty(S), np.empty(S)
+    state, first, ratio = np.empty((4, S)), np.empty(S), np.empty(S)
     while keys < x_of.size and filled < _ROWS:
         R, B = power[x_of[keys]], stays[x_of[keys]]
         for d in range(S):

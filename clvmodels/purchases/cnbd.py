@@ -251,7 +251,7 @@ def _tables(
     table = np.empty((2 * _ROWS, k, S))
     start = np.zeros(power.shape[0] + 1, dtype=np.int64)
     never, one, unused = np.zeros(S), np.ones(S), np.empty(S)
-    R, state, first, latest = np.empty((k, S)), np.empty((k, 3, S)), np.empty((k, S)), np.zeros(k)
+    R, state, first, latest = np.empty((k, S)), np.empty((k, 4, S)), np.empty((k, S)), np.zeros(k)
     while keys < power.shape[0] and filled < _ROWS:
         w, stay, rows, done = ratio[keys], np.ones(S), 0, False
         for phase in range(k):

@@ -333,7 +333,7 @@ def _tables(
             shape[place[d] : place[d + 1]] = r[d] + x[keys]
         ratio, weight = ratio[:n].copy(), weight[:n].copy()
         none, all_of_it = np.zeros(n), np.ones(n)
-        state, first, row = np.empty((3, n)), np.empty(n), np.empty(n)
+        state, first, row = np.empty((4, n)), np.empty(n), np.empty(n)
         latest, rows = begin_counts(shape, ratio, first, state), 0
         while True:
             if rows == most:

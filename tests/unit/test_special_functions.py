@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import digamma as scipy_digamma
 
-from clvmodels.formulas.special import digamma, exp_negative, log1p_unit
+from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, one_less_exp
 
 ULP = 2.0**-52
 
@@ -21,6 +21,14 @@ def test_exp_negative_is_right_to_a_few_ulp() -> None:
     y = exponents()
     found = np.array([exp_negative(one) for one in y])
     assert np.max(np.abs(found / np.exp(y) - 1)) <= 4 * ULP
+
+
+def test_one_less_exp_is_right_to_a_few_ulp() -> None:
+    y = np.concatenate([exponents()[1:], -(10 ** np.random.default_rng(8).uniform(-300, 1, 4000))])
+    found = np.array([one_less_exp(one) for one in y])
+    assert np.max(np.abs(found / -np.expm1(y) - 1)) <= 4 * ULP
+    assert one_less_exp(0.0) == 0.0
+    assert one_less_exp(-np.inf) == 1.0
 
 
 @pytest.mark.parametrize("y", [-708.0, -1e4, -np.inf])
