@@ -10,6 +10,7 @@ from clvmodels.cli.files import check_folder, check_output, write_aside
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.cli.wording import in_options
+from clvmodels.purchases import AUTO
 from clvmodels.verdict import WORDS, figure_text
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def run(
     quiet: bool,
     horizon: str | None,
     basket_value: float | None,
+    automatic_regularity: bool,
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
@@ -46,10 +48,13 @@ def run(
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
-    if basket_value is not None:
+    if basket_value is not None or automatic_regularity:
         from clvmodels.fit import CLVModel
 
-        options["model"] = CLVModel(options["model"], basket_value)
+        model = CLVModel(options["model"])
+        if automatic_regularity:
+            model = model.replace(purchases__regularity=AUTO)
+        options["model"] = model if basket_value is None else model.replace(spend=basket_value)
     found = backtest(log, progressbar=terminal.watched, **options)
     with terminal.step("Writing files and pictures"):
         found.save(output)

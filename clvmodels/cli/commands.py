@@ -38,6 +38,7 @@ from clvmodels.cli.options import (
     ZeroAmounts,
     regular_key,
 )
+from clvmodels.purchases import AUTO
 
 app = typer.Typer(
     help=(
@@ -209,6 +210,7 @@ def fit(
         csv={"decimal": decimal, "delimiter": delimiter, "encoding": encoding},
         quiet=quiet,
         model=regular_key(model, regularity),
+        automatic_regularity=regularity == AUTO,
         priors=priors,
         time_unit=time_unit,
         time_scaler=time_scaler,

@@ -35,6 +35,7 @@ from clvmodels.cli.options import (
     model_key,
     regular_key,
 )
+from clvmodels.purchases import AUTO
 
 
 def compare(
@@ -185,6 +186,7 @@ def backtest(
         discount_rate=discount_rate,
         discounting=discounting,
         model=regular_key(model, regularity),
+        automatic_regularity=regularity == AUTO,
         method=method,
         interval=interval,
         draws=draws,

@@ -10,7 +10,7 @@ from clvmodels.cli.files import check_output, read_rfm
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.outputs import POSTERIOR_SUFFIXES
-from clvmodels.purchases import ModelKey
+from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.schema import TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def run(
     output: Path,
     *,
     quiet: bool,
-    model: ModelKey,
+    model: ModelChoice,
+    automatic_regularity: bool,
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
@@ -55,7 +56,13 @@ def run(
 
         BasketValue.from_draws(value=basket_value)  # refuses now what would be after the fit
     posterior = fit_base(
-        terminal, base, model=model, priors=priors, basket_value=basket_value, **options
+        terminal,
+        base,
+        model=model,
+        automatic_regularity=automatic_regularity,
+        priors=priors,
+        basket_value=basket_value,
+        **options,
     )
     posterior.save(output)
     if quiet:
@@ -85,7 +92,8 @@ def fit_base(
     terminal: Terminal,
     rfm: RfmTable,
     *,
-    model: ModelKey,
+    model: ModelChoice,
+    automatic_regularity: bool = False,
     priors: Any,
     basket_value: float | None = None,
     **options: Any,
@@ -100,6 +108,8 @@ def fit_base(
         from clvmodels.fit import CLVModel, GammaGammaModel
 
     specification = CLVModel(model).purchases.replace(priors=priors)
+    if automatic_regularity:
+        specification = specification.replace(regularity=AUTO)
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification.fit(rfm, progressbar=False, **options)
     from clvmodels.posterior import CLVPosterior

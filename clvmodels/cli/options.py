@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import typer
 
 from clvmodels.errors import SchemaError
-from clvmodels.purchases import MODELS, ModelKey, purchase_model, with_regularity
+from clvmodels.purchases import AUTO, MODELS, ModelChoice, purchase_model, with_regularity
 
 
 def model_key(said: str) -> str:
@@ -18,30 +18,48 @@ def model_key(said: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-def regular_key(model: ModelKey, regularity: int | None) -> ModelKey:
+def _model_choice(said: str) -> str:
+    return AUTO if said == AUTO else model_key(said)
+
+
+def regular_key(model: ModelChoice, regularity: str | None) -> ModelChoice:
     """Return the key of a model with the regularity that was asked for, if one was."""
     if regularity is None:
         return model
+    if model == AUTO:
+        raise SchemaError(
+            f"The regularity too is chosen by --model {AUTO}: leave --regularity {regularity} out."
+        )
     known = purchase_model(model)
-    if known.regularity not in (1, regularity):
+    if regularity == AUTO:
+        return cast("ModelChoice", with_regularity(known, 1).key)
+    given: Any = int(regularity) if regularity.isdecimal() else regularity
+    if known.regularity not in (1, given):
         raise SchemaError(
             f"Regularity is {known.regularity} in --model {model} and {regularity} in "
             "--regularity: leave one of them out."
         )
-    return cast("ModelKey", with_regularity(known, regularity).key)
+    return cast("ModelChoice", with_regularity(known, given).key)
 
 
 MODEL_KEYS: Final = f"<{'|'.join(k for k, one in MODELS.items() if one.regularity == 1)}>"
 PurchaseModelKey = Annotated[
-    ModelKey,
-    typer.Option(help="The model of purchases.", parser=model_key, metavar=MODEL_KEYS),
+    ModelChoice,
+    typer.Option(
+        help="The model of purchases; auto fits them all, keeps what describes the base best, or "
+        "stacks several, and says why.",
+        parser=_model_choice,
+        metavar=f"{MODEL_KEYS[:-1]}|{AUTO}>",
+    ),
 ]
 _HAVE_REGULARITY = (key for key, one in MODELS.items() if one.irregular == key)
 Regularity = Annotated[
-    int | None,
+    str | None,
     typer.Option(
         help="How regularly customers buy, 1 to 4: 1 is at random, and with more the times between "
-        f"purchases are ever more alike. Of {' and '.join(_HAVE_REGULARITY)}."
+        f"purchases are ever more alike; {AUTO} chooses by the base. Of "
+        f"{' and '.join(_HAVE_REGULARITY)}.",
+        metavar=f"<1|2|3|4|{AUTO}>",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]

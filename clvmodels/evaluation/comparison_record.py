@@ -12,14 +12,12 @@ import pandas as pd
 from clvmodels.evaluation.heldout import HeldOut
 from clvmodels.evaluation.record import plain_records
 from clvmodels.evaluation.strengths import (
-    CLEAR_ELPD,
-    CLEAR_ERRORS,
     Strength,
     in_words,
     listed,
     strengths,
-    unclear_elpd,
 )
+from clvmodels.posterior.leave_one_out import CLEAR_ELPD, CLEAR_ERRORS, unclear_elpd
 from clvmodels.verdict import MAX_KHAT
 
 FORMAT_VERSION: Final = 1

@@ -13,7 +13,8 @@ from scipy.special import expit, logit
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import fits_of
-from clvmodels.purchases import MODELS, ModelKey, purchase_model
+from clvmodels.posterior.stacking import StackPosterior, stacked
+from clvmodels.purchases import MODELS, ModelChoice
 from clvmodels.rfm import RfmTable
 from clvmodels.verdict import Verdict
 
@@ -35,7 +36,7 @@ class Fitting:
         Keyword arguments of ``fit``.
     """
 
-    model: ModelKey | CLVModel
+    model: ModelChoice | CLVModel
     options: Mapping[str, Any]
 
     def fit(self, rfm: RfmTable, **changes: Any) -> FittedModel:
@@ -76,7 +77,6 @@ class Fitting:
                 f"model must be a CLVModel or the name of a model ({', '.join(MODELS)}), found "
                 f"{type(self.model).__name__}."
             )
-        purchase_model(self.model)
         return CLVModel(purchases=self.model)
 
     @property
@@ -105,6 +105,9 @@ def centre(posterior: FittedModel) -> FittedModel:
 
 
 def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
+    if isinstance(posterior, StackPosterior):
+        points = {name: _purchases(one) for name, one in posterior.members.items()}
+        return stacked(points, posterior.weights, why=posterior.metadata.why)
     scale = posterior.scale
     return type(posterior).from_draws(
         **_point(posterior), time_unit=scale.time_unit, time_scaler=scale.time_scaler

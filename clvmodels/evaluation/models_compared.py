@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
-from clvmodels.evaluation.comparison import LEAST_DRAWS, Timings, timings
 from clvmodels.evaluation.comparison_record import Comparison
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.dates import Calendar, Span
@@ -16,6 +15,7 @@ from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.heldout import held_out
 from clvmodels.keywords import named
 from clvmodels.log.options import FileTerms
+from clvmodels.posterior.leave_one_out import LEAST_DRAWS, Timings, timings
 from clvmodels.posterior.scorable import Scorable, purchases_of, scorable
 from clvmodels.progress import by_steps, progress
 from clvmodels.purchases import MODELS

@@ -25,7 +25,7 @@ from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
 from clvmodels.log.options import BacktestTerms
 from clvmodels.progress import by_steps, progress
-from clvmodels.purchases import ModelKey
+from clvmodels.purchases import ModelChoice
 from clvmodels.schema import (
     Discounting,
     Horizon,
@@ -54,7 +54,7 @@ def backtest(
     id_map: Any = None,
     discount_rate: float = 0.10,
     discounting: Discounting = "continuous",
-    model: ModelKey | CLVModel = "bgnbd",
+    model: ModelChoice | CLVModel = "bgnbd",
     method: Method = "auto",
     on_failure: Literal["nuts", "raise", "warn"] = "nuts",
     draws: int = 500,
@@ -106,7 +106,7 @@ def backtest(
     discount_rate, discounting
         As in :meth:`CLVPosterior.predict`; what really was spent is discounted alike.
     model : str or CLVModel
-        The specification to fit, or a name of ``clvmodels.purchases.MODELS``.
+        The specification to fit, a name of ``clvmodels.purchases.MODELS``, or "auto".
     method, on_failure : str
         As in :meth:`BetaGeoModel.fit`.
     draws : int

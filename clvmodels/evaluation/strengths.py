@@ -13,12 +13,8 @@ from typing import Any, Final
 import pandas as pd
 
 from clvmodels.evaluation.heldout import HeldOut
+from clvmodels.posterior.leave_one_out import CLEAR_ERRORS, unclear_elpd
 
-# A difference is clear above so many standard errors and so much elpd: Sivula, T., Magnusson,
-# M., Matamoros, A. A. & Vehtari, A. (2020). Uncertainty in Bayesian leave-one-out
-# cross-validation based model comparison. arXiv:2008.10296.
-CLEAR_ERRORS: Final = 2.0
-CLEAR_ELPD: Final = 4.0
 # Of log scores, shares and correlations; of other scores as a share of the best one's. Less
 # does not matter, however many customers make it certain.
 MATTERS: Final = 0.01
@@ -64,12 +60,6 @@ def strengths(timings: pd.DataFrame, heldout: HeldOut) -> tuple[Strength, ...]:
             rows = heldout.differences.query("score == @score").set_index("model")
             found.append(_judged(aspect, score, rows, heldout))
     return tuple(found)
-
-
-def unclear_elpd(rest: pd.DataFrame) -> pd.Series[bool]:
-    """Whether the base does not tell models from the one with the greatest elpd."""
-    near = rest["elpd_diff"] <= CLEAR_ERRORS * rest["dse"]
-    return near | (rest["elpd_diff"] < CLEAR_ELPD)
 
 
 def _of_timings(table: pd.DataFrame) -> Strength:

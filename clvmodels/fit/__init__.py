@@ -4,11 +4,13 @@ from clvmodels.machine import settle_caches
 
 settle_caches()  # PyTensor asks for its folder when it is imported
 
+from clvmodels.fit.automatic import AutomaticModel  # noqa: E402
 from clvmodels.fit.clv import CLVModel  # noqa: E402
 from clvmodels.fit.gamma_gamma import GammaGammaModel  # noqa: E402
 from clvmodels.fit.purchases import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel  # noqa: E402
 
 __all__ = [
+    "AutomaticModel",
     "BetaGeoModel",
     "CLVModel",
     "GammaGammaModel",

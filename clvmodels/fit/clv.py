@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
 from clvmodels.errors import SchemaError
+from clvmodels.fit.automatic import AutomaticModel
 from clvmodels.fit.base import look_for_other_ids, observation_end
 from clvmodels.fit.gamma_gamma import GammaGammaModel
 from clvmodels.fit.parameters import Parameters
@@ -18,7 +19,7 @@ from clvmodels.fit.run import FitTerms, settings_of
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import BasketValue, CLVPosterior, PurchasePosterior
 from clvmodels.posterior.spend import spend_from
-from clvmodels.purchases import MODELS, ModelKey
+from clvmodels.purchases import AUTO, MODELS, ModelChoice
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import scale_said, shown
@@ -37,7 +38,9 @@ class CLVModel(Parameters):
     purchases : PurchaseSpecification or str
         How often customers come back, and whether they still do: `BetaGeoModel()`,
         `ModifiedBetaGeoModel(regularity=2)`, or a name of ``clvmodels.purchases.MODELS``, as the
-        command line and `backtest` know it, which is that model with its defaults.
+        command line and `backtest` know it, which is that model with its defaults. "auto"
+        fits them all, and keeps the one that describes the base best, or stacks several
+        (:class:`clvmodels.fit.AutomaticModel`).
     spend : GammaGammaModel or float
         What they spend when they do. A number is the value of every purchase: spend is then
         not fitted, and tables need no amounts.
@@ -55,25 +58,31 @@ class CLVModel(Parameters):
     25.0
     """
 
-    purchases: PurchaseSpecification[PurchasePosterior] = field(default_factory=BetaGeoModel)
+    purchases: PurchaseSpecification[PurchasePosterior] | AutomaticModel = field(
+        default_factory=BetaGeoModel
+    )
     spend: GammaGammaModel | float = field(default_factory=GammaGammaModel)
 
     if TYPE_CHECKING:  # what is taken is more than what is kept
 
         def __init__(
             self,
-            purchases: PurchaseSpecification[PurchasePosterior] | ModelKey = ...,
+            purchases: PurchaseSpecification[PurchasePosterior]
+            | AutomaticModel
+            | ModelChoice = ...,
             spend: GammaGammaModel | float = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         given: Any = self.purchases
-        if isinstance(given, str):
+        if isinstance(given, str) and given == AUTO:
+            object.__setattr__(self, "purchases", AutomaticModel())
+        elif isinstance(given, str):
             object.__setattr__(self, "purchases", purchase_specification(given, "purchases"))
-        elif not isinstance(given, PurchaseSpecification):
+        elif not isinstance(given, PurchaseSpecification | AutomaticModel):
             raise SchemaError(
                 f"purchases={shown(given)} must be a model of purchases, such as BetaGeoModel(), "
-                f"or the name of one: {', '.join(MODELS)}."
+                f"or the name of one: {', '.join((AUTO, *MODELS))}."
             )
         if not isinstance(spend_from(self.spend), GammaGammaModel | BasketValue):
             raise SchemaError(

@@ -98,6 +98,16 @@ def log_evidence(
     """
     said = scale_said(time_unit, time_scaler)
     columns = rfm_columns(rfm, said=said, whole=True)
+    return evidence_of(specification, columns, draws, random_seed)
+
+
+def evidence_of(
+    specification: PurchaseSpecification[Any],
+    columns: RfmColumns,
+    draws: int = DRAWS,
+    random_seed: int = 0,
+) -> Evidence:
+    """The same of a table that was checked already."""
     beside = _beside(specification.facts.formulas, columns)
     statistics, scale = specification._prepare(columns)
     model, key = specification._build(statistics, scale), specification._key(scale)
@@ -127,10 +137,14 @@ def evidence_of_fit(posterior: PurchasePosterior, rfm: RfmTable | Frame) -> floa
         The model is of regular timing, and the table does not have the gaps between
         purchases.
     """
+    return evidence_in(posterior, rfm_columns(rfm, scale=posterior.scale))
+
+
+def evidence_in(posterior: PurchasePosterior, columns: RfmColumns) -> float | None:
+    """The same of a table that was checked already."""
     stats = posterior.tree.children.get("sample_stats")
     if stats is None or "log_evidence" not in stats:
         return None
-    columns = rfm_columns(rfm, scale=posterior.scale)
     return float(stats["log_evidence"]) + _beside(posterior.formulas, columns)
 
 

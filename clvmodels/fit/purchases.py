@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from clvmodels.errors import SchemaError
 from clvmodels.fit.base import Specification
-from clvmodels.fit.run import Result
-from clvmodels.keywords import named_fields
+from clvmodels.fit.regularity import fit_of_best_regularity
+from clvmodels.fit.run import Result, Settings
+from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import (
     BetaGeoPosterior,
     Metadata,
@@ -19,7 +20,7 @@ from clvmodels.posterior import (
     PurchasePosterior,
 )
 from clvmodels.posterior.purchases import purchase_posterior
-from clvmodels.purchases import MODELS, PurchaseModel, purchase_model, with_regularity
+from clvmodels.purchases import AUTO, MODELS, PurchaseModel, purchase_model, with_regularity
 from clvmodels.rfm.customers import assumed_text, has_fractions
 from clvmodels.rfm.histories import (
     PurchaseHistories,
@@ -125,17 +126,27 @@ class RegularSpecification[Bought: PurchasePosterior](PurchaseSpecification[Boug
     ----------
     priors, T_scale
         As in :class:`PurchaseSpecification`.
-    regularity : int
-        k: times between purchases are Erlang-k.
+    regularity : int or "auto"
+        k: times between purchases are Erlang-k. "auto" chooses it, and has the facts of k = 1.
     """
 
-    regularity: int = 1
+    regularity: int | Literal["auto"] = 1
 
     def __post_init__(self) -> None:
-        model = with_regularity(self.facts, self.regularity)
+        k: Any = self.regularity  # whatever it is that was given
+        model = with_regularity(self.facts, 1 if isinstance(k, str) and k == AUTO else k)
         object.__setattr__(self, "facts", model)
         object.__setattr__(self, "name", model.key)
         super().__post_init__()
+
+    @named
+    def _fit_columns(
+        self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
+    ) -> Bought:
+        how: dict[str, Any] = {"observation_end": observation_end}
+        if self.regularity != AUTO:
+            return super()._fit_columns(columns, settings, **how)
+        return cast("Bought", fit_of_best_regularity(self, columns, settings, **how))
 
 
 @named_fields
@@ -155,11 +166,12 @@ class BetaGeoModel(RegularSpecification[BetaGeoPosterior]):
     T_scale : float, optional
         What default priors of times are multiplied by (alpha's), in the table's unit;
         by default the mean of T over customers.
-    regularity : {1, 2, 3, 4}
+    regularity : {1, 2, 3, 4} or "auto"
         How regularly customers buy: times between purchases are Erlang-k, sums of k
         exponential stages. 1 is BG/NBD, whose purchases come at random; more is
         BG/CNBD-k (Reutterer et al. 2021), in which alpha is a time of stages:
-        customers make r / (k alpha) purchases a unit of time.
+        customers make r / (k alpha) purchases a unit of time. "auto" chooses what has the
+        greatest evidence, in tables that have the gaps between purchases; in others it is 1.
 
     Examples
     --------
@@ -190,11 +202,12 @@ class ModifiedBetaGeoModel(RegularSpecification[ModifiedBetaGeoPosterior]):
     T_scale : float, optional
         What default priors of times are multiplied by (alpha's), in the table's unit;
         by default the mean of T over customers.
-    regularity : {1, 2, 3, 4}
+    regularity : {1, 2, 3, 4} or "auto"
         How regularly customers buy: times between purchases are Erlang-k, sums of k
         exponential stages. 1 is MBG/NBD, whose purchases come at random; more is
         MBG/CNBD-k (Reutterer et al. 2021), in which alpha is a time of stages:
-        customers make r / (k alpha) purchases a unit of time.
+        customers make r / (k alpha) purchases a unit of time. "auto" chooses what has the
+        greatest evidence, in tables that have the gaps between purchases; in others it is 1.
 
     Examples
     --------

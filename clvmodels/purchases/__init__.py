@@ -1,7 +1,9 @@
 """Purchase models: what each is, and what it can compute."""
 
 from clvmodels.purchases.catalogue import (
+    AUTO,
     MODELS,
+    ModelChoice,
     ModelKey,
     purchase_model,
     regularities,
@@ -10,8 +12,10 @@ from clvmodels.purchases.catalogue import (
 from clvmodels.purchases.model import Family, PurchaseModel
 
 __all__ = [
+    "AUTO",
     "MODELS",
     "Family",
+    "ModelChoice",
     "ModelKey",
     "PurchaseModel",
     "purchase_model",

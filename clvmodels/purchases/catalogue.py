@@ -208,6 +208,8 @@ PARETONBD: Final = PurchaseModel(
     family="clvmodels.purchases.pareto_nbd:paretonbd",
 )
 
+AUTO: Final = "auto"
+"""What is to be chosen by the base: the model, or how regularly customers buy."""
 ModelKey = Literal[
     "bgnbd",
     "mbgnbd",
@@ -219,6 +221,7 @@ ModelKey = Literal[
     "mbgcnbd3",
     "mbgcnbd4",
 ]
+ModelChoice = Literal[ModelKey, "auto"]
 _REGULAR: Final = tuple(_regular(model, k) for model in (BGNBD, MBGNBD) for k in (2, 3, 4))
 MODELS: Final[dict[str, PurchaseModel]] = {
     model.key: model for model in (BGNBD, MBGNBD, PARETONBD, *_REGULAR)

@@ -122,7 +122,7 @@ def test_another_name_is_told_which_there_are(ask) -> None:
 
 
 def test_a_model_of_spend_is_no_model_of_purchases() -> None:
-    with pytest.raises(SchemaError, match=r"or the name of one: bgnbd, mbgnbd"):
+    with pytest.raises(SchemaError, match=r"or the name of one: auto, bgnbd, mbgnbd"):
         CLVModel(GammaGammaModel())
     with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd, paretonbd, bgcnbd2"):
         Fitting(GammaGammaModel(), {}).specification()

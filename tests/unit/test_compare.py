@@ -12,8 +12,8 @@ import clvmodels as clv
 from clvmodels import BetaGeoPosterior, CLVPosterior, ModifiedBetaGeoPosterior
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.evaluation import Comparison
-from clvmodels.evaluation.comparison import stacking_weights
 from clvmodels.formulas.psis import leave_one_out, tail_size
+from clvmodels.posterior.leave_one_out import stacking_weights
 
 RFM = clv.simulate.simulate_rfm(400, r=0.6, alpha=8.0, a=0.8, b=2.5, T=(20.0, 40.0), seed=3)
 CENTRE = {"r": 0.6, "alpha": 8.0, "a": 0.8, "b": 2.5}

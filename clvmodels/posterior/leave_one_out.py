@@ -22,7 +22,7 @@ from clvmodels.formulas.psis import leave_one_out, tail_size
 from clvmodels.frames import Frame
 from clvmodels.machine import available_cores
 from clvmodels.posterior.predicting import columns_of
-from clvmodels.rfm.histories import IntArray, PurchaseHistories, purchase_histories
+from clvmodels.rfm.histories import IntArray, PurchaseHistories, RfmColumns, purchase_histories
 from clvmodels.schema import FloatArray, TimeScale, shown
 from clvmodels.verdict import MAX_KHAT
 
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 _CELLS: Final = 1_000_000  # of draws by histories, in memory at once for each core
 LEAST_DRAWS: Final = 100
+# A difference is clear above so many standard errors and so much elpd: Sivula, T., Magnusson,
+# M., Matamoros, A. A. & Vehtari, A. (2020). Uncertainty in Bayesian leave-one-out
+# cross-validation based model comparison. arXiv:2008.10296.
+CLEAR_ERRORS: Final = 2.0
+CLEAR_ELPD: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +88,12 @@ def timings(
     """
     _check_draws(models)
     tables = {name: columns_of(one, rfm, said) for name, one in models.items()}
-    histories = purchase_histories(next(iter(tables.values())))
+    return timings_of(models, next(iter(tables.values())), count)
+
+
+def timings_of(models: Mapping[str, PurchasePosterior], columns: RfmColumns, count: int) -> Timings:
+    """The same of a table that was checked already."""
+    histories = purchase_histories(columns)
     terms = {name: _terms(one, histories, count) for name, one in models.items()}
     elpd = np.stack([one.elpd for one in terms.values()])
     table = _table(histories.count, terms, stacking_weights(elpd, histories.count))
@@ -91,6 +101,12 @@ def timings(
     used = {name: min(count, one.draws_total) for name, one in models.items()}
     table = table.sort_values("elpd", ascending=False, kind="stable")
     return Timings(table, histories.customers, len(histories.count), used)
+
+
+def unclear_elpd(rest: pd.DataFrame) -> pd.Series[bool]:
+    """Whether the base does not tell models from the one with the greatest elpd."""
+    near = rest["elpd_diff"] <= CLEAR_ERRORS * rest["dse"]
+    return near | (rest["elpd_diff"] < CLEAR_ELPD)
 
 
 def stacking_weights(elpd: FloatArray, count: FloatArray) -> FloatArray:
