@@ -45,7 +45,12 @@ LOG_NORMAL: Final = {
 }
 BETA: Final = {"phi_dropout": (4.0, 12.0)}
 LATER: Final = {"s": (0.8, 0.4), "beta": (60.0, 0.4)}
-_FACTS: Final = {**MODELS, GAMMA_GAMMA.key: GAMMA_GAMMA}
+# One piece of code computes regular timing, with and without a question at the first purchase.
+_REGULAR: Final = ("bgcnbd2", "mbgcnbd3")
+_FACTS: Final = {
+    **{key: one for key, one in MODELS.items() if one.regularity == 1 or key in _REGULAR},
+    GAMMA_GAMMA.key: GAMMA_GAMMA,
+}
 PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     key: tuple(facts.defaults) for key, facts in _FACTS.items()
 }
@@ -74,6 +79,7 @@ def priors(model: str) -> dict[str, Any]:
             found[name] = Prior("Beta", alpha=alpha, beta=beta)
         else:
             median, sigma = (LOG_NORMAL | LATER)[name]
+            median /= _stages(model) if name == "alpha" else 1
             found[name] = Prior("LogNormal", mu=float(np.log(median)), sigma=sigma)
     return found
 
@@ -85,6 +91,7 @@ def data_set(model: str, number: int) -> DataSet:
     rng, later = np.random.default_rng([SEED, number]), np.random.default_rng([SEED, number, 1])
     drawn = {name: _draw(rng, name) for name in (*LOG_NORMAL, *BETA)}
     drawn |= {name: _draw(later, name) for name in LATER}
+    drawn["alpha"] /= _stages(model)
     drawn["a"] = drawn["phi_dropout"] * drawn["kappa_dropout"]
     drawn["b"] = (1.0 - drawn["phi_dropout"]) * drawn["kappa_dropout"]
     bought = model if model in MODELS else "bgnbd"
@@ -124,6 +131,11 @@ def all_ranks(models: Iterable[str] = PARAMETERS) -> Iterator[dict[str, Any]]:
         for method, count in METHODS.items():
             for number in range(count):
                 yield ranks_of(model, method, number)
+
+
+def _stages(model: str) -> int:
+    """Of a purchase, which alpha is a time of: with it customers buy as often whatever k is."""
+    return MODELS[model].regularity if model in MODELS else 1
 
 
 def _draw(rng: np.random.Generator, name: str) -> float:
