@@ -16,19 +16,27 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 
 from clvmodels.errors import SchemaError
 from clvmodels.formulas.psis import leave_one_out, tail_size
 from clvmodels.frames import Frame
 from clvmodels.machine import available_cores
 from clvmodels.posterior.predicting import columns_of
-from clvmodels.rfm.histories import IntArray, PurchaseHistories, RfmColumns, purchase_histories
+from clvmodels.posterior.stacking import StackPosterior
+from clvmodels.rfm.gaps import gaps_of
+from clvmodels.rfm.histories import (
+    IntArray,
+    PurchaseHistories,
+    RfmColumns,
+    distinct_rows,
+    purchase_histories,
+)
 from clvmodels.schema import FloatArray, TimeScale, shown
 from clvmodels.verdict import MAX_KHAT
 
 if TYPE_CHECKING:
     from clvmodels.posterior.purchases import PurchasePosterior
-    from clvmodels.purchases import PurchaseModel
     from clvmodels.rfm import RfmTable
 
 _CELLS: Final = 1_000_000  # of draws by histories, in memory at once for each core
@@ -85,6 +93,11 @@ def timings(
         A posterior is a single point, or the table is not an RFM table.
     TimeUnitError
         A posterior is in another unit of time than the table.
+
+    Notes
+    -----
+    Models of different regularity are compared customer by customer, since their densities
+    are of the gaps between purchases too, which a history does not have.
     """
     _check_draws(models)
     tables = {name: columns_of(one, rfm, said) for name, one in models.items()}
@@ -94,9 +107,14 @@ def timings(
 def timings_of(models: Mapping[str, PurchasePosterior], columns: RfmColumns, count: int) -> Timings:
     """The same of a table that was checked already."""
     histories = purchase_histories(columns)
+    powers = {name: one.formulas.gap_power for name, one in models.items()}
+    gaps = gaps_of(columns) if len(set(powers.values())) > 1 else None
     terms = {name: _terms(one, histories, count) for name, one in models.items()}
+    customers = histories.count
+    if gaps is not None:
+        terms, customers = _with_gaps(terms, powers, columns, gaps), np.ones(len(columns))
     elpd = np.stack([one.elpd for one in terms.values()])
-    table = _table(histories.count, terms, stacking_weights(elpd, histories.count))
+    table = _table(customers, terms, stacking_weights(elpd, customers))
     table["verdict"] = [one.metadata.verdict.status for one in models.values()]
     used = {name: min(count, one.draws_total) for name, one in models.items()}
     table = table.sort_values("elpd", ascending=False, kind="stable")
@@ -163,23 +181,41 @@ def _check_draws(models: Mapping[str, PurchasePosterior]) -> None:
                 f"The posterior {shown(name)} has {one.draws_total} draws, and leave-one-out needs "
                 f"{LEAST_DRAWS} at least: fit it by nuts or laplace."
             )
-    _refuse_unlike({name: one.facts for name, one in models.items()})
 
 
-def _refuse_unlike(models: Mapping[str, PurchaseModel]) -> None:
-    """Densities of another k are of the gaps too, which summaries have not."""
-    (first, one), *others = models.items()
-    for name, other in others:
-        if other.regularity != one.regularity:
-            raise SchemaError(
-                f"The posteriors {shown(first)} and {shown(name)} are of {one.name} and "
-                f"{other.name}, whose likelihoods differ by the gaps between purchases, which a "
-                "table does not have: compare models of one regularity, or backtest both."
-            )
+def _with_gaps(
+    terms: Mapping[str, _Terms],
+    powers: Mapping[str, int],
+    columns: RfmColumns,
+    gaps: FloatArray,
+) -> dict[str, _Terms]:
+    """Terms of every customer, with what a likelihood owes to the gaps alone."""
+    _, place = distinct_rows(columns.x, columns.T, columns.t_x)
+    return {
+        name: _Terms(
+            one.elpd[place] + powers[name] * gaps,
+            one.lppd[place] + powers[name] * gaps,
+            one.khat[place],
+        )
+        for name, one in terms.items()
+    }
+
+
+def _of_stack(stack: StackPosterior, histories: PurchaseHistories, count: int) -> _Terms:
+    """Densities of a mixture: its members', each with its own history left out."""
+    shares = np.array(list(stack.weights.values()))[:, None]
+    parts = [_terms(one, histories, count) for one in stack.members.values()]
+    return _Terms(
+        np.asarray(logsumexp([one.elpd for one in parts], axis=0, b=shares)),
+        np.asarray(logsumexp([one.lppd for one in parts], axis=0, b=shares)),
+        np.max([one.khat for one in parts], axis=0),
+    )
 
 
 def _terms(posterior: PurchasePosterior, histories: PurchaseHistories, count: int) -> _Terms:
     """Densities of all histories; those of nobody's time (T = 0) are 1."""
+    if isinstance(posterior, StackPosterior):
+        return _of_stack(posterior, histories, count)
     draws = posterior.draws(min(count, posterior.draws_total))
     size = len(next(iter(draws.values())))
     H = len(histories.count)

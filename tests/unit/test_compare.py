@@ -177,7 +177,7 @@ def test_weights_of_a_mixture_are_its_own() -> None:
 
 def test_another_regularity_is_not_compared_without_the_gaps() -> None:
     regular = BetaGeoPosterior.from_draws(**MODELS["bgnbd"].draws(), regularity=2)
-    with pytest.raises(SchemaError, match=r"BG/NBD and BG/CNBD-2, whose likelihoods differ by"):
+    with pytest.raises(SchemaError, match="different regularity can be compared only where"):
         clv.compare({"one": MODELS["bgnbd"], "two": regular}, RFM)
     likewise = BetaGeoPosterior.from_draws(**MODELS["mbgnbd"].draws(), regularity=2)
     assert set(clv.compare({"one": regular, "two": likewise}, RFM).table.index) == {"one", "two"}
