@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -88,6 +88,10 @@ class Chunk:
     living: Living
     phases: int
     draws: int
+
+    def until(self, due: Due, draws: Draws) -> Chunk:
+        """The same histories, with another horizon."""
+        return replace(self, living=draws.formulas.living(self.x, self.T, draws.purchases, due))
 
     def tiles(self, begin: int = 0, end: int | None = None) -> Iterator[Tile]:
         """Yield the histories from begin to end in order, as tiles."""

@@ -54,12 +54,16 @@ class Ask(NamedTuple):
         Places of the lower and the upper end; see `clvmodels.forecast.tails.Tail`.
     money : bool
         Whether there are columns of spend and value; they are left as they are if not.
+    again : bool
+        Whether intervals in which the horizon makes no difference are known already; they
+        are left as they are then.
     """
 
     want: int
     ranks: IntArray
     shares: FloatArray
     money: bool
+    again: bool = False
 
 
 class Tables(NamedTuple):
@@ -261,9 +265,10 @@ def _history_columns(
     out[:4, first] = means
     if ask.want < 2:
         return
-    alive = alive_of(weights, h)
-    sd = math.sqrt(_variance(alive, out[0, first]))
-    out[9, first], out[10, first] = _ends(alive, out[0, first], sd, ask, scores[1], work[0])
+    if not ask.again:
+        alive = alive_of(weights, h)
+        sd = math.sqrt(_variance(alive, out[0, first]))
+        out[9, first], out[10, first] = _ends(alive, out[0, first], sd, ask, scores[1], work[0])
     mixed(weights, h, living, work[1])
     sd = math.sqrt(_variance(work[1], out[2, first]))
     out[11, first], out[12, first] = _ends(work[1], out[2, first], sd, ask, scores[2], work[0])
@@ -297,7 +302,7 @@ def _row_columns(
     if ask.want > 0:
         _worth(later, intercept, slope, m, work[1])
         out[7, i], out[8, i] = _ends(work[1], out[5, i], sd, ask, scores[0], work[0])
-    if ask.want == 2:
+    if ask.want == 2 and not ask.again:
         _line(intercept, slope, m, work[1])
         sd = math.sqrt(variance_spend)
         out[13, i], out[14, i] = _ends(work[1], mean_spend, sd, ask, scores[3], work[0])

@@ -8,6 +8,7 @@ in chunks on all cores; a row's numbers do not depend on the rows beside it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -20,6 +21,7 @@ from clvmodels.forecast.curves import Curves
 from clvmodels.forecast.draws import Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
 from clvmodels.forecast.tails import tail_of
+from clvmodels.formulas.discounting import Due
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray
 
@@ -31,6 +33,9 @@ _WANTED: Final = {
 }
 
 _OF_MONEY: Final = ("clv", "expected_spend")
+_WHENEVER: Final = [
+    i for i, name in enumerate(kernel.COLUMNS) if name.startswith(("p_alive_", "expected_spend_"))
+]
 _MONEY: Final = tuple(i for i, name in enumerate(kernel.COLUMNS) if name.startswith(_OF_MONEY))
 
 Wanted = Literal["none", "clv", "all"]
@@ -79,6 +84,9 @@ class Predictor:
         once for all of them.
     threads : int, optional
         By default all cores.
+    more : sequence of Due
+        Further ones, which `each` predicts in the same pass: histories are then found once,
+        and their weights computed once.
     """
 
     def __init__(
@@ -86,13 +94,15 @@ class Predictor:
         draws: Draws,
         future: Future,
         *,
+        more: Sequence[Due] = (),
         wanted: Wanted = "all",
         span: tuple[float, float] | None = None,
         threads: int | None = None,
     ) -> None:
         self.draws, self.future = draws, future
         self._threads = cores_for(threads)
-        self._known = None if span is None else Curves(draws, future.due, span)
+        self.dues = (future.due, *more)
+        self._known = None if span is None else self._curves(span)
         low, high = tail_probabilities(future.interval)
         tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))
         if draws.spend is None and wanted == "clv":
@@ -114,36 +124,51 @@ class Predictor:
         x, t_x, T, m_bar : ndarray, shape (N,)
             Customers, in any order. Those with x = 0 are taken to have m_bar 0.
         """
-        out = np.full((kernel.WIDTH[self.ask.want], len(x)), np.nan)
-        by_draw = np.zeros(self.draws.count)
+        return self.each(x, t_x, T, m_bar)[0]
+
+    def each(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray
+    ) -> list[Prediction]:
+        """Predict customers for all that is due, in one pass: the same numbers as one by one."""
+        out = np.full((len(self.dues), kernel.WIDTH[self.ask.want], len(x)), np.nan)
+        by_draw = np.zeros((len(self.dues), self.draws.count))
         if len(x):
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
             m_bar = np.where(x == 0, 0.0, m_bar)
-            curved = _curved(groups, curves.nodes)
+            curved = _curved(groups, curves[0].nodes)
             work = _Work(self, curves, groups, curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
-                curves.prepare(curved.tolist(), pool.map)
+                for one in curves:
+                    one.prepare(curved.tolist(), pool.map)
                 # Added up in the order of the chunks, so that sums repeat exactly.
                 for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
                     by_draw += part
+            if self.ask.want == kernel.ALL_INTERVALS:
+                out[1:, _WHENEVER] = out[0, _WHENEVER]
             endless = infinite_share(self.draws, x) > 0
             if endless.any():
-                out[[i for i in _MONEY if i < len(out)], :] = np.where(
-                    endless, np.nan, out[[i for i in _MONEY if i < len(out)], :]
-                )
-        return Prediction(self._named(out), self.future.margin * by_draw)
+                money = [i for i in _MONEY if i < out.shape[1]]
+                out[:, money] = np.where(endless, np.nan, out[:, money])
+        by_draw *= self.future.margin
+        return [
+            Prediction(self._named(due, columns), value)
+            for due, columns, value in zip(self.dues, out, by_draw, strict=True)
+        ]
 
-    def _curves_for(self, low: float, high: float) -> Curves:
+    def _curves(self, span: tuple[float, float]) -> list[Curves]:
+        return [Curves(self.draws, due, span) for due in self.dues]
+
+    def _curves_for(self, low: float, high: float) -> list[Curves]:
         known = self._known
-        if known is None or not known.covers(low, high):
-            return Curves(self.draws, self.future.due, (low, high))
+        if known is None or not known[0].covers(low, high):
+            return self._curves((low, high))
         return known
 
-    def _named(self, out: FloatArray) -> dict[str, FloatArray]:
+    def _named(self, due: Due, out: FloatArray) -> dict[str, FloatArray]:
         columns = dict(zip(kernel.COLUMNS, out, strict=False))
         # Without end not every draw has a finite number of purchases.
-        endless = math.isinf(self.future.due.horizon) and self.draws.endless.any()
+        endless = math.isinf(due.horizon) and self.draws.endless.any()
         if self.draws.spend is None:
             columns = {n: v for n, v in columns.items() if not n.startswith(_OF_MONEY)}
         for name, values in columns.items():
@@ -204,32 +229,42 @@ class _Work:
     """What the chunks of one batch have in common."""
 
     predictor: Predictor
-    curves: Curves
+    curves: list[Curves]
     groups: Groups
     curved: FloatArray
     m_bar: FloatArray
     out: FloatArray
 
     def chunk(self, begin: int) -> FloatArray:
-        """Fill the rows of the histories from ``begin`` on; return their value by draw."""
-        draws, due, ask = self.predictor.draws, self.predictor.future.due, self.predictor.ask
-        chunk = chunk_of(self.groups, begin, draws, due, self.m_bar, CHUNK)
+        """Fill the rows of the histories from ``begin`` on; return their values by draw."""
+        draws, dues, ask = self.predictor.draws, self.predictor.dues, self.predictor.ask
+        chunk = chunk_of(self.groups, begin, draws, dues[0], self.m_bar, CHUNK)
+        each = [chunk, *(chunk.until(due, draws) for due in dues[1:])]
         tables, customers = self._tables(chunk), chunk.customers
-        by_draw, scores = np.zeros(draws.count), np.zeros((4, 2))
+        by_draw, scores = np.zeros((len(dues), draws.count)), np.zeros((len(dues), 4, 2))
         for tile in chunk.tiles():
-            buys = chunk.buys(tile.keys)
-            kernel.score_tile(
-                ask, customers, tables, tile.begin, tile.weights, buys, scores, self.out, by_draw
-            )
+            for i, one in enumerate(each):
+                kernel.score_tile(
+                    ask._replace(again=i > 0),
+                    customers,
+                    tables[i],
+                    tile.begin,
+                    tile.weights,
+                    one.buys(tile.keys),
+                    scores[i],
+                    self.out[i],
+                    by_draw[i],
+                )
         return by_draw
 
-    def _tables(self, chunk: Chunk) -> kernel.Tables:
-        """Tables for distinct x and distinct (x, T)."""
+    def _tables(self, chunk: Chunk) -> list[kernel.Tables]:
+        """Tables for distinct x and distinct (x, T), for each that is due."""
         counts, x_of = np.unique(chunk.customers.x, return_inverse=True)
         ages, T_of_key = np.unique(chunk.T, return_inverse=True)
         intercept, slope = self._spend(counts)
-        nodes = self._nodes(chunk.x, chunk.T)
-        return kernel.Tables(x_of, intercept, slope, T_of_key, *nodes, self.curves.blend(ages))
+        blend = self.curves[0].blend(ages)
+        found = [self._nodes(one, chunk.x, chunk.T) for one in self.curves]
+        return [kernel.Tables(x_of, intercept, slope, T_of_key, *nodes, blend) for nodes in found]
 
     def _spend(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
@@ -244,17 +279,17 @@ class _Work:
         )
 
     def _nodes(
-        self, x: FloatArray, T: FloatArray
+        self, curves: Curves, x: FloatArray, T: FloatArray
     ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
         """First node and number of nodes of each (x, T), and the values at all nodes."""
         curved = np.isin(x, self.curved)
-        found = [self.curves.exactly(x[~curved], T[~curved])]
+        found = [curves.exactly(x[~curved], T[~curved])]
         first, count = np.cumsum(~curved) - 1, np.ones(len(x), dtype=np.int64)
         after = int((~curved).sum())
         for number in np.unique(x[curved]):
-            found.append(self.curves.at_nodes(float(number)))
-            first[x == number], count[x == number] = after, self.curves.nodes
-            after += self.curves.nodes
+            found.append(curves.at_nodes(float(number)))
+            first[x == number], count[x == number] = after, curves.nodes
+            after += curves.nodes
         purchases, discounted = (np.concatenate(part) for part in zip(*found, strict=True))
         return first, count, purchases, discounted
 

@@ -22,7 +22,7 @@ from clvmodels.posterior.core import (
 )
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
-from clvmodels.posterior.options import FrameTerms, NewCustomerTerms, PredictOptions, SampleTerms
+from clvmodels.posterior.options import NewCustomerTerms, PredictOptions, PredictTerms, SampleTerms
 from clvmodels.posterior.predicting import asked_of, predicted_frame, side_by_side
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, spend_from
@@ -279,7 +279,7 @@ class CLVPosterior:
 
     @named
     def predict(
-        self, rfm: RfmTable | Frame, *, predictive: bool = False, **terms: Unpack[FrameTerms]
+        self, rfm: RfmTable | Frame, *, predictive: bool = False, **terms: Unpack[PredictTerms]
     ) -> Any:
         """Predict every customer's future purchases and their discounted value.
 
@@ -291,9 +291,8 @@ class CLVPosterior:
         predictive : bool
             Add intervals of the outcome: ``purchases_lower``, ``purchases_upper``,
             ``value_lower``, ``value_upper``. They take a finite horizon.
-        horizon : str, float or None
-            "365D", "52W", "12M", a number in the table's unit, or None for the
-            remaining lifetime.
+        horizon : str, float or None, or a list of them
+            "365D", "52W", "12M", a number in the table's unit, or None for the lifetime.
         discount_rate : float
             Effective annual rate.
         discounting : {"continuous", "monthly"}
@@ -327,7 +326,8 @@ class CLVPosterior:
             are known, not what one customer will happen to do. With one draw (a mode)
             sd and interval columns are empty. clv is margin x spend x discounted
             purchases. For the lifetime p_purchase is p_alive, and expected_purchases
-            is empty unless every draw has a > 1.
+            is empty unless every draw has a > 1. Of several horizons, predicted in one
+            pass, each has columns of its own, as ``clv_lower_90D`` and ``clv_lifetime``.
 
             The intervals of ``predictive`` are of the *outcome*: what this customer will
             actually buy, and its discounted value x margin. They contain the process's own

@@ -6,6 +6,7 @@ signature of every verb that takes them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from clvmodels.keywords import defaults
@@ -15,6 +16,13 @@ from clvmodels.schema import Discounting, Horizon, TimeUnit
 @defaults(horizon="365D")
 class _Ahead(TypedDict, total=False):
     horizon: Horizon
+
+
+@defaults(horizon="365D")
+class _EachAhead(TypedDict, total=False):
+    """One horizon, or several that are predicted in one pass."""
+
+    horizon: Horizon | Sequence[Horizon]
 
 
 @defaults(discounting="continuous")
@@ -72,8 +80,12 @@ class FrameTerms(ValueTerms, Unit, total=False):
     """The same of customers in any table."""
 
 
-class PurchaseTerms(Terms, Unit, total=False):
-    """The same without values."""
+class PurchaseTerms(_EachAhead, _Rate, _How, _Interval, _Draws, Unit, total=False):
+    """Of a frame of predictions, for one horizon or several, without values."""
+
+
+class PredictTerms(_EachAhead, _Rate, _How, _Interval, _Draws, _Margin, Unit, total=False):
+    """The same with values."""
 
 
 class NewCustomerTerms(_How, _Interval, _Draws, _Margin, total=False):
@@ -93,7 +105,7 @@ class PathTerms(_Rate, _How, _Margin, Unit, total=False):
 
 
 @defaults(predictive=False)
-class PredictOptions(FrameTerms, total=False):
+class PredictOptions(PredictTerms, total=False):
     """Keyword arguments of :meth:`clvmodels.CLVPosterior.predict`."""
 
     predictive: bool

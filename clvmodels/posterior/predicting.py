@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 import numpy as np
 
 from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
-from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, pair, predict_rows
+from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, Predictor, pair
 from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.finite import check_life, no_value, valued
-from clvmodels.posterior.options import FrameTerms, ValueTerms
+from clvmodels.posterior.options import FrameTerms, PredictTerms, ValueTerms
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
@@ -35,6 +36,8 @@ CLV_INTERVAL: Final = ("clv_sd", "clv_lower", "clv_upper")
 ALIVE_INTERVAL: Final = ("p_alive_lower", "p_alive_upper")
 PURCHASES_INTERVAL: Final = ("expected_purchases_lower", "expected_purchases_upper")
 SPEND_INTERVAL: Final = ("expected_spend_lower", "expected_spend_upper")
+# Columns in which the horizon makes no difference
+WHENEVER: Final = ("p_alive", *ALIVE_INTERVAL, "expected_spend", *SPEND_INTERVAL)
 
 
 def points_of(*, money: bool) -> tuple[str, ...]:
@@ -227,6 +230,13 @@ class Prepared:
         one = self.columns
         return one.x, one.t_x, one.T, np.where(one.x == 0, 0.0, self.m_bar)
 
+    def until(self, purchases: PurchasePosterior, horizon: Horizon) -> Future:
+        """The same with another horizon, checked."""
+        due = self.future.due._replace(horizon=purchases.scale.horizon(horizon))
+        future = replace(self.future, due=due)
+        check_life(self.draws, future, purchases.facts)
+        return future
+
 
 @named
 def prepared(
@@ -266,28 +276,25 @@ def predicted_frame(
     spend: SpendPosterior | None,
     rfm: RfmTable | Frame,
     predictive: bool,
-    **terms: Unpack[FrameTerms],
+    **terms: Unpack[PredictTerms],
 ) -> Any:
     """A row of predictions for every customer, in the kind of frame that was passed."""
     import pandas as pd
 
     rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
-    given = prepared(purchases, spend, rfm, **terms)
+    lengths = labelled(terms["horizon"])
+    one: FrameTerms = {**terms, "horizon": next(iter(lengths.values()))}
+    given = prepared(purchases, spend, rfm, **one)
+    futures = {label: given.until(purchases, length) for label, length in lengths.items()}
     columns, m_bar = given.columns, given.m_bar
     reasons = no_value(given.draws, columns.x)
     valued(given.draws, columns.x).warned()
-    found = predicted(
-        given.draws,
-        columns,
-        m_bar,
-        given.future,
-        certain=given.certain,
-        predictive=predictive,
-    )
+    found = predicted(given, futures, predictive=predictive)
     amounts = isinstance(spend, GammaGammaPosterior)
     if amounts and columns.first_value is not None:
         past = given.future.margin * (columns.first_value + columns.x * m_bar)
-        found |= {"historical_value": past, "total_value": past + found["clv"]}
+        total = {f"total_value{label}": past + found[f"clv{label}"] for label in futures}
+        found |= {"historical_value": past} | total
     if given.margin is not None:
         found[schema.MARGIN] = np.full(len(columns), given.margin.value)
     if reasons is not None:
@@ -296,41 +303,60 @@ def predicted_frame(
     return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
 
+def labelled(horizon: Horizon | Sequence[Horizon]) -> dict[str, Horizon]:
+    """Horizons by what is added to the names of their columns: nothing where there is one.
+
+    Raises
+    ------
+    SchemaError, TimeUnitError, DomainError
+        There is none, one of them twice, or one that is no length of time.
+    """
+    if not isinstance(horizon, list | tuple):
+        return {"": cast(Horizon, horizon)}
+    found: dict[str, Horizon] = {}
+    for one in horizon:
+        plain = schema.plain_horizon(one)
+        label = plain if isinstance(plain, str) else "lifetime" if plain is None else f"{plain:g}"
+        if f"_{label}" in found:
+            raise SchemaError(f"The horizon {label} is there twice: give each one once.")
+        found[f"_{label}"] = one
+    if not found:
+        raise SchemaError("The list of horizons is empty: give some, such as ['90D', '365D'].")
+    return found
+
+
 def predicted(
-    draws: Draws,
-    columns: RfmColumns,
-    m_bar: FloatArray,
-    future: Future,
-    *,
-    certain: bool,
-    predictive: bool,
+    given: Prepared, futures: Mapping[str, Future], *, predictive: bool
 ) -> dict[str, Any]:
     """Every column of a prediction by name, in the order of the output.
 
     Parameters
     ----------
-    draws : Draws
-        Of both models, or of purchases alone: there are then no columns of money.
-    columns : RfmColumns
-        Customers.
-    m_bar : ndarray, shape (N,)
-        Their mean spend; without effect where nothing is known of spend.
-    future : Future
-        What is asked.
-    certain : bool
-        Whether the draws are a single point, so that intervals are empty.
+    given : Prepared
+        Customers and draws; of purchases alone there are no columns of money.
+    futures : mapping of str to Future
+        What is asked, by what is added to the names of the columns that depend on it.
     predictive : bool
         Whether intervals of outcomes are wanted too.
     """
-    who, money = (columns.x, columns.t_x, columns.T, m_bar), draws.spend is not None
-    found: dict[str, Any] = dict(predict_rows(draws, *who, future))
-    uncertain = intervals_of(money=money)
-    if certain or draws.count == 1:
-        found |= {name: np.full(len(columns), np.nan) for name in uncertain}
-    if predictive:
-        found |= OutcomePredictor(draws, future)(*who)
-    names = (*points_of(money=money), *uncertain, *(n for n in OUTCOMES if n in found))
-    return {name: found[name] for name in names}
+    draws, who, money = given.draws, given.who, given.draws.spend is not None
+    dues = [future.due for future in futures.values()]
+    each = Predictor(draws, given.future, more=dues[1:]).each(*who)
+    uncertain, found = intervals_of(money=money), {}
+    for (label, future), one in zip(futures.items(), each, strict=True):
+        columns: dict[str, Any] = dict(one.columns)
+        if given.certain:
+            columns |= {name: np.full(len(who[0]), np.nan) for name in uncertain}
+        if predictive:
+            columns |= OutcomePredictor(draws, future)(*who)
+        found[label] = columns
+    first = next(iter(found.values()))
+    names = (*points_of(money=money), *uncertain, *(name for name in OUTCOMES if name in first))
+    return {
+        name if name in WHENEVER else f"{name}{label}": columns[name]
+        for name in names
+        for label, columns in found.items()
+    }
 
 
 def customers_frame(columns: RfmColumns, m_bar: FloatArray | None = None) -> pd.DataFrame:

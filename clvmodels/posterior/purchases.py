@@ -219,9 +219,9 @@ class PurchasePosterior(Posterior):
         predictive : bool
             Add the interval of the outcome, ``purchases_lower`` and ``purchases_upper``. It
             takes a finite horizon.
-        horizon : str, float or None
+        horizon : str, float or None, or a list of them
             "365D", "52W", "12M", a number in the table's unit, or None for the
-            remaining lifetime.
+            remaining lifetime. A list, as ["90D", "365D"], is predicted in one pass.
         discount_rate : float
             Effective annual rate, of discounted_purchases.
         discounting : {"continuous", "monthly"}
@@ -241,7 +241,9 @@ class PurchasePosterior(Posterior):
             expected_purchases, discounted_purchases, and ``_lower``/``_upper`` of p_alive and
             expected_purchases, which are of the *expectation*; with one draw (a mode) they
             are empty. For the lifetime p_purchase is p_alive, and expected_purchases is
-            empty unless every draw has a > 1.
+            empty unless every draw has a > 1. With a list of horizons each column that
+            depends on one is there for every one, and is named after it:
+            ``expected_purchases_90D``, ``p_purchase_365D``.
 
         Raises
         ------
