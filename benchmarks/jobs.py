@@ -18,11 +18,13 @@ from benchmarks.bases import cache_dir
 from benchmarks.logs import by_hand
 
 
-def fit_ours(base: str, method: str, draws: int = 1000, chains: int = 4) -> dict[str, Any]:
+def fit_ours(
+    base: str, method: str, draws: int = 1000, chains: int = 4, model: str = "bgnbd"
+) -> dict[str, Any]:
     """Fit both models to an RFM Parquet file and save the posterior."""
     from clvmodels import CLVModel, RfmTable
 
-    posterior = CLVModel().fit(
+    posterior = CLVModel(model).fit(
         RfmTable.from_parquet(base),
         method=method,
         draws=draws,
@@ -85,6 +87,26 @@ def fit_peer(base: str, draws: int = 1000, chains: int | None = None) -> dict[st
         purchases.save(str(Path(folder) / "purchases.nc"))
         spend.save(str(Path(folder) / "spend.nc"))
     return {}
+
+
+def gradient_peer_pareto(base: str, times: int = 5) -> dict[str, Any]:
+    """Time one gradient of pymc-marketing's Pareto/NBD, which its sampler takes at every step."""
+    import numpy as np
+    from pymc_marketing.clv import ParetoNBDModel
+
+    from benchmarks.bases import peer_frame
+
+    model = ParetoNBDModel()
+    model.build_model(peer_frame(Path(base)).drop(columns="monetary_value"))
+    gradient = model.model.logp_dlogp_function(ravel_inputs=True)
+    gradient.set_extra_values({})
+    typical = {"r_log__": 0.55, "alpha_log__": 30.0, "s_log__": 0.6, "beta_log__": 80.0}
+    point = np.log([typical[one.name] for one in model.model.value_vars])
+    assert np.isfinite(gradient(point)[1]).all()
+    started = time.process_time()
+    for _ in range(times):
+        gradient(point)
+    return {"seconds": (time.process_time() - started) / times}
 
 
 def summarize_ours(log: str, memory_limit: str | None) -> dict[str, Any]:
@@ -182,6 +204,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         fit_log,
         backtest_log,
         fit_peer,
+        gradient_peer_pareto,
         summarize_ours,
         summarize_by_hand,
         score_ours,

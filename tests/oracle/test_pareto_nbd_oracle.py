@@ -23,7 +23,7 @@ from pymc_marketing.clv import ParetoNBDModel
 from pymc_marketing.clv.distributions import ParetoNBD
 from scipy.special import exp1
 
-from clvmodels import datasets, rfm_summary
+from clvmodels import ParetoNBDPosterior, RfmTable, datasets, rfm_summary
 from clvmodels.errors import DomainError
 from clvmodels.formulas import paretonbd
 from clvmodels.formulas.fused import Fused
@@ -554,3 +554,51 @@ def test_the_story_that_is_simulated(world: dict[str, np.ndarray]) -> None:
         one, other = t_x[x == n], world["t_x"][world["x"] == n]
         error = math.hypot(*(v.std() / math.sqrt(v.size) for v in (one, other)))
         assert abs(one.mean() - other.mean()) < ERRORS * error
+
+
+def _dert(x: float, t_x: float, T: float, delta: float, **theta: float) -> float:
+    """Discounted expected residual transactions, as they were published.
+
+    Fader, Hardie & Lee (2005), "RFM and CLV", eq. 2, with the likelihood of Fader & Hardie
+    (2005): written out, and computed by mpmath.
+    """
+    r, alpha, s, beta = (mp.mpf(theta[name]) for name in ("r", "alpha", "s", "beta"))
+    total, low, high = r + s + x, min(alpha, beta), max(alpha, beta)
+    second = s + 1 if alpha >= beta else r + x
+    early, late = (
+        mp.hyp2f1(total, second, total + 1, (high - low) / (high + t)) / (high + t) ** total
+        for t in (t_x, T)
+    )
+    living = (alpha + T) ** -(r + x) * (beta + T) ** -s
+    common = mp.gamma(r + x) * alpha**r * beta**s / mp.gamma(r)
+    likelihood = common * (living + s / total * (early - late))
+    whole = alpha**r * beta**s * delta ** (s - 1) * mp.gamma(r + x + 1)
+    whole *= mp.hyperu(s, s, delta * (beta + T))
+    return float(whole / (mp.gamma(r) * (alpha + T) ** (r + x + 1) * likelihood))
+
+
+@pytest.mark.parametrize("weekly", [0.0027, 0.012])
+@pytest.mark.parametrize(
+    "theta",
+    [
+        {"r": 0.5533, "alpha": 10.578, "s": 0.6061, "beta": 11.669},
+        {"r": 0.5533, "alpha": 11.669, "s": 1.4, "beta": 10.578},
+    ],
+    ids=["CDNOW", "alpha > beta"],
+)
+def test_whole_lives_are_worth_the_published_dert(theta: dict[str, float], weekly: float) -> None:
+    """Of the formulas, of posteriors of tables in weeks, and of new customers."""
+    rate = math.expm1(weekly * 365.25 / 7.0)
+    days = [(0, 0, 272), (2, 213, 272), (7, 206, 272), (26, 216, 217)]
+    histories = [(x, t_x / 7, T / 7) for x, t_x, T in days]
+    wanted = [_dert(*history, weekly, **theta) for history in histories]
+    x, t_x, T = map(np.array, zip(*histories, strict=True))
+    found = paretonbd.discounted_purchases(x, t_x, T, math.inf, weekly, **theta)
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    posterior = ParetoNBDPosterior.from_draws(**theta, time_unit="D", time_scaler=7)
+    frame = pd.DataFrame({"customer_id": range(4), "frequency": x, "recency": t_x, "T": T})
+    table = RfmTable.from_pandas(frame, time_scaler=7)
+    predicted = posterior.predict(table, horizon=None, discount_rate=rate)
+    np.testing.assert_allclose(predicted["discounted_purchases"], wanted, rtol=1e-8)
+    new = paretonbd.discounted_purchases_new(math.inf, weekly, **theta)
+    assert float(new) == pytest.approx(_dert(0, 0.0, 0.0, weekly, **theta), rel=1e-10)
