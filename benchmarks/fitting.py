@@ -42,6 +42,9 @@ def _cold() -> Iterator[Row]:
 def _hundred_thousand() -> Iterator[Row]:
     base = str(base_parquet("100000"))
     ours = run("fit_ours", repeats=3, base=base, method="nuts", draws=DRAWS, chains=CHAINS)
+    chosen = run("fit_auto", base=base)
+    seconds = f"<= 60 s; keeps {chosen.found['model']}"
+    yield Row("fit 100,000, model auto", chosen, seconds, _within(chosen, 60, True))
     peer = run("fit_peer", base=base, draws=DRAWS, chains=2)
     met = _ratio(ours, peer) >= 8 and _converged(ours)
     yield Row("fit 100,000, nuts 4 x 1,000", ours, "<= 1/8 of peer, R-hat, ESS", met, peer)

@@ -47,6 +47,29 @@ def fit_ours(
     return {"checks": checks, "moments": moments, "status": status}
 
 
+def fit_auto(base: str) -> dict[str, Any]:
+    """Choose the model of an RFM Parquet file, regular ones among them, and fit spend."""
+    import numpy as np
+
+    from clvmodels import CLVModel, RfmTable
+
+    frame, rng = RfmTable.from_parquet(base).to_pandas(), np.random.default_rng(1)
+    # Purchases at random: given how many there were, their times are uniform
+    frame["log_gaps"] = [
+        np.log(np.diff([0.0, *np.sort(rng.uniform(0.0, t_x, x - 1)), t_x])).sum() if x else 0.0
+        for x, t_x in zip(frame["frequency"], frame["recency"], strict=True)
+    ]
+    began = time.perf_counter()
+    found = CLVModel("auto").fit(frame, time_unit="D", random_seed=1, progressbar=False)
+    known = found.purchases.metadata
+    return {
+        "seconds": time.perf_counter() - began,
+        "model": known.model,
+        "why": known.why,
+        "notes": list(known.notes),
+    }
+
+
 def fit_log(name: str, until: str) -> dict[str, Any]:
     """Read a log and fit what its columns allow, to a day."""
     from benchmarks.logs import small_log
@@ -201,6 +224,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     job.__name__: job
     for job in (
         fit_ours,
+        fit_auto,
         fit_log,
         backtest_log,
         fit_peer,
