@@ -146,6 +146,19 @@ def test_blocks_of_customers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
+def test_large_bases_are_scored_by_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    rfm = clv.simulate.simulate_rfm(500, **TRUTH, T=(100.0, 300.0), seed=2)
+    who, y = rfm_columns(rfm), np.random.default_rng(1).poisson(1.0, 500).astype(float)
+    one = drawn(count=1_000, sd=0.01)
+    whole, fifth = (heldout.scored(one, who, y, 90.0, count, 0.9) for count in (800, 160))
+    monkeypatch.setattr(heldout, "_MANY", 499)
+    few = heldout.scored(one, who, y, 90.0, 800, 0.9)
+    np.testing.assert_array_equal(few.mean, fifth.mean)
+    assert abs(few.log_score.mean() - whole.log_score.mean()) < 0.001
+    assert abs(few.total / whole.total - 1.0) < 0.002
+    assert heldout.scored(one, who, y, 90.0, 50, 0.9).total > 0.0
+
+
 def test_differences_of_one_date_are_paired_over_customers() -> None:
     rng = np.random.default_rng(5)
     scores, weight = rng.normal(size=(2, 50)), rng.poisson(2.0, 50) + 1.0
