@@ -148,12 +148,18 @@ def in_words(found: Sequence[Strength], heldout: HeldOut) -> Iterator[str]:
 
 def _who_for_what(found: Sequence[Strength]) -> str:
     """Aspects that have one and the same leaders, together."""
-    by: dict[tuple[str, ...], list[str]] = {}
+    by: dict[frozenset[str], list[Strength]] = {}
     for one in found:
         if one.behind:
-            by.setdefault(tuple(sorted(one.leaders)), []).append(one.aspect)
-    parts = [f"{listed(who, 'or')} for {listed(what)}" for who, what in by.items()]
+            by.setdefault(frozenset(one.leaders), []).append(one)
+    parts = [f"{_who(alike[0])} for {listed(one.aspect for one in alike)}" for alike in by.values()]
     return "take " + ", ".join(parts)
+
+
+def _who(one: Strength) -> str:
+    if len(one.leaders) > 2 and len(one.behind) < len(one.leaders):
+        return f"any but {listed(one.behind, 'or')}"
+    return listed(one.leaders, "or")
 
 
 def listed(names: Any, word: str = "and") -> str:
