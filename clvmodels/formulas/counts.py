@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc
+from scipy.special import betainc, betaincc
 
 from clvmodels.formulas._domain import check_counts, check_horizon, check_positive, flat
 from clvmodels.formulas._jit import compiled, compiled_sum
@@ -90,10 +90,13 @@ def _pmf_parts(
 
 def at_least(count: npt.ArrayLike, R: npt.ArrayLike, ratio: npt.ArrayLike) -> FloatArray:
     """P(N >= count) of a negative binomial N, stages or purchases; ratio is horizon / A."""
-    least = np.asarray(count, dtype=np.float64)
+    least, w = np.asarray(count, dtype=np.float64), np.asarray(ratio, dtype=np.float64)
+    stages = np.maximum(least, 1.0)
     with np.errstate(divide="ignore", over="ignore"):  # of a ratio that is next to 0
-        some = 1.0 / (1.0 + 1.0 / np.asarray(ratio, dtype=np.float64))
-    return np.asarray(np.where(least > 0, betainc(np.maximum(least, 1.0), R, some), 1.0))
+        some = 1.0 / (1.0 + 1.0 / w)
+    # 1 - some would be rounded where it is next to 0
+    chance = np.where(w > 1.0, betaincc(R, stages, 1.0 / (1.0 + w)), betainc(stages, R, some))
+    return np.asarray(np.where(least > 0, chance, 1.0))
 
 
 def count_pmf_if_alive(

@@ -8,8 +8,9 @@ that is lost by discounting until s. Purchases within h, discounted, are
 which takes nothing but M, and of which every term is positive. F is 1 - e^(-delta s), or
 its step function at the ends of months. M is analytic off the negative half-plane, and
 close to 0 on the scale of one stage, A / R; so the integral is done by Gauss-Legendre on
-octaves (h/2, h], (h/4, h/2], ... down to that scale, and on what is left of it. Octaves
-and weights are those of h, delta and month alone, the same for all customers.
+pieces (h/4, h], (h/16, h/4], ... down to that scale, and on what is left of it. By the month
+pieces are octaves, since what is summed there is M's polynomial on each. Pieces and weights are
+those of h, delta and month alone, the same for all customers.
 
 **A whole life, continuously.** Stage by stage value shrinks by phi = lambda / (lambda +
 delta) in the mean, so that purchases of given lambda and p are worth
@@ -34,14 +35,17 @@ from clvmodels.formulas._robust import beta_rule, gamma_rule
 from clvmodels.formulas.erlang_counts import ROOM, check_regularity, mean_if_alive
 from clvmodels.schema import FloatArray
 
-_POINTS: Final = 16
-_X, _W = np.polynomial.legendre.leggauss(_POINTS)
-_LEGENDRE = np.polynomial.legendre.legvander(_X, _POINTS - 1) * (np.arange(_POINTS) + 0.5)
-_MOST_OCTAVES: Final = 64
+POINTS: Final = 16  # of a piece
+_X, _W = np.polynomial.legendre.leggauss(POINTS)
+_LEGENDRE = np.polynomial.legendre.legvander(_X, POINTS - 1) * (np.arange(POINTS) + 0.5)
+_MOST_PIECES: Final = 64
 _NOTHING_LEFT: Final = 45.0  # e^-45 of the value
 _MOST_MONTHS: Final = 1 << 16  # to be summed one by one
 _STEEPEST: Final = 8.0  # delta times the length of the last piece
-_FIRST_STAGES: Final = 4.0  # of the last piece: M is as good as a polynomial on so many
+# Each piece is so many times the next; the last one ends after at most so many stages, and at
+# at most so much of A: M is there as good as a polynomial of degree 31 (15, by the month).
+_FLOW: Final = (4.0, 10.0, 2.0)
+_MONTHS: Final = (2.0, 4.0, 0.5)
 
 
 class Moments(NamedTuple):
@@ -51,21 +55,26 @@ class Moments(NamedTuple):
     ----------
     end, end_weight : float
         The horizon, or where nothing is left of the value; and its weight.
-    octave, octave_weight : ndarray, shape (Q, 16)
-        From the last octave down.
+    piece, piece_weight : ndarray, shape (Q, 16)
+        From the last piece down.
     rest, rest_weight : ndarray, shape (Q + 1, 16)
-        Of (0, end / 2^q], for q = 0 to Q octaves above it.
+        Of what is below, for q = 0 to Q pieces above it.
     least : int
-        Octaves that discounting needs.
+        Pieces that discounting needs.
+    ratio, stages, reach : float
+        What each piece is to the next, and where the rest may end: in stages, in A.
     """
 
     end: float
     end_weight: float
-    octave: FloatArray
-    octave_weight: FloatArray
+    piece: FloatArray
+    piece_weight: FloatArray
     rest: FloatArray
     rest_weight: FloatArray
     least: int
+    ratio: float
+    stages: float
+    reach: float
 
 
 @lru_cache(maxsize=64)
@@ -80,20 +89,24 @@ def moments(horizon: float, delta: float, month: float) -> Moments:
         Continuous discount rate per unit of time.
     month : float
     """
+    ratio, stages, reach = _FLOW if month == 0.0 else _MONTHS
     if delta == 0.0 or horizon == 0.0:
-        none = np.empty((0, _POINTS))
-        return Moments(horizon, 1.0, none, none, none, none, 0)
+        none = np.empty((0, POINTS))
+        return Moments(horizon, 1.0, none, none, none, none, 0, ratio, stages, reach)
     end = min(horizon, _NOTHING_LEFT / delta + month)
     # No moment lies within the first month.
-    depth = _MOST_OCTAVES if month == 0.0 else max(math.ceil(math.log2(end / month)), 0) + 1
-    edges = end * 0.5 ** np.arange(depth + 1)
-    octaves = [_piece(low, high, delta, month) for low, high in zip(edges[1:], edges, strict=False)]
+    depth = _MOST_PIECES if month == 0.0 else max(math.ceil(math.log2(end / month)), 0) + 1
+    edges = end * ratio ** -np.arange(depth + 1.0)
+    pieces = [_piece(low, high, delta, month) for low, high in zip(edges[1:], edges, strict=False)]
     rests = [_piece(0.0, high, delta, month) for high in edges]
-    steep = 0 if month > 0.0 else math.ceil(math.log2(max(delta * end / _STEEPEST, 1.0)))
+    steep = 0
+    if month == 0.0:
+        steep = math.ceil(math.log(max(delta * end / _STEEPEST, 1.0)) / math.log(ratio))
     last = end if month == 0.0 else month * max(math.ceil(end / month), 1)
-    nodes, weights = (np.array(column) for column in zip(*octaves, strict=True))
+    nodes, weights = (np.array(column) for column in zip(*pieces, strict=True))
     rest, rest_weights = (np.array(column) for column in zip(*rests, strict=True))
-    return Moments(end, math.exp(-delta * last), nodes, weights, rest, rest_weights, steep)
+    above = (math.exp(-delta * last), nodes, weights)
+    return Moments(end, *above, rest, rest_weights, steep, ratio, stages, reach)
 
 
 def _piece(low: float, high: float, delta: float, month: float) -> tuple[FloatArray, FloatArray]:
@@ -109,12 +122,20 @@ def _piece(low: float, high: float, delta: float, month: float) -> tuple[FloatAr
         return nodes, half / month * _W * np.exp(-delta * nodes) * -math.expm1(-delta * month)
     ends = month * np.arange(first, behind)
     lost = np.exp(-delta * ends) * -math.expm1(-delta * month)
-    if ends.size <= _POINTS:
-        room = (0, _POINTS - ends.size)
+    if ends.size <= POINTS:
+        room = (0, POINTS - ends.size)
         return np.pad(ends, room), np.pad(lost, room)
     # M's Legendre series over the piece is summed exactly over the ends of months.
-    series = np.polynomial.legendre.legvander((ends - middle) / half, _POINTS - 1)
+    series = np.polynomial.legendre.legvander((ends - middle) / half, POINTS - 1)
     return nodes, _W * (_LEGENDRE @ (lost @ series))
+
+
+@compiled
+def pieces_above(when: Moments, R: float, A: float) -> int:
+    """How many pieces there are before M is as good as a polynomial."""
+    first = A * min(when.stages / R, when.reach)
+    count = math.ceil(math.log(max(when.end / first, 1.0)) / math.log(when.ratio))
+    return int(min(max(count, when.least), when.piece.shape[0]))
 
 
 @compiled
@@ -133,12 +154,10 @@ def value_if_alive(
     value = when.end_weight * mean_if_alive(k, phase, R, when.end / A, a, B, p, weight)
     if when.rest.shape[0] == 0:
         return value
-    first = A * min(_FIRST_STAGES / R, 0.5)
-    octaves = max(math.ceil(math.log2(when.end / first)), when.least)
-    octaves = min(octaves, when.octave.shape[0])
-    for q in range(octaves + 1):
-        nodes = when.octave[q] if q < octaves else when.rest[q]
-        weights = when.octave_weight[q] if q < octaves else when.rest_weight[q]
+    above = pieces_above(when, R, A)
+    for q in range(above + 1):
+        nodes = when.piece[q] if q < above else when.rest[q]
+        weights = when.piece_weight[q] if q < above else when.rest_weight[q]
         for i in range(nodes.size):
             if weights[i] != 0.0:
                 mean = mean_if_alive(k, phase, R, nodes[i] / A, a, B, p, weight)

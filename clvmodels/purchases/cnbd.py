@@ -9,6 +9,7 @@ is exponential with rate r + n; every k-th stage is a purchase.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,10 +22,10 @@ from scipy.special import betaincinv
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.along import purchases_along
 from clvmodels.formulas.cnbd import RegularBetaGeometric
-from clvmodels.formulas.counts import at_least, begin_counts, next_count
+from clvmodels.formulas.counts import begin_counts, next_count
 from clvmodels.formulas.discounting import Due, present_value
+from clvmodels.formulas.erlang_along import both_along
 from clvmodels.formulas.erlang_counts import count_sf_if_alive, purchases_if_alive
-from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative
 from clvmodels.purchases.model import NO_ROWS, Draws
@@ -32,6 +33,7 @@ from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
+_REST: Final = 1e-17
 _ROWS: Final = 256  # of tables of counts, at 8 bytes for each phase and draw
 
 
@@ -106,29 +108,20 @@ class _Living:
         x, T = self.x[keys, None], self.T[keys, None]
         return self.family.if_alive(phase, x, T, **self.draws)
 
-    def by_phase(self, values: list[FloatArray]) -> FloatArray:
-        """Bring what is of shape (keys, S) in every phase to (keys, K, S)."""
-        return np.ascontiguousarray(np.stack(values, axis=1))
-
     def expect(self) -> tuple[FloatArray, FloatArray]:
         k, (horizon, delta, month) = self.family.regularity, self.due
-        bought, worth = [], []
-        for j in range(self.family.phases):
-            R, A, a, B = self.state(j, slice(None))
-            bought.append(purchases_if_alive(R, A, a, B, horizon, regularity=k, phase=j))
-            if delta == 0.0:
-                worth.append(bought[-1])
-                continue
-            ends = month or None
-            worth.append(
-                discounted_if_alive(R, A, a, B, horizon, delta, regularity=k, phase=j, month=ends)
+        both = np.empty((2, len(self.x), k, len(self.draws["a"])))
+        for x, phase in itertools.product(np.unique(self.x), range(k)):
+            rows = np.flatnonzero(self.x == x)  # all ages of one x together
+            R, A, a, B = self.family.if_alive(phase, x, self.T[rows, None], **self.draws)
+            both[:, rows, phase] = both_along(
+                R, A, a, B, horizon, delta, regularity=k, phase=phase, month=month or None
             )
-        return self.by_phase(bought), self.by_phase(worth)
+        return both[0], both[1]
 
     def buys(self, begin: int, out: FloatArray) -> None:
-        for phase in range(self.family.phases):
-            R, A, _, _ = self.state(phase, slice(begin, begin + len(out)))
-            out[:, phase] = at_least(self.family.regularity - phase, R, self.due.horizon / A)
+        part = slice(begin, begin + len(out))
+        _fill_buys(self.by_x[0][part], self.by_age[0][part], self.by_x[1], self.by_age[1], out)
 
     def idle(self, begin: int, out: FloatArray) -> None:
         self.buys(begin, out)
@@ -162,6 +155,12 @@ class _Living:
         counts, x_of = np.unique(self.x, return_inverse=True)
         R, _, _, B = self.family.if_alive(0, counts[:, None], 0.0, **self.draws)
         return x_of, R, np.broadcast_to(B, R.shape)
+
+    @cached_property
+    def by_age(self) -> tuple[IntArray, FloatArray]:
+        """Where each key's ln((A + horizon) / A) is, and that by draw."""
+        ages, T_of = np.unique(self.T, return_inverse=True)
+        return T_of, np.log1p(self.due.horizon / (self.draws["alpha"] + ages[:, None]))
 
     def walk(self, walks: Walks) -> None:
         k, (x_of, power, stays) = self.family.regularity, self.by_x
@@ -223,6 +222,40 @@ def _fill_phases(
             out[0, h, d] = share
             for j in range(1, K):
                 out[j, h, d] *= share
+
+
+@compiled
+def _fill_buys(
+    x_of: IntArray, T_of: IntArray, power: FloatArray, growth: FloatArray, out: FloatArray
+) -> None:
+    """P(k - phase stages or more) of some keys, by phase and draw.
+
+    All but the first few where these are most; where they are almost all, the sum of the rest.
+    """
+    K = out.shape[1]
+    for n in range(x_of.size):
+        for d in range(power.shape[1]):
+            R, log_up = power[x_of[n], d], growth[T_of[n], d]
+            some = -math.expm1(-log_up)
+            w = math.inf if some == 1.0 else some / (1.0 - some)
+            for phase in range(K):
+                stages = K - phase
+                term = math.exp(-(R + phase) * log_up)  # of no stage
+                if w < 0.5 and (R + phase) * w < 1.0 and stages > 1:
+                    for m in range(stages):
+                        term *= some * (R + phase + m) / (m + 1.0)
+                    total, more = 0.0, float(stages)
+                    while term > _REST * total:
+                        total += term
+                        term *= some * (R + phase + more) / (more + 1.0)
+                        more += 1.0
+                    out[n, phase, d] = total
+                    continue
+                left = -math.expm1(-(R + phase) * log_up)
+                for m in range(stages - 1):
+                    term *= some * (R + phase + m) / (m + 1.0)
+                    left -= term
+                out[n, phase, d] = max(left, 0.0)
 
 
 @compiled

@@ -14,7 +14,12 @@ import pandas as pd
 import pytest
 
 from clvmodels.evaluation.tracking import expected_of_new
+from clvmodels.formulas import erlang_along
+from clvmodels.formulas.counts import at_least
 from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.erlang_along import both_along
+from clvmodels.formulas.erlang_counts import purchases_if_alive
+from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.predictive import count_distribution
 from clvmodels.purchases import MODELS
@@ -191,6 +196,54 @@ def test_along_many_ages_and_lengths(draws, k: int) -> None:
             expected = living.expect()[0].transpose(1, 2, 0)
             largest = found.max(axis=(2, 3), keepdims=True)[..., 0]
             assert (abs(found[..., i] - expected) <= 1e-10 * largest).all()
+
+
+@pytest.mark.parametrize("due", [one for one in DUES.values() if math.isfinite(one.horizon)])
+@pytest.mark.parametrize("x", [0.0, 3.0, 60.0, 1_000.0])
+@pytest.mark.parametrize("k", KS)
+def test_many_ages_of_one_x_are_each_by_itself(draws, k: int, x: float, due: Due) -> None:
+    """Read off one curve where there are many, and right for the youngest and the oldest."""
+    family, T = RegularFamily(1, k), np.concatenate([[0.0, 1.0], np.linspace(30.0, 900.0, 7)])
+    month = due.month or None
+    for phase in range(k):
+        R, A, a, B = family.if_alive(phase, x, T[:, None], **draws)
+        terms = {"regularity": k, "phase": phase}
+        bought, worth = both_along(R, A, a, B, due.horizon, due.delta, month=month, **terms)
+        wanted = purchases_if_alive(R, A, a, B, due.horizon, **terms)
+        np.testing.assert_allclose(bought, wanted, rtol=1e-10)
+        wanted = discounted_if_alive(R, A, a, B, due.horizon, due.delta, month=month, **terms)
+        np.testing.assert_allclose(worth, wanted, rtol=1e-10)
+        few = both_along(R, A[:2], a, B, due.horizon, due.delta, month=month, **terms)
+        np.testing.assert_allclose(few[1], worth[:2], rtol=1e-10)
+
+
+def test_a_curve_that_does_not_settle_is_not_read(draws, monkeypatch: pytest.MonkeyPatch) -> None:
+    family, T = RegularFamily(0, 2), np.linspace(0.0, 900.0, 8)
+    R, A, a, B = family.if_alive(0, 60.0, T[:, None], **draws)
+    terms = {"regularity": 2, "phase": 0}
+    monkeypatch.setattr(erlang_along, "_TABLES", tuple(erlang_along._cosines(4) for _ in range(5)))
+    bought, worth = both_along(R, A, a, B, 365.0, 3e-4, **terms)
+    wanted = purchases_if_alive(R, A, a, B, 365.0, **terms)
+    np.testing.assert_allclose(bought, wanted, rtol=1e-13)
+    wanted = discounted_if_alive(R, A, a, B, 365.0, 3e-4, **terms)
+    np.testing.assert_allclose(worth, wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize("k", KS)
+def test_the_chance_to_buy_is_right_however_small(k: int) -> None:
+    """From rates next to nothing to lives that are long: no digits cancel."""
+    draws = {
+        n: np.array(v) for n, v in {"r": [1e-3, 0.5, 40.0], "alpha": [1e-3, 30.0, 9e4]}.items()
+    }
+    draws |= {"a": np.ones(3), "b": np.ones(3)}
+    x, T = (v.ravel() for v in np.meshgrid([0.0, 1.0, 300.0], [0.0, 1e-4, 7.0, 900.0]))
+    for horizon in (1e-8, 1e-3, 1.0, 365.0, 1e6, math.inf):
+        found = np.empty((len(x), k, 3))
+        RegularFamily(0, k).living(x, T, draws, Due(horizon, 1e-3)).buys(0, found)
+        for phase in range(k):
+            R, A, _, _ = RegularFamily(0, k).if_alive(phase, x[:, None], T[:, None], **draws)
+            wanted = at_least(k - phase, R, horizon / A)
+            np.testing.assert_allclose(found[:, phase], wanted, rtol=1e-10, atol=1e-300)
 
 
 # --- paths ---
