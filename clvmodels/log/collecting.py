@@ -153,7 +153,7 @@ def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table
     Parameters
     ----------
     parts : iterable of pyarrow.Table
-        One or more `Ledger.customers`, with equal columns and types.
+        One `Ledger.customers` or two, with equal columns and types.
     options : LogOptions
         How the logs were read.
     end : int

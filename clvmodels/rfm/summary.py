@@ -19,6 +19,7 @@ from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
     FREQUENCY,
+    LOG_GAPS,
     MONETARY_VALUE,
     RECENCY,
     T,
@@ -26,7 +27,7 @@ from clvmodels.schema import (
     check_list,
 )
 
-_RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
+_RESERVED = (CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE, LOG_GAPS)
 
 
 @named
@@ -36,7 +37,8 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
     frequency counts the periods with a purchase after the first, recency and T run from
     the first purchase to the last and to the observation end, and monetary_value is the
     mean total of the periods after the first: Fader, Hardie & Lee (2005), and the same
-    as lifetimes and pymc-marketing.
+    as lifetimes and pymc-marketing. log_gaps, the sum of the logarithms of the times
+    between a customer's purchases, is what models of regular timing are compared by.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ from clvmodels.margin import said_margin
 from clvmodels.outputs import aside
 from clvmodels.path_checks import path_of
 from clvmodels.rfm.frame import check_columns, validated
+from clvmodels.rfm.gaps import total
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -44,20 +45,9 @@ FORMAT_VERSION: Final = 1
 _NUMBERS: Final = (FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE)
 METADATA_KEY: Final = b"clvmodels.rfm"
 _POLICIES: Final = (
-    "customer_id_col",
-    "datetime_col",
-    "monetary_value_col",
-    "refunds",
-    "order_id_col",
-    "zero_amounts",
-    "duplicates",
-    "implausible_dates",
-    "missing_ids",
-    "date_format",
-    "decimal",
-    "delimiter",
-    "encoding",
-    "where",
+    *("customer_id_col", "datetime_col", "monetary_value_col", "refunds", "order_id_col"),
+    *("zero_amounts", "duplicates", "implausible_dates", "missing_ids", "where"),
+    *("date_format", "decimal", "delimiter", "encoding"),
 )
 
 
@@ -71,7 +61,8 @@ class RfmTable:
         customer_id, frequency (int64, repeat purchase periods), recency and T (float64,
         from the first purchase, in units of ``scale``); with amounts monetary_value
         (float64, mean total of a repeat period, 0 where there is none) and first_value
-        (total of the first period); then the segment columns.
+        (total of the first period); made of a log, log_gaps (float64, sum of the logarithms
+        of the times between purchases in units of ``scale``); then the segment columns.
     scale : TimeScale
         The unit of recency and T.
     observation_end : pandas.Timestamp or None
@@ -120,6 +111,15 @@ class RfmTable:
         """Whether there is a monetary_value column."""
         return MONETARY_VALUE in self.table.column_names
 
+    @property
+    def log_gaps(self) -> float | None:
+        """Sum over customers of the logarithms of the times between their purchases.
+
+        Times k - 1 part of a log-likelihood of Erlang-k timing. None if not made of a log.
+        """
+        known = LOG_GAPS in self.table.column_names
+        return total(self.table[LOG_GAPS].to_numpy()) if known else None
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
@@ -131,17 +131,17 @@ class RfmTable:
     __hash__ = None  # type: ignore[assignment]
 
     def to_arrow(self) -> pa.Table:
-        """Return the columns as a pyarrow Table."""
-        return self.table
+        """Return the columns as a pyarrow Table; log_gaps stays here, as ``rfm["log_gaps"]``."""
+        return self.table.select([n for n in self.table.column_names if n != LOG_GAPS])
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the columns as a DataFrame, the caller's own copy."""
-        frame: pd.DataFrame = self.table.to_pandas()
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
 
     def to_polars(self) -> pl.DataFrame:
         """Return the columns as a polars DataFrame; polars must be installed."""
-        return to_polars(self.table)
+        return to_polars(self.to_arrow())
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """Return the first customers as a DataFrame.
@@ -151,7 +151,7 @@ class RfmTable:
         n : int
             How many.
         """
-        return self.table.slice(0, n).to_pandas()  # type: ignore[no-any-return]
+        return self.to_arrow().slice(0, n).to_pandas()  # type: ignore[no-any-return]
 
     def describe(self) -> pd.DataFrame:
         """Summarise frequency, recency, T and amounts, as pandas' describe does."""
@@ -394,7 +394,7 @@ class RfmTable:
     def _repr_html_(self) -> str:
         from html import escape
 
-        head = self.table.slice(0, 10).to_pandas().to_html(index=False, border=0)
+        head = self.head(10).to_html(index=False, border=0)
         more = f"<p>first 10 of {len(self):,} customers</p>" if len(self) > 10 else ""
         audit = "" if self.audit is None else f"<pre>{escape(str(self.audit))}</pre>"
         return f"<p><b>{escape(repr(self))}</b></p>{head}{more}{audit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,15 @@ from clvmodels.log.audit import Audit
 from clvmodels.log.orders import NO_PURCHASE
 from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.periods import end_options, ordinal_of, start_of
-from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, RECENCY, T
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FIRST_VALUE,
+    FREQUENCY,
+    LOG_GAPS,
+    MONETARY_VALUE,
+    RECENCY,
+    T,
+)
 
 if TYPE_CHECKING:
     from clvmodels.rfm.table import RfmTable
@@ -114,6 +123,8 @@ def _old_customers(rfm: RfmTable, end: int, id_map: pa.Table | None) -> pa.Table
         "first": first,
         "last": first + span,
     }
+    if LOG_GAPS in columns:  # tables of before have none, and cannot come by them
+        data[LOG_GAPS] = columns[LOG_GAPS].to_numpy() + frequency * math.log(rfm.time_scaler)
     if rfm.has_money:
         first_value = columns[FIRST_VALUE].to_numpy()
         data["total"] = first_value + frequency * columns[MONETARY_VALUE].to_numpy()

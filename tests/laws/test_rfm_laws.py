@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import warnings
 from collections import defaultdict
@@ -203,6 +204,7 @@ def add_customer(result: Reference, who: str, mine: Any, refunds: str, scaler: f
         mean,
         float(totals[first]),
         min(kinds)[1] if kinds else None,
+        math.fsum(math.log((b - a) / scaler) for a, b in itertools.pairwise(sorted(totals))),
     ]
 
 
@@ -229,6 +231,9 @@ def assert_same(table: RfmTable, expected: Reference, *, segments: bool = False)
         assert list(got[name]) == [row[i] for row in want], name
     for i, name in enumerate(["monetary_value", "first_value"], start=3):
         np.testing.assert_allclose(got[name], [row[i] for row in want], rtol=0, atol=size)
+    gaps = [row[6] for row in want]
+    np.testing.assert_allclose(table["log_gaps"], gaps, rtol=1e-12, atol=1e-12)
+    assert table.log_gaps == pytest.approx(math.fsum(gaps), rel=1e-12, abs=1e-12)
     if segments:
         kinds = [None if pd.isna(kind) else kind for kind in got["kind"]]
         assert kinds == [row[5] for row in want]

@@ -137,7 +137,7 @@ def test_parquet_keeps_everything(table: RfmTable, tmp_path: Path) -> None:
     assert back.observation_end == pd.Timestamp("2019-12-30")
     assert back.update(NEW) == table.update(NEW)
     plain = pd.read_parquet(path)  # an ordinary Parquet file for everybody else
-    pd.testing.assert_frame_equal(plain, table.to_pandas())
+    pd.testing.assert_frame_equal(plain.drop(columns="log_gaps"), table.to_pandas())
 
 
 def test_a_table_from_a_frame_goes_through_parquet(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def assert_same_audit(got: Audit, want: Audit) -> None:
 
 
 def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
-    pd.testing.assert_frame_equal(sorted_frame(got.table), want.to_pandas(), rtol=1e-12)
+    pd.testing.assert_frame_equal(sorted_frame(got.table), want.table.to_pandas(), rtol=1e-12)
     assert want.audit is not None
     assert_same_audit(got.audit, want.audit)
     assert got.scale == want.scale
