@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.errors import DomainError
+from clvmodels.errors import OURS, DomainError
+from clvmodels.rfm.gaps import gaps_of, without_gaps
 from clvmodels.rfm.histories import IntArray, distinct_rows
 from clvmodels.schema import FloatArray, check_whole
+
+if TYPE_CHECKING:
+    from clvmodels.purchases import Family
+    from clvmodels.rfm.histories import RfmColumns
 
 # Cells of the formula that are in memory at once, besides the result.
 _BLOCK: Final = 2_000_000
@@ -104,3 +110,34 @@ class LikelihoodTerms:
             sharing = by_kind[slice(*ends)]
             found[:, sharing] = values[:, inverse[sharing] - start]
         return found
+
+
+def purchase_terms(columns: RfmColumns, family: Family, name: str) -> LikelihoodTerms:
+    """Terms of a base of purchase histories, with what a regular model owes to the gaps.
+
+    Who was watched for no time says nothing, and has no term: 0, whatever the draw.
+
+    Parameters
+    ----------
+    columns : RfmColumns
+        Of the base.
+    family : Family
+        What computes.
+    name : str
+        Of the model, for the warning where gaps are not known.
+    """
+    rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
+    data, formula = (columns.x, columns.t_x, columns.T), family.log_likelihood
+    if family.gap_power == 0:
+        return LikelihoodTerms(columns.customer_id, rows, data, formula)
+    if columns.log_gaps is None:
+        warnings.warn(without_gaps(name), UserWarning, stacklevel=2, skip_file_prefixes=OURS)
+        return LikelihoodTerms(columns.customer_id, rows, data, formula)
+    gaps = family.gap_power * gaps_of(columns)
+
+    def with_gaps(
+        x: FloatArray, t_x: FloatArray, T: FloatArray, owed: FloatArray, **draws: FloatArray
+    ) -> FloatArray:
+        return formula(x, t_x, T, **draws) + owed
+
+    return LikelihoodTerms(columns.customer_id, rows, (*data, gaps), with_gaps)

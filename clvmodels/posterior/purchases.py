@@ -13,7 +13,7 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.options import PurchaseTerms
-from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.posterior.pointwise import LikelihoodTerms, purchase_terms
 from clvmodels.posterior.predicting import columns_of, predicted_frame
 from clvmodels.purchases import (
     MODELS,
@@ -257,10 +257,7 @@ class PurchasePosterior(Posterior):
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = columns_of(self, rfm, said)
-        data = (columns.x, columns.t_x, columns.T)
-        # Who was watched for no time says nothing: a term of 0, whatever the draw.
-        rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
-        return LikelihoodTerms(columns.customer_id, rows, data, self.formulas.log_likelihood)
+        return purchase_terms(columns, self.formulas, self.facts.name)
 
     def _columns_of_draws(self) -> dict[str, FloatArray]:
         return {name: values[:, None] for name, values in self.draws().items()}

@@ -49,6 +49,15 @@ def gaps_of(columns: RfmColumns) -> FloatArray:
     return columns.log_gaps
 
 
+def without_gaps(model: str) -> str:
+    """Say what a likelihood is good for that lacks what it owes to the gaps."""
+    return (
+        f"The table has no column {LOG_GAPS!r}, so the log-likelihood of {model} lacks what it "
+        "owes to the times between purchases: compare it with that of models of the same "
+        "regularity only, or make the table with rfm_summary."
+    )
+
+
 def total(log_gaps: FloatArray) -> float:
     """Sum over customers, the same whatever their order."""
     return math.fsum(log_gaps)

@@ -30,6 +30,8 @@ from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm
 
+# Simulated tables do not know their gaps: test_compare_regular.py has tables that do
+pytestmark = pytest.mark.filterwarnings("ignore:The table has no column 'log_gaps'")
 RFM = simulate_rfm(
     300, r=0.55, alpha=30, a=0.8, b=2.5, p=6.25, q=3.74, v=15.44, T=(5, 400), seed=4, cents=True
 )

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.special import logsumexp
 
 import clvmodels as clv
@@ -47,6 +48,21 @@ def test_without_gaps_they_are_refused() -> None:
     table = BASE.drop(columns="log_gaps")
     with pytest.raises(SchemaError, match="different regularity"):
         clv.compare(posteriors(), table, time_unit="D")
+
+
+def test_arviz_gets_the_gaps_of_a_regular_model_too() -> None:
+    """ArviZ compares by differences of these terms: those of all k must be of the same data."""
+    models = posteriors()
+    table = BASE.drop(columns="log_gaps")
+    first = models["k1"].log_likelihood(BASE, time_unit="D")
+    xr.testing.assert_equal(first, models["k1"].log_likelihood(table, time_unit="D"))
+    found = models["k3"].log_likelihood(BASE, time_unit="D")
+    with pytest.warns(UserWarning, match="lacks what it owes to the times between purchases"):
+        lacking = models["k3"].log_likelihood(table, time_unit="D")
+    owed = 2 * BASE["log_gaps"].to_numpy()[(BASE["T"] > 0).to_numpy()]
+    np.testing.assert_allclose(found - lacking, np.broadcast_to(owed, found.shape), atol=1e-9)
+    tree = models["k3"].to_datatree(BASE, time_unit="D")["log_likelihood"]
+    xr.testing.assert_equal(tree["recency_frequency"].drop_attrs(), found.drop_attrs())
 
 
 def test_a_stack_is_compared_by_the_mixture_of_its_members() -> None:
