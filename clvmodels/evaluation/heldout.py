@@ -81,10 +81,10 @@ class HeldOut:
         A row a model. Of customers, the mean over all at all dates: ``log_score`` (log
         probability of their count, greater is better), ``crps`` (continuous ranked
         probability score of the count), ``interval_score`` and ``coverage`` of their
-        predictive intervals; ``relative_error``, the sum of |forecast - actual| over that of
+        predictive intervals; ``relative_error``, the sum of ``|forecast - actual|`` over that of
         actual purchases. Of the ranking, the mean over dates: ``spearman``, ``gini``,
         ``top_found`` as in :class:`Backtest`. Of totals, the mean over dates:
-        ``total_error``, |forecast / actual - 1|; ``total_bias``, with its sign;
+        ``total_error``, ``|forecast / actual - 1|``; ``total_bias``, with its sign;
         ``total_interval_score``, over the actual total; ``totals_inside``, the share of
         dates whose total lies in the predictive interval. ``verdict``: the worst of its fits.
     differences : DataFrame

@@ -36,8 +36,8 @@ class CLVModel(Parameters):
     Parameters
     ----------
     purchases : PurchaseSpecification or str
-        How often customers come back, and whether they still do: `BetaGeoModel()`,
-        `ModifiedBetaGeoModel(regularity=2)`, or a name of ``clvmodels.purchases.MODELS``, as the
+        How often customers come back, and whether they still do: ``BetaGeoModel()``,
+        ``ModifiedBetaGeoModel(regularity=2)``, or a name of ``clvmodels.purchases.MODELS``, as the
         command line and `backtest` know it, which is that model with its defaults. "auto"
         fits them all, and keeps the one that describes the base best, or stacks several
         (:class:`clvmodels.fit.AutomaticModel`).
