@@ -50,7 +50,7 @@ from clvmodels.verdict import Verdict, explain_failure
 
 __all__ = ["PymcMarketingModels", "from_pymc_marketing", "to_pymc_marketing"]
 
-_OF_LAPLACE: Final = ("khat", "importance_ess", "importance_draws")
+_OF_LAPLACE: Final = ("khat", "importance_ess", "importance_draws", "log_evidence")
 _OF_METROPOLIS: Final = ("accept", "accepted")
 _KEPT: Final = (
     "sampling_time",
