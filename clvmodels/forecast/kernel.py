@@ -14,7 +14,7 @@ import numpy as np
 
 from clvmodels.forecast.chunks import Customers
 from clvmodels.forecast.grouping import IntArray
-from clvmodels.forecast.mixing import alive_of, mixed
+from clvmodels.forecast.mixing import alive_of, mean_product, mixed
 from clvmodels.forecast.tails import tail_quantile
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.schema import FloatArray
@@ -114,26 +114,22 @@ def _variance(values: FloatArray, mean: float) -> float:
 @compiled_sum
 def _phase(
     weights: FloatArray,
-    buys: FloatArray,
     living: FloatArray,
     living_later: FloatArray,
     first: bool,
     later: FloatArray,
-) -> tuple[float, float, float, float]:
-    """Sums over draws of what one phase adds to the columns; ``later`` is filled, or added to.
+) -> tuple[float, float]:
+    """Means over draws of what one phase buys; ``later`` is filled, or added to.
 
     All in one pass: the weights of a history are read from memory once.
     """
-    alive = bought = expected = discounted = 0.0
+    expected = discounted = 0.0
     for d in range(later.size):
-        w = weights[d]
-        value = w * living_later[d]
-        alive += w
-        bought += w * buys[d]
-        expected += w * living[d]
+        value = weights[d] * living_later[d]
+        expected += weights[d] * living[d]
         discounted += value
         later[d] = value if first else later[d] + value
-    return alive, bought, expected, discounted
+    return expected / later.size, discounted / later.size
 
 
 @compiled
@@ -149,12 +145,13 @@ def _enter_means(
     """Fill the means of the first four columns, and discounted purchases by draw."""
     means[:] = 0.0
     for j in range(weights.shape[0]):
-        found = _phase(weights[j, h], buys[j], living[j], living_later[j], j == 0, later)
-        means[0] += found[0]
-        means[1] += found[1]
-        means[2] += found[2]
-        means[3] += found[3]
-    means /= later.size
+        # Two loops that are alike: where all who are alive will buy, the chances are equal,
+        # which they are not to the last bit as two sums of one loop.
+        means[0] += _mean(weights[j, h])
+        means[1] += mean_product(weights[j, h], buys[j])
+        found = _phase(weights[j, h], living[j], living_later[j], j == 0, later)
+        means[2] += found[0]
+        means[3] += found[1]
 
 
 @compiled_sum

@@ -65,7 +65,7 @@ ODD: tuple[Any, ...] = ("many", "0.9", b"1", [1], {}, np.array([1, 2]), pd.NA, 1
         ({"discount_rate": "10%"}, DomainError, "discount_rate='10%' must be a number"),
         ({"discounting": ["monthly"]}, SchemaError, "discounting=.'monthly'. is unknown"),
         ({"discounting": np.array(["a", "b"])}, SchemaError, "discounting=.* is unknown"),
-        ({"horizon": [1]}, TimeUnitError, r"horizon=\[1\] is not one length of time"),
+        ({"horizon": [[1]]}, TimeUnitError, r"horizon=\[+1\]+ is not one length of time"),
         ({"horizon": "a year"}, TimeUnitError, "horizon='a year' is not one length of time"),
         ({"predictive": "no"}, SchemaError, "predictive='no' must be True or False"),
     ],

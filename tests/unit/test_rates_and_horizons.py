@@ -72,13 +72,19 @@ def test_lengths_in_days(horizon: Any, days: float) -> None:
 @pytest.mark.parametrize(
     "horizon",
     [
-        *(["365D"], [30, 90], np.array([30.0, 90.0]), np.array([3.0]), ("12M",), {"D": 3}),
+        *(np.array([30.0, 90.0]), np.array([3.0]), {"D": 3}),
         *("12", "a year", "12Q", "12 minutes", "1Y6M", "", True, pd.DateOffset(months=3), b"12M"),
     ],
 )
 def test_what_is_not_one_length_is_refused_with_what_is_accepted(horizon: Any) -> None:
     with pytest.raises(TimeUnitError, match="not one length of time: write '365D', '52W', '12M'"):
         POSTERIOR.predict(RFM, horizon=horizon)
+
+
+@pytest.mark.parametrize("horizon", [["365D"], [30, 90], ("12M",)])
+def test_several_lengths_are_refused_where_one_is_meant(horizon: Any) -> None:
+    with pytest.raises(TimeUnitError, match="not one length of time: write '365D', '52W', '12M'"):
+        POSTERIOR.new_customer_value(horizon)
 
 
 @pytest.mark.parametrize(

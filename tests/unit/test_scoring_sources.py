@@ -136,6 +136,7 @@ def test_types_of_columns_may_differ_between_files(
             ("T", pa.float32()),
             ("monetary_value", pa.float64()),
             ("first_value", pa.float64()),
+            ("log_gaps", pa.float64()),
         ]
     )
     pq.write_table(one.cast(narrow), tmp_path / "a.parquet")
