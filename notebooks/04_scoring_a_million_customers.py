@@ -138,6 +138,7 @@ found.map("{:.4g}".format)
 
 # %%
 schema = pq.read_schema(base / "customers.parquet")  # with its unit of time
+schema = schema.remove(schema.get_field_index("log_gaps"))  # which scoring does not read
 bad = pd.DataFrame(
     {
         "customer_id": [1_000_001, 1_000_002, 1_000_003, 1_000_003],
