@@ -351,7 +351,7 @@ def test_from_a_log_without_amounts_to_purchases(spark: Any) -> None:
     found = on_spark.rfm_summary(log, customer_id_col="who", datetime_col="when")
     got = sorted_table(on_spark.score(found, POSTERIOR.purchases))
     base = sorted_table(found.table)
-    assert base.column_names == [ID, X, TX, T]
+    assert base.column_names == [ID, X, TX, T, "log_gaps"]
     assert_same(got, Scorer(POSTERIOR.purchases).score(one_batch(base)).scores)
 
 
