@@ -331,7 +331,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("site")
     made = shutil.ignore_patterns("_build", "generated", "__pycache__")
     shutil.copytree(DOCS, root / "docs", ignore=made)
-    for name in ("clvmodels", "notebooks", "CHANGELOG.md", "CONTRIBUTING.md"):
+    for name in ("clvmodels", "notebooks", "benchmarks", "CHANGELOG.md", "CONTRIBUTING.md"):
         if (ROOT / name).exists():
             (root / name).symlink_to(ROOT / name)
     built = root / "html"
