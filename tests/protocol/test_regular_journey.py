@@ -123,7 +123,7 @@ def test_a_backtest_and_a_report(files: Path) -> None:
     [
         (["--model", "mbgcnbd2", "--regularity", "3"], "Regularity is 2 in --model mbgcnbd2 and 3"),
         (["--regularity", "5"], "regularity=5 must be 1, 2, 3 or 4"),
-        (["--regularity", "two"], "'--regularity': write a whole number"),
+        (["--regularity", "two"], "regularity='two' must be 1, 2, 3 or 4"),
     ],
 )
 def test_a_regularity_that_cannot_be_is_refused(
