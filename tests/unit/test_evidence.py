@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from clvmodels.purchases.catalogue import BGNBD
 from clvmodels.purchases.cnbd import RegularFamily
 
 KS = [1, 2, 3, 4]
-GROCERY = Path("/work/shared/data/grocery_elog.parquet")
 
 
 def regular(k: int) -> PurchaseSpecification[Any]:
