@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Unpack
 
 from clvmodels.errors import ConvergenceError, one_line
-from clvmodels.fit.base import look_for_other_ids, observation_end
+from clvmodels.fit.base import base_of
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import PYMC_MARKETING
 from clvmodels.fit.purchases import (
@@ -29,7 +29,7 @@ from clvmodels.posterior.leave_one_out import Timings, timings_of, unclear_elpd
 from clvmodels.posterior.stacking import LEAST_WEIGHT, stacked
 from clvmodels.progress import by_steps, progress
 from clvmodels.purchases import AUTO, MODELS
-from clvmodels.rfm.histories import RfmColumns, rfm_columns
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import check_choice, scale_said
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ class AutomaticModel(Parameters):
             The base holds nothing that a model could learn from.
         """
         settings = settings_of(terms)
-        said = scale_said(terms["time_unit"], terms["time_scaler"])
-        columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
-        look_for_other_ids(columns, end)
+        columns, end = base_of(rfm, scale_said(terms["time_unit"], terms["time_scaler"]))
         return self._fit_columns(columns, settings, observation_end=end)
 
     @named

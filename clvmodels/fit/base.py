@@ -145,9 +145,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             The base holds nothing that the model could learn from.
         """
         settings = settings_of(terms)
-        said = scale_said(terms["time_unit"], terms["time_scaler"])
-        columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
-        look_for_other_ids(columns, end)
+        columns, end = base_of(rfm, scale_said(terms["time_unit"], terms["time_scaler"]))
         return self._fit_columns(columns, settings, observation_end=end)
 
     @named
@@ -251,6 +249,13 @@ def look_for_other_ids(columns: RfmColumns, end: str | None) -> None:
     scale = columns.scale or TimeScale()
     found = continuity_of(columns.x, columns.t_x, columns.T, scale)
     warn_of_other_ids(found, end, scale)
+
+
+def base_of(rfm: RfmTable | Frame, said: TimeScale | None) -> tuple[RfmColumns, str | None]:
+    """Columns of a base that is to be fitted, looked through, and the end of its observation."""
+    columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
+    look_for_other_ids(columns, end)
+    return columns, end
 
 
 def observation_end(rfm: RfmTable | Frame) -> str | None:
