@@ -215,8 +215,8 @@ def compare_models(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model to fit to the log, also of regular timing, such as mbgcnbd2; may be "
-            "repeated. By default all whose timing is random.",
+            help="A model to fit to the log, also of regular timing, such as mbgcnbd3; may be "
+            "repeated. By default all whose timing is random or moderately regular (k = 2).",
             parser=model_key,
             metavar=MODEL_KEYS,
         ),

@@ -27,6 +27,8 @@ ASPECTS: Final = {
     "intervals of single customers": "interval_score",
 }
 """What models may be better at, and the score that says so."""
+# What is said of the best one, its standard error, how that is written, and in what unit
+_Figures = tuple[str, float, str, str]
 _RELATIVE: Final = ("crps", "interval_score", "relative_error")
 
 
@@ -70,7 +72,7 @@ def _of_timings(table: pd.DataFrame) -> Strength:
     told = None
     if behind:
         apart, error = (float(table[name][behind[0]]) for name in ("elpd_diff", "dse"))
-        told = f"elpd {apart:,.0f} above that of {behind[0]}", error, ",.0f"
+        told = f"elpd {apart:,.0f} above that of {behind[0]}", error, ",.0f", ""
     return _told(_TIMINGS, leaders, behind, told)
 
 
@@ -90,32 +92,35 @@ def _judged(aspect: str, score: str, rows: pd.DataFrame, heldout: HeldOut) -> St
     return _told(aspect, leaders, behind, told)
 
 
-def _figures(
-    score: str, best: str, second: str, heldout: HeldOut, se: float
-) -> tuple[str, float, str]:
+def _figures(score: str, best: str, second: str, heldout: HeldOut, se: float) -> _Figures:
     one, other = (float(heldout.table[score][name]) for name in (best, second))
     if score == "total_error":
-        return f"off by {100 * one:.1f} %, {second} by {100 * other:.1f} %", 100 * se, ".1f"
+        return (
+            f"off by {100 * one:.1f} %, {second} by {100 * other:.1f} %",
+            100 * se,
+            ".1f",
+            " points",
+        )
     name = {
         "gini": "Gini",
         "log_score": "log score a customer",
         "interval_score": f"score of {heldout.interval:.0%} intervals".replace("%", " %"),
     }[score]
-    return f"{name} {one:.3f}, {second} {other:.3f}", se, ".3f"
+    return f"{name} {one:.3f}, {second} {other:.3f}", se, ".3f", ""
 
 
 def _told(
     aspect: str,
     leaders: Sequence[str],
     behind: Sequence[str],
-    figures: tuple[str, float, str] | None,
+    figures: _Figures | None,
 ) -> Strength:
     subject = f"{aspect[0].upper()}{aspect[1:]}"
     if figures is None:
         words = f"{subject}: no clear difference between {listed(leaders)}."
     else:
-        text, se, how = figures
-        error = "" if math.isnan(se) else f"; standard error of the difference {se:{how}}"
+        text, se, how, unit = figures
+        error = "" if math.isnan(se) else f"; standard error of the difference {se:{how}}{unit}"
         who = f"{leaders[0]} is best" if len(leaders) == 1 else f"{listed(leaders)} are tied ahead"
         at = "" if len(leaders) == 1 else f"{leaders[0]}: "
         words = f"{subject}: {who} ({at}{text}{error})."

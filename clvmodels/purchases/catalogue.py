@@ -282,6 +282,6 @@ def with_regularity(model: PurchaseModel, regularity: int) -> PurchaseModel:
         )
     *first, last = map(str, found)
     raise SchemaError(
-        f"regularity={shown(regularity)} must be {', '.join(first)} or {last}: how many stages "
-        "there are from one purchase to the next."
+        f"regularity={shown(regularity)} must be {', '.join(first)} or {last}, or 'auto': how many "
+        "stages there are from one purchase to the next."
     )

@@ -192,7 +192,9 @@ def test_the_prior_of_purchases_a_unit_of_time_is_the_same_for_every_k(
 
 @pytest.mark.parametrize("wrong", [0, 5, -1, 2.0, True, "2", None])
 def test_another_regularity_is_refused(wrong: Any) -> None:
-    with pytest.raises(SchemaError, match=r"regularity=.* must be 1, 2, 3 or 4: how many stages"):
+    with pytest.raises(
+        SchemaError, match=r"regularity=.* must be 1, 2, 3 or 4, or 'auto': how many stages"
+    ):
         clvmodels.BetaGeoModel(regularity=wrong)
     with pytest.raises(SchemaError, match=r"regularity="):
         CLVModel().replace(purchases__regularity=wrong)

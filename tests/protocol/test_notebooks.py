@@ -31,6 +31,7 @@ NAMES = [
     "04_scoring_a_million_customers",
     "05_decisions",
     "06_from_pymc_marketing",
+    "07_which_model",
 ]
 LARGEST = 400_000  # bytes of a stored notebook
 
