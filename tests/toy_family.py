@@ -63,12 +63,14 @@ class ToyFamily:
         odds = p_leave / (1.0 - np.asarray(p_leave)) * np.exp(np.asarray(lam) * gap)
         return np.where(x > 0, 1.0 / (1.0 + odds), 1.0)
 
-    def p_purchase(self, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
-        alive = self.p_alive(x, t_x, T, **draws)
-        return alive * -np.expm1(-np.asarray(draws["lam"]) * horizon)
+    def p_purchase(self, x: Any, t_x: Any, T: Any, horizon: Any, **parameters: Any) -> Array:
+        alive = self.p_alive(x, t_x, T, **parameters)
+        return alive * -np.expm1(-np.asarray(parameters["lam"]) * horizon)
 
-    def expected_purchases(self, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
-        return self.discounted_purchases(x, t_x, T, horizon, 0.0, **draws)
+    def expected_purchases(
+        self, x: Any, t_x: Any, T: Any, horizon: Any, **parameters: Any
+    ) -> Array:
+        return self.discounted_purchases(x, t_x, T, horizon, 0.0, **parameters)
 
     def discounted_purchases(
         self,
@@ -79,17 +81,17 @@ class ToyFamily:
         delta: Any,
         *,
         month: float | None = None,
-        **draws: Any,
+        **parameters: Any,
     ) -> Array:
         """While alive lam a unit of time; alive after s with e^(-lam p s)."""
-        lam, p = (np.asarray(draws[name]) for name in ("lam", "p_leave"))
-        alive = self.p_alive(x, t_x, T, **draws)
+        lam, p = (np.asarray(parameters[name]) for name in ("lam", "p_leave"))
+        alive = self.p_alive(x, t_x, T, **parameters)
         return alive * lam * flow_value(lam * p, horizon, delta, month=month)
 
-    def pmf(self, n: Any, x: Any, t_x: Any, T: Any, horizon: Any, **draws: Any) -> Array:
-        n, alive = np.asarray(n), self.p_alive(x, t_x, T, **draws)
-        rate = np.asarray(draws["lam"]) * horizon
-        more, as_many = (_exceeds(one, rate, draws["p_leave"]) for one in (n, n - 1.0))
+    def pmf(self, n: Any, x: Any, t_x: Any, T: Any, horizon: Any, **parameters: Any) -> Array:
+        n, alive = np.asarray(n), self.p_alive(x, t_x, T, **parameters)
+        rate = np.asarray(parameters["lam"]) * horizon
+        more, as_many = (_exceeds(one, rate, parameters["p_leave"]) for one in (n, n - 1.0))
         return alive * (as_many - more) + np.where(n == 0, 1.0 - alive, 0.0)
 
     def endless(self, *, lam: Any, p_leave: Any) -> Array:

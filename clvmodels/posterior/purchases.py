@@ -19,6 +19,7 @@ from clvmodels.purchases import (
     MODELS,
     Family,
     PurchaseModel,
+    learn,
     purchase_model,
     with_regularity,
 )
@@ -372,14 +373,15 @@ def _made(model: PurchaseModel) -> type[PurchasePosterior]:
         "facts": model,
         "__doc__": f"Posterior of {model.name}.",
         "_of": f" of {model.name}",
-        "__reduce__": lambda one: (_remade, (model.key, one.tree, one.metadata)),
+        "__reduce__": lambda one: (_remade, (model, one.tree, one.metadata)),
     }
     return type(kind.__name__, (kind,), body)
 
 
-def _remade(key: str, *parts: Any) -> PurchasePosterior:
+def _remade(model: PurchaseModel, *parts: Any) -> PurchasePosterior:
     """Make a posterior again elsewhere: Spark pickles, and finds no class by name that was made."""
-    return purchase_posterior(key)(*parts)
+    learn(model)
+    return purchase_posterior(model.key)(*parts)
 
 
 def purchase_posterior(key: str) -> type[PurchasePosterior]:

@@ -20,6 +20,7 @@ from clvmodels.posterior.stackable import (
     checked_members,
     checked_weights,
 )
+from clvmodels.purchases import PurchaseModel, learn
 from clvmodels.purchases.mixed_draws import MEMBER
 from clvmodels.purchases.mixture import STACK, stacked_model
 from clvmodels.schema import FloatArray, check_whole
@@ -59,6 +60,10 @@ class StackPosterior(PurchasePosterior):
         facts = stacked_model(models)
         object.__setattr__(self, "facts", facts)
         object.__setattr__(self, "parameters", facts.parameter_names)
+
+    def __reduce__(self) -> Any:
+        models = tuple(one.facts for one in self.members.values())
+        return _remade, (models, self.tree, self.metadata)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -116,6 +121,11 @@ class StackPosterior(PurchasePosterior):
             f"{type(self).__name__} of {members}: {self.draws_total:,} draws, "
             f"time in {self.scale}, verdict {self.verdict.status}"
         )
+
+
+def _remade(models: tuple[PurchaseModel, ...], *parts: Any) -> StackPosterior:
+    learn(*models)
+    return StackPosterior(*parts)
 
 
 def _label_of(member: str) -> Any:

@@ -247,6 +247,16 @@ def purchase_model(key: str, option: str = "model") -> PurchaseModel:
     return MODELS[key]
 
 
+def learn(*models: PurchaseModel) -> None:
+    """Add models that a posterior brings along, where this process does not know them.
+
+    Spark's workers import the package anew: what a program added to the catalogue is not in
+    theirs.
+    """
+    for model in models:
+        MODELS.setdefault(model.key, model)
+
+
 def regularities(model: PurchaseModel) -> dict[int, PurchaseModel]:
     """Return a model with every regularity k that there is of it; itself alone if no other."""
     if not model.irregular:

@@ -110,7 +110,7 @@ class _Living:
         columns = np.broadcast_arrays(
             self.draws["s"][:, None], self.draws["beta"][:, None] + ages, self.due.horizon
         )
-        s, B, horizon = (np.ascontiguousarray(column).ravel() for column in columns)
+        s, B, horizon = (np.array(column).ravel() for column in columns)  # numba takes no views
         time, later = np.empty(s.size), np.empty(s.size)
         active_time_loop(s, B, horizon, time)
         delta = np.full(s.size, self.due.delta)

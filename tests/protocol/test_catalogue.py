@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import clvmodels
-from clvmodels import CLVModel, GammaGammaModel
+from clvmodels import BetaGeoPosterior, CLVModel, GammaGammaModel, stack
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.fit.purchases import purchase_specification
@@ -29,6 +30,7 @@ from clvmodels.purchases import (
     with_regularity,
 )
 from clvmodels.simulate import simulate_rfm
+from tests.toy_family import TOY
 
 PACKAGE = Path(clvmodels.__file__).parent
 # Where a name is a choice and no decision: the demo's model, and formulas to import by name.
@@ -122,15 +124,16 @@ def test_another_name_is_told_which_there_are(ask) -> None:
 
 
 def test_a_model_of_spend_is_no_model_of_purchases() -> None:
-    with pytest.raises(SchemaError, match=r"or the name of one: auto, bgnbd, mbgnbd"):
+    keys = ", ".join(MODELS)
+    with pytest.raises(SchemaError, match=f"or the name of one: auto, {keys}"):
         CLVModel(GammaGammaModel())
-    with pytest.raises(SchemaError, match=r"name of a model \(bgnbd, mbgnbd, paretonbd, bgcnbd2"):
+    with pytest.raises(SchemaError, match=rf"name of a model \({keys}\)"):
         Fitting(GammaGammaModel(), {}).specification()
 
 
 def test_what_parameters_mean_is_said_by_the_model() -> None:
     # In all of them a quarter leaves before the next purchase.
-    for model in MODELS.values():
+    for model in (one for one in MODELS.values() if {"r", "alpha"} < set(one.parameter_names)):
         draws = {"r": 0.5, "alpha": 10.0 / model.regularity}  # of stages
         shape, others = "a", {"a": 1.0, "b": 3.0}
         if "s" in model.parameter_names:
@@ -143,6 +146,28 @@ def test_what_parameters_mean_is_said_by_the_model() -> None:
         assert leaves.words.format(leaves=model.leaves).startswith("leave for good ")
         ends = model.formulas.endless(**draws | {shape: [0.9, 1.0, 1.1]})
         assert ends.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("model", [*MODELS.values(), TOY], ids=[*MODELS, TOY.key])
+def test_a_posterior_keeps_its_model_where_the_catalogue_does_not_know_it(
+    model: PurchaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a worker of Spark, which imports the catalogue anew."""
+    with monkeypatch.context() as here:
+        here.setitem(MODELS, model.key, model)
+        one = purchase_posterior(model.key).from_draws(
+            **dict.fromkeys(model.parameter_names, 0.5)  # type: ignore[call-arg]
+        )
+        stacked = stack({"a": one, "b": BetaGeoPosterior.from_draws(r=1, alpha=1, a=1, b=1)})
+        sent = pickle.dumps((one, stacked))
+    again, mixed = pickle.loads(sent)
+    monkeypatch.setitem(MODELS, model.key, again.facts)  # and taken away after the test
+    rfm = pd.DataFrame({"customer_id": [1], "frequency": [1.0], "recency": [2.0], "T": [9.0]})
+    for found, wanted in ((again, one), (mixed.members["a"], stacked.members["a"])):
+        assert found.facts.key == model.key
+        assert found.fingerprint() == wanted.fingerprint()
+        pd.testing.assert_frame_equal(found.predict(rfm), wanted.predict(rfm))
+    pd.testing.assert_frame_equal(mixed.predict(rfm), stacked.predict(rfm))
 
 
 REGULAR = {key: one for key, one in MODELS.items() if one.regularity > 1}
