@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import gammainc
 
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.discounting import Due, flow_value, present_value
+from clvmodels.formulas.discounting import Due, calendar_time, flow_value, present_value
 from clvmodels.formulas.fused import Fused, by_stratum
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.story import Customers, Round, rounds
@@ -52,7 +52,7 @@ class ToyFamily:
 
     def along(self, x: float, T: Array, lengths: Array, draws: Mapping[str, Array]) -> Array:
         p = draws["p_leave"]
-        bought = -np.expm1(-np.multiply.outer(draws["lam"] * p, lengths)) / p[:, None]
+        bought = -np.expm1(-(draws["lam"] * p)[:, None] * lengths) / p[:, None]
         return np.repeat(bought[None, :, None], len(T), axis=2)
 
     # --- at points ---
@@ -152,8 +152,12 @@ class _Living:
     p: Array
     due: Due
 
+    @property
+    def until(self) -> Array:
+        return self.due.until(len(self.lam))
+
     def expect(self) -> tuple[Array, Array]:
-        horizon, delta, month = self.due
+        horizon, delta, month = self.due[:3]
         decay, shape = self.lam * self.p, (self.keys, 1, len(self.lam))
         flows = (
             flow_value(decay, horizon, 0.0),
@@ -163,16 +167,16 @@ class _Living:
         return one, other
 
     def buys(self, begin: int, out: Array) -> None:
-        out[:] = -np.expm1(-self.lam * self.due.horizon)
+        out[:] = -np.expm1(-self.lam * self.until)
 
     def idle(self, begin: int, out: Array) -> None:
-        out[:] = np.exp(-self.lam * self.due.horizon)
+        out[:] = np.exp(-self.lam * self.until)
 
     def busiest(self, begin: int, end: int) -> Array:
-        return np.full(end - begin, self.lam.max() * self.due.horizon)
+        return np.full(end - begin, (self.lam * self.until).max())
 
     def exceeds(self, key: int, n: float) -> Array:
-        return _exceeds(n, self.lam * self.due.horizon, self.p)[None]
+        return _exceeds(n, self.lam * self.until, self.p)[None]
 
     def survival(
         self, begin: int, least: float, most: int, fewest: Array = NO_ROWS
@@ -187,19 +191,22 @@ class _Living:
     def walk(self, walks: Walks) -> None:
         out = walks.orders, walks.bought, walks.stays, walks.begin, walks.times, walks.amounts
         asked = walks.draw, walks.chance, walks.state, walks.shape
-        _walk(self.lam, self.p, self.due, *asked, *out)
+        _walk(self.lam, self.p, self.until, self.due, *asked, *out)
 
 
 @compiled
-def _walk(lam, p, due, draw, chance, state, shape, orders, bought, stays, begin, times, amounts):
+def _walk(
+    lam, p, until, due, draw, chance, state, shape, orders, bought, stays, begin, times, amounts
+):
     for n in range(draw.size):
         d, bits, count, total, stay = draw[n], state[n], 0, 0.0, True
-        t = min(-math.log1p(-chance[n]) / lam[d], due.horizon)
-        while stay and t <= due.horizon:
+        t = min(-math.log1p(-chance[n]) / lam[d], until[d])
+        while stay and t <= until[d]:
             amount, bits = order(shape[d], bits)
-            total += amount * present_value(t, due.delta, due.month)
+            when = calendar_time(t, d, due.edges, due.warped)
+            total += amount * present_value(when, due.delta, due.month)
             if begin.size:
-                times[begin[n] + count], amounts[begin[n] + count] = t, amount
+                times[begin[n] + count], amounts[begin[n] + count] = when, amount
             count += 1
             u, bits = uniform(bits)
             stay = u >= p[d]

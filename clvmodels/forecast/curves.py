@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from clvmodels.forecast.calendar import by_parts
 from clvmodels.forecast.draws import Draws
 from clvmodels.formulas.discounting import Due
 from clvmodels.schema import FloatArray
@@ -94,8 +95,11 @@ class Curves:
 
     def exactly(self, x: FloatArray, T: FloatArray) -> Values:
         """Values at these x and T without interpolation, each of shape (len(x), K S)."""
-        living = self._draws.formulas.living(x, T, self._draws.purchases, self._due)
-        purchases, discounted = living.expect()
+        draws = self._draws
+        if self._due.calendar:
+            purchases, discounted = by_parts(draws, x, T, self._due)
+        else:
+            purchases, discounted = draws.formulas.living(x, T, draws.purchases, self._due).expect()
         flat = (len(x), self._draws.formulas.phases * self._draws.count)
         return purchases.reshape(flat), discounted.reshape(flat)
 

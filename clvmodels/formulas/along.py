@@ -31,6 +31,11 @@ _LAST: Final = 3
 _NARROW: Final = 1e-6  # a range of u that is as good as a point
 
 
+def by_age(lengths: FloatArray) -> FloatArray:
+    """Lengths of time, of shape (L,) or (S, L), as they are broadcast against (S, ages, L)."""
+    return lengths if lengths.ndim == 1 else lengths[:, None]
+
+
 def purchases_along(
     R: FloatArray,
     a: FloatArray,
@@ -88,7 +93,7 @@ def _interpolate(
     values = bought(R[rows, None], 1.0, a[rows, None], B[rows, None], np.expm1(nodes[:, ::-1]))[
         :, ::-1
     ]
-    coefficients = (values / nodes) @ _to_coefficients(degree)
+    coefficients = (values / nodes) @ to_coefficients(degree)
     size = np.abs(coefficients)
     settled = size[:, -_LAST:].max(axis=1) <= _SETTLED * size.max(axis=1)
     settled |= (high - low)[:, 0] <= _NARROW
@@ -98,7 +103,7 @@ def _interpolate(
     return left
 
 
-def _to_coefficients(degree: int) -> FloatArray:
+def to_coefficients(degree: int) -> FloatArray:
     """Matrix from values at -cos(pi j / n) to coefficients of Chebyshev's polynomials."""
     j = np.arange(degree + 1)
     matrix = np.cos(np.pi * np.outer(degree - j, j) / degree) * 2.0 / degree

@@ -24,7 +24,7 @@ from clvmodels.formulas._domain import (
     check_histories,
     check_horizon,
 )
-from clvmodels.formulas.along import purchases_along
+from clvmodels.formulas.along import by_age, purchases_along
 from clvmodels.formulas.beta_dropout import (
     BetaDropout,
     Numbers,
@@ -225,8 +225,8 @@ class BetaGeometric(BetaDropout):
             Repeat purchases.
         T : array_like, shape (J,)
             Ages.
-        lengths : array_like, shape (K,)
-            Lengths of time from T on, finite.
+        lengths : array_like, shape (K,) or (S, K)
+            Lengths of time from T on, finite; the same in all draws, or of each.
         r, alpha, a, b : ndarray, shape (S,)
             Draws of the parameters.
 
@@ -237,7 +237,7 @@ class BetaGeometric(BetaDropout):
         """
         count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
         r, alpha, a, b = check_parameters(**parameters)
-        w = length / (alpha[:, None, None] + ages[:, None])
+        w = by_age(length) / (alpha[:, None, None] + ages[:, None])
         each = np.broadcast_to(self.stay_shape(count, b=b), r.shape)
         return purchases_along(r + count, a, each, w.reshape(len(r), -1)).reshape(w.shape)
 

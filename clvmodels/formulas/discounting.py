@@ -7,7 +7,7 @@ Rates here are continuous, per the unit of time in which horizon and month are g
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,17 @@ from clvmodels.formulas._domain import check_discounting
 from clvmodels.formulas._jit import compiled
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, check_choice
 
+_NO_EDGES: Final = np.zeros(0)
+_NO_CALENDAR: Final = np.zeros((0, 0))
+
 
 class Due(NamedTuple):
     """Until when purchases count, and how they are discounted.
 
-    Compiled loops take it as it is.
+    Compiled loops take it as it is. Under a calendar the customers' own time passes now
+    faster, now slower, and otherwise in every draw: what they do within the horizon is what
+    they would do within `until` of their own time, and purchases are discounted, told by the
+    month and recorded at the `calendar_time` at which they are made.
 
     Attributes
     ----------
@@ -31,11 +37,41 @@ class Due(NamedTuple):
     month : float
         Length of a month in units of T, at whose end its purchases are discounted; 0 where
         they are discounted continuously.
+    edges : ndarray, shape (E,)
+        Times from T on, a day apart, the first one 0 and the last one not before the horizon,
+        between which the customers' own time passes evenly; none where there is no calendar.
+    warped : ndarray, shape (S, E)
+        Their own time that has passed by each, in every draw, in units of T.
     """
 
     horizon: float
     delta: float = 0.0
     month: float = 0.0
+    edges: FloatArray = _NO_EDGES
+    warped: FloatArray = _NO_CALENDAR
+
+    @property
+    def calendar(self) -> bool:
+        """Whether time passes otherwise than evenly."""
+        return self.edges.size > 0
+
+    def some(self, which: slice | npt.NDArray[np.integer]) -> Due:
+        """What is due in some of the draws."""
+        return self._replace(warped=self.warped[which]) if self.calendar else self
+
+    def own_time(self, t: FloatArray) -> FloatArray:
+        """Customers' own time by times t, each of shape (n,): shape (S, n), under a calendar."""
+        place = np.clip(np.searchsorted(self.edges, t, side="right"), 1, self.edges.size - 1)
+        begin, end = self.edges[place - 1], self.edges[place]
+        low, high = self.warped[:, place - 1], self.warped[:, place]
+        passed: FloatArray = low + (high - low) * ((t - begin) / (end - begin))
+        return passed
+
+    def until(self, draws: int) -> FloatArray:
+        """The horizon in the customers' own time, in every draw, shape (S,)."""
+        if not self.calendar:
+            return np.full(draws, self.horizon)
+        return np.ascontiguousarray(self.own_time(np.array([self.horizon]))[:, 0])
 
     @classmethod
     def of(
@@ -61,6 +97,27 @@ def present_value(t: float, delta: float, month: float) -> float:
         return 1.0
     when = t if month == 0.0 else month * max(np.ceil(t / month), 1.0)
     return math.exp(-delta * when)
+
+
+@compiled
+def calendar_time(t: float, d: int, edges: FloatArray, warped: FloatArray) -> float:
+    """Time from T on at which t of the customers' own time has passed in a draw.
+
+    ``edges`` and ``warped`` are as :class:`Due` has them; without a calendar it is t.
+    """
+    if edges.size == 0:
+        return t
+    low, high = 0, edges.size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if warped[d, middle] < t:
+            low = middle
+        else:
+            high = middle
+    passed = warped[d, high] - warped[d, low]
+    share = (t - warped[d, low]) / passed if passed > 0.0 else 0.0
+    when: float = edges[low] + min(share, 1.0) * (edges[high] - edges[low])
+    return when
 
 
 @compiled

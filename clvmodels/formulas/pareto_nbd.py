@@ -35,6 +35,7 @@ from clvmodels.formulas._pareto_loops import (
     discounted_time_loop,
     rising_loop,
 )
+from clvmodels.formulas.along import by_age
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.pareto_nbd_fused import fused
 from clvmodels.formulas.story import Customers, Round, rounds
@@ -275,8 +276,8 @@ class ParetoNBD:
             Repeat purchases.
         T : array_like, shape (J,)
             Ages.
-        lengths : array_like, shape (K,)
-            Lengths of time from T on, finite.
+        lengths : array_like, shape (K,) or (S, K)
+            Lengths of time from T on, finite; the same in all draws, or of each.
         r, alpha, s, beta : ndarray, shape (S,)
             Draws of the parameters.
 
@@ -287,7 +288,7 @@ class ParetoNBD:
         """
         count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
         r, alpha, s, beta = (one[:, None, None] for one in _check(**parameters))
-        age = ages[:, None]
+        age, length = ages[:, None], by_age(length)
         return self._discounted_if_alive((r + count, alpha + age, s, beta + age), length, 0.0, None)
 
     def pmf(

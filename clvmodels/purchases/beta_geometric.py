@@ -24,7 +24,7 @@ import numpy.typing as npt
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
-from clvmodels.formulas.discounting import Due, present_value
+from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative, one_less_exp
 from clvmodels.purchases.model import NO_ROWS, Draws, OnePhase
@@ -95,9 +95,14 @@ class _Living:
     ages: FloatArray
 
     @cached_property
+    def until(self) -> FloatArray:
+        """The horizon of each draw."""
+        return self.due.until(len(self.draws["a"]))
+
+    @cached_property
     def growth(self) -> FloatArray:
         """ln((A + horizon) / A) of each distinct T."""
-        return np.asarray(np.log1p(self.due.horizon / (self.draws["alpha"] + self.ages[:, None])))
+        return np.asarray(np.log1p(self.until / (self.draws["alpha"] + self.ages[:, None])))
 
     def expect(self) -> tuple[FloatArray, FloatArray]:
         both = self.family.if_alive_block(
@@ -121,14 +126,14 @@ class _Living:
 
     def busiest(self, begin: int, end: int) -> FloatArray:
         age = self.draws["alpha"] + self.T[begin:end, None]
-        most = self.power[self.x_of[begin:end]] * self.due.horizon / age
+        most = self.power[self.x_of[begin:end]] * self.until / age
         return np.asarray(most.max(axis=1))
 
     def survival(
         self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
     ) -> tuple[FloatArray, IntArray]:
         alpha, a = self.draws["alpha"], self.draws["a"]
-        keys, horizon = (self.x_of[begin:], self.T[begin:]), self.due.horizon
+        keys, horizon = (self.x_of[begin:], self.T[begin:]), self.until
         table, start = _tables(
             *keys, self.power, self.stays, alpha, a, horizon, least, most, fewest, self.room.pop()
         )
@@ -145,7 +150,7 @@ class _Living:
             return np.ones((1, len(self.draws["a"])))
         k, age = self.x_of[key], self.draws["alpha"] + self.T[key]
         R, a, B = self.power[k], self.draws["a"], self.stays[k]
-        return count_sf_if_alive(n, R, age, a, B, self.due.horizon)[None]
+        return count_sf_if_alive(n, R, age, a, B, self.until)[None]
 
     def walk(self, walks: Walks) -> None:
         _walk(
@@ -241,7 +246,7 @@ def _tables(
     stays: FloatArray,
     alpha: FloatArray,
     a: FloatArray,
-    horizon: float,
+    horizon: FloatArray,
     least: float,
     most: int,
     fewest: IntArray,
@@ -254,7 +259,7 @@ def _tables(
     while keys < x_of.size and filled < _ROWS:
         R, B = power[x_of[keys]], stays[x_of[keys]]
         for d in range(S):
-            ratio[d] = horizon / (alpha[d] + T[keys])
+            ratio[d] = horizon[d] / (alpha[d] + T[keys])
         latest, rows = begin_counts(R, ratio, first, state), 0
         while True:
             if rows == most:
@@ -309,7 +314,7 @@ def _walk(
             u, bits = uniform(bits)
             stay = u * (asked + count) >= p
             more, bits = exponential(bits)
-            t = A * math.expm1(at)
+            t = calendar_time(A * math.expm1(at), d, due.edges, due.warped)
             total += amount * present_value(t, delta, month)
             if recorded:
                 times[begin[n] + count], amounts[begin[n] + count] = t, amount

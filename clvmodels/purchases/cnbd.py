@@ -20,10 +20,10 @@ import numpy.typing as npt
 from scipy.special import betaincinv
 
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.along import purchases_along
+from clvmodels.formulas.along import by_age, purchases_along
 from clvmodels.formulas.cnbd import RegularBetaGeometric
 from clvmodels.formulas.counts import begin_counts, next_count
-from clvmodels.formulas.discounting import Due, present_value
+from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.erlang_along import both_along
 from clvmodels.formulas.erlang_counts import count_sf_if_alive, purchases_if_alive
 from clvmodels.formulas.random import exponential, uniform
@@ -68,7 +68,7 @@ class RegularFamily(RegularBetaGeometric):
         k, out = self.regularity, []
         for j in range(k):
             R, A, a, B = self.if_alive(j, x, T, **{n: v[:, None] for n, v in draws.items()})
-            w = (lengths / A[..., None]).reshape(len(a), -1)
+            w = (by_age(lengths) / A[..., None]).reshape(len(a), -1)
             mean = partial(purchases_if_alive, regularity=k, phase=j)
             bought = purchases_along(R[:, 0], a[:, 0], B[:, 0], w, mean)
             out.append(bought.reshape(*A.shape, -1))
@@ -109,7 +109,7 @@ class _Living:
         return self.family.if_alive(phase, x, T, **self.draws)
 
     def expect(self) -> tuple[FloatArray, FloatArray]:
-        k, (horizon, delta, month) = self.family.regularity, self.due
+        k, (horizon, delta, month) = self.family.regularity, self.due[:3]
         both = np.empty((2, len(self.x), k, len(self.draws["a"])))
         for x, phase in itertools.product(np.unique(self.x), range(k)):
             rows = np.flatnonzero(self.x == x)  # all ages of one x together
@@ -130,24 +130,29 @@ class _Living:
     def busiest(self, begin: int, end: int) -> FloatArray:
         k = self.family.regularity
         R, A, _, _ = self.state(k - 1, slice(begin, end))
-        return np.asarray((R * self.due.horizon / A).max(axis=1) / k + 1.0)
+        return np.asarray((R * self.until / A).max(axis=1) / k + 1.0)
 
     def survival(
         self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
     ) -> tuple[FloatArray, IntArray]:
         R, A, a, B = self.state(0, slice(begin, begin + _ROWS))
         B = np.broadcast_to(B, R.shape)
-        k, ratio = self.family.regularity, self.due.horizon / A
+        k, ratio = self.family.regularity, self.until / A
         return _tables(k, R, ratio, a, B, least, most, fewest)
 
     def exceeds(self, key: int, n: float) -> FloatArray:
-        k, horizon, values = self.family.regularity, self.due.horizon, []
+        k, horizon, values = self.family.regularity, self.until, []
         if n < 0:
             return np.ones((k, len(self.draws["a"])))
         for j in range(k):
             R, A, a, B = self.state(j, slice(key, key + 1))
             values.append(count_sf_if_alive(n, R, A, a, B, horizon, regularity=k, phase=j)[0])
         return np.array(values)
+
+    @cached_property
+    def until(self) -> FloatArray:
+        """The horizon of each draw."""
+        return self.due.until(len(self.draws["a"]))
 
     @cached_property
     def by_x(self) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -160,7 +165,7 @@ class _Living:
     def by_age(self) -> tuple[IntArray, FloatArray]:
         """Where each key's ln((A + horizon) / A) is, and that by draw."""
         ages, T_of = np.unique(self.T, return_inverse=True)
-        return T_of, np.log1p(self.due.horizon / (self.draws["alpha"] + ages[:, None]))
+        return T_of, np.log1p(self.until / (self.draws["alpha"] + ages[:, None]))
 
     def walk(self, walks: Walks) -> None:
         k, (x_of, power, stays) = self.family.regularity, self.by_x
@@ -180,6 +185,7 @@ class _Living:
             stays,
             self.draws["alpha"],
             self.draws["a"],
+            self.until,
             self.due,
             walks.orders,
             walks.bought,
@@ -333,6 +339,7 @@ def _walk(
     stays: FloatArray,
     alpha: FloatArray,
     a: FloatArray,
+    until: FloatArray,
     due: Due,
     orders: FloatArray,
     bought: IntArray,
@@ -342,18 +349,18 @@ def _walk(
     amounts: FloatArray,
 ) -> None:
     """Walk all paths; ``at`` is ln((A + t) / A) of the next purchase."""
-    horizon, delta, month = due.horizon, due.delta, due.month
+    delta, month = due.delta, due.month
     for n in range(key.size):
         d, i, bits = draw[n], x_of[key[n]], state[n]
         R, A, p, asked = power[i, d], alpha[d] + T[key[n]], a[d], a[d] + stays[i, d]
-        end = math.log1p(horizon / A)
+        end = math.log1p(until[d] / A)
         at = min(first[n], end)
         count, total, stay = 0, 0.0, True
         while stay and at <= end:
             amount, bits = order(shape[d], bits)
             u, bits = uniform(bits)
             stay = u * (asked + count) >= p
-            t = A * math.expm1(at)
+            t = calendar_time(A * math.expm1(at), d, due.edges, due.warped)
             total += amount * present_value(t, delta, month)
             if len(begin) > 0:
                 times[begin[n] + count], amounts[begin[n] + count] = t, amount

@@ -80,7 +80,7 @@ def mixed_living(
 ) -> Living:
     """What customers do who are alive: what each member says, of its draws."""
     parts = parts_of(members, draws)
-    found = [one.family.living(x, T, one.draws, due) for one in parts]
+    found = [one.family.living(x, T, one.draws, due.some(one.which)) for one in parts]
     return _Living(parts, found, phases, len(draws[MEMBER]))
 
 

@@ -157,9 +157,10 @@ class StackedFamily:
 
     def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
         """Purchases of living customers within many lengths, (K, S, ages, lengths)."""
-        out = np.zeros((self.phases, len(draws[MEMBER]), len(T), len(lengths)))
+        out = np.zeros((self.phases, len(draws[MEMBER]), len(T), lengths.shape[-1]))
         for one in parts_of(self.members, draws):
-            found = one.family.along(x, T, lengths, one.draws)
+            own = lengths if lengths.ndim == 1 else lengths[one.which]
+            found = one.family.along(x, T, own, one.draws)
             out[: len(found), one.which] = found
         return out
 

@@ -138,7 +138,11 @@ class Family(Protocol):
         """P(alive) of histories, each of shape (H,), for draws of shape (S,) by name."""
 
     def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> Living:
-        """What customers of distinct (x, T) do who are alive at T; both of shape (P,)."""
+        """What customers of distinct (x, T) do who are alive at T; both of shape (P,).
+
+        Under a calendar (:class:`~clvmodels.formulas.discounting.Due`) the horizon differs by
+        draw: `due.until`.
+        """
 
     def strip(self, draws: Draws) -> tuple[float, float] | None:
         """Return c > 0 and w such that what the living buy is analytic in u = ln(c + T).
@@ -152,7 +156,8 @@ class Family(Protocol):
     def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
         """Purchases of living customers of one x within many lengths, shape (K, S, ages, lengths).
 
-        Undiscounted, of ages T; the more there are, the cheaper each should be.
+        Undiscounted, of ages T; the more there are, the cheaper each should be. Lengths are the
+        same in all draws, or of shape (S, lengths).
         """
 
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
@@ -261,7 +266,11 @@ class Living(Protocol):
     """Customers alive at T: P distinct (x, T), the keys, for S draws, and what is due."""
 
     def expect(self) -> tuple[FloatArray, FloatArray]:
-        """Purchases expected, undiscounted and discounted, each of shape (P, K, S)."""
+        """Purchases expected, undiscounted and discounted, each of shape (P, K, S).
+
+        Asked for without a calendar alone: under one `Family.along` answers
+        (`clvmodels.forecast.curves`).
+        """
 
     def buys(self, begin: int, out: FloatArray) -> None:
         """Fill ``out``, shape (n, K, S), with P(a purchase) of n keys from begin on."""

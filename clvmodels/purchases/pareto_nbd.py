@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -34,7 +35,7 @@ from clvmodels.formulas._pareto_loops import (
     discounted_time_loop,
 )
 from clvmodels.formulas.counts import begin_counts, next_count
-from clvmodels.formulas.discounting import Due, present_value
+from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.pareto_nbd import ParetoNBD
 from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
@@ -95,7 +96,7 @@ class _Weights:
         _fill_alive(self.t_x_of[part], self.T_of[part], self.gone, self.still, self.most, out[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Living:
     """Keys, draws, and what is due."""
 
@@ -120,35 +121,36 @@ class _Living:
         )
         return one[:, None], other[:, None]
 
+    @cached_property
+    def until(self) -> FloatArray:
+        """The horizon of each draw."""
+        return self.due.until(len(self.draws["r"]))
+
     def buys(self, begin: int, out: FloatArray) -> None:
         part = slice(begin, begin + len(out))
-        _fill_buys(
-            *_parameters(self.draws), self.x[part], self.T[part], self.due.horizon, out[:, 0]
-        )
+        _fill_buys(*_parameters(self.draws), self.x[part], self.T[part], self.until, out[:, 0])
 
     def idle(self, begin: int, out: FloatArray) -> None:
         part = slice(begin, begin + len(out))
-        _fill_idle(
-            *_parameters(self.draws), self.x[part], self.T[part], self.due.horizon, out[:, 0]
-        )
+        _fill_idle(*_parameters(self.draws), self.x[part], self.T[part], self.until, out[:, 0])
 
     def busiest(self, begin: int, end: int) -> FloatArray:
         rate = (self.draws["r"] + self.x[begin:end, None]) / (
             self.draws["alpha"] + self.T[begin:end, None]
         )
-        return np.asarray((rate * self.due.horizon).max(axis=1))
+        return np.asarray((rate * self.until).max(axis=1))
 
     def survival(
         self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
     ) -> tuple[FloatArray, IntArray]:
-        x, T, horizon = self.x[begin:], self.T[begin:], self.due.horizon
+        x, T, horizon = self.x[begin:], self.T[begin:], self.until
         table, start = _tables(*_parameters(self.draws), x, T, horizon, least, most, fewest)
         return table[:, None], start
 
     def exceeds(self, key: int, n: float) -> FloatArray:
         r, alpha, s, beta = _parameters(self.draws)
         out = np.empty(len(r))
-        count, horizon = np.full(len(r), float(n)), np.full(len(r), self.due.horizon)
+        count, horizon = np.full(len(r), float(n)), self.until
         T = self.T[key]
         counts_loop(count, r + self.x[key], alpha + T, s, beta + T, horizon, True, out)
         return out[None]
@@ -167,6 +169,7 @@ class _Living:
             self.x,
             self.T,
             *_parameters(self.draws),
+            self.until,
             self.due,
             walks.orders,
             walks.bought,
@@ -242,7 +245,7 @@ def _fill_buys(
     beta: FloatArray,
     x: FloatArray,
     T: FloatArray,
-    horizon: float,
+    horizon: FloatArray,
     out: FloatArray,
 ) -> None:
     """P(a purchase within the horizon | alive) by draw of some keys."""
@@ -255,7 +258,7 @@ def _fill_buys(
                 near, far, k, far_buys = roles(r[d] + x[i], alpha[d], s[d], beta[d])
                 n = chance_rule(near, far, far_buys, k, rule)
             out[i, d] = purchase_within(
-                r[d] + x[i], alpha[d] + T[i], s[d], beta[d] + T[i], horizon, rule, n
+                r[d] + x[i], alpha[d] + T[i], s[d], beta[d] + T[i], horizon[d], rule, n
             )
 
 
@@ -267,14 +270,16 @@ def _fill_idle(
     beta: FloatArray,
     x: FloatArray,
     T: FloatArray,
-    horizon: float,
+    horizon: FloatArray,
     out: FloatArray,
 ) -> None:
     """P(neither a purchase nor the end within the horizon | alive) by draw of some keys."""
     for i in range(x.size):
         for d in range(r.size):
             R, A, B = r[d] + x[i], alpha[d] + T[i], beta[d] + T[i]
-            out[i, d] = math.exp(-R * math.log1p(horizon / A) - s[d] * math.log1p(horizon / B))
+            out[i, d] = math.exp(
+                -R * math.log1p(horizon[d] / A) - s[d] * math.log1p(horizon[d] / B)
+            )
 
 
 @compiled
@@ -308,7 +313,7 @@ def _tables(
     beta: FloatArray,
     x: FloatArray,
     T: FloatArray,
-    horizon: float,
+    horizon: FloatArray,
     least: float,
     most: int,
     fewest: IntArray,
@@ -326,7 +331,7 @@ def _tables(
         shape, ratio, weight = np.empty(room), np.empty(room), np.empty(room)
         for d in range(S):
             R, A, B = r[d] + x[keys], alpha[d] + T[keys], beta[d] + T[keys]
-            ratio, weight = count_nodes(R, A, s[d], B, horizon, place, d, ratio, weight)
+            ratio, weight = count_nodes(R, A, s[d], B, horizon[d], place, d, ratio, weight)
         n = place[S]
         shape = np.empty(n)
         for d in range(S):
@@ -413,6 +418,7 @@ def _walk(
     alpha: FloatArray,
     s: FloatArray,
     beta: FloatArray,
+    until: FloatArray,
     due: Due,
     orders: FloatArray,
     bought: IntArray,
@@ -422,11 +428,12 @@ def _walk(
     amounts: FloatArray,
 ) -> None:
     """Walk all paths; ``at`` is ln((A + t) / A) of the next purchase."""
-    horizon, delta, month, recorded = due.horizon, due.delta, due.month, begin.size > 0
+    delta, month, recorded = due.delta, due.month, begin.size > 0
     rule, nodes, last_x, last_d = np.empty((5, MOST_NODES)), 0, -1.0, -1
     for m in range(turn.size):
         n = turn[m]
         d, i, bits = draw[n], key[n], state[n]
+        horizon = until[d]
         R, A, B = r[d] + x[i], alpha[d] + T[i], beta[d] + T[i]
         if d != last_d or x[i] != last_x:
             last_d, last_x = d, x[i]
@@ -438,9 +445,10 @@ def _walk(
         leaves = t + (B + t) * math.expm1(min(wait / s[d], 700.0))
         while (t <= horizon and t < leaves) or count == 0:
             amount, bits = order(shape[d], bits)
-            total += amount * present_value(t, delta, month)
+            when = calendar_time(t, d, due.edges, due.warped)
+            total += amount * present_value(when, delta, month)
             if recorded:
-                times[begin[n] + count], amounts[begin[n] + count] = t, amount
+                times[begin[n] + count], amounts[begin[n] + count] = when, amount
             count += 1
             more, bits = exponential(bits)
             at += more / (R + count)

@@ -1,0 +1,191 @@
+"""The calendar of the future: how fast the time of all customers passes, day by day.
+
+Seasons, campaigns, shortages and the state of the trade move all customers at once, so they do
+not average out over a base, as what each of them does for himself does. They are one intensity
+g(t), common to all, that speeds customers' own time up and slows it down: what they do within
+a horizon H is what they would do within int_0^H g of their own time. In every draw it is
+
+    log g(t) = level + swing(t) + drift(t) - variance(t) / 2 + log(scenario(t)),
+
+a level that stays (sd .7 w), a mean-reverting swing (Ornstein-Uhlenbeck from 0 on, sd .7 w in
+the long run, with a half-life of 120 days) and a random walk (sd .5 w after a year, growing
+with the square root of time). With half of its variance taken off, g is 1 (or what the scenario
+says) in expectation on every day, whatever w is: more doubt does not promise more purchases.
+
+Customers' own time is that of leaving, too. Where they leave at purchases (BG/NBD and its kin)
+nothing else can be meant. Where they leave at any time (Pareto/NBD), a slow month then also
+delays leaving: for calendars that are 1 on average the two differ little, and all formulas stay
+exact for what is said here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from clvmodels.forecast.draws import Draws
+from clvmodels.formulas.along import to_coefficients
+from clvmodels.formulas.discounting import Due
+from clvmodels.schema import DAYS_PER_YEAR, FloatArray
+
+ASSUMED_SD: Final = 0.15
+MOST_SD: Final = 0.3  # that is learnt from a log
+_LEVEL: Final = 0.7
+_SWING: Final = 0.7
+_DRIFT: Final = 0.5
+_HALF_LIFE: Final = 120.0  # days
+_SEED: Final = 20261128
+_DEGREE: Final = 20
+_MOST_LENGTHS: Final = 4_000_000  # whose purchases are there at a time
+
+Source = Literal["none", "assumed", "given", "learnt"]
+
+
+def sd_of_level(sd_of_shocks: float) -> float:
+    """Turn the sd of a log's own shocks into that of the logarithm of the future's level."""
+    return min(0.05 + 0.4 * sd_of_shocks, MOST_SD)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """What is known, and not known, of the intensity to come.
+
+    Attributes
+    ----------
+    sd : float
+        w, about the sd of the logarithm of a year's intensity; 0 where it is known.
+    source : {"none", "assumed", "given", "learnt"}
+        Who says so.
+    factors : ndarray, shape (n,)
+        What a scenario multiplies each day's intensity by, from the day after the end of
+        observation on; empty where there is none. Days beyond are not multiplied.
+    seed : int
+        Of the paths.
+    """
+
+    sd: float = 0.0
+    source: Source = "none"
+    factors: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    seed: int = _SEED
+
+    @property
+    def matters(self) -> bool:
+        """Whether it changes anything."""
+        return self.sd > 0.0 or self.factors.size > 0
+
+    @property
+    def average(self) -> Calendar:
+        """The same without doubt: the scenario alone."""
+        return Calendar(0.0, self.source, self.factors, self.seed)
+
+    def intensity(self, draws: int, days: int) -> FloatArray:
+        """Paths of g, shape (draws, days).
+
+        A path depends on the seed, the number of its draw and the number of the day alone.
+        Draws go by twos, the second one with the logarithm mirrored, so that means over
+        draws are near those of all paths.
+        """
+        factors = np.ones(days)
+        factors[: self.factors.size] = self.factors[:days]
+        if self.sd == 0.0:
+            return np.broadcast_to(factors, (draws, days)).copy()
+        level, swing, drift = (self.sd * share for share in (_LEVEL, _SWING, _DRIFT))
+        stays, step = 0.5 ** (1.0 / _HALF_LIFE), drift / math.sqrt(DAYS_PER_YEAR)
+        pairs = -(-draws // 2)
+        first, noise = np.empty(pairs), np.empty((pairs, days, 2))
+        for pair in range(pairs):
+            rng = np.random.default_rng([self.seed, pair])
+            first[pair], noise[pair] = rng.normal(), rng.normal(size=(days, 2))
+        shocks = noise[..., 0] * swing * math.sqrt(1.0 - stays**2)
+        for i in range(1, days):
+            shocks[:, i] += stays * shocks[:, i - 1]
+        path = level * first[:, None] + shocks + step * np.cumsum(noise[..., 1], axis=1)
+        day = np.arange(1, days + 1)
+        variance = level**2 + swing**2 * (1.0 - stays ** (2 * day)) + step**2 * day
+        both = np.stack([path, -path], axis=1).reshape(2 * pairs, days)[:draws]
+        return np.asarray(np.exp(both - variance / 2.0) * factors)
+
+    def over(self, due: Due, days_per_unit: float, draws: int) -> Due:
+        """What is due, with this calendar in place of time that passes evenly.
+
+        Parameters
+        ----------
+        due : Due
+            With a finite horizon.
+        days_per_unit : float
+            Length of a unit of T.
+        draws : int
+            How many paths.
+        """
+        if not self.matters:
+            return due
+        # rounding must not make a day of nothing
+        days = max(math.ceil(due.horizon * days_per_unit - 1e-9), 1)
+        own = np.zeros((draws, days + 1))
+        np.cumsum(self.intensity(draws, days), axis=1, out=own[:, 1:])
+        return due._replace(edges=np.arange(days + 1) / days_per_unit, warped=own / days_per_unit)
+
+
+def by_parts(draws: Draws, x: FloatArray, T: FloatArray, due: Due) -> tuple[FloatArray, FloatArray]:
+    """Purchases of the living under a calendar, undiscounted and discounted.
+
+    Parameters
+    ----------
+    draws : Draws
+        Of purchases.
+    x, T : ndarray, shape (P,)
+        Of the customers.
+    due : Due
+        With a calendar and a finite horizon.
+
+    Returns
+    -------
+    tuple of ndarray, shape (P, K, S)
+    """
+    lengths, weights = _lengths(due)
+    both = np.empty((2, len(x), draws.formulas.phases, draws.count))
+    some = max(_MOST_LENGTHS // lengths.size, 1)
+    for one in np.unique(x):
+        same = np.flatnonzero(x == one)
+        for begin in range(0, len(same), some):
+            rows = same[begin : begin + some]
+            bought = draws.formulas.along(float(one), T[rows], lengths, draws.purchases)
+            both[0, rows] = np.moveaxis(bought[..., -1], 2, 0)
+            both[1, rows] = np.einsum("ksan,sn->aks", bought, weights)
+    return both[0], both[1]
+
+
+def _lengths(due: Due) -> tuple[FloatArray, FloatArray]:
+    """Lengths of own time, and weights of the purchases within them in the discounted value.
+
+    Both are of shape (S, n); the last length is the whole horizon. A flow of which M(S(t)) has
+    come by t is worth, by parts, e^(-delta H) M(S(H)) + delta int_0^H e^(-delta t) M(S(t)) dt.
+    The calendar S is rough, but M is smooth, most so in the root of its argument: Chebyshev's
+    points in that are enough for all days. By the month the value is a sum of differences of M
+    at the months' ends, and exact.
+    """
+    H, delta, month = due.horizon, due.delta, due.month
+    if delta == 0.0 or H == 0.0:
+        lengths = due.until(len(due.warped))[:, None]
+        return lengths, np.ones_like(lengths)
+    if month > 0.0:
+        ends = month * np.arange(1, max(math.ceil(H / month), 1) + 1)
+        lengths = due.own_time(np.minimum(ends, H))
+        return lengths, np.broadcast_to(-np.diff(np.exp(-delta * ends), append=0.0), lengths.shape)
+    days = np.append(due.edges[due.edges < H], H)
+    until = due.until(len(due.warped))[:, None]
+    passed = due.own_time((days[1:] + days[:-1]) / 2.0)
+    lost = -np.diff(np.exp(-delta * days))
+    at = 2.0 * np.sqrt(passed / np.maximum(until, 1e-300)) - 1.0
+    moments = np.empty((len(until), _DEGREE + 1))
+    before, now = at, np.ones_like(at)  # T_-1 = T_1
+    for degree in range(_DEGREE + 1):
+        moments[:, degree] = now @ lost
+        before, now = now, 2.0 * at * now - before
+    weights = (moments @ to_coefficients(_DEGREE).T)[:, 1:]  # of nothing there is nothing
+    weights[:, -1] += math.exp(-delta * H)
+    points = (1.0 - np.cos(np.pi * np.arange(1, _DEGREE + 1) / _DEGREE)) / 2.0
+    return until * points**2, weights
