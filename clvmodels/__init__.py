@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     )
     from clvmodels.predictive import (
         count_distribution,
+        forecast_total,
         portfolio,
         simulate_future,
         value_distribution,
@@ -139,6 +140,7 @@ _HOME = {
     "diagnostics": "diagnostics",
     "economics": "economics",
     "evaluation": "evaluation",
+    "forecast_total": "predictive",
     "from_pymc_marketing": "interop.pymc_marketing",
     "gini": "economics",
     "highest_cac": "economics",
@@ -218,6 +220,7 @@ __all__ = [
     "diagnostics",
     "economics",
     "evaluation",
+    "forecast_total",
     "from_pymc_marketing",
     "gini",
     "highest_cac",

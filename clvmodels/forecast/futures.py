@@ -14,6 +14,7 @@ from clvmodels.forecast.grouping import IntArray
 from clvmodels.forecast.mixing import alive_of
 from clvmodels.forecast.paths import Outcomes, level_of
 from clvmodels.formulas._jit import compiled
+from clvmodels.formulas.discounting import Due, present_value
 from clvmodels.formulas.random import hashed, uniform
 from clvmodels.purchases.walks import Int32Array, Walks
 from clvmodels.schema import FloatArray
@@ -227,6 +228,76 @@ def add_totals(
         _scales(who, walks.draw, walks.state, walks.bought, outcomes, scale)
         _add(who, group, chunk.draws, walks.orders, walks.bought, walks.stays, scale, out)
     out[..., ALIVE] += alive
+
+
+def add_by_period(
+    chunk: Chunk,
+    outcomes: Outcomes,
+    keys: Keys,
+    group: IntArray,
+    ends: FloatArray,
+    due: Due,
+    out: FloatArray,
+) -> None:
+    """Add the purchases of some histories, and their value, to the periods they are made in.
+
+    Parameters
+    ----------
+    chunk, outcomes, keys, group
+        As in :func:`add_totals`.
+    ends : ndarray, shape (E,)
+        Of the periods, the first of which begins at T; rising.
+    due : Due
+        That of the chunk, which says how values are discounted.
+    out : ndarray, shape (groups, per_draw, S, E, 2)
+        Purchases and value without margin.
+    """
+    unused = np.zeros(out.shape[:3])
+    for walks, who in Walker(chunk, outcomes, keys, group, unused).batches():
+        state = walks.state.copy()
+        chunk.living.walk(walks)
+        after = np.cumsum(walks.bought)
+        times = np.empty(after[-1] if len(after) else 0)
+        again = replace(
+            walks,
+            state=state,
+            begin=after - walks.bought,
+            times=times,
+            amounts=np.empty_like(times),
+        )
+        chunk.living.walk(again)
+        scale = np.empty(len(walks.draw))
+        _scales(who, again.draw, again.state, again.bought, outcomes, scale)
+        how = due.delta, due.month
+        _add_by_period(
+            who, group, chunk.draws, again.begin, again.bought, times, again.amounts, scale, ends,
+            how, out,
+        )  # fmt: skip
+
+
+@compiled
+def _add_by_period(
+    who: Who,
+    group: IntArray,
+    draws: int,
+    begin: IntArray,
+    bought: IntArray,
+    times: FloatArray,
+    amounts: FloatArray,
+    scale: FloatArray,
+    ends: FloatArray,
+    how: tuple[float, float],
+    out: FloatArray,
+) -> None:
+    delta, month = how
+    row, number = who.row, who.number
+    for n in range(bought.size):
+        periods, k = out[group[row[n]], number[n] // draws, number[n] % draws], 0
+        for i in range(begin[n], begin[n] + bought[n]):
+            while k < ends.size - 1 and ends[k] < times[i]:
+                k += 1
+            periods[k, 0] += 1.0
+            periods[k, 1] += scale[n] * amounts[i] * present_value(times[i], delta, month)
 
 
 def follow(

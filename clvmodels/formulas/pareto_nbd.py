@@ -35,7 +35,6 @@ from clvmodels.formulas._pareto_loops import (
     discounted_time_loop,
     rising_loop,
 )
-from clvmodels.formulas.along import by_age
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.pareto_nbd_fused import fused
 from clvmodels.formulas.story import Customers, Round, rounds
@@ -288,7 +287,7 @@ class ParetoNBD:
         """
         count, ages, length = check_counts("x", x), check_amounts("T", T), check_horizon(lengths)
         r, alpha, s, beta = (one[:, None, None] for one in _check(**parameters))
-        age, length = ages[:, None], by_age(length)
+        age, length = ages[:, None], length if length.ndim == 1 else length[:, None]
         return self._discounted_if_alive((r + count, alpha + age, s, beta + age), length, 0.0, None)
 
     def pmf(

@@ -2,6 +2,7 @@
 
 from clvmodels.predictive.counts import CountDistribution, count_distribution
 from clvmodels.predictive.future import FuturePaths, simulate_future
+from clvmodels.predictive.planning import TotalForecast, forecast_total
 from clvmodels.predictive.totals import Portfolio, portfolio
 from clvmodels.predictive.values import ValueDistribution, value_distribution
 
@@ -9,8 +10,10 @@ __all__ = [
     "CountDistribution",
     "FuturePaths",
     "Portfolio",
+    "TotalForecast",
     "ValueDistribution",
     "count_distribution",
+    "forecast_total",
     "portfolio",
     "simulate_future",
     "value_distribution",

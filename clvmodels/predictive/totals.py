@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
@@ -14,8 +14,8 @@ from clvmodels import frames
 from clvmodels.economics.labels import WHOLE, segments_of
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
-from clvmodels.forecast.chunks import chunk_of, chunks
-from clvmodels.forecast.futures import VALUE, add_totals
+from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
+from clvmodels.forecast.futures import VALUE, Keys, add_totals
 from clvmodels.forecast.grouping import group_rows
 from clvmodels.forecast.outcomes import check_finite, outcomes_of
 from clvmodels.forecast.paths import MOST_PURCHASES, Outcomes
@@ -27,6 +27,7 @@ from clvmodels.posterior.options import FrameTerms
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
 from clvmodels.predictive.base import in_order, margin_said, row_keys
+from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FloatArray, check_choice
 
@@ -117,6 +118,8 @@ def portfolio(
     *,
     paths: int = PATHS,
     by: str | Sequence[str] | None = None,
+    calendar: CalendarChoice = "none",
+    scenario: Scenario | None = None,
     random_seed: int = 0,
     threads: int | None = None,
     **terms: Unpack[FrameTerms],
@@ -137,6 +140,13 @@ def portfolio(
         Simulated futures, rounded up to as many of every draw.
     by : str or sequence of str, optional
         Segment columns of the RfmTable, or "cohort".
+    calendar : {"none", "auto", "learnt"} or float
+        Doubt about what moves all customers at once, as in
+        :func:`~clvmodels.forecast_total`. By default there is none: the totals are what the
+        model says if the future's seasons and shocks are those of an average year. To plan
+        with a total, use :func:`~clvmodels.forecast_total`.
+    scenario : mapping or Series, optional
+        As there.
     random_seed : int
         Of the simulation.
     threads : int, optional
@@ -164,16 +174,15 @@ def portfolio(
     check_finite(given.future.due.horizon)
     if not len(given.columns):
         raise DomainError("The table has no customers: there is nothing to add up.")
-    names, labels, group = _segments(rfm, by, len(given.columns))
+    names, labels, group = groups_of(rfm, by, len(given.columns))
+    unit = posterior.scale.days
+    days = given.future.due.horizon * unit
+    given = under(given, calendar_of(calendar, scenario, rfm, days=days)[0], paths, unit)
     outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
     found = Predictor(given.draws, given.future, wanted="none", threads=cores)(*given.who).columns
-    if found["expected_purchases"].max() > MOST_PURCHASES:
-        raise DomainError(
-            f"A customer is expected to make more than {MOST_PURCHASES:,.0f} purchases within the "
-            "horizon: use a shorter one, or leave that customer out."
-        )
+    check_few(found["expected_purchases"])
     known = valued(given.draws, given.columns.x).warned()
-    samples = _simulated(given, outcomes, group, len(labels), cores, known)
+    samples = simulated(given, outcomes, group, len(labels), cores, known)
     if given.margin is None:
         samples = samples[:, :VALUE]
     means: dict[str, npt.NDArray[Any]] = {
@@ -202,6 +211,21 @@ def portfolio(
     )
 
 
+def check_few(expected: FloatArray) -> None:
+    """Refuse customers who would be followed for ever.
+
+    Raises
+    ------
+    DomainError
+        Somebody is expected to make more than ``MOST_PURCHASES``.
+    """
+    if expected.max() > MOST_PURCHASES:
+        raise DomainError(
+            f"A customer is expected to make more than {MOST_PURCHASES:,.0f} purchases within the "
+            "horizon: use a shorter one, or leave that customer out."
+        )
+
+
 def _value_of_those_who_have_one(
     table: pd.DataFrame,
     samples: FloatArray,
@@ -217,7 +241,7 @@ def _value_of_those_who_have_one(
         table["without_value"] = without
 
 
-def _segments(
+def groups_of(
     rfm: RfmTable | Frame, by: str | Sequence[str] | None, customers: int
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], npt.NDArray[np.int64]]:
     """Names of the segment columns, labels of the segments, and everybody's segment."""
@@ -232,7 +256,7 @@ def _segments(
     return segments.by, segments.labels, segments.group
 
 
-def _simulated(
+def simulated(
     given: Prepared,
     outcomes: Outcomes,
     group: npt.NDArray[np.int64],
@@ -244,26 +268,47 @@ def _simulated(
 
     Customers without a value are followed as segments of their own, whose value is dropped.
     """
+    shape = (outcomes.per_draw, given.draws.count, len(TOTALS))
+
+    def add(chunk: Chunk, keys: Keys, group: npt.NDArray[np.int64], out: FloatArray) -> None:
+        add_totals(chunk, outcomes, keys, group, out)
+
+    total = followed(given, add, shape, group, segments, threads, known)
+    total = total.reshape(segments, -1, len(TOTALS))
+    return np.ascontiguousarray(total.transpose(0, 2, 1))
+
+
+def followed(
+    given: Prepared,
+    add: Callable[[Chunk, Keys, npt.NDArray[np.int64], FloatArray], None],
+    shape: tuple[int, ...],
+    group: npt.NDArray[np.int64],
+    segments: int,
+    threads: int,
+    known: Valued,
+) -> FloatArray:
+    """Let all customers add to what their segments do, shape (segments, *shape).
+
+    The last of what is added is value, which comes without margin and goes with it.
+    """
     columns, draws, (*_, m_bar) = given.columns, given.draws, given.who
     apart = 2 if known.without else 1
     group = np.where(known.has, group, segments + group)
     groups, keys = group_rows(columns.x, columns.t_x, columns.T), row_keys(columns.customer_id)
-    shape = (apart * segments, outcomes.per_draw, draws.count, len(TOTALS))
 
     def work(begin: int) -> FloatArray:
-        out = np.zeros(shape)
-        chunk = chunk_of(groups, begin, draws, given.future.due, m_bar)
-        add_totals(chunk, outcomes, keys, group, out)
+        out = np.zeros((apart * segments, *shape))
+        add(chunk_of(groups, begin, draws, given.future.due, m_bar), keys, group, out)
         return out
 
-    total = np.zeros(shape)
+    total: FloatArray = np.zeros((apart * segments, *shape))
     with ThreadPoolExecutor(threads) as pool:
         for part in pool.map(work, chunks(groups)):  # in order, so that sums repeat exactly
             total += part
-    total[segments:, ..., VALUE] = 0.0
-    total = total.reshape(apart, segments, -1, len(TOTALS)).sum(axis=0)
-    total[..., VALUE] *= given.future.margin
-    return np.ascontiguousarray(total.transpose(0, 2, 1))
+    total[segments:, ..., -1] = 0.0
+    whole: FloatArray = total.reshape(apart, segments, *shape).sum(axis=0)
+    whole[..., -1] *= given.future.margin
+    return whole
 
 
 def _with_whole(parts: npt.NDArray[Any]) -> npt.NDArray[Any]:

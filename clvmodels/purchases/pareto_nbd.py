@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -71,7 +70,7 @@ class ParetoFamily(OnePhase, ParetoNBD):
 
     def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> _Living:
         """What customers do who are alive."""
-        return _Living(draws, due, x, T)
+        return _Living(draws, due, due.until(len(draws["r"])), x, T)
 
     def strip(self, draws: Draws) -> tuple[float, float]:
         """Return the least alpha or beta, and pi: T occurs as alpha + T and beta + T alone."""
@@ -96,12 +95,13 @@ class _Weights:
         _fill_alive(self.t_x_of[part], self.T_of[part], self.gone, self.still, self.most, out[0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Living:
-    """Keys, draws, and what is due."""
+    """Keys, draws, what is due, and the horizon of each draw."""
 
     draws: Draws
     due: Due
+    until: FloatArray
     x: FloatArray
     T: FloatArray
 
@@ -121,11 +121,6 @@ class _Living:
         )
         return one[:, None], other[:, None]
 
-    @cached_property
-    def until(self) -> FloatArray:
-        """The horizon of each draw."""
-        return self.due.until(len(self.draws["r"]))
-
     def buys(self, begin: int, out: FloatArray) -> None:
         part = slice(begin, begin + len(out))
         _fill_buys(*_parameters(self.draws), self.x[part], self.T[part], self.until, out[:, 0])
@@ -143,15 +138,14 @@ class _Living:
     def survival(
         self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
     ) -> tuple[FloatArray, IntArray]:
-        x, T, horizon = self.x[begin:], self.T[begin:], self.until
-        table, start = _tables(*_parameters(self.draws), x, T, horizon, least, most, fewest)
+        of, where = _parameters(self.draws), (self.x[begin:], self.T[begin:], self.until)
+        table, start = _tables(*of, *where, least, most, fewest)
         return table[:, None], start
 
     def exceeds(self, key: int, n: float) -> FloatArray:
         r, alpha, s, beta = _parameters(self.draws)
         out = np.empty(len(r))
-        count, horizon = np.full(len(r), float(n)), self.until
-        T = self.T[key]
+        count, horizon, T = np.full(len(r), float(n)), self.until, self.T[key]
         counts_loop(count, r + self.x[key], alpha + T, s, beta + T, horizon, True, out)
         return out[None]
 
@@ -428,12 +422,10 @@ def _walk(
     amounts: FloatArray,
 ) -> None:
     """Walk all paths; ``at`` is ln((A + t) / A) of the next purchase."""
-    delta, month, recorded = due.delta, due.month, begin.size > 0
     rule, nodes, last_x, last_d = np.empty((5, MOST_NODES)), 0, -1.0, -1
     for m in range(turn.size):
         n = turn[m]
-        d, i, bits = draw[n], key[n], state[n]
-        horizon = until[d]
+        d, i, bits, horizon = draw[n], key[n], state[n], until[draw[n]]
         R, A, B = r[d] + x[i], alpha[d] + T[i], beta[d] + T[i]
         if d != last_d or x[i] != last_x:
             last_d, last_x = d, x[i]
@@ -446,8 +438,8 @@ def _walk(
         while (t <= horizon and t < leaves) or count == 0:
             amount, bits = order(shape[d], bits)
             when = calendar_time(t, d, due.edges, due.warped)
-            total += amount * present_value(when, delta, month)
-            if recorded:
+            total += amount * present_value(when, due.delta, due.month)
+            if begin.size > 0:
                 times[begin[n] + count], amounts[begin[n] + count] = when, amount
             count += 1
             more, bits = exponential(bits)

@@ -1,0 +1,373 @@
+"""Totals to plan with: what a base will bring, and how much of the doubt comes from where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels import frames
+from clvmodels.economics.labels import WHOLE
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast import Draws, Predictor, tail_probabilities
+from clvmodels.forecast.calendar import Calendar
+from clvmodels.forecast.chunks import Chunk
+from clvmodels.forecast.futures import PURCHASES, VALUE, Keys, add_by_period
+from clvmodels.forecast.outcomes import check_finite, outcomes_of
+from clvmodels.forecast.paths import Outcomes
+from clvmodels.formulas.discounting import Due
+from clvmodels.keywords import named
+from clvmodels.machine import cores_for
+from clvmodels.margin import MarginSource
+from clvmodels.posterior.finite import Valued, valued
+from clvmodels.posterior.options import FrameTerms, PredictTerms
+from clvmodels.posterior.predicting import Prepared, labelled
+from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
+from clvmodels.predictive.base import margin_said
+from clvmodels.predictive.calendars import (
+    CalendarChoice,
+    Scenario,
+    calendar_of,
+    month_ends,
+    under,
+)
+from clvmodels.predictive.totals import PATHS, check_few, followed, groups_of, simulated
+from clvmodels.schema import FloatArray, Horizon, TimeScale, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.frames import Frame
+    from clvmodels.rfm import RfmTable
+
+    IntArray = npt.NDArray[np.int64]
+
+SOURCES: Final = ("parameters", "chance", "calendar")
+_NOTHING: Final = 1e-5  # of all months, in one
+_WORDS: Final = {
+    "none": "no doubt about the calendar",
+    "assumed": "calendar's sd {sd:g}, assumed",
+    "given": "calendar's sd {sd:g}",
+    "learnt": "calendar's sd {sd:g}, learnt from the log",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TotalForecast:
+    """Totals of a base and how well they are known, by horizon or month.
+
+    Attributes
+    ----------
+    table : DataFrame or Table
+        One row per segment (the last one, "(whole)", of all customers; the only one without
+        ``by``), horizon or month, and total ("purchases" or "value"):
+
+        - mean: the expectation, given an average calendar and the scenario;
+        - expected_lower, expected_upper: interval of that expectation, of which the
+          parameters are in doubt; null where they are a single point;
+        - lower, upper: interval of the outcome, what will really happen: parameters, chance
+          and the calendar together;
+        - sd: of the outcome;
+        - sd_parameters, sd_chance, sd_calendar: what each source alone is worth; their
+          squares add up to the outcome's, as far as so many paths tell;
+        - share_parameters, share_chance, share_calendar: of the sum of those squares.
+
+        Of the kind of frame that was passed, pandas for an RfmTable. Value is discounted,
+        times margin; of customers who have one.
+    calendar : Calendar
+        Doubt about what moves all customers at once, with who says so, and the scenario by
+        day.
+    scenario : dict of str to float
+        The scenario's factors by period.
+    interval : float
+        Probability of the equal-tailed intervals.
+    samples : ndarray, shape (rows of the table, paths)
+        The outcome on every path.
+    margin : float or None
+        Share of revenue that value is made of; None where there is none.
+    margin_from : {"argument", "table", "posterior", "not said"} or None
+        Who said it.
+    without_value : int
+        Customers who have no finite expected value: they are not in the totals of value.
+    reason : str
+        Why they have none; empty where everybody has one.
+    """
+
+    table: Any
+    calendar: Calendar
+    scenario: dict[str, float]
+    interval: float
+    samples: FloatArray = field(repr=False)
+    margin: float | None = None
+    margin_from: MarginSource | None = None
+    without_value: int = 0
+    reason: str = ""
+
+    def __repr__(self) -> str:
+        said = _WORDS[self.calendar.source].format(sd=self.calendar.sd)
+        if self.scenario:
+            said += ", scenario " + ", ".join(f"{p} x {f:g}" for p, f in self.scenario.items())
+        said += margin_said(self.margin, self.margin_from)
+        return f"<TotalForecast, {self.interval:.0%} intervals, {said}>\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        return str(frames.to_pandas(self.table).to_html(border=0))
+
+
+@named
+def forecast_total(
+    posterior: Scorable,
+    rfm: RfmTable | Frame,
+    *,
+    calendar: CalendarChoice = "auto",
+    scenario: Scenario | None = None,
+    by: str | Sequence[str] | None = None,
+    path: Literal["M"] | None = None,
+    paths: int = PATHS,
+    random_seed: int = 0,
+    threads: int | None = None,
+    **terms: Unpack[PredictTerms],
+) -> TotalForecast:
+    """Purchases and value of a base within a horizon, with an interval to plan with.
+
+    Three things are not known of a total: the parameters, what each customer does by chance,
+    and the calendar, that is the season, campaigns, shortages and the state of the trade.
+    The calendar moves all customers at once, so it does not average out, and in large bases
+    it is most of the doubt: an intensity, common to all, that is 1 on average and whose
+    logarithm has about the sd ``calendar`` after a year (`clvmodels.forecast.calendar`).
+
+    Parameters
+    ----------
+    posterior : CLVPosterior, or BetaGeoPosterior and its like
+        Of purchases and spend; of purchases alone there is no total of value.
+    rfm : RfmTable or frame
+        Customers, in the posterior's unit of time, with monetary_value where the posterior
+        reads it.
+    calendar : {"auto", "none", "learnt"} or float
+        "auto" is what the posterior has learnt of its log, or else an assumption: an sd of
+        0.15, since on real logs a common shift of 10 to 20 percent between past and future
+        is usual. A number is an sd of your own, "none" leaves the calendar out.
+    scenario : mapping or Series, optional
+        Factors of the intensity by period, as in ``{"2024-12": 1.2, "2024-08": 0.0}`` for a
+        campaign and a closed month: dates, pandas Periods, or text of a day, month, quarter
+        or year. Factors of periods that overlap are multiplied; days of which it says
+        nothing have 1. It needs an RfmTable that knows when its observation ended.
+    by : str or sequence of str, optional
+        Segment columns of the RfmTable, or "cohort".
+    path : {"M"}, optional
+        One row per calendar month within the horizon in place of one for all of it.
+    paths : int
+        Simulated futures, rounded up to as many of every draw.
+    random_seed : int
+        Of the simulation.
+    threads : int, optional
+        By default all cores; the answer does not depend on it.
+    horizon : str, float, or list of these
+        As in :meth:`CLVPosterior.predict`, finite; several are forecast in one pass.
+    discount_rate, discounting, interval, draws, margin
+        As in :meth:`CLVPosterior.predict`.
+    time_unit, time_scaler : optional
+        The unit of a frame, as in :meth:`CLVPosterior.predict`.
+
+    Returns
+    -------
+    TotalForecast
+
+    Raises
+    ------
+    SchemaError, TimeUnitError, DomainError
+        As :meth:`CLVPosterior.predict`; a horizon is endless; ``by`` names no segment column;
+        there are no customers; calendar or scenario are not as described, or need dates that
+        the table has not; a path by month is asked for over several horizons.
+    """
+    rfm, cores = frames.eager(rfm), cores_for(threads)
+    whose = scorable(posterior, "Totals need")
+    lengths = labelled(terms["horizon"])
+    if path is not None:
+        check_choice("path", path, ("M",))
+        if len(lengths) > 1:
+            raise SchemaError(
+                "A path by month goes to one horizon, found several: pass one, or leave path out."
+            )
+    far = max(lengths.values(), key=whose.scale.horizon)
+    one: FrameTerms = {**terms, "horizon": far}
+    given = prepared_for(whose, rfm, **one)
+    check_finite(given.future.due.horizon)
+    if not len(given.columns):
+        raise DomainError("The table has no customers: there is nothing to add up.")
+    days = given.future.due.horizon * whose.scale.days
+    doubt, said = calendar_of(calendar, scenario, rfm, days=days)
+    asked = _asked(rfm, whose.scale, lengths, days, by_month=path is not None)
+    names, labels, group = groups_of(rfm, by, len(given.columns))
+    known = valued(given.draws, given.columns.x).warned()
+    usual = under(given, doubt.average, 1, whose.scale.days)
+    really = under(given, doubt, paths, whose.scale.days)
+    run = _Run(asked, group, len(labels), cores, known)
+    mean = run.expected(usual)
+    likely = run.expected(really) if really is not usual and doubt.sd > 0.0 else mean
+    samples = run.outcomes(really, outcomes_of(really.draws, paths=paths, seed=random_seed))
+    parts = _with_whole(mean), _with_whole(likely), _with_whole(samples)
+    texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
+    totals = ("purchases", "value")[: 1 if given.margin is None else 2]
+    table, flat = _table(texts, asked, totals, parts, given.future.interval, given.certain)
+    if given.margin is not None:
+        table["margin"] = given.margin.value
+    return TotalForecast(
+        frames.like(rfm, table),
+        doubt,
+        said,
+        given.future.interval,
+        flat,
+        None if given.margin is None else given.margin.value,
+        None if given.margin is None else given.margin.source,
+        known.without,
+        known.reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Rows by time: name of their column, what stands in it, and ends, rising.
+
+    Of months each begins where the one before ends; horizons all begin at once.
+    """
+
+    name: str
+    words: list[str]
+    ends: FloatArray
+    by_month: bool
+
+    def parts(self, by_end: FloatArray) -> FloatArray:
+        """What is within each, of what there is by each end, along the second axis."""
+        if not self.by_month:
+            return by_end
+        found = np.diff(by_end, axis=1, prepend=0.0)
+        # of a closed month that is rounding, and the error of what is discounted by parts
+        return np.where(found > _NOTHING * by_end[:, -1:], found, 0.0)
+
+    def sums(self, parts: FloatArray) -> FloatArray:
+        """What is within each, of what there is between the ends, along the second axis."""
+        return parts if self.by_month else np.cumsum(parts, axis=1)
+
+
+def _asked(
+    rfm: Any, scale: TimeScale, lengths: dict[str, Horizon], days: float, *, by_month: bool
+) -> _Asked:
+    if by_month:
+        words, ends = month_ends(rfm, days)
+        return _Asked("month", words, ends / scale.days, True)
+    order = sorted(lengths.values(), key=scale.horizon)
+    words = [scale.horizon_words(one) for one in order]
+    return _Asked("horizon", words, np.array([scale.horizon(one) for one in order]), False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Customers by segment, and what is asked of them.
+
+    All arrays are of shape (segments, times, 2, draws or paths): purchases, and value.
+    """
+
+    asked: _Asked
+    group: IntArray
+    segments: int
+    threads: int
+    known: Valued
+
+    def expected(self, given: Prepared) -> FloatArray:
+        """Expectations in every draw; of purchases alone in both places."""
+        due, kinds = given.future.due, [replace(given.draws, spend=None)]
+        if given.margin is not None:
+            kinds.append(given.draws)
+        dues = [due._replace(horizon=float(end)) for end in self.asked.ends]
+        out = np.empty((self.segments, len(dues), 2, given.draws.count))
+        for segment in range(self.segments):
+            rows = self.group == segment
+            for i, draws in enumerate(kinds):
+                out[segment, :, i:] = self._sums(given, draws, dues, rows)[:, None]
+        return self.asked.parts(out)
+
+    def _sums(
+        self, given: Prepared, draws: Draws, dues: list[Due], rows: npt.NDArray[np.bool_]
+    ) -> FloatArray:
+        """Sums of some customers, shape (times, S); only value has a margin."""
+        margin = given.future.margin if draws.spend is not None else 1.0
+        future = replace(given.future, due=dues[0], margin=margin)
+        found = Predictor(draws, future, more=dues[1:], wanted="none", threads=self.threads)
+        predicted = found.each(*(column[rows] for column in given.who))
+        check_few(predicted[-1].columns["expected_purchases"])
+        return np.array([one.by_draw for one in predicted])
+
+    def outcomes(self, given: Prepared, outcomes: Outcomes) -> FloatArray:
+        """What happens on every path."""
+        ends, due = self.asked.ends, given.future.due
+        how = (self.group, self.segments, self.threads, self.known)
+        if len(ends) == 1:
+            return simulated(given, outcomes, *how)[:, None, [PURCHASES, VALUE]]
+        shape = (outcomes.per_draw, given.draws.count, len(ends), 2)
+
+        def add(chunk: Chunk, keys: Keys, group: IntArray, out: FloatArray) -> None:
+            add_by_period(chunk, outcomes, keys, group, ends, due, out)
+
+        found = followed(given, add, shape, *how)
+        found = found.reshape(self.segments, -1, *shape[2:]).transpose(0, 2, 3, 1)
+        return self.asked.sums(found)
+
+
+def _with_whole(parts: FloatArray) -> FloatArray:
+    """Add the sum of the segments as the last one, unless there is only the whole."""
+    if len(parts) == 1:
+        return parts
+    return np.concatenate([parts, parts.sum(axis=0, keepdims=True)])
+
+
+def _table(
+    texts: dict[str, list[str]],
+    asked: _Asked,
+    totals: tuple[str, ...],
+    parts: tuple[FloatArray, FloatArray, FloatArray],
+    interval: float,
+    certain: bool,
+) -> tuple[pd.DataFrame, FloatArray]:
+    """One row per segment, time and total, and the paths of each."""
+    import pandas as pd
+
+    mean, likely, samples = parts
+    rows, paths = [], []
+    tails = tail_probabilities(interval)
+    for s, e, i in np.ndindex(len(mean), len(asked.words), len(totals)):
+        usual, given, real = mean[s, e, i], likely[s, e, i], samples[s, e, i]
+        doubt = _sources(usual, given, real)
+        whole = sum(sd * sd for sd in doubt)
+        ends = (math.nan, math.nan) if certain else np.quantile(usual, tails)
+        rows.append(
+            {name: values[s] for name, values in texts.items()}
+            | {asked.name: asked.words[e], "total": totals[i], "mean": usual.mean()}
+            | dict(zip(("expected_lower", "expected_upper"), ends, strict=True))
+            | dict(zip(("lower", "upper"), np.quantile(real, tails), strict=True))
+            | {"sd": real.std()}
+            | {f"sd_{name}": sd for name, sd in zip(SOURCES, doubt, strict=True)}
+            | {
+                f"share_{name}": sd * sd / whole if whole else math.nan
+                for name, sd in zip(SOURCES, doubt, strict=True)
+            }
+        )
+        paths.append(real)
+    return pd.DataFrame(rows), np.array(paths)
+
+
+def _sources(usual: FloatArray, given: FloatArray, real: FloatArray) -> tuple[float, ...]:
+    """What parameters, chance and calendar are worth, as standard deviations.
+
+    ``usual`` are expectations by draw with an average calendar, ``given`` with that of each
+    draw, ``real`` outcomes on paths; draws go round. Given the parameters calendars change
+    expectations by nothing on average, and given both chance does not either, so that the
+    three are uncorrelated and their variances add up.
+    """
+    shift = given - np.resize(usual, len(given))
+    chance = real - np.resize(given, len(real))
+    return float(usual.std()), float(np.sqrt(np.mean(chance**2))), float(shift.std())
