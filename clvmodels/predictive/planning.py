@@ -138,7 +138,7 @@ def forecast_total(
     and the calendar, that is the season, campaigns, shortages and the state of the trade.
     The calendar moves all customers at once, so it does not average out, and in large bases
     it is most of the doubt: an intensity, common to all, that is 1 on average and whose
-    logarithm has about the sd ``calendar`` after a year (`clvmodels.forecast.calendar`).
+    logarithm has about the sd ``calendar`` after a year.
 
     Parameters
     ----------
@@ -176,6 +176,7 @@ def forecast_total(
     Returns
     -------
     TotalForecast
+        A row per segment, horizon or month, and total.
 
     Raises
     ------
