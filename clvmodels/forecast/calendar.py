@@ -31,7 +31,6 @@ from clvmodels.formulas.along import to_coefficients
 from clvmodels.formulas.discounting import Due
 from clvmodels.schema import DAYS_PER_YEAR, FloatArray
 
-ASSUMED_SD: Final = 0.15
 MOST_SD: Final = 0.3  # that is learnt from a log
 _LEVEL: Final = 0.7
 _SWING: Final = 0.7

@@ -12,7 +12,8 @@ import numpy as np
 
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Draws
-from clvmodels.forecast.calendar import ASSUMED_SD, Calendar
+from clvmodels.forecast.calendar import Calendar
+from clvmodels.limits import CALENDAR_SD
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import PERIOD_FREQUENCY, FloatArray, shown
@@ -132,12 +133,12 @@ def _doubt(choice: CalendarChoice) -> tuple[float, Any]:
         if choice == "none":
             return 0.0, "none"
         if choice == "auto":
-            return ASSUMED_SD, "assumed"
+            return CALENDAR_SD, "assumed"
         if choice == "learnt":
             raise SchemaError(
                 'calendar="learnt" needs a posterior that has learnt a calendar from its log, and '
                 "this one has not: leave calendar out for an assumed sd of "
-                f"{ASSUMED_SD}, or pass an sd of your own."
+                f"{CALENDAR_SD}, or pass an sd of your own."
             )
     number = isinstance(choice, int | float | np.integer | np.floating)
     if not number or isinstance(choice, bool | np.bool_):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from clvmodels.forecast.calendar import (
-    ASSUMED_SD,
     MOST_SD,
     Calendar,
     by_parts,
@@ -17,6 +16,7 @@ from clvmodels.forecast.calendar import (
 )
 from clvmodels.forecast.draws import Draws
 from clvmodels.formulas.discounting import Due, calendar_time
+from clvmodels.limits import CALENDAR_SD
 from clvmodels.purchases import MODELS
 from clvmodels.purchases.mixed_draws import MEMBER
 from clvmodels.purchases.mixture import StackedFamily
@@ -217,5 +217,5 @@ def test_without_doubt_and_scenario_time_is_left_alone() -> None:
 
 
 def test_what_a_log_teaches_of_the_level() -> None:
-    assert sd_of_level(0.25) == pytest.approx(ASSUMED_SD)
+    assert sd_of_level(0.25) == pytest.approx(CALENDAR_SD)
     assert sd_of_level(5.0) == MOST_SD
