@@ -14,7 +14,7 @@ R = r + k x and A = alpha + T, the odds of ``j`` stages (phase j) are
 against e^z of having dropped out right after the last purchase. In phase j lambda is
 Gamma(R + j, A), and k - j more stages are to pass until the next purchase. So everything
 expected is a sum over phases of a weight and a value: :meth:`RegularBetaGeometric.p_phases`
-and the functions of ``erlang_counts`` and ``erlang_values``.
+and the functions of ``erlang_counts``, ``erlang_means`` and ``erlang_values``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from clvmodels.formulas.beta_dropout import (
 )
 from clvmodels.formulas.cnbd_fused import MOST_REGULAR, fused
 from clvmodels.formulas.counts import at_least
-from clvmodels.formulas.erlang_counts import count_pmf_if_alive, purchases_if_alive
+from clvmodels.formulas.erlang_counts import count_pmf_if_alive
+from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.formulas.fused import Fused
 from clvmodels.schema import FloatArray

@@ -17,19 +17,19 @@ import numpy as np
 
 from clvmodels.formulas._domain import check_discounting, check_positive
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.erlang_counts import (
-    ROOM,
-    check_regularity,
-    mean_if_alive,
+from clvmodels.formulas.erlang_counts import check_regularity
+from clvmodels.formulas.erlang_means import (
+    Room,
+    means_if_alive,
     purchases_if_alive,
+    room_for,
 )
 from clvmodels.formulas.erlang_values import (
-    POINTS,
     Moments,
     discounted_if_alive,
     moments,
-    pieces_above,
-    value_if_alive,
+    moments_of,
+    most_moments,
 )
 from clvmodels.schema import FloatArray
 
@@ -44,73 +44,95 @@ _WORTH: Final = 6  # ages that a curve is worth it for
 
 
 @compiled
-def _curve(
+def _curves(
     k: int,
-    phase: int,
     R: float,
     a: float,
     B: float,
     scale: float,
     reach: float,
     cosines: FloatArray,
-    p: FloatArray,
-    weight: FloatArray,
-) -> FloatArray:
-    """Coefficients of M(w) / w by Chebyshev's polynomials, from the roots of the last one."""
+    room: Room,
+    found: FloatArray,
+) -> None:
+    """Fill coefficients of M(w) / w by Chebyshev's polynomials, from the roots of the last one.
+
+    Of all phases, shape (k, degree + 1).
+    """
     size = cosines.shape[0]
-    values, found = np.empty(size), np.zeros(size)
+    w, values = np.empty(size), np.empty((k, size))
     for i in range(size):
-        w = scale * math.expm1(reach * (1.0 + cosines[1, i]) / 2.0)
-        values[i] = mean_if_alive(k, phase, R, w, a, B, p, weight) / w
-    for j in range(size):
+        w[i] = scale * math.expm1(reach * (1.0 + cosines[1, i]) / 2.0)
+    means_if_alive(k, 0, R, w, a, B, size, room, values)
+    found[:] = 0.0
+    for phase in range(k):
         for i in range(size):
-            found[j] += cosines[j, i] * values[i]
-        found[j] *= (2.0 if j else 1.0) / size
-    return found
+            values[phase, i] *= 2.0 / (size * w[i])
+        for j in range(size):
+            for i in range(size):
+                found[phase, j] += cosines[j, i] * values[phase, i]
+        found[phase, 0] /= 2.0
 
 
 @compiled
-def _read(
-    coefficients: FloatArray, scale: float, reach: float, count: int, room: FloatArray
-) -> None:
-    """Fill room[2] with M at ``count`` many w in room[0]: Clenshaw's rule, side by side."""
+def _read(coefficients: FloatArray, w: FloatArray, room: FloatArray) -> None:
+    """Fill room[1] with M at all w: Clenshaw's rule, side by side; room[0] is their place."""
+    count = w.size
     for i in range(count):
-        room[1, i] = 4.0 * math.log1p(room[0, i] / scale) / reach - 2.0
-        room[2, i], room[3, i] = 0.0, 0.0
+        room[1, i], room[2, i] = 0.0, 0.0
     for j in range(coefficients.size - 1, 0, -1):
         c = coefficients[j]
         for i in range(count):
-            new = room[1, i] * room[2, i] - room[3, i] + c
-            room[3, i], room[2, i] = room[2, i], new
+            new = room[0, i] * room[1, i] - room[2, i] + c
+            room[2, i], room[1, i] = room[1, i], new
     for i in range(count):
-        last = 0.5 * room[1, i] * room[2, i] - room[3, i] + coefficients[0]
-        room[2, i] = room[0, i] * last
+        last = 0.5 * room[0, i] * room[1, i] - room[2, i] + coefficients[0]
+        room[1, i] = w[i] * last
 
 
 @compiled
-def _asked(
-    when: Moments, horizon: float, R: float, A: float, w: FloatArray, weight: FloatArray
-) -> int:
-    """Fill in the horizon, and the moments of one age with their weights; return how many."""
-    w[0], w[1] = horizon / A, when.end / A
-    weight[0], weight[1] = 0.0, when.end_weight
-    if when.rest.shape[0] == 0:
-        return 2
-    above, count = pieces_above(when, R, A), 2
-    for q in range(above + 1):
-        nodes = when.piece[q] if q < above else when.rest[q]
-        weights = when.piece_weight[q] if q < above else when.rest_weight[q]
-        for i in range(nodes.size):
-            if weights[i] != 0.0:
-                w[count], weight[count] = nodes[i] / A, weights[i]
-                count += 1
-    return count
+def _place(w: FloatArray, scale: float, reach: float, room: FloatArray) -> None:
+    """Fill room[0] with twice the place of all w among Chebyshev's polynomials, -2 to 2."""
+    for i in range(w.size):
+        room[0, i] = 4.0 * math.log1p(w[i] / scale) / reach - 2.0
+
+
+@compiled
+def _settled(
+    k: int,
+    R: float,
+    a: float,
+    B: float,
+    scale: float,
+    reach: float,
+    least: FloatArray,
+    tables: tuple[FloatArray, ...],
+    begin: FloatArray,
+    room: Room,
+    side: FloatArray,
+) -> FloatArray:
+    """Coefficients of all phases, or none; ``least`` is the least w that they are read at."""
+    degree = 0
+    _place(least, scale, reach, side)
+    for cosines in tables:
+        degree += 1
+        if degree < begin.size and reach + _LONGER * (k - 2) > begin[degree]:
+            continue
+        curves = np.empty((k, cosines.shape[0]))
+        _curves(k, R, a, B, scale, reach, cosines, room, curves)
+        good = 0
+        for phase in range(k):
+            _read(curves[phase], least, side)
+            left = np.abs(curves[phase, -_LAST:]).max()
+            good += left * least[0] <= _SETTLED * side[1, 0]
+        if good == k:
+            return curves
+    return np.empty((k, 0))
 
 
 @compiled
 def _along(
     k: int,
-    phase: int,
     R: FloatArray,
     A: FloatArray,
     a: FloatArray,
@@ -122,36 +144,32 @@ def _along(
     bought: FloatArray,
     worth: FloatArray,
 ) -> None:
-    """Fill both, of shape (ages, S), of which A is too; all else is of the draw alone."""
-    p, p_weight = np.empty(ROOM), np.empty(ROOM)
-    most = 2 + POINTS * (when.piece.shape[0] + 1)
-    room, weight = np.empty((4, most)), np.empty(most)
+    """Fill both, of shape (k, ages, S); A is of (ages, S), all else of the draw alone."""
+    most = 1 + most_moments(when)
+    room = room_for(max(most, tables[-1].shape[0]), k)
+    w, weight, least = np.empty(most), np.empty(most), np.empty(1)
+    means, side, curves = np.empty((k, most)), np.empty((3, most)), np.empty((k, 0))
     for d in range(R.size):
-        scale = min(2.0 / R[d], 0.5)
-        reach = math.log1p(horizon / A[:, d].min() / scale)
-        settled, degree, coefficients = False, 0, np.empty(0)
-        for cosines in tables:
-            late = degree + 1 < begin.size and reach + _LONGER * (k - 2) > begin[degree + 1]
-            degree += 1
-            if settled or late:
-                continue
-            coefficients = _curve(k, phase, R[d], a[d], B[d], scale, reach, cosines, p, p_weight)
-            room[0, 0] = when.end / A[:, d].max()
-            _read(coefficients, scale, reach, 1, room)
-            left = np.abs(coefficients[-_LAST:]).max()
-            settled = left * room[0, 0] <= _SETTLED * room[2, 0]
+        scale, reach = min(2.0 / R[d], 0.5), 0.0
+        if A.shape[0] >= _WORTH and horizon > 0.0:
+            reach = math.log1p(horizon / A[:, d].min() / scale)
+            least[0] = when.end / A[:, d].max()
+            curves = _settled(k, R[d], a[d], B[d], scale, reach, least, tables, begin, room, side)
         for i in range(A.shape[0]):
-            if not settled:
-                w = horizon / A[i, d]
-                bought[i, d] = mean_if_alive(k, phase, R[d], w, a[d], B[d], p, p_weight)
-                worth[i, d] = value_if_alive(k, phase, R[d], A[i, d], a[d], B[d], when, p, p_weight)
-                continue
-            count = _asked(when, horizon, R[d], A[i, d], room[0], weight)
-            _read(coefficients, scale, reach, count, room)
-            value = 0.0
-            for n in range(1, count):
-                value += weight[n] * room[2, n]
-            bought[i, d], worth[i, d] = room[2, 0], value
+            w[0], weight[0] = horizon / A[i, d], 0.0
+            count = moments_of(when, R[d] + (k - 1), A[i, d], 1, w, weight)
+            if curves.shape[1] == 0:
+                means_if_alive(k, 0, R[d], w, a[d], B[d], count, room, means)
+            else:
+                _place(w[:count], scale, reach, side)
+            for phase in range(k):
+                if curves.shape[1] > 0:
+                    _read(curves[phase], w[:count], side)
+                    means[phase, :count] = side[1, :count]
+                value = 0.0
+                for n in range(1, count):
+                    value += weight[n] * means[phase, n]
+                bought[phase, i, d], worth[phase, i, d] = means[phase, 0], value
 
 
 def _cosines(degree: int) -> FloatArray:
@@ -172,7 +190,6 @@ def both_along(
     delta: float,
     *,
     regularity: int,
-    phase: int = 0,
     month: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Purchases expected of living customers of many ages, undiscounted and discounted.
@@ -180,29 +197,34 @@ def both_along(
     Parameters
     ----------
     R, a, B : ndarray, shape (S,)
-        As in :func:`~clvmodels.formulas.erlang_values.discounted_if_alive`, of every draw.
+        As in :func:`~clvmodels.formulas.erlang_values.discounted_if_alive`, of every draw; R of
+        the first phase.
     A : ndarray, shape (ages, S)
         alpha + T.
     horizon, delta : float
-    regularity, phase, month
+    regularity, month
         As there.
 
     Returns
     -------
-    tuple of ndarray, shape (ages, S)
-        Equal to :func:`~clvmodels.formulas.erlang_counts.purchases_if_alive` and
+    tuple of ndarray, shape (regularity, ages, S)
+        By phase. Equal to :func:`~clvmodels.formulas.erlang_means.purchases_if_alive` and
         :func:`~clvmodels.formulas.erlang_values.discounted_if_alive` within 1e-10.
     """
-    if len(A) < _WORTH or not 0.0 < horizon < math.inf:
-        terms = {"regularity": regularity, "phase": phase}
-        bought = purchases_if_alive(R, A, a, B, horizon, regularity=regularity, phase=phase)
+    k, _ = check_regularity(regularity, 0)
+    if math.isinf(horizon):
+        each = [(R + j, A, a, B, horizon) for j in range(k)]
+        bought = [purchases_if_alive(*each[j], regularity=k, phase=j) for j in range(k)]
         if delta == 0.0:
-            return bought, bought
-        return bought, discounted_if_alive(R, A, a, B, horizon, delta, month=month, **terms)
+            return np.array(bought), np.array(bought)
+        worth = [
+            discounted_if_alive(*each[j], delta, regularity=k, phase=j, month=month)
+            for j in range(k)
+        ]
+        return np.array(bought), np.array(worth)
     check_discounting(horizon, delta, month)
-    k, phase = check_regularity(regularity, phase)
     check_positive(R=R, A=A, a=a, B=B)
-    bought, worth = np.empty(A.shape), np.empty(A.shape)
+    both = np.empty((2, k, *A.shape))
     when = moments(horizon, delta, month or 0.0)
-    _along(k, phase, R, A, a, B, horizon, when, _TABLES, _FROM, bought, worth)
-    return bought, worth
+    _along(k, R, A, a, B, horizon, when, _TABLES, _FROM, both[0], both[1])
+    return both[0], both[1]

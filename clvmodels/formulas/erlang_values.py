@@ -32,7 +32,8 @@ import numpy.typing as npt
 from clvmodels.formulas._domain import check_discounting, check_positive, flat
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas._robust import beta_rule, gamma_rule
-from clvmodels.formulas.erlang_counts import ROOM, check_regularity, mean_if_alive
+from clvmodels.formulas.erlang_counts import check_regularity
+from clvmodels.formulas.erlang_means import ROOM, means_if_alive, room_for
 from clvmodels.schema import FloatArray
 
 POINTS: Final = 16  # of a piece
@@ -56,7 +57,7 @@ class Moments(NamedTuple):
     end, end_weight : float
         The horizon, or where nothing is left of the value; and its weight.
     piece, piece_weight : ndarray, shape (Q, 16)
-        From the last piece down.
+        From the last piece down, the last moment of each first.
     rest, rest_weight : ndarray, shape (Q + 1, 16)
         Of what is below, for q = 0 to Q pieces above it.
     least : int
@@ -103,8 +104,8 @@ def moments(horizon: float, delta: float, month: float) -> Moments:
     if month == 0.0:
         steep = math.ceil(math.log(max(delta * end / _STEEPEST, 1.0)) / math.log(ratio))
     last = end if month == 0.0 else month * max(math.ceil(end / month), 1)
-    nodes, weights = (np.array(column) for column in zip(*pieces, strict=True))
-    rest, rest_weights = (np.array(column) for column in zip(*rests, strict=True))
+    nodes, weights = (np.array(column)[:, ::-1].copy() for column in zip(*pieces, strict=True))
+    rest, rest_weights = (np.array(column)[:, ::-1].copy() for column in zip(*rests, strict=True))
     above = (math.exp(-delta * last), nodes, weights)
     return Moments(end, *above, rest, rest_weights, steep, ratio, stages, reach)
 
@@ -131,38 +132,42 @@ def _piece(low: float, high: float, delta: float, month: float) -> tuple[FloatAr
 
 
 @compiled
-def pieces_above(when: Moments, R: float, A: float) -> int:
-    """How many pieces there are before M is as good as a polynomial."""
-    first = A * min(when.stages / R, when.reach)
-    count = math.ceil(math.log(max(when.end / first, 1.0)) / math.log(when.ratio))
-    return int(min(max(count, when.least), when.piece.shape[0]))
+def moments_of(
+    when: Moments, R: float, A: float, begin: int, w: FloatArray, weight: FloatArray
+) -> int:
+    """Fill in what is asked of M, from ``begin`` on: w, and the weights of M(w) in the value.
 
+    Parameters
+    ----------
+    when : Moments
+    R, A : float
+        Of a living customer, in the latest phase that is asked for.
+    begin : int
+        Place of the first.
+    w, weight : ndarray
+        w is filled so that it falls.
 
-@compiled
-def value_if_alive(
-    k: int,
-    phase: int,
-    R: float,
-    A: float,
-    a: float,
-    B: float,
-    when: Moments,
-    p: FloatArray,
-    weight: FloatArray,
-) -> float:
-    """Discounted purchases expected of a living customer; as :func:`mean_if_alive`."""
-    value = when.end_weight * mean_if_alive(k, phase, R, when.end / A, a, B, p, weight)
+    Returns
+    -------
+    int
+        The place after the last.
+    """
+    w[begin], weight[begin] = when.end / A, when.end_weight
+    count = begin + 1
     if when.rest.shape[0] == 0:
-        return value
-    above = pieces_above(when, R, A)
+        return count
+    # How many pieces there are before M is as good as a polynomial
+    first = A * min(when.stages / R, when.reach)
+    pieces = math.ceil(math.log(max(when.end / first, 1.0)) / math.log(when.ratio))
+    above = int(min(max(pieces, when.least), when.piece.shape[0]))
     for q in range(above + 1):
         nodes = when.piece[q] if q < above else when.rest[q]
         weights = when.piece_weight[q] if q < above else when.rest_weight[q]
         for i in range(nodes.size):
             if weights[i] != 0.0:
-                mean = mean_if_alive(k, phase, R, nodes[i] / A, a, B, p, weight)
-                value += weights[i] * mean
-    return value
+                w[count], weight[count] = nodes[i] / A, weights[i]
+                count += 1
+    return count
 
 
 @compiled
@@ -177,9 +182,20 @@ def _values(
     rows: npt.NDArray[np.intp],
     out: FloatArray,
 ) -> None:
-    p, weight = np.empty(ROOM), np.empty(ROOM)
+    most = most_moments(when)
+    w, weight, means, room = np.empty(most), np.empty(most), np.empty((1, most)), room_for(most, 1)
     for i in rows:
-        out[i] = value_if_alive(k, phase, R[i], A[i], a[i], B[i], when, p, weight)
+        count = moments_of(when, R[i], A[i], 0, w, weight)
+        means_if_alive(k, phase, R[i], w, a[i], B[i], count, room, means)
+        out[i] = 0.0
+        for n in range(count):
+            out[i] += weight[n] * means[0, n]
+
+
+@compiled
+def most_moments(when: Moments) -> int:
+    """How many moments there are for anybody, at most."""
+    return int(1 + POINTS * (when.piece.shape[0] + 1))
 
 
 @compiled
@@ -245,7 +261,7 @@ def discounted_if_alive(
     Parameters
     ----------
     R, A, a, B, horizon, regularity, phase
-        As in :func:`purchases_if_alive`.
+        As in :func:`~clvmodels.formulas.erlang_means.purchases_if_alive`.
     delta : array_like
         Continuous discount rate per unit of time, >= 0.
     month : float, optional
@@ -260,7 +276,8 @@ def discounted_if_alive(
     Raises
     ------
     DomainError
-        As in :func:`purchases_if_alive`, or delta < 0, or month <= 0.
+        As in :func:`~clvmodels.formulas.erlang_means.purchases_if_alive`, or
+        delta < 0, or month <= 0.
     """
     k, phase = check_regularity(regularity, phase)
     R, A, a, B = check_positive(R=R, A=A, a=a, B=B)

@@ -9,7 +9,6 @@ is exponential with rate r + n; every k-th stage is a purchase.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,7 +24,8 @@ from clvmodels.formulas.cnbd import RegularBetaGeometric
 from clvmodels.formulas.counts import begin_counts, next_count
 from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.erlang_along import both_along
-from clvmodels.formulas.erlang_counts import count_sf_if_alive, purchases_if_alive
+from clvmodels.formulas.erlang_counts import count_sf_if_alive
+from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative
 from clvmodels.purchases.model import NO_ROWS, Draws
@@ -111,12 +111,11 @@ class _Living:
     def expect(self) -> tuple[FloatArray, FloatArray]:
         k, (horizon, delta, month) = self.family.regularity, self.due[:3]
         both = np.empty((2, len(self.x), k, len(self.draws["a"])))
-        for x, phase in itertools.product(np.unique(self.x), range(k)):
+        for x in np.unique(self.x):
             rows = np.flatnonzero(self.x == x)  # all ages of one x together
-            R, A, a, B = self.family.if_alive(phase, x, self.T[rows, None], **self.draws)
-            both[:, rows, phase] = both_along(
-                R, A, a, B, horizon, delta, regularity=k, phase=phase, month=month or None
-            )
+            living = self.family.if_alive(0, x, self.T[rows, None], **self.draws)
+            found = both_along(*living, horizon, delta, regularity=k, month=month or None)
+            both[:, rows] = np.swapaxes(found, 1, 2)
         return both[0], both[1]
 
     def buys(self, begin: int, out: FloatArray) -> None:

@@ -21,7 +21,8 @@ from clvmodels.formulas import bgnbd, mbgnbd
 from clvmodels.formulas.cnbd import RegularBetaGeometric
 from clvmodels.formulas.cnbd_fused import MOST_REGULAR
 from clvmodels.formulas.counts import count_sf_if_alive as poisson_sf
-from clvmodels.formulas.erlang_counts import count_sf_if_alive, purchases_if_alive
+from clvmodels.formulas.erlang_counts import count_sf_if_alive
+from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.special import log_from_one
 
 KS = list(range(1, MOST_REGULAR + 1))

@@ -18,7 +18,7 @@ from clvmodels.formulas import erlang_along
 from clvmodels.formulas.counts import at_least
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.erlang_along import both_along
-from clvmodels.formulas.erlang_counts import purchases_if_alive
+from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.erlang_values import discounted_if_alive
 from clvmodels.posterior.purchases import purchase_posterior
 from clvmodels.predictive import count_distribution
@@ -205,28 +205,44 @@ def test_many_ages_of_one_x_are_each_by_itself(draws, k: int, x: float, due: Due
     """Read off one curve where there are many, and right for the youngest and the oldest."""
     family, T = RegularFamily(1, k), np.concatenate([[0.0, 1.0], np.linspace(30.0, 900.0, 7)])
     month = due.month or None
+    R, A, a, B = family.if_alive(0, x, T[:, None], **draws)
+    bought, worth = both_along(R, A, a, B, due.horizon, due.delta, regularity=k, month=month)
+    few = both_along(R, A[:2], a, B, due.horizon, due.delta, regularity=k, month=month)
     for phase in range(k):
-        R, A, a, B = family.if_alive(phase, x, T[:, None], **draws)
         terms = {"regularity": k, "phase": phase}
-        bought, worth = both_along(R, A, a, B, due.horizon, due.delta, month=month, **terms)
-        wanted = purchases_if_alive(R, A, a, B, due.horizon, **terms)
-        np.testing.assert_allclose(bought, wanted, rtol=1e-10)
-        wanted = discounted_if_alive(R, A, a, B, due.horizon, due.delta, month=month, **terms)
-        np.testing.assert_allclose(worth, wanted, rtol=1e-10)
-        few = both_along(R, A[:2], a, B, due.horizon, due.delta, month=month, **terms)
-        np.testing.assert_allclose(few[1], worth[:2], rtol=1e-10)
+        wanted = purchases_if_alive(R + phase, A, a, B, due.horizon, **terms)
+        np.testing.assert_allclose(bought[phase], wanted, rtol=1e-10)
+        np.testing.assert_allclose(few[0][phase], wanted[:2], rtol=1e-10)
+        terms |= {"delta": due.delta, "month": month}
+        wanted = discounted_if_alive(R + phase, A, a, B, due.horizon, **terms)
+        np.testing.assert_allclose(worth[phase], wanted, rtol=1e-10)
+        np.testing.assert_allclose(few[1][phase], wanted[:2], rtol=1e-10)
+
+
+@pytest.mark.parametrize("R", [0.3, 40.0, 900.0])
+@pytest.mark.parametrize("k", KS)
+def test_points_side_by_side_are_each_by_itself(k: int, R: float) -> None:
+    """In a row of one customer's horizons, with and without rates whose chances underflow."""
+    w = np.concatenate([[0.0, math.inf], np.geomspace(1e-6, 9_000.0 / R, 150)])
+    for phase in range(k):
+        terms = {"regularity": k, "phase": phase}
+        row = purchases_if_alive(R, 1.0, 1.7, 3.0, w, **terms)
+        alone = [float(purchases_if_alive(R, 1.0, 1.7, 3.0, one, **terms)) for one in w]
+        np.testing.assert_allclose(row, alone, rtol=1e-13)
+        assert (np.diff(row[2:]) > 0).all()
 
 
 def test_a_curve_that_does_not_settle_is_not_read(draws, monkeypatch: pytest.MonkeyPatch) -> None:
     family, T = RegularFamily(0, 2), np.linspace(0.0, 900.0, 8)
     R, A, a, B = family.if_alive(0, 60.0, T[:, None], **draws)
-    terms = {"regularity": 2, "phase": 0}
     monkeypatch.setattr(erlang_along, "_TABLES", tuple(erlang_along._cosines(4) for _ in range(5)))
-    bought, worth = both_along(R, A, a, B, 365.0, 3e-4, **terms)
-    wanted = purchases_if_alive(R, A, a, B, 365.0, **terms)
-    np.testing.assert_allclose(bought, wanted, rtol=1e-13)
-    wanted = discounted_if_alive(R, A, a, B, 365.0, 3e-4, **terms)
-    np.testing.assert_allclose(worth, wanted, rtol=1e-13)
+    bought, worth = both_along(R, A, a, B, 365.0, 3e-4, regularity=2)
+    for phase in range(2):
+        terms = {"regularity": 2, "phase": phase}
+        wanted = purchases_if_alive(R + phase, A, a, B, 365.0, **terms)
+        np.testing.assert_allclose(bought[phase], wanted, rtol=1e-13)
+        wanted = discounted_if_alive(R + phase, A, a, B, 365.0, 3e-4, **terms)
+        np.testing.assert_allclose(worth[phase], wanted, rtol=1e-13)
 
 
 @pytest.mark.parametrize("k", KS)
