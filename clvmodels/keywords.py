@@ -9,7 +9,7 @@ from functools import wraps
 from types import get_original_bases
 from typing import Any, Final, cast, get_args, is_typeddict
 
-from clvmodels.errors import UnknownOptionError, explained
+from clvmodels.errors import SchemaError, UnknownOptionError, explained
 
 _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "amount": ("monetary_value_col",),
@@ -112,6 +112,7 @@ def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     named_ones = (*own[int(method) :], *typed)
     known = tuple(one.name for one in named_ones if one.kind in _BY_NAME)
     needed = [one.name for one in typed if one.default is one.empty and given]
+    places = tuple(one.name for one in own if one.kind is one.POSITIONAL_OR_KEYWORD)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -121,16 +122,28 @@ def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         if not kwargs.keys() >= required:
             missing = [name for name in needed if name not in kwargs]
             raise TypeError(_missing(function, missing))
+        if turned and len(args) > 1 and _is_turned(places, args):
+            raise SchemaError(
+                f"{function.__name__} takes {places[0]} first and {places[1]} second: "
+                f"{function.__name__}({', '.join(places)})."
+            )
         try:
             return function(*args, **{**given, **kwargs})
         except ModuleNotFoundError as error:
             raise explained(error, _called(call, args if method else ())) from error
 
     allowed, required = frozenset(known), frozenset(needed)
+    turned = places[1:2] in (("posterior",), ("rfm",), ("cac",))
     if given:
         shown = signature.replace(parameters=_in_order([*typed, *own[:-1]]))
         setattr(call, "__signature__", shown)  # noqa: B010
     return call
+
+
+def _is_turned(places: Sequence[str], args: Sequence[object]) -> bool:
+    """Whether a posterior was given where the other of the first two arguments belongs."""
+    first, second = (hasattr(type(one), "fingerprint") for one in args[:2])
+    return first and not second if places[1] == "posterior" else second and not first
 
 
 def _in_order(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:

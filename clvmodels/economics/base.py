@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels.economics.outlook import column, past_revenue
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.log import ImplausibleDates, KeepDrop, Refunds, gap_quantile_of_log, replayable
+from clvmodels.keywords import defaults, defaults_of
+from clvmodels.log import gap_quantile_of_log, replayable
+from clvmodels.log.options import FileTerms
 from clvmodels.margin import said_margin
 from clvmodels.rfm import RfmTable, rfm_summary
 from clvmodels.rfm.periods import ordinal_of
@@ -35,26 +37,25 @@ _NEEDED: Final = ("customer_id_col", "datetime_col", "monetary_value_col")
 _ROUNDING: Final = 1e-9
 
 
-class LogColumns(TypedDict, total=False):
-    """How a log is read: the keyword arguments of `rfm_summary` but id_map."""
+@defaults(
+    customer_id_col=None,
+    datetime_col=None,
+    monetary_value_col=None,
+    time_unit="D",
+    time_scaler=1,
+    observation_period_end=None,
+    segment_cols=(),
+    margin=None,
+)
+class LogColumns(FileTerms, total=False):
+    """How a log is read, if it is one: the keyword arguments of `rfm_summary` but id_map."""
 
-    customer_id_col: str
-    datetime_col: str
+    customer_id_col: str | None
+    datetime_col: str | None
     monetary_value_col: str | None
     time_unit: TimeUnit
     time_scaler: float
     observation_period_end: Any
-    refunds: Refunds
-    order_id_col: str | None
-    zero_amounts: KeepDrop
-    duplicates: KeepDrop
-    implausible_dates: ImplausibleDates
-    missing_ids: Sequence[str | int]
-    date_format: str | None
-    decimal: str | None
-    delimiter: str | None
-    encoding: str | None
-    where: str | None
     segment_cols: Sequence[str]
     margin: float | None
 
@@ -116,15 +117,16 @@ def read_table(
         Column names are missing for a log, or given for a table.
     """
     if isinstance(source, RfmTable):
-        reading = [name for name in columns if name != "margin"]
+        usual = {**defaults_of(LogColumns), "margin": columns["margin"]}
+        reading = [name for name, value in columns.items() if value != usual[name]]
         if reading:
             raise SchemaError(
                 f"{', '.join(reading)} say how a log is read, but this is an RfmTable, summarised "
                 "already: leave them out, or pass the log itself."
             )
-        margin = columns.get("margin")
+        margin = columns["margin"]
         return source if margin is None else replace(source, **said_margin(margin)), log
-    missing = [name for name in _NEEDED if columns.get(name) is None]
+    missing = [name for name in _NEEDED if columns[name] is None]
     if missing or log is not None:
         raise SchemaError(
             f"A {type(source).__name__} is read as a log, which needs {', '.join(_NEEDED)} and no "
@@ -132,7 +134,7 @@ def read_table(
             "already, pass RfmTable.from_pandas(frame)."
         )
     source = replayable(source)
-    kept = tuple(dict.fromkeys((*columns.get("segment_cols", ()), *segments)))
+    kept = tuple(dict.fromkeys((*columns["segment_cols"], *segments)))
     complete: Any = {**columns, "segment_cols": kept, "id_map": id_map}
     return rfm_summary(source, **complete), source
 

@@ -114,9 +114,16 @@ def simple_clv(
         As in CLVPosterior.predict.
     id_map : mapping or frame, optional
         As in `rfm_summary`, or as it was given there.
-    **columns
-        margin, by default the table's; and of a log only: customer_id_col, datetime_col,
-        monetary_value_col and the other keyword arguments of `rfm_summary`.
+    margin : float, optional
+        Share of revenue that is profit; by default the table's.
+    customer_id_col, datetime_col, monetary_value_col : str
+        Columns of a log, which needs all three.
+    time_unit, time_scaler, observation_period_end, segment_cols, refunds, order_id_col
+        Of a log only, as in `rfm_summary`.
+    zero_amounts, duplicates, implausible_dates, missing_ids, date_format, decimal, where
+        Likewise.
+    delimiter, encoding
+        Likewise.
 
     Returns
     -------
@@ -179,8 +186,14 @@ def simple_clv_per_customer(
 
     Parameters
     ----------
-    source, log, silence, horizon, discount_rate, discounting, id_map, **columns
+    source, log, silence, horizon, discount_rate, discounting, id_map, margin
         As in `simple_clv`.
+    customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
+        Of a log only, as there.
+    observation_period_end, segment_cols, refunds, order_id_col, zero_amounts, duplicates
+        Likewise.
+    implausible_dates, missing_ids, date_format, decimal, where, delimiter, encoding
+        Likewise.
 
     Returns
     -------

@@ -359,6 +359,35 @@ class ParetoNBDPosterior(PurchasePosterior):
 
     facts: ClassVar[PurchaseModel] = MODELS["paretonbd"]
 
+    @classmethod
+    @named
+    def from_draws(  # type: ignore[override]  # the parameters by name
+        cls,
+        *,
+        r: npt.ArrayLike,
+        alpha: npt.ArrayLike,
+        s: npt.ArrayLike,
+        beta: npt.ArrayLike,
+        time_unit: TimeUnit = "D",
+        time_scaler: float = 1.0,
+    ) -> Self:
+        """Make a posterior from draws that come from elsewhere.
+
+        Parameters
+        ----------
+        r, alpha, s, beta : array_like, shape (draws,) or scalar
+            Draws; alpha and beta in units of ``time_scaler`` periods of ``time_unit``.
+        time_unit, time_scaler
+            The unit of time, as in :func:`clvmodels.rfm_summary`.
+
+        Raises
+        ------
+        DomainError
+            A draw is not positive and finite, or lengths differ.
+        """
+        draws = {"r": r, "alpha": alpha, "s": s, "beta": beta}
+        return cls._from_draws(draws, time_unit, time_scaler)
+
 
 # Those that have a class of their own; of any other model one is made when it is asked for.
 _NAMED: Final = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +23,24 @@ from clvmodels.schema import FloatArray, Horizon, shown
 IntArray = npt.NDArray[np.int64]
 
 
-def in_order(name: str, posterior: Any, rfm: Any) -> tuple[Any, Any]:
-    """Return posterior and table in this order, and warn where they were given in the other."""
-    if isinstance(rfm, Scorable) and not isinstance(posterior, Scorable):
-        warnings.warn(
-            f"{name} takes the posterior first, like all other functions: {name}(posterior, rfm). "
-            "This release still accepts the other order; the next one will not.",
-            FutureWarning,
-            stacklevel=2,
-            skip_file_prefixes=OURS,
-        )
-        return rfm, posterior
-    return posterior, rfm
+def in_either_order[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function accept (rfm, posterior) for a release, with a warning."""
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> R:
+        if len(args) > 1 and isinstance(args[1], Scorable) and not isinstance(args[0], Scorable):
+            name = function.__name__
+            warnings.warn(
+                f"{name} takes the posterior first, like all other functions: {name}(posterior, "
+                "rfm). This release still accepts the other order; the next one will not.",
+                FutureWarning,
+                stacklevel=2,
+                skip_file_prefixes=OURS,
+            )
+            args = (args[1], args[0], *args[2:])
+        return function(*args, **options)
+
+    return cast("Callable[P, R]", call)
 
 
 def margin_said(value: float | None, source: MarginSource | None) -> str:

@@ -24,7 +24,7 @@ from clvmodels.posterior.finite import no_value, valued
 from clvmodels.posterior.options import PathTerms
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
-from clvmodels.predictive.base import in_order, margin_said, row_keys
+from clvmodels.predictive.base import in_either_order, margin_said, row_keys
 from clvmodels.schema import CUSTOMER_ID, FloatArray, Horizon, check_whole
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class FuturePaths:
         return {"value": value, "margin": self.margin, "without_value": without}
 
 
+@in_either_order
 @named
 def simulate_future(
     posterior: Scorable,
@@ -169,7 +170,6 @@ def simulate_future(
         ``portfolio`` know the distributions of larger bases.
     """
     paths, draws = check_whole("paths", paths), check_whole("draws", draws)
-    posterior, rfm = in_order("simulate_future", posterior, rfm)
     rfm = frames.eager(rfm)
     whose = scorable(posterior, "Simulated futures need")
     given = prepared_for(whose, rfm, horizon=horizon, draws=min(draws, paths), **terms)

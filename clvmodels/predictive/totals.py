@@ -26,7 +26,7 @@ from clvmodels.posterior.finite import Valued, valued
 from clvmodels.posterior.options import FrameTerms
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
-from clvmodels.predictive.base import in_order, margin_said, row_keys
+from clvmodels.predictive.base import in_either_order, margin_said, row_keys
 from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FloatArray, check_choice
@@ -111,6 +111,7 @@ class Portfolio:
         return str(frames.to_pandas(self.table).to_html(border=0))
 
 
+@in_either_order
 @named
 def portfolio(
     posterior: Scorable,
@@ -167,7 +168,6 @@ def portfolio(
         As :meth:`CLVPosterior.predict`; the horizon is endless; ``by`` names no segment
         column; there are no customers.
     """
-    posterior, rfm = in_order("portfolio", posterior, rfm)
     rfm = frames.eager(rfm)
     cores = cores_for(threads)
     given = prepared_for(scorable(posterior, "Totals need"), rfm, **terms)

@@ -13,7 +13,10 @@ import pytest
 
 import clvmodels
 from clvmodels import BetaGeoPosterior, CLVModel, CLVPosterior, GammaGammaPosterior
+from clvmodels.errors import SchemaError
 from tests.protocol.test_docs import LISTED
+from tests.unit.diagnostics_cases import base
+from tests.unit.test_keywords import public
 
 PURCHASES = BetaGeoPosterior.from_draws(r=0.2, alpha=30.0, a=0.8, b=2.4)
 SPEND = GammaGammaPosterior.from_draws(p=6.0, q=4.0, v=15.0)
@@ -89,3 +92,72 @@ def is_documented(kind: type, attribute: str, text: str) -> bool:
     if inspect.isroutine(found) or isinstance(found, property | classmethod | staticmethod):
         return bool(getattr(getattr(kind, attribute), "__doc__", None))
     return re.search(rf"^\s*(?:.*,\s*)?{attribute}\b.*$", text, re.M) is not None
+
+
+# --- signatures, of every public function and method ---
+
+POSTERIOR = CLVPosterior(PURCHASES, SPEND)
+# What decides which options there are is known when they are called only.
+OPEN = {
+    "replace": "fields of the model, and of its parts as part__field",
+    "set_params": "in scikit-learn's form",
+    "mlflow.log_model": "options of mlflow",
+    "mlflow.save_model": "options of mlflow",
+    "PurchasePosterior.from_draws": "parameters of the model",
+    "StackPosterior.from_draws": "which refuses all, and names `stack`",
+}
+FUNCTIONS = {where: one for where, one in public() if inspect.isfunction(one)}
+METHODS = {
+    f"{one.__name__}.{name}": getattr(one, name)
+    for _, one in public()
+    if inspect.isclass(one)
+    for name, _ in inspect.getmembers(one, inspect.isroutine)
+    if not name.startswith("_")
+    and (getattr(getattr(one, name), "__module__", "") or "").startswith("clvmodels")
+}
+
+
+def positions(function: Any) -> list[str]:
+    found = inspect.signature(function).parameters.values()
+    return [one.name for one in found if one.kind is one.POSITIONAL_OR_KEYWORD]
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *METHODS])
+def test_signatures_write_every_option_out(name: str) -> None:
+    found = inspect.signature({**FUNCTIONS, **METHODS}[name]).parameters.values()
+    free = [one for one in found if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+    assert not free or name in OPEN or name.rpartition(".")[2] in OPEN
+
+
+TWO = {
+    name: one
+    for name, one in FUNCTIONS.items()
+    if {"posterior"} < set(positions(one)[:2]) or "rfm" in positions(one)[1:2]
+}
+
+
+def test_the_posterior_comes_before_the_customers() -> None:
+    """But where files or frames of another engine go in and come out."""
+    turned = {name for name, one in TWO.items() if positions(one)[1] == "posterior"}
+    assert turned == {
+        *("score", "scoring.score", "spark.score", "spark.score_files", "spark.rejects"),
+    }
+    assert len(TWO) > 20
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_the_other_order_is_recognised_and_named(name: str) -> None:
+    call, places = TWO[name], positions(TWO[name])
+    rfm = clvmodels.RfmTable.from_frame(base(20), time_unit="D")
+    given = (POSTERIOR, rfm) if places[1] == "posterior" else (rfm, POSTERIOR)
+    more = ["x"] * (len(places) > 2 and places[2] == "output")
+    says = rf"takes {places[0]} first and {places[1]} second: {call.__name__}\({places[0]}, "
+    if name.rpartition(".")[2] in ("portfolio", "simulate_future"):  # for this release
+        with pytest.warns(FutureWarning, match="takes the posterior first, like all other"):
+            call(*given)
+    elif "path" in places:  # of a file to write
+        with pytest.raises(SchemaError, match="needs a posterior"):
+            call(*given)
+    else:
+        with pytest.raises(SchemaError, match=says):
+            call(*given, *more)

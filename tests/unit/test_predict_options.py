@@ -208,8 +208,8 @@ def test_the_other_order_of_arguments_is_understood_and_named(verb) -> None:
 
 def test_a_table_in_place_of_the_posterior_is_named() -> None:
     with pytest.raises(SchemaError, match="Counts need a posterior of purchases, alone or"):
-        count_distribution(RFM, POSTERIOR)  # type: ignore[arg-type]
+        count_distribution(RFM, RFM)  # type: ignore[arg-type]
     with pytest.raises(SchemaError, match=r"found \w+: pass a CLVPosterior"):
-        economics.tier_report(RFM, POSTERIOR)  # type: ignore[arg-type]
+        economics.tier_report(RFM, RFM)  # type: ignore[arg-type]
     with pytest.raises(SchemaError, match=r"give every purchase a value, as in CLVPosterior"):
         economics.payback_period(POSTERIOR.purchases, 20.0)  # type: ignore[arg-type]

@@ -402,7 +402,7 @@ def test_what_cannot_be_computed_says_why() -> None:
     with pytest.raises(SchemaError, match="no separate log="):
         simple_clv(TEN_ROWS, log=TEN_ROWS, **COLUMNS)
     with pytest.raises(SchemaError, match=r"^refunds say how a log is read"):
-        simple_clv(rfm, margin=0.3, refunds="drop")
+        simple_clv(rfm, margin=0.3, refunds="net")
     with pytest.raises(DomainError, match="margin=30 must be a share"):
         simple_clv(rfm, margin=30)
     with pytest.raises(SchemaError, match="is not a segment column"):
