@@ -19,7 +19,7 @@ import numpy as np
 
 import clvmodels as clv
 from clvmodels.evaluation.fitting import Fitting
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 
 MODELS: Final = ["bgnbd", "mbgnbd", "bgcnbd2", "mbgcnbd2"]
 MOST_SECONDS: Final = 60.0

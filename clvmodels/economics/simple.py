@@ -119,11 +119,11 @@ def simple_clv(
     customer_id_col, datetime_col, monetary_value_col : str
         Columns of a log, which needs all three.
     time_unit, time_scaler, observation_period_end, segment_cols, refunds, order_id_col
-        Of a log only, as in `rfm_summary`.
+        Of a log only, as in `rfm_summary`; likewise all that follow.
     zero_amounts, duplicates, implausible_dates, missing_ids, date_format, decimal, where
-        Likewise.
+        As in `rfm_summary`.
     delimiter, encoding
-        Likewise.
+        As in `rfm_summary`.
 
     Returns
     -------
@@ -189,11 +189,11 @@ def simple_clv_per_customer(
     source, log, silence, horizon, discount_rate, discounting, id_map, margin
         As in `simple_clv`.
     customer_id_col, datetime_col, monetary_value_col, time_unit, time_scaler
-        Of a log only, as there.
+        As in `simple_clv`: of a log only, likewise all that follow.
     observation_period_end, segment_cols, refunds, order_id_col, zero_amounts, duplicates
-        Likewise.
+        As in `simple_clv`.
     implausible_dates, missing_ids, date_format, decimal, where, delimiter, encoding
-        Likewise.
+        As in `simple_clv`.
 
     Returns
     -------

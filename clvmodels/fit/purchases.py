@@ -19,7 +19,7 @@ from clvmodels.posterior import (
     ParetoNBDPosterior,
     PurchasePosterior,
 )
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import AUTO, MODELS, PurchaseModel, purchase_model, with_regularity
 from clvmodels.rfm.customers import assumed_text, has_fractions
 from clvmodels.rfm.histories import (

@@ -10,7 +10,7 @@ from clvmodels.fit.base import Specification
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS
 
 OnePosterior = PurchasePosterior | GammaGammaPosterior

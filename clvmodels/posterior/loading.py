@@ -10,10 +10,11 @@ import xarray as xr
 
 from clvmodels.errors import PosteriorFileError
 from clvmodels.path_checks import path_of
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.metadata import Metadata
-from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
+from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import SPEND_POSTERIORS, GammaGammaPosterior, SpendPosterior
 from clvmodels.posterior.stacking import StackPosterior
 from clvmodels.posterior.storage import read_groups

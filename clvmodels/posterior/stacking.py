@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from clvmodels.keywords import named
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import SAMPLE_DIMS, common_margin
 from clvmodels.posterior.metadata import Member, Metadata
-from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
+from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.stackable import (
     ROUNDING,
     Stackable,

@@ -22,7 +22,7 @@ from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.forecast import rows
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import core
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from tests.kinds import KINDS
 
 POSTERIORS = [purchase_posterior(key) for key in KINDS]

@@ -19,7 +19,7 @@ from clvmodels import (
 )
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import OUTCOMES, chunks, outcomes
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.scorable import asked_for
 from clvmodels.predictive import (
     count_distribution,

@@ -20,7 +20,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.model_facts import LogNormalDefault
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import (
     MODELS,
     ModelKey,

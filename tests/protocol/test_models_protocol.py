@@ -30,7 +30,7 @@ from clvmodels import (
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.fit.run import FitTerms
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS, Family, PurchaseModel
 from clvmodels.simulate import simulate_rfm
 from tests.kinds import KINDS

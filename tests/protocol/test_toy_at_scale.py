@@ -12,7 +12,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli.entry import main
 from clvmodels.fit.purchases import purchase_specification
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.simulate import simulate_rfm
 from tests.toy_family import TOY, TRUTH, ToyFamily, add_to_catalogue
 

@@ -13,7 +13,7 @@ import clvmodels as clv
 from clvmodels.evaluation.fitting import centre
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.purchases import purchase_specification
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.total import total_value
 from clvmodels.rfm.histories import purchase_histories
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm

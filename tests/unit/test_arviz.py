@@ -25,7 +25,7 @@ from clvmodels import (
 )
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.formulas import gamma_gamma
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS
 from clvmodels.rfm.histories import purchase_histories, spend_histories
 from clvmodels.simulate import simulate_rfm

@@ -13,7 +13,8 @@ import clvmodels as clv
 from clvmodels import CLVModel, CLVPosterior, GammaGammaPosterior, RfmTable, load_posterior
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import BasketValue, total_value
-from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
+from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.simulate import simulate_log, simulate_rfm
 from tests.kinds import KINDS
 

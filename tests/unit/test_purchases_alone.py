@@ -14,7 +14,8 @@ import clvmodels as clv
 from clvmodels import CLVPosterior, GammaGammaPosterior, RfmTable
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
-from clvmodels.posterior.purchases import PurchasePosterior, purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
+from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.simulate import simulate_rfm
 from tests.kinds import KINDS
 

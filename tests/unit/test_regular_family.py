@@ -20,7 +20,7 @@ from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.erlang_along import both_along
 from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.erlang_values import discounted_if_alive
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.predictive import count_distribution
 from clvmodels.purchases import MODELS
 from clvmodels.purchases.beta_geometric import bgnbd, mbgnbd

@@ -11,7 +11,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.errors import ClvError, DomainError, SchemaError, TimeUnitError
 from clvmodels.forecast.rows import Predictor
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS
 from tests.kinds import KINDS
 from tests.toy_family import TRUTH, add_to_catalogue

@@ -20,7 +20,7 @@ from clvmodels.forecast.counts import count_survival
 from clvmodels.forecast.grouping import group_rows
 from clvmodels.formulas.discounting import Due
 from clvmodels.posterior import StackPosterior
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.scorable import purchases_of
 from clvmodels.posterior.stacking import allotted, stacked
 from clvmodels.purchases import MODELS
