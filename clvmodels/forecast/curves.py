@@ -3,17 +3,21 @@
 Purchases of a customer alive at T depend on x and T only. Where their family says that
 they are analytic in u = ln(c + T), with singularities so far off the real axis at least,
 Chebyshev interpolation in u converges geometrically at a known rate, for all draws at the
-same nodes; the rate gives the number of nodes for full accuracy.
+same nodes; the rate gives the number of nodes for full accuracy. Nodes reach down to the least
+T that an x has, or to somewhat less: who has bought twenty times is not of yesterday, and what
+the young would buy who had done so is dear to compute, and far from all that is asked for.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels.forecast.calendar import by_parts
 from clvmodels.forecast.draws import Draws
@@ -23,10 +27,57 @@ from clvmodels.schema import FloatArray
 # Truncation error aimed at, relative: eps times what the function grows by off the axis.
 _TOLERANCE: Final = 1e-15
 _LEAST_NODES: Final = 8
+_SHORTER: Final = 0.75 ** np.arange(8)  # shares of the range of u from its upper end down
 _MOST_KNOWN: Final = 1024  # x whose nodes are kept from batch to batch, at 0.25 MB each
 
 Values = tuple[FloatArray, FloatArray]
-Mapper = Callable[[Callable[[float], Values], Iterable[float]], Iterable[Values]]
+Mapper = Callable[
+    [Callable[[float, int], Values], Iterable[float], Iterable[int]], Iterable[Values]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Chebyshev's points of a range of u = ln(shift + T).
+
+    Attributes
+    ----------
+    shift, middle, half : float
+    angles : ndarray
+        One for each.
+    """
+
+    shift: float
+    middle: float
+    half: float
+    angles: FloatArray
+
+    @classmethod
+    def between(cls, shift: float, low: float, high: float, width: float) -> Nodes:
+        """As many as it takes from u = low to high, with singularities this far off the axis."""
+        half = max((high - low) / 2.0, 1e-3)
+        reach = width / half
+        rate = reach + math.hypot(reach, 1.0)
+        count = max(math.ceil(-math.log(_TOLERANCE) / math.log(rate)), _LEAST_NODES)
+        return cls(shift, (low + high) / 2.0, half, np.pi * (np.arange(count) + 0.5) / count)
+
+    @property
+    def T(self) -> FloatArray:
+        """Where they are; they fall."""
+        T = np.exp(self.middle + self.half * np.cos(self.angles)) - self.shift
+        return np.asarray(np.maximum(T, 0.0))  # rounding, where the least T is 0
+
+    def blend(self, T: FloatArray) -> FloatArray:
+        """Weights of the nodes' values for each T, shape (len(T), nodes)."""
+        t = (np.log(self.shift + T) - self.middle) / self.half
+        gap = t[:, None] - np.cos(self.angles)
+        sign = (-1.0) ** np.arange(len(self.angles)) * np.sin(self.angles)
+        hit = gap == 0.0
+        share = sign / np.where(hit, 1.0, gap)
+        share /= share.sum(axis=1, keepdims=True)
+        on_node = hit.any(axis=1)
+        share[on_node] = hit[on_node]
+        return np.asarray(share)
 
 
 class Curves:
@@ -41,57 +92,53 @@ class Curves:
     span : tuple of float
         Least and greatest T that will be asked for.
 
-    Attributes
-    ----------
-    nodes : int
-        An x with more distinct T than that is interpolated.
-
     All values are of shape (number, K S), the phases one after the other.
     """
 
     def __init__(self, draws: Draws, due: Due, span: tuple[float, float]) -> None:
         self._draws, self._due, self._span = draws, due, span
-        self._known: dict[float, Values] = {}
+        self._known: dict[float, tuple[int, Values]] = {}
         strip = draws.formulas.strip(draws.purchases)
-        self.nodes = sys.maxsize  # more than there can be
-        if strip is None:
-            return
-        self._shift, width = strip
-        low, high = (math.log(self._shift + T) for T in span)
-        self._middle, self._half = (low + high) / 2.0, max((high - low) / 2.0, 1e-3)
-        reach = width / self._half
-        rate = reach + math.hypot(reach, 1.0)
-        self.nodes = max(math.ceil(-math.log(_TOLERANCE) / math.log(rate)), _LEAST_NODES)
-        self._angles = np.pi * (np.arange(self.nodes) + 0.5) / self.nodes
+        self._nodes: list[Nodes] = []
+        if strip is not None:
+            shift, width = strip
+            low, high = (math.log(shift + T) for T in span)
+            begin = high - (high - low) * _SHORTER
+            self._nodes = [Nodes.between(shift, float(u), high, width) for u in begin]
+            self._least = np.maximum(np.exp(begin) - shift, span[0])
 
     def covers(self, low: float, high: float) -> bool:
         """Whether these T lie in the span."""
         return self._span[0] <= low and high <= self._span[1]
 
-    def blend(self, T: FloatArray) -> FloatArray:
-        """Weights of the nodes' values for each T, shape (len(T), nodes)."""
-        if self.nodes == sys.maxsize:
-            return np.empty((len(T), 0))
-        t = (np.log(self._shift + T) - self._middle) / self._half
-        gap = t[:, None] - np.cos(self._angles)
-        sign = (-1.0) ** np.arange(self.nodes) * np.sin(self._angles)
-        hit = gap == 0.0
-        share = sign / np.where(hit, 1.0, gap)
-        share /= share.sum(axis=1, keepdims=True)
-        on_node = hit.any(axis=1)
-        share[on_node] = hit[on_node]
-        return np.asarray(share)
+    def enough(self, least: FloatArray) -> npt.NDArray[np.int64]:
+        """How many nodes an x has whose least T is this: with more T it is interpolated."""
+        if not self._nodes:
+            return np.full(len(least), sys.maxsize)  # more than there can be
+        counts = np.array([len(nodes.angles) for nodes in self._nodes])
+        return np.asarray(counts[self._which(least)])
 
-    def prepare(self, counts: list[float], run: Mapper) -> None:
-        """Evaluate the nodes of these x, if they are not known yet."""
-        wanted = [x for x in counts if x not in self._known]
+    def _which(self, least: FloatArray) -> npt.NDArray[np.int64]:
+        """The last nodes that reach down to each T; the first ones reach down to the span's."""
+        return np.maximum(np.searchsorted(self._least, least, side="right") - 1, 0)
+
+    def prepare(self, counts: Sequence[float], least: FloatArray, run: Mapper) -> None:
+        """Evaluate the nodes of these x down to their least T, if they are not known yet."""
+        which = dict(zip(counts, self._which(least).tolist(), strict=True)) if counts else {}
+        wanted = {x: i for x, i in which.items() if x not in self._known or self._known[x][0] > i}
         if len(self._known) + len(wanted) > _MOST_KNOWN:
-            self._known, wanted = {}, list(counts)
-        self._known |= dict(zip(wanted, run(self._at_nodes, wanted), strict=True))
+            self._known, wanted = {}, which
+        found = run(self._at_nodes, wanted.keys(), wanted.values())
+        new = zip(wanted.items(), found, strict=True)
+        self._known |= {x: (i, values) for (x, i), values in new}
+
+    def nodes(self, x: float) -> Nodes:
+        """The nodes of a prepared x."""
+        return self._nodes[self._known[x][0]]
 
     def at_nodes(self, x: float) -> Values:
-        """Values at the nodes of a prepared x, each of shape (nodes, K S)."""
-        return self._known[x]
+        """Values there, each of shape (nodes, K S)."""
+        return self._known[x][1]
 
     def exactly(self, x: FloatArray, T: FloatArray) -> Values:
         """Values at these x and T without interpolation, each of shape (len(x), K S)."""
@@ -103,7 +150,6 @@ class Curves:
         flat = (len(x), self._draws.formulas.phases * self._draws.count)
         return purchases.reshape(flat), discounted.reshape(flat)
 
-    def _at_nodes(self, x: float) -> Values:
-        T = np.exp(self._middle + self._half * np.cos(self._angles)) - self._shift
-        T = np.maximum(T, 0.0)  # rounding, where the least T is 0
-        return self.exactly(np.full(self.nodes, x), T)
+    def _at_nodes(self, x: float, which: int) -> Values:
+        T = self._nodes[which].T
+        return self.exactly(np.full(len(T), x), T)

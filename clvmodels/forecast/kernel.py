@@ -75,19 +75,18 @@ class Tables(NamedTuple):
         Position of each history's x among the distinct ones.
     intercept, slope : ndarray, shape (X, S)
         Of the expected spend of each x.
-    T_of_key, first_node, node_count : ndarray of int, shape (P,)
-        Of each (x, T): its T, and the rows of purchases and discounted that are blended;
-        a single one is taken as it is.
+    first_node, node_count : ndarray of int, shape (P,)
+        Rows of purchases and discounted that are blended for each (x, T); a single one is
+        taken as it is.
     purchases, discounted : ndarray, shape (nodes, K S)
         Of the living, the phases one after the other.
-    blend : ndarray, shape (ages, nodes)
-        Weights of the nodes of each T.
+    blend : ndarray, shape (P, nodes)
+        Weights of the nodes of each (x, T).
     """
 
     x_of: IntArray
     intercept: FloatArray
     slope: FloatArray
-    T_of_key: IntArray
     first_node: IntArray
     node_count: IntArray
     purchases: FloatArray
@@ -238,12 +237,13 @@ def _ends(
 @compiled
 def _enter_key(key: int, tables: Tables, living: FloatArray, later: FloatArray) -> None:
     """Fill what the living of this (x, T) buy, discounted or not."""
-    T, n, count = tables.T_of_key[key], tables.first_node[key], tables.node_count[key]
+    n, count = tables.first_node[key], tables.node_count[key]
     if count == 1:
         living[:], later[:] = tables.purchases[n], tables.discounted[n]
     else:
-        _blend(tables.blend[T], tables.purchases[n : n + count], living)
-        _blend(tables.blend[T], tables.discounted[n : n + count], later)
+        weights = tables.blend[key, :count]
+        _blend(weights, tables.purchases[n : n + count], living)
+        _blend(weights, tables.discounted[n : n + count], later)
 
 
 @compiled

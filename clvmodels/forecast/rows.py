@@ -136,11 +136,11 @@ class Predictor:
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
             m_bar = np.where(x == 0, 0.0, m_bar)
-            curved = _curved(groups, curves[0].nodes)
+            curved, least = _curved(groups, curves[0])
             work = _Work(self, curves, groups, curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
                 for one in curves:
-                    one.prepare(curved.tolist(), pool.map)
+                    one.prepare(curved.tolist(), least, pool.map)
                 # Added up in the order of the chunks, so that sums repeat exactly.
                 for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
                     by_draw += part
@@ -260,11 +260,20 @@ class _Work:
     def _tables(self, chunk: Chunk) -> list[kernel.Tables]:
         """Tables for distinct x and distinct (x, T), for each that is due."""
         counts, x_of = np.unique(chunk.customers.x, return_inverse=True)
-        ages, T_of_key = np.unique(chunk.T, return_inverse=True)
         intercept, slope = self._spend(counts)
-        blend = self.curves[0].blend(ages)
+        blend = self._blend(chunk.x, chunk.T)
         found = [self._nodes(one, chunk.x, chunk.T) for one in self.curves]
-        return [kernel.Tables(x_of, intercept, slope, T_of_key, *nodes, blend) for nodes in found]
+        return [kernel.Tables(x_of, intercept, slope, *nodes, blend) for nodes in found]
+
+    def _blend(self, x: FloatArray, T: FloatArray) -> FloatArray:
+        """Weights of the nodes of each (x, T), as far as its x is interpolated."""
+        curves, curved = self.curves[0], np.intersect1d(x, self.curved).tolist()
+        parts = [(x == number, curves.nodes(number)) for number in curved]
+        most = max((len(nodes.angles) for _, nodes in parts), default=0)
+        out = np.empty((len(x), most))
+        for which, nodes in parts:
+            out[which, : len(nodes.angles)] = nodes.blend(T[which])
+        return out
 
     def _spend(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
@@ -288,15 +297,18 @@ class _Work:
         after = int((~curved).sum())
         for number in np.unique(x[curved]):
             found.append(curves.at_nodes(float(number)))
-            first[x == number], count[x == number] = after, curves.nodes
-            after += curves.nodes
+            nodes = len(found[-1][0])
+            first[x == number], count[x == number] = after, nodes
+            after += nodes
         purchases, discounted = (np.concatenate(part) for part in zip(*found, strict=True))
         return first, count, purchases, discounted
 
 
-def _curved(groups: Groups, nodes: int) -> FloatArray:
-    """Those x that have enough different T to be worth interpolating."""
+def _curved(groups: Groups, curves: Curves) -> tuple[FloatArray, FloatArray]:
+    """Those x that have enough different T to be worth interpolating, and their least T."""
     new = new_pairs(groups.x, groups.T)
-    counts, ages = np.unique(groups.x[new], return_counts=True)
-    most = np.argsort(-ages, kind="stable")[:_MOST_INTERPOLATED]
-    return np.asarray(np.sort(counts[most][ages[most] > nodes]))
+    counts, first, ages = np.unique(groups.x[new], return_index=True, return_counts=True)
+    least = groups.T[new][first]
+    many = np.flatnonzero(ages > curves.enough(least))
+    most = np.sort(many[np.argsort(-ages[many], kind="stable")][:_MOST_INTERPOLATED])
+    return counts[most], least[most]

@@ -35,7 +35,7 @@ def some_draws(
 
 def many_customers(rng: np.random.Generator, size: int = 1500) -> tuple[np.ndarray, ...]:
     """Return enough different T for each of a few x that they are interpolated."""
-    x = rng.choice([0.0, 1.0, 2.0, 9.0, 250.0], size=size, p=[0.3, 0.3, 0.2, 0.18, 0.02])
+    x = rng.choice([0.0, 1.0, 2.0, 9.0, 250.0], size=size, p=[0.3, 0.3, 0.2, 0.195, 0.005])
     T = rng.integers(0, 500, size=size) + np.where(x > 0, 1.0, 0.0)
     t_x = np.where(x > 0, np.floor(T * rng.uniform(0.1, 1.0, size=size)), 0.0)
     return x, t_x, T, np.where(x > 0, rng.gamma(6.0, 5.0, size=size).round(2), 0.0)
@@ -86,8 +86,9 @@ def test_every_column_is_that_of_the_formulas(
 def test_these_customers_are_interpolated_and_looked_up() -> None:
     x, t_x, T, _ = many_customers(np.random.default_rng(1))
     living = Curves(some_draws(), YEAR.due, (T.min(), T.max()))
-    curves = rows._curved(grouping.group_rows(x, t_x, T), living.nodes)
+    curves, least = rows._curved(grouping.group_rows(x, t_x, T), living)
     assert curves.tolist() == [0.0, 1.0, 2.0, 9.0]
+    assert least.tolist() == [T[x == one].min() for one in curves]
 
 
 @pytest.mark.parametrize("wanted", ["none", "clv"])
@@ -146,12 +147,20 @@ def test_interpolation_is_exact(
 ) -> None:
     draws = some_draws(spread=spread, count=20)
     living = Curves(draws, Due(horizon, DELTA, month or 0.0), (0.0, 730.0))
-    living.prepare([x], map)
-    T = np.linspace(0.0, 730.0, 57)
-    for nodes, exact in zip(living.at_nodes(x), living.exactly(np.full(57, x), T), strict=True):
-        finite = np.isfinite(exact).all(axis=0)  # without end some draws have no number
-        blended = living.blend(T) @ nodes[:, finite]
-        np.testing.assert_allclose(blended, exact[:, finite], rtol=1e-10)
+    counts = []
+    for least in (600.0, 100.0, 3.0, 0.0):  # each needs nodes further down than the one before
+        living.prepare([x], np.array([least]), map)
+        T, nodes = np.linspace(least, 730.0, 57), living.nodes(x)
+        counts.append(len(nodes.angles))
+        assert counts[-1] == living.enough(np.array([least]))[0]
+        for known, exact in zip(living.at_nodes(x), living.exactly(np.full(57, x), T), strict=True):
+            finite = np.isfinite(exact).all(axis=0)  # without end some draws have no number
+            blended = nodes.blend(T) @ known[:, finite]
+            np.testing.assert_allclose(blended, exact[:, finite], rtol=1e-10)
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+    living.prepare([x], np.array([600.0]), map)  # is known further down already
+    assert living.nodes(x) is nodes
 
 
 numbers = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=2, max_size=60)
