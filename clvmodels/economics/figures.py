@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clvmodels.display import Readable
-from clvmodels.economics.base import Base, SilenceSource
 from clvmodels.economics.inputs import SimpleInputs
+from clvmodels.economics.simple_base import Base, SilenceSource
 from clvmodels.formulas import simple
 from clvmodels.schema import Discounting
 

@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from clvmodels import DomainError, RfmTable, SchemaError, rfm_summary
 from clvmodels.datasets import load_cdnow
 from clvmodels.economics import SimpleInputs, simple_clv, simple_clv_per_customer
-from clvmodels.economics.base import gap_quantile, mean_gap_quantile
+from clvmodels.economics.simple_base import gap_quantile, mean_gap_quantile
 from clvmodels.formulas.simple import (
     annual_churn,
     average_order_value,
