@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clvmodels.evaluation.dates import Calendar, Span
+from clvmodels.evaluation.cut_dates import Calendar, Span
 from clvmodels.evaluation.observed import Observed, Terms, observe
 from clvmodels.log import LogOptions, replayable
 from clvmodels.log.purchases import collect_purchases

@@ -12,8 +12,8 @@ import pandas as pd
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation import checks
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT, Forecast, baselines
+from clvmodels.evaluation.cut_dates import Span
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Span
 from clvmodels.evaluation.fitting import FittedModel, Fitting, centre
 from clvmodels.evaluation.metrics import (
     Replicates,

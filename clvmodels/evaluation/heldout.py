@@ -15,8 +15,8 @@ from scipy.special import ndtr
 
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation import losses
+from clvmodels.evaluation.cut_dates import Span
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Span
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.metrics import TOP, kinds_of
 from clvmodels.evaluation.pairs import Paired, PairedRanks

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.comparison_record import Comparison
+from clvmodels.evaluation.cut_dates import Calendar, Span
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Calendar, Span
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.heldout import held_out
 from clvmodels.keywords import named

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from clvmodels.evaluation.dates import Span
+from clvmodels.evaluation.cut_dates import Span
 from clvmodels.frames import to_pandas
 from clvmodels.log import WHOLE_ID
 from clvmodels.rfm import RfmSplit, RfmTable

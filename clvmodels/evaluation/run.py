@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 import pandas as pd
 
 from clvmodels.errors import SchemaError
+from clvmodels.evaluation.cut_dates import Calendar, Span
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Calendar, Span
 from clvmodels.evaluation.evaluated import (
     REPORT_STEPS,
     STEPS,

@@ -12,8 +12,8 @@ import pandas as pd
 
 from clvmodels.errors import ClvError
 from clvmodels.evaluation.baselines import POINT, Forecast
+from clvmodels.evaluation.cut_dates import Span
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Span
 from clvmodels.evaluation.evaluated import Evaluated, Plan
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.observed import Observed

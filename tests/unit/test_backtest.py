@@ -23,8 +23,8 @@ from clvmodels import (
     load_backtest,
 )
 from clvmodels.evaluation import checks, tracking
+from clvmodels.evaluation.cut_dates import Calendar
 from clvmodels.evaluation.cuts import Reading
-from clvmodels.evaluation.dates import Calendar
 from clvmodels.evaluation.fitting import Fitting, centre
 from clvmodels.evaluation.metrics import METRICS
 from clvmodels.evaluation.paths import Histories, simulate_counts
