@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import limits
-from clvmodels.diagnostics.draw_figures import figures_of_draws
-from clvmodels.diagnostics.draws import (
+from clvmodels.diagnostics.chains import (
     OnePosterior,
     all_chains_of,
     bfmi,
@@ -22,6 +21,7 @@ from clvmodels.diagnostics.draws import (
     number_of_chains,
     statistics_of,
 )
+from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.record import Format, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.posterior import StackPosterior

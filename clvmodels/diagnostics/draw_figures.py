@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import limits
-from clvmodels.diagnostics.draws import (
+from clvmodels.diagnostics.chains import (
     OnePosterior,
     bfmi,
     chains_of,

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from clvmodels import limits
+from clvmodels.diagnostics.chains import chains_of, kind_of, unit_of_parameter
 from clvmodels.diagnostics.convergence import interval_columns
 from clvmodels.diagnostics.densities import (
     OnePosterior,
@@ -19,7 +20,6 @@ from clvmodels.diagnostics.densities import (
     prior_text,
     priors_of,
 )
-from clvmodels.diagnostics.draws import chains_of, kind_of, unit_of_parameter
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.diagnostics.words import listed, number, percent, short

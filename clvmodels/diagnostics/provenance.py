@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from clvmodels import __version__
+from clvmodels.diagnostics.chains import OnePosterior, kind_of
 from clvmodels.diagnostics.densities import prior_text
-from clvmodels.diagnostics.draws import OnePosterior, kind_of
 from clvmodels.diagnostics.record import Section, Table
 from clvmodels.diagnostics.study import Question, Study, model_name
 from clvmodels.diagnostics.words import number, percent
