@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from clvmodels.economics.figures import SimpleClv
 from clvmodels.economics.inputs import SimpleInputs
+from clvmodels.economics.simple_figures import SimpleClv
 from clvmodels.errors import DomainError
 from clvmodels.keywords import named
 from clvmodels.schema import check_choice, check_number

@@ -8,13 +8,6 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args, overload
 import numpy as np
 
 from clvmodels import frames
-from clvmodels.economics.figures import (
-    NO_TIME,
-    SimpleClv,
-    Terms,
-    evaluate,
-    row_of,
-)
 from clvmodels.economics.labels import COHORT, WHOLE, Segments, segments_of
 from clvmodels.economics.simple_base import (
     Base,
@@ -22,6 +15,13 @@ from clvmodels.economics.simple_base import (
     base_of,
     read_table,
     silence_of,
+)
+from clvmodels.economics.simple_figures import (
+    NO_TIME,
+    SimpleClv,
+    Terms,
+    evaluate,
+    row_of,
 )
 from clvmodels.errors import SchemaError
 from clvmodels.formulas import simple
