@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from clvmodels.diagnostics.record import Figure, Report, Section
-from clvmodels.reporting.figures import Draw, limit_each, make_picture
+from clvmodels.reporting.images import Draw, limit_each, make_picture
 from clvmodels.reporting.values import MISSING, clean
 from clvmodels.reporting.views import (
     Grid,

@@ -22,7 +22,7 @@ import pytest
 from clvmodels.diagnostics.record import Figure, Report, Table
 from clvmodels.errors import SchemaError
 from clvmodels.reporting import RenderedReport, from_json, render_page, render_text, to_json
-from clvmodels.reporting.figures import make_picture, plain_svg
+from clvmodels.reporting.images import make_picture, plain_svg
 from clvmodels.reporting.values import clean, write
 from clvmodels.reporting.views import MAX_ROWS
 from tests.protocol.report_samples import NASTY, draw, sample, segments, waves
