@@ -8,7 +8,7 @@ from clvmodels.diagnostics.active import active_section
 from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
-from clvmodels.diagnostics.fit import fit_section
+from clvmodels.diagnostics.fit_checks import fit_section
 from clvmodels.diagnostics.prediction import checks_of_forecasts, prediction_section
 from clvmodels.diagnostics.priors import prior_section
 from clvmodels.diagnostics.provenance import provenance_of, provenance_section

@@ -15,7 +15,7 @@ from clvmodels.diagnostics.chains import OnePosterior
 from clvmodels.diagnostics.data import _cohorts, _figures
 from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
-from clvmodels.diagnostics.fit import _conditional_figure, _tracking_figures
+from clvmodels.diagnostics.fit_checks import _conditional_figure, _tracking_figures
 from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.priors import _densities, _sensitivity_figure, _why_not, sensitivity
 from clvmodels.diagnostics.record import Figure

@@ -13,7 +13,7 @@ import pytest
 from clvmodels import CLVPosterior, RfmTable, limits, rfm_summary
 from clvmodels.diagnostics.convergence import convergence_checks
 from clvmodels.diagnostics.data import data_section
-from clvmodels.diagnostics.fit import fit_section
+from clvmodels.diagnostics.fit_checks import fit_section
 from clvmodels.diagnostics.prediction import prediction_section
 from clvmodels.diagnostics.priors import prior_section
 from clvmodels.diagnostics.study import Question, Study, prepare
