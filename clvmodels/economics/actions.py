@@ -23,8 +23,8 @@ from clvmodels.economics.outlook import (
 )
 from clvmodels.errors import DomainError
 from clvmodels.keywords import named
-from clvmodels.posterior.options import ListTerms, ValueTerms
 from clvmodels.posterior.scorable import Scorable, has_money
+from clvmodels.posterior.terms import ListTerms, ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import distinct_rows
 from clvmodels.schema import (

@@ -25,8 +25,8 @@ from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.keywords import named
 from clvmodels.posterior.finite import left_out
-from clvmodels.posterior.options import ValueTerms
 from clvmodels.posterior.scorable import value_posterior
+from clvmodels.posterior.terms import ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FloatArray, check_whole
 

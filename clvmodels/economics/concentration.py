@@ -25,8 +25,8 @@ from clvmodels.errors import OURS, DomainError, one_line
 from clvmodels.keywords import named
 from clvmodels.posterior import TotalValue, total_value
 from clvmodels.posterior.finite import few_values
-from clvmodels.posterior.options import Terms, ValueTerms
 from clvmodels.posterior.scorable import value_posterior
+from clvmodels.posterior.terms import Terms, ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import REASON, FloatArray, check_list, check_number
 

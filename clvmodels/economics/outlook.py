@@ -13,7 +13,6 @@ from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.finite import Valued, summable
-from clvmodels.posterior.options import ValueTerms
 from clvmodels.posterior.predicting import Prepared, predicted_frame
 from clvmodels.posterior.scorable import (
     Scorable,
@@ -24,6 +23,7 @@ from clvmodels.posterior.scorable import (
     reads_amounts,
     scorable,
 )
+from clvmodels.posterior.terms import ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, FloatArray
 

@@ -18,8 +18,8 @@ from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.finite import check_spend
-from clvmodels.posterior.options import NewCustomerTerms
 from clvmodels.posterior.scorable import asked_for, value_posterior
+from clvmodels.posterior.terms import NewCustomerTerms
 from clvmodels.schema import FloatArray, Horizon
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
 from clvmodels.posterior.finite import left_out
-from clvmodels.posterior.options import ValueTerms
 from clvmodels.posterior.scorable import value_posterior
+from clvmodels.posterior.terms import ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, FloatArray, check_number, shown
 

@@ -25,8 +25,8 @@ from clvmodels.economics.outlook import (
 )
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
-from clvmodels.posterior.options import ValueTerms
 from clvmodels.posterior.scorable import Scorable, has_money
+from clvmodels.posterior.terms import ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,

@@ -12,7 +12,7 @@ from clvmodels.economics.outlook import check_base, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
 from clvmodels.posterior.finite import left_out
-from clvmodels.posterior.options import ValueTerms
+from clvmodels.posterior.terms import ValueTerms
 from clvmodels.posterior.total import total_and_valued
 from clvmodels.schema import FloatArray, check_number
 

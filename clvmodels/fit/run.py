@@ -18,7 +18,7 @@ from clvmodels.fit.laplace import sample_laplace
 from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
 from clvmodels.fit.nuts import sample_nuts
 from clvmodels.keywords import defaults
-from clvmodels.posterior.options import Unit
+from clvmodels.posterior.terms import Unit
 from clvmodels.progress import progress
 from clvmodels.schema import check_choice, shown
 from clvmodels.verdict import (

@@ -15,8 +15,8 @@ from clvmodels.fit.base import Specification
 from clvmodels.interop.peer import OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
-from clvmodels.posterior.options import Unit
 from clvmodels.posterior.spend import spend_columns
+from clvmodels.posterior.terms import Unit
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import (
     CUSTOMER_ID,

@@ -18,7 +18,7 @@ from clvmodels.schema import shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
-    from clvmodels.posterior.options import PredictOptions
+    from clvmodels.posterior.terms import PredictOptions
     from clvmodels.rfm import RfmTable
 
 _FLAVOR: Final = "python_function"

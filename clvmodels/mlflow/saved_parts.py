@@ -32,7 +32,7 @@ from clvmodels.verdict import explain_failure
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
-    from clvmodels.posterior.options import PredictOptions
+    from clvmodels.posterior.terms import PredictOptions
 
 OnFailure = Literal["raise", "warn"]
 

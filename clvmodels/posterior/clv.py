@@ -22,11 +22,11 @@ from clvmodels.posterior.core import (
 )
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
-from clvmodels.posterior.options import NewCustomerTerms, PredictOptions, PredictTerms, SampleTerms
 from clvmodels.posterior.predicting import asked_of, predicted_frame, side_by_side
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, spend_from
 from clvmodels.posterior.storage import save_groups
+from clvmodels.posterior.terms import NewCustomerTerms, PredictOptions, PredictTerms, SampleTerms
 from clvmodels.schema import FloatArray, Horizon, TimeScale
 from clvmodels.verdict import Verdict
 

@@ -17,9 +17,9 @@ from clvmodels.errors import DomainError, one_line
 from clvmodels.keywords import named
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior.metadata import Metadata
-from clvmodels.posterior.options import SampleTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.posterior.storage import save_groups
+from clvmodels.posterior.terms import SampleTerms
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_margin, check_whole, scale_said
 from clvmodels.verdict import Verdict
 

@@ -16,8 +16,8 @@ from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.finite import check_life, no_value, valued
-from clvmodels.posterior.options import FrameTerms, PredictTerms, ValueTerms
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend
+from clvmodels.posterior.terms import FrameTerms, PredictTerms, ValueTerms
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 

@@ -11,9 +11,9 @@ import xarray as xr
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
-from clvmodels.posterior.options import PurchaseTerms
 from clvmodels.posterior.pointwise import LikelihoodTerms, purchase_terms
 from clvmodels.posterior.predicting import columns_of, predicted_frame
+from clvmodels.posterior.terms import PurchaseTerms
 from clvmodels.purchases import (
     Family,
     PurchaseModel,

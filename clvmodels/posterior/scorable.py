@@ -14,10 +14,10 @@ from clvmodels.path_checks import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.loading import load_posterior
-from clvmodels.posterior.options import FrameTerms, ValueTerms
 from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, prepared
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior
+from clvmodels.posterior.terms import FrameTerms, ValueTerms
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame

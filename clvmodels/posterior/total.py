@@ -13,8 +13,8 @@ from clvmodels.forecast import tail_probabilities, totals_by_draw
 from clvmodels.keywords import named
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.finite import Valued, summable
-from clvmodels.posterior.options import FrameTerms
 from clvmodels.posterior.scorable import prepared_for, value_posterior
+from clvmodels.posterior.terms import FrameTerms
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:

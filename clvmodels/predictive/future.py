@@ -21,9 +21,9 @@ from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import MarginSource
 from clvmodels.posterior.finite import no_value, valued
-from clvmodels.posterior.options import PathTerms
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
+from clvmodels.posterior.terms import PathTerms
 from clvmodels.predictive.base import in_either_order, margin_said, row_keys
 from clvmodels.schema import CUSTOMER_ID, FloatArray, Horizon, check_whole
 

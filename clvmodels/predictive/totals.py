@@ -23,9 +23,9 @@ from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import MarginSource
 from clvmodels.posterior.finite import Valued, valued
-from clvmodels.posterior.options import FrameTerms
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
+from clvmodels.posterior.terms import FrameTerms
 from clvmodels.predictive.base import in_either_order, margin_said, row_keys
 from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
 from clvmodels.rfm import RfmTable

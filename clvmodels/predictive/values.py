@@ -22,8 +22,8 @@ from clvmodels.machine import cores_for
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.finite import no_value, valued
-from clvmodels.posterior.options import OutcomeTerms
 from clvmodels.posterior.scorable import prepared_for, value_posterior
+from clvmodels.posterior.terms import OutcomeTerms
 from clvmodels.predictive.base import check_probabilities
 from clvmodels.schema import FloatArray
 
