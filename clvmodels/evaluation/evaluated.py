@@ -23,8 +23,7 @@ from clvmodels.evaluation.metrics import (
     metric_rows,
     replicate,
 )
-from clvmodels.evaluation.observed import Observed
-from clvmodels.evaluation.outcomes import (
+from clvmodels.evaluation.model_forecasts import (
     Asked,
     expected,
     has_value,
@@ -33,6 +32,7 @@ from clvmodels.evaluation.outcomes import (
     totals_rows,
     value_target,
 )
+from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.repeats import repeats
 from clvmodels.evaluation.tracking import tracking
 from clvmodels.posterior import CLVPosterior

@@ -19,7 +19,7 @@ from clvmodels.evaluation.evaluated import (
     report_tables,
 )
 from clvmodels.evaluation.fitting import Fitting, verdicts
-from clvmodels.evaluation.outcomes import Asked
+from clvmodels.evaluation.model_forecasts import Asked
 from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named

@@ -16,8 +16,8 @@ from clvmodels.evaluation.cut_dates import Span
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.evaluated import Evaluated, Plan
 from clvmodels.evaluation.fitting import Fitting
+from clvmodels.evaluation.model_forecasts import Asked, expected
 from clvmodels.evaluation.observed import Observed
-from clvmodels.evaluation.outcomes import Asked, expected
 from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FREQUENCY, TimeScale, TimeUnit
 
