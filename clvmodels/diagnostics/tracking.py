@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.diagnostics.study import FEW_DRAWS, Study
-from clvmodels.evaluation.paths import Histories, simulate_counts
+from clvmodels.evaluation.simulated_weeks import Histories, simulate_counts
 from clvmodels.evaluation.tracking import (
     STEP,
     Bands,

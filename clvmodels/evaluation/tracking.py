@@ -11,8 +11,8 @@ from scipy.interpolate import BarycentricInterpolator
 
 from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import IntArray, Observed
-from clvmodels.evaluation.paths import Histories, simulate_counts
 from clvmodels.evaluation.repeats import number_of_draws, repeated
+from clvmodels.evaluation.simulated_weeks import Histories, simulate_counts
 from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.scorable import purchases_of

@@ -440,7 +440,7 @@ def _plain_number(value: Any) -> bool:
 
 def simulate(model: str, folder: Path) -> Flat:
     """Simulated customers, and the two simulations of what customers go on to do."""
-    from clvmodels.evaluation.paths import Histories, simulate_counts
+    from clvmodels.evaluation.simulated_weeks import Histories, simulate_counts
 
     truth = {"r": 0.6, "alpha": 15.0, "a": 0.8, "b": 2.5, "seed": 4, "model": model}
     money = {"p": 6.0, "q": 4.0, "v": 15.0}

@@ -27,7 +27,7 @@ from clvmodels.evaluation.cut_dates import Calendar
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.fitting import Fitting, centre
 from clvmodels.evaluation.metrics import METRICS
-from clvmodels.evaluation.paths import Histories, simulate_counts
+from clvmodels.evaluation.simulated_weeks import Histories, simulate_counts
 from clvmodels.formulas import along, bgnbd
 from clvmodels.purchases import MODELS
 from clvmodels.schema import TimeScale
@@ -336,7 +336,7 @@ def test_new_customers_who_start_at_any_time_have_the_expectation_of_the_closed_
     ]
     error = drawn.mean(axis=0) - np.diff(reached)
     assert (np.abs(error) < 4.5 * drawn.std(axis=0) / np.sqrt(S)).all()
-    monkeypatch.setattr("clvmodels.evaluation.paths._WINDOWS", 1)
+    monkeypatch.setattr("clvmodels.evaluation.simulated_weeks._WINDOWS", 1)
     np.testing.assert_array_equal(simulate_counts(formulas, parameters, new, edges, seed=2), drawn)
 
 
@@ -347,7 +347,9 @@ def test_simulated_weeks_do_not_depend_on_cores(monkeypatch: pytest.MonkeyPatch)
     parameters = {name: np.full(40, value) for name, value in TRUTH.items()}
     found = []
     for cores in (1, 3):
-        monkeypatch.setattr("clvmodels.evaluation.paths.available_cores", lambda n=cores: n)
+        monkeypatch.setattr(
+            "clvmodels.evaluation.simulated_weeks.available_cores", lambda n=cores: n
+        )
         edges = np.array([0.0, 7.0, 14.0, 60.0])
         found.append(simulate_counts(MODELS["bgnbd"].formulas, parameters, known, edges, seed=3))
     np.testing.assert_array_equal(*found)
