@@ -10,7 +10,7 @@ from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
 from clvmodels.diagnostics.fit_checks import fit_section
 from clvmodels.diagnostics.prediction import checks_of_forecasts, prediction_section
-from clvmodels.diagnostics.priors import prior_section
+from clvmodels.diagnostics.prior_checks import prior_section
 from clvmodels.diagnostics.provenance import provenance_of, provenance_section
 from clvmodels.diagnostics.record import Headline, Report
 from clvmodels.diagnostics.study import Question, Study, model_name, prepare

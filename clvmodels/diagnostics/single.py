@@ -17,7 +17,12 @@ from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.fit_checks import _conditional_figure, _tracking_figures
 from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
-from clvmodels.diagnostics.priors import _densities, _sensitivity_figure, _why_not, sensitivity
+from clvmodels.diagnostics.prior_checks import (
+    _densities,
+    _sensitivity_figure,
+    _why_not,
+    sensitivity,
+)
 from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.repeat_fit import expected_repeats, repeat_figure
 from clvmodels.diagnostics.spend_fit import spend_figures

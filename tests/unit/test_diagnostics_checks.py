@@ -15,7 +15,7 @@ from clvmodels.diagnostics.convergence import convergence_checks
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.fit_checks import fit_section
 from clvmodels.diagnostics.prediction import prediction_section
-from clvmodels.diagnostics.priors import prior_section
+from clvmodels.diagnostics.prior_checks import prior_section
 from clvmodels.diagnostics.study import Question, Study, prepare
 from clvmodels.verdict import Check, laplace_verdict, map_verdict
 from tests.unit.diagnostics_cases import (
