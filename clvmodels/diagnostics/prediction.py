@@ -15,15 +15,15 @@ from clvmodels import limits
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import money, number, percent, short
+from clvmodels.evaluation.backtest_record import fit_checks
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
 from clvmodels.evaluation.checks import name_of_total, relative_error, signed, total_check
 from clvmodels.evaluation.metrics import METRIC_LABELS, SHARES
-from clvmodels.evaluation.record import fit_checks
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
 if TYPE_CHECKING:
-    from clvmodels.evaluation.record import Backtest
+    from clvmodels.evaluation.backtest_record import Backtest
 
 _SHOWN: Final = 101
 _TARGETS: Final = {"purchases": "purchases", "value": "discounted value"}

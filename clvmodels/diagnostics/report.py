@@ -23,7 +23,7 @@ from clvmodels.uses import in_one_sentence, judge_uses, overall
 from clvmodels.verdict import Check
 
 if TYPE_CHECKING:
-    from clvmodels.evaluation.record import Backtest
+    from clvmodels.evaluation.backtest_record import Backtest
     from clvmodels.frames import Frame
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.rfm import RfmTable

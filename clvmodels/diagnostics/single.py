@@ -42,7 +42,7 @@ from clvmodels.rfm.periods import check_said
 from clvmodels.schema import FREQUENCY, Horizon, TimeScale
 
 if TYPE_CHECKING:
-    from clvmodels.evaluation.record import Backtest
+    from clvmodels.evaluation.backtest_record import Backtest
     from clvmodels.frames import Frame
 
 Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior

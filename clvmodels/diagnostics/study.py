@@ -34,7 +34,7 @@ from clvmodels.schema import (
 )
 
 if TYPE_CHECKING:
-    from clvmodels.evaluation.record import Backtest
+    from clvmodels.evaluation.backtest_record import Backtest
     from clvmodels.frames import Frame
 
 # Draws for what is summed over all customers in each draw

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from clvmodels.evaluation.backtest_record import plain_records
 from clvmodels.evaluation.heldout import HeldOut
-from clvmodels.evaluation.record import plain_records
 from clvmodels.evaluation.strengths import (
     Strength,
     in_words,

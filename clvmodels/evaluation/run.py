@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 import pandas as pd
 
 from clvmodels.errors import SchemaError
+from clvmodels.evaluation.backtest_record import Backtest
 from clvmodels.evaluation.cut_dates import Calendar, Span
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.evaluated import (
@@ -20,7 +21,6 @@ from clvmodels.evaluation.evaluated import (
 )
 from clvmodels.evaluation.fitting import Fitting, verdicts
 from clvmodels.evaluation.model_forecasts import Asked
-from clvmodels.evaluation.record import Backtest
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
 from clvmodels.log.options import BacktestTerms

@@ -157,7 +157,7 @@ def report(
         is not an error: the report says so.
     """
     from clvmodels.diagnostics import diagnose
-    from clvmodels.evaluation.record import HEADER, load_backtest
+    from clvmodels.evaluation.backtest_record import HEADER, load_backtest
 
     read = [*named_paths(log), *(folder / HEADER for folder in named_paths(backtest))]
     check_outputs(output, json, read)

@@ -350,7 +350,7 @@ def _backtest(model: str, **options: Any) -> Any:
 
 
 def _tables(found: Any) -> dict[str, pd.DataFrame]:
-    from clvmodels.evaluation.record import OPTIONAL, TABLES
+    from clvmodels.evaluation.backtest_record import OPTIONAL, TABLES
 
     tables = {name: getattr(found, name) for name in (*TABLES, *OPTIONAL)}
     return {name: _added(table) for name, table in tables.items() if table is not None}
