@@ -11,7 +11,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
-from clvmodels.evaluation.run import backtest
+from clvmodels.evaluation.backtesting import backtest
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.simulate import simulate_log
 from tests.toy_family import TOY, TRUTH, add_to_catalogue
