@@ -13,9 +13,9 @@ from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.economics.payback import PaybackPeriod, payback_period
 from clvmodels.economics.rfm_quintiles import rfm_scores
 from clvmodels.economics.segments import segment_report
-from clvmodels.economics.sensitivity import simple_sensitivity
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
 from clvmodels.economics.simple_figures import SimpleClv
+from clvmodels.economics.simple_sensitivities import simple_sensitivity
 from clvmodels.economics.tiers import tier_movement, tier_report, value_tiers
 from clvmodels.economics.unit import (
     acquired_customer_value,

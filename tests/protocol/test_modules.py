@@ -36,7 +36,6 @@ ALIKE = {
 # Names that do not say which: this list may only become shorter.
 UNCLEAR = {
     "base": {"economics", "fit", "predictive"},
-    "sensitivity": {"economics", "evaluation"},
     "simple": {"economics", "formulas"},
     "totals": {"diagnostics", "predictive"},
     "tracking": {"diagnostics", "evaluation"},
