@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from clvmodels.diagnostics.base_totals import Totals
 from clvmodels.diagnostics.facts import LEAST_KNOWN
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tier_values import TierValues
-from clvmodels.diagnostics.totals import Totals
 from clvmodels.diagnostics.values import value_parts
 from clvmodels.diagnostics.words import horizon_of, number, percent, short, unit_of
 from clvmodels.schema import FloatArray

@@ -10,9 +10,9 @@ import numpy as np
 from scipy.stats import norm
 
 from clvmodels import limits
+from clvmodels.diagnostics.base_totals import Amount, Totals
 from clvmodels.diagnostics.record import Fact
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.totals import Amount, Totals
 from clvmodels.diagnostics.words import horizon_of, money, number, percent, unit_of
 from clvmodels.economics.outlook import group_values
 from clvmodels.evaluation.checks import relative_error

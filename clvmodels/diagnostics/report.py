@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.diagnostics.active import active_section
+from clvmodels.diagnostics.base_totals import totals
 from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
@@ -15,7 +16,6 @@ from clvmodels.diagnostics.provenance import provenance_of, provenance_section
 from clvmodels.diagnostics.record import Headline, Report
 from clvmodels.diagnostics.study import Question, Study, model_name, prepare
 from clvmodels.diagnostics.tier_values import tier_values
-from clvmodels.diagnostics.totals import totals
 from clvmodels.diagnostics.words import unit_of
 from clvmodels.keywords import named
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
