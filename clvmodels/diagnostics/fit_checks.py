@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clvmodels import limits
+from clvmodels.diagnostics.fitted_weeks import Tracked, track, why_not_tracked
 from clvmodels.diagnostics.record import Figure, Section
 from clvmodels.diagnostics.repeat_fit import (
     expected_repeats,
@@ -18,7 +19,6 @@ from clvmodels.diagnostics.repeat_fit import (
 )
 from clvmodels.diagnostics.spend_fit import spend_checks, spend_figures
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.tracking import Tracked, track, why_not_tracked
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.checks import relative_error
 from clvmodels.evaluation.repeats import bin_labels, mean_repeats

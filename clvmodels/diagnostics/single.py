@@ -16,6 +16,7 @@ from clvmodels.diagnostics.data import _cohorts, _figures
 from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.fit_checks import _conditional_figure, _tracking_figures
+from clvmodels.diagnostics.fitted_weeks import track, why_not_tracked
 from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.prior_checks import (
     _densities,
@@ -27,7 +28,6 @@ from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.repeat_fit import expected_repeats, repeat_figure
 from clvmodels.diagnostics.spend_fit import spend_figures
 from clvmodels.diagnostics.study import Question, Study, _table, model_name, prepare
-from clvmodels.diagnostics.tracking import track, why_not_tracked
 from clvmodels.diagnostics.values import _distribution
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior

@@ -37,7 +37,6 @@ ALIKE = {
 UNCLEAR = {
     "base": {"economics", "fit", "predictive"},
     "simple": {"economics", "formulas"},
-    "tracking": {"diagnostics", "evaluation"},
 }
 # Beyond 400 lines for now, with the lines that each may have.
 LONG = {
