@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Unpack
 
 from clvmodels.errors import ConvergenceError, one_line
-from clvmodels.fit.base import base_of
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import PYMC_MARKETING
 from clvmodels.fit.purchases import (
@@ -23,6 +22,7 @@ from clvmodels.fit.purchases import (
 )
 from clvmodels.fit.regularity import final_method, trial_of
 from clvmodels.fit.run import FitTerms, Settings, settings_of
+from clvmodels.fit.specification import base_of
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.leave_one_out import Timings, timings_of, unclear_elpd

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from clvmodels.errors import SchemaError
 from clvmodels.fit.automatic import AutomaticModel
-from clvmodels.fit.base import look_for_other_ids, observation_end
 from clvmodels.fit.gamma_gamma import GammaGammaModel
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.purchases import (
@@ -16,6 +15,7 @@ from clvmodels.fit.purchases import (
     purchase_specification,
 )
 from clvmodels.fit.run import FitTerms, settings_of
+from clvmodels.fit.specification import look_for_other_ids, observation_end
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import BasketValue, CLVPosterior, PurchasePosterior
 from clvmodels.posterior.spend import spend_from

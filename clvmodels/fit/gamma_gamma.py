@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from clvmodels.fit.base import Specification
 from clvmodels.fit.run import Result
+from clvmodels.fit.specification import Specification
 from clvmodels.formulas import gamma_gamma
 from clvmodels.formulas.fused import Fused
 from clvmodels.keywords import named_fields

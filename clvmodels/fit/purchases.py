@@ -8,9 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from clvmodels.errors import SchemaError
-from clvmodels.fit.base import Specification
 from clvmodels.fit.regularity import fit_of_best_regularity
 from clvmodels.fit.run import Result, Settings
+from clvmodels.fit.specification import Specification
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import (
     BetaGeoPosterior,

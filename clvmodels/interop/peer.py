@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from clvmodels.errors import SchemaError
 from clvmodels.fit import GammaGammaModel
-from clvmodels.fit.base import Specification
 from clvmodels.fit.purchases import purchase_specification
+from clvmodels.fit.specification import Specification
 from clvmodels.model_facts import ModelFacts
 from clvmodels.posterior import GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.by_model import purchase_posterior

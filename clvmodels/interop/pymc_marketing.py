@@ -26,9 +26,9 @@ from clvmodels.errors import (
     TimeUnitError,
     one_line,
 )
-from clvmodels.fit.base import Specification, iso_date
 from clvmodels.fit.nuts import STATISTICS
 from clvmodels.fit.priors import as_dict
+from clvmodels.fit.specification import Specification, iso_date
 from clvmodels.interop.foreign_verdicts import judge
 from clvmodels.interop.peer import Counterpart, OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.interop.to_pymc_marketing import PymcMarketingModels, to_pymc_marketing

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from clvmodels.errors import OURS, SchemaError
-from clvmodels.fit.base import Specification
+from clvmodels.fit.specification import Specification
 from clvmodels.interop.peer import OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
