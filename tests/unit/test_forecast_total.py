@@ -13,7 +13,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
-from clvmodels.posterior.purchases import purchase_posterior
+from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.predictive.planning import SOURCES
 from clvmodels.purchases import MODELS
 from clvmodels.simulate import simulate_rfm
