@@ -97,7 +97,7 @@ _DEFAULTS: Final[dict[type, dict[str, Any]]] = {}
 
 
 def named[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function name the options that it has when it is given one that it has not.
+    """Let a function name its options when it is given one that it does not have.
 
     The signature stays what it is, for readers and for type checkers; options of a TypedDict
     that has `defaults` are written out in it. A method is called by the class of its object,
@@ -222,7 +222,7 @@ def _called(function: Callable[..., Any], args: Sequence[object]) -> str:
 
 
 def unknown_option(name: str, option: str, known: Sequence[str]) -> UnknownOptionError:
-    """The error of an option that a function has not."""
+    """The error of an option that a function does not have."""
     return UnknownOptionError(
         f"{name} has no option {option!r}{_hint(option, known)} It takes {', '.join(known)}."
     )

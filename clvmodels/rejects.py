@@ -43,7 +43,7 @@ class RejectLimit:
 
     @classmethod
     def read(cls, value: object) -> RejectLimit | None:
-        """Read a share below 1 (0.01, "1%") or a count of rows (0, 100); None is no limit.
+        """Read a share below 1 (0.01, "1%") or a count of rows (0, 100); None sets no limit.
 
         Raises
         ------

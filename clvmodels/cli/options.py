@@ -57,7 +57,7 @@ Regularity = Annotated[
     str | None,
     typer.Option(
         help="How regularly customers buy, 1 to 4: 1 is at random, and with more the times between "
-        f"purchases are ever more alike; {AUTO} chooses by the base. Of "
+        f"purchases are more and more alike; {AUTO} chooses by the base. Of "
         f"{' and '.join(_HAVE_REGULARITY)}.",
         metavar=f"<1|2|3|4|{AUTO}>",
     ),

@@ -63,7 +63,7 @@ class PriorDensity:
         return np.asarray(self.dist.logpdf(values), dtype=np.float64)
 
     def log_jacobian(self, values: FloatArray) -> FloatArray:
-        """Ln |d value / d z| of the transform under which PyMC samples, but for a constant.
+        """Ln |d value / d z| of the transform under which PyMC samples, up to a constant.
 
         The logarithm of values with a lower bound, the logit of those with both.
         """
@@ -137,7 +137,7 @@ def prior_draws(
 def log_prior_and_likelihood(
     posterior: OnePosterior, priors: Mapping[str, PriorDensity]
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Log prior and log-likelihood of every draw, each but for a constant.
+    """Log prior and log-likelihood of every draw, each up to a constant.
 
     The sampler's log density is that of prior, likelihood and the Jacobian of the
     transform together, so that the likelihood is what remains: no pass over the base.

@@ -53,7 +53,7 @@ def diagnose(
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         By any method; what a method does not give is said to be unavailable.
     rfm : RfmTable or frame
         The base, as a rule the one that was fitted.

@@ -65,8 +65,8 @@ class ActionLists(Readable):
         One row per customer, in the table's order: customer_id, state, valuable,
         frequency, silence (time since the last purchase, in the table's unit), p_alive,
         p_alive_at_last, p_alive_drop, p_purchase, clv, clv_as_usual, clv_lost, and the
-        margin that is in them. Who has no finite expected value has no clv, and is not
-        among the valuable; a column reason then says why.
+        margin that is in them. Customers without a finite expected value have no
+        clv and are not among the valuable; a column reason then says why.
     counts : DataFrame
         One row per state and a last one, "(whole)": customers, valuable, p_purchase
         (mean), clv and clv_lost (sums), margin; and without_value, how many are not in the
@@ -116,12 +116,12 @@ def action_lists(
     What is at stake is clv_as_usual = clv x p_alive_at_last / p_alive, what the customer
     would be worth today had P(alive) not fallen, and clv_lost, the part that is gone.
     "valuable" are the ``top`` customers by clv_as_usual: clv itself is low already where
-    somebody is slipping away. With a posterior of purchases alone, expected purchases are
+    a customer is slipping away. With a posterior of purchases alone, expected purchases are
     at stake instead, and the first customers are "top_buyer".
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The base.

@@ -84,8 +84,9 @@ def value_tiers(
     ----------
     scores : DataFrame or Table
         Of pandas, polars or pyarrow, with customer_id and clv, such as
-        `CLVPosterior.predict` gives. Whose clv is empty with a ``reason`` is in no tier. Of a
-        posterior of purchases alone, whose predictions have no clv, expected_purchases count.
+        `CLVPosterior.predict` gives. Customers whose clv is empty with a ``reason`` are in no
+        tier. Of a posterior of purchases alone, whose predictions have no clv,
+        expected_purchases count.
     quantiles : sequence of float, optional
         Shares of customers, counted from the least valuable, at which a new tier
         begins: (0.5, 0.8, 0.95), the default, makes a top tier of 5 % of the customers,
@@ -152,7 +153,7 @@ def tier_report(
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Of purchases and spend, or of purchases alone.
     rfm : RfmTable
         The base.
@@ -169,7 +170,7 @@ def tier_report(
         known and need no interval (empty where the table lacks first purchases);
         ``_lower`` and ``_upper`` of clv and value_share; and the margin that is in clv.
         Shares of nothing, and means of an empty tier, are NaN. Customers without a finite
-        expected value are no tier's: they have a row of their own, "(no value)", and are
+        expected value belong to no tier: they have a row of their own, "(no value)", and are
         counted in a column without_value; values, and means per customer, are of the others.
         Of purchases alone there are expected_purchases, expected_purchases_per_customer and
         purchase_share in place of clv, clv_per_customer and value_share; past_purchases, first

@@ -30,7 +30,7 @@ class Reading:
     log : object
         The log itself, in a form that can be read again.
     options : mapping
-        Keyword arguments of `rfm_train_test_split`, but for the dates.
+        Keyword arguments of `rfm_train_test_split`, without the dates.
     purchases : pyarrow.Table
         As `clvmodels.log.purchases.collect_purchases`.
     calendar : Calendar

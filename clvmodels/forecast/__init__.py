@@ -10,6 +10,7 @@ from clvmodels.forecast.draws import (
 )
 from clvmodels.forecast.outcomes import OUTCOMES, OutcomePredictor
 from clvmodels.forecast.rows import (
+    WHENEVER,
     Prediction,
     Predictor,
     infinite_share,
@@ -19,6 +20,7 @@ from clvmodels.forecast.rows import (
 
 __all__ = [
     "OUTCOMES",
+    "WHENEVER",
     "Draws",
     "Future",
     "OutcomePredictor",

@@ -33,9 +33,9 @@ _WANTED: Final = {
 }
 
 _OF_MONEY: Final = ("clv", "expected_spend")
-_WHENEVER: Final = [
-    i for i, name in enumerate(kernel.COLUMNS) if name.startswith(("p_alive_", "expected_spend_"))
-]
+WHENEVER: Final = tuple(n for n in kernel.COLUMNS if n.startswith(("p_alive", "expected_spend")))
+"""Columns in which the horizon makes no difference."""
+_KEPT: Final = [i for i, name in enumerate(kernel.COLUMNS) if name in WHENEVER]
 _MONEY: Final = tuple(i for i, name in enumerate(kernel.COLUMNS) if name.startswith(_OF_MONEY))
 
 Wanted = Literal["none", "clv", "all"]
@@ -145,7 +145,7 @@ class Predictor:
                 for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
                     by_draw += part
             if self.ask.want == kernel.ALL_INTERVALS:
-                out[1:, _WHENEVER] = out[0, _WHENEVER]
+                out[1:, _KEPT] = out[0, _KEPT]
             endless = infinite_share(self.draws, x) > 0
             if endless.any():
                 money = [i for i in _MONEY if i < out.shape[1]]

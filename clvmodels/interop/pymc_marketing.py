@@ -95,7 +95,7 @@ def from_pymc_marketing(
 
     Returns
     -------
-    CLVPosterior, GammaGammaPosterior, or BetaGeoPosterior and its like
+    CLVPosterior, GammaGammaPosterior, BetaGeoPosterior or the like
         With its verdict, priors, versions and a fingerprint of its data, to save, predict,
         score and report like any other. The method is "nuts", "map", "laplace" for what
         came from here, or "given" for other samplers and variational fits.

@@ -59,7 +59,7 @@ def to_pymc_marketing(
 
     Parameters
     ----------
-    posterior : CLVPosterior, GammaGammaPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, GammaGammaPosterior, BetaGeoPosterior or the like
         Of one model, or of purchases and spend.
     rfm : RfmTable or frame
         The base that was fitted, one row per customer; another one is taken with a

@@ -168,7 +168,7 @@ class Audit:
         return sum(item.rows for item in self.left_out if item.reason == reason.text)
 
     def lost(self) -> tuple[LeftOut, ...]:
-        """Lines of ``left_out`` but for rows left out because that was asked for.
+        """Lines of ``left_out``, without rows left out because that was asked for.
 
         Those are rows after the observation end, rows observed already, and refunds
         with the purchases that they cancel.

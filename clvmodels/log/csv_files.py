@@ -109,7 +109,7 @@ def open_csv_file(
     delimiter, encoding : str or None
         As the caller says; None to look.
     scratch : Scratch
-        Where the file is written anew if it is not in UTF-8.
+        Where the file is written again if it is not in UTF-8.
 
     Raises
     ------

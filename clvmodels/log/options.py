@@ -32,7 +32,7 @@ ImplausibleDates = Literal["error", "drop", "keep"]
     where=None,
 )
 class LogTerms(TypedDict, total=False):
-    """How the rows of a log are read: options of `clvmodels.rfm_summary` and its like."""
+    """How the rows of a log are read: options of `clvmodels.rfm_summary` and similar functions."""
 
     refunds: Refunds
     order_id_col: str | None

@@ -54,7 +54,7 @@ class OpenLog:
     guessed : tuple of str
         Columns of which nobody said how they are written.
     scratch : Scratch or None
-        Files that were written anew to be read, kept as long as this record.
+        Files that were written again to be read, kept as long as this record.
     """
 
     table: ibis.Table

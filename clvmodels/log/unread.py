@@ -45,7 +45,7 @@ def refuse_contradicted(
     """Refuse a reading that was guessed from the first rows and that later ones contradict.
 
     Rows that both readings fit, with other values, cannot be told from the right ones: so
-    it is no use to leave out those that show the contradiction.
+    there is no point in leaving out those that show the contradiction.
 
     Parameters
     ----------

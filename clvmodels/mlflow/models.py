@@ -134,7 +134,7 @@ def log_model(
         It is no CLVPosterior, predict_options has a name that predict does not know, or
         MLflow is not installed.
     TimeUnitError, DomainError
-        A value in predict_options is none that predict takes.
+        predict does not take an option in predict_options, or not with this value.
 
     Examples
     --------

@@ -158,7 +158,7 @@ def table_with(plot: str, found: object, columns: Sequence[str]) -> pd.DataFrame
     Raises
     ------
     SchemaError
-        It is another thing, or has not all of them.
+        It is something else, or lacks some of them.
     """
     from clvmodels.frames import column_names, kind_of, to_pandas
 

@@ -37,7 +37,7 @@ class _BetaGeometricPosterior(PurchasePosterior):
             Draws; alpha in units of ``time_scaler`` periods of ``time_unit``.
         regularity : {1, 2, 3, 4}, optional
             k, where times between purchases are Erlang-k; by default this posterior's own,
-            which is 1 but for posteriors of fits that were given another.
+            which is 1 unless the fit was given another.
         time_unit, time_scaler
             The unit of time, as in :func:`clvmodels.rfm_summary`.
 

@@ -45,7 +45,7 @@ class CLVPosterior:
 
     Attributes
     ----------
-    purchases : BetaGeoPosterior and its like
+    purchases : BetaGeoPosterior or the like
     spend : GammaGammaPosterior or BasketValue
         What a purchase brings; a number, ``CLVPosterior(purchases, 25.0)``, is the value of
         every purchase: tables then need no amounts, and amounts that they have are not read.

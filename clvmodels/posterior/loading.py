@@ -41,7 +41,7 @@ def load_posterior(path: str | Path) -> CLVPosterior | PurchasePosterior | Gamma
     SchemaError
         It is named by something else than a path.
     PosteriorFileError
-        There is no such file, or it is truncated, foreign, or of a newer format.
+        There is no such file, or it is truncated, not a posterior's, or of a newer format.
     """
     path = path_of("The posterior", path)
     tree, record = read_groups(path)

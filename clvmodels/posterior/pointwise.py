@@ -115,7 +115,7 @@ class LikelihoodTerms:
 def purchase_terms(columns: RfmColumns, family: Family, name: str) -> LikelihoodTerms:
     """Terms of a base of purchase histories, with what a regular model owes to the gaps.
 
-    Who was watched for no time says nothing, and has no term: 0, whatever the draw.
+    Customers who were watched for no time have no term: 0, whatever the draw.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
-from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, Predictor, pair
+from clvmodels.forecast import OUTCOMES, WHENEVER, Draws, Future, OutcomePredictor, Predictor, pair
 from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
@@ -36,8 +36,6 @@ CLV_INTERVAL: Final = ("clv_sd", "clv_lower", "clv_upper")
 ALIVE_INTERVAL: Final = ("p_alive_lower", "p_alive_upper")
 PURCHASES_INTERVAL: Final = ("expected_purchases_lower", "expected_purchases_upper")
 SPEND_INTERVAL: Final = ("expected_spend_lower", "expected_spend_upper")
-# Columns in which the horizon makes no difference
-WHENEVER: Final = ("p_alive", *ALIVE_INTERVAL, "expected_spend", *SPEND_INTERVAL)
 
 
 def points_of(*, money: bool) -> tuple[str, ...]:
@@ -309,7 +307,7 @@ def labelled(horizon: Horizon | Sequence[Horizon]) -> dict[str, Horizon]:
     Raises
     ------
     SchemaError, TimeUnitError, DomainError
-        There is none, one of them twice, or one that is no length of time.
+        There is none, one of them is given twice, or one is not a length of time.
     """
     if not isinstance(horizon, list | tuple):
         return {"": cast(Horizon, horizon)}

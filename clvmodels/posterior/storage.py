@@ -31,7 +31,7 @@ def save_groups(path: str | Path, posteriors: Mapping[str, Posterior]) -> Path:
     Raises
     ------
     SchemaError
-        The path is none of this machine, or its name is that of another kind of file.
+        The path is not on this machine, or its name is that of another kind of file.
     """
     target = path_of("The posterior", path)
     if not target.name.lower().endswith(POSTERIOR_SUFFIXES):
@@ -67,7 +67,7 @@ def read_groups(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     Raises
     ------
     PosteriorFileError
-        There is no such file, or it is truncated, foreign, or of a newer format.
+        There is no such file, or it is truncated, not a posterior's, or of a newer format.
     """
     tree = _read(path)
     return tree, _metadata_of(tree, path)

@@ -245,7 +245,7 @@ def count_distribution(
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Of purchases; spend is not needed.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time.

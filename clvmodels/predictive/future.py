@@ -133,7 +133,7 @@ def simulate_future(
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Of purchases and spend; of purchases alone there are no amounts and no values.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value where the posterior

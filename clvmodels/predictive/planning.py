@@ -142,7 +142,7 @@ def forecast_total(
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Of purchases and spend; of purchases alone there is no total of value.
     rfm : RfmTable or frame
         Customers, in the posterior's unit of time, with monetary_value where the posterior

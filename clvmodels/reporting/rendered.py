@@ -128,7 +128,7 @@ def report(
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Of any method.
     rfm : RfmTable or frame
         The customers that it was fitted to.

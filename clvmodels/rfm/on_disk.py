@@ -99,7 +99,7 @@ def rfm_summary_to_parquet(
     Raises
     ------
     SchemaError
-        The log cannot be read as the options say, no purchase is left of it, or more rows
+        The log cannot be read as the options say, no purchases remain in it, or more rows
         are unreadable than ``max_rejects``.
     TimeUnitError
         The time unit is unknown.
@@ -143,7 +143,7 @@ def summarize_to_parquet(
     Raises
     ------
     SchemaError
-        The log cannot be read as the options say, or no purchase is left of it.
+        The log cannot be read as the options say, or no purchases remain in it.
     """
     with reading(), engine(resources) as backend:
         # The only order that counts is asked for, when customers are written.

@@ -224,7 +224,7 @@ class RfmTable:
         Raises
         ------
         SchemaError
-            It is no Parquet file, or its metadata is damaged or of a newer version.
+            It is not a Parquet file, or its metadata is damaged or of a newer version.
         """
         try:
             found = pq.read_schema(path)
@@ -310,7 +310,7 @@ class RfmTable:
         observation_end : date-like, optional
             The last period observed; needed by `update` only.
         margin : float, optional
-            Share of revenue that is profit. Not said, values are at the margin of the posterior
+            Share of revenue that is profit. Without it, values are at the margin of the posterior
             that makes them, which is 1 unless its base had another.
 
         Raises

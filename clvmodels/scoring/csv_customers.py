@@ -97,7 +97,7 @@ def open_csv(path: Path, options: CsvOptions, scratch: Scratch, wanted: Sequence
     path : Path
     options : CsvOptions
     scratch : Scratch
-        Where the file is written anew if it is not in UTF-8.
+        Where the file is written again if it is not in UTF-8.
     wanted : sequence of str
         Columns that tell the right delimiter.
 

@@ -43,7 +43,7 @@ def score(
         with the columns customer_id, frequency, recency, T and monetary_value; or, with
         ``customer_id_col``, ``datetime_col`` and ``monetary_value_col``, a log as
         :func:`clvmodels.rfm_summary` takes it.
-    posterior : path, CLVPosterior or BetaGeoPosterior and its like
+    posterior : path, CLVPosterior, BetaGeoPosterior or the like
         Of purchases and spend, or of purchases alone: the output then has no columns of money.
         There, and where every purchase has one value, the input needs no amounts, and those
         that it has are not read; of a log they only tell refunds from purchases.

@@ -91,7 +91,7 @@ class Scorer:
 
     Parameters
     ----------
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Draws of both models, or of purchases alone: there are then no columns of money.
         Amounts are read where there is a model of spend.
     horizon, discount_rate, discounting, interval, draws

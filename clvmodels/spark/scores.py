@@ -45,7 +45,7 @@ def score(
     data : SparkRfm or pyspark.sql.DataFrame
         Customers: customer_id, frequency, recency, T, monetary_value and, where it is
         known, first_value.
-    posterior : CLVPosterior, or BetaGeoPosterior and its like
+    posterior : CLVPosterior, BetaGeoPosterior or the like
         Draws of both models, or of purchases alone: there are then no columns of money.
         Amounts are read where there is a model of spend.
     time_unit, time_scaler : str, float, optional

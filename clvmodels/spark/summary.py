@@ -62,7 +62,7 @@ class SparkRfm:
     segment_cols : tuple of str
         Names of the segment columns.
     margin_said : bool
-        Whether somebody said the margin.
+        Whether a margin was given.
     ledger : pyspark.sql.DataFrame
         What `table` is read off; kept by Spark until `unpersist`.
     """
