@@ -1,6 +1,7 @@
 """Where an output may go, and how it gets there: whole or not at all.
 
-It goes not onto or among what was read for it. It is written in a hidden folder beside its
+It goes not onto or among what was read for it. Where its name is a link, it goes to what the
+link leads to, as with `cp`, and the link stays. It is written in a hidden folder beside its
 place, and moved there once it is whole; what a killed process left of such folders is
 removed by the next one that writes there.
 """
@@ -88,6 +89,39 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def followed(output: Path) -> Path:
+    """Return where an output goes: what its link leads to, there or not yet; else its own path.
+
+    Raises
+    ------
+    SchemaError
+        The link leads back to itself.
+    """
+    if not output.is_symlink():
+        return output
+    place = _real(output)
+    if place.is_symlink():
+        raise SchemaError(
+            f"The output {output} is a link that leads back to itself: remove it, or name another "
+            "file."
+        )
+    return place
+
+
+def make_room(output: Path) -> None:
+    """Make the folder in which an output will be, or its link's target.
+
+    Raises
+    ------
+    OSError
+        It cannot be made or written to.
+    """
+    folder = followed(output).parent
+    _real(folder).mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(13, "No permission to write there", str(folder))
+
+
 def _same_file(one: Path, other: Path) -> bool:
     """Whether two names are of one file, as by a hard link or in another case."""
     return one.exists() and other.exists() and one.samefile(other)
@@ -126,16 +160,18 @@ def aside(target: Path) -> Iterator[Path]:
     Parameters
     ----------
     target : Path
-        A file to be written or replaced. Where anything fails it stays as it was.
+        A file to be written or replaced, or a link to one. Where anything fails it stays as
+        it was.
 
     Yields
     ------
     Path
         Of the same name, in `folder_beside` the target.
     """
-    with folder_beside(target) as folder:
+    place = followed(target)
+    with folder_beside(place) as folder:
         yield folder / target.name
-        os.replace(folder / target.name, target)
+        os.replace(folder / target.name, place)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import typer
 from clvmodels.cli.commands import app
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
-from clvmodels.errors import ClvError, ConvergenceError, SchemaError, explained
+from clvmodels.errors import ClvError, ConvergenceError, SchemaError, explained, one_line
 from clvmodels.machine import settle_caches
 
 BAD_INPUT: Final = 2
@@ -140,6 +140,13 @@ def _explained(error: Exception) -> int:
             "written whole or not at all, so an older output is as it was.",
         )
         return DISK_FULL
+    if isinstance(error, TypeError) and sys.flags.optimize > 1:
+        speech.say(
+            "error",
+            "Python runs with -OO, and a library needs the docstrings that it removes "
+            f"({one_line(error)}): leave out -OO, or PYTHONOPTIMIZE=2; -O is fine.",
+        )
+        return BAD_INPUT
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         speech.say("error", f"{error.strerror}{where}")

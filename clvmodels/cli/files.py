@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clvmodels.errors import ClvError, SchemaError, one_line
-from clvmodels.outputs import aside, refuse_inputs
+from clvmodels.outputs import aside, followed, make_room, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, RECENCY, T
 
@@ -61,7 +60,7 @@ def check_folder(path: Path) -> Path:
     SchemaError
         It is such a one.
     """
-    if path_of("The output", path).exists() and not path.is_dir():
+    if followed(path_of("The output", path)).exists() and not path.is_dir():
         raise SchemaError(f"The output {path} is a file: name a folder.")
     return path
 
@@ -93,9 +92,7 @@ def check_output(
     if path.is_dir():
         raise SchemaError(f"The output {path} is a folder: name a file.")
     refuse_inputs([path], named_paths(list(inputs)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(13, "No permission to write there", str(path.parent))
+    make_room(path)
     return path
 
 

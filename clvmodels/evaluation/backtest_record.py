@@ -16,7 +16,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.evaluation import checks as judging
 from clvmodels.evaluation.baselines import LABELS
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
-from clvmodels.outputs import aside
+from clvmodels.outputs import aside, followed
 from clvmodels.path_checks import path_of
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses
 from clvmodels.verdict import WORDS, Check, Status, Verdict
@@ -179,7 +179,7 @@ class Backtest:
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet and metrics.json to a folder; see `load_backtest`."""
-        folder = path_of("The backtest", folder)
+        folder = followed(path_of("The backtest", folder))
         folder.mkdir(parents=True, exist_ok=True)
         for name in (*TABLES, *OPTIONAL):
             table = getattr(self, name)

@@ -177,7 +177,7 @@ def reading() -> Iterator[None]:
         refuse_full_disk(error)  # where the engine spills
         # A damaged file may end in an error of no kind.
         if isinstance(error, _unreadable()) or type(error) is _engine_error():
-            text = said_of(error) or one_line(error)
+            text = said_of(error) or one_line(str(error).split("\n\nLINE ")[0])
             raise SchemaError(f"The log cannot be read: {text}") from error
         raise
 

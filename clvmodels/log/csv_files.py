@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 import weakref
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +115,17 @@ def open_csv_file(
     Raises
     ------
     SchemaError
-        It is empty, or in an encoding that must be said.
+        It is empty, in an encoding that must be said, or not the gzip that its name says.
     """
-    found = encoding or encoding_of(path)
-    text = path if found.lower() in _UTF8 else _in_utf8(path, found, scratch)
-    line = first_line(text, path)
+    try:
+        found = encoding or encoding_of(path)
+        text = path if found.lower() in _UTF8 else _in_utf8(path, found, scratch)
+        line = first_line(text, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SchemaError(
+            f"{path} cannot be unpacked ({one_line(error)}): copy it again, or name it without "
+            ".gz if it is not compressed."
+        ) from error
     sign = check_delimiter(delimiter) or delimiter_of(line, wanted)
     columns = tuple(_fields(line, sign))
     folded = [name.lower() for name in columns]  # as the engine reads them

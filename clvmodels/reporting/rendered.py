@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.diagnostics.record import Report
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
-from clvmodels.outputs import folder_beside, refuse_inputs
+from clvmodels.outputs import folder_beside, followed, make_room, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import render_page
@@ -212,17 +212,16 @@ def check_outputs(
             raise SchemaError(f"The output {path} is a folder: name a file.")
     refuse_inputs((path for path, _ in paths), inputs)
     for path, _ in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(path.parent, os.W_OK):
-            raise PermissionError(13, "No permission to write there", str(path.parent))
+        make_room(path)
 
 
 def write_together(contents: Mapping[Path, str]) -> None:
     """Write files under other names, and give them their own once all are whole."""
     with ExitStack() as folders:
-        beside = {path: folders.enter_context(folder_beside(path)) for path in contents}
+        places = {path: followed(path) for path in contents}
+        beside = {path: folders.enter_context(folder_beside(places[path])) for path in contents}
         written = {path: folder / path.name for path, folder in beside.items()}
         for path, text in contents.items():
             written[path].write_text(text, encoding="utf-8", newline="\n")
         for path in contents:
-            os.replace(written[path], path)
+            os.replace(written[path], places[path])

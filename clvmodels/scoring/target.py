@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError, one_line
-from clvmodels.outputs import refuse_inputs
+from clvmodels.outputs import followed, make_room, refuse_inputs
 from clvmodels.path_checks import path_of
 from clvmodels.schema import shown
 from clvmodels.scoring import disk
@@ -38,7 +38,8 @@ class Target:
     Attributes
     ----------
     path : Path
-        A file, a folder of Parquet files, or a DuckDB database.
+        A file, a folder of Parquet files, or a DuckDB database; where a link was named, what
+        it leads to, beside which the companions stand.
     kind : {"parquet", "csv", "duckdb", "folder"}
     table : str
         Of a database.
@@ -94,12 +95,10 @@ def open_target(output: str | Path, table: str = DEFAULT_TABLE) -> Target:
     path = path_of("The output", output)
     if not isinstance(table, str) or not _TABLE.fullmatch(table):
         raise SchemaError(f"table={shown(table)} must be letters, digits and _, such as 'scores'.")
-    target = Target(path, _kind(path, str(output)), table)
+    target = Target(followed(path), _kind(path, str(output)), table)
     if not target.stem.strip("."):
         raise SchemaError(f"The output {str(output)!r} has no name: write 'scores.parquet'.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(13, "No permission to write there", str(path.parent))
+    make_room(path)
     _check_replaceable(target)
     return target
 

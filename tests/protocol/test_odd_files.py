@@ -195,3 +195,66 @@ def test_a_reader_that_leaves_does_not_fail_the_job(files: Path) -> None:
         err = job.stderr.read().decode()
     assert (job.returncode, err) == (0, "")
     assert len(pd.read_parquet("s.parquet")) == 2357
+
+
+# --- links ---------------------------------------------------------------------------
+
+OUTPUTS = {
+    "summarize": ["summarize", "log.parquet", *NAMED, "-o", "latest.parquet"],
+    "fit": ["fit", "rfm.parquet", "--method", "laplace", "-o", "latest.nc"],
+    "score": ["score", "rfm.parquet", "--posterior", "p.nc", "-o", "latest.parquet"],
+    "score, csv": ["score", "rfm.parquet", "--posterior", "p.nc", "-o", "latest.csv"],
+    "score, folder": ["score", "rfm.parquet", "--posterior", "p.nc", "-o", "latest"],
+    "score, table": ["score", "rfm.parquet", "--posterior", "p.nc", "-o", "latest.duckdb"],
+    "report": ["report", "--rfm", "rfm.parquet", "--posterior", "p.nc", "-o", "latest.html"],
+    "compare": ["compare", "--rfm", "rfm.parquet", "--posterior", "p.nc", "-o", "latest"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("there", [False, True], ids=["dangling", "twice"])
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_an_output_that_is_a_link_is_written_where_it_leads(
+    files: Path, command: str, there: bool
+) -> None:
+    *_, name = said = OUTPUTS[command]
+    link, place = Path(name), Path("elsewhere", Path(name).with_stem("tonight"))
+    link.symlink_to(place)
+    for _ in range(1 + there):
+        assert main([*said, "--quiet"]) == 0
+    assert link.is_symlink()
+    assert place.exists()
+    assert not place.is_symlink()
+    beside = {path.name for path in files.iterdir()}
+    assert beside == {"log.parquet", "rfm.parquet", "p.nc", "elsewhere", name}
+    assert not [path for path in place.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_a_link_that_leads_back_to_itself_is_refused(
+    files: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    *_, name = said = OUTPUTS[command]
+    Path(name).symlink_to(name)
+    assert main(said) == 2
+    error = capsys.readouterr().err.strip()
+    assert error == (
+        f"Error: The output {name} is a link that leads back to itself: remove it, or name "
+        "another file."
+    )
+
+
+@pytest.mark.slow
+def test_without_docstrings_a_command_works_or_says_so(files: Path) -> None:
+    """Under -OO ArviZ cannot be imported, which scoring does without."""
+    said = [["score", "rfm.parquet", "--posterior", "p.nc", "-o", "scores.parquet"]]
+    said += [["fit", "rfm.parquet", "--method", "laplace", "-o", "q.nc"]]
+    python = [sys.executable, "-OO", "-m", "clvmodels.cli"]
+    scored, fitted = (
+        subprocess.run([*python, *one, "-q"], capture_output=True, text=True, check=False)
+        for one in said
+    )
+    assert (scored.returncode, scored.stderr) == (0, "")
+    assert fitted.returncode in (0, 2)
+    assert fitted.returncode == 0 or fitted.stderr.startswith("Error: Python runs with -OO")
+    assert len(fitted.stderr.splitlines()) <= 1

@@ -402,3 +402,45 @@ def test_days_of_an_ibis_table_are_the_backends() -> None:
     log = in_ibis(pa.table({"who": [1, 1], "when": pa.array(instants, pa.timestamp("us", "UTC"))}))
     table = rfm_summary(log, customer_id_col="who", datetime_col="when")
     assert list(table.to_pandas()["frequency"]) == [1]
+
+
+@pytest.mark.filterwarnings("ignore:1 of 4 rows:UserWarning")
+@pytest.mark.parametrize("column", ["customer_id", "amount"])
+def test_nan_in_parquet_counts_as_in_memory(column: str, tmp_path: Path) -> None:
+    """Statistics of a file leave NaN out, and an engine that trusts them sees none."""
+    log = pd.DataFrame(
+        {
+            "customer_id": [1.0, 1.0, 2.0, 3.0],
+            "date": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-01-05", "2024-01-07"]),
+            "amount": [5.0, 6.0, 7.0, 8.0],
+        }
+    )
+    log.loc[1, column] = np.nan
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({name: log[name].to_numpy() for name in log}), path)  # NaN, not null
+    options = dict(zip(NAMES, log, strict=True))
+    there, here = (rfm_summary(one, **options) for one in (path, log))
+    assert there.table.equals(here.table)
+    assert there.audit is not None
+    assert here.audit is not None
+    assert str(there.audit) == str(here.audit)
+    assert there.audit.rows_used == 3
+
+
+@pytest.mark.parametrize("kind", ["not compressed", "cut"])
+def test_a_file_that_is_no_gzip_is_refused(kind: str, tmp_path: Path) -> None:
+    import gzip
+
+    path = tmp_path / "log.csv.gz"
+    text = LOG.to_csv(index=False).encode()
+    path.write_bytes(text if kind == "not compressed" else gzip.compress(text)[:40])
+    with pytest.raises(SchemaError, match=r"log.csv.gz cannot be unpacked .*: copy it again"):
+        rfm_summary(path, **NAMES)
+
+
+def test_a_message_shows_no_statement_of_the_engine(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_text("who,when,paid\n")
+    with pytest.raises(SchemaError, match="cannot be read") as error:
+        rfm_summary(path, **NAMES)
+    assert "LINE 1" not in str(error.value)
