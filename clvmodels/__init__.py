@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from clvmodels.predictive import (
         count_distribution,
         forecast_total,
+        next_purchase,
         portfolio,
         simulate_future,
         value_distribution,
@@ -149,6 +150,7 @@ _HOME = {
     "lorenz_curve": "economics",
     "ltv_to_cac": "economics",
     "mlflow": "mlflow",
+    "next_purchase": "predictive",
     "payback_period": "economics",
     "plots": "plots",
     "portfolio": "predictive",
@@ -229,6 +231,7 @@ __all__ = [
     "lorenz_curve",
     "ltv_to_cac",
     "mlflow",
+    "next_purchase",
     "payback_period",
     "plots",
     "portfolio",

@@ -3,17 +3,20 @@
 from clvmodels.predictive.counts import CountDistribution, count_distribution
 from clvmodels.predictive.future import FuturePaths, simulate_future
 from clvmodels.predictive.planning import TotalForecast, forecast_total
+from clvmodels.predictive.time_to_next import NextPurchase, next_purchase
 from clvmodels.predictive.totals import Portfolio, portfolio
 from clvmodels.predictive.values import ValueDistribution, value_distribution
 
 __all__ = [
     "CountDistribution",
     "FuturePaths",
+    "NextPurchase",
     "Portfolio",
     "TotalForecast",
     "ValueDistribution",
     "count_distribution",
     "forecast_total",
+    "next_purchase",
     "portfolio",
     "simulate_future",
     "value_distribution",
