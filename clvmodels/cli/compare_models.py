@@ -83,6 +83,11 @@ def _of_log(
     from clvmodels.evaluation import compare
     from clvmodels.purchases import MODELS
 
+    if len({*models}) == 1:
+        raise SchemaError(
+            f"A comparison needs two models, and --model {models[0]} is one: name another --model, "
+            "or none to compare all."
+        )
     return compare(
         list(dict.fromkeys(models)) or [k for k, one in MODELS.items() if one.regularity <= _TIMED],
         source,

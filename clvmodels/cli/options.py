@@ -7,19 +7,31 @@ from typing import Annotated, Any, Final, Literal, cast
 import typer
 
 from clvmodels.errors import SchemaError
-from clvmodels.purchases import AUTO, MODELS, ModelChoice, purchase_model, with_regularity
+from clvmodels.purchases import (
+    AUTO,
+    MODELS,
+    ModelChoice,
+    purchase_model,
+    regularities,
+    with_regularity,
+)
+from clvmodels.schema import check_choice
 
 
 def model_key(said: str) -> str:
     """Look a model up when it is asked for: the catalogue may have grown."""
-    try:
-        return purchase_model(said).key
-    except SchemaError as error:
-        raise typer.BadParameter(str(error)) from error
+    return _known(said, tuple(MODELS))
 
 
 def _model_choice(said: str) -> str:
-    return AUTO if said == AUTO else model_key(said)
+    return _known(said, (AUTO, *MODELS))
+
+
+def _known(said: str, keys: tuple[str, ...]) -> str:
+    try:
+        return check_choice("model", said, keys)
+    except SchemaError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def regular_key(model: ModelChoice, regularity: str | None) -> ModelChoice:
@@ -31,7 +43,7 @@ def regular_key(model: ModelChoice, regularity: str | None) -> ModelChoice:
             f"The regularity too is chosen by --model {AUTO}: leave --regularity {regularity} out."
         )
     known = purchase_model(model)
-    if regularity == AUTO:
+    if regularity == AUTO and len(regularities(known)) > 1:
         return cast("ModelChoice", with_regularity(known, 1).key)
     given: Any = int(regularity) if regularity.isdecimal() else regularity
     if known.regularity not in (1, given):

@@ -14,7 +14,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import fits_of
 from clvmodels.posterior.stacking import StackPosterior, stacked
-from clvmodels.purchases import MODELS, ModelChoice
+from clvmodels.purchases import AUTO, MODELS, ModelChoice
 from clvmodels.rfm import RfmTable
 from clvmodels.verdict import Verdict
 
@@ -48,7 +48,7 @@ class Fitting:
         if not isinstance(fitted, CLVPosterior | PurchasePosterior):
             raise SchemaError(
                 f"A backtest needs draws of purchases, found a {type(fitted).__name__}: pass "
-                f"a CLVModel, or the name of a model ({', '.join(MODELS)})."
+                f"a CLVModel, or the name of a model ({', '.join((AUTO, *MODELS))})."
             )
         return fitted
 
@@ -74,8 +74,8 @@ class Fitting:
             return self.model
         if not isinstance(self.model, str):
             raise SchemaError(
-                f"model must be a CLVModel or the name of a model ({', '.join(MODELS)}), found "
-                f"{type(self.model).__name__}."
+                f"model must be a CLVModel or the name of a model ({', '.join((AUTO, *MODELS))}), "
+                f"found {type(self.model).__name__}."
             )
         return CLVModel(purchases=self.model)
 

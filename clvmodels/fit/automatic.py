@@ -20,7 +20,7 @@ from clvmodels.fit.purchases import (
     RegularSpecification,
     purchase_specification,
 )
-from clvmodels.fit.regularity import final_method, trial_of
+from clvmodels.fit.regularity import NO_GAPS, final_method, trial_of
 from clvmodels.fit.run import FitTerms, Settings, settings_of
 from clvmodels.fit.specification import base_of
 from clvmodels.keywords import named, named_fields
@@ -128,7 +128,9 @@ class AutomaticModel(Parameters):
         found = next(iter(kept.values()))
         if len(kept) > 1:
             found = stacked(kept, {n: weights[n] for n in kept}, why=why)
-        notes = (*found.metadata.notes, *left_out)
+        if columns.log_gaps is None:  # nor does a fit of what was kept by NUTS know it
+            left_out = (*left_out, NO_GAPS)
+        notes = tuple(dict.fromkeys((*found.metadata.notes, *left_out)))
         return replace(found, metadata=replace(found.metadata, why=why, notes=notes))
 
     def _specification(self, key: str) -> PurchaseSpecification[PurchasePosterior]:
@@ -191,9 +193,10 @@ def chosen(
         return alone, f"{said} {names[best]} is kept alone, since that is clear."
     if weights[best] >= 1.0 - LEAST_WEIGHT:
         return alone, f"{said} {names[best]} is kept alone, since a mixture has all weight on it."
-    shares = " and ".join(
+    *most, last = [
         f"{names[key]} {weight:.2f}" for key, weight in weights.items() if weight >= LEAST_WEIGHT
-    )
+    ]
+    shares = f"{', '.join(most)} and {last}"
     return weights, f"{said} That is not clear, so models are stacked by weight: {shares}."
 
 

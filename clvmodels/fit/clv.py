@@ -22,7 +22,7 @@ from clvmodels.posterior.spend import spend_from
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import rfm_columns
-from clvmodels.schema import scale_said, shown
+from clvmodels.schema import check_choice, scale_said, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -78,7 +78,8 @@ class CLVModel(Parameters):
         if isinstance(given, str) and given == AUTO:
             object.__setattr__(self, "purchases", AutomaticModel())
         elif isinstance(given, str):
-            object.__setattr__(self, "purchases", purchase_specification(given, "purchases"))
+            check_choice("purchases", given, (AUTO, *MODELS))
+            object.__setattr__(self, "purchases", purchase_specification(given))
         elif not isinstance(given, PurchaseSpecification | AutomaticModel):
             raise SchemaError(
                 f"purchases={shown(given)} must be a model of purchases, such as BetaGeoModel(), "

@@ -260,24 +260,20 @@ def _made(model: PurchaseModel) -> type[PurchaseSpecification[PurchasePosterior]
     return named_fields(dataclass(frozen=True)(made))
 
 
-def purchase_specification(
-    key: str, option: str = "model"
-) -> PurchaseSpecification[PurchasePosterior]:
+def purchase_specification(key: str) -> PurchaseSpecification[PurchasePosterior]:
     """Return a purchase model with its default priors.
 
     Parameters
     ----------
     key : str
         As in ``clvmodels.purchases.MODELS``.
-    option : str
-        What the caller's option is called, for the error.
 
     Raises
     ------
     SchemaError
         There is no such model.
     """
-    model = purchase_model(key, option)
+    model = purchase_model(key)
     if model.irregular in _REGULAR:
         return _REGULAR[model.irregular](regularity=model.regularity)
     return (_NAMED[key] if key in _NAMED else _made(model))()

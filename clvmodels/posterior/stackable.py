@@ -5,6 +5,7 @@ Apart from the stack, since these are refusals and nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ def checked_members(
         found[str(name)] = bought
         spent[str(name)] = one.spend if isinstance(one, CLVPosterior) else None
     _check_units(found)
+    _check_points(found)
     return found, _same_spend(spent)
 
 
@@ -55,6 +57,17 @@ def _check_units(found: Mapping[str, PurchasePosterior]) -> None:
                 f"{shown(first)} counts time in {one.scale} and {shown(name)} in {other.scale}: "
                 "fit all members of a stack to tables in one unit."
             )
+
+
+def _check_points(found: Mapping[str, PurchasePosterior]) -> None:
+    points = [name for name, one in found.items() if one.certain]
+    drawn = [name for name, one in found.items() if not one.certain]
+    if points and drawn:
+        raise SchemaError(
+            f"{shown(points[0])} is a single point and {shown(drawn[0])} has draws, so that "
+            "intervals of their stack would leave out how uncertain the first is: fit all "
+            "members by method='laplace' or 'nuts', or all by 'map'."
+        )
 
 
 def _same_spend(spent: Mapping[str, SpendPosterior | None]) -> SpendPosterior | None:
@@ -91,9 +104,14 @@ def checked_weights(given: Any, names: tuple[str, ...]) -> dict[str, float]:
         )
     weights = {name: check_number(f"weights[{name!r}]", found[name]) for name in names}
     total = sum(weights.values())
-    if not (min(weights.values()) >= 0 and abs(total - 1.0) <= ROUNDING):
+    if not all(0 <= weight < math.inf for weight in weights.values()):
         raise DomainError(
-            f"weights={shown(dict(found))} must be at least 0 and sum to 1, and they sum to "
-            f"{total:g}: divide each by the sum."
+            f"weights={shown(dict(found))} must be numbers from 0 to 1: give each posterior its "
+            "share of the whole."
+        )
+    if abs(total - 1.0) > ROUNDING:
+        raise DomainError(
+            f"weights={shown(dict(found))} must sum to 1, and they sum to {total:g}: "
+            f"{'divide each by the sum' if total > 0 else 'leave them out for equal ones'}."
         )
     return {name: weight / total for name, weight in weights.items()}

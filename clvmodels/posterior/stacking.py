@@ -169,8 +169,8 @@ def stack(
     Raises
     ------
     SchemaError
-        There is no posterior, one is not of purchases, spend differs, or weights are not of
-        these posteriors.
+        There is no posterior, one is not of purchases, one is a single point and another is
+        not, spend differs, or weights are not of these posteriors.
     DomainError
         Weights are negative or do not sum to 1, or margins differ.
     TimeUnitError

@@ -228,22 +228,20 @@ MODELS: Final[dict[str, PurchaseModel]] = {
 }
 
 
-def purchase_model(key: str, option: str = "model") -> PurchaseModel:
+def purchase_model(key: str) -> PurchaseModel:
     """Return a purchase model by its key.
 
     Parameters
     ----------
     key : str
         As in ``clvmodels.purchases.MODELS``.
-    option : str
-        What the caller's option is called, for the error.
 
     Raises
     ------
     SchemaError
         There is none.
     """
-    check_choice(option, key, tuple(MODELS))
+    check_choice("model", key, tuple(MODELS))
     return MODELS[key]
 
 

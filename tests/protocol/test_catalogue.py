@@ -127,7 +127,7 @@ def test_a_model_of_spend_is_no_model_of_purchases() -> None:
     keys = ", ".join(MODELS)
     with pytest.raises(SchemaError, match=f"or the name of one: auto, {keys}"):
         CLVModel(GammaGammaModel())
-    with pytest.raises(SchemaError, match=rf"name of a model \({keys}\)"):
+    with pytest.raises(SchemaError, match=rf"name of a model \(auto, {keys}\)"):
         Fitting(GammaGammaModel(), {}).specification()
 
 

@@ -103,7 +103,7 @@ def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -
         (["--posterior", "bgnbd.nc", "--posterior", "bgnbd.nc"], "given twice"),
         ([*NAMED, "--posterior", "bgnbd.nc"], "A --posterior is for a table"),
         (["--customer-id", "customer_id", *TWO], "--timestamp is missing"),
-        ([*NAMED, "--model", "bgnbd"], "two models or more"),
+        ([*NAMED, "--model", "bgnbd"], "--model bgnbd is one: name another"),
         ([*NAMED, "--model", "no"], "use one of"),
         ([*NAMED, "--json", "found.txt"], "found.txt"),
         ([*NAMED, *TWO, "--origins", "500"], "--origins"),

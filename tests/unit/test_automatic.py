@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,34 @@ def test_without_gaps_regularity_is_1_and_that_is_said() -> None:
     assert regularity.NO_GAPS in found.metadata.notes
 
 
+@pytest.mark.parametrize("method", ["laplace", "map"])
+def test_without_gaps_a_choice_says_so_whatever_is_kept(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    few = {key: MODELS[key] for key in ("bgnbd", "paretonbd")}
+    monkeypatch.setattr(automatic, "MODELS", few)
+    said = timings(50.0, 5.0, {"paretonbd": 1.0, "bgnbd": 0.0})
+    monkeypatch.setattr(automatic, "timings_of", said)
+    found = AutomaticModel().fit(SMALL, method=method, **QUIET)  # type: ignore[arg-type]
+    assert (found.metadata.model, found.metadata.method) == ("paretonbd", method)
+    assert found.metadata.notes.count(regularity.NO_GAPS) == 1
+
+
+def test_three_are_listed_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(automatic, "MODELS", MODELS)
+    said = timings(1.0, 5.0, {"bgnbd": 0.6, "mbgnbd": 0.4})
+    three = {"bgnbd": 0.5, "mbgnbd": 0.3, "paretonbd": 0.2}
+
+    def say(models: Any, columns: Any, count: int) -> Timings:
+        found = said(models, columns, count)
+        table = found.table.reindex([*found.table.index, "paretonbd"])
+        return replace(found, table=table.assign(weight=list(three.values())))
+
+    monkeypatch.setattr(automatic, "timings_of", say)
+    found = AutomaticModel().fit(SMALL, method="laplace", **QUIET)
+    assert "by weight: BG/NBD 0.50, MBG/NBD 0.30 and Pareto/NBD 0.20." in found.metadata.why
+
+
 def test_regularity_is_chosen_by_laplace_and_sampled_by_nuts() -> None:
     how = {"method": "nuts", "draws": 1000, "tune": 500, "chains": 2}
     found = BetaGeoModel(regularity=AUTO).fit(regular_base(2), **how, **QUIET)
@@ -240,6 +269,18 @@ def test_the_command_says_why_and_the_report_too(
     how = ["--model", "mbgnbd", "--method", "laplace", "--regularity", "auto", "--seed", "3"]
     assert main(["fit", str(table), "-o", str(file), *how]) == 0
     assert "Regular timing (k > 1) was not tried" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_command_names_what_takes_a_regularity(capsys: pytest.CaptureFixture[str]) -> None:
+    how = ["--model", "paretonbd", "--regularity", "auto"]
+    assert main(["fit", "rfm.parquet", "-o", "fit.nc", *how]) == 2
+    said = capsys.readouterr().err
+    assert "is not for Pareto/NBD: leave it out, or take one of BG/NBD, MBG/NBD." in said
+
+
+def test_the_command_lists_auto_among_its_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "rfm.parquet", "-o", "fit.nc", "--model", "pareto"]) == 2
+    assert "use one of 'auto', 'bgnbd'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -436,7 +436,10 @@ def test_what_cannot_be_stacked_is_refused() -> None:
     [
         ({"a": 1.0}, SchemaError, "Weights are of a, and the posteriors are a, b"),
         ({"a": 0.7, "b": 0.7}, DomainError, "they sum to 1.4"),
-        ({"a": 1.2, "b": -0.2}, DomainError, "at least 0"),
+        ({"a": 1.2, "b": -0.2}, DomainError, "must be numbers from 0 to 1"),
+        ({"a": np.nan, "b": 1.0}, DomainError, "must be numbers from 0 to 1"),
+        ({"a": np.inf, "b": 0.0}, DomainError, "must be numbers from 0 to 1"),
+        ({"a": 0.0, "b": 0.0}, DomainError, "leave them out for equal ones"),
         (0.5, SchemaError, "weights=0.5 must be a number for every posterior"),
     ],
 )
@@ -444,6 +447,16 @@ def test_weights_are_checked(weights: Any, error: type[Exception], says: str) ->
     given = {"a": posterior("bgnbd"), "b": posterior("mbgnbd")}
     with pytest.raises(error, match=says):
         clv.stack(given, weights=weights)
+
+
+def test_a_point_is_not_stacked_with_draws() -> None:
+    """Its draws would all be the same, and intervals of the stack too narrow."""
+    one, point = posterior("bgnbd"), posterior("mbgnbd", count=1)
+    mode = replace(posterior("mbgnbd"), metadata=replace(point.metadata, method="map"))
+    for other in (point, mode):
+        with pytest.raises(SchemaError, match="'b' is a single point and 'a' has draws"):
+            clv.stack({"a": one, "b": other})
+        assert clv.stack({"a": other, "b": other}).weights == {"a": 0.5, "b": 0.5}
 
 
 def test_other_bases_are_noted() -> None:
