@@ -6,10 +6,12 @@ Given alive at T, lambda ~ Gamma(R, A) and mu ~ Gamma(s, B), independent.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clvmodels.formulas._domain import flat
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas._robust import gamma_rule
 from clvmodels.formulas.counts import log_negative_binomial
@@ -17,14 +19,39 @@ from clvmodels.formulas.discounting import flow_of_one
 from clvmodels.formulas.special import log_rising
 from clvmodels.schema import FloatArray
 
-IntArray = npt.NDArray[np.int64]
 _NODES = 8192
-_X16, _W16 = np.polynomial.legendre.leggauss(16)
-_FALL = 38.0  # logarithm of what is cut off beside the peak: 3e-17
+X16, W16 = np.polynomial.legendre.leggauss(16)
+FALL = 38.0  # logarithm of what is cut off beside the peak: 3e-17
 # Longest panel of a log-concave integrand in ln(time): its nearest singularity is pi away;
 # a bell of 1.25 standard deviations to either side, and an exponential of e^12 from end to
 # end, are both exact to 1e-15 with 16 nodes. Curvature may grow by e^1.5 over a panel.
-_PANEL, _BELL, _SLOPE = 1.5, 2.5, 12.0
+PANEL, BELL, SLOPE = 1.5, 2.5, 12.0
+
+
+def each(loop: Callable[..., None], *columns: FloatArray, options: tuple[Any, ...] = ()) -> Any:
+    """Run a loop over columns brought to one shape."""
+    arrays, shape = flat(*columns)
+    out = np.empty(arrays[0].size)
+    loop(*arrays, *options, out)
+    return out.reshape(shape)
+
+
+def in_order(
+    loop: Callable[..., None],
+    R: FloatArray,
+    A: FloatArray,
+    s: FloatArray,
+    B: FloatArray,
+    *more: FloatArray,
+    options: tuple[Any, ...] = (),
+) -> FloatArray:
+    """As :func:`each`, in an order in which one quadrature rule serves many elements."""
+    arrays, shape = flat(R, A, s, B, *more)
+    apart = np.abs(arrays[1] - arrays[3]) / np.minimum(arrays[1], arrays[3])
+    order = np.lexsort((-apart, arrays[2], arrays[0]))
+    out = np.empty(order.size)
+    out[order] = each(loop, *(column[order] for column in arrays), options=options)
+    return out.reshape(shape)
 
 
 @compiled
@@ -132,20 +159,20 @@ def _area_beside(top: float, end: float, k: float, M: float, A: float, m: float,
         y = y_top
         while True:
             value, slope, curvature = _beside(math.exp(y), top, k, M, A, m, B)
-            if value < -_FALL or (side > 0.0 and y >= y_end):
+            if value < -FALL or (side > 0.0 and y >= y_end):
                 break
             if side > 0.0 and y >= y_power:
                 rest = M + m - k
                 total += math.exp(value) * -math.expm1(-rest * (y_end - y)) / rest
                 break
-            width = min(_PANEL, _BELL / math.sqrt(curvature + 1e-300))
-            width = min(width, _SLOPE / max(abs(slope), 1e-300))
+            width = min(PANEL, BELL / math.sqrt(curvature + 1e-300))
+            width = min(width, SLOPE / max(abs(slope), 1e-300))
             if side > 0.0:
                 width = min(width, y_end - y)
             area = 0.0
             for i in range(16):
-                t = math.exp(y + side * width * 0.5 * (1.0 + _X16[i]))
-                area += _W16[i] * math.exp(_beside(t, top, k, M, A, m, B)[0])
+                t = math.exp(y + side * width * 0.5 * (1.0 + X16[i]))
+                area += W16[i] * math.exp(_beside(t, top, k, M, A, m, B)[0])
             total += 0.5 * width * area
             y += side * width
     return total
@@ -183,73 +210,6 @@ def exactly(n: float, R: float, A: float, s: float, B: float, horizon: float) ->
     peak = log_negative_binomial(n, R, top / A) - s * math.log1p(top / B)
     dies = s * (top / (B + top)) * _area_beside(top, horizon, n + 1.0, R + n, A, s + 1.0, B)
     return min(value + math.exp(peak) * dies, 1.0)
-
-
-@compiled
-def count_nodes(
-    R: float,
-    A: float,
-    s: float,
-    B: float,
-    horizon: float,
-    place: IntArray,
-    d: int,
-    ratio: FloatArray,
-    weight: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Add nodes and weights for the time t until which a living customer buys.
-
-    P(count >= n) is the sum of weight times the probability that a negative binomial count
-    with shape R and ratio t/A is n or more, for every n: t is when the customer dies, or the
-    horizon. Nodes are those of Gauss and Legendre on panels in ln(1 + t / min(A, B)), which
-    are so short that neither the density of t nor the distribution of the n-th purchase, as a
-    function of ln(1 + t/A), changes more over one than 16 nodes follow.
-
-    Parameters
-    ----------
-    place : ndarray of int, shape (S + 1,)
-        place[d + 1] is filled: where they end; they begin at place[d].
-    ratio, weight : ndarray
-        Of all draws, one after the other.
-
-    Returns
-    -------
-    ratio, weight
-        The same, or longer ones.
-    """
-    n, low = place[d], min(A, B)
-    # nobody lives longer, to within 1e-17
-    lasts = B * math.expm1(min(_FALL / s, 700.0))
-    end = math.log1p(min(horizon, lasts) / low)
-    u, steep = 0.0, max(R, s)
-    while u < end:
-        width = _PANEL
-        for _ in range(2):
-            t = low * math.expm1(u)
-            bell = _BELL * math.sqrt(-math.expm1(-math.log1p(t / A)) / steep)
-            later = low * math.expm1(u + width)
-            width = min(_PANEL, max(_SLOPE / steep, bell) * (A + later) / (low + later))
-        width = min(width, end - u)
-        if n + 17 > ratio.size:
-            ratio, weight = _longer(ratio), _longer(weight)
-        for i in range(16):
-            t = low * math.expm1(u + 0.5 * width * (1.0 + _X16[i]))
-            dies = s * math.exp(-s * math.log1p(t / B)) * (low + t) / (B + t)
-            ratio[n], weight[n] = t / A, 0.5 * width * _W16[i] * dies
-            n += 1
-        u += width
-    if horizon < lasts:
-        ratio[n], weight[n] = horizon / A, math.exp(-s * math.log1p(horizon / B))
-        n += 1
-    place[d + 1] = n
-    return ratio, weight
-
-
-@compiled
-def _longer(values: FloatArray) -> FloatArray:
-    more = np.empty(2 * values.size + 17)
-    more[: values.size] = values
-    return more
 
 
 @compiled

@@ -12,9 +12,9 @@ the customer's age, both counted from the first purchase, in the unit of alpha a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +27,13 @@ from clvmodels.formulas._domain import (
     check_histories,
     check_horizon,
     check_positive,
-    flat,
 )
 from clvmodels.formulas._pareto_loops import (
     active_time_loop,
     counts_loop,
     discounted_time_loop,
+    each,
+    in_order,
     rising_loop,
 )
 from clvmodels.formulas.fused import Fused
@@ -58,35 +59,9 @@ def _check(*, r: Numbers, alpha: Numbers, s: Numbers, beta: Numbers) -> Living:
     return r, alpha, s, beta
 
 
-def _each(loop: Callable[..., None], *columns: FloatArray, options: tuple[Any, ...] = ()) -> Any:
-    """Run a loop over columns brought to one shape."""
-    arrays, shape = flat(*columns)
-    out = np.empty(arrays[0].size)
-    loop(*arrays, *options, out)
-    return out.reshape(shape)
-
-
-def _in_order(
-    loop: Callable[..., None],
-    R: FloatArray,
-    A: FloatArray,
-    s: FloatArray,
-    B: FloatArray,
-    *more: FloatArray,
-    options: tuple[Any, ...] = (),
-) -> FloatArray:
-    """As :func:`_each`, in an order in which one quadrature rule serves many elements."""
-    arrays, shape = flat(R, A, s, B, *more)
-    apart = np.abs(arrays[1] - arrays[3]) / np.minimum(arrays[1], arrays[3])
-    order = np.lexsort((-apart, arrays[2], arrays[0]))
-    out = np.empty(order.size)
-    out[order] = _each(loop, *(column[order] for column in arrays), options=options)
-    return out.reshape(shape)
-
-
 def _log_first(living: Living, *, purchase: bool) -> FloatArray:
     """Log probability that a living customer's next event is a purchase, or death."""
-    return _in_order(chances_loop, *living, options=(purchase,))
+    return in_order(chances_loop, *living, options=(purchase,))
 
 
 def _log_stays(start: FloatArray, end: FloatArray, living: Living) -> FloatArray:
@@ -140,7 +115,7 @@ class ParetoNBD:
         """
         x, t_x, T = check_histories(x, t_x, T)
         r, alpha, s, beta = _check(**parameters)
-        rise = _each(rising_loop, r, x) - x * np.log(alpha)
+        rise = each(rising_loop, r, x) - x * np.log(alpha)
         living = (r + x, alpha, s, beta)
         buys = _log_stays(np.zeros(()), T, living) + self._log_first(x, T, living, purchase=True)
         dies = _log_stays(np.zeros(()), t_x, living)
@@ -201,7 +176,7 @@ class ParetoNBD:
         """
         alive = self.p_alive(x, t_x, T, **parameters)
         living = self._if_alive(x, T, **parameters)
-        return np.asarray(alive * _in_order(within_loop, *living, check_horizon(horizon)))
+        return np.asarray(alive * in_order(within_loop, *living, check_horizon(horizon)))
 
     def expected_purchases(
         self,
@@ -396,16 +371,16 @@ class ParetoNBD:
         length, rate, month_length = check_discounting(horizon, delta, month)
         R, A, s, B = living
         if rate.any():
-            time = _each(discounted_time_loop, s, B, length, rate, options=(month_length,))
+            time = each(discounted_time_loop, s, B, length, rate, options=(month_length,))
         else:
-            time = _each(active_time_loop, s, B, length)
+            time = each(active_time_loop, s, B, length)
         return np.asarray(R / A * time)
 
     @staticmethod
     def _counts(n: Numbers, living: Living, horizon: Numbers, *, cumulative: bool) -> FloatArray:
         """Distribution of the purchases of a living customer."""
         counts, length = check_counts("n", n), check_horizon(horizon)
-        return np.asarray(_each(counts_loop, counts, *living, length, options=(cumulative,)))
+        return np.asarray(each(counts_loop, counts, *living, length, options=(cumulative,)))
 
 
 paretonbd: Final = ParetoNBD()

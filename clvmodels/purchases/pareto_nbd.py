@@ -29,12 +29,11 @@ from clvmodels.formulas._competing import (
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas._pareto_loops import (
     active_time_loop,
-    count_nodes,
     counts_loop,
     discounted_time_loop,
 )
-from clvmodels.formulas.counts import begin_counts, next_count
 from clvmodels.formulas.discounting import Due, calendar_time, present_value
+from clvmodels.formulas.pareto_counts import count_tables
 from clvmodels.formulas.pareto_nbd import ParetoNBD
 from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
@@ -44,7 +43,6 @@ from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
-_ROWS: Final = 512  # of tables of counts, at 8 bytes for each draw
 _NEAR_ENOUGH: Final = 1e-14  # to the chance that a path's first purchase is asked for
 
 
@@ -139,7 +137,7 @@ class _Living:
         self, begin: int, least: float, most: int, fewest: IntArray = NO_ROWS
     ) -> tuple[FloatArray, IntArray]:
         of, where = _parameters(self.draws), (self.x[begin:], self.T[begin:], self.until)
-        table, start = _tables(*of, *where, least, most, fewest)
+        table, start = count_tables(*of, *where, least, most, fewest)
         return table[:, None], start
 
     def exceeds(self, key: int, n: float) -> FloatArray:
@@ -274,84 +272,6 @@ def _fill_idle(
             out[i, d] = math.exp(
                 -R * math.log1p(horizon[d] / A) - s[d] * math.log1p(horizon[d] / B)
             )
-
-
-@compiled
-def _mean(values: FloatArray) -> float:
-    total = 0.0
-    for d in range(values.size):
-        total += values[d]
-    return total / values.size
-
-
-@compiled
-def _longer(table: FloatArray) -> FloatArray:
-    more = np.empty((2 * table.shape[0], table.shape[1]))
-    more[: table.shape[0]] = table
-    return more
-
-
-@compiled_sum
-def _mixed(values: FloatArray, weight: FloatArray) -> float:
-    total = 0.0
-    for j in range(values.size):
-        total += values[j] * weight[j]
-    return total
-
-
-@compiled
-def _tables(
-    r: FloatArray,
-    alpha: FloatArray,
-    s: FloatArray,
-    beta: FloatArray,
-    x: FloatArray,
-    T: FloatArray,
-    horizon: FloatArray,
-    least: float,
-    most: int,
-    fewest: IntArray,
-) -> tuple[FloatArray, IntArray]:
-    """P(count >= n | alive) by draw of some keys, until there are `_ROWS` rows.
-
-    A mixture over the time of death (nodes and weights of `count_nodes`) of negative binomial
-    counts until then, each advanced by the same recursion from n to n + 1.
-    """
-    S, filled, keys = r.size, 0, 0
-    table, start = np.empty((_ROWS, S)), np.zeros(x.size + 1, dtype=np.int64)
-    place = np.zeros(S + 1, dtype=np.int64)
-    while keys < x.size and filled < _ROWS:
-        room = 64 * S
-        shape, ratio, weight = np.empty(room), np.empty(room), np.empty(room)
-        for d in range(S):
-            R, A, B = r[d] + x[keys], alpha[d] + T[keys], beta[d] + T[keys]
-            ratio, weight = count_nodes(R, A, s[d], B, horizon[d], place, d, ratio, weight)
-        n = place[S]
-        shape = np.empty(n)
-        for d in range(S):
-            shape[place[d] : place[d + 1]] = r[d] + x[keys]
-        ratio, weight = ratio[:n].copy(), weight[:n].copy()
-        none, all_of_it = np.zeros(n), np.ones(n)
-        state, first, row = np.empty((4, n)), np.empty(n), np.empty(n)
-        latest, rows = begin_counts(shape, ratio, first, state), 0
-        while True:
-            if rows == most:
-                rows = 0
-                break
-            if filled + rows == table.shape[0]:
-                table = _longer(table)
-            next_count(float(rows), shape, ratio, none, all_of_it, first, latest, state, row)
-            into = table[filled + rows]
-            for d in range(S):
-                i, j = place[d], place[d + 1]
-                into[d] = min(_mixed(row[i:j], weight[i:j]), 1.0)
-            rows += 1
-            if _mean(into) <= least and (keys >= fewest.size or rows >= fewest[keys]):
-                break
-        filled += rows
-        keys += 1
-        start[keys] = filled
-    return table[:filled], start[: keys + 1]
 
 
 @compiled

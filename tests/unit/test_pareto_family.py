@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clvmodels.formulas import pareto_counts
 from clvmodels.formulas.discounting import Due
 from clvmodels.purchases.pareto_nbd import paretonbd
 from clvmodels.purchases.walks import Walks
@@ -112,6 +113,33 @@ def test_tables_of_counts(histories, draws, horizon: float) -> None:
             for n in {0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows))):
                 np.testing.assert_allclose(rows[n], living.exceeds(key, n), atol=1e-11)
         begin += len(start) - 1
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta"), [(30.0, 60.0), (10.6, 11.7), (20.0, 380.0), (31.0, 29.0), (44.0, 30.0)]
+)
+@pytest.mark.parametrize("s", [0.1, 1.0, 12.0])
+@pytest.mark.parametrize("x", [0.0, 3.0, 60.0])
+def test_a_recurrence_gives_the_tables(x: float, s: float, alpha: float, beta: float) -> None:
+    """As long, and the same numbers, as mixed over the time of death: for most customers."""
+    R, A, B = (np.array([0.9, 1.0, 1.3]) * one for one in (0.6 + x, alpha, beta))
+    died, horizon = np.full(3, s), np.array([0.0, 30.0, 400.0])
+    for least, fewest in ((0.05, 0), (1e-9, 0), (1e-9, 90)):
+        asked = (R, A, died, B, horizon, least, 5_000, fewest, np.empty((1, 3)))
+        table, rows = pareto_counts._recursion(*asked, 0)
+        expected, count = pareto_counts._mixture(*asked, 0)
+        assert rows == count > fewest - 1
+        np.testing.assert_allclose(table[:rows], expected[:rows], rtol=0, atol=1e-12)
+        assert (np.diff(table[:rows], axis=0) <= 1e-13).all()
+    too_few = (*asked[:6], 5, 0, np.empty((1, 3)))
+    assert pareto_counts._recursion(*too_few, 0)[1] == 0
+
+
+def test_where_the_recurrence_is_not_stable_it_is_not_used() -> None:
+    three = np.ones(3)
+    for R, A, B in ((0.6, 90.0, 30.0), (0.6, 1.0, 100.0), (900.0, 30.0, 30.0)):
+        asked = (R * three, A * three, three, B * three, 400.0 * three)
+        assert pareto_counts._recursion(*asked, 0.05, 5_000, 0, np.empty((1, 3)), 0)[1] == -1
 
 
 def test_a_table_that_would_be_too_long_is_left_out(draws) -> None:
