@@ -144,7 +144,9 @@ def simulate_rfm(
     -------
     pandas.DataFrame
         customer_id (0 to n - 1), frequency, recency, T and, where there are amounts,
-        monetary_value: the mean total of the repeat periods, 0 where there is none.
+        monetary_value: the mean total of the repeat periods, 0 where there is none. Of a model
+        of regular timing also log_gaps, by which models of different regularity are compared;
+        of another one summarise ``simulate_log`` for them.
 
     Raises
     ------
@@ -158,10 +160,12 @@ def simulate_rfm(
     exposure = Exposure.of(T, n=population.n, period=period)
     scale = TimeScale(time_unit)
 
-    columns = _empty_columns(population.n, with_spend=spend is not None)
+    gaps = population.model.regularity > 1
+    columns = _empty_columns(population.n, with_spend=spend is not None, with_gaps=gaps)
     for block in population.blocks():
-        for name, values in _summarise(population, exposure, spend, block).items():
-            columns[name][block.rows] = values
+        found = _summarise(population, exposure, spend, block)
+        for name, values in columns.items():
+            values[block.rows] = found[name]
     frame = pd.DataFrame({schema.CUSTOMER_ID: np.arange(population.n), **columns})
     frame.attrs["time_unit"] = str(scale)
     return frame
@@ -227,12 +231,14 @@ def simulate_log(
 def _summarise(
     population: Population, exposure: Exposure, spend: Spend | None, block: Block
 ) -> dict[str, npt.NDArray[Any]]:
-    """Frequency, recency, T and mean spend of a block, each of shape (block.size,)."""
+    """Frequency, recency, T, mean spend and gaps of a block, each of shape (block.size,)."""
     observed = exposure.draw(block)
     frequency = np.zeros(block.size, dtype=np.int64)
-    recency, total = np.zeros(block.size), np.zeros(block.size)
+    recency, total, log_gaps = np.zeros((3, block.size))
     for who, when, amount in _purchases(population, exposure, spend, block, observed):
-        frequency[who] += when > recency[who]
+        gap = when - recency[who]
+        frequency[who] += gap > 0.0
+        log_gaps[who] += np.log(np.where(gap > 0.0, gap * exposure.unit, 1.0))
         recency[who] = when
         if amount is not None:
             total[who] += amount
@@ -243,7 +249,7 @@ def _summarise(
     }
     if spend is not None:
         columns[schema.MONETARY_VALUE] = total / spend.unit / np.maximum(frequency, 1)
-    return columns
+    return columns | {schema.LOG_GAPS: log_gaps}
 
 
 def _purchases(
@@ -296,6 +302,7 @@ def _transactions(
     return pd.DataFrame(log)
 
 
-def _empty_columns(n: int, *, with_spend: bool) -> dict[str, npt.NDArray[Any]]:
-    floats = [schema.RECENCY, schema.T, *([schema.MONETARY_VALUE] if with_spend else [])]
+def _empty_columns(n: int, *, with_spend: bool, with_gaps: bool) -> dict[str, npt.NDArray[Any]]:
+    money, gaps = [schema.MONETARY_VALUE] * with_spend, [schema.LOG_GAPS] * with_gaps
+    floats = [schema.RECENCY, schema.T, *money, *gaps]
     return {schema.FREQUENCY: np.empty(n, dtype=np.int64)} | {name: np.empty(n) for name in floats}

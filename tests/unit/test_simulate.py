@@ -14,6 +14,7 @@ import pytest
 from scipy.special import betaln, factorial, gammaln, hyp2f1, poch
 from scipy.stats import nbinom
 
+from clvmodels import RfmTable
 from clvmodels.errors import ClvError, DomainError
 from clvmodels.purchases import MODELS
 from clvmodels.purchases import stories as _simulated
@@ -176,12 +177,21 @@ def test_rfm_is_the_summary_of_the_log(model: str, cents: bool, period: float | 
     summary["monetary_value"] = repeats["amount"].mean().reindex(summary.index, fill_value=0.0)
 
     exact = period is not None
+    assert ("log_gaps" in rfm) == (MODELS[model].regularity > 1)
+    if exact and "log_gaps" in rfm:  # the log's microseconds tell short ones apart too roughly
+        gaps = np.log(totals.groupby("customer_id")["date"].diff() / day)
+        summary["log_gaps"] = gaps.groupby(totals["customer_id"]).sum()
+        assert RfmTable.from_pandas(rfm, observation_end=end).log_gaps == pytest.approx(
+            gaps.sum(), rel=1e-9
+        )
     assert len(summary) == n
     assert len(log) > len(totals) or not exact
     for name in summary:
         tolerance = {"rtol": 1e-12, "atol": 0.0} if exact else {"rtol": 0.0, "atol": 1e-9}
         if name == "monetary_value":
             tolerance = {"rtol": 1e-11, "atol": 0.0}
+        if name == "log_gaps":
+            tolerance = {"rtol": 0.0, "atol": 1e-11}
         np.testing.assert_allclose(summary[name], rfm[name], **tolerance, err_msg=name)
 
 
