@@ -190,6 +190,30 @@ def score_ours(base: str, posterior: str, draws: int, predictive: bool = False) 
         return {"scored": report.scored, "rejected": report.rejected}
 
 
+def score_purchases(base: str, model: str, predictive: bool) -> dict[str, Any]:
+    """Score purchases by draws about the truth of the base, in seconds of the processor."""
+    import numpy as np
+    import pandas as pd
+
+    from benchmarks.bases import PURCHASES
+    from clvmodels import score
+    from clvmodels.posterior.by_model import purchase_posterior
+    from clvmodels.purchases import MODELS
+
+    truth, rng = dict(PURCHASES), np.random.default_rng(1)
+    truth["alpha"] /= MODELS[model].regularity  # as many purchases, whatever the stages
+    if model == "paretonbd":
+        truth |= {"s": 0.5, "beta": 60.0}
+        del truth["a"], truth["b"]
+    draws = {name: value * np.exp(0.03 * rng.normal(size=500)) for name, value in truth.items()}
+    posterior = purchase_posterior(model).from_draws(**draws)
+    posterior.predict(pd.read_parquet(base).head(1_000), predictive=predictive)  # compiles
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
+        started = time.process_time()
+        report = score(base, posterior, Path(folder) / "scores", predictive=predictive)
+        return {"seconds": time.process_time() - started, "scored": report.scored}
+
+
 def clv_peer(base: str, posterior: str, customers: int, draws: int) -> dict[str, Any]:
     """Discounted clv of the first customers by pymc-marketing, of the same draws."""
     import pandas as pd
@@ -232,6 +256,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         summarize_ours,
         summarize_by_hand,
         score_ours,
+        score_purchases,
         clv_peer,
     )
 }

@@ -11,7 +11,9 @@ from benchmarks.measure import Measured, run, run_in_turns, work_alone
 from benchmarks.table import Row
 
 PEER_CUSTOMERS, DRAWS = 5_000, 500
-MILLION, TEN_MILLION = 1_000_000, 10_000_000
+HUNDRED_THOUSAND, MILLION, TEN_MILLION = 100_000, 1_000_000, 10_000_000
+MOST_TIMES = {"bgcnbd2": 3, "mbgcnbd2": 3, "bgcnbd4": 8, "paretonbd": 5}
+MOST_TIMES_OF_OUTCOMES = {"paretonbd": 2.5}
 # Of the ten-million base: x, t_x and T of 2,042,023 histories.
 HISTORY_TABLE_MB = 2_042_023 * 3 * 8 / 2**20
 
@@ -38,6 +40,7 @@ def rows(*, large: bool = True) -> Iterator[Row]:
         met = ten.median <= 90 and ten.peak_mb <= min(4096, most)
         yield Row("score 10,000,000", ten, f"<= 90 s, <= {min(4096, most):,.0f} MB", met)
     yield _beside_the_peer(million)
+    yield from _beside_the_simplest()
 
 
 def _summary(transactions: int, memory_limit: str | None) -> Row:
@@ -58,6 +61,22 @@ def _summary(transactions: int, memory_limit: str | None) -> Row:
 def _score(customers: int, repeats: int, **options: bool) -> Measured:
     files = {"base": str(base_parquet(str(customers))), "posterior": str(posterior_nc())}
     return run("score_ours", repeats=repeats, **files, draws=DRAWS, **options)
+
+
+def _beside_the_simplest() -> Iterator[Row]:
+    """Models of the catalogue beside BG/NBD, in one run: purchases alone, CPU time."""
+    base = str(base_parquet(str(HUNDRED_THOUSAND)))
+    for predictive, most in ((False, MOST_TIMES), (True, MOST_TIMES_OF_OUTCOMES)):
+        jobs = [
+            ("score_purchases", {"base": base, "model": key, "predictive": predictive})
+            for key in ("bgnbd", *most)
+        ]
+        simplest, *others = run_in_turns(*jobs, repeats=3)
+        for (key, times), other in zip(most.items(), others, strict=True):
+            one, beside = (Measured(m.inside, m.peak_mb, m.found) for m in (other, simplest))
+            ratio = one.median / beside.median
+            what = f"score {HUNDRED_THOUSAND:,}, {key}{' with outcomes' if predictive else ''}"
+            yield Row(what, one, f"<= {times} x bgnbd", ratio <= times, beside)
 
 
 def _beside_the_peer(million: Measured) -> Row:
