@@ -192,10 +192,44 @@ def _show_intervals(terminal: Terminal, found: Backtest) -> None:
     ]
     terminal.show(table(("totals", "forecast", "interval", "really", ""), totals))
     terminal.say()
+    if found.calendar_totals is not None:
+        _show_calendar(terminal, found.calendar_totals)
     terminal.say(
         "Counts are whole numbers, so intervals of single customers may hold more often than "
         "stated."
     )
+
+
+def _show_calendar(terminal: Terminal, totals: pd.DataFrame) -> None:
+    """Totals of every cut, allowing for the calendar; and how often they hold without it."""
+    some = totals["calendar_sd"] > 0.0
+    rows = [
+        (
+            f"total {row['target']}, {percent(row['level'])}",
+            row["train_end"],
+            number(row["forecast"]),
+            between(row["lower"], row["upper"]),
+            number(row["actual"]),
+            "inside" if row["inside"] else "outside",
+        )
+        for row in totals[some].to_dict("records")
+    ]
+    headings = ("allowing for\nthe calendar", "from", "forecast", "interval", "really", "")
+    terminal.show(table(headings, rows))
+    terminal.say()
+    sd = float(totals["calendar_sd"].max())
+    terminal.say(
+        "All customers together buy more or less in some seasons and years, which the model does "
+        f"not know. The intervals of the last table allow for it by a standard deviation of {sd:g} "
+        "of the logarithm of their level."
+    )
+    if len(totals[["train_end", "test_end"]].drop_duplicates()) > 1:
+        held = totals.groupby("calendar_sd")["inside"].agg(["sum", "count"])
+        without, allowed = (f"{int(a)} of {int(b)}" for a, b in held.to_numpy())
+        terminal.say(
+            f"Over all dates {allowed} totals lie inside; without allowing for it {without} do."
+        )
+    terminal.say()
 
 
 def _show_rolling(terminal: Terminal, rolling: pd.DataFrame) -> None:

@@ -11,6 +11,7 @@ from clvmodels.cli.options import (
     MODEL_KEYS,
     BasketOfPosterior,
     BasketValue,
+    CalendarOption,
     DateFormat,
     Decimal,
     Delimiter,
@@ -145,6 +146,7 @@ def backtest(
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",
     interval: Interval = 0.9,
+    calendar: CalendarOption = "auto",
     draws: Annotated[int, typer.Option(help="Posterior draws to predict with.")] = 500,
     bootstrap: Annotated[
         int, typer.Option(help="Samples of customers for the intervals of the metrics.")
@@ -189,6 +191,7 @@ def backtest(
         automatic_regularity=regularity == AUTO,
         method=method,
         interval=interval,
+        calendar=calendar,
         draws=draws,
         bootstrap=bootstrap,
         random_seed=seed,

@@ -19,6 +19,7 @@ from clvmodels.cli.reports import (
     show_top,
 )
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.limits import CALENDAR_SD
 from clvmodels.schema import annual_rate_to_delta
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Outcome:
         Predictions, one row per customer.
     total : TotalValue
         Of the base.
+    ends : tuple of float
+        Where what is really spent may lie, allowing for chance and the calendar.
     simple : SimpleClv
         The simple formula on the same customers, horizon and discounting.
     bought : ndarray of int
@@ -65,6 +68,7 @@ class Outcome:
 
     scores: pd.DataFrame
     total: TotalValue
+    ends: tuple[float, float]
     simple: SimpleClv
     bought: np.ndarray
     spent: pd.Series[float]
@@ -152,10 +156,13 @@ def _predict(
     with terminal.step(f"Predicting {len(split.train):,} customers"):
         from clvmodels.economics import simple_clv
         from clvmodels.posterior import total_value
+        from clvmodels.predictive import forecast_total
 
+        really = forecast_total(posterior, split.train, random_seed=SEED, **FUTURE).table
         return Outcome(
             scores=posterior.predict(split.train, **FUTURE),
             total=total_value(posterior, split.train, **FUTURE),
+            ends=tuple(really.set_index("total").loc["value", ["lower", "upper"]].astype(float)),
             simple=simple_clv(split.train, log=log, horizon=HORIZON, discount_rate=RATE),
             bought=split.test["test_frequency"].to_numpy(),
             spent=_discounted_spend(log, split.train.to_pandas()["customer_id"]),
@@ -178,6 +185,7 @@ def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
     rows = [
         ("model", number(total.mean), _off(total.mean, spent)),
         (f"  {interval_name(INTERVAL)}", between(total.lower, total.upper), ""),
+        (f"  {percent(INTERVAL)} interval of what may be spent", between(*outcome.ends), ""),
         ("simple formula", number(simple.total), _off(simple.total, spent)),
         ("what they really spent", number(spent), ""),
     ]
@@ -186,10 +194,12 @@ def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
     )
     terminal.say()
     terminal.say(
-        "The interval is of the expected value: how well this log pins down the averages, if the "
-        "model holds. It is not a range for what will really be spent. That also depends on "
+        "The first interval is of the expected value: how well this log pins down the averages, if "
+        "the model holds. It is not a range for what will really be spent. That also depends on "
         "chance, and on what the model does not know, such as seasons: these weeks include "
-        "Christmas, and the log up to today does not."
+        "Christmas, and the log up to today does not. The second interval allows for both, by the "
+        f"assumption that all customers together may buy about {percent(CALENDAR_SD)} more or less "
+        "than before: it is the one to plan with."
     )
     terminal.say()
     terminal.say(

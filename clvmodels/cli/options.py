@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, cast
 import typer
 
 from clvmodels.errors import SchemaError
+from clvmodels.limits import CALENDAR_SD
 from clvmodels.purchases import (
     AUTO,
     MODELS,
@@ -163,6 +164,30 @@ BasketValue = Annotated[
 BasketOfPosterior = Annotated[
     float | None,
     typer.Option(help="Value of every purchase, such as 25, for a posterior of purchases alone."),
+]
+
+
+def _calendar_choice(said: str) -> Any:
+    if said in {"auto", "none", "learnt"}:
+        return said
+    try:
+        return float(said)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{said!r} must be auto, none, or the sd of the logarithm of the base's level, such "
+            "as 0.15"
+        ) from error
+
+
+CalendarOption = Annotated[
+    Any,
+    typer.Option(
+        "--calendar",
+        help="Doubt about what moves all customers at once, such as seasons: the sd of the "
+        f"logarithm of the base's level. auto assumes {CALENDAR_SD:g}, none leaves it out.",
+        parser=_calendar_choice,
+        metavar="<auto|none|SD>",
+    ),
 ]
 DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
 Discounting = Annotated[

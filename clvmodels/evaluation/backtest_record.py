@@ -32,7 +32,7 @@ TABLES: Final = (
     "tracking",
     "repeats",
 )
-OPTIONAL: Final = ("rolling", "sensitivity")
+OPTIONAL: Final = ("rolling", "calendar_totals", "sensitivity")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -82,6 +82,11 @@ class Backtest:
     rolling : DataFrame or None
         The rows of ``metrics`` for every rolling origin, with origin, train_end,
         test_end and customers.
+    calendar_totals : DataFrame or None
+        Totals of the reported cut and of every rolling origin without doubt about the
+        calendar (calendar_sd 0) and with it, by :func:`clvmodels.forecast_total`: train_end,
+        test_end, target, calendar_sd, level, forecast, lower, upper, actual, inside, and
+        interval_score, as a share of the actual total. None where no calendar was asked for.
     sensitivity : DataFrame or None
         How totals change with the handling of the data.
     checks : tuple of Check
@@ -106,6 +111,7 @@ class Backtest:
     fits: Mapping[str, Verdict]
     notes: tuple[str, ...] = ()
     rolling: pd.DataFrame | None = field(default=None)
+    calendar_totals: pd.DataFrame | None = field(default=None)
     sensitivity: pd.DataFrame | None = field(default=None)
 
     def __len__(self) -> int:
@@ -173,8 +179,10 @@ class Backtest:
             "metrics": plain_records(self.metrics),
             "coverage": plain_records(self.coverage),
             "totals": plain_records(self.totals),
-            "rolling": None if self.rolling is None else plain_records(self.rolling),
-            "sensitivity": None if self.sensitivity is None else plain_records(self.sensitivity),
+            **{
+                name: None if (table := getattr(self, name)) is None else plain_records(table)
+                for name in OPTIONAL
+            },
         }
 
     def save(self, folder: str | Path) -> Path:
@@ -253,7 +261,7 @@ def load_backtest(folder: str | Path) -> Backtest:
             name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES
         }
         for name in OPTIONAL:
-            there = header[name] is not None
+            there = header.get(name) is not None
             tables[name] = pd.read_parquet(folder / f"{name}.parquet") if there else None
         return Backtest(
             train_end=header["train_end"],

@@ -20,10 +20,11 @@ from clvmodels.evaluation.evaluated import (
     report_tables,
 )
 from clvmodels.evaluation.fitting import Fitting, verdicts
-from clvmodels.evaluation.model_forecasts import Asked
+from clvmodels.evaluation.model_forecasts import Asked, calendar_rows
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
 from clvmodels.log.options import BacktestTerms
+from clvmodels.predictive.calendars import CalendarChoice, sd_of
 from clvmodels.progress import by_steps, progress
 from clvmodels.purchases import ModelChoice
 from clvmodels.schema import (
@@ -59,6 +60,7 @@ def backtest(
     on_failure: Literal["nuts", "raise", "warn"] = "nuts",
     draws: int = 500,
     interval: float = 0.9,
+    calendar: CalendarChoice = "auto",
     bootstrap: int = 1000,
     sensitivity: bool = False,
     random_seed: int = 0,
@@ -113,6 +115,10 @@ def backtest(
         Posterior draws to predict with.
     interval : float
         Probability of the predictive intervals shown and of the bootstrap intervals.
+    calendar : {"auto", "none", "learnt"} or float
+        Doubt about what moves all customers at once, as in
+        :func:`~clvmodels.forecast_total`: ``calendar_totals`` has the totals without it and
+        with it, at every cut. "none" leaves that table out.
     bootstrap : int
         Samples of customers for the intervals of the metrics.
     sensitivity : bool
@@ -144,6 +150,7 @@ def backtest(
         _checked(interval, discounting, discount_rate, bootstrap, draws, random_seed),
         draws,
         random_seed,
+        calendar if sd_of(calendar) else "none",
     )
     options = {**terms, "missing_ids": list(terms["missing_ids"]), "id_map": id_map}
     fit_options = {
@@ -184,13 +191,16 @@ def _spans(
 def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> Backtest:
     """Everything that is reported of a cut, and of others."""
     calendar, main = plan.reading.calendar, evaluate(plan, span)
+    allowing = _allowing_for_the_calendar(plan, main)
+    metrics, more = _rolling(plan, rolling, main)
     found = Backtest(
         train_end=calendar.last_day(span.train_end),
         test_end=calendar.last_day(span.test_end),
         settings=_settings(plan, main),
         **report_tables(main, plan),
         fits=verdicts(main.posterior),
-        rolling=_rolling(plan, rolling, main) if rolling else None,
+        rolling=metrics,
+        calendar_totals=pd.DataFrame(rows) if (rows := allowing + more) else None,
         sensitivity=data_sensitivity(plan, main) if sensitivity else None,
     )
     if not (left_out := main.observed.left_out):
@@ -199,19 +209,35 @@ def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> B
     return replace(found, notes=(note, *found.notes))
 
 
-def _rolling(plan: Plan, spans: list[Span], main: Evaluated) -> pd.DataFrame:
-    """Metrics of every rolling origin; one that is the reported cut is not done twice."""
+def _allowing_for_the_calendar(plan: Plan, one: Evaluated) -> list[dict[str, Any]]:
+    """Totals of a cut without doubt about the calendar and with it, if it is asked for."""
+    calendar, span = plan.reading.calendar, one.observed.span
+    if plan.asked.calendar == "none":
+        return []
+    ends = {
+        "train_end": calendar.last_day(span.train_end),
+        "test_end": calendar.last_day(span.test_end),
+    }
+    found = calendar_rows(one.observed, one.posterior, one.targets, plan.asked)
+    return [ends | row for row in found]
+
+
+def _rolling(
+    plan: Plan, spans: list[Span], main: Evaluated
+) -> tuple[pd.DataFrame | None, list[dict[str, Any]]]:
+    """Metrics and totals of every rolling origin; the reported cut is not done twice."""
     calendar = plan.reading.calendar
-    parts = []
+    parts, allowing = [], []
     for i, span in enumerate(spans):
         one = main if span == main.observed.span else evaluate(plan, span)
+        allowing += _allowing_for_the_calendar(plan, one) if one is not main else []
         table = one.metrics(plan.asked.interval)
         table.insert(0, "origin", i + 1)
         table.insert(1, "train_end", calendar.last_day(span.train_end))
         table.insert(2, "test_end", calendar.last_day(span.test_end))
         table.insert(3, "customers", one.observed.customers)
         parts.append(table)
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else None, allowing
 
 
 def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
@@ -232,6 +258,7 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
         "method": plan.fitting.options["method"],
         "draws": asked.draws,
         "interval": asked.interval,
+        "calendar": asked.calendar,
         "bootstrap": plan.bootstrap,
         "random_seed": asked.seed,
     }

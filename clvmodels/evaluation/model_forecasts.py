@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,13 @@ from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.tracking import total_purchases
 from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import CLVPosterior
-from clvmodels.predictive import count_distribution, portfolio, value_distribution
+from clvmodels.predictive import (
+    count_distribution,
+    forecast_total,
+    portfolio,
+    value_distribution,
+)
+from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.schema import Discounting, FloatArray
 
 PATHS: Final = 2000
@@ -35,6 +42,8 @@ class Asked:
         Posterior draws to use.
     seed : int
         Of whatever is simulated.
+    calendar : {"auto", "none", "learnt"} or float
+        Doubt about what moves all customers at once, in a table of totals of its own.
     """
 
     discount_rate: float
@@ -42,6 +51,7 @@ class Asked:
     interval: float
     draws: int
     seed: int
+    calendar: CalendarChoice = "none"
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -146,6 +156,38 @@ def total_draws(observed: Observed, posterior: FittedModel, asked: Asked) -> dic
         random_seed=asked.seed,
     )
     return {name: found.draws(name) for name in ("purchases", "value")}
+
+
+def calendar_rows(
+    observed: Observed, posterior: FittedModel, targets: list[Target], asked: Asked
+) -> list[dict[str, Any]]:
+    """Rows of the table of totals without doubt about the calendar, and with it."""
+    actual = {t.name: float(t.actual.sum()) for t in targets if t.who is None}
+    rows = []
+    for calendar in dict.fromkeys(("none", asked.calendar)):
+        terms: Any = {"draws": asked.draws, "random_seed": asked.seed, "calendar": calendar}
+        found = forecast_total(
+            posterior,
+            observed.train,
+            horizon=observed.terms.horizon,
+            discount_rate=asked.discount_rate,
+            discounting=asked.discounting,
+            interval=asked.interval,
+            **terms,
+        )
+        for one in found.table.to_dict("records"):
+            if one["total"] not in actual:
+                continue
+            real, lower, upper = actual[one["total"]], float(one["lower"]), float(one["upper"])
+            missed = max(lower - real, 0.0) + max(real - upper, 0.0)
+            score = upper - lower + 2.0 / (1.0 - asked.interval) * missed
+            rows.append(
+                {"target": one["total"], "calendar_sd": found.calendar.sd, "level": asked.interval}
+                | {"forecast": float(one["mean"]), "lower": lower, "upper": upper}
+                | {"actual": real, "inside": bool(lower <= real <= upper)}
+                | {"interval_score": score / real if real else math.nan}
+            )
+    return rows
 
 
 def _tails(asked: Asked) -> list[float]:

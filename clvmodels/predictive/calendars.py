@@ -128,6 +128,17 @@ def month_ends(rfm: Any, days: float) -> tuple[list[str], FloatArray]:
     return [str(month) for month in months], np.minimum(ends, days)
 
 
+def sd_of(choice: CalendarChoice) -> float:
+    """The sd that a choice stands for.
+
+    Raises
+    ------
+    SchemaError, DomainError
+        It is unknown, out of range, or to be learnt and was not.
+    """
+    return _doubt(choice)[0]
+
+
 def _doubt(choice: CalendarChoice) -> tuple[float, Any]:
     if isinstance(choice, str):
         if choice == "none":

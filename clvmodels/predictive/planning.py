@@ -66,7 +66,8 @@ class TotalForecast:
         One row per segment (the last one, "(whole)", of all customers; the only one without
         ``by``), horizon or month, and total ("purchases" or "value"):
 
-        - mean: the expectation, given an average calendar and the scenario;
+        - mean: the expectation, given an average calendar and the scenario; without a
+          scenario it is the sum of ``predict``'s expected_purchases or clv;
         - expected_lower, expected_upper: interval of that expectation, of which the
           parameters are in doubt; null where they are a single point;
         - lower, upper: interval of the outcome, what will really happen: parameters, chance
@@ -208,10 +209,10 @@ def forecast_total(
     usual = under(given, doubt.average, 1, whose.scale.days)
     really = under(given, doubt, paths, whose.scale.days)
     run = _Run(asked, group, len(labels), cores, known)
-    mean = run.expected(usual)
-    likely = run.expected(really) if really is not usual and doubt.sd > 0.0 else mean
+    usually, mean = run.expected(usual)
+    likely = run.expected(really)[0] if doubt.sd > 0.0 else usually
     samples = run.outcomes(really, outcomes_of(really.draws, paths=paths, seed=random_seed))
-    parts = _with_whole(mean), _with_whole(likely), _with_whole(samples)
+    parts = [_with_whole(one) for one in (mean, usually, likely, samples)]
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
     totals = ("purchases", "value")[: 1 if given.margin is None else 2]
     table, flat = _table(texts, asked, totals, parts, given.future.interval, given.certain)
@@ -279,29 +280,35 @@ class _Run:
     threads: int
     known: Valued
 
-    def expected(self, given: Prepared) -> FloatArray:
-        """Expectations in every draw; of purchases alone in both places."""
+    def expected(self, given: Prepared) -> tuple[FloatArray, FloatArray]:
+        """Expectations in every draw, and their means as ``predict`` has them.
+
+        Of purchases alone they are in both places. Means of value are products of means, so
+        that no accidental pairing of the draws of purchases and spend enters.
+        """
         due, kinds = given.future.due, [replace(given.draws, spend=None)]
         if given.margin is not None:
             kinds.append(given.draws)
         dues = [due._replace(horizon=float(end)) for end in self.asked.ends]
-        out = np.empty((self.segments, len(dues), 2, given.draws.count))
+        out = np.empty((self.segments, len(dues), 2, given.draws.count + 1))
         for segment in range(self.segments):
             rows = self.group == segment
             for i, draws in enumerate(kinds):
                 out[segment, :, i:] = self._sums(given, draws, dues, rows)[:, None]
-        return self.asked.parts(out)
+        found = self.asked.parts(out)
+        return found[..., 1:], found[..., :1]
 
     def _sums(
         self, given: Prepared, draws: Draws, dues: list[Due], rows: npt.NDArray[np.bool_]
     ) -> FloatArray:
-        """Sums of some customers, shape (times, S); only value has a margin."""
+        """Sums of some customers, their mean and those of draws; shape (times, 1 + S)."""
         margin = given.future.margin if draws.spend is not None else 1.0
         future = replace(given.future, due=dues[0], margin=margin)
         found = Predictor(draws, future, more=dues[1:], wanted="none", threads=self.threads)
         predicted = found.each(*(column[rows] for column in given.who))
         check_few(predicted[-1].columns["expected_purchases"])
-        return np.array([one.by_draw for one in predicted])
+        name = "expected_purchases" if draws.spend is None else "clv"
+        return np.array([[np.nansum(one.columns[name]), *one.by_draw] for one in predicted])
 
     def outcomes(self, given: Prepared, outcomes: Outcomes) -> FloatArray:
         """What happens on every path."""
@@ -330,24 +337,24 @@ def _table(
     texts: dict[str, list[str]],
     asked: _Asked,
     totals: tuple[str, ...],
-    parts: tuple[FloatArray, FloatArray, FloatArray],
+    parts: Sequence[FloatArray],
     interval: float,
     certain: bool,
 ) -> tuple[pd.DataFrame, FloatArray]:
     """One row per segment, time and total, and the paths of each."""
     import pandas as pd
 
-    mean, likely, samples = parts
+    mean, usually, likely, samples = parts
     rows, paths = [], []
     tails = tail_probabilities(interval)
     for s, e, i in np.ndindex(len(mean), len(asked.words), len(totals)):
-        usual, given, real = mean[s, e, i], likely[s, e, i], samples[s, e, i]
+        usual, given, real = usually[s, e, i], likely[s, e, i], samples[s, e, i]
         doubt = _sources(usual, given, real)
         whole = sum(sd * sd for sd in doubt)
         ends = (math.nan, math.nan) if certain else np.quantile(usual, tails)
         rows.append(
             {name: values[s] for name, values in texts.items()}
-            | {asked.name: asked.words[e], "total": totals[i], "mean": usual.mean()}
+            | {asked.name: asked.words[e], "total": totals[i], "mean": mean[s, e, i, 0]}
             | dict(zip(("expected_lower", "expected_upper"), ends, strict=True))
             | dict(zip(("lower", "upper"), np.quantile(real, tails), strict=True))
             | {"sd": real.std()}

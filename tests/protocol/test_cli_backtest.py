@@ -20,6 +20,7 @@ from clvmodels.evaluation.fitting import Fitting
 WIDTH = 80
 FILES = {
     "baselines.png",
+    "calendar_totals.parquet",
     "calibration.parquet",
     "calibration.png",
     "coverage.parquet",
@@ -115,6 +116,25 @@ def test_origins_and_sensitivity(log: Path, capsys: pytest.CaptureFixture[str]) 
     assert found.rolling is not None
     assert found.rolling["origin"].nunique() == 2
     assert found.sensitivity is not None
+    assert "Over all dates" in said
+    assert found.calendar_totals is not None
+    assert set(found.calendar_totals["calendar_sd"]) == {0.0, 0.15}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("known")
+def test_the_calendar_is_an_option(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(log, "--calendar", "0.25")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "allowing for" in said
+    assert "a standard deviation of 0.25" in said
+    assert main(arguments(log, "--calendar", "none")) == 0
+    assert "a standard deviation of" not in capsys.readouterr().out
+    assert load_backtest("out").calendar_totals is None
+    assert main(arguments(log, "--calendar", "wide")) == 2
+    assert "must be auto, none, or the sd" in " ".join(capsys.readouterr().err.split())
+    assert main(arguments(log, "--calendar", "learnt")) != 0
+    assert "has not: leave" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

@@ -135,6 +135,32 @@ def test_rolling_origins_lie_in_the_second_half(found: Backtest, log: pd.DataFra
     assert set(found.rolling["metric"]) == set(METRICS)
 
 
+def test_totals_allow_for_the_calendar_at_every_cut(found: Backtest) -> None:
+    assert found.settings["calendar"] == "auto"
+    table = found.calendar_totals
+    assert table is not None
+    cuts = {(found.train_end, found.test_end)} | set(
+        found.rolling[["train_end", "test_end"]].itertuples(index=False, name=None)
+    )
+    assert set(table[["train_end", "test_end"]].itertuples(index=False, name=None)) == cuts
+    by = table.set_index(["train_end", "test_end", "target", "calendar_sd"])
+    without, allowed = by.xs(0.0, level="calendar_sd"), by.xs(0.15, level="calendar_sd")
+    assert len(without) == len(allowed) == 2 * len(cuts)
+    assert (allowed["lower"] < without["lower"]).all()
+    assert (allowed["upper"] > without["upper"]).all()
+    pd.testing.assert_series_equal(allowed["forecast"], without["forecast"])
+    for (start, end, target), one in allowed.iterrows():
+        if (start, end) != (found.train_end, found.test_end):
+            continue
+        assert one["forecast"] == pytest.approx(found.customers[f"{target}_model"].sum())
+        assert one["actual"] == pytest.approx(found.customers[f"{target}_actual"].sum())
+    real, lower, upper = (table[name] for name in ("actual", "lower", "upper"))
+    inside = (lower <= real) & (real <= upper)
+    assert table["inside"].tolist() == inside.tolist()
+    missed = np.maximum(lower - real, 0) + np.maximum(real - upper, 0)
+    np.testing.assert_allclose(table["interval_score"] * real, upper - lower + 20 * missed)
+
+
 def test_sensitivity_is_one_table(found: Backtest) -> None:
     table = found.sensitivity
     assert table is not None
@@ -155,7 +181,15 @@ def test_sensitivity_is_one_table(found: Backtest) -> None:
 def test_it_is_kept_whole(found: Backtest, tmp_path: Path) -> None:
     again = load_backtest(found.save(tmp_path / "kept"))
     assert again.to_dict() == found.to_dict()
-    for name in ("metrics", "customers", "tracking", "calibration", "repeats", "rolling"):
+    for name in (
+        "metrics",
+        "customers",
+        "tracking",
+        "calibration",
+        "repeats",
+        "rolling",
+        "calendar_totals",
+    ):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
     assert str(again) == str(found)
     header = json.loads((tmp_path / "kept" / "metrics.json").read_text())

@@ -67,7 +67,7 @@ def test_without_a_calendar_it_is_the_portfolio_and_the_total_value() -> None:
     np.testing.assert_allclose(
         one[["expected_lower", "expected_upper"]].astype(float), [value.lower, value.upper]
     )
-    assert one["mean"] == pytest.approx(value.draws.mean(), rel=1e-12)
+    assert one["mean"] == pytest.approx(value.mean, rel=1e-12)
     assert one["sd_parameters"] == pytest.approx(value.sd, rel=1e-12)
     assert one["sd_calendar"] == one["share_calendar"] == 0.0
 
