@@ -8,9 +8,10 @@ what the loops read; here is what a stack is, and its formulas at points.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from typing import Any, Final
 
 import numpy as np
@@ -100,6 +101,21 @@ class _Describe:
         )
 
 
+def _at_points(verb: Callable[..., Any]) -> Any:
+    """Let a verb of `Family` be answered by each member for its draws."""
+    known = list(inspect.signature(verb).parameters.values())[1:]
+    places = [one.name for one in known if one.kind is one.POSITIONAL_OR_KEYWORD]
+    choices = [one.name for one in known if one.kind is one.KEYWORD_ONLY]
+
+    @wraps(verb)
+    def call(self: StackedFamily, *data: Numbers, **parameters: Any) -> Any:
+        rest = [parameters.pop(name) for name in places[len(data) :]]
+        further = {name: parameters.pop(name, None) for name in choices}
+        return self._at(verb.__name__, (*data, *rest), parameters, **further)
+
+    return call
+
+
 @dataclass(frozen=True, slots=True)
 class StackedFamily:
     """What the loops read of a stack; see `clvmodels.purchases.model.Family`.
@@ -164,67 +180,15 @@ class StackedFamily:
             out[: len(found), one.which] = found
         return out
 
-    # --- at points ---
+    # --- at points: as `Family` has them ---
 
-    def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
-        """Whether the undiscounted purchases of a lifetime are infinite in expectation."""
-        found: npt.NDArray[np.bool_] = self._at("endless", (), parameters)
-        return found
-
-    def log_likelihood(
-        self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers
-    ) -> FloatArray:
-        """Log-likelihood of each history."""
-        found: FloatArray = self._at("log_likelihood", (x, t_x, T), parameters)
-        return found
-
-    def p_alive(self, x: Numbers, t_x: Numbers, T: Numbers, **parameters: Numbers) -> FloatArray:
-        """Probability of being alive at T."""
-        found: FloatArray = self._at("p_alive", (x, t_x, T), parameters)
-        return found
-
-    def p_purchase(
-        self, x: Numbers, t_x: Numbers, T: Numbers, horizon: Numbers, **parameters: Numbers
-    ) -> FloatArray:
-        """Probability of at least one purchase in (T, T + horizon]."""
-        found: FloatArray = self._at("p_purchase", (x, t_x, T, horizon), parameters)
-        return found
-
-    def expected_purchases(
-        self, x: Numbers, t_x: Numbers, T: Numbers, horizon: Numbers, **parameters: Numbers
-    ) -> FloatArray:
-        """Purchases expected in (T, T + horizon]."""
-        found: FloatArray = self._at("expected_purchases", (x, t_x, T, horizon), parameters)
-        return found
-
-    def discounted_purchases(
-        self,
-        x: Numbers,
-        t_x: Numbers,
-        T: Numbers,
-        horizon: Numbers,
-        delta: Numbers,
-        *,
-        month: float | None = None,
-        **parameters: Numbers,
-    ) -> FloatArray:
-        """Discounted purchases expected in (T, T + horizon]."""
-        data = (x, t_x, T, horizon, delta)
-        found: FloatArray = self._at("discounted_purchases", data, parameters, month=month)
-        return found
-
-    def pmf(
-        self,
-        n: Numbers,
-        x: Numbers,
-        t_x: Numbers,
-        T: Numbers,
-        horizon: Numbers,
-        **parameters: Numbers,
-    ) -> FloatArray:
-        """Probability of exactly n purchases in (T, T + horizon]."""
-        found: FloatArray = self._at("pmf", (n, x, t_x, T, horizon), parameters)
-        return found
+    endless = _at_points(Family.endless)
+    log_likelihood = _at_points(Family.log_likelihood)
+    p_alive = _at_points(Family.p_alive)
+    p_purchase = _at_points(Family.p_purchase)
+    expected_purchases = _at_points(Family.expected_purchases)
+    discounted_purchases = _at_points(Family.discounted_purchases)
+    pmf = _at_points(Family.pmf)
 
     def _at(
         self,

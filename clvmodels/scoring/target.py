@@ -27,7 +27,6 @@ _SUFFIXES: Final[dict[str, Kind]] = {
     ".db": "duckdb",
 }
 DEFAULT_TABLE: Final = "scores"
-_PART: Final = re.compile(r"part-\d+\.parquet")
 _TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
