@@ -35,6 +35,7 @@ from clvmodels.log.options import (
 )
 from clvmodels.log.row_expressions import SEGMENT
 from clvmodels.log.sources import OpenLog, open_log
+from clvmodels.log.successive import day_pairs_expr, used_day_pairs_expr
 
 __all__ = [
     "SEGMENT",
@@ -52,6 +53,7 @@ __all__ = [
     "collect",
     "covered_note",
     "customers_of",
+    "day_pairs_expr",
     "empty_result",
     "engine",
     "fetch",
@@ -70,5 +72,6 @@ __all__ = [
     "summary_expr",
     "tidy",
     "to_rfm",
+    "used_day_pairs_expr",
     "used_expr",
 ]

@@ -35,6 +35,7 @@ from clvmodels.log.options import LogOptions
 from clvmodels.log.orders import order_notes
 from clvmodels.log.row_expressions import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.log.sources import OpenLog, open_log
+from clvmodels.log.successive import day_pairs_expr
 from clvmodels.log.unread import with_texts
 from clvmodels.schema import CUSTOMER_ID
 
@@ -63,12 +64,15 @@ class Ledger:
         that was asked for; None if there is none.
     options : LogOptions
         How the log was read, with what was found of how it is written.
+    day_pairs : pyarrow.Table or None
+        As `clvmodels.log.day_pairs_expr`, where the options ask for it.
     """
 
     customers: pa.Table
     audit: Audit
     last: int | None
     options: LogOptions
+    day_pairs: pa.Table | None = None
 
 
 def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
@@ -81,7 +85,7 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
         ``refunds="error"``.
     """
     persons = read_id_map(id_map)
-    if options.implausible_dates == "drop":
+    if options.implausible_dates == "drop" or options.day_pairs:
         source = replayable(source)  # what is to be dropped is known after one reading
     with reading(), engine() as backend:
         log = open_log(source, options, backend)
@@ -103,7 +107,11 @@ def _read(log: OpenLog, options: LogOptions, id_table: Any, backend: Any) -> Led
     audit, last = read_audit(table, replace(log, options=options), backend)
     customers = tidy(backend.to_pyarrow(customers_of(table, options)))
     read_as = replace(options, time_zone=None, plausible=(None, None))
-    return Ledger(customers, audit, last, read_as)
+    pairs = None
+    if options.day_pairs:
+        home = log.table.get_backend()
+        pairs = fetch(home, day_pairs_expr(log.table, options, id_table))
+    return Ledger(customers, audit, last, read_as, pairs)
 
 
 def refuse_refunds(audit: Audit, options: LogOptions) -> None:

@@ -148,16 +148,21 @@ def used_expr(
     """
     import ibis
 
-    rows = used_rows(table, options)
-    if parts > 1:
-        rows = rows.filter(rows["customer"].hash().abs() % parts == part)
-    if options.scale.time_unit != "h":  # of which there are more than 2^31 in all of time
-        rows = rows.mutate(period=rows["period"].cast("int32"))  # half as wide: 10 % less work
+    rows = _used_part(table, options, part, parts)
     periods = _with_gaps(_to_periods(rows, options, keys=["customer", "period"]), ["customer"])
     ledger = _to_ledger(periods, options, keys=["customer"])
     reason = ibis.literal(int(Reason.USED), type="int8")
     ends = {name: ledger[name].cast("int64") for name in ("first", "last")}
     return ledger.mutate(reason=reason, rows=ibis.null("int64"), **ends)
+
+
+def _used_part(table: ibis.Table, options: LogOptions, part: int, parts: int) -> ibis.Table:
+    rows = used_rows(table, options)
+    if parts > 1:
+        rows = rows.filter(rows["customer"].hash().abs() % parts == part)
+    if options.scale.time_unit != "h":  # of which there are more than 2^31 in all of time
+        rows = rows.mutate(period=rows["period"].cast("int32"))  # half as wide: 10 % less work
+    return rows
 
 
 def left_out_expr(table: ibis.Table, options: LogOptions) -> ibis.Table:

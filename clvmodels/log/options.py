@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, TimeUnitError
 from clvmodels.keywords import defaults
 from clvmodels.log.amounts import check_decimal
 from clvmodels.log.audit import Reason
@@ -75,9 +75,10 @@ class _Margin(TypedDict, total=False):
     margin: float | None
 
 
-@defaults(segment_cols=())
+@defaults(segment_cols=(), day_pairs=False)
 class _Segments(_Margin, total=False):
     segment_cols: Sequence[str]
+    day_pairs: bool
 
 
 class BacktestTerms(_Counted, FileTerms, _Margin):
@@ -126,6 +127,9 @@ class LogOptions:
         Of CSV files; None is what the files show.
     where : str or None
         Condition of the rows that are meant.
+    day_pairs : bool
+        Whether purchases are counted by their day and the day of the one before, in a second
+        reading.
     """
 
     customer_id_col: str
@@ -151,6 +155,7 @@ class LogOptions:
     delimiter: str | None = None
     encoding: str | None = None
     where: str | None = None
+    day_pairs: bool = False
 
     def __post_init__(self) -> None:
         check_choice("refunds", self.refunds, get_args(Refunds))
@@ -169,6 +174,11 @@ class LogOptions:
         check_delimiter(self.delimiter)
         check_encoding(self.encoding)
         check_where(self.where)
+        if self.day_pairs and self.scale.time_unit != "D":
+            raise TimeUnitError(
+                f"day_pairs=True counts days, and time_unit={self.scale.time_unit!r} does not: "
+                "pass time_unit='D', with time_scaler=7 for weeks of days, or leave day_pairs out."
+            )
         if self.margin is not None:
             object.__setattr__(self, "margin", check_margin(self.margin))
         object.__setattr__(self, "segment_cols", tuple(self.segment_cols))

@@ -165,7 +165,7 @@ def without_first_month(rfm: RfmTable) -> RfmTable:
     -------
     RfmTable
         The later customers. It cannot be updated with a later log, nor does it have an
-        audit, which is one of all rows.
+        audit or pairs of days, which are those of all rows.
 
     Raises
     ------
@@ -178,7 +178,8 @@ def without_first_month(rfm: RfmTable) -> RfmTable:
             "All customers came within the first month: there is nobody to compare them with. "
             "Keep them."
         )
-    return replace(rfm, table=rfm.table.filter(pa.array(later)), audit=None, options=None)
+    table = rfm.table.filter(pa.array(later))
+    return replace(rfm, table=table, audit=None, options=None, day_pairs=None)
 
 
 def split_without_first_month(split: RfmSplit) -> RfmSplit:

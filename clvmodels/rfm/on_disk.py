@@ -19,6 +19,7 @@ from clvmodels.log import (
     OpenLog,
     attach,
     customers_of,
+    day_pairs_expr,
     empty_result,
     engine,
     fetch,
@@ -31,6 +32,7 @@ from clvmodels.log import (
     refuse_refunds,
     replayable,
     rfm_of,
+    used_day_pairs_expr,
     used_expr,
 )
 from clvmodels.log.audit import Audit
@@ -42,6 +44,7 @@ from clvmodels.outputs import aside, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
+from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.rfm.table import METADATA_KEY, RfmTable
@@ -76,7 +79,7 @@ def rfm_summary_to_parquet(
         As in :func:`clvmodels.rfm_summary`.
     observation_period_end, refunds, order_id_col, zero_amounts, duplicates
         As in :func:`clvmodels.rfm_summary`.
-    segment_cols, margin
+    segment_cols, margin, day_pairs
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
@@ -148,7 +151,7 @@ def summarize_to_parquet(
     with reading(), engine(resources) as backend:
         # The only order that counts is asked for, when customers are written.
         backend.con.execute("SET preserve_insertion_order = false")
-        if options.implausible_dates == "drop":
+        if options.implausible_dates == "drop" or options.day_pairs:
             source = replayable(source)
         log = open_log(source, options, backend)
         rows_read = _make_ledger(backend, log, resources or Resources())
@@ -163,7 +166,8 @@ def summarize_to_parquet(
         if end is None or not audit.customers:
             raise empty_result(audit)
         audit = noted_of_ledger(audit, ledger, log.options.scale, end, backend)
-        _write(backend, ledger, log, end, audit, target)
+        pairs = _day_pairs(backend, log, resources or Resources())
+        _write(backend, ledger, log, end, target, audit=audit, day_pairs=pairs)
     return audit
 
 
@@ -173,7 +177,7 @@ def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None
     if home is not backend:  # the log lies in a database of its own: only its customers come
         attach(backend, fetch(home, ledger_expr(log.table, log.options)), _LEDGER)
         return None
-    if not log.patterns or log.options.netting or log.options.duplicates == "drop":
+    if not _in_parts(log):
         _store(backend, [ledger_expr(log.table, log.options)])
         return None
     before = log.versions()
@@ -188,6 +192,11 @@ def _make_ledger(backend: Any, log: OpenLog, resources: Resources) -> int | None
     return rows
 
 
+def _in_parts(log: OpenLog) -> bool:
+    """Whether the log lies in files of which customers can be read a part at a time."""
+    return bool(log.patterns and not log.options.netting and log.options.duplicates == "keep")
+
+
 def _store(backend: Any, pieces: Sequence[Any]) -> None:
     for i, piece in enumerate(pieces):
         how = (
@@ -196,7 +205,28 @@ def _store(backend: Any, pieces: Sequence[Any]) -> None:
         backend.con.execute(f"{how} {backend.compile(piece)}")
 
 
-def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, target: Path) -> None:
+def _day_pairs(backend: Any, log: OpenLog, resources: Resources) -> DayPairs | None:
+    """Count the purchases by day and day before, where that is asked for, part by part."""
+    if not log.options.day_pairs:
+        return None
+    home, options = log.table.get_backend(), log.options
+    if home is not backend or not _in_parts(log):
+        return DayPairs.of([fetch(home, day_pairs_expr(log.table, options))])
+    parts = resources.parts(int(backend.to_pyarrow(log.table.count()).as_py()))
+    pieces = (used_day_pairs_expr(log.table, options, part=i, parts=parts) for i in range(parts))
+    return DayPairs.of([fetch(backend, one) for one in pieces])
+
+
+def _write(
+    backend: Any,
+    ledger: Any,
+    log: OpenLog,
+    end: int,
+    target: Path,
+    *,
+    audit: Audit,
+    day_pairs: DayPairs | None,
+) -> None:
     customers = customers_of(ledger, log.options)
     if log.text_ids and _are_whole(backend, customers):
         ids = customers[CUSTOMER_ID].re_replace(r"\.0$", "").cast("int64")
@@ -209,6 +239,7 @@ def _write(backend: Any, ledger: Any, log: OpenLog, end: int, audit: Audit, targ
         **said_margin(log.options.margin),
         audit=audit,
         segment_cols=log.options.segment_cols,
+        day_pairs=day_pairs,
         options=replace(
             log.options, end=None, until=None, whole=False, plausible=(None, None), time_zone=None
         ),

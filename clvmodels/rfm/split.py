@@ -82,7 +82,7 @@ def rfm_train_test_split(
     time_unit, time_scaler, refunds, order_id_col, zero_amounts, duplicates
         As in `rfm_summary`. A refund in the holdout is taken off purchases in the holdout;
         one of a purchase in the calibration changes neither part.
-    segment_cols, id_map, margin
+    segment_cols, id_map, margin, day_pairs
         As in `rfm_summary`.
     implausible_dates, missing_ids
         As in `rfm_summary`.
@@ -111,7 +111,7 @@ def rfm_train_test_split(
     log = replayable(source)
     train = rfm_summary(log, observation_period_end=train_period_end, id_map=id_map, **terms)
     assert train.options is not None
-    options = replace(train.options, **asked, after=start, segment_cols=())
+    options = replace(train.options, **asked, after=start, segment_cols=(), day_pairs=False)
     ledger = collect(log, options, id_map)
     if not ledger.audit.periods or ledger.last is None:
         raise SchemaError(

@@ -13,6 +13,7 @@ from clvmodels.log.options import SummaryTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted
+from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.periods import end_options, start_of
 from clvmodels.rfm.table import RfmTable
 from clvmodels.schema import (
@@ -118,6 +119,9 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
     segment_cols : sequence of str
         Columns to keep per customer, by their first value in time that is not missing;
         of several at one moment the smallest.
+    day_pairs : bool
+        Also count purchases by their day and the day of the customer's purchase before, in a
+        second reading, which nearly doubles the time. Time must be counted in days.
     id_map : mapping or frame, optional
         From ids in the log to customers, for persons with several accounts: a dict, or
         a table of two columns (id, customer). Ids without entry stay as they are. If
@@ -137,7 +141,7 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
     SchemaError
         A column is missing or of the wrong type, or no purchase is left.
     TimeUnitError
-        The time unit is unknown.
+        The time unit is unknown, or not days where days are to be counted.
     DomainError
         The margin is not a share of revenue.
     """
@@ -170,6 +174,7 @@ def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
         **said_margin(options.margin),
         audit=noted(ledger.audit, table, options.scale, end),
         segment_cols=options.segment_cols,
+        day_pairs=None if ledger.day_pairs is None else DayPairs.of([ledger.day_pairs]),
         options=replace(ledger.options, end=None, until=None, whole=False),
         has_id_map=mapped,
     )

@@ -19,6 +19,7 @@ from clvmodels.log.audit import Audit
 from clvmodels.margin import said_margin
 from clvmodels.outputs import aside
 from clvmodels.path_checks import path_of
+from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.frame import check_columns, validated
 from clvmodels.rfm.gaps import total
 from clvmodels.rfm.periods import ordinal_of, start_of
@@ -81,6 +82,8 @@ class RfmTable:
         Whether ids of the log were mapped to customers.
     margin_said : bool
         Whether the margin was given; always true where it is not 1.
+    day_pairs : DayPairs or None
+        Purchases by their day and the day before of the customer; with ``day_pairs=True``.
     """
 
     table: pa.Table = field(repr=False)
@@ -92,6 +95,7 @@ class RfmTable:
     options: LogOptions | None = field(default=None, repr=False)
     has_id_map: bool = False
     margin_said: bool = False
+    day_pairs: DayPairs | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "margin_said", self.margin_said or self.margin != 1.0)
@@ -168,20 +172,15 @@ class RfmTable:
         """
         names = [name] if isinstance(name, str) else check_list("columns", name)
         there = self.table.column_names
-        for one in names:
-            if one not in there:
-                raise SchemaError(
-                    f"The table has no column {shown(one)}: it has {', '.join(there)}."
-                )
+        for one in (one for one in names if one not in there):
+            raise SchemaError(f"The table has no column {shown(one)}: it has {', '.join(there)}.")
         frame = self.table.select(names).to_pandas()
         return frame[name] if isinstance(name, str) else frame
 
     def to_parquet(self, path: str | Path) -> None:
         """Write one Parquet file; units, policies and audit go into its schema metadata."""
-        metadata = {
-            **(self.table.schema.metadata or {}),
-            METADATA_KEY: json.dumps(self._header()).encode(),
-        }
+        header = json.dumps(self._header()).encode()
+        metadata = {**(self.table.schema.metadata or {}), METADATA_KEY: header}
         target = path_of("The table", path)
         with aside(target) as written:
             table = self.table.replace_schema_metadata(metadata)
@@ -249,6 +248,7 @@ class RfmTable:
             "has_id_map": self.has_id_map,
             "policies": options and {name: getattr(options, name) for name in _POLICIES},
             "audit": None if self.audit is None else self.audit.to_dict(),
+            **({} if self.day_pairs is None else {"day_pairs": self.day_pairs.to_text()}),
         }
 
     @classmethod
@@ -275,8 +275,9 @@ class RfmTable:
                 options=policies
                 and LogOptions(**policies, scale=scale, segment_cols=segments, margin=margin),
                 has_id_map=header["has_id_map"],
+                day_pairs=DayPairs.from_text(header.get("day_pairs")),
             )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(
                 f"The clvmodels metadata of {str(path)!r} is damaged ({error!r}): summarise the "
                 "log again with rfm_summary."
@@ -322,15 +323,14 @@ class RfmTable:
         said = scale_said(time_unit, time_scaler)
         scale = said or TimeScale()
         table = validated(frame, scale, said=said is not None)
+        end = observation_end
+        if end is not None:
+            end = start_of(ordinal_of(end, scale, "observation_end"), scale)
         known = {CUSTOMER_ID, FREQUENCY, RECENCY, T, MONETARY_VALUE, FIRST_VALUE, LOG_GAPS}
         return cls(
             table=table,
             scale=scale,
-            observation_end=(
-                None
-                if observation_end is None
-                else start_of(ordinal_of(observation_end, scale, "observation_end"), scale)
-            ),
+            observation_end=end,
             **said_margin(margin),
             segment_cols=tuple(name for name in table.column_names if name not in known),
         )

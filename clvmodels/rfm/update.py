@@ -16,6 +16,7 @@ from clvmodels.log import SEGMENT, Ledger, LogOptions, collect, read_id_map, to_
 from clvmodels.log.audit import Audit
 from clvmodels.log.orders import NO_PURCHASE
 from clvmodels.rfm.continuity import noted
+from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.periods import end_options, ordinal_of, start_of
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -46,7 +47,8 @@ def updated(rfm: RfmTable, new_log: Any, observation_period_end: Any, id_map: An
             f"observation_period_end={observation_period_end!r} is before the table's "
             f"observation end {rfm._end_text()}: pass a later one."
         )
-    ledger = collect(new_log, replace(options, **asked, after=end), id_map)
+    known = rfm.day_pairs is not None
+    ledger = collect(new_log, replace(options, **asked, after=end, day_pairs=known), id_map)
     if new_end is None:
         new_end = max(end, end if ledger.last is None else ledger.last)
     old = _old_customers(rfm, end, read_id_map(id_map))
@@ -80,7 +82,21 @@ def _merged(
         observation_end=start_of(end, rfm.scale),
         audit=noted(audit, table, rfm.scale, end),
         has_id_map=rfm.has_id_map or mapped,
+        day_pairs=_later_pairs(rfm.day_pairs, ledger, old),
     )
+
+
+def _later_pairs(known: DayPairs | None, ledger: Ledger, old: pa.Table) -> DayPairs | None:
+    """Add those of a later log, and those over the seam: last day before, first day after."""
+    if known is None or ledger.day_pairs is None:
+        return None
+    ends = {name: old[name] for name in (CUSTOMER_ID, "last")}
+    starts = {name: ledger.customers[name] for name in (CUSTOMER_ID, "first")}
+    starts[CUSTOMER_ID] = starts[CUSTOMER_ID].cast(ends[CUSTOMER_ID].type)
+    over = pa.table(ends).join(pa.table(starts), CUSTOMER_ID, join_type="inner")
+    count = pa.array(np.ones(over.num_rows, dtype=np.int64))
+    seam = pa.table({"day": over["last"], "next_day": over["first"], "count": count})
+    return DayPairs.of([known.to_arrow(), ledger.day_pairs, seam])
 
 
 def _warn_uncovered(later: Audit) -> None:

@@ -16,7 +16,9 @@ from clvmodels.log import (
     LogOptions,
     OpenLog,
     customers_of,
+    day_pairs_expr,
     empty_result,
+    fetch,
     ledger_expr,
     narrowed,
     open_log,
@@ -31,6 +33,7 @@ from clvmodels.log.options import TableTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
+from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
 from clvmodels.schema import TimeScale
@@ -65,6 +68,8 @@ class SparkRfm:
         Whether a margin was given.
     ledger : pyspark.sql.DataFrame
         What `table` is read off; kept by Spark until `unpersist`.
+    day_pairs : DayPairs or None
+        As of an `RfmTable`: the pairs of days come to the driver, customers do not.
     """
 
     table: DataFrame = field(repr=False)
@@ -75,6 +80,7 @@ class SparkRfm:
     segment_cols: tuple[str, ...] = ()
     margin_said: bool = False
     ledger: DataFrame | None = field(default=None, repr=False)
+    day_pairs: DayPairs | None = field(default=None, repr=False)
 
     def unpersist(self) -> None:
         """Let Spark drop the counted ledger; `table` counts again if it is used again."""
@@ -100,7 +106,7 @@ def rfm_summary(
         As in :func:`clvmodels.rfm_summary`.
     observation_period_end, refunds, order_id_col, zero_amounts, duplicates
         As in :func:`clvmodels.rfm_summary`.
-    segment_cols, margin
+    segment_cols, margin, day_pairs
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
@@ -153,7 +159,7 @@ def summary_of(
             ledger = _ledger(tables, opened, persons)
             if persist:
                 ledger.persist()
-        return _summary(tables, ledger, opened)
+        return _summary(tables, ledger, opened, _day_pairs(tables, opened, persons))
 
 
 def _needed(df: DataFrame, options: LogOptions) -> DataFrame:
@@ -195,7 +201,16 @@ def _ledger(tables: SparkTables, log: OpenLog, persons: DataFrame | None) -> Dat
     return tables.frame(ledger_expr(log.table, log.options, id_map))
 
 
-def _summary(tables: SparkTables, ledger: DataFrame, log: OpenLog) -> SparkRfm:
+def _day_pairs(tables: SparkTables, log: OpenLog, persons: DataFrame | None) -> DayPairs | None:
+    if not log.options.day_pairs:
+        return None
+    id_map = None if persons is None else tables.table(persons)
+    return DayPairs.of([fetch(tables.backend, day_pairs_expr(log.table, log.options, id_map))])
+
+
+def _summary(
+    tables: SparkTables, ledger: DataFrame, log: OpenLog, day_pairs: DayPairs | None
+) -> SparkRfm:
     table, options = tables.table(ledger), log.options
     audit, last = read_audit(table, log, tables.backend)
     refuse_refunds(audit, options)
@@ -211,6 +226,7 @@ def _summary(tables: SparkTables, ledger: DataFrame, log: OpenLog) -> SparkRfm:
         audit=audit,
         segment_cols=options.segment_cols,
         ledger=ledger,
+        day_pairs=day_pairs,
     )
 
 
