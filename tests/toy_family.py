@@ -112,6 +112,9 @@ class ToyFamily:
         tables, ends = by_stratum(_tables, (x, t_x, T, count), stratum)
         return Fused({**tables, "ends": ends["gap"]}, _kernel)
 
+    def in_time(self, x: Array, count: Array, *, stratum: Array | None = None) -> None:
+        """It learns no calendar."""
+
     def customers(
         self,
         size: int,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.formulas._domain import check_counts, check_positive
+from clvmodels.formulas.in_time import InTime
 from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.schema import FloatArray
 
@@ -78,6 +79,21 @@ class BetaDropout:
     def _stages(self) -> int:
         """Of the Poisson process from one purchase to the next."""
         return 1
+
+    def in_time(
+        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
+    ) -> InTime:
+        """Prepare a base for its log-likelihood with derivatives by parameters and times.
+
+        Parameters
+        ----------
+        x, count : ndarray, shape (H,)
+            Repeat purchases of histories, and the customers who share each.
+        stratum : ndarray of int, shape (H,), optional
+            Whose parameters are the history's; one for all by default.
+        """
+        how = {"regularity": self._stages, "extra_stays": self.extra_stays}
+        return InTime.of(x, count, stratum, **how)
 
     def stay_shape(self, x: Numbers, *, b: Numbers) -> FloatArray:
         """Second shape B of the dropout probability of a customer alive after x repeats."""

@@ -232,6 +232,11 @@ class StackedFamily:
         """There is none: members are fitted one by one."""
         raise NotImplementedError
 
+    def in_time(
+        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
+    ) -> None:
+        """There is none: members are fitted one by one."""
+
     def customers(
         self,
         size: int,

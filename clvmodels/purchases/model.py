@@ -20,6 +20,7 @@ from clvmodels.schema import FloatArray
 if TYPE_CHECKING:
     from clvmodels.formulas.discounting import Due
     from clvmodels.formulas.fused import Fused
+    from clvmodels.formulas.in_time import InTime
     from clvmodels.formulas.story import Customers, Round
     from clvmodels.purchases.walks import Walks
 
@@ -181,6 +182,15 @@ class Family(Protocol):
     ) -> Fused:
         """Prepare a base for a compiled sum of the log-likelihood, and its gradient."""
 
+    def in_time(
+        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
+    ) -> InTime | None:
+        """Prepare a base for its log-likelihood with derivatives by t_x and T too.
+
+        None where a common intensity of the day does not only change t_x and T, as where
+        customers leave at any time, whatever they buy: such models learn no calendar.
+        """
+
     def customers(
         self,
         size: int,
@@ -253,6 +263,17 @@ class OnePhase:
         """Purchases of living customers of one x within many lengths, (1, S, ages, lengths)."""
         found: FloatArray = self.if_alive_along(x, T, lengths, **draws)[None]
         return found
+
+
+class NoCalendar:
+    """What families have alike whose customers leave in the time of calendars, not of purchases."""
+
+    __slots__ = ()
+
+    def in_time(
+        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
+    ) -> None:
+        """There is none: an intensity of the day would change more than t_x and T."""
 
 
 class Weights(Protocol):

@@ -38,7 +38,7 @@ from clvmodels.formulas.pareto_nbd import ParetoNBD
 from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
 from clvmodels.formulas.special import exp_negative
-from clvmodels.purchases.model import NO_ROWS, Draws, OnePhase
+from clvmodels.purchases.model import NO_ROWS, Draws, NoCalendar, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -51,7 +51,7 @@ def _parameters(draws: Draws) -> tuple[FloatArray, FloatArray, FloatArray, Float
 
 
 @dataclass(frozen=True, slots=True)
-class ParetoFamily(OnePhase, ParetoNBD):
+class ParetoFamily(OnePhase, NoCalendar, ParetoNBD):
     """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
