@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 COMPARED_DRAWS: Final = 500  # of each model, as clvmodels.compare takes
+_LEAST_REPEATING: Final = 2
 
 
 @named_fields
@@ -110,6 +111,8 @@ class AutomaticModel(Parameters):
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> PurchasePosterior:
         """Fit to columns that were checked already; see :meth:`fit`."""
+        if int((columns.x > 0).sum()) < _LEAST_REPEATING:
+            return self._of_default(columns, settings, observation_end)
         trial = trial_of(settings, len(columns))
         tried, left_out = self._tried(columns, trial, observation_end)
         if not tried:  # it says why, or goes on as the caller wants
@@ -132,6 +135,17 @@ class AutomaticModel(Parameters):
             left_out = (*left_out, NO_GAPS)
         notes = tuple(dict.fromkeys((*found.metadata.notes, *left_out)))
         return replace(found, metadata=replace(found.metadata, why=why, notes=notes))
+
+    def _of_default(
+        self, columns: RfmColumns, settings: Settings, end: str | None
+    ) -> PurchasePosterior:
+        """Fit the default, where times between purchases are too few to choose by."""
+        found = BetaGeoModel(self.priors)._fit_columns(columns, settings, observation_end=end)
+        why = (
+            f"Fewer than {_LEAST_REPEATING} customers bought again, which does not tell models "
+            f"apart. {found.facts.name}, the default, is kept."
+        )
+        return replace(found, metadata=replace(found.metadata, why=why))
 
     def _specification(self, key: str) -> PurchaseSpecification[PurchasePosterior]:
         return purchase_specification(key).replace(priors=self.priors)
@@ -206,4 +220,6 @@ def _described(compared: Timings, names: Mapping[str, str]) -> str:
     best, second = (names[str(key)] for key in table.index[:2])
     gap = table.iloc[1]
     by = f"elpd {gap['elpd_diff']:,.1f} above that of {second}, standard error {gap['dse']:,.1f}"
-    return f"Of {len(table)} models {best} describes the purchases of the base best ({by})."
+    *others, last = (name for key, name in names.items() if key in table.index)
+    among = f"{', '.join(others)} and {last}"
+    return f"Of {among}, {best} describes the purchases of the base best ({by})."

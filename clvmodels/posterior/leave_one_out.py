@@ -9,6 +9,7 @@ Bayesian predictive distributions. Bayesian Analysis 13(3), 917-1003.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import OURS, SchemaError
 from clvmodels.formulas.psis import leave_one_out, tail_size
 from clvmodels.frames import Frame
 from clvmodels.machine import available_cores
@@ -107,6 +108,7 @@ def timings(
 def timings_of(models: Mapping[str, PurchasePosterior], columns: RfmColumns, count: int) -> Timings:
     """The same of a table that was checked already."""
     histories = purchase_histories(columns)
+    _warn_of_other_bases(models, histories)
     powers = {name: one.formulas.gap_power for name, one in models.items()}
     gaps = gaps_of(columns) if len(set(powers.values())) > 1 else None
     terms = {name: _terms(one, histories, count) for name, one in models.items()}
@@ -119,6 +121,22 @@ def timings_of(models: Mapping[str, PurchasePosterior], columns: RfmColumns, cou
     used = {name: min(count, one.draws_total) for name, one in models.items()}
     table = table.sort_values("elpd", ascending=False, kind="stable")
     return Timings(table, histories.customers, len(histories.count), used)
+
+
+def _warn_of_other_bases(
+    models: Mapping[str, PurchasePosterior], histories: PurchaseHistories
+) -> None:
+    own = histories.fingerprint()
+    others = [n for n, one in models.items() if one.metadata.fingerprint not in (None, own)]
+    if others:
+        warnings.warn(
+            f"Fitted to other customers or another date than this table: {', '.join(others)}. "
+            "Leave-one-out takes a customer away from what a fit has seen, so the comparison does "
+            "not say which of the models is better here: fit all of them to this table.",
+            UserWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
 
 
 def unclear_elpd(rest: pd.DataFrame) -> pd.Series[bool]:

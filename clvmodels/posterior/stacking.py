@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import xarray as xr
 
+from clvmodels.errors import DomainError
 from clvmodels.keywords import named
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.clv import CLVPosterior
@@ -230,6 +231,11 @@ def stacked(
     size = max(one.draws_total for one in kept.values())
     size = _enough(size if draws is None else check_whole("draws", draws), share, kept)
     counts = allotted(np.array(list(share.values())), size)
+    if not counts.all():
+        raise DomainError(
+            f"draws={size:,} are too few for these weights, since some posteriors would have none: "
+            f"take {_holds_all(share, size):,} or more."
+        )
     members = {
         name: Member(share[name], replace(one.metadata, why="")) for name, one in kept.items()
     }
@@ -262,6 +268,13 @@ def _enough(size: int, share: Mapping[str, float], kept: Mapping[str, PurchasePo
     if all(one.draws_total > 1 for one in kept.values()) or len(kept) == 1:
         return size
     return max(size, next((n for n in range(1, 200) if _tells(share, n)), 200))
+
+
+def _holds_all(share: Mapping[str, float], size: int) -> int:
+    """Least number of draws of which each has some; weights are not below the least one."""
+    while not allotted(np.array(list(share.values())), size).all():
+        size += 1
+    return size
 
 
 def _tells(share: Mapping[str, float], size: int) -> bool:

@@ -68,10 +68,24 @@ def test_what_is_clearly_best_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> 
     found = clv.CLVModel(AUTO).fit(SMALL, method="laplace", **QUIET)
     assert found.purchases.metadata.model == "mbgnbd"
     assert found.purchases.metadata.why == (
-        "Of 2 models MBG/NBD describes the purchases of the base best (elpd 50.0 above that of "
-        "BG/NBD, standard error 5.0). MBG/NBD is kept alone, since that is clear."
+        "Of BG/NBD and MBG/NBD, MBG/NBD describes the purchases of the base best (elpd 50.0 above "
+        "that of BG/NBD, standard error 5.0). MBG/NBD is kept alone, since that is clear."
     )
     assert found.purchases.metadata.why in repr(found)
+
+
+@pytest.mark.parametrize("repeating", [0, 1])
+def test_too_few_repeat_customers_choose_nothing(repeating: int) -> None:
+    """One history would put all weight on a model with a standard error of 0."""
+    rows = [(i, 0, 0.0, 30.0 + i) for i in range(20)]
+    rows[:repeating] = [(0, 2, 10.0, 30.0)] * repeating
+    base = pd.DataFrame(rows, columns=["customer_id", "frequency", "recency", "T"])
+    found = AutomaticModel().fit(base, method="laplace", on_failure="warn", **QUIET)
+    assert isinstance(found, clv.BetaGeoPosterior)
+    assert found.metadata.why == (
+        "Fewer than 2 customers bought again, which does not tell models apart. BG/NBD, the "
+        "default, is kept."
+    )
 
 
 def test_what_has_all_weight_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:

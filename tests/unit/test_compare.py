@@ -181,3 +181,19 @@ def test_another_regularity_is_not_compared_without_the_gaps() -> None:
         clv.compare({"one": MODELS["bgnbd"], "two": regular}, RFM)
     likewise = BetaGeoPosterior.from_draws(**MODELS["mbgnbd"].draws(), regularity=2)
     assert set(clv.compare({"one": regular, "two": likewise}, RFM).table.index) == {"one", "two"}
+
+
+def test_posteriors_of_another_base_are_told() -> None:
+    """Leave-one-out takes away what a fit has seen: of other customers it says nothing."""
+    one, other = (
+        clv.simulate.simulate_rfm(n, **CENTRE, T=(20.0, 40.0), seed=n) for n in (150, 160)
+    )
+    how = {"method": "laplace", "random_seed": 1, "progressbar": False}
+    fits = {
+        "own": clv.BetaGeoModel().fit(one, **how),
+        "foreign": clv.BetaGeoModel().fit(other, **how),
+    }
+    with pytest.warns(UserWarning, match="Fitted to other customers .* this table: foreign"):
+        clv.compare(fits, one)
+    order = np.random.default_rng(0).permutation(150)
+    clv.compare({"a": fits["own"], "b": MODELS["far"]}, one.iloc[order])

@@ -449,6 +449,21 @@ def test_weights_are_checked(weights: Any, error: type[Exception], says: str) ->
         clv.stack(given, weights=weights)
 
 
+@pytest.mark.parametrize(
+    ("weights", "draws", "least"),
+    [({"a": 0.5, "b": 0.5}, 1, 2), ({"a": 0.99, "b": 0.01}, 2, 51), ({"a": 0.9, "b": 0.1}, 4, 6)],
+)
+def test_draws_too_few_for_every_member_are_refused(
+    weights: dict[str, float], draws: int, least: int
+) -> None:
+    """Else a member would be left out in silence, and the means be others."""
+    parts = {"a": posterior("bgnbd"), "b": posterior("mbgnbd")}
+    with pytest.raises(DomainError, match=f"draws={draws} are too few .* take {least} or more"):
+        clv.stack(parts, weights=weights, draws=draws)
+    made = clv.stack(parts, weights=weights, draws=least)
+    assert len(np.unique(made.draws()["member"])) == 2
+
+
 def test_a_point_is_not_stacked_with_draws() -> None:
     """Its draws would all be the same, and intervals of the stack too narrow."""
     one, point = posterior("bgnbd"), posterior("mbgnbd", count=1)
