@@ -111,24 +111,11 @@ def _variance(values: FloatArray, mean: float) -> float:
 
 
 @compiled_sum
-def _phase(
-    weights: FloatArray,
-    living: FloatArray,
-    living_later: FloatArray,
-    first: bool,
-    later: FloatArray,
-) -> tuple[float, float]:
-    """Means over draws of what one phase buys; ``later`` is filled, or added to.
-
-    All in one pass: the weights of a history are read from memory once.
-    """
-    expected = discounted = 0.0
-    for d in range(later.size):
-        value = weights[d] * living_later[d]
-        expected += weights[d] * living[d]
-        discounted += value
-        later[d] = value if first else later[d] + value
-    return expected / later.size, discounted / later.size
+def _times(weights: FloatArray, values: FloatArray, first: bool, out: FloatArray) -> None:
+    """Fill ``out`` with the products, or add them to it."""
+    for d in range(out.size):
+        value = weights[d] * values[d]
+        out[d] = value if first else out[d] + value
 
 
 @compiled
@@ -144,13 +131,14 @@ def _enter_means(
     """Fill the means of the first four columns, and discounted purchases by draw."""
     means[:] = 0.0
     for j in range(weights.shape[0]):
-        # Two loops that are alike: where all who are alive will buy, the chances are equal,
-        # which they are not to the last bit as two sums of one loop.
+        # A loop for each sum, all alike: where all who are alive will buy, the chances are
+        # equal, which they are not to the last bit as two sums of one loop; and of a loop that
+        # does more, code that was just compiled and code from the cache summed otherwise.
         means[0] += _mean(weights[j, h])
         means[1] += mean_product(weights[j, h], buys[j])
-        found = _phase(weights[j, h], living[j], living_later[j], j == 0, later)
-        means[2] += found[0]
-        means[3] += found[1]
+        means[2] += mean_product(weights[j, h], living[j])
+        _times(weights[j, h], living_later[j], j == 0, later)
+    means[3] = _mean(later)
 
 
 @compiled_sum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, IntEnum
 from html import escape
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Share of a log's rows, or of its amount, that may be left out without a question.
 MAX_LEFT_OUT: Final = 0.10
+_BITS_ASIDE: Final = 64  # room for sums of more amounts than there can be
 
 
 class Reason(IntEnum):
@@ -193,8 +194,8 @@ class Audit:
         if self.amount_used is None:
             return by_rows, None
         amounts = [item.amount or 0.0 for item in lost]
-        moved = math.fsum(map(abs, amounts))
-        whole = self.amount_used + math.fsum(amounts)
+        moved = sum_of_amounts(map(abs, amounts))
+        whole = self.amount_used + sum_of_amounts(amounts)
         return by_rows, 0.0 if not moved else min(1.0, moved / whole) if whole > 0 else 1.0
 
     def left_out_in_words(self) -> str:
@@ -339,6 +340,15 @@ class Netting:
     uncovered: tuple[LeftOut, ...] = ()
 
 
+def sum_of_amounts(amounts: Iterable[float]) -> float:
+    """Add up without rounding in between; infinite only if the sum itself is too large."""
+    given = list(amounts)
+    try:
+        return math.fsum(given)
+    except OverflowError:  # on the way, of amounts next to the largest number there is
+        return math.fsum(math.ldexp(one, -_BITS_ASIDE) for one in given) * 2.0**_BITS_ASIDE
+
+
 def make_audit(
     lines: Mapping[Reason, tuple[int, float | None]],
     *,
@@ -362,7 +372,7 @@ def make_audit(
     return Audit(
         rows_read=sum(rows for rows, _ in lines.values()),
         rows_used=rows_used,
-        amount_read=math.fsum(amounts) if has_money else None,
+        amount_read=sum_of_amounts(amounts) if has_money else None,
         amount_used=amount_used,
         left_out=left_out,
         customers=customers,
@@ -392,7 +402,7 @@ def _merge_lines(a: tuple[LeftOut, ...], b: tuple[LeftOut, ...]) -> tuple[LeftOu
 def _add_lines(a: LeftOut | None, b: LeftOut | None) -> tuple[int, float | None]:
     items = [item for item in (a, b) if item is not None]
     amounts = [item.amount for item in items if item.amount is not None]
-    return sum(item.rows for item in items), math.fsum(amounts) if amounts else None
+    return sum(item.rows for item in items), sum_of_amounts(amounts) if amounts else None
 
 
 def _line(rows: int, text: str, amount: float | None) -> str:

@@ -6,7 +6,6 @@ embedded engine, with the same expressions.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,15 @@ import pyarrow.compute as pc
 
 from clvmodels.errors import OURS, SchemaError, one_line
 from clvmodels.log.arrow import replayable
-from clvmodels.log.audit import Audit, LeftOut, Netting, Reason, Uncovered, make_audit
+from clvmodels.log.audit import (
+    Audit,
+    LeftOut,
+    Netting,
+    Reason,
+    Uncovered,
+    make_audit,
+    sum_of_amounts,
+)
 from clvmodels.log.csv_files import said_of
 from clvmodels.log.embedded import attach, engine, fetch, refuse_full_disk
 from clvmodels.log.ends import cut_note, last_period_note, narrowed
@@ -345,7 +352,7 @@ def _netting(lines: list[dict[str, Any]], options: LogOptions) -> Netting:
 
 def _sums(lines: list[dict[str, Any]], rows: str, amount: str) -> tuple[int, float]:
     return int(sum(line[rows] for line in lines)), _stated(
-        math.fsum(line[amount] for line in lines)
+        sum_of_amounts(line[amount] for line in lines)
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from clvmodels.log.audit import sum_of_amounts
 from clvmodels.log.options import LogOptions
 
 NO_PURCHASE: Final = "of which the log has no purchase"
@@ -45,4 +45,4 @@ def order_notes(lines: Sequence[Mapping[str, Any]], options: LogOptions) -> tupl
 
 def _sums(lines: Sequence[Mapping[str, Any]], name: str) -> tuple[int, float]:
     rows = int(sum(line[f"{name}_rows"] for line in lines))
-    return rows, float(f"{math.fsum(line[name] for line in lines):.15g}")
+    return rows, float(f"{sum_of_amounts(line[name] for line in lines):.15g}")

@@ -919,5 +919,7 @@ def test_the_method_that_it_was_names_the_function(posterior: Any) -> None:
 
 
 def test_a_table_in_place_of_the_posterior_goes_nowhere() -> None:
-    with pytest.raises(SchemaError, match="A DataFrame has no counterpart in pymc-marketing"):
+    with pytest.raises(SchemaError, match="takes posterior first and rfm second"):
         to_pymc_marketing(FRAME, GIVEN["bgnbd"])
+    with pytest.raises(SchemaError, match="A DataFrame has no counterpart in pymc-marketing"):
+        to_pymc_marketing(FRAME, FRAME)

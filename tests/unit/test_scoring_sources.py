@@ -353,7 +353,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "ragged": ("ragged.csv", {}, "cannot be read"),
     "same name": ("twice.csv", {}, "several columns named 'T'"),
     "latin": ("latin.csv", {}, "is not in UTF-8: pass its encoding"),
-    "half a gzip": ("cut.csv.gz", {}, "cannot be read as CSV"),
+    "half a gzip": ("cut.csv.gz", {}, "cannot be unpacked"),
     "no money": ("moneyless.parquet", {}, "lacks monetary_value"),
     "words": ("words.parquet", {}, "not numbers: convert it"),
     "truth": ("truth.parquet", {}, "ids must be text or numbers"),
