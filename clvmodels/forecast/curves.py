@@ -97,7 +97,8 @@ class Curves:
 
     def __init__(self, draws: Draws, due: Due, span: tuple[float, float]) -> None:
         self._draws, self._due, self._span = draws, due, span
-        self._known: dict[float, tuple[int, Values]] = {}
+        self._known: dict[tuple[float, int], Values] = {}
+        self._now: dict[float, int] = {}
         strip = draws.formulas.strip(draws.purchases)
         self._nodes: list[Nodes] = []
         if strip is not None:
@@ -123,22 +124,27 @@ class Curves:
         return np.maximum(np.searchsorted(self._least, least, side="right") - 1, 0)
 
     def prepare(self, counts: Sequence[float], least: FloatArray, run: Mapper) -> None:
-        """Evaluate the nodes of these x down to their least T, if they are not known yet."""
-        which = dict(zip(counts, self._which(least).tolist(), strict=True)) if counts else {}
-        wanted = {x: i for x, i in which.items() if x not in self._known or self._known[x][0] > i}
+        """Evaluate the nodes of these x down to their least T, if they are not known yet.
+
+        Nodes are those of these customers alone, though others that reach further down may be
+        known: numbers must not depend on which customers came before, since a run that is
+        resumed begins in the middle.
+        """
+        which = self._which(least).tolist() if counts else []
+        self._now = dict(zip(counts, which, strict=True))
+        wanted = [one for one in self._now.items() if one not in self._known]
         if len(self._known) + len(wanted) > _MOST_KNOWN:
-            self._known, wanted = {}, which
-        found = run(self._at_nodes, wanted.keys(), wanted.values())
-        new = zip(wanted.items(), found, strict=True)
-        self._known |= {x: (i, values) for (x, i), values in new}
+            self._known, wanted = {}, list(self._now.items())
+        found = run(self._at_nodes, [x for x, _ in wanted], [i for _, i in wanted])
+        self._known |= dict(zip(wanted, found, strict=True))
 
     def nodes(self, x: float) -> Nodes:
         """The nodes of a prepared x."""
-        return self._nodes[self._known[x][0]]
+        return self._nodes[self._now[x]]
 
     def at_nodes(self, x: float) -> Values:
         """Values there, each of shape (nodes, K S)."""
-        return self._known[x][1]
+        return self._known[x, self._now[x]]
 
     def exactly(self, x: FloatArray, T: FloatArray) -> Values:
         """Values at these x and T without interpolation, each of shape (len(x), K S)."""

@@ -159,8 +159,22 @@ def test_interpolation_is_exact(
             np.testing.assert_allclose(blended, exact[:, finite], rtol=1e-10)
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
-    living.prepare([x], np.array([600.0]), map)  # is known further down already
-    assert living.nodes(x) is nodes
+    living.prepare([x], np.array([600.0]), map)  # others that reach further are known by now
+    assert len(living.nodes(x).angles) == counts[0]
+
+
+def test_numbers_do_not_depend_on_who_came_before() -> None:
+    """A run that is resumed begins in the middle, and must end the same to the last bit."""
+    customers = many_customers(np.random.default_rng(4))
+    T = customers[2]
+    young, old = (np.flatnonzero(part)[:600] for part in (T < 200.0, T > 400.0))
+    span = (float(T.min()), float(T.max()))
+    predict = Predictor(some_draws(), YEAR, span=span)
+    predict(*(column[young] for column in customers))
+    after = predict(*(column[old] for column in customers))
+    alone = Predictor(some_draws(), YEAR, span=span)(*(column[old] for column in customers))
+    for name, values in alone.columns.items():
+        np.testing.assert_array_equal(after.columns[name], values, err_msg=name)
 
 
 numbers = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=2, max_size=60)
