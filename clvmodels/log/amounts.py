@@ -1,4 +1,4 @@
-"""Ways in which amounts are written, and expressions that read them.
+"""Ways in which amounts are written, expressions that read them, and their sums.
 
 Currency signs, spaces and separators between thousands go, and a minus may stand before
 or behind, or be a pair of parentheses. What stays open is the decimal sign.
@@ -6,7 +6,8 @@ or behind, or be a pair of parentheses. What stays open is the decimal sign.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ _CURRENCY: Final = r"([A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei|Fr\.?|Rs\.?
 # For each decimal sign what separates thousands
 _THOUSANDS: Final[Mapping[str, str]] = {".": ",", ",": "."}
 _ANY_GROUP: Final = " '\u2019"
+_BITS_ASIDE: Final = 64  # room for sums of more amounts than there can be
 _PLAIN: Final = r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
 # Words for a missing amount, which is not an unreadable one
 MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "-infinity")
@@ -99,3 +101,12 @@ def _tidy(column: Any) -> Any:
     for space in _SPACES:
         text = text.replace(space, " ")
     return text.replace(_MINUS, "-").strip()
+
+
+def sum_of_amounts(amounts: Iterable[float]) -> float:
+    """Add up without rounding in between; infinite only if the sum itself is too large."""
+    given = list(amounts)
+    try:
+        return math.fsum(given)
+    except OverflowError:  # on the way, of amounts next to the largest number there is
+        return math.fsum(math.ldexp(one, -_BITS_ASIDE) for one in given) * 2.0**_BITS_ASIDE

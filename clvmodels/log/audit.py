@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, IntEnum
 from html import escape
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.keywords import named
+from clvmodels.log.amounts import sum_of_amounts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Share of a log's rows, or of its amount, that may be left out without a question.
 MAX_LEFT_OUT: Final = 0.10
-_BITS_ASIDE: Final = 64  # room for sums of more amounts than there can be
 
 
 class Reason(IntEnum):
@@ -338,15 +337,6 @@ class Netting:
     earlier_rows: int = 0
     earlier_amount: float | None = None
     uncovered: tuple[LeftOut, ...] = ()
-
-
-def sum_of_amounts(amounts: Iterable[float]) -> float:
-    """Add up without rounding in between; infinite only if the sum itself is too large."""
-    given = list(amounts)
-    try:
-        return math.fsum(given)
-    except OverflowError:  # on the way, of amounts next to the largest number there is
-        return math.fsum(math.ldexp(one, -_BITS_ASIDE) for one in given) * 2.0**_BITS_ASIDE
 
 
 def make_audit(

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.errors import OURS, SchemaError, one_line
+from clvmodels.log.amounts import sum_of_amounts
 from clvmodels.log.arrow import replayable
 from clvmodels.log.audit import (
     Audit,
@@ -24,7 +25,6 @@ from clvmodels.log.audit import (
     Reason,
     Uncovered,
     make_audit,
-    sum_of_amounts,
 )
 from clvmodels.log.csv_files import said_of
 from clvmodels.log.embedded import attach, engine, fetch, refuse_full_disk

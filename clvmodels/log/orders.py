@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from clvmodels.log.audit import sum_of_amounts
+from clvmodels.log.amounts import sum_of_amounts
 from clvmodels.log.options import LogOptions
 
 NO_PURCHASE: Final = "of which the log has no purchase"
