@@ -23,6 +23,12 @@ def wrapped(text: str, width: int, *, break_long_words: bool = True) -> list[str
     return [line.replace("\N{NO-BREAK SPACE}%", " %") for line in lines]
 
 
+def listed(names: Any, word: str = "and") -> str:
+    """Names in a sentence."""
+    *most, last = [str(name) for name in names]
+    return f"{', '.join(most)} {word} {last}" if most else last
+
+
 class Readable:
     """A record whose repr is a line for each field, and an HTML table in notebooks.
 

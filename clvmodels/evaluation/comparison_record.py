@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import pandas as pd
 
+from clvmodels.display import listed
 from clvmodels.evaluation.backtest_record import plain_records
 from clvmodels.evaluation.heldout import HeldOut
 from clvmodels.evaluation.strengths import (
     Strength,
     in_words,
-    listed,
     strengths,
 )
 from clvmodels.posterior.leave_one_out import CLEAR_ELPD, CLEAR_ERRORS, unclear_elpd

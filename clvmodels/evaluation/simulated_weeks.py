@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from clvmodels.evaluation.repeats import number_of_draws
 from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.draws import Draws
-from clvmodels.forecast.futures import Walker
+from clvmodels.forecast.futures import Walker, recorded
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows
 from clvmodels.forecast.paths import Outcomes
 from clvmodels.formulas._jit import compiled
@@ -81,19 +81,8 @@ def simulate_counts(
         chunk = chunk_of(groups, begin, draws, due, np.zeros(len(rows)))
         nobody, alive = np.zeros(len(rows), dtype=np.int64), np.zeros((1, 1, shape[0]))
         for walks, who in Walker(chunk, one_each, rows.astype(np.uint64), nobody, alive).batches():
-            state = walks.state.copy()
-            chunk.living.walk(walks)
-            ends = np.cumsum(walks.bought)
-            room = np.empty(ends[-1] if len(ends) else 0)
-            again = replace(
-                walks,
-                state=state,
-                begin=ends - walks.bought,
-                times=room,
-                amounts=np.empty_like(room),
-            )
-            chunk.living.walk(again)
-            _count(again.draw, again.begin, again.bought, room, start[who.row], edges, out)
+            again = recorded(chunk, walks)
+            _count(again.draw, again.begin, again.bought, again.times, start[who.row], edges, out)
         return out
 
     with ThreadPoolExecutor(available_cores()) as pool:

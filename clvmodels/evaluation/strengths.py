@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
+from clvmodels.display import listed
 from clvmodels.evaluation.heldout import HeldOut
 from clvmodels.posterior.leave_one_out import CLEAR_ERRORS, unclear_elpd
 
@@ -165,9 +166,3 @@ def _who(one: Strength) -> str:
     if len(one.leaders) > 2 and len(one.behind) < len(one.leaders):
         return f"any but {listed(one.behind, 'or')}"
     return listed(one.leaders, "or")
-
-
-def listed(names: Any, word: str = "and") -> str:
-    """Names in a sentence."""
-    *most, last = [str(name) for name in names]
-    return f"{', '.join(most)} {word} {last}" if most else last

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Unpack
 
+from clvmodels.display import listed
 from clvmodels.errors import ConvergenceError, one_line
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import PYMC_MARKETING
@@ -207,10 +208,9 @@ def chosen(
         return alone, f"{said} {names[best]} is kept alone, since that is clear."
     if weights[best] >= 1.0 - LEAST_WEIGHT:
         return alone, f"{said} {names[best]} is kept alone, since a mixture has all weight on it."
-    *most, last = [
+    shares = listed(
         f"{names[key]} {weight:.2f}" for key, weight in weights.items() if weight >= LEAST_WEIGHT
-    ]
-    shares = f"{', '.join(most)} and {last}"
+    )
     return weights, f"{said} That is not clear, so models are stacked by weight: {shares}."
 
 
@@ -220,6 +220,5 @@ def _described(compared: Timings, names: Mapping[str, str]) -> str:
     best, second = (names[str(key)] for key in table.index[:2])
     gap = table.iloc[1]
     by = f"elpd {gap['elpd_diff']:,.1f} above that of {second}, standard error {gap['dse']:,.1f}"
-    *others, last = (name for key, name in names.items() if key in table.index)
-    among = f"{', '.join(others)} and {last}"
+    among = listed(name for key, name in names.items() if key in table.index)
     return f"Of {among}, {best} describes the purchases of the base best ({by})."

@@ -230,6 +230,19 @@ def add_totals(
     out[..., ALIVE] += alive
 
 
+def recorded(chunk: Chunk, walks: Walks) -> Walks:
+    """Walk once to know how many purchases there are, and again to keep their times."""
+    state = walks.state.copy()
+    chunk.living.walk(walks)
+    ends = np.cumsum(walks.bought)
+    times = np.empty(ends[-1] if len(ends) else 0)
+    again = replace(
+        walks, state=state, begin=ends - walks.bought, times=times, amounts=np.empty_like(times)
+    )
+    chunk.living.walk(again)
+    return again
+
+
 def add_by_period(
     chunk: Chunk,
     outcomes: Outcomes,
@@ -254,24 +267,13 @@ def add_by_period(
     """
     unused = np.zeros(out.shape[:3])
     for walks, who in Walker(chunk, outcomes, keys, group, unused).batches():
-        state = walks.state.copy()
-        chunk.living.walk(walks)
-        after = np.cumsum(walks.bought)
-        times = np.empty(after[-1] if len(after) else 0)
-        again = replace(
-            walks,
-            state=state,
-            begin=after - walks.bought,
-            times=times,
-            amounts=np.empty_like(times),
-        )
-        chunk.living.walk(again)
+        again = recorded(chunk, walks)
         scale = np.empty(len(walks.draw))
         _scales(who, again.draw, again.state, again.bought, outcomes, scale)
         how = due.delta, due.month
         _add_by_period(
-            who, group, chunk.draws, again.begin, again.bought, times, again.amounts, scale, ends,
-            how, out,
+            who, group, chunk.draws, again.begin, again.bought, again.times, again.amounts,
+            scale, ends, how, out,
         )  # fmt: skip
 
 

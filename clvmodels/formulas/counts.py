@@ -37,6 +37,23 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @compiled
+def mean_of_row(values: FloatArray) -> float:
+    """Mean over draws of a row of a table, added up in order."""
+    total = 0.0
+    for d in range(values.size):
+        total += values[d]
+    return total / values.size
+
+
+@compiled
+def more_rows(table: FloatArray) -> FloatArray:
+    """Make room in a table for as many rows again."""
+    more = np.empty((2 * table.shape[0], table.shape[1]))
+    more[: table.shape[0]] = table
+    return more
+
+
+@compiled
 def log_share_staying(k: float, a: float, B: float) -> float:
     """Return ln S(k), the log probability of surviving the question k times.
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas._pareto_loops import BELL, FALL, PANEL, SLOPE, W16, X16
-from clvmodels.formulas.counts import begin_counts, next_count
+from clvmodels.formulas.counts import begin_counts, mean_of_row, more_rows, next_count
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
@@ -105,21 +105,6 @@ def _longer(values: FloatArray) -> FloatArray:
     return more
 
 
-@compiled
-def _mean(values: FloatArray) -> float:
-    total = 0.0
-    for d in range(values.size):
-        total += values[d]
-    return total / values.size
-
-
-@compiled
-def _more_rows(table: FloatArray) -> FloatArray:
-    more = np.empty((2 * table.shape[0], table.shape[1]))
-    more[: table.shape[0]] = table
-    return more
-
-
 @compiled_sum
 def _eliminate(
     n: float,
@@ -190,7 +175,7 @@ def _recursion(
     )
     back = np.empty((64, S))
     if filled + 2 > table.shape[0]:
-        table = _more_rows(table)
+        table = more_rows(table)
     for d in range(S):
         none = R[d] * math.log1p(horizon[d] / A[d])
         pivot = (R[d] + s[d] - k[d] * (1.0 - s[d])) / R[d]
@@ -204,9 +189,9 @@ def _recursion(
     n, enough, until = 1, False, 2 * most + 1_000
     while n < until:
         if filled + n + 1 >= table.shape[0]:
-            table = _more_rows(table)
+            table = more_rows(table)
         if n == back.shape[0]:
-            back = _more_rows(back)
+            back = more_rows(back)
         before, after = filled + n - 1, filled + n
         mean, worst = _eliminate(
             float(n),
@@ -235,7 +220,7 @@ def _recursion(
     for i in range(n - 1, -1, -1):
         _substitute(table[filled + i], back[i], table[filled + i + 1])
     for rows in range(1, min(n, most) + 1):
-        if rows >= fewest and _mean(table[filled + rows - 1]) <= least:
+        if rows >= fewest and mean_of_row(table[filled + rows - 1]) <= least:
             return table, rows
     return table, 0
 
@@ -281,13 +266,13 @@ def _mixture(
     latest = begin_counts(shape, ratio, first, state)
     for rows in range(most):
         if filled + rows == table.shape[0]:
-            table = _more_rows(table)
+            table = more_rows(table)
         next_count(float(rows), shape, ratio, none, all_of_it, first, latest, state, row)
         into = table[filled + rows]
         for d in range(S):
             i, j = place[d], place[d + 1]
             into[d] = min(_mixed(row[i:j], weight[i:j]), 1.0)
-        if _mean(into) <= least and rows + 1 >= fewest:
+        if mean_of_row(into) <= least and rows + 1 >= fewest:
             return table, rows + 1
     return table, 0
 

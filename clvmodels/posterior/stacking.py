@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import xarray as xr
 
+from clvmodels.display import listed
 from clvmodels.errors import DomainError
 from clvmodels.keywords import named
 from clvmodels.posterior.by_model import purchase_posterior
@@ -247,10 +248,9 @@ def stacked(
 def in_words(weights: Mapping[str, float]) -> str:
     """Say the weights of those that are kept, in one sentence."""
     kept = {name: weight for name, weight in weights.items() if weight >= LEAST_WEIGHT}
-    *most, last = [f"{name} {weight:.2f}" for name, weight in kept.items()]
-    if not most:
+    if len(kept) == 1:
         return f"All the weight is on {next(iter(kept))}."
-    return f"The weights are {', '.join(most)} and {last}."
+    return f"The weights are {listed(f'{name} {weight:.2f}' for name, weight in kept.items())}."
 
 
 def allotted(share: FloatArray, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:

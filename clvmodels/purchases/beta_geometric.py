@@ -23,7 +23,13 @@ import numpy.typing as npt
 
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.beta_geometric import BetaGeometric
-from clvmodels.formulas.counts import begin_counts, count_sf_if_alive, next_count
+from clvmodels.formulas.counts import (
+    begin_counts,
+    count_sf_if_alive,
+    mean_of_row,
+    more_rows,
+    next_count,
+)
 from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative, one_less_exp
@@ -224,21 +230,6 @@ def _fill_buys(
 
 
 @compiled
-def _mean(values: FloatArray) -> float:
-    total = 0.0
-    for d in range(values.size):
-        total += values[d]
-    return total / values.size
-
-
-@compiled
-def _longer(table: FloatArray) -> FloatArray:
-    more = np.empty((2 * table.shape[0], table.shape[1]))
-    more[: table.shape[0]] = table
-    return more
-
-
-@compiled
 def _tables(
     x_of: IntArray,
     T: FloatArray,
@@ -266,11 +257,11 @@ def _tables(
                 rows = 0
                 break
             if filled + rows == table.shape[0]:
-                table = _longer(table)
+                table = more_rows(table)
             row = table[filled + rows]
             next_count(float(rows), R, ratio, a, B, first, latest, state, row)
             rows += 1
-            if _mean(row) <= least and (keys >= fewest.size or rows >= fewest[keys]):
+            if mean_of_row(row) <= least and (keys >= fewest.size or rows >= fewest[keys]):
                 break
         filled += rows
         keys += 1
