@@ -18,6 +18,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.schema import check_whole, shown
 
 _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
+_NAMED: Final = re.compile(r"(?:^|,)\s*base_compiledir=([^,]*)")
 _MOST: Final = 4 * 2**30
 _LEAST: Final = 2**28
 _GROUPS: Final = Path("/sys/fs/cgroup")
@@ -116,30 +117,49 @@ def own_folder(base: str | None = None) -> Path | None:
 
 
 def settle_caches() -> Path | None:
-    """Let PyTensor and Matplotlib keep their files where the home directory can't be written.
+    """Let PyTensor and Matplotlib keep their files where they can be written.
 
-    They would stop, or complain, when they are imported; what the environment says already
-    (`PYTENSOR_FLAGS`, `MPLCONFIGDIR`) stays.
+    They would stop, or complain, when they are imported. What the environment says already
+    (`PYTENSOR_FLAGS`, `MPLCONFIGDIR`) stays, unless nothing can be kept there.
 
     Returns
     -------
     Path or None
-        The folder that is used in place of the home directory; None where that will do.
+        The folder that is used in place of the usual ones; None where those will do.
     """
     try:
         home = Path.home()
     except RuntimeError:  # no HOME, and a user whom the system does not know
         home = None
-    if home is not None and home.is_dir() and os.access(home, os.W_OK | os.X_OK):
-        return None
-    if (folder := own_folder()) is None:
-        return None
+    homeless = home is None or not (home.is_dir() and _writable(home))
     flags = os.environ.get("PYTENSOR_FLAGS", "")
-    if "compiledir" not in flags:
-        ours = f"base_compiledir={folder / 'pytensor'}"
+    named = _NAMED.findall(flags)
+    compiled = Path(named[-1]).expanduser() if named else home and home / ".pytensor"
+    takes = compiled is not None and _takes(compiled / "numba")
+    if (takes and not homeless) or (folder := own_folder()) is None:
+        return None
+    if not takes:
+        ours = f"base_compiledir={folder / 'pytensor'}"  # of two, the second counts
         os.environ["PYTENSOR_FLAGS"] = f"{flags},{ours}" if flags else ours
-    os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
+    if homeless:
+        os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
     return folder
+
+
+def _takes(folder: Path) -> bool:
+    """Whether a folder is there or can be made."""
+    there = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), Path("/"))
+    return folder.is_dir() if there == folder else _writable(there)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a file fits: not on a full disk, nor on one that is only to be read."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+    except OSError:
+        return False
+    return True
 
 
 def check_memory_limit(limit: str | None) -> str:

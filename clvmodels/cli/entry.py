@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (folder := settle_caches()) and not {"--quiet", "-q"} & {*said}:
         speech.say(
             "info",
-            f"The home directory is not writable: compiled code is kept in {folder} (set "
+            f"The usual folder is not writable: compiled code is kept in {folder} (set "
             "NUMBA_CACHE_DIR and PYTENSOR_FLAGS for other places).",
         )
     with _spoken_warnings(), _interrupts() as interrupts:

@@ -7,8 +7,10 @@ functions, so models that differ in their data only share one compilation.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +23,8 @@ import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
 
+from clvmodels.formulas._jit import sound_caches
+
 if TYPE_CHECKING:
     import pymc as pm
 
@@ -30,6 +34,7 @@ Whitened = Callable[[FloatArray, FloatArray, FloatArray], tuple[float, FloatArra
 _KEPT: Final = 16
 # Rows of data from which a lock-free function pays for its compilation of a second.
 _WORTH_COMPILING: Final = 20_000
+_LOOP: Final = "pytensor.link.c.cvm"
 _compiled: OrderedDict[Hashable, _Compiled] = OrderedDict()
 
 
@@ -161,7 +166,8 @@ def compile_density(
         compiled once in a process.
     """
     values = [model.rvs_to_values[variable] for variable in model.free_RVs]
-    initial = model.initial_point()
+    with _compiling():
+        initial = model.initial_point()
     start = np.array([float(initial[value.name]) for value in values])
     data = {shared.name: shared.get_value(borrow=True) for shared in model.data_vars}
     return Density(_lookup(model, values, jacobian, key), data, start)
@@ -184,7 +190,8 @@ def unconstrain(model: pm.Model, draws: Mapping[str, FloatArray]) -> FloatArray:
     columns = [pt.vector(one.name, dtype=one.dtype) for one in model.free_RVs]
     points = [_forward(model, one) for one in model.free_RVs]
     batched = vectorize_graph(points, dict(zip(model.free_RVs, columns, strict=True)))
-    function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
+    with _compiling():
+        function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
     return np.column_stack(function(*(draws[one.name] for one in model.free_RVs)))
 
 
@@ -209,8 +216,28 @@ def _describe(model: pm.Model, values: list[Any], jacobian: bool) -> _Compiled:
 
 
 def _compile(joined: Any, outputs: list[Any]) -> _Function:
-    function = pytensor.function([joined], outputs, mode="NUMBA")
+    with _compiling():
+        function = pytensor.function([joined], outputs, mode="NUMBA")
     return _Function(function.vm.jit_fn, tuple(one.name for one in function.get_shared()))
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Let no file in PyTensor's folder stop a compilation, whatever became of it.
+
+    Numba's files carry a digest meanwhile. The loop in C that PyTensor loads from there, or
+    builds there, whether it is used or not, is never used here: it is not loaded, since a
+    damaged library would abort the process.
+    """
+    unloaded = _LOOP not in sys.modules
+    if unloaded:
+        sys.modules[_LOOP] = None  # type: ignore[assignment]
+    try:
+        with sound_caches():
+            yield
+    finally:
+        if unloaded:
+            sys.modules.pop(_LOOP, None)
 
 
 def _without_gradient(graph: Any) -> Any:
@@ -232,7 +259,8 @@ def _constrain(
     columns = [pt.vector(f"{value.name}_draws", dtype=value.dtype) for value in values]
     batched = vectorize_graph(outputs, dict(zip(values, columns, strict=True)))
     # A few element-wise steps on a few thousand numbers: not worth compiling.
-    function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
+    with _compiling():
+        function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
     return tuple(variable.name for variable in wanted), function
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 import numba
+from numba.core import dispatcher
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from clvmodels.machine import own_folder
@@ -85,23 +87,46 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 class _Files(IndexDataCacheFile):  # type: ignore[misc]
-    """Files that end in a digest: damaged machine code would abort the process."""
+    """Files that end in a digest: damaged machine code would abort the process.
+
+    Numba reads such files as its own, since it stops where the content does; and what it
+    has written itself, without a digest, is compiled anew.
+    """
 
     def _load_index(self) -> dict[Any, str]:
         try:
+            _sound(self._index_path)
             return dict(super()._load_index())
-        except Exception:  # damaged: begin another one
+        except Exception:  # none, or damaged: begin another one
             return {}
 
-    def _save_data(self, name: str, data: Any) -> None:
-        content = self._dump(data)
-        with self._open_for_write(self._data_path(name)) as file:
-            file.write(content)
-            file.write(hashlib.sha256(content).digest())
-
     def _load_data(self, name: str) -> Any:
-        with open(self._data_path(name), "rb") as file:
-            content = file.read()
-        if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
-            raise OSError(f"{name} is damaged")
-        return super()._load_data(name)  # reads no further than its own end
+        _sound(self._data_path(name))
+        return super()._load_data(name)
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[io.BytesIO]:
+        content = io.BytesIO()
+        yield content
+        with super()._open_for_write(filepath) as file:
+            file.write(content.getvalue())
+            file.write(hashlib.sha256(content.getvalue()).digest())
+
+
+def _sound(path: str) -> None:
+    """Raise OSError where a file does not end in the digest of the rest."""
+    with open(path, "rb") as file:
+        content = file.read()
+    if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
+        raise OSError(f"{path} is damaged")
+
+
+@contextlib.contextmanager
+def sound_caches() -> Iterator[None]:
+    """Keep what others compile with numba meanwhile, as PyTensor does, in such files too."""
+    module = cast(Any, dispatcher)
+    module.FunctionCache = _Cache
+    try:
+        yield
+    finally:
+        module.FunctionCache = FunctionCache

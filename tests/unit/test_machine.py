@@ -149,12 +149,23 @@ def test_without_a_home_libraries_write_to_the_folder(tmp_path: Path) -> None:
 
 
 def test_what_the_environment_says_stays(tmp_path: Path) -> None:
-    said = {"PYTENSOR_FLAGS": "floatX=float64,base_compiledir=/x", "MPLCONFIGDIR": "/y"}
+    flags = f"floatX=float64,base_compiledir={tmp_path}/x"
+    said = {"PYTENSOR_FLAGS": flags, "MPLCONFIGDIR": "/y"}
     _, flags, figures = settled("/dev/null/x", TMPDIR=str(tmp_path), **said)
     assert (flags, figures) == (said["PYTENSOR_FLAGS"], said["MPLCONFIGDIR"])
     said = {"PYTENSOR_FLAGS": "floatX=float64"}
     folder, flags, _ = settled("/dev/null/x", TMPDIR=str(tmp_path), **said)
     assert flags == f"floatX=float64,base_compiledir={folder}/pytensor"
+
+
+def test_what_cannot_be_written_is_replaced_whoever_named_it(tmp_path: Path) -> None:
+    said = {"PYTENSOR_FLAGS": "base_compiledir=/dev/null/x", "MPLCONFIGDIR": "/y"}
+    folder, flags, figures = settled(str(tmp_path), TMPDIR=str(tmp_path), **said)
+    assert flags == f"base_compiledir=/dev/null/x,base_compiledir={folder}/pytensor"
+    assert figures == "/y"
+    (tmp_path / ".pytensor").write_text("a file where the folder should be")
+    folder, flags, _ = settled(str(tmp_path), TMPDIR=str(tmp_path))
+    assert flags == f"base_compiledir={folder}/pytensor"
 
 
 @pytest.mark.slow
