@@ -335,6 +335,7 @@ def report(
     discounting: Discounting = "continuous",
     interval: Interval = 0.9,
     draws: Annotated[int, typer.Option(help="Posterior draws to use.")] = 500,
+    calendar: CalendarOption = "auto",
     currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
     seed: Annotated[int, typer.Option(help="Makes the report repeatable.")] = 0,
     full: Annotated[
@@ -364,6 +365,7 @@ def report(
         discounting=discounting,
         interval=interval,
         draws=draws,
+        calendar=calendar,
         currency=currency,
         random_seed=seed,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from clvmodels.diagnostics.base_totals import Totals
 from clvmodels.diagnostics.facts import LEAST_KNOWN
+from clvmodels.diagnostics.planned import Planned, plan_figures, plan_table
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tier_values import TierValues
@@ -22,20 +23,20 @@ _MATRIX_DRAWS: Final = 100
 _ALIVE_BINS: Final = 20
 
 
-def active_section(study: Study, totals: Totals, held: TierValues | None) -> Section:
-    """Matrices, P(alive), values, tiers, customers slipping away, simple formula, segments."""
+def active_section(study: Study, totals: Totals, held: TierValues | None, plan: Planned) -> Section:
+    """Totals, matrices, P(alive), values, tiers, customers slipping away, formula, segments."""
     tables, figures, notes = value_parts(study, held)
     return Section(
         key="says",
         title="What the model says",
         intro=(
-            "What follows from the fit for these customers. Intervals here are of expectations: "
-            "they show how well the parameters are known, not how much a single customer may "
-            "vary."
+            "What follows from the fit for these customers. But for the totals to plan with, "
+            "intervals here are of expectations: they show how well the parameters are known, "
+            "not how much a single customer may vary."
         ),
-        tables=(_activity_table(study, totals), *tables),
-        figures=(*_matrices(study), *_alive_figure(study), *figures),
-        notes=(*_alive_notes(study, totals), *notes),
+        tables=(*plan_table(study, plan), _activity_table(study, totals), *tables),
+        figures=(*plan_figures(study, plan), *_matrices(study), *_alive_figure(study), *figures),
+        notes=(*([plan.why_not] if plan.why_not else []), *_alive_notes(study, totals), *notes),
     )
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from scipy.stats import norm
 
-from clvmodels import limits
 from clvmodels.diagnostics.base_totals import Amount, Totals
+from clvmodels.diagnostics.planned import Planned, plan_facts
 from clvmodels.diagnostics.record import Fact
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import horizon_of, money, number, percent, unit_of
@@ -25,10 +24,10 @@ LEAST_KNOWN: Final = (
 _SILENT_OF_ONCE: Final = "{}'s P(alive) says nothing about them: it stays 1 forever."
 
 
-def facts(study: Study, added: Totals) -> Iterator[Fact]:
+def facts(study: Study, added: Totals, plan: Planned) -> Iterator[Fact]:
     """The figures in the order in which they are read."""
     ahead = horizon_of(study.question.horizon, study.scale)
-    yield from _worth(study, added, ahead)
+    yield from _worth(study, added, plan, ahead)
     yield from _errors(study)
     if added.value is not None:
         yield _per_customer(study, added.value)
@@ -40,10 +39,11 @@ def facts(study: Study, added: Totals) -> Iterator[Fact]:
 # --- worth ------------------------------------------------------------------------------
 
 
-def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
+def _worth(study: Study, added: Totals, plan: Planned, ahead: str) -> Iterator[Fact]:
     value, asked = added.value, study.question
     if value is None:
         yield from _bought(study, ahead)
+        yield from plan_facts(study, plan, "purchases")
         yield Fact(
             "value_of_the_base",
             "What the base is worth",
@@ -68,7 +68,7 @@ def _worth(study: Study, added: Totals, ahead: str) -> Iterator[Fact]:
         "included.",
         "worth",
     )
-    yield _with_the_calendar(value, asked.interval)
+    yield from plan_facts(study, plan, "value")
 
 
 def _bought(study: Study, ahead: str) -> Iterator[Fact]:
@@ -116,32 +116,6 @@ def _per_customer(study: Study, value: Amount) -> Fact:
         "The mean over all customers; most are worth less.",
         "worth",
     )
-
-
-def _with_the_calendar(value: Amount, interval: float) -> Fact:
-    """The interval of the value, widened in logarithms by a shift that all customers share."""
-    ends = with_the_calendar(value, interval)
-    return Fact(
-        "value_with_calendar",
-        "The same, allowing for the calendar",
-        value.mean,
-        *_ends(ends),
-        "money",
-        "An assumption, not a result of this fit: the model knows no seasons or trends, and in "
-        "real logs all customers together buy 10 to 20 % more or less afterwards than before. A "
-        f"standard deviation of {percent(limits.CALENDAR_SD)} allows for that.",
-        "worth",
-    )
-
-
-def with_the_calendar(value: Amount, interval: float) -> Amount:
-    """Add the calendar's doubt to an interval of a total; both are taken to be log-normal."""
-    if not value.mean > 0:
-        return value
-    shift = float(norm.ppf((1.0 + interval) / 2.0)) * limits.CALENDAR_SD
-    known = [0.0 if math.isnan(e) else math.log(e / value.mean) for e in (value.lower, value.upper)]
-    lower, upper = (math.hypot(one, shift) for one in known)
-    return Amount(value.mean, value.mean * math.exp(-lower), value.mean * math.exp(upper))
 
 
 def _errors(study: Study) -> Iterator[Fact]:

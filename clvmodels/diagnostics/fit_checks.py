@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from clvmodels import limits
 from clvmodels.diagnostics.fitted_weeks import Tracked, track, why_not_tracked
+from clvmodels.diagnostics.planned import goes_on
 from clvmodels.diagnostics.record import Figure, Section
 from clvmodels.diagnostics.repeat_fit import (
     expected_repeats,
@@ -22,17 +23,26 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.checks import relative_error
 from clvmodels.evaluation.repeats import bin_labels, mean_repeats
+from clvmodels.predictive import TotalForecast
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
+_AHEAD: Final = (
+    " From the dashed line on it is the months' forecast of these same customers, with a fan that "
+    "also allows for the calendar: nobody new is in it."
+)
 
-def fit_section(study: Study) -> Section:
-    """Posterior predictive checks, tracking, spend, and what the parameters imply."""
+
+def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
+    """Posterior predictive checks, tracking, spend, and what the parameters imply.
+
+    The tracking goes on into the ``months`` of a forecast.
+    """
     expected = expected_repeats(study)
     why_not = why_not_tracked(study)
     tracked = None if why_not else track(study)
     figures = [repeat_figure(study, expected)]
-    figures += [] if tracked is None else _tracking_figures(study, tracked)
+    figures += [] if tracked is None else tracking_figures(study, tracked, months)
     figures += _conditional_figure(study)
     figures += spend_figures(study)
     return Section(
@@ -125,10 +135,14 @@ def _dropout_check(study: Study) -> Iterator[Check]:
 # --- tracking, conditional expectations -------------------------------------------------
 
 
-def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
+def tracking_figures(
+    study: Study, tracked: Tracked, months: TotalForecast | None = None
+) -> Iterator[Figure]:
+    """By week and added up; what was fitted, and what is forecast for the months to come."""
     actual, expected = float(tracked.actual.sum()), float(tracked.expected.sum())
     level = percent(study.question.interval)
-    shared = {"dates": tracked.dates, "split": None}
+    ended = None if months is None else months.edges[0]
+    shared = {"dates": tracked.dates, "split": ended}
     yield Figure(
         key="tracking",
         kind="purchases_over_time",
@@ -138,7 +152,7 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
             "Repeat purchases of all customers in each period: real (points) and expected when "
             f"only the first purchase of each customer is known (line, {level} predictive band). "
             "Peaks outside the band are seasons and campaigns, which the model does not know "
-            "about."
+            f"about.{'' if ended is None else _AHEAD}"
         ),
         alt=(
             f"{len(tracked.dates)} periods from {tracked.dates[0]} to {tracked.dates[-1]}; "
@@ -151,6 +165,7 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
             "lower": short(tracked.bands.lower),
             "upper": short(tracked.bands.upper),
             "cumulative": False,
+            "future": goes_on(months, tracked.days, so_far=None),
         },
     )
     yield Figure(
@@ -163,6 +178,7 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
         caption=(
             "The same, added up. A real curve that leaves the band and stays outside means that "
             "the model expects too many purchases or too few."
+            f"{'' if ended is None else _AHEAD}"
         ),
         alt=f"Cumulative repeat purchases: {actual:,.0f} real, {expected:,.0f} expected.",
         data={
@@ -172,6 +188,7 @@ def _tracking_figures(study: Study, tracked: Tracked) -> Iterator[Figure]:
             "lower": short(tracked.bands.cumulative_lower),
             "upper": short(tracked.bands.cumulative_upper),
             "cumulative": True,
+            "future": goes_on(months, tracked.days, so_far=actual),
         },
     )
 

@@ -38,6 +38,8 @@ class Tracked:
     actual, expected : ndarray, shape (K,)
     bands : Bands
         Predictive; empty where nothing is uncertain.
+    days : float
+        Length of a period.
     agrees : bool
         Whether the log has as many repeat purchases as the table.
     """
@@ -46,6 +48,7 @@ class Tracked:
     actual: FloatArray
     expected: FloatArray
     bands: Bands
+    days: float
     agrees: bool
 
 
@@ -84,6 +87,7 @@ def track(study: Study) -> Tracked:
         actual=repeats_between(edges, periods, first),
         expected=expected.mean(axis=0),
         bands=band,
+        days=step * study.scale.days / scaler,
         agrees=len(periods) - len(first) == int(study.rfm.table[FREQUENCY].to_numpy().sum()),
     )
 

@@ -10,6 +10,7 @@ from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
 from clvmodels.diagnostics.fit_checks import fit_section
+from clvmodels.diagnostics.planned import planned
 from clvmodels.diagnostics.prediction import checks_of_forecasts, prediction_section
 from clvmodels.diagnostics.prior_checks import prior_section
 from clvmodels.diagnostics.provenance import provenance_of, provenance_section
@@ -18,6 +19,7 @@ from clvmodels.diagnostics.study import Question, Study, model_name, prepare
 from clvmodels.diagnostics.tier_values import tier_values
 from clvmodels.diagnostics.words import unit_of
 from clvmodels.keywords import named
+from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.uses import in_one_sentence, judge_uses, overall
 from clvmodels.verdict import Check
@@ -41,6 +43,7 @@ def diagnose(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    calendar: CalendarChoice = "auto",
     currency: str = "",
     random_seed: int = 0,
     id_map: Any = None,
@@ -64,6 +67,9 @@ def diagnose(
         Of the same kind of model on the same log.
     horizon, discount_rate, discounting, interval, draws
         As in :meth:`CLVPosterior.predict`.
+    calendar : {"auto", "none", "learnt"} or float
+        Doubt about what moves all customers at once, in the totals to plan with, as in
+        :func:`~clvmodels.forecast_total`.
     currency : str
         For the eye, such as "$" or "EUR".
     random_seed : int
@@ -101,6 +107,7 @@ def diagnose(
         discounting=discounting,
         interval=interval,
         draws=draws,
+        calendar=calendar,
         currency=currency,
         random_seed=random_seed,
     )
@@ -108,14 +115,15 @@ def diagnose(
     study = prepare(posterior, rfm, question, said=said, log=log, id_map=id_map, backtest=backtest)
     held = tier_values(study)
     added = totals(study, held)
+    plan = planned(study)
     provenance = provenance_of(study, date)
     sections = (
         data_section(study),
         convergence_section(study),
         prior_section(study),
-        fit_section(study),
+        fit_section(study, plan.months),
         prediction_section(study),
-        active_section(study, added, held),
+        active_section(study, added, held, plan),
         provenance_section(study, provenance),
     )
     checks = tuple(check for section in sections for check in section.checks)
@@ -128,7 +136,7 @@ def diagnose(
             converged=all(c.status != "fail" for c in sections[1].checks),
         ),
         checks=checks,
-        facts=tuple(facts(study, added)),
+        facts=tuple(facts(study, added, plan)),
         sections=sections,
         provenance=provenance,
         currency=currency,

@@ -15,7 +15,7 @@ from clvmodels.diagnostics.chains import OnePosterior
 from clvmodels.diagnostics.data import _cohorts, _figures
 from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
-from clvmodels.diagnostics.fit_checks import _conditional_figure, _tracking_figures
+from clvmodels.diagnostics.fit_checks import _conditional_figure, tracking_figures
 from clvmodels.diagnostics.fitted_weeks import track, why_not_tracked
 from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.prior_checks import (
@@ -31,6 +31,8 @@ from clvmodels.diagnostics.study import Question, Study, _table, model_name, pre
 from clvmodels.diagnostics.values import _distribution
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.predictive import forecast_total
+from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.histories import (
     PurchaseHistories,
@@ -221,9 +223,16 @@ def spend(
 
 
 def over_time(
-    posterior: Posterior, rfm: RfmTable, log: Any, id_map: Any, *, cumulative: bool
+    posterior: CLVPosterior | PurchasePosterior,
+    rfm: RfmTable,
+    log: Any,
+    id_map: Any,
+    *,
+    horizon: Horizon,
+    calendar: CalendarChoice,
+    cumulative: bool,
 ) -> Data:
-    """Repeat purchases by week over the time that was fitted.
+    """Repeat purchases by week over the time that was fitted, and by month over a horizon.
 
     Raises
     ------
@@ -236,7 +245,10 @@ def over_time(
             "Purchases over time need a table made by rfm_summary and its log: pass log=, and "
             "id_map= if there was one."
         )
-    return dict(list(_tracking_figures(study, track(study)))[int(cumulative)].data)
+    months = None
+    if horizon is not None:
+        months = forecast_total(posterior, rfm, horizon=horizon, calendar=calendar, path="M")
+    return dict(list(tracking_figures(study, track(study), months))[int(cumulative)].data)
 
 
 def matrix(

@@ -14,6 +14,7 @@ from clvmodels.errors import ClvError, SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.scorable import at_margin, prepared_for
+from clvmodels.predictive.calendars import CalendarChoice, sd_of
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.customers import warn_of_unit
 from clvmodels.rfm.histories import (
@@ -51,6 +52,7 @@ class Question:
     discounting: Discounting = "continuous"
     interval: float = 0.9
     draws: int = 500
+    calendar: CalendarChoice = "auto"
     currency: str = ""
     random_seed: int = 0
 
@@ -242,6 +244,7 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     purchases.scale.horizon(question.horizon)
     purchases.scale.delta(question.discount_rate)
     purchases.draws(question.draws)
+    sd_of(question.calendar)
 
 
 def _table(rfm: RfmTable | Frame, known: Metadata, said: TimeScale | None = None) -> RfmTable:

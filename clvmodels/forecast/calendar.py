@@ -144,47 +144,92 @@ def by_parts(draws: Draws, x: FloatArray, T: FloatArray, due: Due) -> tuple[Floa
     -------
     tuple of ndarray, shape (P, K, S)
     """
-    lengths, weights = _lengths(due)
+    parts = Parts.of(due, np.array([due.horizon]))
     both = np.empty((2, len(x), draws.formulas.phases, draws.count))
-    some = max(_MOST_LENGTHS // lengths.size, 1)
     for one in np.unique(x):
         same = np.flatnonzero(x == one)
-        for begin in range(0, len(same), some):
-            rows = same[begin : begin + some]
-            bought = draws.formulas.along(float(one), T[rows], lengths, draws.purchases)
-            both[0, rows] = np.moveaxis(bought[..., -1], 2, 0)
-            both[1, rows] = np.einsum("ksan,sn->aks", bought, weights)
+        both[:, same] = parts.of_one(draws, float(one), T[same])[:, 0]
     return both[0], both[1]
 
 
-def _lengths(due: Due) -> tuple[FloatArray, FloatArray]:
-    """Lengths of own time, and weights of the purchases within them in the discounted value.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is due by several ends under one calendar, as sums over lengths of own time.
 
-    Both are of shape (S, n); the last length is the whole horizon. A flow of which M(S(t)) has
-    come by t is worth, by parts, e^(-delta H) M(S(H)) + delta int_0^H e^(-delta t) M(S(t)) dt.
-    The calendar S is rough, but M is smooth, most so in the root of its argument: Chebyshev's
-    points in that are enough for all days. By the month the value is a sum of differences of M
-    at the months' ends, and exact.
+    A flow of which M(S(t)) has come by t is worth, by parts,
+    e^(-delta H) M(S(H)) + delta int_0^H e^(-delta t) M(S(t)) dt. The calendar S is rough, but
+    M is smooth, most so in the root of its argument: Chebyshev's points in that, up to the
+    last end, are enough for the integrals. By the month the value is a sum of differences of M
+    at the months' ends, and exact; so is what is not discounted.
+
+    Attributes
+    ----------
+    lengths : ndarray, shape (S, n)
+        Of own time.
+    weights : ndarray, shape (2, E, S, n)
+        Of the purchases within them, in those by each end, and in their value.
     """
-    H, delta, month = due.horizon, due.delta, due.month
-    if delta == 0.0 or H == 0.0:
-        lengths = due.until(len(due.warped))[:, None]
-        return lengths, np.ones_like(lengths)
-    if month > 0.0:
-        ends = month * np.arange(1, max(math.ceil(H / month), 1) + 1)
-        lengths = due.own_time(np.minimum(ends, H))
-        return lengths, np.broadcast_to(-np.diff(np.exp(-delta * ends), append=0.0), lengths.shape)
-    days = np.append(due.edges[due.edges < H], H)
-    until = due.until(len(due.warped))[:, None]
-    passed = due.own_time((days[1:] + days[:-1]) / 2.0)
-    lost = -np.diff(np.exp(-delta * days))
-    at = 2.0 * np.sqrt(passed / np.maximum(until, 1e-300)) - 1.0
-    moments = np.empty((len(until), _DEGREE + 1))
-    before, now = at, np.ones_like(at)  # T_-1 = T_1
-    for degree in range(_DEGREE + 1):
-        moments[:, degree] = now @ lost
-        before, now = now, 2.0 * at * now - before
-    weights = (moments @ to_coefficients(_DEGREE).T)[:, 1:]  # of nothing there is nothing
-    weights[:, -1] += math.exp(-delta * H)
-    points = (1.0 - np.cos(np.pi * np.arange(1, _DEGREE + 1) / _DEGREE)) / 2.0
-    return until * points**2, weights
+
+    lengths: FloatArray
+    weights: FloatArray
+
+    @classmethod
+    def of(cls, due: Due, ends: FloatArray) -> Parts:
+        """What is due by some ends, rising, none of them beyond the calendar."""
+        H, delta, month = float(ends[-1]), due.delta, due.month
+        if delta == 0.0 or H == 0.0:
+            lengths = due.own_time(ends)
+            one = np.broadcast_to(np.eye(len(ends))[:, None], (len(ends), *lengths.shape))
+            return cls(lengths, np.stack([one, one]))
+        return cls._monthly(due, ends) if month > 0.0 else cls._continuously(due, ends)
+
+    @classmethod
+    def _monthly(cls, due: Due, ends: FloatArray) -> Parts:
+        months = due.month * np.arange(1, max(math.ceil(ends[-1] / due.month), 1) + 1)
+        at = np.unique(np.append(np.minimum(months, ends[-1]), ends))
+        weights = np.zeros((2, len(ends), 1, len(at)))
+        for e, end in enumerate(ends):
+            until = months[: max(math.ceil(end / due.month), 1)]
+            place = np.searchsorted(at, np.minimum(until, end))
+            weights[0, e, 0, place[-1]] = 1.0
+            weights[1, e, 0, place] = -np.diff(np.exp(-due.delta * until), append=0.0)
+        lengths = due.own_time(at)
+        return cls(lengths, np.broadcast_to(weights, (*weights.shape[:2], *lengths.shape)))
+
+    @classmethod
+    def _continuously(cls, due: Due, ends: FloatArray) -> Parts:
+        at_ends = due.own_time(ends)
+        until = at_ends[:, -1:]
+        days = np.unique(np.concatenate([due.edges[due.edges < ends[-1]], [0.0], ends]))
+        lost = -np.diff(np.exp(-due.delta * days))
+        passed = due.own_time((days[1:] + days[:-1]) / 2.0)
+        at = 2.0 * np.sqrt(passed / np.maximum(until, 1e-300)) - 1.0
+        place = np.searchsorted(days, ends)  # how many of the days have passed
+        moments = np.empty((len(ends), len(until), _DEGREE + 1))
+        before, now = at, np.ones_like(at)  # T_-1 = T_1
+        for degree in range(_DEGREE + 1):
+            come = np.insert(np.cumsum(now * lost, axis=1), 0, 0.0, axis=1)
+            moments[..., degree] = come[:, place].T
+            before, now = now, 2.0 * at * now - before
+        points = (1.0 - np.cos(np.pi * np.arange(1, _DEGREE + 1) / _DEGREE)) / 2.0
+        # besides the points the ends themselves, of which the last is a point
+        lengths = np.concatenate([until * points**2, at_ends[:, :-1]], axis=1)
+        weights = np.zeros((2, len(ends), *lengths.shape))
+        weights[1, ..., :_DEGREE] = (moments @ to_coefficients(_DEGREE).T)[..., 1:]
+        for e, end in enumerate(ends):
+            own = _DEGREE - 1 if e == len(ends) - 1 else _DEGREE + e
+            weights[0, e, :, own] = 1.0
+            weights[1, e, :, own] += math.exp(-due.delta * end)
+        return cls(lengths, weights)
+
+    def of_one(self, draws: Draws, x: float, T: FloatArray) -> FloatArray:
+        """Purchases and value of the living of one x and some T, shape (2, E, P, K, S)."""
+        values, ends, S, n = self.weights.shape
+        by_length = self.weights.reshape(values * ends, S, n).transpose(1, 2, 0)
+        both = np.empty((draws.formulas.phases, S, len(T), values * ends))
+        some = max(_MOST_LENGTHS // self.lengths.size, 1)
+        for begin in range(0, len(T), some):
+            rows = slice(begin, begin + some)
+            bought = draws.formulas.along(x, T[rows], self.lengths, draws.purchases)
+            both[:, :, rows] = bought @ by_length
+        return both.transpose(3, 2, 0, 1).reshape(values, ends, len(T), -1, S)

@@ -123,6 +123,10 @@ class Curves:
         """The last nodes that reach down to each T; the first ones reach down to the span's."""
         return np.maximum(np.searchsorted(self._least, least, side="right") - 1, 0)
 
+    def chosen(self, least: FloatArray) -> list[Nodes]:
+        """The nodes of x whose least T are these."""
+        return [self._nodes[i] for i in self._which(least)]
+
     def prepare(self, counts: Sequence[float], least: FloatArray, run: Mapper) -> None:
         """Evaluate the nodes of these x down to their least T, if they are not known yet.
 

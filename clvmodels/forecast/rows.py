@@ -136,7 +136,7 @@ class Predictor:
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
             m_bar = np.where(x == 0, 0.0, m_bar)
-            curved, least = _curved(groups, curves[0])
+            curved, least = curved_of(groups, curves[0])
             work = _Work(self, curves, groups, curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
                 for one in curves:
@@ -304,7 +304,7 @@ class _Work:
         return first, count, purchases, discounted
 
 
-def _curved(groups: Groups, curves: Curves) -> tuple[FloatArray, FloatArray]:
+def curved_of(groups: Groups, curves: Curves) -> tuple[FloatArray, FloatArray]:
     """Those x that have enough different T to be worth interpolating, and their least T."""
     new = new_pairs(groups.x, groups.T)
     counts, first, ages = np.unique(groups.x[new], return_index=True, return_counts=True)

@@ -21,7 +21,13 @@ from clvmodels.plots.customers import (
 )
 from clvmodels.plots.diagnostics import draw_figure
 from clvmodels.plots.economics import plot_comparison, plot_tiers, plot_tornado
-from clvmodels.plots.forecast import plot_calibration, plot_concentration, plot_pairs, plot_totals
+from clvmodels.plots.forecast import (
+    plot_calibration,
+    plot_concentration,
+    plot_forecast,
+    plot_pairs,
+    plot_totals,
+)
 from clvmodels.plots.holdout import (
     plot_conditional_expectations,
     plot_gains,
@@ -53,6 +59,7 @@ __all__ = [
     "plot_coverage",
     "plot_deciles",
     "plot_energy",
+    "plot_forecast",
     "plot_gains",
     "plot_group_calibration",
     "plot_history_matrix",

@@ -36,6 +36,7 @@ TAKES: Final = {
     "plot_coverage": "a Backtest, or its table coverage",
     "plot_deciles": "a Backtest, or its table calibration",
     "plot_energy": _POSTERIOR,
+    "plot_forecast": 'what forecast_total(..., path="M") returns',
     "plot_gains": _BACKTEST,
     "plot_group_calibration": _BACKTEST,
     "plot_history_matrix": "a posterior of purchases, as a model's fit returns it",

@@ -17,6 +17,7 @@ from clvmodels.plots.common import numbers, shown_axes, table_with, takes, with_
 from clvmodels.plots.diagnostics import drawn
 from clvmodels.plots.economics import draw_lorenz
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -179,10 +180,14 @@ def plot_purchases_over_time(
     *,
     log: Any = None,
     id_map: Any = None,
+    horizon: Horizon = None,
+    calendar: CalendarChoice = "auto",
     cumulative: bool = False,
     axes: Axes | None = None,
 ) -> Axes:
     """Repeat purchases of the whole base by week: real, and expected with its band.
+
+    With a horizon it goes on into the future, by calendar month.
 
     Parameters
     ----------
@@ -193,6 +198,12 @@ def plot_purchases_over_time(
         The customers, with a posterior.
     log, id_map : object, optional
         What ``rfm`` was made of, in any of the forms of `rfm_summary`.
+    horizon : str or float, optional
+        How far to go on, such as "365D", with a posterior: what
+        :func:`~clvmodels.forecast_total` expects of the same customers, with its interval of
+        the outcome.
+    calendar : {"auto", "none", "learnt"} or float
+        As there.
     cumulative : bool
         Draw the sums so far.
     axes : matplotlib Axes, optional
@@ -204,7 +215,8 @@ def plot_purchases_over_time(
     if not isinstance(source, Buying):
         raise takes(name, source)
     rfm = with_customers(name, rfm)
-    data = single.over_time(source, rfm, log, id_map, cumulative=cumulative)
+    how: Any = {"horizon": horizon, "calendar": calendar, "cumulative": cumulative}
+    data = single.over_time(source, rfm, log, id_map, **how)
     return drawn("purchases_over_time", data, axes)
 
 

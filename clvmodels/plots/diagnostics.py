@@ -83,6 +83,7 @@ PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "comparison": _comparison,
     "conditional_expectations": fit.draw_conditional_expectations,
     "energy": convergence.draw_energy,
+    "forecast": expectations.draw_forecast,
     "gains": expectations.draw_gains,
     "group_calibration": expectations.draw_group_calibration,
     "history_matrix": expectations.draw_history_matrix,

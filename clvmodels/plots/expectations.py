@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, as_percent, floats, one_axes
+from clvmodels.plots.common import (
+    ACTUAL,
+    EXPECTED,
+    OTHER,
+    PALE,
+    as_percent,
+    floats,
+    one_axes,
+    within_calendar,
+)
 from clvmodels.plots.convergence import CHAINS
-from clvmodels.plots.fit import Numbers, money_axis
+from clvmodels.plots.fit import Numbers, draw_band, draw_months, money_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -230,4 +239,52 @@ def draw_interval_coverage(
     axes.set_xlabel("probability of the interval")
     axes.set_ylabel("share of customers whose interval held")
     axes.legend(frameon=False)
+    return axes
+
+
+def draw_forecast(
+    edges: Sequence[str],
+    expected: Numbers,
+    *,
+    lower: Numbers,
+    upper: Numbers,
+    inner_lower: Numbers,
+    inner_upper: Numbers,
+    quantity: str,
+    unit: str = "",
+    cumulative: bool = False,
+    axes: Axes | None = None,
+) -> Axes:
+    """A total by calendar month: expected, and two intervals of what may come.
+
+    Parameters
+    ----------
+    edges : sequence of str, length M + 1
+        ISO dates: when each month begins, and the day after the last.
+    expected : sequence of float, length M
+        At the rate of a whole month, or so far.
+    lower, upper, inner_lower, inner_upper : sequence of float, length M
+        Of the wide interval, and of the narrow one.
+    quantity, unit : str
+        What the total is of, and its money.
+    cumulative : bool
+        Whether the numbers are sums so far.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    when = np.array(edges, dtype="datetime64[D]")
+    begin = 0.0 if cumulative else None
+    bands = (lower, upper, 0.18, "what may come"), (inner_lower, inner_upper, 0.3, "half of it")
+    for low, high, alpha, label in bands:
+        draw_band(axes, when, floats(low), floats(high), alpha=alpha, label=label, begin=begin)
+    draw_months(axes, when, floats(expected), label="expected", begin=begin)
+    sign = unit if len(unit) == 1 else ""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{sign}{value:,.0f}")
+    axes.set_ylabel(quantity + (" so far" if cumulative else " in a month"))
+    axes.set_xlabel("date")
+    within_calendar(axes)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(axis="x", labelrotation=30)
+    axes.legend(frameon=False, loc="upper left" if cumulative else "best")
     return axes

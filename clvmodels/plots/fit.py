@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels.plots.common import (
     ACTUAL,
@@ -17,6 +18,7 @@ from clvmodels.plots.common import (
     one_axes,
     within_calendar,
 )
+from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,6 +124,7 @@ def draw_purchases_over_time(
     lower: Numbers = (),
     upper: Numbers = (),
     split: str | None = None,
+    future: Mapping[str, Any] | None = None,
     cumulative: bool = False,
     axes: Axes | None = None,
 ) -> Axes:
@@ -137,6 +140,9 @@ def draw_purchases_over_time(
         Predictive band; empty where there is none.
     split : str, optional
         Date from which the model forecasts.
+    future : mapping, optional
+        What follows by month: edges (ISO dates, one more than there are months), expected,
+        lower and upper.
     cumulative : bool
         Whether the numbers are sums so far.
     axes : matplotlib Axes, optional
@@ -163,6 +169,8 @@ def draw_purchases_over_time(
         markersize=5,
         label="real",
     )
+    if future is not None:
+        _draw_future(axes, future, float(floats(actual)[-1]) if cumulative else None)
     if split is not None:
         at = np.array([split, split], dtype="datetime64[D]")
         axes.plot(at, axes.get_ylim(), color="black", linewidth=0.9, linestyle="--")
@@ -174,6 +182,55 @@ def draw_purchases_over_time(
     axes.tick_params(axis="x", labelrotation=30)
     axes.legend(frameon=False)
     return axes
+
+
+def _draw_future(axes: Axes, future: Mapping[str, Any], so_far: float | None) -> None:
+    """Go on by month: at the rate of each, or from what was so far to what will be at its end."""
+    edges = np.array(future["edges"], dtype="datetime64[D]")
+    expected, lower, upper = (floats(future[n]) for n in ("expected", "lower", "upper"))
+    draw_band(axes, edges, lower, upper, alpha=0.35, label="forecast, with its fan", begin=so_far)
+    draw_months(axes, edges, expected, label=None, begin=so_far)
+
+
+def draw_months(
+    axes: Axes,
+    edges: npt.NDArray[Any],
+    expected: FloatArray,
+    *,
+    label: str | None,
+    begin: float | None,
+) -> None:
+    """The line of such a band."""
+    drawn = "steps-post" if begin is None else "default"
+    how: Any = {"color": EXPECTED, "linewidth": 1.6, "drawstyle": drawn, "label": label}
+    axes.plot(edges, _at_edges(expected, begin), **how)
+
+
+def draw_band(
+    axes: Axes,
+    edges: npt.NDArray[Any],
+    lower: FloatArray,
+    upper: FloatArray,
+    *,
+    alpha: float,
+    label: str,
+    begin: float | None,
+) -> None:
+    """A band by month: of rates, each of which holds for all of it, or of sums from begin on."""
+    axes.fill_between(
+        edges,
+        _at_edges(lower, begin),
+        _at_edges(upper, begin),
+        step="post" if begin is None else None,
+        color=EXPECTED,
+        alpha=alpha,
+        linewidth=0,
+        label=label,
+    )
+
+
+def _at_edges(values: FloatArray, begin: float | None) -> FloatArray:
+    return np.append(values, values[-1]) if begin is None else np.insert(values, 0, begin)
 
 
 def draw_conditional_expectations(

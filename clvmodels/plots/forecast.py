@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.diagnostics.planned import fan_of
 from clvmodels.evaluation import Backtest
 from clvmodels.keywords import named
 from clvmodels.plots.common import (
@@ -21,6 +22,8 @@ from clvmodels.plots.common import (
     whisker,
 )
 from clvmodels.plots.customers import value_curve
+from clvmodels.plots.diagnostics import drawn
+from clvmodels.predictive import TotalForecast
 from clvmodels.schema import TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -87,6 +90,42 @@ def _of_backtest(
     bounds = (float(row["lower"]), float(row["upper"]))
     totals = {"model": float(row["forecast"]), "really": float(row["actual"])}
     return totals, bounds if np.isfinite(bounds).all() else None
+
+
+@named
+def plot_forecast(
+    forecast: TotalForecast,
+    *,
+    total: str = "purchases",
+    cumulative: bool = False,
+    unit: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """A total by calendar month: expected, and the fan of what may come.
+
+    Parameters
+    ----------
+    forecast : TotalForecast
+        Of :func:`~clvmodels.forecast_total` with ``path="M"``; of its segments all together.
+    total : {"purchases", "value"}
+        Which of its totals.
+    cumulative : bool
+        Draw the sums so far, in place of each month's. Months that are cut off, as the first
+        and last one may be, are drawn at the rate of a whole one.
+    unit : str
+        Of the value, such as "$".
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        The dark band is of half of the cases, the light one of ``forecast.interval``.
+    """
+    if not isinstance(forecast, TotalForecast) or not forecast.edges:
+        raise takes("plot_forecast", forecast)
+    data = fan_of(forecast, total, cumulative=cumulative)
+    return drawn("forecast", data | {"unit": unit}, axes)
 
 
 @named

@@ -117,15 +117,20 @@ def first_day_of(rfm: Any, what: str) -> pd.Timestamp:
     return (after + pd.Timedelta(hours=12)).normalize()  # of hours: the day that most of them are
 
 
-def month_ends(rfm: Any, days: float) -> tuple[list[str], FloatArray]:
-    """Calendar months within a horizon, the first and last one cut off, and days to their ends."""
+def month_ends(rfm: Any, days: float) -> tuple[list[str], FloatArray, tuple[str, ...]]:
+    """Calendar months within a horizon, the first and last one cut off, and days to their ends.
+
+    And dates: the first day of each, and the one after the last.
+    """
     import pandas as pd
 
     first = first_day_of(rfm, "A path by month")
-    last = first + pd.Timedelta(days=math.ceil(days - 1e-9) - 1)
-    months = pd.period_range(first.to_period("M"), last.to_period("M"))
+    after = first + pd.Timedelta(days=math.ceil(days - 1e-9))
+    months = pd.period_range(first.to_period("M"), (after - _day()).to_period("M"))
     ends = [float((month.end_time.normalize() - first).days + 1) for month in months]
-    return [str(month) for month in months], np.minimum(ends, days)
+    edges = [first, *(month.start_time for month in months[1:]), after]
+    dates = tuple(f"{one:%Y-%m-%d}" for one in edges)
+    return [str(month) for month in months], np.minimum(ends, days), dates
 
 
 def sd_of(choice: CalendarChoice) -> float:

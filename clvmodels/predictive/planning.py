@@ -13,13 +13,9 @@ import numpy.typing as npt
 from clvmodels import frames
 from clvmodels.economics.labels import WHOLE
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.forecast import Draws, Predictor, tail_probabilities
+from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.calendar import Calendar
-from clvmodels.forecast.chunks import Chunk
-from clvmodels.forecast.futures import PURCHASES, VALUE, Keys, add_by_period
 from clvmodels.forecast.outcomes import check_finite, outcomes_of
-from clvmodels.forecast.paths import Outcomes
-from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import MarginSource
@@ -28,15 +24,10 @@ from clvmodels.posterior.predicting import Prepared, labelled
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
 from clvmodels.posterior.terms import FrameTerms, PredictTerms
 from clvmodels.predictive.base import margin_said
-from clvmodels.predictive.calendars import (
-    CalendarChoice,
-    Scenario,
-    calendar_of,
-    month_ends,
-    under,
-)
-from clvmodels.predictive.totals import PATHS, check_few, followed, groups_of, simulated
-from clvmodels.schema import FloatArray, Horizon, TimeScale, check_choice
+from clvmodels.predictive.by_time import Asked, Run, asked_of
+from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
+from clvmodels.predictive.totals import PATHS, check_few, groups_of
+from clvmodels.schema import FloatArray, check_choice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +38,6 @@ if TYPE_CHECKING:
     IntArray = npt.NDArray[np.int64]
 
 SOURCES: Final = ("parameters", "chance", "calendar")
-_NOTHING: Final = 1e-5  # of all months, in one
 _WORDS: Final = {
     "none": "no doubt about the calendar",
     "assumed": "calendar's sd {sd:g}, assumed",
@@ -96,6 +86,12 @@ class TotalForecast:
         Customers who have no finite expected value: they are not in the totals of value.
     reason : str
         Why they have none; empty where everybody has one.
+    whole : TotalForecast or None
+        With ``path``: the whole horizon on the same futures. Its intervals are not the sums of
+        the months', since good months may make up for bad ones.
+    edges : tuple of str
+        With ``path``: the first day of each month, of the first one the day after observation
+        ended, and the day after the last one's end; ISO dates.
     """
 
     table: Any
@@ -107,6 +103,8 @@ class TotalForecast:
     margin_from: MarginSource | None = None
     without_value: int = 0
     reason: str = ""
+    whole: TotalForecast | None = None
+    edges: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         said = _WORDS[self.calendar.source].format(sd=self.calendar.sd)
@@ -203,127 +201,59 @@ def forecast_total(
         raise DomainError("The table has no customers: there is nothing to add up.")
     days = given.future.due.horizon * whose.scale.days
     doubt, said = calendar_of(calendar, scenario, rfm, days=days)
-    asked = _asked(rfm, whose.scale, lengths, days, by_month=path is not None)
+    asked = asked_of(rfm, whose.scale, lengths, days, by_month=path is not None)
     names, labels, group = groups_of(rfm, by, len(given.columns))
     known = valued(given.draws, given.columns.x).warned()
     usual = under(given, doubt.average, 1, whose.scale.days)
     really = under(given, doubt, paths, whose.scale.days)
-    run = _Run(asked, group, len(labels), cores, known)
-    usually, mean = run.expected(usual)
-    likely = run.expected(really)[0] if doubt.sd > 0.0 else usually
+    alone = replace(usual.draws, spend=None)
+    bought = Predictor(alone, usual.future, wanted="none", threads=cores)(*usual.who)
+    check_few(bought.columns["expected_purchases"])
+    run = Run(asked, group, len(labels), cores, known)
+    usually = run.expected(usual)
+    likely = run.expected(really) if doubt.sd > 0.0 else usually
     samples = run.outcomes(really, outcomes_of(really.draws, paths=paths, seed=random_seed))
-    parts = [_with_whole(one) for one in (mean, usually, likely, samples)]
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
-    totals = ("purchases", "value")[: 1 if given.margin is None else 2]
-    table, flat = _table(texts, asked, totals, parts, given.future.interval, given.certain)
-    if given.margin is not None:
-        table["margin"] = given.margin.value
-    return TotalForecast(
-        frames.like(rfm, table),
-        doubt,
-        said,
-        given.future.interval,
-        flat,
-        None if given.margin is None else given.margin.value,
-        None if given.margin is None else given.margin.source,
-        known.without,
-        known.reason,
-    )
+    found = _Found(rfm, given, doubt, said, known, texts)
+    parts = [_with_whole(one) for one in (usually, likely, samples)]
+    if path is None:
+        return found.forecast(asked, parts)
+    alike = asked.whole(whose.scale.horizon_words(far))
+    whole = found.forecast(alike, [*(one[:, -1:] for one in parts[:2]), parts[2].sum(1)[:, None]])
+    months = [asked.parts(one) for one in parts[:2]]
+    return replace(found.forecast(asked, [*months, parts[2]]), whole=whole, edges=asked.edges)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Rows by time: name of their column, what stands in it, and ends, rising.
+class _Found:
+    """What all tables of a call have in common: whose totals, and under which calendar."""
 
-    Of months each begins where the one before ends; horizons all begin at once.
-    """
-
-    name: str
-    words: list[str]
-    ends: FloatArray
-    by_month: bool
-
-    def parts(self, by_end: FloatArray) -> FloatArray:
-        """What is within each, of what there is by each end, along the second axis."""
-        if not self.by_month:
-            return by_end
-        found = np.diff(by_end, axis=1, prepend=0.0)
-        # of a closed month that is rounding, and the error of what is discounted by parts
-        return np.where(found > _NOTHING * by_end[:, -1:], found, 0.0)
-
-    def sums(self, parts: FloatArray) -> FloatArray:
-        """What is within each, of what there is between the ends, along the second axis."""
-        return parts if self.by_month else np.cumsum(parts, axis=1)
-
-
-def _asked(
-    rfm: Any, scale: TimeScale, lengths: dict[str, Horizon], days: float, *, by_month: bool
-) -> _Asked:
-    if by_month:
-        words, ends = month_ends(rfm, days)
-        return _Asked("month", words, ends / scale.days, True)
-    order = sorted(lengths.values(), key=scale.horizon)
-    words = [scale.horizon_words(one) for one in order]
-    return _Asked("horizon", words, np.array([scale.horizon(one) for one in order]), False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Customers by segment, and what is asked of them.
-
-    All arrays are of shape (segments, times, 2, draws or paths): purchases, and value.
-    """
-
-    asked: _Asked
-    group: IntArray
-    segments: int
-    threads: int
+    rfm: Any
+    given: Prepared
+    doubt: Calendar
+    said: dict[str, float]
     known: Valued
+    texts: dict[str, list[str]]
 
-    def expected(self, given: Prepared) -> tuple[FloatArray, FloatArray]:
-        """Expectations in every draw, and their means as ``predict`` has them.
-
-        Of purchases alone they are in both places. Means of value are products of means, so
-        that no accidental pairing of the draws of purchases and spend enters.
-        """
-        due, kinds = given.future.due, [replace(given.draws, spend=None)]
-        if given.margin is not None:
-            kinds.append(given.draws)
-        dues = [due._replace(horizon=float(end)) for end in self.asked.ends]
-        out = np.empty((self.segments, len(dues), 2, given.draws.count + 1))
-        for segment in range(self.segments):
-            rows = self.group == segment
-            for i, draws in enumerate(kinds):
-                out[segment, :, i:] = self._sums(given, draws, dues, rows)[:, None]
-        found = self.asked.parts(out)
-        return found[..., 1:], found[..., :1]
-
-    def _sums(
-        self, given: Prepared, draws: Draws, dues: list[Due], rows: npt.NDArray[np.bool_]
-    ) -> FloatArray:
-        """Sums of some customers, their mean and those of draws; shape (times, 1 + S)."""
-        margin = given.future.margin if draws.spend is not None else 1.0
-        future = replace(given.future, due=dues[0], margin=margin)
-        found = Predictor(draws, future, more=dues[1:], wanted="none", threads=self.threads)
-        predicted = found.each(*(column[rows] for column in given.who))
-        check_few(predicted[-1].columns["expected_purchases"])
-        name = "expected_purchases" if draws.spend is None else "clv"
-        return np.array([[np.nansum(one.columns[name]), *one.by_draw] for one in predicted])
-
-    def outcomes(self, given: Prepared, outcomes: Outcomes) -> FloatArray:
-        """What happens on every path."""
-        ends, due = self.asked.ends, given.future.due
-        how = (self.group, self.segments, self.threads, self.known)
-        if len(ends) == 1:
-            return simulated(given, outcomes, *how)[:, None, [PURCHASES, VALUE]]
-        shape = (outcomes.per_draw, given.draws.count, len(ends), 2)
-
-        def add(chunk: Chunk, keys: Keys, group: IntArray, out: FloatArray) -> None:
-            add_by_period(chunk, outcomes, keys, group, ends, due, out)
-
-        found = followed(given, add, shape, *how)
-        found = found.reshape(self.segments, -1, *shape[2:]).transpose(0, 2, 3, 1)
-        return self.asked.sums(found)
+    def forecast(self, asked: Asked, parts: Sequence[FloatArray]) -> TotalForecast:
+        """Make a table of expectations with an average calendar, with others, and of outcomes."""
+        given, margin = self.given, self.given.margin
+        totals = ("purchases", "value")[: 1 if margin is None else 2]
+        interval, certain = given.future.interval, given.certain
+        table, flat = _table(self.texts, asked, totals, parts, interval, certain)
+        if margin is not None:
+            table["margin"] = margin.value
+        return TotalForecast(
+            frames.like(self.rfm, table),
+            self.doubt,
+            self.said,
+            interval,
+            flat,
+            None if margin is None else margin.value,
+            None if margin is None else margin.source,
+            self.known.without,
+            self.known.reason,
+        )
 
 
 def _with_whole(parts: FloatArray) -> FloatArray:
@@ -335,7 +265,7 @@ def _with_whole(parts: FloatArray) -> FloatArray:
 
 def _table(
     texts: dict[str, list[str]],
-    asked: _Asked,
+    asked: Asked,
     totals: tuple[str, ...],
     parts: Sequence[FloatArray],
     interval: float,
@@ -344,17 +274,17 @@ def _table(
     """One row per segment, time and total, and the paths of each."""
     import pandas as pd
 
-    mean, usually, likely, samples = parts
+    usually, likely, samples = parts
     rows, paths = [], []
     tails = tail_probabilities(interval)
-    for s, e, i in np.ndindex(len(mean), len(asked.words), len(totals)):
-        usual, given, real = usually[s, e, i], likely[s, e, i], samples[s, e, i]
+    for s, e, i in np.ndindex(len(samples), len(asked.words), len(totals)):
+        usual, given, real = usually[s, e, i, 1:], likely[s, e, i, 1:], samples[s, e, i]
         doubt = _sources(usual, given, real)
         whole = sum(sd * sd for sd in doubt)
         ends = (math.nan, math.nan) if certain else np.quantile(usual, tails)
         rows.append(
             {name: values[s] for name, values in texts.items()}
-            | {asked.name: asked.words[e], "total": totals[i], "mean": mean[s, e, i, 0]}
+            | {asked.name: asked.words[e], "total": totals[i], "mean": usually[s, e, i, 0]}
             | dict(zip(("expected_lower", "expected_upper"), ends, strict=True))
             | dict(zip(("lower", "upper"), np.quantile(real, tails), strict=True))
             | {"sd": real.std()}

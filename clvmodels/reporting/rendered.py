@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest
     from clvmodels.frames import Frame
     from clvmodels.posterior.scorable import Scorable
+    from clvmodels.predictive.calendars import CalendarChoice
     from clvmodels.rfm import RfmTable
 
 _FRAME: Final = (
@@ -116,6 +117,7 @@ def report(
     discounting: Discounting = "continuous",
     interval: float = 0.9,
     draws: int = 500,
+    calendar: CalendarChoice = "auto",
     currency: str = "",
     random_seed: int = 0,
     id_map: Any = None,
@@ -140,6 +142,9 @@ def report(
         Files to write the page and the record to: both whole, or neither.
     horizon, discount_rate, discounting, interval, draws
         As in :meth:`CLVPosterior.predict`.
+    calendar : {"auto", "none", "learnt"} or float
+        Doubt about what moves all customers at once, in the totals to plan with, as in
+        :func:`~clvmodels.forecast_total`.
     currency : str
         Only for display, such as "$" or "EUR".
     random_seed, id_map, date, title, time_unit, time_scaler
@@ -173,6 +178,7 @@ def report(
         discounting=discounting,
         interval=interval,
         draws=draws,
+        calendar=calendar,
         currency=currency,
         random_seed=random_seed,
         id_map=id_map,

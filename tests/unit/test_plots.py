@@ -75,6 +75,9 @@ CALLS: dict[str, Any] = {
     "plot_coverage": lambda d, **o: plots.plot_coverage(d["backtest"], **o),
     "plot_deciles": lambda d, **o: plots.plot_deciles(d["backtest"], target="value", **o),
     "plot_energy": lambda d, **o: plots.plot_energy(d["posterior"].spend, **o),
+    "plot_forecast": lambda d, **o: plots.plot_forecast(
+        clv.forecast_total(d["posterior"], d["rfm"], horizon="90D", path="M", paths=60), **o
+    ),
     "plot_gains": lambda d, **o: plots.plot_gains(d["backtest"], target="value", **o),
     "plot_group_calibration": lambda d, **o: plots.plot_group_calibration(d["backtest"], **o),
     "plot_history_matrix": lambda d, **o: plots.plot_history_matrix(d["posterior"], d["rfm"], **o),
@@ -309,6 +312,44 @@ def test_a_table_without_dates_has_no_cohorts() -> None:
 def test_spend_needs_amounts() -> None:
     with pytest.raises(DomainError, match="monetary_value"):
         plots.plot_spend_by_frequency(base().drop(columns=["monetary_value", "first_value"]))
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+def test_purchases_over_time_go_on_into_the_months_to_come(
+    posterior: CLVPosterior, rfm: RfmTable, log: pd.DataFrame, cumulative: bool
+) -> None:
+    how: dict[str, Any] = {"log": log, "cumulative": cumulative}
+    past = plots.plot_purchases_over_time(posterior, rfm, **how)
+    axes = plots.plot_purchases_over_time(posterior, rfm, horizon="90D", **how)
+    end = np.datetime64(rfm.observation_end, "D")
+    last = [line.get_xdata()[-1] for line in axes.lines if len(line.get_xdata()) > 2]
+    assert max(np.datetime64(one, "D") for one in last) == end + 91
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert "forecast, with its fan" in labels
+    assert len(axes.collections) == len(past.collections) + 1
+    if cumulative:  # goes on from what there was
+        future = axes.lines[2].get_ydata()
+        assert future[0] == pytest.approx(axes.lines[1].get_ydata()[-1], rel=1e-5)
+        months = clv.forecast_total(posterior, rfm, horizon="90D", path="M")
+        bought = months.whole.table["mean"][0]
+        assert future[-1] - future[0] == pytest.approx(bought, rel=1e-3)
+
+
+def test_a_forecast_is_drawn_by_month_of_all_segments_together(
+    posterior: CLVPosterior, rfm: RfmTable
+) -> None:
+    terms: dict[str, Any] = {"horizon": "90D", "path": "M", "paths": 60}
+    months = clv.forecast_total(posterior, rfm, **terms)
+    by = clv.forecast_total(posterior, rfm, by="cohort", **terms)
+    for total in ("purchases", "value"):
+        one, two = (plots.plot_forecast(x, total=total, cumulative=True) for x in (months, by))
+        np.testing.assert_allclose(one.lines[0].get_ydata(), two.lines[0].get_ydata(), rtol=1e-6)
+        whole = months.whole.table.set_index("total")["mean"][total]
+        assert one.lines[0].get_ydata()[-1] == pytest.approx(whole, rel=1e-3)
+    with pytest.raises(SchemaError, match="total"):
+        plots.plot_forecast(months, total="money")
+    with pytest.raises(SchemaError, match="plot_forecast takes what forecast_total"):
+        plots.plot_forecast(months.whole)
 
 
 def test_purchases_over_time_need_the_log(posterior: CLVPosterior, rfm: RfmTable) -> None:

@@ -86,7 +86,7 @@ def test_every_column_is_that_of_the_formulas(
 def test_these_customers_are_interpolated_and_looked_up() -> None:
     x, t_x, T, _ = many_customers(np.random.default_rng(1))
     living = Curves(some_draws(), YEAR.due, (T.min(), T.max()))
-    curves, least = rows._curved(grouping.group_rows(x, t_x, T), living)
+    curves, least = rows.curved_of(grouping.group_rows(x, t_x, T), living)
     assert curves.tolist() == [0.0, 1.0, 2.0, 9.0]
     assert least.tolist() == [T[x == one].min() for one in curves]
 

@@ -321,11 +321,9 @@ def test_beside_the_value_stand_the_backtests_error_and_the_calendars_doubt(
     rfm = rfm_summary(log, **COLUMNS)
     report = diagnose(known(), rfm, backtest=good)
     facts = {fact.key: fact for fact in report.facts if fact.group == "worth"}
-    value, doubt = facts["value_of_the_base"], facts["value_with_calendar"]
-    sd = 0.15 * 1.6448536
-    known_to = np.log([value.lower / value.value, value.upper / value.value])
-    ends = value.value * np.exp(np.hypot(known_to, sd) * [-1, 1])
-    np.testing.assert_allclose([doubt.lower, doubt.upper], ends, rtol=1e-6)
+    value, doubt = facts["value_of_the_base"], facts["value_to_plan_with"]
+    assert doubt.value == pytest.approx(value.value, rel=1e-9)
+    assert doubt.lower < value.lower < value.upper < doubt.upper
     assert "An assumption" in doubt.note
     total = good.totals.set_index(["target", "level"]).loc[("value", 0.9)]
     error = facts["backtest_error_value"]
