@@ -32,7 +32,8 @@ DAYS_PER_WEEK: Final = 7.0
 DAYS_PER_MONTH: Final = 30.4375
 DAYS_PER_YEAR: Final = 365.25
 
-TimeUnit = Literal["h", "D", "W", "M"]
+# A statement, as jedi completes nothing of an object with a property that returns a Literal
+type TimeUnit = Literal["h", "D", "W", "M"]
 Discounting = Literal["continuous", "monthly"]
 
 _DAYS_PER_UNIT: Final[dict[str, float]] = {
@@ -88,7 +89,7 @@ class TimeScale:
     def __post_init__(self) -> None:
         given: Any = self.time_unit
         unit = "h" if isinstance(given, str) and given == "H" else given
-        if not isinstance(unit, str) or unit not in get_args(TimeUnit):
+        if not isinstance(unit, str) or unit not in get_args(TimeUnit.__value__):
             raise TimeUnitError(
                 f"time_unit={shown(self.time_unit)} is unknown: use one of 'h', 'D', 'W', 'M'."
             )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-Status = Literal["pass", "warn", "fail", "unavailable"]
+type Status = Literal["pass", "warn", "fail", "unavailable"]
 Method = Literal["nuts", "laplace", "map", "given", "stack"]
 Use = Literal["totals", "ranking", "customers"]
 """What numbers may be used for: sums over the base, who comes before whom, single customers."""
@@ -196,7 +196,7 @@ def _remembered(check: Mapping[str, Any]) -> Check:
     side = "" if limit is None else "at least" if "ESS" in name else "at most"
     unit = "share" if name.startswith("share of") else "number"
     found = Check(**{"side": side, "unit": unit, **check})
-    for field, kind in (("status", Status), ("side", Side), ("unit", Unit)):
+    for field, kind in (("status", Status.__value__), ("side", Side), ("unit", Unit)):
         _known(field, getattr(found, field), get_args(kind))
     return found
 

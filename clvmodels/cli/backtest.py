@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
+from clvmodels.cli.options import regular_key
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.cli.wording import in_options
-from clvmodels.purchases import AUTO
+from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.verdict import WORDS, figure_text
 
 if TYPE_CHECKING:
@@ -38,23 +39,25 @@ def run(
     quiet: bool,
     horizon: str | None,
     basket_value: float | None,
-    automatic_regularity: bool,
+    model: ModelChoice,
+    regularity: str | None,
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
+    options["model"] = key = regular_key(model, regularity)
     check_folder(output)
     options["horizon"] = None if horizon is None else read_horizon(horizon)
     paths = [check_output(output / name, inputs=[log]) for name in FILES]
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
-    if basket_value is not None or automatic_regularity:
+    if basket_value is not None or regularity == AUTO:
         from clvmodels.fit import CLVModel
 
-        model = CLVModel(options["model"])
-        if automatic_regularity:
-            model = model.replace(purchases__regularity=AUTO)
-        options["model"] = model if basket_value is None else model.replace(spend=basket_value)
+        asked = CLVModel(key)
+        if regularity == AUTO:
+            asked = asked.replace(purchases__regularity=AUTO)
+        options["model"] = asked if basket_value is None else asked.replace(spend=basket_value)
     found = backtest(log, progressbar=terminal.watched, **options)
     with terminal.step("Writing files and pictures"):
         found.save(output)

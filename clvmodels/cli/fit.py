@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_output, read_rfm
+from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.outputs import POSTERIOR_SUFFIXES
@@ -24,7 +25,7 @@ def run(
     *,
     quiet: bool,
     model: ModelChoice,
-    automatic_regularity: bool,
+    regularity: str | None,
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
@@ -58,8 +59,8 @@ def run(
     posterior = fit_base(
         terminal,
         base,
-        model=model,
-        automatic_regularity=automatic_regularity,
+        model=regular_key(model, regularity),
+        automatic_regularity=regularity == AUTO,
         priors=priors,
         basket_value=basket_value,
         **options,

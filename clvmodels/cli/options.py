@@ -1,12 +1,32 @@
-"""Options of the command line that several commands share."""
+"""Options of the command line that several commands share, and how commands are declared.
+
+An option stands once, with its name, its type, its help and its default. Options that always
+come together are a group, a TypedDict; those of a group that may be None are so by default.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, cast
+from collections.abc import Callable, Iterator
+from copy import copy
+from importlib import import_module
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypedDict,
+    cast,
+    get_args,
+    get_type_hints,
+    is_typeddict,
+)
 
 import typer
 
 from clvmodels.errors import SchemaError
+from clvmodels.keywords import defaults, defaults_of
 from clvmodels.limits import CALENDAR_SD
 from clvmodels.purchases import (
     AUTO,
@@ -76,21 +96,17 @@ Regularity = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
-TimeUnit = Annotated[
-    Literal["h", "D", "W", "M"],
-    typer.Option(help="Purchases within one hour, day, calendar week or month count as one."),
+Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
+BasketValue = Annotated[
+    float | None,
+    typer.Option(
+        help="Value of every purchase, such as 25, instead of a model of spend: amounts are not "
+        "needed, and not read."
+    ),
 ]
-TimeScaler = Annotated[
-    float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
-]
-
-ImplausibleDates = Annotated[
-    Literal["error", "drop", "keep"],
-    typer.Option(help="Dates that cannot be right: refuse them, leave them out, or use them."),
-]
-MissingIds = Annotated[
-    list[str] | None,
-    typer.Option("--missing-id", help='An id that means "no customer"; may be repeated.'),
+BasketOfPosterior = Annotated[
+    float | None,
+    typer.Option(help="Value of every purchase, such as 25, for a posterior of purchases alone."),
 ]
 MaxRejects = Annotated[
     str | None,
@@ -98,48 +114,6 @@ MaxRejects = Annotated[
         help="Fail, and write nothing, if more rows than this cannot be used: a share (1%, 0.01) "
         "or a number."
     ),
-]
-MemoryLimit = Annotated[
-    str | None,
-    typer.Option(help="Such as 4GB, for reading logs and finding duplicates; spills to disk."),
-]
-Threads = Annotated[int | None, typer.Option(help="Cores to use; by default all.")]
-
-Refunds = Annotated[
-    Literal["drop", "net", "net_earlier", "error"],
-    typer.Option(
-        help="Negative amounts: leave them out, take them off the purchases of their period "
-        "(net), off those and then the latest earlier ones (net_earlier), or refuse them."
-    ),
-]
-OrderId = Annotated[
-    str | None,
-    typer.Option(
-        help="Column of order ids: --refunds net_earlier takes a refund off its own order first."
-    ),
-]
-ZeroAmounts = Annotated[
-    Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
-]
-Duplicates = Annotated[
-    Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
-]
-DateFormat = Annotated[
-    str | None,
-    typer.Option(
-        help="How dates of a log are written: dmy, mdy, ymd, a format such as %d.%m.%Y, or s, ms, "
-        "us, ns since 1970; by default what fits all rows."
-    ),
-]
-Decimal = Annotated[
-    str | None,
-    typer.Option(help="Decimal sign of numbers, '.' or ','; by default what fits all rows."),
-]
-Delimiter = Annotated[
-    str | None, typer.Option(help="Of CSV files, such as ';' or tab; by default as they show.")
-]
-Encoding = Annotated[
-    str | None, typer.Option(help="Of CSV files, such as latin-1, cp1252 or utf-16.")
 ]
 Where = Annotated[
     str | None,
@@ -153,18 +127,152 @@ WithoutFirstMonth = Annotated[
         "begins in the middle of business.",
     ),
 ]
-Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
-BasketValue = Annotated[
-    float | None,
-    typer.Option(
-        help="Value of every purchase, such as 25, instead of a model of spend: amounts are not "
-        "needed, and not read."
-    ),
+LogFiles = Annotated[
+    str, typer.Argument(help="Parquet or CSV: a file, a folder of Parquet files, a pattern.")
 ]
-BasketOfPosterior = Annotated[
-    float | None,
-    typer.Option(help="Value of every purchase, such as 25, for a posterior of purchases alone."),
+Base = Annotated[
+    Path, typer.Option(help="File of 'summarize', or Parquet or CSV with RFM columns.")
 ]
+PosteriorFile = Annotated[Path, typer.Option(help="File of 'fit'.")]
+JsonFile = Annotated[Path | None, typer.Option(help="JSON file to write, with the same numbers.")]
+Horizon = Annotated[
+    str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
+]
+DrawsUsed = Annotated[int, typer.Option(help="Posterior draws to use.")]
+DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
+Discounting = Annotated[
+    Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
+]
+Interval = Annotated[float, typer.Option(help="Probability of the intervals.")]
+
+
+class LogColumns(TypedDict):
+    """Columns of a log."""
+
+    customer_id_col: Annotated[str, typer.Option("--customer-id", help="Column of customer ids.")]
+    datetime_col: Annotated[str, typer.Option("--timestamp", help="Column of dates or timestamps.")]
+    monetary_value_col: Annotated[str | None, typer.Option("--amount", help="Column of amounts.")]
+
+
+class MaybeLogColumns(TypedDict):
+    """The same where the input need not be a log."""
+
+    customer_id_col: Annotated[
+        str | None, typer.Option("--customer-id", help="Of a log: column of ids.")
+    ]
+    datetime_col: Annotated[
+        str | None, typer.Option("--timestamp", help="Of a log: column of dates.")
+    ]
+    monetary_value_col: Annotated[
+        str | None, typer.Option("--amount", help="Of a log: column of amounts.")
+    ]
+
+
+@defaults(time_unit="D", time_scaler=1.0)
+class Unit(TypedDict):
+    """The unit of time."""
+
+    time_unit: Annotated[
+        Literal["h", "D", "W", "M"],
+        typer.Option(help="Purchases within one hour, day, calendar week or month count as one."),
+    ]
+    time_scaler: Annotated[
+        float, typer.Option(help="Time units per unit of time: D and 7 count time in weeks.")
+    ]
+
+
+class MaybeUnit(TypedDict):
+    """The same where it may be known already."""
+
+    time_unit: Annotated[
+        Literal["h", "D", "W", "M"] | None,
+        typer.Option(help="Of a file that does not say; by default days."),
+    ]
+    time_scaler: Annotated[
+        float | None, typer.Option(help="Time units per unit of time: D and 7 are weeks.")
+    ]
+
+
+@defaults(
+    refunds="drop",
+    zero_amounts="keep",
+    duplicates="keep",
+    implausible_dates="error",
+    missing_ids=[],
+)
+class Rows(TypedDict):
+    """What becomes of the rows of a log."""
+
+    refunds: Annotated[
+        Literal["drop", "net", "net_earlier", "error"],
+        typer.Option(
+            help="Negative amounts: leave them out, take them off the purchases of their period "
+            "(net), off those and then the latest earlier ones (net_earlier), or refuse them."
+        ),
+    ]
+    order_id_col: Annotated[
+        str | None,
+        typer.Option(
+            "--order-id",
+            help="Column of order ids: --refunds net_earlier takes a refund off its own order "
+            "first.",
+        ),
+    ]
+    zero_amounts: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Whether an amount of 0 is a purchase.")
+    ]
+    duplicates: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Rows that agree in every column.")
+    ]
+    implausible_dates: Annotated[
+        Literal["error", "drop", "keep"],
+        typer.Option(help="Dates that cannot be right: refuse them, leave them out, or use them."),
+    ]
+    missing_ids: Annotated[
+        list[str],
+        typer.Option("--missing-id", help='An id that means "no customer"; may be repeated.'),
+    ]
+    date_format: Annotated[
+        str | None,
+        typer.Option(
+            help="How dates of a log are written: dmy, mdy, ymd, a format such as %d.%m.%Y, or s, "
+            "ms, us, ns since 1970; by default what fits all rows."
+        ),
+    ]
+
+
+class Csv(TypedDict):
+    """How CSV files are written."""
+
+    decimal: Annotated[
+        str | None,
+        typer.Option(help="Decimal sign of numbers, '.' or ','; by default what fits all rows."),
+    ]
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of CSV files, such as ';' or tab; by default as they show.")
+    ]
+    encoding: Annotated[
+        str | None, typer.Option(help="Of CSV files, such as latin-1, cp1252 or utf-16.")
+    ]
+
+
+class Machine(TypedDict):
+    """What a run may use of the machine."""
+
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help="Such as 4GB, for reading logs and finding duplicates; spills to disk."),
+    ]
+    threads: Annotated[int | None, typer.Option(help="Cores to use; by default all.")]
+
+
+@defaults(discount_rate=0.10, discounting="continuous", interval=0.9)
+class Terms(TypedDict):
+    """How money is discounted, and how sure an interval is."""
+
+    discount_rate: DiscountRate
+    discounting: Discounting
+    interval: Interval
 
 
 def _calendar_choice(said: str) -> Any:
@@ -189,8 +297,49 @@ CalendarOption = Annotated[
         metavar="<auto|none|SD>",
     ),
 ]
-DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
-Discounting = Annotated[
-    Literal["continuous", "monthly"], typer.Option(help="How money is discounted.")
-]
-Interval = Annotated[float, typer.Option(help="Probability of the intervals.")]
+
+
+def declared(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of its declaration: what it does is ``run`` of the module of its name.
+
+    That module is imported when the command runs, so that help comes at once. A parameter that
+    is a group stands for its options, at its place; ``run`` gets them one by one, or as a
+    mapping where it has a parameter of the group's name. Annotated with a dict, options of
+    the group have other helps in this command.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, tuple[str, ...]] = {}
+    shown: list[Parameter] = []
+    for name, one in signature(command).parameters.items():
+        kind, *helps = get_args(hints[name]) or (hints[name],)
+        if not is_typeddict(kind):
+            shown.append(one.replace(annotation=hints[name]))
+            continue
+        options = list(_options(kind, *helps))
+        groups[name] = tuple(option.name for option in options)
+        shown += options
+
+    def call(**given: Any) -> None:
+        run = import_module(f"clvmodels.cli.{command.__name__}").run
+        for name in groups.keys() & signature(run).parameters.keys():
+            given[name] = {option: given.pop(option) for option in groups[name]}
+        if code := run(**given):
+            raise typer.Exit(code)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__annotations__ = {one.name: one.annotation for one in shown}
+    setattr(call, "__signature__", Signature(shown))  # noqa: B010
+    return call
+
+
+def _options(group: Any, helps: dict[str, str] | None = None) -> Iterator[Parameter]:
+    known = defaults_of(group)
+    for name, hint in get_type_hints(group, include_extras=True).items():
+        kind, said = get_args(hint)
+        if name in (helps or {}):
+            said = copy(said)
+            said.help = (helps or {})[name]
+        default = known.get(name, None if type(None) in get_args(kind) else Parameter.empty)
+        yield Parameter(
+            name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said]
+        )

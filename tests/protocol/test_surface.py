@@ -62,6 +62,40 @@ def test_completion_shows_verbs_and_data_only(name: str) -> None:
     assert shown(thing) == wanted
 
 
+TABLE = clvmodels.RfmTable.from_frame(base(30))
+COMPLETED: dict[str, tuple[Any, set[str]]] = {
+    **SURFACE,
+    "package": (clvmodels, set(clvmodels.__all__) - {"__version__"}),
+    "table": (TABLE, shown(TABLE)),
+    "specification": (clvmodels.BetaGeoModel(), shown(clvmodels.BetaGeoModel())),
+    "spend's specification": (clvmodels.GammaGammaModel(), shown(clvmodels.GammaGammaModel())),
+}
+
+
+COMPLETED["verdict"] = (PURCHASES.verdict, shown(PURCHASES.verdict))
+
+
+@pytest.fixture(scope="module")
+def shell() -> Any:
+    interactive = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    config = pytest.importorskip("traitlets.config").Config()
+    config.HistoryManager.enabled = False
+    return interactive(config=config)
+
+
+@pytest.mark.parametrize("jedi", [False, True])
+@pytest.mark.parametrize("name", COMPLETED)
+def test_notebooks_complete_what_dir_shows(shell: Any, name: str, jedi: bool) -> None:
+    """By what an object says of itself, or, as IPython does by default, by jedi too."""
+    from IPython.core.completer import provisionalcompleter
+
+    thing, wanted = COMPLETED[name]
+    shell.user_ns["thing"], shell.Completer.use_jedi = thing, jedi
+    with provisionalcompleter():
+        found = {one.text.removeprefix(".") for one in shell.Completer.completions("thing.", 6)}
+    assert {one for one in found if not one.startswith("_")} == wanted
+
+
 @pytest.mark.parametrize("name", [*MODULES, "posterior", "rfm", "reporting"])
 def test_modules_show_their_public_names(name: str) -> None:
     module = importlib.import_module(f"clvmodels.{name}")
