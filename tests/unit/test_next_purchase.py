@@ -12,6 +12,9 @@ import pytest
 import clvmodels as clv
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.forecast import Draws
+from clvmodels.forecast.chunks import Chunk
+from clvmodels.formulas.discounting import Due
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.purchases import MODELS
@@ -157,6 +160,39 @@ def test_many_histories_are_those_of_each_alone() -> None:
     alone = clv.next_purchase(one, base.iloc[some]).customers
     expected = whole.iloc[some].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.reset_index(drop=True), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("key", ["bgnbd", "paretonbd", "mbgcnbd4"])
+def test_times_far_out_in_the_tails_are_those_of_the_formula(key: str) -> None:
+    one = posterior(key)
+    found = clv.next_purchase(one, ROWS, interval=0.998, within=[]).customers
+    ever = 1.0 - found["p_never"].to_numpy()
+    for column, share in (("next_lower", 0.001), ("next_upper", 0.999)):
+        times = found[column].to_numpy()
+        known = np.isfinite(times) & (times > 2.0**-9)
+        assert known.sum() >= 4
+        at = chance(one, np.where(known, times, 1.0)) / ever
+        np.testing.assert_allclose(at[known], share, rtol=2e-6)
+
+
+def test_times_are_looked_at_once_for_many_histories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs an exponential for every (x, T) and draw."""
+    seen: list[float] = []
+    until = Chunk.until
+
+    def looked_at(self: Chunk, due: Due, draws: Draws) -> Chunk:
+        seen.append(due.horizon)
+        return until(self, due, draws)
+
+    monkeypatch.setattr(Chunk, "until", looked_at)
+    rng = np.random.default_rng(8)
+    T = rng.integers(200, 400, 4_000).astype(float)
+    base = pd.DataFrame({"customer_id": np.arange(4_000), "frequency": 2, "T": T})
+    base["recency"] = np.round(T * rng.uniform(0.1, 1.0, 4_000))
+    clv.next_purchase(posterior(), base, threads=1)
+    now = len(seen) - len(set(seen))  # the second question is of the last purchase
+    assert now < 40
+    assert len(set(seen)) < 60
 
 
 @pytest.mark.parametrize(
