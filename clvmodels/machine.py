@@ -5,6 +5,8 @@ A container may have less than its machine: what its control group allows counts
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
 import os
 import re
@@ -21,6 +23,9 @@ _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _NAMED: Final = re.compile(r"(?:^|,)\s*base_compiledir=([^,]*)")
 _MOST: Final = 4 * 2**30
 _LEAST: Final = 2**28
+_ARENA_MAX: Final = -8  # as malloc.h names it
+# What a cold `score` or `fit` on one core needs at most, of which it uses some 500 MiB
+_RESERVED: Final = 2**30
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _MINE: Final = Path("/proc/self/cgroup")
 
@@ -46,11 +51,47 @@ def cores_for(threads: int | None) -> int:
 
 
 def available_memory() -> int:
-    """Bytes of the machine, or of its container where that has less."""
+    """Bytes of the machine, or of its container or `ulimit -v` where those allow less."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     names = ("memory.max", "memory.limit_in_bytes")
     allowed = [int(text) for text in _limits("memory", names) if text.isdigit()]
-    return min([whole, *allowed])
+    return min([whole, *allowed, address_space() or whole])
+
+
+def address_space() -> int | None:
+    """Bytes that the process may reserve (`ulimit -v`), or None where there is no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def reserve_little() -> None:
+    """Let libraries reserve little more address space than they use where `ulimit -v` is set.
+
+    Arrow's usual allocator reserves a gigabyte at once, and that of the C library 64 MiB for
+    every thread that asks it for memory. To be called before Arrow is imported; what the
+    environment says already stays.
+    """
+    if address_space() is None:
+        return
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        with contextlib.suppress(AttributeError, OSError):  # another C library than GNU's
+            ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def lacking_space() -> str | None:
+    """Say that `ulimit -v` allows too little, where it does: libraries abort without a word."""
+    if (most := address_space()) is None or most >= _RESERVED:
+        return None
+    return (
+        f"`ulimit -v` allows {most >> 20} MiB of address space, and libraries reserve up to "
+        f"{_RESERVED >> 20} MiB, so that they may abort: raise it, or limit memory by a container "
+        "or control group, which counts only what is used."
+    )
 
 
 def _shares() -> Iterator[float]:

@@ -25,7 +25,7 @@ from clvmodels.cli.commands import app
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
 from clvmodels.errors import ClvError, ConvergenceError, SchemaError, explained, one_line
-from clvmodels.machine import settle_caches
+from clvmodels.machine import lacking_space, settle_caches
 
 BAD_INPUT: Final = 2
 NOT_CONVERGED: Final = 4
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     said = sys.argv[1:] if arguments is None else arguments
     speech.begin(as_json="--log-json" in said)
+    if (warning := lacking_space()) is not None:
+        speech.say("warning", warning)
     if (folder := settle_caches()) and not {"--quiet", "-q"} & {*said}:
         speech.say(
             "info",

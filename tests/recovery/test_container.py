@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class Container:
             env={"PATH": os.environ["PATH"], "LANG": "C", "HOME": "/dev/null/none"}
             | {"TMPDIR": str(self.temporary), "PYTHONPATH": str(INSTALLED)}
             | self.more,
-            preexec_fn=one_core,
+            preexec_fn=little_machine,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -83,7 +84,9 @@ class Container:
         return [*self.temporary.glob("clvmodels-*/**/*.nb[ic]")]
 
 
-def one_core() -> None:
+def little_machine() -> None:
+    """One core, and as little address space as memory, which is more than a container asks."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -76,6 +77,34 @@ def test_without_control_groups_memory_is_the_machines(
 ) -> None:
     monkeypatch.setattr(machine, "_MINE", tmp_path / "not there")
     assert machine.available_memory() == MACHINE
+
+
+def under(limit: int, code: str) -> str:
+    """What Python says where `ulimit -v` is so many bytes."""
+    limits = (resource.RLIMIT_AS, (limit, limit))
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        preexec_fn=lambda: resource.setrlimit(*limits),
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout.strip()
+
+
+def test_memory_is_no_more_than_ulimit_allows() -> None:
+    code = "from clvmodels import machine; print(machine.available_memory())"
+    assert under(GIB, code) == str(min(GIB, MACHINE))
+
+
+def test_address_space_is_used_sparingly_where_it_is_limited() -> None:
+    code = (
+        "import clvmodels.cli, pyarrow as pa; from clvmodels import machine;"
+        "pa.array([1]); print(pa.default_memory_pool().backend_name, machine.lacking_space())"
+    )
+    assert under(2 * GIB, code) == "system None"
+    assert under(GIB - 1, code).startswith("system `ulimit -v` allows 1023 MiB of address space")
 
 
 CORES = {
