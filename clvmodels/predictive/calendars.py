@@ -81,12 +81,15 @@ def under(given: Prepared, calendar: Calendar, paths: int, days_per_unit: float)
     """The same under a calendar; draws are repeated, so that every path has one of its own."""
     if not calendar.matters:
         return given
-    draws = given.draws
-    times = max(min(math.ceil(paths / draws.count), _MOST_DRAWS // draws.count), 1)
-    if calendar.sd > 0.0 and times > 1:
-        draws = repeated(draws, times)
+    draws = enough(given.draws, calendar, paths)
     due = calendar.over(given.future.due, days_per_unit, draws.count)
     return replace(given, draws=draws, future=replace(given.future, due=due))
+
+
+def enough(draws: Draws, calendar: Calendar, paths: int) -> Draws:
+    """As many draws as paths need to have calendars of their own: the same ones again and again."""
+    times = max(min(math.ceil(paths / draws.count), _MOST_DRAWS // draws.count), 1)
+    return repeated(draws, times) if calendar.sd > 0.0 and times > 1 else draws
 
 
 def repeated(draws: Draws, times: int) -> Draws:

@@ -10,11 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.forecast.calendar import Calendar
 from clvmodels.forecast.chunks import chunk_of, chunks
-from clvmodels.forecast.counts import count_survival
+from clvmodels.forecast.counts import (
+    count_survival,
+    crps_of_counts,
+    moments_of_counts,
+    quantiles_of_counts,
+)
 from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.outcomes import TOO_MANY
-from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
@@ -27,6 +32,7 @@ from clvmodels.predictive.base import (
     history_of_rows,
     purchase_draws,
 )
+from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, enough
 from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
 
 TAIL: Final = 1e-12  # P(count >= n) below which a distribution is cut off
 _MOST_CELLS: Final = 2e8
+_CALENDARS: Final = 500  # that a customer's purchases are mixed over, where they are in doubt
+_EVEN: Final = Calendar()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -68,6 +76,7 @@ class CountDistribution:
     history: IntArray
     _groups: Groups = field(repr=False)
     _draws: dict[str, FloatArray] = field(repr=False)
+    _until: FloatArray = field(repr=False)
     _formulas: Family = field(repr=False)
 
     def __len__(self) -> int:
@@ -210,11 +219,12 @@ class CountDistribution:
     def _exactly(self, rows: IntArray, y: FloatArray) -> FloatArray:
         groups, h = self._groups, self.history[rows]
         draws = {name: values[:, None] for name, values in self._draws.items()}
+        until = self._until[:, None]  # the horizon in customers' own time
         out = np.empty(len(rows))
         for begin in range(0, len(rows), 1000):
             part = slice(begin, begin + 1000)
             x, t_x, T = (column[h[part]] for column in (groups.x, groups.t_x, groups.T))
-            by_draw = self._formulas.pmf(y[part], x, t_x, T, self.horizon, **draws)
+            by_draw = self._formulas.pmf(y[part], x, t_x, T, until, **draws)
             out[part] = by_draw.mean(axis=0)
         return out
 
@@ -237,6 +247,8 @@ def count_distribution(
     *,
     horizon: Horizon = "365D",
     draws: int = 500,
+    calendar: CalendarChoice = "none",
+    scenario: Scenario | None = None,
     threads: int | None = None,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
@@ -253,6 +265,13 @@ def count_distribution(
         "365D", "52W", "12M" or a number in the table's unit; finite.
     draws : int
         Posterior draws to use, evenly spaced over all.
+    calendar : {"none", "auto", "learnt"} or float
+        Doubt about what moves all customers at once, as in
+        :func:`~clvmodels.forecast_total`. By default there is none: one
+        customer's chance is far larger. What customers buy together is not the sum of
+        such distributions, since they share the calendar: see ``simulate_future``.
+    scenario : mapping or Series, optional
+        Factors of the intensity by period, as there.
     threads : int, optional
         By default all cores; the answer does not depend on it.
     time_unit, time_scaler : optional
@@ -275,7 +294,9 @@ def count_distribution(
         purchases_of(scorable(posterior, "Counts need")), rfm, scale_said(time_unit, time_scaler)
     )
     length = finite_horizon(posterior, horizon)
-    return distribution_of(posterior, columns, length, draws, cores_for(threads))
+    days = length * posterior.scale.days
+    under = calendar_of(calendar, scenario, rfm, days=days)[0]
+    return distribution_of(posterior, columns, length, draws, cores_for(threads), calendar=under)
 
 
 def distribution_of(
@@ -285,6 +306,7 @@ def distribution_of(
     draws: int,
     threads: int,
     totals: FloatArray | None = None,
+    calendar: Calendar = _EVEN,
 ) -> CountDistribution:
     """Distribution of the counts of customers whose columns are checked.
 
@@ -299,6 +321,8 @@ def distribution_of(
     totals : ndarray, shape (2, S), optional
         Mean and variance, given each draw, of the purchases of all customers together are
         added.
+    calendar : Calendar
+        By default time passes evenly.
 
     Raises
     ------
@@ -306,12 +330,14 @@ def distribution_of(
         The distributions together are too long.
     """
     drawn, whose = purchase_draws(posterior, draws)
+    drawn = enough(drawn, calendar, _CALENDARS)
+    due = calendar.over(Due(horizon), posterior.scale.days, drawn.count)
     groups = group_rows(columns.x, columns.t_x, columns.T)
     cells = 0
 
     def work(begin: int) -> tuple[FloatArray, IntArray, FloatArray | None]:
         nonlocal cells
-        chunk = chunk_of(groups, begin, drawn, Due(horizon))
+        chunk = chunk_of(groups, begin, drawn, due)
         own = None if totals is None else np.zeros_like(totals)
         values, lengths, complete = count_survival(chunk, TAIL, own)
         if not complete:
@@ -340,52 +366,6 @@ def distribution_of(
         history=history_of_rows(groups),
         _groups=groups,
         _draws=dict(drawn.purchases),
+        _until=due.until(drawn.count),
         _formulas=whose.formulas,
     )
-
-
-@compiled
-def quantiles_of_counts(survival: FloatArray, start: IntArray, tails: FloatArray) -> FloatArray:
-    """Least n with P(count >= n + 1) <= tail, for every tail and history, shape (K, H)."""
-    out = np.empty((tails.size, start.size - 1))
-    for h in range(start.size - 1):
-        for j in range(tails.size):
-            low, high = start[h], start[h + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if survival[middle] <= tails[j]:
-                    high = middle
-                else:
-                    low = middle + 1
-            out[j, h] = low - start[h]
-    return out
-
-
-@compiled
-def moments_of_counts(survival: FloatArray, start: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and variance of every history: sums of P(count >= n) and (2n - 1) P(count >= n)."""
-    mean, variance = np.empty(start.size - 1), np.empty(start.size - 1)
-    for h in range(start.size - 1):
-        first, second = 0.0, 0.0
-        for i in range(start[h + 1] - 1, start[h] - 1, -1):  # the small ones first
-            first += survival[i]
-            second += (2.0 * (i - start[h]) + 1.0) * survival[i]
-        mean[h], variance[h] = first, second - first * first
-    return mean, variance
-
-
-@compiled
-def crps_of_counts(
-    survival: FloatArray, start: IntArray, history: IntArray, y: FloatArray
-) -> FloatArray:
-    """Sum over n of (P(count <= n) - [y <= n])^2, of every row."""
-    out = np.empty(y.size)
-    for i in range(y.size):
-        begin, end = start[history[i]], start[history[i] + 1]
-        total = max(y[i] - (end - begin), 0.0)
-        for n in range(end - begin):
-            above = survival[begin + n]  # P(count > n)
-            gap = above if n >= y[i] else 1.0 - above
-            total += gap * gap
-        out[i] = total
-    return out

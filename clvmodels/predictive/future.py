@@ -25,6 +25,7 @@ from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
 from clvmodels.posterior.terms import PathTerms
 from clvmodels.predictive.base import in_either_order, margin_said, row_keys
+from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
 from clvmodels.schema import CUSTOMER_ID, FloatArray, Horizon, check_whole
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def simulate_future(
     paths: int = 100,
     random_seed: int = 0,
     draws: int = 500,
+    calendar: CalendarChoice = "none",
+    scenario: Scenario | None = None,
     threads: int | None = None,
     **terms: Unpack[PathTerms],
 ) -> FuturePaths:
@@ -148,6 +151,14 @@ def simulate_future(
         and the draws, not on other rows.
     draws : int
         At most so many posterior draws, and no more than paths, evenly spaced over all.
+    calendar : {"none", "auto", "learnt"} or float
+        Doubt about what moves all customers at once, as in
+        :func:`~clvmodels.forecast_total`. By default there is none. With it all
+        customers share the calendar of a path, so that their sums have the interval of
+        :func:`~clvmodels.forecast_total`; a purchase's time is when it is made by that
+        calendar.
+    scenario : mapping or Series, optional
+        Factors of the intensity by period, as there.
     threads : int, optional
         By default all cores; the answer does not depend on it.
     discount_rate, discounting
@@ -174,12 +185,15 @@ def simulate_future(
     whose = scorable(posterior, "Simulated futures need")
     given = prepared_for(whose, rfm, horizon=horizon, draws=min(draws, paths), **terms)
     check_finite(given.future.due.horizon)
+    used, unit = given.draws.count, whose.scale.days
+    days = given.future.due.horizon * unit
+    given = under(given, calendar_of(calendar, scenario, rfm, days=days)[0], paths, unit)
     valued(given.draws, given.columns.x).warned()
     bought = Predictor(given.draws, given.future, wanted="none")(*given.who)
     most = max(float(len(given.columns)), float(bought.columns["expected_purchases"].sum()))
     _check_size(paths * most, paths)
     outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
-    return _Run(rfm, given, outcomes, cores_for(threads)).paths(paths)
+    return _Run(rfm, given, outcomes, used, cores_for(threads)).paths(paths)
 
 
 def _check_size(cells: float, paths: int) -> None:
@@ -198,6 +212,7 @@ class _Run:
     rfm: Any
     given: Prepared
     outcomes: Outcomes
+    used: int
     threads: int
 
     def paths(self, count: int) -> FuturePaths:
@@ -217,7 +232,7 @@ class _Run:
             values = np.where(known.has[:, None], margin.value * out[1, :, :count], np.nan)
         return FuturePaths(
             purchases=self._table(bought, times, None if margin is None else amounts),
-            draw=np.arange(count) % draws.count,
+            draw=np.arange(count) % draws.count % self.used,  # repeated for their calendars
             customer_id=columns.customer_id,
             counts=bought,
             values=values,

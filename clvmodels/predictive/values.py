@@ -25,6 +25,7 @@ from clvmodels.posterior.finite import no_value, valued
 from clvmodels.posterior.scorable import prepared_for, value_posterior
 from clvmodels.posterior.terms import OutcomeTerms
 from clvmodels.predictive.base import check_probabilities
+from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ class ValueDistribution:
 
     @property
     def mean(self) -> FloatArray:
-        """Expected value, shape (N,): ``predict``'s clv, by formula and not by simulation."""
+        """Expected value, shape (N,): ``predict``'s clv, by formula and not by simulation.
+
+        Under a calendar it is the mean over the calendars of the draws.
+        """
         found = Predictor(self._draws, self._future, wanted="none", threads=self._threads)
         return found(self._x, self._t_x, self._T, self._m_bar).columns["clv"]
 
@@ -186,6 +190,8 @@ def value_distribution(
     rfm: RfmTable | Frame,
     *,
     paths: int = PATHS,
+    calendar: CalendarChoice = "none",
+    scenario: Scenario | None = None,
     random_seed: int = 0,
     threads: int | None = None,
     **terms: Unpack[OutcomeTerms],
@@ -200,6 +206,13 @@ def value_distribution(
         Customers, in the posterior's unit of time, with monetary_value.
     paths : int
         Simulated paths per customer, rounded up to as many of every draw.
+    calendar : {"none", "auto", "learnt"} or float
+        Doubt about what moves all customers at once, as in
+        :func:`~clvmodels.forecast_total`. By default there is none: one
+        customer's chance is far larger. What customers bring together is not the sum of
+        such distributions, since they share the calendar: see ``simulate_future``.
+    scenario : mapping or Series, optional
+        Factors of the intensity by period, as there.
     random_seed : int
         Of the simulation.
     threads : int, optional
@@ -222,8 +235,11 @@ def value_distribution(
         As :meth:`CLVPosterior.predict`, or the horizon is endless.
     """
     given = prepared_for(value_posterior(posterior), rfm, **terms)
-    assert given.margin is not None
     check_finite(given.future.due.horizon)
+    unit = posterior.scale.days
+    days = given.future.due.horizon * unit
+    given = under(given, calendar_of(calendar, scenario, rfm, days=days)[0], paths, unit)
+    assert given.margin is not None
     known = valued(given.draws, given.columns.x).warned()
     outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
     x, t_x, T, m_bar = given.who
