@@ -197,6 +197,9 @@ def _show_intervals(terminal: Terminal, found: Backtest) -> None:
     terminal.say()
     if found.calendar_totals is not None:
         _show_calendar(terminal, found.calendar_totals)
+    over = found.totals_over_dates
+    if over is not None and over["dates"].max() > 1:
+        _show_dates(terminal, over)
     terminal.say(
         "Counts are whole numbers, so intervals of single customers may hold more often than "
         "stated."
@@ -226,12 +229,28 @@ def _show_calendar(terminal: Terminal, totals: pd.DataFrame) -> None:
         f"not know. The intervals of the last table allow for it by a standard deviation of {sd:g} "
         "of the logarithm of their level."
     )
-    if len(totals[["train_end", "test_end"]].drop_duplicates()) > 1:
-        held = totals.groupby("calendar_sd")["inside"].agg(["sum", "count"])
-        without, allowed = (f"{int(a)} of {int(b)}" for a, b in held.to_numpy())
-        terminal.say(
-            f"Over all dates {allowed} totals lie inside; without allowing for it {without} do."
+    terminal.say()
+
+
+def _show_dates(terminal: Terminal, over: pd.DataFrame) -> None:
+    """How often totals hold over all dates, and how good their intervals are."""
+    rows = [
+        (
+            f"{row['target']}, {percent(row['level'])}",
+            "allowed for" if row["calendar_sd"] > 0.0 else "left out",
+            f"{row['inside']} of {row['dates']}",
+            number(row["interval_score"], 2),
+            figure_text(row["error"], "share", signed=True),
         )
+        for row in over.to_dict("records")
+    ]
+    headings = ("totals over\nall dates", "\ncalendar", "\nhold", "interval\nscore", "mean\nerror")
+    terminal.show(table(headings, rows))
+    terminal.say()
+    terminal.say(
+        "Interval score: the mean width of the intervals, and a penalty for what lies outside, as "
+        "a share of the real total; smaller is better."
+    )
     terminal.say()
 
 

@@ -24,6 +24,7 @@ from clvmodels.cli.options import (
     LogFiles,
     Margin,
     MaybeLogColumns,
+    Origins,
     PosteriorFile,
     PurchaseModelKey,
     Quiet,
@@ -88,9 +89,7 @@ def backtest(
     horizon: Annotated[
         str | None, typer.Option(help="Length to predict, such as 26W, instead of --test-end.")
     ] = None,
-    origins: Annotated[
-        int | None, typer.Option(help="Also cut at this many dates in the second half of the log.")
-    ] = None,
+    origins: Origins = None,
     sensitivity: Annotated[
         bool,
         typer.Option(

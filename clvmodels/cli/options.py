@@ -287,6 +287,27 @@ def _calendar_choice(said: str) -> Any:
         ) from error
 
 
+def _origins(said: str) -> Any:
+    if said == "auto":
+        return said
+    try:
+        return int(said)
+    except ValueError as error:
+        raise typer.BadParameter(f"{said!r} must be a whole number, or auto") from error
+
+
+Origins = Annotated[
+    Any,
+    typer.Option(
+        "--origins",
+        help="Also cut at this many dates in the second half of the log, each with a fit of its "
+        "own; auto is up to 4, and what there is without --train-end.",
+        parser=_origins,
+        metavar="<auto|NUMBER>",
+    ),
+]
+
+
 CalendarOption = Annotated[
     Any,
     typer.Option(

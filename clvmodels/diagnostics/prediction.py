@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels import limits
+from clvmodels.diagnostics.origins import TARGETS, origin_figures, origin_tables
 from clvmodels.diagnostics.record import Figure, Format, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import money, number, percent, short
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from clvmodels.evaluation.backtest_record import Backtest
 
 _SHOWN: Final = 101
-_TARGETS: Final = {"purchases": "purchases", "value": "discounted value"}
 _UNITS: Final = {"purchases": "purchases", "value": ""}
 
 
@@ -51,6 +51,7 @@ def prediction_section(study: Study) -> Section:
     for target in backtest.targets:
         figures += [_calibration(study, backtest, target), _gains(backtest, target)]
     figures += _coverage(backtest)
+    figures += origin_figures(backtest)
     return Section(
         key="prediction",
         title="Does it predict?",
@@ -127,6 +128,7 @@ def _tables(backtest: Backtest) -> Iterator[Table]:
     for target in backtest.targets:
         yield _metrics(backtest, target)
     yield _totals(backtest)
+    yield from origin_tables(backtest)
     yield _coverage_table(backtest)
 
 
@@ -155,7 +157,7 @@ def _metrics(backtest: Backtest, target: str) -> Table:
     formats: dict[str, Format] = dict.fromkeys(columns[1:], "number")
     return Table(
         key=f"metrics-{target}",
-        title=f"Forecasts of {_TARGETS[target]}: the model against baselines",
+        title=f"Forecasts of {TARGETS[target]}: the model against baselines",
         columns=(*columns, "model is"),
         rows=tuple(rows),
         caption=(
@@ -184,7 +186,7 @@ def _outcome(won: int, open_: int, lost: list[str]) -> str:
 def _totals(backtest: Backtest) -> Table:
     rows = [
         (
-            _TARGETS[row["target"]],
+            TARGETS[row["target"]],
             row["level"],
             row["forecast"],
             row["lower"],
@@ -214,7 +216,7 @@ def _coverage_table(backtest: Backtest) -> Table:
         columns=("forecast of", "interval", "hold", "lower", "upper", "mean width"),
         rows=tuple(
             (
-                _TARGETS[row["target"]],
+                TARGETS[row["target"]],
                 row["level"],
                 row["coverage"],
                 row["lower"],
@@ -280,18 +282,18 @@ def _calibration(study: Study, backtest: Backtest, target: str) -> Figure:
     return Figure(
         key=f"calibration-{target}",
         kind="group_calibration",
-        title=f"Of the customers with the highest forecast of {_TARGETS[target]}: {last}",
+        title=f"Of the customers with the highest forecast of {TARGETS[target]}: {last}",
         caption=(
             "Customers in tenths by forecast: mean forecast against what came, with its interval. "
             "Points on the line were forecast correctly; above it the forecast was too low."
         ),
-        alt=f"Calibration of {_TARGETS[target]} in {len(table)} groups; in the highest: {last}.",
+        alt=f"Calibration of {TARGETS[target]} in {len(table)} groups; in the highest: {last}.",
         data={
             "expected": short(expected),
             "actual": short(actual),
             "lower": short(table["actual_lower"].to_numpy(dtype=np.float64)),
             "upper": short(table["actual_upper"].to_numpy(dtype=np.float64)),
-            "quantity": _TARGETS[target],
+            "quantity": TARGETS[target],
             "unit": study.question.currency if target == "value" else "",
         },
     )
@@ -315,7 +317,7 @@ def _gains(backtest: Backtest, target: str) -> Figure:
         key=f"gains-{target}",
         kind="gains",
         title=f"The fifth with the highest forecasts made {percent(own)} of the real "
-        f"{_TARGETS[target]}",
+        f"{TARGETS[target]}",
         caption=(
             "Customers in the order of each forecast, the highest first, and the share of what "
             "came that they account for. The higher the curve, the better a forecast finds the "
@@ -326,7 +328,7 @@ def _gains(backtest: Backtest, target: str) -> Figure:
         data={
             "share": short(np.linspace(0.0, 1.0, _SHOWN)),
             "curves": {name: short(curve) for name, curve in curves.items()},
-            "quantity": _TARGETS[target],
+            "quantity": TARGETS[target],
         },
     )
 
@@ -349,7 +351,7 @@ def _coverage(backtest: Backtest) -> Iterator[Figure]:
         return
     series = [
         {
-            "name": _TARGETS[str(target)],
+            "name": TARGETS[str(target)],
             "level": short(rows["level"].to_numpy(dtype=np.float64)),
             "coverage": short(rows["coverage"].to_numpy(dtype=np.float64)),
             "lower": short(rows["lower"].to_numpy(dtype=np.float64)),
@@ -358,7 +360,7 @@ def _coverage(backtest: Backtest) -> Iterator[Figure]:
         for target, rows in table.groupby("target", sort=False)
     ]
     said = "; ".join(
-        f"{percent(row['level'])} intervals of {_TARGETS[row['target']]} hold for "
+        f"{percent(row['level'])} intervals of {TARGETS[row['target']]} hold for "
         f"{percent(row['coverage'])}"
         for row in table.to_dict("records")
     )

@@ -17,6 +17,7 @@ from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.fit_checks import _conditional_figure, tracking_figures
 from clvmodels.diagnostics.fitted_weeks import track, why_not_tracked
+from clvmodels.diagnostics.origins import origin_figures
 from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.prior_checks import (
     _densities,
@@ -368,6 +369,13 @@ def of_backtest(kind: str, backtest: Backtest, target: str = "purchases") -> Dat
     figures = (
         _conditional_figure(study) if kind == "conditional_expectations" else _coverage(backtest)
     )
+    if kind == "origin_totals":
+        for figure in origin_figures(backtest):
+            if figure.key == f"origins-{target}":
+                return dict(figure.data)
+        raise DomainError(
+            "The backtest has totals of one date alone: run it with origins, and with a calendar."
+        )
     for figure in figures:
         return dict(figure.data)
     raise DomainError(

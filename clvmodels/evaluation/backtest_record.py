@@ -132,6 +132,29 @@ class Backtest:
         """What was forecast: "purchases" and, with amounts, "value"."""
         return tuple(self.metrics["target"].unique())
 
+    @property
+    def totals_over_dates(self) -> pd.DataFrame | None:
+        """How well totals hold over all dates, by target and calendar_sd.
+
+        Of ``calendar_totals``: level, dates, inside (at how many of them the interval held),
+        coverage, interval_score (the mean, as a share of the actual total: smaller is better)
+        and error (the mean of forecast minus actual, likewise). None where that is.
+        """
+        if self.calendar_totals is None:
+            return None
+        rows = self.calendar_totals
+        rows = rows.assign(error=(rows["forecast"] / rows["actual"].where(rows["actual"] > 0)) - 1)
+        by = rows.groupby(["target", "calendar_sd"], sort=False, as_index=False)
+        found: pd.DataFrame = by.agg(
+            level=("level", "first"),
+            dates=("inside", "size"),
+            inside=("inside", "sum"),
+            coverage=("inside", "mean"),
+            interval_score=("interval_score", "mean"),
+            error=("error", "mean"),
+        )
+        return found
+
     def table(self, target: str = "purchases") -> pd.DataFrame:
         """Metrics of one target, a row for each metric and a column for each forecast.
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 
 import pandas as pd
 
-from clvmodels.errors import SchemaError
 from clvmodels.evaluation.backtest_record import Backtest
-from clvmodels.evaluation.cut_dates import Calendar, Span
+from clvmodels.evaluation.cut_dates import ORIGINS, Calendar, Span
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.evaluated import (
     REPORT_STEPS,
@@ -50,7 +49,7 @@ def backtest(
     train_period_end: Any = None,
     test_period_end: Any = None,
     horizon: Horizon = None,
-    origins: int | None = None,
+    origins: int | Literal["auto"] | None = None,
     without_first_month: bool = False,
     id_map: Any = None,
     discount_rate: float = 0.10,
@@ -82,17 +81,19 @@ def backtest(
     customer_id_col, datetime_col, monetary_value_col : str
         As in `rfm_summary`; without amounts only purchases are tested.
     train_period_end : str, date or Period, optional
-        Last calibration period, as in `rfm_train_test_split`. It may be left out where
-        there are rolling origins; then the last of these is the one that is reported.
+        Last calibration period, as in `rfm_train_test_split`. Without it there are rolling
+        origins, of which the last is the one that is reported.
     test_period_end : str, date or Period, optional
         Last holdout period; by default that of the last date in the log. "last whole
         period" is the last calendar week or month that is over on that date.
     horizon : str or float, optional
         Length of the holdout, such as "26W", in place of test_period_end; of every
         holdout, where there are rolling origins.
-    origins : int, optional
-        Also cut the log at so many dates, equally spaced in its second half. Without a
-        horizon their holdouts follow each other without overlap.
+    origins : int or "auto", optional
+        Also cut the log at so many dates, equally spaced in its second half, each of which
+        costs a fit. Without a horizon their holdouts follow each other without overlap.
+        "auto" are four, or as many as the log has room for with holdouts of four weeks or
+        more; it is what there is without train_period_end.
     time_unit, time_scaler, refunds, order_id_col, zero_amounts, duplicates, id_map, margin
         As in `rfm_summary`. Calibration and holdout each know the refunds up to their own
         end; one of a purchase in the calibration, made in the holdout, changes neither.
@@ -160,32 +161,39 @@ def backtest(
         "progressbar": False,  # of a step, where there is one of all
     }
     fitting = Fitting(model, fit_options)
-    steps = 2 + STEPS * (1 + (origins or 0)) + REPORT_STEPS + MOST_VARIANTS * sensitivity
+    if isinstance(origins, str):
+        check_choice("origins", origins, ("auto",))
+    rolling = "auto" if origins is None and train_period_end is None else origins
+    cuts = rolling if isinstance(rolling, int) else ORIGINS if rolling else 0
+    steps = 2 + STEPS * (1 + cuts) + REPORT_STEPS + MOST_VARIANTS * sensitivity
     with progress("Backtest", shown=progressbar) as told:
         begin = by_steps(told, steps)
         begin("loading PyMC")
         fitting.specification()  # refuses what is not a model before the log is read
         begin("reading the log")
         reading = Reading.of(log, options, later_only=without_first_month)
-        spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, origins)
+        spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, rolling)
         found = _tested(Plan(reading, fitting, asked, bootstrap, begin), *spans, sensitivity)
         covered = reading.calendar.notes(spans[0], train_period_end, test_period_end)
         return replace(found, notes=(*found.notes, *covered))
 
 
 def _spans(
-    calendar: Calendar, train_end: Any, test_end: Any, horizon: Horizon, origins: int | None
+    calendar: Calendar,
+    train_end: Any,
+    test_end: Any,
+    horizon: Horizon,
+    origins: int | Literal["auto"] | None,
 ) -> tuple[Span, list[Span]]:
     """The cut that is reported, and rolling ones."""
-    rolling = [] if origins is None else calendar.origins(origins, test_end, horizon)
-    if train_end is not None:
-        return calendar.span(train_end, test_end, horizon), rolling
-    if rolling:
+    rolling: list[Span] = []
+    if origins == "auto":
+        rolling = calendar.usual_origins(test_end, horizon)
+    elif origins is not None:
+        rolling = calendar.origins(origins, test_end, horizon)
+    if train_end is None:
         return rolling[-1], rolling
-    raise SchemaError(
-        f"Pass train_period_end, the last date to learn from, or origins: {calendar.range()}, "
-        f"and {calendar.date(calendar.sensible())} would leave the last third."
-    )
+    return calendar.span(train_end, test_end, horizon), rolling
 
 
 def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> Backtest:

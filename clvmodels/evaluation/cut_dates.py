@@ -16,6 +16,8 @@ from clvmodels.schema import Horizon, TimeScale, check_whole
 
 IntArray = npt.NDArray[np.int64]
 MAX_ORIGINS: Final = 100
+ORIGINS: Final = 4  # where nobody says how many
+_LEAST_DAYS: Final = 28  # of a holdout of theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,24 @@ class Calendar:
             )
         starts = [middle + (i * room) // max(count - 1, 1) for i in range(count)]
         return [self._checked(Span(start, start + length)) for start in starts]
+
+    def usual_origins(self, test_period_end: Any, horizon: Horizon) -> list[Span]:
+        """Cut the second half at `ORIGINS` dates, or as many as the log has room for.
+
+        Raises
+        ------
+        SchemaError, DomainError
+            The log is too short for one.
+        """
+        for count in range(ORIGINS, 1, -1):
+            try:
+                spans = self.origins(count, test_period_end, horizon)
+            except SchemaError:
+                continue
+            days = spans[0].length / self.scale.time_scaler * self.scale.days
+            if horizon is not None or days >= _LEAST_DAYS:
+                return spans
+        return self.origins(1, test_period_end, horizon)
 
     def _checked(self, span: Span) -> Span:
         self._check_train(span.train_end, f"The origin {self.date(span.train_end)}")

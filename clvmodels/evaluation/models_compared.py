@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.comparison_record import Comparison
-from clvmodels.evaluation.cut_dates import Calendar, Span
+from clvmodels.evaluation.cut_dates import ORIGINS, Calendar, Span
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.heldout import held_out
@@ -33,8 +33,6 @@ from clvmodels.schema import (
 
 if TYPE_CHECKING:
     from clvmodels.posterior.purchases import PurchasePosterior
-
-ORIGINS: Final = 4
 
 
 @named

@@ -33,6 +33,7 @@ from clvmodels.plots.holdout import (
     plot_gains,
     plot_group_calibration,
     plot_interval_coverage,
+    plot_origin_totals,
 )
 from clvmodels.plots.posterior import (
     plot_energy,
@@ -66,6 +67,7 @@ __all__ = [
     "plot_interval_coverage",
     "plot_lorenz",
     "plot_metric",
+    "plot_origin_totals",
     "plot_pairs",
     "plot_prior_posterior",
     "plot_prior_sensitivity",

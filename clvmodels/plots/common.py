@@ -43,6 +43,7 @@ TAKES: Final = {
     "plot_interval_coverage": _BACKTEST,
     "plot_lorenz": f"{_VALUES}, or customers' values, or these by label",
     "plot_metric": "a Backtest, or its table metrics",
+    "plot_origin_totals": _BACKTEST,
     "plot_pairs": "names of groups and two lists of numbers",
     "plot_prior_posterior": _POSTERIOR,
     "plot_prior_sensitivity": _POSTERIOR,

@@ -89,6 +89,7 @@ PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "history_matrix": expectations.draw_history_matrix,
     "interval_coverage": expectations.draw_interval_coverage,
     "lorenz": draw_lorenz,
+    "origin_totals": expectations.draw_origin_totals,
     "prior_posterior": convergence.draw_prior_posterior,
     "prior_sensitivity": convergence.draw_prior_sensitivity,
     "purchases_over_time": fit.draw_purchases_over_time,

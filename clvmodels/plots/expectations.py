@@ -288,3 +288,44 @@ def draw_forecast(
     axes.tick_params(axis="x", labelrotation=30)
     axes.legend(frameon=False, loc="upper left" if cumulative else "best")
     return axes
+
+
+def draw_origin_totals(
+    dates: Sequence[str],
+    series: Sequence[Mapping[str, Any]],
+    *,
+    quantity: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """Totals forecast at several dates, as shares of what came.
+
+    Parameters
+    ----------
+    dates : sequence of str
+        Until when was known.
+    series : sequence of mapping
+        calendar (whether its doubt is allowed for), forecast, lower and upper, each by date.
+    quantity : str
+        What the totals are of.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    places = np.arange(len(dates))
+    axes.axhline(1.0, color=ACTUAL, linewidth=1.2, label="really")
+    for one in series:
+        lower, upper = floats(one["lower"]), floats(one["upper"])
+        how: Any = {"color": EXPECTED, "linewidth": 9.0, "alpha": 0.3, "label": "to plan with"}
+        if not one["calendar"]:
+            how = {"color": EXPECTED, "linewidth": 2.5, "label": "without the calendar"}
+        axes.vlines(places, lower, upper, **how)
+    axes.plot(places, floats(series[-1]["forecast"]), "o", color=EXPECTED, label="expected")
+    axes.set_xticks(places, list(dates))
+    axes.tick_params(axis="x", labelrotation=30 if len(dates) > 3 else 0)
+    axes.set_xlim(-0.6, len(dates) - 0.4)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(as_percent)
+    axes.set_xlabel("known up to")
+    axes.set_ylabel(f"total {quantity}, of what came".replace("  ", " "))
+    axes.legend(frameon=False, loc="lower left")
+    return axes

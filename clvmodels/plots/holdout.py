@@ -100,6 +100,29 @@ def plot_interval_coverage(backtest: Backtest, *, axes: Axes | None = None) -> A
     return _of_backtest("interval_coverage", backtest, "purchases", axes)
 
 
+@named
+def plot_origin_totals(
+    backtest: Backtest, *, target: Target = "purchases", axes: Axes | None = None
+) -> Axes:
+    """Totals forecast at several dates, with and without the calendar, as shares of what came.
+
+    Parameters
+    ----------
+    backtest : Backtest
+        As `clvmodels.backtest` returns it, with origins.
+    target : {"purchases", "value"}
+        What was forecast.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        An interval holds where it crosses the line.
+    """
+    return _of_backtest("origin_totals", backtest, target, axes)
+
+
 def _of_backtest(kind: str, backtest: Any, target: str, axes: Axes | None) -> Axes:
     if not isinstance(backtest, Backtest):
         raise takes(f"plot_{kind}", backtest)

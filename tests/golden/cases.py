@@ -187,6 +187,36 @@ def totals(model: str, folder: Path) -> Flat:
     )
 
 
+def planned(model: str, folder: Path) -> Flat:
+    """Totals to plan with: by source, horizon, month and segment, under scenarios."""
+    base, usual = inputs.base(), inputs.posterior(model, margin=0.4)
+    total, some = clv.forecast_total, {"paths": 120, "random_seed": 3}
+    first = pd.Period(base.observation_end, freq="M") + 1
+    scenario = {str(first): 1.5, str(first + 2): 0.0}
+    monthly = {"discounting": "monthly", "discount_rate": 0.15, "interval": 0.5}
+    months = total(usual, base, horizon="180D", path="M", scenario=scenario, **some)
+    sure = total(usual, base, horizon="90D", calendar="none", scenario=scenario, **some)
+    several = total(usual, base, horizon=["30D", "12M"], by="channel", calendar=0.3, **some)
+    alone = total(inputs.purchases(model), base, horizon="90D", path="M", **monthly, **some)
+    weekly = inputs.posterior(model, weeks=True), inputs.base(weeks=True)
+    under = {"calendar": 0.2, "scenario": scenario}
+    future = clv.simulate_future(usual, base, "90D", paths=20, random_seed=3, **under)
+    counts = clv.count_distribution(usual, base, horizon="90D", **under)
+    values = clv.value_distribution(usual, base, horizon="90D", paths=200, **under)
+    return flat(
+        months={"table": months.table, "samples": months.samples[::5], "edges": months.edges},
+        whole={"table": months.whole.table, "samples": months.whole.samples},
+        sure=sure.table,
+        several={"table": several.table, "samples": several.samples[-2:]},
+        alone={"table": alone.table, "whole": alone.whole.table},
+        single=total(inputs.posterior(model, "single"), base, horizon="90D", **some).table,
+        weeks=total(*weekly, horizon="26W", path="M", **monthly, **some).table,
+        future={"counts": future.counts[::5], "values": future.values.sum(axis=0)},
+        counts={"mean": counts.mean[::5], "quantile": counts.quantile([0.1, 0.9])[:, ::5]},
+        values={"mean": values.mean[::5], "quantile": values.quantile([0.1, 0.9])[:, ::5]},
+    )
+
+
 def outcomes(model: str, folder: Path) -> Flat:
     """Distributions of counts, values and totals, and simulated futures."""
     base, usual = inputs.base(), inputs.posterior(model)
@@ -500,6 +530,7 @@ _OF_A_MODEL: Final = (
     expected,
     totals,
     outcomes,
+    planned,
     economics,
     score,
     backtest,

@@ -116,7 +116,8 @@ def test_origins_and_sensitivity(log: Path, capsys: pytest.CaptureFixture[str]) 
     assert found.rolling is not None
     assert found.rolling["origin"].nunique() == 2
     assert found.sensitivity is not None
-    assert "Over all dates" in said
+    assert "totals over" in said
+    assert "left out" in said
     assert found.calendar_totals is not None
     assert set(found.calendar_totals["calendar_sd"]) == {0.0, 0.15}
 
@@ -131,6 +132,8 @@ def test_the_calendar_is_an_option(log: Path, capsys: pytest.CaptureFixture[str]
     assert main(arguments(log, "--calendar", "none")) == 0
     assert "a standard deviation of" not in capsys.readouterr().out
     assert load_backtest("out").calendar_totals is None
+    assert main(arguments(log, "--origins", "many")) == 2
+    assert "'many' must be a whole number, or auto" in " ".join(capsys.readouterr().err.split())
     assert main(arguments(log, "--calendar", "wide")) == 2
     assert "must be auto, none, or the sd" in " ".join(capsys.readouterr().err.split())
     assert main(arguments(log, "--calendar", "learnt")) != 0

@@ -252,7 +252,7 @@ def test_without_amounts_purchases_alone_are_tested(log: pd.DataFrame, cut: str)
         ({"train_period_end": "2030-01-01"}, "no purchase in the holdout.*may be from"),
         ({"test_period_end": "2030-01-01"}, "after the log"),
         ({"horizon": "5Y"}, "after the log"),
-        ({"horizon": None, "train_period_end": None}, "Pass train_period_end"),
+        ({"origins": "all"}, "origins='all' is unknown"),
         ({"horizon": "4W", "test_period_end": "2025-12-01"}, "either test_period_end or horizon"),
         ({"origins": 0}, "whole number >= 1"),
         ({"origins": 90, "horizon": "100D"}, "do not fit"),
@@ -330,6 +330,44 @@ def test_origins_are_equally_spaced(count: int, horizon: Any) -> None:
     assert spans[-1].test_end == 200 if count > 1 or horizon is None else True
     steps = np.diff([span.train_end for span in spans])
     assert len(steps) == 0 or np.ptp(steps) <= 1
+
+
+def test_usual_origins_are_as_many_as_there_is_room_for() -> None:
+    def found(days: int, horizon: Any = None, scale: TimeScale | None = None) -> list[Any]:
+        periods = np.arange(days + 1)
+        return Calendar(periods, periods > 0, days, scale or TimeScale()).usual_origins(
+            None, horizon
+        )
+
+    assert [len(found(n)) for n in (365, 200, 120, 60)] == [4, 3, 2, 1]
+    assert len(found(60, "10D")) == 4  # of a length that was asked for
+    assert len(found(60, scale=TimeScale("W"))) == 4
+    with pytest.raises(SchemaError):
+        found(1)
+
+
+def test_without_a_date_there_are_rolling_origins_and_totals_over_all(
+    log: pd.DataFrame, cut: str
+) -> None:
+    auto = backtest(log, **MONEY, **QUICK)
+    same = backtest(log, **MONEY, origins=auto.rolling["origin"].nunique(), **QUICK)
+    pd.testing.assert_frame_equal(auto.rolling, same.rolling)
+    assert auto.train_end == auto.rolling["train_end"].iloc[-1]
+    assert backtest(log, **MONEY, train_period_end=cut, **QUICK).rolling is None
+    over = auto.totals_over_dates
+    dates = auto.rolling["train_end"].nunique()
+    assert {*zip(over["target"], over["calendar_sd"], strict=True)} == {
+        (target, sd) for target in ("purchases", "value") for sd in (0.0, 0.15)
+    }
+    assert (over["dates"] == dates).all()
+    rows = auto.calendar_totals.query("target == 'value' and calendar_sd > 0")
+    mine = over.query("target == 'value' and calendar_sd > 0").iloc[0]
+    assert mine["inside"] == rows["inside"].sum()
+    assert mine["coverage"] == rows["inside"].mean()
+    assert mine["interval_score"] == pytest.approx(rows["interval_score"].mean())
+    assert mine["error"] == pytest.approx((rows["forecast"] / rows["actual"] - 1).mean())
+    none = backtest(log, **MONEY, train_period_end=cut, calendar="none", **QUICK)
+    assert none.totals_over_dates is None
 
 
 # --- expectations by week --------------------------------------------------------------

@@ -21,7 +21,13 @@ from clvmodels.posterior import CLVPosterior
 from tests.unit.diagnostics_cases import SPEND, base, fitted, normal_in_logs
 
 # What only a backtest gives
-BACKTEST = {"conditional_expectations", "gains", "group_calibration", "interval_coverage"}
+BACKTEST = {
+    "conditional_expectations",
+    "gains",
+    "group_calibration",
+    "interval_coverage",
+    "origin_totals",
+}
 MADE = {
     "conditional_expectations": {
         "groups": ["0", "1"],
@@ -52,6 +58,19 @@ MADE = {
                 "upper": [0.82, 0.96],
             }
         ]
+    },
+    "origin_totals": {
+        "dates": ["2020-01-31", "2020-06-30"],
+        "series": [
+            {
+                "calendar": allowed,
+                "forecast": [0.9, 1.2],
+                "lower": [0.9 - width, 1.2 - width],
+                "upper": [0.9 + width, None],
+            }
+            for allowed, width in ((False, 0.05), (True, 0.25))
+        ],
+        "quantity": "purchases",
     },
     "purchases_over_time": {
         "dates": ["2020-01-07", "2020-01-14", "2020-01-21"],

@@ -50,7 +50,9 @@ def backtest(log: pd.DataFrame) -> clv.Backtest:
     with pytest.MonkeyPatch.context() as patch:  # what is drawn needs no fit
         patch.setattr(Fitting, "fit", lambda self, rfm, **changes: known(60))
         end = "2020-12-31"
-        return clv.backtest(log, **COLUMNS, train_period_end=end, bootstrap=50, draws=60)
+        return clv.backtest(
+            log, **COLUMNS, train_period_end=end, origins=2, horizon="60D", bootstrap=50, draws=60
+        )
 
 
 @pytest.fixture
@@ -84,6 +86,9 @@ CALLS: dict[str, Any] = {
     "plot_interval_coverage": lambda d, **o: plots.plot_interval_coverage(d["backtest"], **o),
     "plot_lorenz": lambda d, **o: plots.plot_lorenz(d["posterior"], d["rfm"], **o),
     "plot_metric": lambda d, **o: plots.plot_metric(d["backtest"], "mae", **o),
+    "plot_origin_totals": lambda d, **o: plots.plot_origin_totals(
+        d["backtest"], target="value", **o
+    ),
     "plot_pairs": lambda d, **o: plots.plot_pairs(["0", "1"], [1, 2], [2, 3], unit="", **o),
     "plot_purchases_over_time": lambda d, **o: plots.plot_purchases_over_time(
         d["posterior"], d["rfm"], log=d["log"], **o
