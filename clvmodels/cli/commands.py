@@ -13,7 +13,6 @@ from clvmodels.cli.options import (
     BasketOfPosterior,
     BasketValue,
     Csv,
-    Horizon,
     LogColumns,
     LogFiles,
     Machine,
@@ -175,7 +174,13 @@ def score(
             "suffix a folder of Parquet files.",
         ),
     ],
-    horizon: Horizon = "365D",
+    horizon: Annotated[
+        list[str],
+        typer.Option(
+            help="365D, 52W, 12M, 2Y, or none for the remaining lifetime; repeated, each has "
+            "columns of its own."
+        ),
+    ] = ["365D"],  # noqa: B006
     terms: Terms,
     intervals: Annotated[
         Literal["clv", "all"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from clvmodels.posterior.scorable import Scorable
     from clvmodels.scoring import ScoreReport
-    from clvmodels.scoring.manifest import Total
+    from clvmodels.scoring.block_records import Total
 
 REJECTED: Final = 3
 
@@ -51,7 +51,7 @@ def run(
     engine: str,
     allow_rejects: bool,
     basket_value: float | None,
-    horizon: str,
+    horizon: Sequence[str],
     **options: Any,
 ) -> int:
     """Score customers; options are those of `clvmodels.score`.
@@ -61,7 +61,8 @@ def run(
     int
         The exit code: 3 where rows could not be scored.
     """
-    options["horizon"] = read_horizon(horizon)
+    lengths = [read_horizon(one) for one in horizon]
+    options["horizon"] = lengths[0] if len(lengths) == 1 else lengths
     terminal = Terminal(quiet=quiet)
     with _watched(terminal, bar=not log_json) as progress:
         score, given = _engine(engine), read_posterior(posterior, basket_value)
@@ -182,9 +183,12 @@ def show_scored(
 ) -> None:
     """Show totals of a scored base, and the customers who come first."""
     from clvmodels.log.audit import Audit
+    from clvmodels.posterior.predicting import labelled
     from clvmodels.posterior.scorable import open_scorable
 
     posterior, _ = open_scorable(given)
+    first, *_ = labelled(options["horizon"]).values()
+    options = {**options, "horizon": first}
     if report.assumed:
         terminal.say(report.assumed)
     if report.record["audit"] is not None:
@@ -203,6 +207,9 @@ def show_scored(
         _show_purchases(terminal, report, report.purchases, figures, posterior, options)
         terminal.heading("The ten who are expected to buy most")
         _show_busiest(terminal, figures.top, posterior, options["interval"])
+    if report.by_horizon:
+        terminal.heading("By horizon")
+        _show_horizons(terminal, report, posterior)
     terminal.say()
     terminal.wrote(report.output, f"{report.scored:,} customers")
     if report.rejects is not None:
@@ -219,6 +226,8 @@ def read_figures(report: ScoreReport, table_name: str) -> Figures:
     with duckdb.connect(path, read_only=database, config=settings) as connection:
         scan = _scan(report, table_name)
         by, order, total = _ranked_by(report)
+        label = next((f"_{length}" for length in report.by_horizon), "")
+        by, order = (text.replace("{}", label) for text in (by, order))
         top = connection.execute(f"SELECT * FROM {scan} ORDER BY {order} LIMIT 10").df()
         count = max(round(_TOP * (report.scored - report.without_value)), 1)
         # A column that is empty everywhere has no type in CSV
@@ -230,6 +239,7 @@ def read_figures(report: ScoreReport, table_name: str) -> Figures:
         ).fetchone()
     texts = ("customer_id", "reason")
     top = top.astype({name: "float64" for name in top.columns if name not in texts})
+    top = top.rename(columns=lambda name: name.removesuffix(label))
     once = float("nan") if once is None else once
     return Figures(top, best / total if total > 0 else float("nan"), once)
 
@@ -237,10 +247,10 @@ def read_figures(report: ScoreReport, table_name: str) -> Figures:
 def _ranked_by(report: ScoreReport) -> tuple[str, str, float]:
     """The column that is added up, the order of customers, and the sum over all of them."""
     if report.clv is not None:
-        return "clv", "clv DESC", report.clv.mean
+        return "clv{}", "clv{} DESC", report.clv.mean
     # Over a lifetime the number may have no finite expectation; discounted it has one.
-    order = "expected_purchases DESC, discounted_purchases DESC"
-    return "expected_purchases", order, report.expected_purchases
+    order = "expected_purchases{} DESC, discounted_purchases{} DESC"
+    return "expected_purchases{}", order, report.expected_purchases
 
 
 def _scan(report: ScoreReport, table_name: str) -> str:
@@ -331,6 +341,19 @@ def _show_purchases(
         "holds. What customers will really buy varies more."
     )
     terminal.say(alive_note(posterior, options["horizon"]))
+
+
+def _show_horizons(terminal: Terminal, report: ScoreReport, posterior: Scorable) -> None:
+    """Show what the base adds up to over each horizon: value, or purchases where there is none."""
+    lengths, rows = report.record["options"]["horizon"], []
+    for length, one in zip(lengths, report.by_horizon.values(), strict=True):
+        bought, total = number(one.expected_purchases), one.clv or one.purchases
+        assert total is not None
+        cells = (bought,) if one.clv is None else (bought, number(total.mean))
+        rows.append((ahead(length, posterior), *cells, between(total.lower, total.upper)))
+    headings = ["expected\npurchases", "expected\nvalue"][: 1 if report.clv is None else 2]
+    interval = percent(report.record["options"]["interval"])
+    terminal.show(table(("", *headings, f"{interval}\ninterval"), rows))
 
 
 def _show_busiest(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
@@ -194,6 +194,13 @@ def asked_of(
     return future, draws, used
 
 
+def until(purchases: PurchasePosterior, draws: Draws, future: Future, horizon: Horizon) -> Future:
+    """What is asked, with another horizon, checked."""
+    found = replace(future, due=future.due._replace(horizon=purchases.scale.horizon(horizon)))
+    check_life(draws, found, purchases.facts)
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """A table and what is asked of it, checked.
@@ -230,10 +237,7 @@ class Prepared:
 
     def until(self, purchases: PurchasePosterior, horizon: Horizon) -> Future:
         """The same with another horizon, checked."""
-        due = self.future.due._replace(horizon=purchases.scale.horizon(horizon))
-        future = replace(self.future, due=due)
-        check_life(self.draws, future, purchases.facts)
-        return future
+        return until(purchases, self.draws, self.future, horizon)
 
 
 @named
@@ -350,10 +354,16 @@ def predicted(
         found[label] = columns
     first = next(iter(found.values()))
     names = (*points_of(money=money), *uncertain, *(name for name in OUTCOMES if name in first))
+    return {column: found[of][name] for column, (name, of) in by_label(names, futures).items()}
+
+
+def by_label(names: Iterable[str], labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Columns of several horizons in the order of the output, each with its name and label."""
+    labels = tuple(labels)
     return {
-        name if name in WHENEVER else f"{name}{label}": columns[name]
+        name if name in WHENEVER else f"{name}{label}": (name, label)
         for name in names
-        for label, columns in found.items()
+        for label in labels
     }
 
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from clvmodels import schema
 from clvmodels.scoring import disk
-from clvmodels.scoring.manifest import BlockRecord, FileRecord, Progress
+from clvmodels.scoring.block_records import BlockRecord, FileRecord
+from clvmodels.scoring.manifest import Progress
 from clvmodels.scoring.scorer import REASON, ScoredBatch, Scorer
 from clvmodels.scoring.staging import Prepass, Staged
 from clvmodels.scoring.stream import RowStream, given_schema, rejects_table

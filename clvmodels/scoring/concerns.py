@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import infinite_share
@@ -22,7 +21,7 @@ from clvmodels.rfm.customers import (
     lifetime_text,
 )
 from clvmodels.schema import FIRST_VALUE
-from clvmodels.scoring.manifest import BlockRecord, reasons_of
+from clvmodels.scoring.block_records import BlockRecord, reasons_of
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Staged
@@ -61,9 +60,8 @@ def _first_values(source: Source) -> list[str]:
     """Say which file it is that keeps columns of the output from everybody."""
     if source.kind != "rfm" or not source.amounts:
         return []
-    paths = [file.path for file in source.files]
-    lacking = [path for path in paths if FIRST_VALUE not in pq.read_schema(path).names]
-    if len(lacking) in (0, len(paths)):
+    lacking = [path for path, columns in source.schemas.items() if FIRST_VALUE not in columns.names]
+    if len(lacking) in (0, len(source.files)):
         return []
     others = f" and {len(lacking) - 1} other files lack" if len(lacking) > 1 else " lacks"
     return [

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from clvmodels.errors import SchemaError
 from clvmodels.path_checks import path_of
 
@@ -27,12 +30,15 @@ class InputFile:
     size, mtime_ns : int
     rows : int or None
         None where only reading would tell.
+    schema : pyarrow.Schema or None
+        Columns of a Parquet file.
     """
 
     path: Path
     size: int
     mtime_ns: int
     rows: int | None = None
+    schema: pa.Schema | None = None
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -96,10 +102,14 @@ def _listed(source: str | Path | Sequence[str | Path]) -> Listing:
     return Listing(", ".join(part.text for part in parts), files)
 
 
-def stat_file(path: Path, rows: int | None = None) -> InputFile:
-    """Look at a file."""
+def stat_file(path: Path, *, parquet: bool) -> InputFile:
+    """Look at a file, and at the footer of one of Parquet."""
     found = path.stat()
-    return InputFile(path, found.st_size, found.st_mtime_ns, rows)
+    size, mtime = found.st_size, found.st_mtime_ns
+    if not parquet:
+        return InputFile(path, size, mtime)
+    footer = pq.read_metadata(path)
+    return InputFile(path, size, mtime, footer.num_rows, footer.schema.to_arrow_schema())
 
 
 def unchanged(path: Path, size: int, mtime_ns: int) -> bool:

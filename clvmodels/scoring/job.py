@@ -20,6 +20,7 @@ from clvmodels.keywords import defaults
 from clvmodels.log.embedded import Resources
 from clvmodels.machine import check_memory_limit, cores_for
 from clvmodels.path_checks import named_paths
+from clvmodels.posterior.predicting import labelled
 from clvmodels.posterior.scorable import Scorable, open_scorable
 from clvmodels.rejects import RejectLimit
 from clvmodels.schema import (
@@ -30,15 +31,14 @@ from clvmodels.schema import (
     plain_horizon,
     shown,
 )
+from clvmodels.scoring.block_records import BlockRecord, by_horizon, total_of
 from clvmodels.scoring.concerns import concerns, refuse_lost_log, refuse_lost_rows
 from clvmodels.scoring.input_files import refuse_changed
 from clvmodels.scoring.manifest import (
-    BlockRecord,
     Progress,
     ScoreReport,
     make_manifest,
     rejects_text,
-    total_of,
 )
 from clvmodels.scoring.publish import declare_ready, make_aside, put_in_place
 from clvmodels.scoring.row_checks import common_schema
@@ -72,7 +72,7 @@ _MODEST: Final = "1GB"
 class ScoreTerms(TypedDict, total=False):
     """What is asked of every customer, as of :meth:`clvmodels.CLVPosterior.predict`."""
 
-    horizon: Horizon
+    horizon: Horizon | Sequence[Horizon]
     discount_rate: float
     discounting: Discounting
     interval: float
@@ -246,13 +246,14 @@ def open_job(
     limit = check_memory_limit(options["memory_limit"])
     tell = _listener(options["progress"])
     scoring: dict[str, Any] = {n: v for n, v in options.items() if n in ScoreTerms.__annotations__}
-    scoring["horizon"] = plain_horizon(options["horizon"])
+    plain = [plain_horizon(one) for one in labelled(options["horizon"]).values()]
+    scoring["horizon"] = plain if isinstance(options["horizon"], list | tuple) else plain[0]
     fitted, path = open_scorable(posterior)
     found = open_source(source, options, fitted)
     terms = scoring | {"margin": found.share, "threads": engine.threads(cores)}
     used = Scorer(fitted, **terms).draws.count
     if found.kind == "rfm":
-        common_schema([file.path for file in found.files], found.scale, amounts=found.amounts)
+        common_schema(found.schemas, found.scale, amounts=found.amounts)
     target = open_target(output, options["table"])
     engine.check(found, target)
     refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])
@@ -295,7 +296,10 @@ def _manifest(engine: Engine, job: ScoringJob, work: Workspace) -> dict[str, Any
     refuse_changed(job.source.files)
     with job.timed("write"):
         make_aside(job.target, work, records, job.resources)
-    total = total_of(records, job.options["interval"], certain=scorer.certain, money=scorer.money)
+    totals = [
+        total_of(ahead, job.options["interval"], certain=scorer.certain, money=scorer.money)
+        for ahead in by_horizon(records)
+    ]
     job.seconds["total"] = round(time.perf_counter() - begun, 3)
     return make_manifest(
         target=job.target,
@@ -305,7 +309,7 @@ def _manifest(engine: Engine, job: ScoringJob, work: Workspace) -> dict[str, Any
         posterior_path=job.posterior_path,
         options={**job.options, **base.versions()},
         records=records,
-        total=total,
+        totals=dict(zip(scorer.futures, totals, strict=True)),
         warnings=said,
         seconds=job.seconds,
     )

@@ -10,9 +10,10 @@ from typing import Any, Unpack
 
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.scoring.block_records import BlockRecord
 from clvmodels.scoring.blocks import score_blocks
 from clvmodels.scoring.job import ScoreOptions, ScoringJob, run_score
-from clvmodels.scoring.manifest import BlockRecord, ScoreReport
+from clvmodels.scoring.manifest import ScoreReport
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Prepass, Staged, prepare, stage
@@ -52,7 +53,8 @@ def score(
         suffix for a folder of Parquet files. An older output is replaced; of a database
         only the table.
     horizon, discount_rate, discounting, interval, draws
-        As in :meth:`clvmodels.CLVPosterior.predict`.
+        As in :meth:`clvmodels.CLVPosterior.predict`; of several horizons, as in
+        ``horizon=["90D", "365D"]``, each has columns, such as expected_purchases_90D.
     intervals : {"clv", "all"}
         Whether intervals of p_alive, expected_purchases and expected_spend are written, and
         not of clv only. With purchases alone "clv" writes that of expected_purchases.

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import math
 import platform
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import Any, Final
 
 from clvmodels import __version__
 from clvmodels.display import Readable
-from clvmodels.forecast import tail_probabilities
 from clvmodels.margin import MarginSource
 from clvmodels.posterior.scorable import Scorable, fits_of, has_money, purchases_of
-from clvmodels.schema import FloatArray
-from clvmodels.scoring import disk
+from clvmodels.scoring.block_records import Ahead, BlockRecord, Total, by_horizon, reasons_of
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Staged
 from clvmodels.scoring.target import FORMAT, FORMAT_VERSION, Target
-
-if TYPE_CHECKING:
-    from clvmodels.scoring.scorer import BatchTotals
 
 Progress = Callable[[str, Mapping[str, Any]], None]
 _LIBRARIES: Final = ("duckdb", "numba", "numpy", "pyarrow")
@@ -57,6 +49,9 @@ class ScoreReport(Readable):
         Of all together; NaN where there is no finite number.
     purchases : Total or None
         The same with its interval, where the posterior knows purchases alone; else None.
+    by_horizon : mapping of str to Ahead
+        Where several horizons were asked for, what each adds up to, by its length as it stands
+        in the columns; ``clv``, ``expected_purchases`` and ``purchases`` are of the first.
     draws : int
         Posterior draws that were used.
     observation_end : str or None
@@ -87,6 +82,7 @@ class ScoreReport(Readable):
     clv: Total | None
     expected_purchases: float
     purchases: Total | None
+    by_horizon: Mapping[str, Ahead]
     draws: int
     observation_end: str | None
     margin: float | None
@@ -119,9 +115,10 @@ class ScoreReport(Readable):
             one_time=rows["one_time"],
             zero_spend=rows["zero_spend"],
             without_value=rows.get("without_value", 0),  # manifests of before lack it
-            clv=_total(totals["clv"]),
-            expected_purchases=_number(totals["expected_purchases"]),
-            purchases=_total(totals.get("purchases")),
+            **Ahead.from_dict(totals).__dict__,
+            by_horizon={
+                length: Ahead.from_dict(one) for length, one in totals.get("by_horizon", {}).items()
+            },
             draws=record["options"]["draws_used"],
             observation_end=record["input"]["observation_end"],
             margin=record["input"]["margin"],
@@ -151,11 +148,11 @@ def make_manifest(
     posterior_path: Path | None,
     options: Mapping[str, Any],
     records: Sequence[BlockRecord],
-    total: Total,
+    totals: Mapping[str, Total],
     warnings: Sequence[str],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """All that is to be known of a run, as plain values.
+    """All that is to be known of a run, as plain values; totals are by label of horizon.
 
     Raises
     ------
@@ -179,7 +176,7 @@ def make_manifest(
         "options": dict(options),
         "rows": _rows(staged.total, records),
         "rejects_by_reason": reasons_of(records),
-        "totals": _totals(total, records, money=has_money(posterior)),
+        "totals": _totals(totals, records, money=has_money(posterior)),
         "audit": None if staged.audit is None else staged.audit.to_dict(),
         "output": target.identity() | {"parts": [asdict(record.part) for record in records]},
         "rejects": target.rejects.name if any(record.rejected for record in records) else None,
@@ -228,155 +225,13 @@ def _rows(total: int, records: Sequence[BlockRecord]) -> dict[str, int]:
     return {"input": total, **sums}
 
 
-def _totals(total: Total, records: Sequence[BlockRecord], *, money: bool) -> dict[str, Any]:
-    bought = math.fsum(record.expected_purchases for record in records)
-    if money:
-        return {"clv": asdict(total), "expected_purchases": bought}
-    return {"clv": None, "expected_purchases": bought, "purchases": asdict(total)}
-
-
-def _total(record: Mapping[str, float | None] | None) -> Total | None:
-    return None if record is None else Total(**{k: _number(v) for k, v in record.items()})
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """A file of the output.
-
-    Attributes
-    ----------
-    name : str
-    rows, bytes : int
-    sha256 : str
-    """
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path, rows: int) -> FileRecord:
-        """Look at a file that was just written."""
-        return cls(path.name, rows, path.stat().st_size, disk.digest(path))
-
-    def is_there(self, folder: Path) -> bool:
-        """Whether the file is where it was, with its length."""
-        path = folder / self.name
-        return path.is_file() and path.stat().st_size == self.bytes
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRecord:
-    """Counts and sums of a block that is done.
-
-    Attributes
-    ----------
-    block : int
-    rows, scored, rejected, one_time, zero_spend, without_value : int
-    clv, expected_purchases : float
-        Sums, of value over those who have one, and NaN where no spend is known; of purchases
-        NaN where there is no finite number.
-    by_draw : ndarray, shape (draws,)
-        Value of the block in each draw; expected purchases where no spend is known.
-    reasons : mapping of str to int
-        Rejected rows by reason.
-    part : FileRecord
-    rejects : FileRecord or None
-    """
-
-    block: int
-    rows: int
-    scored: int
-    rejected: int
-    one_time: int
-    zero_spend: int
-    without_value: int
-    clv: float
-    expected_purchases: float
-    by_draw: FloatArray
-    reasons: Mapping[str, int]
-    part: FileRecord
-    rejects: FileRecord | None
-
-    @classmethod
-    def of(
-        cls,
-        totals: BatchTotals,
-        *,
-        block: int,
-        rows: int,
-        reasons: Iterable[str],
-        part: FileRecord,
-        rejects: FileRecord | None,
-    ) -> BlockRecord:
-        """Record what a batch adds up to, and where it was written; ``reasons`` are by row."""
-        sums = {field.name: getattr(totals, field.name) for field in fields(totals)}
-        counted = dict(Counter(reasons))
-        return cls(block=block, rows=rows, **sums, reasons=counted, part=part, rejects=rejects)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> BlockRecord:
-        """Rebuild from :meth:`to_dict`; null is NaN."""
-        sums = {
-            name: math.nan if record[name] is None else record[name]
-            for name in ("clv", "expected_purchases")
-        }
-        rejects = record["rejects"] and FileRecord(**record["rejects"])
-        by_draw = np.array(record["by_draw"], dtype=np.float64)
-        files = {"part": FileRecord(**record["part"]), "rejects": rejects}
-        return cls(**{**record, **sums, **files, "by_draw": by_draw})
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Expected value of all scored customers together who have one, or expected purchases.
-
-    Attributes
-    ----------
-    mean : float
-        Sum of their clv, NaN where there are customers but none has a value; or of their
-        expected_purchases, NaN where these are not finite.
-    sd, lower, upper : float
-        Of the total's expectation, over draws; NaN where there is no uncertainty.
-    interval : float
-        Probability of the equal-tailed interval.
-    """
-
-    mean: float
-    sd: float
-    lower: float
-    upper: float
-    interval: float
-
-
-def total_of(
-    records: Sequence[BlockRecord], interval: float, *, certain: bool, money: bool
-) -> Total:
-    """Total of all blocks, with the interval of the sum and not the sum of intervals."""
-    mean = math.fsum(one.clv if money else one.expected_purchases for one in records)
-    scored = sum(record.scored for record in records)
-    nobody = scored > 0 and scored == sum(record.without_value for record in records)
-    if nobody or math.isnan(mean):
-        return Total(math.nan, math.nan, math.nan, math.nan, interval)
-    if certain:
-        return Total(mean, math.nan, math.nan, math.nan, interval)
-    by_draw = np.sum([record.by_draw for record in records], axis=0)
-    lower, upper = np.quantile(by_draw, tail_probabilities(interval))
-    return Total(mean, float(by_draw.std()), float(lower), float(upper), interval)
-
-
-def reasons_of(records: Iterable[BlockRecord]) -> dict[str, int]:
-    """Rejected rows by reason, the most frequent first."""
-    counts: Counter[str] = Counter()
-    for record in records:
-        counts.update(record.reasons)
-    return dict(counts.most_common())
+def _totals(
+    totals: Mapping[str, Total], records: Sequence[BlockRecord], *, money: bool
+) -> dict[str, Any]:
+    """Totals of the first horizon, and where there are several those of each."""
+    each: dict[str, dict[str, Any]] = {}
+    for (label, total), ahead in zip(totals.items(), by_horizon(records), strict=True):
+        bought = {"expected_purchases": math.fsum(one.expected_purchases for one in ahead)}
+        found = {"clv": asdict(total)} if money else {"clv": None, "purchases": asdict(total)}
+        each[label.removeprefix("_")] = found | bought
+    return next(iter(each.values())) | ({"by_horizon": each} if len(each) > 1 else {})

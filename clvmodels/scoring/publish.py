@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from clvmodels.log.embedded import Resources, connected, identifier, parquet_scan, quoted
 from clvmodels.scoring import disk
+from clvmodels.scoring.block_records import BlockRecord
 from clvmodels.scoring.blocks import GROUP_ROWS, parquet_writer
-from clvmodels.scoring.manifest import BlockRecord
 from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
 

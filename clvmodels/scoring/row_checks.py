@@ -5,7 +5,7 @@ Every row gets exactly one verdict: none, or the first of `REASONS` that applies
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from clvmodels import schema
 from clvmodels.errors import SchemaError
@@ -146,13 +145,13 @@ def refuse_confusing(names: Sequence[str], where: str) -> None:
             )
 
 
-def common_schema(paths: Sequence[Path], scale: TimeScale, *, amounts: bool) -> pa.Schema:
+def common_schema(files: Mapping[Path, pa.Schema], scale: TimeScale, *, amounts: bool) -> pa.Schema:
     """Columns that scoring reads, with types that hold the values of all files.
 
     Parameters
     ----------
-    paths : sequence of Path
-        Parquet files.
+    files : mapping of Path to pyarrow.Schema
+        Parquet files, and what they hold.
     scale : TimeScale
         The unit of recency and T.
     amounts : bool
@@ -163,11 +162,11 @@ def common_schema(paths: Sequence[Path], scale: TimeScale, *, amounts: bool) -> 
     SchemaError
         A file lacks a column, or the types do not go together.
     """
-    found = [pq.read_schema(path) for path in paths]
-    for path, one in zip(paths, found, strict=True):
+    found = list(files.values())
+    for path, one in files.items():
         check_schema(one, str(path), scale, amounts=amounts)
         refuse_confusing(one.names, str(path))
-    fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, paths))]
+    fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, [*files]))]
     for name in columns_of(amounts=amounts)[1:]:
         types = {value_type(one.field(name).type) for one in found if name in one.names}
         if len(types) > 1 and any(pa.types.is_duration(kind) for kind in types):

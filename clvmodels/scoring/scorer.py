@@ -7,6 +7,7 @@ row's score does not depend on which rows stand beside it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,11 +18,12 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.posterior.finite import no_value
-from clvmodels.posterior.predicting import intervals_of, points_of
+from clvmodels.posterior.predicting import by_label, intervals_of, labelled, points_of, until
 from clvmodels.posterior.scorable import (
     Scorable,
     asked_for,
     has_money,
+    purchases_of,
     reads_amounts,
     scorable,
 )
@@ -31,6 +33,21 @@ from clvmodels.scoring.row_checks import REASONS, Rows, check_schema, needed_of,
 Intervals = Literal["clv", "all"]
 REASON: Final = schema.REASON
 _COUNTS: Final = OUTCOMES[:2]  # of purchases, in whole numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a batch adds up to over one horizon; see `BatchTotals`.
+
+    Attributes
+    ----------
+    clv, expected_purchases : float
+    by_draw : ndarray, shape (draws,)
+    """
+
+    clv: float
+    expected_purchases: float
+    by_draw: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,8 @@ class BatchTotals:
     by_draw : ndarray, shape (draws,)
         Value of the scored rows together in every draw; their expected purchases where no
         spend is known.
+    further : tuple of Sums
+        The same of every horizon after the first.
     """
 
     scored: int
@@ -63,6 +82,7 @@ class BatchTotals:
     clv: float
     expected_purchases: float
     by_draw: FloatArray
+    further: tuple[Sums, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +115,8 @@ class Scorer:
         Draws of both models, or of purchases alone: there are then no columns of money.
         Amounts are read where there is a model of spend.
     horizon, discount_rate, discounting, interval, draws
-        As in :meth:`clvmodels.CLVPosterior.predict`.
+        As in :meth:`clvmodels.CLVPosterior.predict`; a list of horizons makes columns of each,
+        such as expected_purchases_90D, in one pass.
     intervals : {"clv", "all"}
         Whether the interval of the figure that matters most is in the output (clv, or
         expected_purchases where no spend is known), or all of them.
@@ -123,7 +144,7 @@ class Scorer:
         self,
         posterior: Scorable,
         *,
-        horizon: Horizon = "365D",
+        horizon: Horizon | Sequence[Horizon] = "365D",
         discount_rate: float = 0.10,
         discounting: Discounting = "continuous",
         interval: float = 0.9,
@@ -136,32 +157,45 @@ class Scorer:
     ) -> None:
         posterior = scorable(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
+        lengths = labelled(horizon)
         self.future, self.draws, _ = asked_for(
             posterior,
-            horizon=horizon,
+            horizon=next(iter(lengths.values())),
             discount_rate=discount_rate,
             discounting=discounting,
             interval=interval,
             draws=draws,
             margin=margin,
         )
+        bought = purchases_of(posterior)
+        self.futures = {
+            label: until(bought, self.draws, self.future, length)
+            for label, length in lengths.items()
+        }
         self.posterior = posterior
         self.money, self.amounts = has_money(posterior), reads_amounts(posterior)
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
+        dues = [future.due for future in self.futures.values()]
         self._predict = Predictor(
-            self.draws, self.future, wanted=intervals, span=span, threads=threads
+            self.draws, self.future, more=dues[1:], wanted=intervals, span=span, threads=threads
         )
-        self._outcomes = (
-            OutcomePredictor(self.draws, self.future, threads=threads) if predictive else None
-        )
+        self._outcomes = {
+            label: OutcomePredictor(self.draws, future, threads=threads)
+            for label, future in self.futures.items()
+            if predictive
+        }
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the predictions, in the order of the output."""
+        return tuple(self._columns())
+
+    def _columns(self) -> dict[str, tuple[str, str]]:
+        """The same, each with its name without a horizon and the label of the horizon."""
         uncertain = intervals_of(money=self.money, every=self.intervals == "all")
         outcomes = (OUTCOMES if self.money else _COUNTS) if self._outcomes else ()
-        return (*points_of(money=self.money), *uncertain, *outcomes)
+        return by_label((*points_of(money=self.money), *uncertain, *outcomes), self.futures)
 
     def schema(self, source: pa.Schema) -> pa.Schema:
         """Arrow schema of the scores of a table with this schema."""
@@ -169,12 +203,13 @@ class Scorer:
             pa.field(schema.CUSTOMER_ID, source.field(schema.CUSTOMER_ID).type),
             pa.field(schema.FREQUENCY, pa.int64()),
             *(pa.field(name, pa.float64()) for name in needed_of(amounts=self.amounts)[2:]),
-            *(pa.field(name, _type_of(name)) for name in self.columns),
+            *(pa.field(column, _type_of(name)) for column, (name, _) in self._columns().items()),
         ]
         if not self.money:
             return pa.schema(fields)
         if self.amounts and schema.FIRST_VALUE in source.names:
-            fields += [pa.field(n, pa.float64()) for n in ("historical_value", "total_value")]
+            worth = ("historical_value", *(f"total_value{label}" for label in self.futures))
+            fields += [pa.field(name, pa.float64()) for name in worth]
         fields.append(pa.field(schema.MARGIN, pa.float64()))
         if spending.infinite(self.draws.spend, 0.0).any():
             fields.append(pa.field(REASON, pa.string()))
@@ -211,53 +246,60 @@ class Scorer:
         self, batch: pa.RecordBatch, rows: Rows, keep: npt.NDArray[np.int64]
     ) -> tuple[pa.Table, BatchTotals]:
         x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
-        prediction = self._predict(x, t_x, T, m_bar)
-        found: dict[str, Any] = dict(prediction.columns)
-        if self.certain:
-            found |= {name: np.full(len(x), np.nan) for name in intervals_of(money=self.money)}
-        if self._outcomes:
-            found |= self._outcomes(x, t_x, T, m_bar)
+        each = dict(zip(self.futures, self._predict.each(x, t_x, T, m_bar), strict=True))
+        found: dict[str, dict[str, Any]] = {label: dict(one.columns) for label, one in each.items()}
+        for label, one in found.items():
+            if self.certain:
+                one |= {name: np.full(len(x), np.nan) for name in intervals_of(money=self.money)}
+            if self._outcomes:
+                one |= self._outcomes[label](x, t_x, T, m_bar)
         columns: list[object] = [
             batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
             x.astype(np.int64),
             t_x,
             T,
             *((m_bar,) if self.amounts else ()),
-            *(pa.array(found[name], from_pandas=True) for name in self.columns),
+            *(pa.array(found[of][name], from_pandas=True) for name, of in self._columns().values()),
         ]
         if self.money:
             first = None if rows.first_value is None else rows.first_value[keep]
-            columns += self._worth(x, m_bar, first, found["clv"])
-        value = found.get("clv", np.zeros(0))
+            columns += self._worth(x, m_bar, first, [one["clv"] for one in found.values()])
+        value = found[next(iter(found))].get("clv", np.zeros(0))
+        sums = [self._sums(found[label], one.by_draw) for label, one in each.items()]
         totals = BatchTotals(
             scored=len(keep),
             rejected=len(rows.reason) - len(keep),
             one_time=int((x == 0).sum()),
             zero_spend=int(((x > 0) & (m_bar == 0)).sum()) if self.amounts else 0,
             without_value=int(np.isnan(value).sum()),
-            clv=float(np.nansum(value)) if self.money else math.nan,
-            expected_purchases=float(found["expected_purchases"].sum()),
-            by_draw=prediction.by_draw,
+            clv=sums[0].clv,
+            expected_purchases=sums[0].expected_purchases,
+            by_draw=sums[0].by_draw,
+            further=tuple(sums[1:]),
         )
         return pa.table(columns, schema=self.schema(batch.schema)), totals
 
+    def _sums(self, found: Mapping[str, FloatArray], by_draw: FloatArray) -> Sums:
+        value = float(np.nansum(found["clv"])) if self.money else math.nan
+        return Sums(value, float(found["expected_purchases"].sum()), by_draw)
+
     def _worth(
-        self, x: FloatArray, m_bar: FloatArray, first: FloatArray | None, clv: FloatArray
+        self, x: FloatArray, m_bar: FloatArray, first: FloatArray | None, clv: list[FloatArray]
     ) -> list[object]:
         """Columns of money behind the predictions: past and total value, margin, reason."""
         columns: list[object] = []
         if first is not None:
             past = self.future.margin * (first + x * m_bar)
-            columns += [pa.array(v, from_pandas=True) for v in (past, past + clv)]
+            columns += [pa.array(v, from_pandas=True) for v in (past, *(past + one for one in clv))]
         columns.append(np.full(len(x), self.future.margin))
         if (reasons := no_value(self.draws, x)) is not None:
             columns.append(pa.array(reasons, pa.string()))
         return columns
 
 
-def _type_of(column: str) -> pa.DataType:
+def _type_of(name: str) -> pa.DataType:
     """Outcomes of purchases are whole numbers."""
-    return pa.int64() if column in _COUNTS else pa.float64()
+    return pa.int64() if name in _COUNTS else pa.float64()
 
 
 def _takeable(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
@@ -107,6 +108,11 @@ class Source:
     csv: CsvOptions = field(default_factory=CsvOptions)
 
     @property
+    def schemas(self) -> dict[Path, pa.Schema]:
+        """Columns of the files, where these are Parquet."""
+        return {file.path: file.schema for file in self.files if file.schema is not None}
+
+    @property
     def share(self) -> float | None:
         """The margin as a number."""
         return None if self.margin is None else self.margin.value
@@ -159,12 +165,12 @@ def open_source(
     _refuse_log_options(options)
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": CSV})
     if kind == "CSV":
-        files = tuple(stat_file(path) for path in listing.files)
+        files = tuple(stat_file(path, parquet=False) for path in listing.files)
         return _foreign("csv", listing, files, options, posterior)
     outlines = [RfmTable.outline(path) for path in listing.files]
-    files = tuple(stat_file(path, rows_of(path)) for path in listing.files)
+    files = tuple(stat_file(path, parquet=True) for path in listing.files)
     if all(outline is None for outline in outlines):
-        _refuse_logs(listing, amounts=reads_amounts(posterior))
+        _refuse_logs(files[0], amounts=reads_amounts(posterior))
         return _foreign("rfm", listing, files, options, posterior)
     return _own(listing, files, outlines, options, posterior)
 
@@ -297,8 +303,7 @@ def _open_log(listing: Listing, options: ReadTerms, posterior: Scorable) -> Sour
         **reading,
         **end_options(options["observation_period_end"], own, "observation_period_end"),
     )
-    count = rows_of if kind == "Parquet" else (lambda _: None)
-    files = tuple(stat_file(path, count(path)) for path in listing.files)
+    files = tuple(stat_file(path, parquet=kind == "Parquet") for path in listing.files)
     return Source("log", listing.text, files, own, margin, amounts, log=log, folder=listing.folder)
 
 
@@ -320,13 +325,14 @@ def _check_names(options: ReadTerms, *, amounts: bool) -> None:
     )
 
 
-def _refuse_logs(listing: Listing, *, amounts: bool) -> None:
-    """Say of files without a single column of ours what is missing: the names of columns."""
-    found = pq.read_schema(listing.files[0]).names
+def _refuse_logs(file: InputFile, *, amounts: bool) -> None:
+    """Say of a file without a single column of ours what is missing: the names of columns."""
+    assert file.schema is not None
+    found = file.schema.names
     needed = needed_of(amounts=amounts)[1:]
     if not set(needed) & set(found):
         raise SchemaError(
-            f"{listing.files[0]} has none of the columns {', '.join(needed)}; found "
+            f"{file.path} has none of the columns {', '.join(needed)}; found "
             f"{', '.join(found)}. For a log pass customer_id_col, datetime_col and, for values, "
             "monetary_value_col."
         )

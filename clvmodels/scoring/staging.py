@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from clvmodels import schema
 from clvmodels.log.audit import Audit
@@ -61,6 +62,11 @@ class Staged:
     observation_end: pd.Timestamp | None = None
     audit: Audit | None = None
     note: str | None = None
+
+    @property
+    def schemas(self) -> dict[Path, pa.Schema]:
+        """Columns of the files."""
+        return {path: pq.read_schema(path) for path in self.files}
 
     @property
     def total(self) -> int:
@@ -221,7 +227,8 @@ def prepare(source: Source, staged: Staged, folder: Path, resources: Resources) 
     resources : Resources
         Of the embedded engine.
     """
-    columns = common_schema(staged.files, source.scale, amounts=source.amounts)
+    schemas = source.schemas if source.kind == "rfm" else staged.schemas
+    columns = common_schema(schemas, source.scale, amounts=source.amounts)
     written = folder / _FIGURES
     if not written.exists():
         with connected(resources) as connection:

@@ -18,9 +18,9 @@ from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.rfm.customers import TIMES, divisor
 from clvmodels.schema import TimeScale
 from clvmodels.scoring import Scorer, ScoreReport, disk
+from clvmodels.scoring.block_records import BlockRecord
 from clvmodels.scoring.input_files import PARQUET
 from clvmodels.scoring.job import ScoreOptions, ScoringJob, run_score
-from clvmodels.scoring.manifest import BlockRecord
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Staged, figures_sql
 from clvmodels.scoring.target import Target

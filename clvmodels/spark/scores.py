@@ -51,7 +51,7 @@ def score(
     time_unit, time_scaler : str, float, optional
         The unit of a plain DataFrame; without them it is taken to be the posterior's.
     horizon, discount_rate, discounting, interval, draws
-        As in :meth:`clvmodels.CLVPosterior.predict`.
+        As in :meth:`clvmodels.CLVPosterior.predict`; several horizons have columns each.
     intervals : {"clv", "all"}
         Which intervals are in the output.
     predictive : bool

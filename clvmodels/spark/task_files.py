@@ -18,8 +18,8 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.errors import SchemaError
 from clvmodels.scoring import disk
+from clvmodels.scoring.block_records import BlockRecord, FileRecord
 from clvmodels.scoring.blocks import write_parquet
-from clvmodels.scoring.manifest import BlockRecord, FileRecord
 from clvmodels.scoring.row_checks import columns_of
 from clvmodels.scoring.scorer import REASON, ScoredBatch, Scorer
 from clvmodels.scoring.stream import SOURCE_FILE, SOURCE_ROW
