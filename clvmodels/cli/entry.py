@@ -1,7 +1,8 @@
 """Run a command and turn what goes wrong into one line and an exit code.
 
 0 done, 2 bad input, 3 rows that could not be scored, 4 a fit that did not converge, 5 a full
-disk, 130 interrupted, 143 terminated. What is none of these is a bug, and keeps its traceback.
+disk, 6 too little memory or a device or process that failed, 130 interrupted, 143 terminated.
+What is none of these is a bug, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from clvmodels.machine import lacking_space, settle_caches
 BAD_INPUT: Final = 2
 NOT_CONVERGED: Final = 4
 DISK_FULL: Final = 5
+MACHINE_FAILED: Final = 6
 STOPPED: Final = {
     128 + signal.SIGINT: "Interrupted",
     128 + signal.SIGTERM: "Terminated",
 }
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_FAILED: Final = (errno.ENOMEM, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,8 +154,12 @@ def _explained(error: Exception) -> int:
         return BAD_INPUT
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        speech.say("error", f"{error.strerror}{where}")
-        return BAD_INPUT
+        speech.say("error", in_options(f"{error.strerror}{where}"))
+        return MACHINE_FAILED if error.errno in _FAILED else BAD_INPUT
+    if isinstance(error, MemoryError):
+        said = f" ({one_line(error)})" if str(error) else ""
+        speech.say("error", f"There is not enough memory{said}: run where there is more.")
+        return MACHINE_FAILED
     raise error
 
 

@@ -292,6 +292,7 @@ def _manifest(engine: Engine, job: ScoringJob, work: Workspace) -> dict[str, Any
             _warn(text)
         with job.timed("score"):
             records = base.score(scorer)
+        versions = base.versions()
     refuse_lost_rows(records, job.most, job.target, work)
     refuse_changed(job.source.files)
     with job.timed("write"):
@@ -307,7 +308,7 @@ def _manifest(engine: Engine, job: ScoringJob, work: Workspace) -> dict[str, Any
         staged=staged,
         posterior=job.posterior,
         posterior_path=job.posterior_path,
-        options={**job.options, **base.versions()},
+        options={**job.options, **versions},
         records=records,
         totals=dict(zip(scorer.futures, totals, strict=True)),
         warnings=said,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
 import shutil
 import sys
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from clvmodels import errors
-from clvmodels.errors import ClvError, SchemaError
+from clvmodels.errors import ClvError, SchemaError, one_line
 from clvmodels.machine import check_memory_limit
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _OURS: Final = re.compile(r"clvmodels\.errors\.(\w+): (.+)")
+_LOST: Final = re.compile("Python worker exited unexpectedly|ExecutorLostFailure")
 _JAVA: Final = (
     "Spark needs Java 17 or newer: install it, or set JAVA_HOME; or use the local engine."
 )
@@ -56,12 +60,33 @@ def spark_session(threads: int | None, memory_limit: str | None) -> Iterator[Spa
         # PySpark 4.3 says so at many places; nothing here goes by way of pandas
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         active = pyspark.sql.SparkSession.getActiveSession()
-        session = active or _started(pyspark.sql.SparkSession, threads, memory)
+        if active is not None:
+            yield active
+            return
+        session = _started(pyspark.sql.SparkSession, threads, memory)
+        logging.getLogger().addFilter(_not_py4j)
         try:
             yield session
         finally:
-            if active is None:
-                session.stop()
+            _stop(session)
+            logging.getLogger().removeFilter(_not_py4j)
+
+
+def _not_py4j(record: logging.LogRecord) -> bool:
+    """Whether a record is none of a broken connection, which is raised as an error too."""
+    return f"{os.sep}py4j{os.sep}" not in record.pathname
+
+
+def _stop(session: SparkSession) -> None:
+    """Stop a session, or let go of one whose process is no more."""
+    from py4j.protocol import Py4JError
+
+    try:
+        session.stop()
+    except (Py4JError, OSError):
+        from pyspark import SparkContext
+
+        SparkContext._active_spark_context = SparkContext._gateway = SparkContext._jvm = None
 
 
 def _started(kind: Any, threads: int | None, memory: str | None) -> SparkSession:
@@ -81,11 +106,36 @@ def _started(kind: Any, threads: int | None, memory: str | None) -> SparkSession
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
         }
-    try:
-        session: SparkSession = kind.builder.config(map=settings).getOrCreate()
-    except Exception as error:
-        raise SchemaError(f"Spark did not start ({_first_line(error)}). {_JAVA}") from error
+    with tempfile.TemporaryFile() as log:
+        try:
+            _launch(settings, log)
+            session: SparkSession = kind.builder.config(map=settings).getOrCreate()
+        except Exception as error:
+            said = _last_line(log) or _first_line(error)
+            raise SchemaError(f"Spark did not start ({said}). {_JAVA}") from error
+    server = getattr(session.sparkContext, "_accumulatorServer", None)
+    if server is not None:  # which would print the traceback of a broken connection
+        server.handle_error = lambda *_: None
     return session
+
+
+def _launch(settings: dict[str, str], log: IO[bytes]) -> None:
+    """Start Java with its log in a file: what matters of it is raised as an error."""
+    if {"SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "PYSPARK_GATEWAY_PORT"} & {*os.environ}:
+        return  # a server elsewhere, or a process that spark-submit has started
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    if SparkContext._gateway is None:
+        conf = SparkConf(loadDefaults=False).setAll([*settings.items()])
+        gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log})
+        SparkContext._ensure_initialized(gateway=gateway)
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return one_line(lines[-1]) if lines else ""
 
 
 def _check_java() -> None:
@@ -105,20 +155,36 @@ def spark_errors(doing: str) -> Iterator[None]:
     ------
     ClvError
         As a worker raised it.
+    OSError
+        Spark's Java process has ended.
     SchemaError
         Spark cannot make sense of the data.
     """
+    from py4j.protocol import Py4JJavaError, Py4JNetworkError
     from pyspark.errors import AnalysisException, PySparkException
 
     try:
         yield
-    except PySparkException as error:
+    except (Py4JNetworkError, ConnectionError) as error:
+        raise OSError(
+            errno.EIO,
+            "Spark's Java process ended before the work was done: it was killed, perhaps for want "
+            "of memory. Run the command again, or raise memory_limit",
+        ) from error
+    except (PySparkException, Py4JJavaError) as error:
         found = _OURS.search(str(error))
         if found is not None:
             kind = getattr(errors, found[1], ClvError)
             raise kind(found[2].strip()) from error
         if isinstance(error, AnalysisException):
             raise SchemaError(f"Spark cannot {doing}: {_first_line(error)}") from error
+        if _LOST.search(str(error)):
+            raise OSError(
+                errno.EIO,
+                "A worker of Spark ended before its work was done: it was killed, perhaps for "
+                "want of memory. Run the command again, or let Spark try more than once "
+                "(MASTER='local[2,4]', spark.task.maxFailures)",
+            ) from error
         raise
 
 
