@@ -10,9 +10,14 @@ import typer
 from clvmodels import __version__
 from clvmodels.cli.commands_judging import backtest, compare, compare_models, report
 from clvmodels.cli.options import (
+    Base,
     BasketOfPosterior,
     BasketValue,
+    CalendarOption,
     Csv,
+    DrawsUsed,
+    Horizons,
+    JsonFile,
     LogColumns,
     LogFiles,
     Machine,
@@ -20,6 +25,7 @@ from clvmodels.cli.options import (
     MaxRejects,
     MaybeLogColumns,
     MaybeUnit,
+    PosteriorFile,
     PurchaseModelKey,
     Quiet,
     Regularity,
@@ -261,6 +267,45 @@ def score(
     larger than memory. A run that was stopped goes on when the command is repeated. Rows that
     cannot be scored are written next to the output, with reasons, and the exit code is then 3.
     """
+
+
+@app.command()
+@declared
+def forecast_total(
+    *,
+    rfm: Base,
+    posterior: PosteriorFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV or Parquet file to write.")
+    ] = None,
+    json: JsonFile = None,
+    horizon: Horizons = ["365D"],  # noqa: B006
+    path: Annotated[
+        Literal["M"] | None, typer.Option(help="M: a row for each calendar month of the horizon.")
+    ] = None,
+    by: Annotated[
+        list[str],
+        typer.Option(help="Segment column of 'summarize', or cohort; may be repeated."),
+    ] = [],  # noqa: B006
+    calendar: CalendarOption = "auto",
+    scenario: Annotated[
+        list[str],
+        typer.Option(
+            help="A period and what it multiplies purchases by, such as 2024-12=1.2 for a "
+            "campaign or 2024-08=0 for a closed month; may be repeated.",
+            metavar="PERIOD=FACTOR",
+        ),
+    ] = [],  # noqa: B006
+    margin: Margin = None,
+    basket_value: BasketOfPosterior = None,
+    terms: Terms,
+    draws: DrawsUsed = 500,
+    paths: Annotated[int, typer.Option(help="Simulated futures.")] = 500,
+    random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")] = 0,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """Forecast totals of a base to plan with: parameters, chance and the calendar."""
 
 
 for judging in (compare, backtest, compare_models, report):

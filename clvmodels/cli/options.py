@@ -138,6 +138,7 @@ JsonFile = Annotated[Path | None, typer.Option(help="JSON file to write, with th
 Horizon = Annotated[
     str, typer.Option(help="365D, 52W, 12M, 2Y, or none for the remaining lifetime.")
 ]
+Horizons = Annotated[list[str], typer.Option(help="365D, 52W, 12M or 2Y; may be repeated.")]
 DrawsUsed = Annotated[int, typer.Option(help="Posterior draws to use.")]
 DiscountRate = Annotated[float, typer.Option(help="Effective annual rate.")]
 Discounting = Annotated[

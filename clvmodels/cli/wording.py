@@ -50,6 +50,8 @@ _OPTIONS: Final = {
     "test_period_end": "--test-end",
     "origins": "--origins",
     "bootstrap": "--bootstrap",
+    "calendar": "--calendar",
+    "paths": "--paths",
 }
 _FLAGS: Final = {"restart=True": "--restart", "allow_rejects=True": "--allow-rejects"}
 _NAMES: Final = "|".join(_OPTIONS)

@@ -106,6 +106,22 @@ class TotalForecast:
     whole: TotalForecast | None = None
     edges: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: rows, calendar and scenario, and the whole of months; no paths."""
+        rows = frames.to_pandas(self.table).to_dict("records")
+        return {
+            "interval": self.interval,
+            "calendar": {"sd": self.calendar.sd, "source": self.calendar.source},
+            "scenario": dict(self.scenario),
+            "margin": self.margin,
+            "margin_from": self.margin_from,
+            "without_value": self.without_value,
+            "reason": self.reason,
+            "rows": [{n: None if v != v else v for n, v in row.items()} for row in rows],
+            "edges": list(self.edges),
+            "whole": None if self.whole is None else self.whole.to_dict()["rows"],
+        }
+
     def __repr__(self) -> str:
         said = _WORDS[self.calendar.source].format(sd=self.calendar.sd)
         if self.scenario:

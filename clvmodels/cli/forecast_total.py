@@ -1,0 +1,145 @@
+"""``clvmodels forecast-total``: totals of a base to plan with, by horizon, month and segment.
+
+Apart, since a command's options are there at once, and what it does loads when it runs.
+"""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels.cli.files import check_input, check_output, read_rfm, write_aside, write_frame
+from clvmodels.cli.score import read_horizon, read_posterior
+from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.predictive import TotalForecast
+
+_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+
+
+def run(
+    rfm: Path,
+    posterior: Path,
+    *,
+    output: Path | None,
+    json: Path | None,
+    horizon: Sequence[str],
+    by: Sequence[str],
+    scenario: Sequence[str],
+    csv: Mapping[str, str | None],
+    basket_value: float | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Forecast, print and write; options are those of `clvmodels.forecast_total`."""
+    inputs = [check_input(path) for path in (rfm, posterior)]
+    if output is not None:
+        check_output(output, suffixes=_SUFFIXES, inputs=inputs)
+    if json is not None:
+        check_output(json, suffixes=(".json",), inputs=inputs)
+    known = read_scenario(scenario)
+    terminal = Terminal(quiet=quiet)
+    with terminal.step("Reading"):
+        from clvmodels.posterior.scorable import open_scorable, purchases_of
+        from clvmodels.predictive import forecast_total
+
+        fitted = open_scorable(read_posterior(posterior, basket_value))[0]
+        metadata = purchases_of(fitted).metadata
+        base, assumed = read_rfm(rfm, metadata.scale, csv=csv, whole=metadata.whole)
+    lengths = [read_horizon(one) for one in horizon]
+    with terminal.step(f"Forecasting the totals of {len(base):,} customers"):
+        found: TotalForecast = forecast_total(
+            fitted,
+            base,
+            horizon=lengths[0] if len(lengths) == 1 else lengths,
+            by=list(by) or None,
+            scenario=known,
+            **options,
+        )
+    if output is not None:
+        write_frame(found.table, output)
+    if json is not None:
+        text = json_text.dumps(found.to_dict(), indent=1, allow_nan=False)
+        write_aside(json, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
+    if quiet:
+        return
+    if assumed:
+        terminal.say(assumed)
+    show(terminal, found)
+    for path, what in ((output, "the table"), (json, "the same numbers")):
+        if path is not None:
+            terminal.wrote(path, what)
+
+
+def read_scenario(said: Sequence[str]) -> dict[str, float] | None:
+    """Read PERIOD=FACTOR, as often as it was given.
+
+    Raises
+    ------
+    SchemaError
+        One is something else, or a period is there twice.
+    """
+    found: dict[str, float] = {}
+    for one in said:
+        period, _, factor = (part.strip() for part in one.partition("="))
+        try:
+            number_of = float(factor)
+        except ValueError:
+            raise SchemaError(
+                f"Scenario {one!r} must be a period and its factor, such as 2024-12=1.2."
+            ) from None
+        if period in found:
+            raise SchemaError(f"The scenario names {period} twice: give one factor for it.")
+        found[period] = number_of
+    return found or None
+
+
+def show(terminal: Terminal, found: TotalForecast) -> None:
+    """Print a forecast: what is expected, what to plan with, and where the doubt comes from."""
+    from clvmodels.diagnostics.planned import calendar_said, in_words
+    from clvmodels.predictive.base import margin_said
+
+    parts = [found.table] if found.whole is None else [found.table, found.whole.table]
+    for one in parts:
+        _show_table(terminal, one)
+    last = parts[-1].to_dict("records")[-1]
+    terminal.say(
+        f"To plan with: the {percent(found.interval)} interval of what may really come. The last "
+        "three columns are shares of its variance. "
+        f"{in_words(last)}"
+    )
+    terminal.say()
+    terminal.say(calendar_said(found.calendar))
+    if found.scenario:
+        told = ", ".join(f"{period} x {factor:g}" for period, factor in found.scenario.items())
+        terminal.say(f"Scenario: {told}.")
+    if found.margin is not None:
+        terminal.say(f"Value is discounted{margin_said(found.margin, found.margin_from)}.")
+    if found.without_value:
+        terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
+    terminal.say()
+
+
+def _show_table(terminal: Terminal, rows: pd.DataFrame) -> None:
+    names = list(rows.columns[: list(rows.columns).index("total")])
+    shown = [
+        (
+            " ".join([row["total"], *(str(row[name]) for name in names)]),
+            number(row["mean"]),
+            between(row["lower"], row["upper"]),
+            *(
+                percent(row[f"share_{source}"], 2)
+                for source in ("parameters", "chance", "calendar")
+            ),
+        )
+        for row in rows.to_dict("records")
+    ]
+    headings = ("total", "expected", "plan with", "parameters", "chance", "calendar")
+    terminal.show(table(headings, shown))
+    terminal.say()
