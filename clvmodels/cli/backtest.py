@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
 from clvmodels.cli.options import regular_key
+from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.cli.wording import in_options
@@ -85,6 +86,8 @@ def show(terminal: Terminal, found: Backtest) -> None:
         _show_metrics(terminal, found, target)
     _explain(terminal)
     _show_intervals(terminal, found)
+    if found.next_purchases is not None:
+        show_next(terminal, found.next_purchases, found.settings["interval"])
     if found.rolling is not None:
         _show_rolling(terminal, found.rolling)
     if found.sensitivity is not None:

@@ -251,3 +251,26 @@ def _check(check: Check) -> str:
 
 def _negative(amount: float | None) -> float | None:
     return None if amount is None else 0.0 - amount
+
+
+def show_next(terminal: Terminal, statements: pd.DataFrame, interval: float) -> None:
+    """Whether customers bought next when it was said, and what became of the overdue."""
+    terminal.heading("Do customers buy next when the model says?")
+    rows = [
+        (
+            row["statement"],
+            number(row["customers"]),
+            percent(row["said"]),
+            between(100 * row["lower"], 100 * row["upper"], 1),
+            percent(row["happened"]),
+        )
+        for row in statements.to_dict("records")
+        if row["customers"]
+    ]
+    chance = f"{percent(interval)} by\nchance, %"
+    terminal.show(table(("\nstatement", "\ncustomers", "\nsaid", chance, "\nhappened"), rows))
+    terminal.say()
+    terminal.say(
+        "Overdue customers have been silent for longer than nine in ten of the times to a next "
+        "purchase that were to be expected at their last one."
+    )

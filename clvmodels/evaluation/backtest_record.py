@@ -32,7 +32,7 @@ TABLES: Final = (
     "tracking",
     "repeats",
 )
-OPTIONAL: Final = ("rolling", "calendar_totals", "sensitivity")
+OPTIONAL: Final = ("next_purchases", "rolling", "calendar_totals", "sensitivity")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -79,6 +79,13 @@ class Backtest:
     repeats : DataFrame
         Customers with 0, 1, ..., 7+ repeat purchases in the calibration: actual, expected,
         lower, upper.
+    next_purchases : DataFrame or None
+        Of the holdout, whether customers bought next when :func:`clvmodels.next_purchase` said:
+        statement ("bought within 30 days", "bought by the median", "overdue: bought in the
+        holdout", ...), customers it was made of, the share said and the share that happened,
+        with lower and upper, between which it should lie if customers are independent; doubt
+        about parameters is not in that. Medians and windows that end after the holdout are
+        left out. None in backtests written by earlier versions.
     rolling : DataFrame or None
         The rows of ``metrics`` for every rolling origin, with origin, train_end,
         test_end and customers.
@@ -110,6 +117,7 @@ class Backtest:
     checks: tuple[Check, ...]
     fits: Mapping[str, Verdict]
     notes: tuple[str, ...] = ()
+    next_purchases: pd.DataFrame | None = field(default=None)
     rolling: pd.DataFrame | None = field(default=None)
     calendar_totals: pd.DataFrame | None = field(default=None)
     sensitivity: pd.DataFrame | None = field(default=None)

@@ -32,6 +32,7 @@ from clvmodels.evaluation.model_forecasts import (
     totals_rows,
     value_target,
 )
+from clvmodels.evaluation.next_purchases import next_purchases
 from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.repeats import repeats
 from clvmodels.evaluation.tracking import tracking
@@ -148,6 +149,7 @@ def report_tables(main: Evaluated, plan: Plan) -> dict[str, Any]:
         ),
         "tracking": tracking(observed, main.posterior, paths=_PATHS, **band),
         "repeats": repeats(observed, main.posterior, **band),
+        "next_purchases": next_purchases(observed, main.posterior, asked),
     }
     end, scale = observed.span.test_end, observed.scale
     same = checks.continuity_check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,9 @@ from clvmodels.machine import cores_for
 from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.scorable import Scorable, purchases_of, scorable
 from clvmodels.predictive.base import purchase_draws
-from clvmodels.predictive.waiting_times import FAR, Solved, solve
+from clvmodels.predictive.waiting_times import FAR, solve
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import (
     CUSTOMER_ID,
     FloatArray,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from clvmodels.frames import Frame
 
 WITHIN: Final = ("30D", "90D", "365D")
+LATE: Final = 0.9
 # Periods in NumPy's units
 _STEPS: Final = {"h": ("h", 1), "D": ("D", 1), "W": ("D", 7), "M": ("M", 1)}
 
@@ -87,7 +89,7 @@ def next_purchase(
     *,
     within: Sequence[Horizon] = WITHIN,
     interval: float = 0.8,
-    late: float = 0.9,
+    late: float = LATE,
     draws: int = 500,
     threads: int | None = None,
     time_unit: TimeUnit | None = None,
@@ -141,24 +143,80 @@ def next_purchase(
     """
     rfm = frames.eager(rfm)
     whose = purchases_of(scorable(posterior, "The next purchase needs"))
-    columns = columns_of(whose, rfm, scale_said(time_unit, time_scaler))
     lengths = _lengths(whose.scale, within)
-    low, high = tail_probabilities(check_interval(interval))
-    late = _share_of_times(late)
-    drawn, cores = purchase_draws(posterior, draws)[0], cores_for(threads)
+    found = waiting(
+        posterior,
+        columns_of(whose, rfm, scale_said(time_unit, time_scaler)),
+        lengths=[*lengths.values()],
+        interval=interval,
+        late=late,
+        draws=draws,
+        threads=threads,
+    )
+    end = rfm.observation_end if isinstance(rfm, RfmTable) else None
+    frame = frames.like(rfm, _frame(end, whose.scale, lengths, found))
+    return NextPurchase(frame, whose.scale, check_interval(interval), _share_of_times(late))
 
+
+class Waiting(NamedTuple):
+    """Of N customers what their next purchase is like, in the table's unit of time.
+
+    Attributes
+    ----------
+    columns : RfmColumns
+        The customers.
+    chances : ndarray, shape (L, N)
+        Of a purchase within each length.
+    never : ndarray, shape (N,)
+        P(no purchase ever).
+    lower, median, upper : ndarray, shape (N,)
+        Of the time to the next purchase, if one comes; infinite beyond 100 years.
+    silence, usual : ndarray, shape (N,)
+        Since the last purchase, and what it is seldom longer than.
+    """
+
+    columns: RfmColumns
+    chances: FloatArray
+    never: FloatArray
+    lower: FloatArray
+    median: FloatArray
+    upper: FloatArray
+    silence: FloatArray
+    usual: FloatArray
+
+    @property
+    def overdue(self) -> npt.NDArray[np.bool_]:
+        """Whose silence is longer than usual."""
+        return self.silence > self.usual
+
+
+def waiting(
+    posterior: Scorable,
+    columns: RfmColumns,
+    *,
+    lengths: Sequence[float],
+    interval: float,
+    late: float,
+    draws: int,
+    threads: int | None = None,
+) -> Waiting:
+    """Solve for customers' next purchases: arrays, without labels; as `next_purchase`."""
+    scale = posterior.scale
+    low, high = tail_probabilities(check_interval(interval))
+    share = _share_of_times(late)
+    drawn, cores = purchase_draws(posterior, draws)[0], cores_for(threads)
     now = group_rows(columns.x, columns.t_x, columns.T)
-    asked, tails = np.array([*lengths.values()]), np.array([low, 0.5, high])
-    found = solve(now, drawn, whose.scale, asked, tails, cores)
+    asked, tails = np.array([*lengths], dtype=np.float64), np.array([low, 0.5, high])
+    found = solve(now, drawn, scale, asked, tails, cores)
     # What was to be expected right after the last purchase, when nobody had been silent yet
     then = group_rows(columns.x, columns.t_x, columns.t_x)
-    usual = solve(then, drawn, whose.scale, np.zeros(0), np.array([late]), cores)
-    return NextPurchase(
-        frames.like(rfm, _frame(rfm, columns, whose.scale, lengths, found, usual.times[0])),
-        whose.scale,
-        interval,
-        late,
+    usual = solve(then, drawn, scale, np.zeros(0), np.array([share]), cores)
+    far = FAR / scale.days
+    lower, median, upper, late_at = (
+        np.where(times > far, np.inf, times) for times in (*found.times, *usual.times)
     )
+    never, silence = np.clip(found.never, 0.0, 1.0), columns.T - columns.t_x
+    return Waiting(columns, found.chances, never, lower, median, upper, silence, late_at)
 
 
 def _lengths(scale: TimeScale, within: Sequence[Horizon]) -> dict[str, float]:
@@ -185,36 +243,24 @@ def _share_of_times(late: object) -> float:
 
 
 def _frame(
-    rfm: RfmTable | Frame,
-    columns: Any,
-    scale: TimeScale,
-    lengths: dict[str, float],
-    found: Solved,
-    late: FloatArray,
+    end: pd.Timestamp | None, scale: TimeScale, lengths: dict[str, float], found: Waiting
 ) -> pd.DataFrame:
     import pandas as pd
 
-    far = FAR / scale.days
-    lower, median, upper, late = (
-        np.where(times > far, np.inf, times) for times in (*found.times, late)
-    )
-    silence = columns.T - columns.t_x
-    ahead = {"next": median, "next_lower": lower, "next_upper": upper}
-    table: dict[str, Any] = {CUSTOMER_ID: columns.customer_id}
+    table: dict[str, Any] = {CUSTOMER_ID: found.columns.customer_id}
     table |= dict(zip(lengths, found.chances, strict=True))
-    table["p_never"] = np.clip(found.never, 0.0, 1.0)
-    end = rfm.observation_end if isinstance(rfm, RfmTable) else None
+    table["p_never"] = found.never
+    ahead = {"next": found.median, "next_lower": found.lower, "next_upper": found.upper}
     if end is None:
         table |= ahead
     else:
-        times = {**ahead, "last_purchase": -silence, "overdue_from": late - silence}
-        table |= {name: _dates(end, scale, one) for name, one in times.items()}
-    table |= {"silence": silence, "usual_silence": late}
-    table["overdue"] = silence > late
+        since = {"last_purchase": -found.silence, "overdue_from": found.usual - found.silence}
+        table |= {name: dates_at(end, scale, one) for name, one in {**ahead, **since}.items()}
+    table |= {"silence": found.silence, "usual_silence": found.usual, "overdue": found.overdue}
     return pd.DataFrame(table)
 
 
-def _dates(end: pd.Timestamp, scale: TimeScale, ahead: FloatArray) -> npt.NDArray[np.datetime64]:
+def dates_at(end: pd.Timestamp, scale: TimeScale, ahead: FloatArray) -> npt.NDArray[np.datetime64]:
     """First days of the periods that lie so many units after the last one observed."""
     unit, step = _STEPS[scale.time_unit]
     known = np.isfinite(ahead)

@@ -27,6 +27,7 @@ FILES = {
     "customers.parquet",
     "metrics.json",
     "metrics.parquet",
+    "next_purchases.parquet",
     "repeats.parquet",
     "totals.parquet",
     "tracking.parquet",

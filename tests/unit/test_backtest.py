@@ -161,6 +161,42 @@ def test_totals_allow_for_the_calendar_at_every_cut(found: Backtest) -> None:
     np.testing.assert_allclose(table["interval_score"] * real, upper - lower + 20 * missed)
 
 
+def test_next_purchases_are_held_against_what_came(found: Backtest, log: pd.DataFrame) -> None:
+    table = found.next_purchases
+    assert table is not None
+    by = table.set_index("statement")
+    length = (pd.Timestamp(found.test_end) - pd.Timestamp(found.train_end)).days
+    dates = pd.to_datetime(log["date"]).dt.normalize()
+    later = log[(dates > found.train_end) & (dates <= found.test_end)]
+    first = pd.to_datetime(later.groupby("customer_id")["date"].min()).dt.normalize()
+    first = first.reindex(found.customers["customer_id"])
+    for days in (30, 90, 365):
+        assert (f"bought within {days} days" in by.index) == (days <= length)
+        if days <= length:
+            real = (first <= pd.Timestamp(found.train_end) + pd.Timedelta(days, "D")).mean()
+            assert by.loc[f"bought within {days} days", "happened"] == pytest.approx(real)
+    parts = by.loc[["not overdue: bought in the holdout", "overdue: bought in the holdout"]]
+    assert parts["customers"].sum() == len(found)
+    back = (parts["customers"] * parts["happened"]).sum()
+    assert back == pytest.approx((found.customers["purchases_actual"] > 0).sum())
+    assert ((table["lower"] <= table["said"]) & (table["said"] <= table["upper"])).all()
+
+
+def test_what_was_said_of_next_purchases_comes_true_of_the_model_itself() -> None:
+    """Of customers simulated from it all shares lie where chance may put them."""
+    log = simulate_log(4_000, **TRUTH, T=(300.0, 700.0), seed=12, observation_end="2024-12-31")
+    found = backtest(
+        log, **COLUMNS, train_period_end="2024-04-30", interval=0.9999, calendar="none", **QUICK
+    )
+    table = found.next_purchases
+    assert table is not None
+    assert len(table) == 6
+    assert (table["customers"] > 100).all()
+    # The posterior lies within a tenth of the truth, which moves chances by about .01
+    assert (table["happened"] >= table["lower"] - 0.01).all()
+    assert (table["happened"] <= table["upper"] + 0.01).all()
+
+
 def test_sensitivity_is_one_table(found: Backtest) -> None:
     table = found.sensitivity
     assert table is not None
@@ -189,6 +225,7 @@ def test_it_is_kept_whole(found: Backtest, tmp_path: Path) -> None:
         "repeats",
         "rolling",
         "calendar_totals",
+        "next_purchases",
     ):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
     assert str(again) == str(found)
