@@ -8,7 +8,7 @@ REPORTS ?= report-output
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo report test test-quick lint format docs notebooks bench wheel constraints clean distclean
+.PHONY: help env demo report test test-quick lint format docs notebooks bench faults wheel constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,13 @@ notebooks: env ## run the notebooks and store what they show; ONLY=NAME for one
 docs: env ## the documentation site, warnings as errors, in docs/_build/html
 	rm -rf docs/api/generated docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
+faults: env ## kills, full disks, damaged files and odd columns, at full counts (ten minutes)
+	CLVMODELS_FLIPS=700 $(PYTEST) tests/recovery/test_scoring_killed.py \
+	    tests/recovery/test_scoring_disk_full.py tests/recovery/test_container.py \
+	    tests/unit/test_storage.py tests/unit/test_spark_killed.py \
+	    tests/protocol/test_column_types.py tests/protocol/test_score_fuzz.py \
+	    tests/protocol/test_score_fuzz_files.py
 
 bench: env ## measure speed and memory beside pymc-marketing (an hour); ONLY=NAME for one suite
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))

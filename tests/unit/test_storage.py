@@ -339,9 +339,10 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path: Path) -> None:
     saved = CLVPosterior(fitted(), spend())
     path = saved.save(tmp_path / "p.nc")
     content = path.read_bytes()
-    rng = np.random.default_rng(7)
+    rng, flips = np.random.default_rng(7), int(os.environ.get("CLVMODELS_FLIPS", "250"))
     errors = 0
-    for at, bit in zip(rng.integers(0, len(content), 250), rng.integers(0, 8, 250), strict=True):
+    places = rng.integers(0, len(content), flips), rng.integers(0, 8, flips)
+    for at, bit in zip(*places, strict=True):
         changed = bytearray(content)
         changed[at] ^= 1 << bit
         path.write_bytes(bytes(changed))
@@ -356,7 +357,7 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path: Path) -> None:
             for group in original.tree.children:
                 one, other = back.tree[group].to_dataset(), original.tree[group].to_dataset()
                 xr.testing.assert_identical(one, other)
-    assert errors > 40
+    assert errors > 0.16 * flips
 
 
 def test_a_lost_parameter_is_found_on_loading(tmp_path: Path) -> None:
