@@ -12,7 +12,7 @@ Each function simulates block by block: memory beyond the result does not grow w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ import pandas as pd
 from clvmodels import schema
 from clvmodels.dates import moment_of
 from clvmodels.formulas.story import Customers
-from clvmodels.keywords import named
+from clvmodels.keywords import defaults, named
 from clvmodels.purchases import ModelKey
 from clvmodels.purchases.stories import (
     AMOUNTS,
@@ -46,18 +46,36 @@ DATE: Final = "date"
 AMOUNT: Final = "amount"
 
 
+class _Seeded(TypedDict):
+    seed: int
+
+
+class _Watched(TypedDict):
+    T: ObservationTime
+
+
+@defaults(r=None, alpha=None, a=None, b=None, model="bgnbd", parameters=None)
+class _People(_Seeded, total=False):
+    r: float | None
+    alpha: float | None
+    a: float | None
+    b: float | None
+    model: ModelKey
+    parameters: Mapping[str, float] | None
+
+
+@defaults(p=None, q=None, v=None, period=1.0, cents=False, time_unit="D")
+class _World(_Watched, _People, total=False):
+    p: float | None
+    q: float | None
+    v: float | None
+    period: float | None
+    cents: bool
+    time_unit: TimeUnit
+
+
 @named
-def simulate_customers(
-    n: int,
-    *,
-    r: float | None = None,
-    alpha: float | None = None,
-    a: float | None = None,
-    b: float | None = None,
-    seed: int,
-    model: ModelKey = "bgnbd",
-    parameters: Mapping[str, float] | None = None,
-) -> Customers:
+def simulate_customers(n: int, **people: Unpack[_People]) -> Customers:
     """Draw purchase rates and dropout probabilities.
 
     They are those behind ``simulate_rfm`` and ``simulate_log`` with the same n, seed
@@ -91,31 +109,13 @@ def simulate_customers(
     SchemaError
         The model is unknown, or has other parameters.
     """
-    own = {"r": r, "alpha": alpha, "a": a, "b": b, **(parameters or {})}
-    population = Population.of(n, model, seed, own)
+    population = _population(n, people)
     blocks = [population.customers(block) for block in population.blocks()]
     return Customers(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
 @named
-def simulate_rfm(
-    n: int,
-    *,
-    r: float | None = None,
-    alpha: float | None = None,
-    a: float | None = None,
-    b: float | None = None,
-    T: ObservationTime,
-    p: float | None = None,
-    q: float | None = None,
-    v: float | None = None,
-    seed: int,
-    period: float | None = 1.0,
-    cents: bool = False,
-    time_unit: TimeUnit = "D",
-    model: ModelKey = "bgnbd",
-    parameters: Mapping[str, float] | None = None,
-) -> pd.DataFrame:
+def simulate_rfm(n: int, **world: Unpack[_World]) -> pd.DataFrame:
     """Simulate one row per customer, as a log of whole days would be summed up.
 
     With ``period`` the clock starts at the end of the first purchase's period, and the
@@ -154,11 +154,7 @@ def simulate_rfm(
         A parameter is not positive and finite, p, q, v are incomplete, or T is
         negative, of another length, or not whole periods.
     """
-    own = {"r": r, "alpha": alpha, "a": a, "b": b, **(parameters or {})}
-    population = Population.of(n, model, seed, own)
-    spend = Spend.of(p, q, v, cents=cents)
-    exposure = Exposure.of(T, n=population.n, period=period)
-    scale = TimeScale(time_unit)
+    population, spend, exposure, scale = _opened(n, world)
 
     gaps = population.model.regularity > 1
     columns = _empty_columns(population.n, with_spend=spend is not None, with_gaps=gaps)
@@ -175,21 +171,8 @@ def simulate_rfm(
 def simulate_log(
     n: int,
     *,
-    r: float | None = None,
-    alpha: float | None = None,
-    a: float | None = None,
-    b: float | None = None,
-    T: ObservationTime,
-    p: float | None = None,
-    q: float | None = None,
-    v: float | None = None,
-    seed: int,
-    period: float | None = 1.0,
-    cents: bool = False,
-    time_unit: TimeUnit = "D",
-    model: ModelKey = "bgnbd",
-    parameters: Mapping[str, float] | None = None,
     observation_end: str | pd.Timestamp = "2025-12-31",
+    **world: Unpack[_World],
 ) -> pd.DataFrame:
     """Simulate the transactions, one row per purchase, behind ``simulate_rfm``.
 
@@ -214,11 +197,7 @@ def simulate_log(
     DomainError
         As ``simulate_rfm``.
     """
-    own = {"r": r, "alpha": alpha, "a": a, "b": b, **(parameters or {})}
-    population = Population.of(n, model, seed, own)
-    spend = Spend.of(p, q, v, cents=cents)
-    exposure = Exposure.of(T, n=population.n, period=period)
-    scale = TimeScale(time_unit)
+    population, spend, exposure, scale = _opened(n, world)
     end = np.datetime64(moment_of(observation_end, "observation_end"), "us")
 
     parts = [
@@ -226,6 +205,20 @@ def simulate_log(
         for block in population.blocks()
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _population(n: int, people: _People) -> Population:
+    of_bgnbd = {"r": people["r"], "alpha": people["alpha"], "a": people["a"], "b": people["b"]}
+    own = {**of_bgnbd, **(people["parameters"] or {})}
+    return Population.of(n, people["model"], people["seed"], own)
+
+
+def _opened(n: int, world: _World) -> tuple[Population, Spend | None, Exposure, TimeScale]:
+    """Check the options, and say who buys what, for how long, in which unit."""
+    population = _population(n, world)
+    spend = Spend.of(world["p"], world["q"], world["v"], cents=world["cents"])
+    exposure = Exposure.of(world["T"], n=population.n, period=world["period"])
+    return population, spend, exposure, TimeScale(world["time_unit"])
 
 
 def _summarise(

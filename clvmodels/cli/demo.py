@@ -93,7 +93,7 @@ def run(out: Path, *, quiet: bool) -> None:
     if not quiet:
         _tell_outcome(terminal, outcome)
         _tell_one_time(terminal, outcome)
-        _tell_customers(terminal, outcome, posterior, split)
+        _tell_customers(terminal, outcome, split)
         _tell_files(terminal, out)
 
 
@@ -228,9 +228,7 @@ def _tell_one_time(terminal: Terminal, outcome: Outcome) -> None:
     )
 
 
-def _tell_customers(
-    terminal: Terminal, outcome: Outcome, posterior: CLVPosterior, split: RfmSplit
-) -> None:
+def _tell_customers(terminal: Terminal, outcome: Outcome, split: RfmSplit) -> None:
     terminal.heading("5. The ten most valuable customers, in $")
     top = outcome.scores.nlargest(10, "clv")
     show_top(terminal, top, split.train, INTERVAL, really=outcome.spent)

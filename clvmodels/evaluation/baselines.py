@@ -134,7 +134,7 @@ def last_period(observed: Observed) -> Forecast:
     return Forecast(
         LAST_PERIOD,
         observed.count(start),
-        observed.value(start, start),
+        observed.value(start),
         note,
     )
 

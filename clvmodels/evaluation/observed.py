@@ -115,7 +115,7 @@ class Observed:
     @property
     def spent(self) -> FloatArray | None:
         """Discounted value of each customer's purchases in the holdout, margin applied."""
-        return self.value(self.span.train_end, self.span.train_end)
+        return self.value(self.span.train_end)
 
     @property
     def first(self) -> IntArray:
@@ -135,8 +135,8 @@ class Observed:
         inside, _ = self.since(start)
         return np.bincount(self.who[inside], minlength=self.customers).astype(np.float64)
 
-    def value(self, start: int, valued_at: int) -> FloatArray | None:
-        """Value of those purchases, discounted from ``start`` as if it were ``valued_at``."""
+    def value(self, start: int) -> FloatArray | None:
+        """Value of those purchases, discounted from ``start``."""
         if self.total is None:
             return None
         inside, after = self.since(start)
