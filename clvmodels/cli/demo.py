@@ -20,6 +20,7 @@ from clvmodels.cli.reports import (
 )
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.limits import CALENDAR_SD
+from clvmodels.path_checks import path_of
 from clvmodels.schema import annual_rate_to_delta
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Outcome:
 
 def run(out: Path, *, quiet: bool) -> None:
     """Run the main job on CDNOW, print it and write its files to a folder."""
+    out = path_of("The output", out)
     rfm_file, posterior_file, scores_file, csv_file, picture = (
         check_output(out / name) for name in FILES
     )

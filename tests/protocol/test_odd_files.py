@@ -95,6 +95,7 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line(
         ["score", "rfm.parquet", "--posterior", "-", "-o", "out.parquet"],
         ["fit", "rfm.parquet", "-o", "-"],
         ["report", "--rfm", "rfm.parquet", "--posterior", "p.nc", "-o", "-"],
+        ["demo", "--out", "-"],
     ],
     ids=lambda said: " ".join(said),
 )
