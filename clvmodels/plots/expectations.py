@@ -275,7 +275,10 @@ def draw_forecast(
     axes = one_axes(axes)
     when = np.array(edges, dtype="datetime64[D]")
     begin = 0.0 if cumulative else None
-    bands = (lower, upper, 0.18, "what may come"), (inner_lower, inner_upper, 0.3, "half of it")
+    bands = (
+        (lower, upper, 0.18, "what may come"),
+        (inner_lower, inner_upper, 0.3, "in half of the cases"),
+    )
     for low, high, alpha, label in bands:
         draw_band(axes, when, floats(low), floats(high), alpha=alpha, label=label, begin=begin)
     draw_months(axes, when, floats(expected), label="expected", begin=begin)

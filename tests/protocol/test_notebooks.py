@@ -32,6 +32,7 @@ NAMES = [
     "05_decisions",
     "06_from_pymc_marketing",
     "07_which_model",
+    "08_totals_you_can_plan_with",
 ]
 LARGEST = 400_000  # bytes of a stored notebook
 
