@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     )
     from clvmodels.predictive import (
         count_distribution,
+        customers,
         forecast_total,
         next_purchase,
         portfolio,
@@ -137,6 +138,7 @@ _HOME = {
     "count_distribution": "predictive",
     "customer_acquisition_cost": "economics",
     "customer_equity": "economics",
+    "customers": "predictive",
     "datasets": "datasets",
     "diagnostics": "diagnostics",
     "economics": "economics",
@@ -218,6 +220,7 @@ __all__ = [
     "count_distribution",
     "customer_acquisition_cost",
     "customer_equity",
+    "customers",
     "datasets",
     "diagnostics",
     "economics",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from clvmodels import __version__
-from clvmodels.cli.commands_judging import backtest, compare, compare_models, report
+from clvmodels.cli.commands_judging import backtest, compare, compare_models, customers, report
 from clvmodels.cli.options import (
     Base,
     BasketOfPosterior,
@@ -308,5 +308,5 @@ def forecast_total(
     """Forecast totals of a base to plan with: parameters, chance and the calendar."""
 
 
-for judging in (compare, backtest, compare_models, report):
+for judging in (compare, backtest, compare_models, report, customers):
     app.command()(judging)

@@ -226,3 +226,41 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Judge a fit: can its numbers be used? One HTML page that can be sent and printed."""
+
+
+@declared
+def customers(
+    *,
+    rfm: Base,
+    posterior: PosteriorFile,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="CSV (also .csv.gz), Parquet or XLSX to write.")
+    ],
+    attribute: Annotated[
+        list[str],
+        typer.Option(help="Segment column to keep, by default all; may be repeated."),
+    ] = [],  # noqa: B006
+    new_within: Annotated[
+        str, typer.Option(help="Time since the only order in which a customer is new.")
+    ] = "90D",
+    slow: Annotated[
+        float, typer.Option(help="Share of expected times to a next order that makes it slowing.")
+    ] = 0.75,
+    late: Annotated[float, typer.Option(help="The same of overdue.")] = 0.9,
+    lost_below: Annotated[
+        float,
+        typer.Option(help="Chance of an order within 365 days below which the overdue are lost."),
+    ] = 0.1,
+    margin: Margin = None,
+    basket_value: BasketOfPosterior = None,
+    horizon: Horizon = "365D",
+    terms: Terms,
+    draws: DrawsUsed = 500,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """List every customer with value, state, next order and what to do, for a spreadsheet.
+
+    A sheet of XLSX (the extra 'excel') holds a million customers and explains its columns. In CSV
+    and XLSX no cell is a formula, whatever the log says.
+    """

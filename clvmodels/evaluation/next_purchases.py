@@ -49,7 +49,7 @@ def next_purchases(observed: Observed, posterior: FittedModel, asked: Asked) -> 
         columns_of(purchases_of(posterior), observed.train, None),
         lengths=[*fitting, horizon],
         interval=WINDOW,
-        late=LATE,
+        late=[LATE],
         draws=asked.draws,
     )
     days = [length * scale.days for length in fitting]

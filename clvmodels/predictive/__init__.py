@@ -1,6 +1,7 @@
 """What customers will actually do: distributions of outcomes, not of expectations."""
 
 from clvmodels.predictive.counts import CountDistribution, count_distribution
+from clvmodels.predictive.customer_list import CustomerList, customers
 from clvmodels.predictive.future import FuturePaths, simulate_future
 from clvmodels.predictive.planning import TotalForecast, forecast_total
 from clvmodels.predictive.time_to_next import NextPurchase, next_purchase
@@ -9,12 +10,14 @@ from clvmodels.predictive.values import ValueDistribution, value_distribution
 
 __all__ = [
     "CountDistribution",
+    "CustomerList",
     "FuturePaths",
     "NextPurchase",
     "Portfolio",
     "TotalForecast",
     "ValueDistribution",
     "count_distribution",
+    "customers",
     "forecast_total",
     "next_purchase",
     "portfolio",

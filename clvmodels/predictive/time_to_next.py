@@ -149,7 +149,7 @@ def next_purchase(
         columns_of(whose, rfm, scale_said(time_unit, time_scaler)),
         lengths=[*lengths.values()],
         interval=interval,
-        late=late,
+        late=[late],
         draws=draws,
         threads=threads,
     )
@@ -171,8 +171,10 @@ class Waiting(NamedTuple):
         P(no purchase ever).
     lower, median, upper : ndarray, shape (N,)
         Of the time to the next purchase, if one comes; infinite beyond 100 years.
-    silence, usual : ndarray, shape (N,)
-        Since the last purchase, and what it is seldom longer than.
+    silence : ndarray, shape (N,)
+        Since the last purchase.
+    usual : ndarray, shape (Q, N)
+        What it is seldom longer than, for each share of times.
     """
 
     columns: RfmColumns
@@ -186,8 +188,8 @@ class Waiting(NamedTuple):
 
     @property
     def overdue(self) -> npt.NDArray[np.bool_]:
-        """Whose silence is longer than usual."""
-        return self.silence > self.usual
+        """Whose silence is longer than the last share of times."""
+        return np.asarray(self.silence > self.usual[-1])
 
 
 def waiting(
@@ -196,27 +198,26 @@ def waiting(
     *,
     lengths: Sequence[float],
     interval: float,
-    late: float,
+    late: Sequence[float],
     draws: int,
     threads: int | None = None,
 ) -> Waiting:
     """Solve for customers' next purchases: arrays, without labels; as `next_purchase`."""
     scale = posterior.scale
     low, high = tail_probabilities(check_interval(interval))
-    share = _share_of_times(late)
+    shares = np.array([_share_of_times(one) for one in late])
     drawn, cores = purchase_draws(posterior, draws)[0], cores_for(threads)
     now = group_rows(columns.x, columns.t_x, columns.T)
     asked, tails = np.array([*lengths], dtype=np.float64), np.array([low, 0.5, high])
     found = solve(now, drawn, scale, asked, tails, cores)
     # What was to be expected right after the last purchase, when nobody had been silent yet
     then = group_rows(columns.x, columns.t_x, columns.t_x)
-    usual = solve(then, drawn, scale, np.zeros(0), np.array([share]), cores)
+    usual = solve(then, drawn, scale, np.zeros(0), shares, cores)
     far = FAR / scale.days
-    lower, median, upper, late_at = (
-        np.where(times > far, np.inf, times) for times in (*found.times, *usual.times)
-    )
+    told = np.where(found.times > far, np.inf, found.times)
+    usually = np.where(usual.times > far, np.inf, usual.times)
     never, silence = np.clip(found.never, 0.0, 1.0), columns.T - columns.t_x
-    return Waiting(columns, found.chances, never, lower, median, upper, silence, late_at)
+    return Waiting(columns, found.chances, never, told[0], told[1], told[2], silence, usually)
 
 
 def _lengths(scale: TimeScale, within: Sequence[Horizon]) -> dict[str, float]:
@@ -254,9 +255,9 @@ def _frame(
     if end is None:
         table |= ahead
     else:
-        since = {"last_purchase": -found.silence, "overdue_from": found.usual - found.silence}
+        since = {"last_purchase": -found.silence, "overdue_from": found.usual[-1] - found.silence}
         table |= {name: dates_at(end, scale, one) for name, one in {**ahead, **since}.items()}
-    table |= {"silence": found.silence, "usual_silence": found.usual, "overdue": found.overdue}
+    table |= {"silence": found.silence, "usual_silence": found.usual[-1], "overdue": found.overdue}
     return pd.DataFrame(table)
 
 
