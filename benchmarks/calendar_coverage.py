@@ -44,7 +44,14 @@ ORIGINS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "stable": (("2024-06-30", "181D"), ("2024-09-30", "181D"), ("2024-12-31", "181D")),
 }
-CALENDARS: Final[tuple[Any, ...]] = ("none", 0.15)
+# With a clock; without one it is BG/NBD
+MODELS: Final = {
+    "cdnow": clv.BetaGeoModel(clock=True),
+    "grocery_elog": clv.ModifiedBetaGeoModel(regularity=2, clock=True),
+    "online_retail": clv.ModifiedBetaGeoModel(clock=True),
+    "stable": clv.BetaGeoModel(clock=True),
+}
+CALENDARS: Final[tuple[Any, ...]] = ("none", 0.15, "learnt")
 
 
 def log_of(name: str) -> tuple[Any, dict[str, str]]:
@@ -72,11 +79,18 @@ def rows(name: str) -> list[dict[str, Any]]:
     for origin, horizon in ORIGINS[name]:
         end = pd.Timestamp(origin) + pd.Timedelta(horizon)
         split = clv.rfm_train_test_split(
-            log, **columns, train_period_end=origin, test_period_end=f"{end:%Y-%m-%d}"
+            log,
+            **columns,
+            train_period_end=origin,
+            test_period_end=f"{end:%Y-%m-%d}",
+            day_pairs=True,
         )
         actual = int(split.test["test_frequency"].sum())
-        posterior = clv.BetaGeoModel().fit(split.train, method="laplace", random_seed=1)
+        terms: Any = {"method": "laplace", "random_seed": 1}
+        plain = clv.BetaGeoModel().fit(split.train, **terms)
+        timed = MODELS[name].fit(split.train, **terms)
         for calendar in CALENDARS:
+            posterior = timed if calendar == "learnt" else plain
             clv.forecast_total(posterior, split.train, horizon=5.0, calendar=calendar)  # compiles
             began = time.process_time()
             total = clv.forecast_total(
@@ -91,6 +105,7 @@ def rows(name: str) -> list[dict[str, Any]]:
                 | {"lower": round(ends[0]), "upper": round(ends[1]), "actual": actual}
                 | {"inside": ends[0] <= actual <= ends[1]}
                 | {"score": round(interval_score(*ends, actual) / actual, 3)}
+                | {"sd": round(total.calendar.sd, 3), "model": posterior.model}
                 | {"seconds": round(seconds, 2)}
             )
             print(found[-1], flush=True)

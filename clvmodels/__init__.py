@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         simulate_future,
         value_distribution,
     )
+    from clvmodels.purchases.clock import Clock, LearntClock
     from clvmodels.reporting import RenderedReport, report
     from clvmodels.rfm import (
         RfmTable,
@@ -107,12 +108,14 @@ _HOME = {
     "BetaGeoPosterior": "posterior",
     "CLVModel": "fit",
     "CLVPosterior": "posterior",
+    "Clock": "purchases.clock",
     "ClvError": "errors",
     "Comparison": "evaluation",
     "ConvergenceError": "errors",
     "DomainError": "errors",
     "GammaGammaModel": "fit",
     "GammaGammaPosterior": "posterior",
+    "LearntClock": "purchases.clock",
     "ModifiedBetaGeoModel": "fit",
     "ModifiedBetaGeoPosterior": "posterior",
     "ParetoNBDModel": "fit",
@@ -188,12 +191,14 @@ __all__ = [
     "BetaGeoPosterior",
     "CLVModel",
     "CLVPosterior",
+    "Clock",
     "ClvError",
     "Comparison",
     "ConvergenceError",
     "DomainError",
     "GammaGammaModel",
     "GammaGammaPosterior",
+    "LearntClock",
     "MissingPackageError",
     "ModifiedBetaGeoModel",
     "ModifiedBetaGeoPosterior",

@@ -16,6 +16,7 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.diagnostics.values import value_parts
 from clvmodels.diagnostics.words import horizon_of, number, percent, short, unit_of
+from clvmodels.posterior.predicting import own_horizon
 from clvmodels.schema import FloatArray
 
 _CELLS: Final = 25
@@ -108,11 +109,11 @@ def _alive_notes(study: Study, totals: Totals) -> Iterator[str]:
 
 
 def _matrices(study: Study) -> Iterator[Figure]:
-    reach = float(study.histories.T.max())
+    reach = float(study.timed.T.max())
     if reach <= 0:
         return
     x, recency = _axes(study, reach)
-    horizon = study.scale.horizon(study.question.horizon)
+    horizon = own_horizon(study.purchases, study.question.horizon, study.columns.last_day)
     draws = {
         name: values[:, None, None] for name, values in study.purchases.draws(_MATRIX_DRAWS).items()
     }

@@ -12,6 +12,7 @@ from clvmodels.diagnostics.study import FEW_DRAWS, Study, bounds
 from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.evaluation.repeats import number_of_draws
 from clvmodels.machine import available_cores
+from clvmodels.posterior.predicting import own_horizon
 from clvmodels.schema import FloatArray
 
 _CELLS: Final = 40_000_000
@@ -91,8 +92,8 @@ def _value(held: TierValues | None) -> Amount | None:
 
 def _by_draw(study: Study) -> FloatArray:
     """Active repeat customers, one-time and repeat buyers who come again; shape (3, S)."""
-    h = study.histories
-    horizon = study.scale.horizon(study.question.horizon)
+    h = study.timed
+    horizon = own_horizon(study.purchases, study.question.horizon, study.columns.last_day)
     draws = study.purchases.draws(int(np.clip(_CELLS // len(h.x), _LEAST_DRAWS, FEW_DRAWS)))
     formulas = study.purchases.formulas
     who = (h.x, h.t_x, h.T)

@@ -78,10 +78,12 @@ def track(study: Study) -> Tracked:
     edges = end - step * np.arange(-(-span // step), -1, -1)
     periods = _periods(study, end)
     draws = study.purchases.draws(FEW_DRAWS)
-    expected = expected_of_new(study.purchases.formulas, draws, first, edges, scaler)
+    time_of = study.purchases.metadata.time_of
+    own = time_of(first), time_of(edges)
+    expected = expected_of_new(study.purchases.formulas, draws, *own)
     band = Bands(*(np.empty(0) for _ in range(4)))
     if not study.purchases.certain:
-        band = bands(_outcomes(study, first, edges, expected), study.question.interval)
+        band = bands(_outcomes(study, *own, expected), study.question.interval)
     return Tracked(
         dates=[str(start_of(int(edge), study.scale).date()) for edge in edges[1:]],
         actual=repeats_between(edges, periods, first),
@@ -111,13 +113,13 @@ def _outcomes(study: Study, first: Numbers, edges: Numbers, expected: FloatArray
     if len(first) > _SAMPLE:
         chosen = first[rng.choice(len(first), _SAMPLE, replace=False)]
     formulas, draws = study.purchases.formulas, study.purchases.draws(FEW_DRAWS)
-    scaler, nothing = study.scale.time_scaler, np.zeros(len(chosen))
+    nothing = np.zeros(len(chosen))
     counts = simulate_counts(
         formulas,
         draws,
-        Histories(nothing, nothing, nothing, chosen / scaler),
-        edges / scaler,
+        Histories(nothing, nothing, nothing, chosen),
+        edges,
         study.question.random_seed,
     )
-    deviation = counts - expected_of_new(formulas, draws, chosen, edges, scaler)
+    deviation = counts - expected_of_new(formulas, draws, chosen, edges)
     return np.asarray(expected + deviation * np.sqrt(len(first) / len(chosen)))

@@ -17,6 +17,7 @@ from clvmodels.posterior.scorable import at_margin, prepared_for
 from clvmodels.predictive.calendars import CalendarChoice, sd_of
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.customers import warn_of_unit
+from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
@@ -149,14 +150,23 @@ class Study:
         used = self.repeat & np.isfinite(m_bar) & (m_bar > 0)
         return self.columns.x[used], m_bar[used]
 
+    @property
+    def timed(self) -> PurchaseHistories:
+        """The histories in the time of the model: by the posterior's clock, if it has one."""
+        clock = self.purchases.metadata.clock if self.purchases else None
+        if clock is None or self.columns.last_day is None:
+            return self.histories
+        return purchase_histories(by_clock(self.columns, clock))
+
     def ages(self, most: int = _MOST_AGES) -> tuple[FloatArray, FloatArray]:
         """Distinct T and how many customers have them.
 
         More than ``most`` are gathered into so many groups of neighbours, each standing
         at its mean: what is averaged over them is smooth in T.
         """
-        ages, place = np.unique(self.histories.T, return_inverse=True)
-        count = np.bincount(place, weights=self.histories.count).astype(np.float64)
+        timed = self.timed
+        ages, place = np.unique(timed.T, return_inverse=True)
+        count = np.bincount(place, weights=timed.count).astype(np.float64)
         if len(ages) <= most:
             return ages, count
         group = (np.arange(len(ages)) * most) // len(ages)

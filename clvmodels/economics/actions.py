@@ -26,7 +26,7 @@ from clvmodels.keywords import named
 from clvmodels.posterior.scorable import Scorable, has_money
 from clvmodels.posterior.terms import ListTerms, ValueTerms
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.histories import distinct_rows
+from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.schema import (
     CUSTOMER_ID,
     FREQUENCY,

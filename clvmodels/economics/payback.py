@@ -138,30 +138,30 @@ def payback_period(
     if math.isinf(future.due.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
     check_spend(paired, np.zeros(1))
+    pace = posterior.purchases.metadata.pace
+    due = future.at_pace(pace).due
     spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)
 
     def orders(t: FloatArray) -> FloatArray:
         return np.asarray(
             1.0
             + paired.formulas.discounted_purchases(
-                0, 0, 0, t, future.due.delta, **paired.purchases, month=future.due.month or None
+                0, 0, 0, t, due.delta, **paired.purchases, month=due.month or None
             )
         )
 
     def expected(t: FloatArray) -> FloatArray:
         return np.atleast_1d(share * spend.mean() * orders(t).mean())
 
-    by_draw = _first_time(
-        lambda t: share * spend * orders(t) >= cost, future.due.horizon, paired.count
-    )
-    first = _first_time(lambda t: expected(t) >= cost, future.due.horizon, 1)
-    days = posterior.scale.days
+    by_draw = _first_time(lambda t: share * spend * orders(t) >= cost, due.horizon, paired.count)
+    first = _first_time(lambda t: expected(t) >= cost, due.horizon, 1)
+    days = posterior.scale.days / pace
     return _result(
         float(first[0]) * days,
         by_draw * days,
         cost=cost,
         margin=used,
-        within=future.due.horizon * days,
+        within=due.horizon * days,
         interval=terms["interval"],
         certain=posterior.certain or paired.count == 1,
     )

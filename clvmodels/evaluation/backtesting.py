@@ -151,7 +151,7 @@ def backtest(
         _checked(interval, discounting, discount_rate, bootstrap, draws, random_seed),
         draws,
         random_seed,
-        calendar if sd_of(calendar) else "none",
+        _calendar(calendar, Fitting(model, {}).has_clock),
     )
     options = {**terms, "missing_ids": list(terms["missing_ids"]), "id_map": id_map}
     fit_options = {
@@ -169,7 +169,7 @@ def backtest(
     with progress("Backtest", shown=progressbar) as told:
         begin = by_steps(told, steps)
         begin("loading PyMC")
-        fitting.specification()  # refuses what is not a model before the log is read
+        options["day_pairs"] = fitting.has_clock  # and refuses what is not a model
         begin("reading the log")
         reading = Reading.of(log, options, later_only=without_first_month)
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, rolling)
@@ -270,6 +270,13 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
         "bootstrap": plan.bootstrap,
         "random_seed": asked.seed,
     }
+
+
+def _calendar(choice: CalendarChoice, has_clock: bool) -> CalendarChoice:
+    """Check the choice, of which a clock that is to be learnt leaves nothing to refuse."""
+    if has_clock and choice in ("auto", "learnt"):
+        return choice
+    return choice if sd_of(choice) else "none"
 
 
 def _checked(

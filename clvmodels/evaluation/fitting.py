@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,11 @@ class Fitting:
         return CLVModel(purchases=self.model)
 
     @property
+    def has_clock(self) -> bool:
+        """Whether a clock is learnt, which takes the days of purchases."""
+        return bool(getattr(self.specification().purchases, "clock", None))
+
+    @property
     def name(self) -> str:
         """What the model of purchases is called."""
         return self.model if isinstance(self.model, str) else self.model.purchases.name
@@ -109,9 +114,10 @@ def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
         points = {name: _purchases(one) for name, one in posterior.members.items()}
         return stacked(points, posterior.weights, why=posterior.metadata.why)
     scale = posterior.scale
-    return type(posterior).from_draws(
+    point = type(posterior).from_draws(
         **_point(posterior), time_unit=scale.time_unit, time_scaler=scale.time_scaler
     )
+    return replace(point, metadata=replace(point.metadata, clock=posterior.metadata.clock))
 
 
 def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, float]:

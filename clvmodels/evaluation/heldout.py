@@ -25,8 +25,10 @@ from clvmodels.forecast import tail_probabilities
 from clvmodels.frames import to_pandas
 from clvmodels.machine import available_cores
 from clvmodels.posterior import PurchasePosterior
+from clvmodels.posterior.predicting import own_horizon
 from clvmodels.predictive.counts import distribution_of
 from clvmodels.rfm import RfmSplit
+from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Status
@@ -167,7 +169,9 @@ def held_out(
             begin(f"{name} as of {until}")
             posterior = fitting.purchases(split.train)
             sums.note_verdict(name, posterior)
-            found[name] = scored(posterior, columns, actual, horizon, draws, interval)
+            own = by_clock(columns, posterior.metadata.clock)
+            length = own_horizon(posterior, horizon, columns.last_day)
+            found[name] = scored(posterior, own, actual, length, draws, interval)
         ends = [calendar.last_day(end) for end in (span.train_end, span.test_end)]
         facts = dict(zip(("train_end", "test_end"), ends, strict=True))
         sums.add(found, actual, sums.who(columns.customer_id), facts)
@@ -184,7 +188,7 @@ def _customers(split: RfmSplit) -> tuple[RfmColumns, FloatArray]:
 
 def _some(columns: RfmColumns, rows: Any) -> RfmColumns:
     taken = {name: getattr(columns, name)[rows] for name in ("customer_id", "x", "t_x", "T")}
-    return replace(columns, **taken, m_bar=None, first_value=None)
+    return replace(columns, **taken, m_bar=None, first_value=None, counted=None)
 
 
 def scored(

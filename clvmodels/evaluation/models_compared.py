@@ -267,6 +267,12 @@ def _fitting(model: Any, fit: Mapping[str, Any]) -> Fitting:
         model = CLVModel(model)
     found = Fitting(model, fit)
     found.specification()  # refuses what is not a model before the log is read
+    if found.has_clock:
+        raise SchemaError(
+            f"The model {found.name} has a clock, under which a customer's likelihood depends on "
+            "the days of all purchases, which a table does not have by customer: compare it with "
+            "others by backtest, at the same dates."
+        )
     return found
 
 

@@ -12,9 +12,10 @@ from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.observed import Observed
 from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import PurchasePosterior
+from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.scorable import purchases_of
 from clvmodels.purchases import Family
-from clvmodels.rfm.histories import PurchaseHistories, rfm_columns
+from clvmodels.rfm.histories import PurchaseHistories
 from clvmodels.schema import FloatArray
 
 MOST_REPEATS: Final = 7
@@ -109,7 +110,7 @@ def repeats(
     to normal.
     """
     whose = purchases_of(posterior)
-    ages, customers = np.unique(rfm_columns(observed.train).T, return_counts=True)
+    ages, customers = np.unique(columns_of(whose, observed.train, None).T, return_counts=True)
     columns: dict[str, Any] = {name: v[:, None] for name, v in repeated(whose, draws).items()}
     weight = customers.astype(np.float64)
     mean, variance = repeats_by_draw(whose.formulas, columns, ages, weight)

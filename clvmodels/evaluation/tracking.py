@@ -15,9 +15,9 @@ from clvmodels.evaluation.repeats import number_of_draws, repeated
 from clvmodels.evaluation.simulated_weeks import Histories, simulate_counts
 from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import PurchasePosterior
+from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.scorable import purchases_of
 from clvmodels.purchases import Family
-from clvmodels.rfm.histories import rfm_columns
 from clvmodels.rfm.periods import start_of
 from clvmodels.schema import FloatArray, TimeUnit
 
@@ -70,9 +70,8 @@ def repeats_between(edges: IntArray, period: IntArray, first: IntArray) -> Float
 def expected_of_new(
     formulas: Family,
     draws: Mapping[str, FloatArray],
-    first: IntArray,
-    edges: IntArray,
-    scaler: float,
+    first: FloatArray,
+    edges: FloatArray,
 ) -> FloatArray:
     """Repeat purchases expected by week of customers of whom only the start is known.
 
@@ -82,24 +81,22 @@ def expected_of_new(
     ----------
     formulas, draws
         The purchase model, and its parameters by name, each of shape (S,).
-    first : ndarray of int, shape (N,)
-        When each customer bought first, in periods.
-    edges : ndarray of int, shape (K + 1,)
-        Ends of the weeks, in periods.
-    scaler : float
-        Periods in a unit of the draws' time.
+    first : ndarray, shape (N,)
+        When each customer bought first, in the draws' time (`Metadata.time_of`).
+    edges : ndarray, shape (K + 1,)
+        Ends of the weeks.
 
     Returns
     -------
     ndarray, shape (S, K)
     """
     start, customers = np.unique(first, return_counts=True)
-    ages = np.maximum(edges[:, None] - start, 0)
+    ages = np.maximum(edges[:, None] - start, 0.0)
     distinct, inverse = np.unique(ages, return_inverse=True)
     rows = max(_CELLS // number_of_draws(draws), 1)
     each = np.concatenate(
         [
-            _new_along(formulas, distinct[i : i + rows] / scaler, draws)
+            _new_along(formulas, distinct[i : i + rows], draws)
             for i in range(0, len(distinct), rows)
         ],
         axis=1,
@@ -150,23 +147,17 @@ def tracking(
     whose = purchases_of(posterior)
     before, after = _edges(observed)
     actual = _actual(observed, before), _actual(observed, after)
+    time_of = whose.metadata.time_of
+    first = time_of(observed.first)
     expected = (
-        expected_of_new(
-            whose.formulas,
-            whose.draws(draws),
-            observed.first,
-            before,
-            observed.scale.time_scaler,
-        ).mean(axis=0),
+        expected_of_new(whose.formulas, whose.draws(draws), first, time_of(before)).mean(axis=0),
         expected_of_known(observed, whose, after, draws),
     )
     thinned = repeated(whose, paths)
     simulated = (
+        simulate_counts(whose.formulas, thinned, _new(first), time_of(before), seed + _TRAIN),
         simulate_counts(
-            whose.formulas, thinned, _new(observed), _clock(observed, before), seed + _TRAIN
-        ),
-        simulate_counts(
-            whose.formulas, thinned, _known(observed), _clock(observed, after), seed + _HOLDOUT
+            whose.formulas, thinned, _known(observed, whose), time_of(after), seed + _HOLDOUT
         ),
     )
     at_origin = float(actual[0].sum())
@@ -188,10 +179,10 @@ def total_purchases(
     """
     whose = purchases_of(posterior)
     ends = np.array([observed.span.train_end, observed.span.test_end])
-    edges = _clock(observed, ends)
-    return simulate_counts(
-        whose.formulas, repeated(whose, paths), _known(observed), edges, seed + _TOTAL
-    )[:, 0]
+    known, edges = _known(observed, whose), whose.metadata.time_of(ends)
+    return simulate_counts(whose.formulas, repeated(whose, paths), known, edges, seed + _TOTAL)[
+        :, 0
+    ]
 
 
 def _edges(observed: Observed) -> tuple[IntArray, IntArray]:
@@ -204,23 +195,18 @@ def _edges(observed: Observed) -> tuple[IntArray, IntArray]:
     return before.astype(np.int64), after.astype(np.int64)
 
 
-def _clock(observed: Observed, periods: IntArray) -> FloatArray:
-    """Periods on the clock of the simulation: units of the table since the epoch."""
-    return np.asarray(periods / observed.scale.time_scaler, dtype=np.float64)
-
-
 def _actual(observed: Observed, edges: IntArray) -> FloatArray:
     return repeats_between(edges, observed.period, observed.first)
 
 
-def _new(observed: Observed) -> Histories:
-    nothing = np.zeros(observed.customers)
-    return Histories(nothing, nothing, nothing, _clock(observed, observed.first))
+def _new(first: FloatArray) -> Histories:
+    nothing = np.zeros(len(first))
+    return Histories(nothing, nothing, nothing, first)
 
 
-def _known(observed: Observed) -> Histories:
-    columns = rfm_columns(observed.train)
-    now = np.full(observed.customers, observed.span.train_end / observed.scale.time_scaler)
+def _known(observed: Observed, whose: PurchasePosterior) -> Histories:
+    columns = columns_of(whose, observed.train, None)
+    now = whose.metadata.time_of(np.full(observed.customers, observed.span.train_end))
     return Histories(columns.x, columns.t_x, columns.T, now)
 
 
@@ -233,10 +219,11 @@ def expected_of_known(
     weeks it is interpolated, in ln(1 + s / mean T), at Chebyshev's points; both ends are
     among them, so that the whole holdout is exact.
     """
-    lengths = (edges - edges[0]) / observed.scale.time_scaler
+    own = whose.metadata.time_of(edges)
+    lengths = own - own[0]
     if len(lengths) <= _NODES + 1:
         return np.diff([0.0, *_expected_within(observed, whose, lengths[1:], draws)])
-    unit = max(float(rfm_columns(observed.train).T.mean()), 1.0)
+    unit = max(float(columns_of(whose, observed.train, None).T.mean()), 1.0)
     reach = np.log1p(lengths / unit)
     points = reach[-1] * (1.0 - np.cos(np.pi * np.arange(_NODES + 1) / _NODES)) / 2.0
     within = np.append(unit * np.expm1(points[1:-1]), lengths[-1])
@@ -253,7 +240,7 @@ def _expected_within(
     All ages of one x, and all lengths, are points of one curve: see
     `clvmodels.formulas.along`.
     """
-    columns, parameters = rfm_columns(observed.train), whose.draws(draws)
+    columns, parameters = columns_of(whose, observed.train, None), whose.draws(draws)
     kinds, weight = np.unique(
         np.column_stack([columns.x, columns.T, columns.t_x]), axis=0, return_counts=True
     )

@@ -12,9 +12,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from clvmodels.fit.clock_learning import learn_clock
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.laplace import gaussian_evidence, sample_laplace
 from clvmodels.fit.mode import find_mode
+from clvmodels.purchases.clock import Clock
 from clvmodels.rfm.gaps import gaps_of, total
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import TimeUnit, scale_said
@@ -108,6 +110,9 @@ def evidence_of(
     random_seed: int = 0,
 ) -> Evidence:
     """The same of a table that was checked already."""
+    if isinstance(specification.clock, Clock):
+        value = learn_clock(specification, columns, specification.clock, random_seed).log_evidence
+        return Evidence(value, value, math.nan, math.nan)
     beside = _beside(specification.facts.formulas, columns)
     statistics, scale = specification._prepare(columns)
     model, key = specification._build(statistics, scale), specification._key(scale)
@@ -142,6 +147,8 @@ def evidence_of_fit(posterior: PurchasePosterior, rfm: RfmTable | Frame) -> floa
 
 def evidence_in(posterior: PurchasePosterior, columns: RfmColumns) -> float | None:
     """The same of a table that was checked already."""
+    if posterior.metadata.clock is not None:  # of both together, gaps included
+        return posterior.metadata.clock.log_evidence
     stats = posterior.tree.children.get("sample_stats")
     if stats is None or "log_evidence" not in stats:
         return None

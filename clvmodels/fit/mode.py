@@ -58,17 +58,17 @@ class Mode:
 
 def find_mode(density: Density) -> Mode:
     """Climb by L-BFGS, then polish by damped Newton steps."""
-    theta = _climb(density)
+    theta = climb(density)
     value, gradient = density(theta)
     for _ in range(_NEWTON_STEPS):
         matrix = hessian(density, theta)
-        scale, curved = _whiten(matrix)
+        scale, curved = whiten(matrix)
         step = scale @ (scale.T @ gradient)
         decrement = math.sqrt(max(float(gradient @ step), 0.0))
         flat = _flat(matrix)
         if flat:
             step = _long_step(matrix, gradient)
-        moved, improved = _line_search(density, theta, value, step)
+        moved, improved = line_search(density, theta, value, step)
         enough = _FLAT_DECREMENT if flat else _DECREMENT
         if decrement < enough or improved <= value:
             break
@@ -97,7 +97,7 @@ def _long_step(matrix: FloatArray, gradient: FloatArray) -> FloatArray:
 def distance_to_mode(density: Density, theta: FloatArray) -> float:
     """Newton's decrement at a point, in posterior sd; NaN where no mode is near."""
     _, gradient = density(theta)
-    scale, curved = _whiten(hessian(density, theta))
+    scale, curved = whiten(hessian(density, theta))
     return float(np.linalg.norm(scale.T @ gradient)) if curved else math.nan
 
 
@@ -110,7 +110,8 @@ def hessian(density: Density, theta: FloatArray) -> FloatArray:
     return (matrix + matrix.T) / 2.0
 
 
-def _climb(density: Density) -> FloatArray:
+def climb(density: Density) -> FloatArray:
+    """Go uphill by L-BFGS, to near the mode."""
     start = density.start
     size = max(abs(density(start)[0]), 1.0)
 
@@ -125,7 +126,7 @@ def _climb(density: Density) -> FloatArray:
     return np.asarray(found.x, dtype=np.float64)
 
 
-def _whiten(matrix: FloatArray) -> tuple[FloatArray, bool]:
+def whiten(matrix: FloatArray) -> tuple[FloatArray, bool]:
     """Square root of the inverse of -matrix, eigenvalues kept away from zero."""
     eigenvalues, vectors = np.linalg.eigh(-matrix)
     floor = 1.0 / _WIDEST**2
@@ -134,9 +135,10 @@ def _whiten(matrix: FloatArray) -> tuple[FloatArray, bool]:
     return scale @ vectors.T, curved
 
 
-def _line_search(
+def line_search(
     density: Density, theta: FloatArray, value: float, step: FloatArray
 ) -> tuple[FloatArray, float]:
+    """Halve a step until it leads uphill; return where it leads, and the value there."""
     for halvings in range(12):
         moved = theta + step * 0.5**halvings
         reached = density(moved)[0]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from clvmodels.errors import SchemaError
+from clvmodels.fit.clock_learning import learn_clock
 from clvmodels.fit.regularity import fit_of_best_regularity
 from clvmodels.fit.run import Result, Settings
 from clvmodels.fit.specification import Specification
@@ -21,14 +22,16 @@ from clvmodels.posterior import (
 )
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import AUTO, MODELS, PurchaseModel, purchase_model, with_regularity
+from clvmodels.purchases.clock import Clock, LearntClock
 from clvmodels.rfm.customers import assumed_text, has_fractions
+from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
     base_description,
     purchase_histories,
 )
-from clvmodels.schema import TimeScale
+from clvmodels.schema import TimeScale, shown
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -48,9 +51,13 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     T_scale : float, optional
         What default priors of times are multiplied by, in the table's unit; by default
         the mean of T over customers.
+    clock : Clock or bool, optional
+        A clock to be learnt with the parameters: :class:`clvmodels.Clock`; True is one with
+        its defaults.
     """
 
     T_scale: float | None = None
+    clock: Clock | bool | None = field(default=None, kw_only=True)
 
     facts: ClassVar[PurchaseModel]
 
@@ -61,6 +68,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "clock", _clock_of(self.clock))
         joint = self.facts.joint
         if joint is None or isinstance(self.priors, str):
             return
@@ -85,6 +93,14 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         # Nobody was watched for any time: one day stands in for the missing scale.
         one_day = 1.0 / columns.scale.days if columns.scale else 1.0
         return histories, self._given_scale(self.T_scale, histories.mean_T or one_day)
+
+    def _timed(
+        self, columns: RfmColumns, settings: Settings
+    ) -> tuple[RfmColumns, LearntClock | None]:
+        if not isinstance(self.clock, Clock):
+            return columns, None
+        learnt = learn_clock(self, columns, self.clock, settings.random_seed or 0)
+        return by_clock(columns, learnt), learnt
 
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
         return () if columns.scale else (assumed_text(TimeScale()),)
@@ -172,6 +188,10 @@ class BetaGeoModel(RegularSpecification[BetaGeoPosterior]):
         BG/CNBD-k (Reutterer et al. 2021), in which alpha is a time of stages:
         customers make r / (k alpha) purchases a unit of time. "auto" chooses what has the
         greatest evidence, in tables that have the gaps between purchases; in others it is 1.
+    clock : Clock or bool, optional
+        What moves all customers at once, day of the week, season and shocks, to be learnt with
+        the parameters: :class:`clvmodels.Clock`; True is one with its defaults. It takes a
+        table with the days of purchases, ``rfm_summary(..., day_pairs=True)``.
 
     Examples
     --------
@@ -208,6 +228,10 @@ class ModifiedBetaGeoModel(RegularSpecification[ModifiedBetaGeoPosterior]):
         MBG/CNBD-k (Reutterer et al. 2021), in which alpha is a time of stages:
         customers make r / (k alpha) purchases a unit of time. "auto" chooses what has the
         greatest evidence, in tables that have the gaps between purchases; in others it is 1.
+    clock : Clock or bool, optional
+        What moves all customers at once, day of the week, season and shocks, to be learnt with
+        the parameters: :class:`clvmodels.Clock`; True is one with its defaults. It takes a
+        table with the days of purchases, ``rfm_summary(..., day_pairs=True)``.
 
     Examples
     --------
@@ -258,6 +282,19 @@ def _made(model: PurchaseModel) -> type[PurchaseSpecification[PurchasePosterior]
     body = {"facts": model, "__doc__": f"{model.name}. {model.papers}"}
     made = type("PurchaseSpecification", (PurchaseSpecification,), body)
     return named_fields(dataclass(frozen=True)(made))
+
+
+def _clock_of(given: Any) -> Clock | None:
+    if given is None or given is False:
+        return None
+    if given is True:
+        return Clock()
+    if not isinstance(given, Clock):
+        raise SchemaError(
+            f"clock={shown(given)} must be a Clock, such as Clock(season=False), or True for one "
+            "with its defaults."
+        )
+    return given
 
 
 def purchase_specification(key: str) -> PurchaseSpecification[PurchasePosterior]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from clvmodels.formulas.fused import Fused
     from clvmodels.frames import Frame
+    from clvmodels.purchases.clock import LearntClock
 
 Priors = Literal["default", "pymc-marketing"] | Mapping[str, Any]
 
@@ -153,8 +154,10 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> Fitted:
         """Fit to columns that were checked already; see :meth:`fit`."""
-        statistics, scale = self._prepare(columns)
-        base, priors = self._facts(columns, statistics), as_dict(self.resolved_priors(scale))
+        timed, clock = self._timed(columns, settings)
+        statistics, scale = self._prepare(timed)
+        observed = statistics if clock is None else self._prepare(columns)[0]
+        base, priors = self._facts(columns, observed), as_dict(self.resolved_priors(scale))
         model, key = self._build(statistics, scale), self._key(scale)
         result = infer(model, settings, customers=int(base["customers"]), key=key)
         metadata = Metadata(
@@ -166,13 +169,20 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             priors=priors,
             prior_scales={self._scale_name(): scale},
             seed=result.seed,
-            notes=(*result.notes, *self._assumed(columns)),
+            notes=(*result.notes, *self._assumed(columns), *(clock.notes if clock else ())),
             margin=columns.margin,
             base=base,
-            fingerprint=statistics.fingerprint(),
+            fingerprint=observed.fingerprint(),
             versions=_versions(),
+            clock=clock,
         )
         return self._posterior(result, metadata)
+
+    def _timed(
+        self, columns: RfmColumns, settings: Settings
+    ) -> tuple[RfmColumns, LearntClock | None]:
+        """The columns in the time that the model is fitted to, and the clock that it is by."""
+        return columns, None
 
     def _key(self, scale: float) -> Hashable:
         """What is equal for models that differ in their data only."""

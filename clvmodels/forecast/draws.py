@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,10 @@ class Future:
     due: Due
     interval: float
     margin: float
+
+    def at_pace(self, pace: float) -> Future:
+        """The same where a unit of time holds so many of the customers' own, evenly."""
+        return replace(self, due=self.due.at_pace(pace))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,14 @@ class Due(NamedTuple):
 
     def until(self, draws: int) -> FloatArray:
         """The horizon in the customers' own time, in every draw, shape (S,)."""
-        if not self.calendar:
+        if not self.calendar or math.isinf(self.horizon):
             return np.full(draws, self.horizon)
         return np.ascontiguousarray(self.own_time(np.array([self.horizon]))[:, 0])
+
+    def at_pace(self, pace: float) -> Due:
+        """The same where a unit of time holds so many of the customers' own, evenly."""
+        horizon, delta, month = self.horizon * pace, self.delta / pace, self.month * pace
+        return Due(horizon, delta, month)
 
     @classmethod
     def of(

@@ -98,6 +98,10 @@ def to_pymc_marketing(
 
 def _fitted(posterior: OnePosterior, rfm: RfmTable | Frame, said: TimeScale | None) -> Any:
     peer, specification = _peer_of(posterior)
+    if posterior.metadata.clock is not None:
+        raise SchemaError(
+            "pymc-marketing has no clock: fit the model without one to convert its posterior."
+        )
     if isinstance(posterior, GammaGammaPosterior):
         columns, spend = spend_columns(posterior, rfm, said), True
     else:

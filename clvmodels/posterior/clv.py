@@ -386,7 +386,7 @@ class CLVPosterior:
         check_spend(paired, np.zeros(1))
         return value_of_new_customer(
             paired,
-            future,
+            future.at_pace(self.purchases.metadata.pace),
             used.source,
             horizon=self.scale.horizon_words(horizon),
             certain=self.certain,

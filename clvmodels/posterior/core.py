@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,6 +221,8 @@ class Posterior:
     def fingerprint(self) -> str:
         """SHA-256 of the draws and their unit: what predictions depend on."""
         digest = hashlib.sha256(f"{self._computed_by()}|{self.scale.days!r}".encode())
+        if self.metadata.clock is not None:
+            digest.update(json.dumps(self.metadata.clock.to_dict(), sort_keys=True).encode())
         for name, values in self.draws().items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(values).tobytes())

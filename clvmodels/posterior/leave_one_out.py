@@ -25,12 +25,12 @@ from clvmodels.frames import Frame
 from clvmodels.machine import available_cores
 from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.stacking import StackPosterior
+from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.gaps import gaps_of
 from clvmodels.rfm.histories import (
     IntArray,
     PurchaseHistories,
     RfmColumns,
-    distinct_rows,
     purchase_histories,
 )
 from clvmodels.schema import FloatArray, TimeScale, shown
@@ -194,6 +194,12 @@ class _Terms:
 
 def _check_draws(models: Mapping[str, PurchasePosterior]) -> None:
     for name, one in models.items():
+        if one.metadata.clock is not None:
+            raise SchemaError(
+                f"The posterior {shown(name)} has a clock, under which a customer's likelihood "
+                "depends on the days of all purchases, which a table does not have by customer: "
+                "compare it with others by backtest, at the same dates."
+            )
         if one.draws_total < LEAST_DRAWS:
             raise SchemaError(
                 f"The posterior {shown(name)} has {one.draws_total} draws, and leave-one-out needs "

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clvmodels.schema import TimeScale, check_margin
+import numpy as np
+import numpy.typing as npt
+
+from clvmodels.purchases.clock import LearntClock
+from clvmodels.schema import FloatArray, TimeScale, check_margin
 from clvmodels.verdict import Verdict, given_verdict
 
 
@@ -62,6 +66,8 @@ class Metadata:
         Of a stack, by name; empty of any other posterior.
     why : str
         Why this model, or these weights, where they were chosen by comparing several.
+    clock : LearntClock or None
+        By which the customers' time passes, where one was learnt.
     """
 
     model: str
@@ -79,11 +85,22 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=dict)
     why: str = ""
+    clock: LearntClock | None = None
 
     @property
     def chosen(self) -> tuple[str, ...]:
         """Why this model, where it was chosen: a line, or none."""
         return (self.why,) if self.why else ()
+
+    @property
+    def pace(self) -> float:
+        """How fast customers' own time passes in the year to come, on average; 1 by default."""
+        return 1.0 if self.clock is None else self.clock.pace
+
+    def time_of(self, period: npt.NDArray[np.int64]) -> FloatArray:
+        """Customers' time at the end of periods since 1970, from any zero, in units of T."""
+        passed = period if self.clock is None else self.clock.own_days(period)
+        return np.asarray(passed / self.scale.time_scaler, dtype=np.float64)
 
     @property
     def whole(self) -> bool:
@@ -118,6 +135,7 @@ class Metadata:
             "fingerprint": self.fingerprint,
             "versions": dict(self.versions),
             **chosen,
+            **({"clock": self.clock.to_dict()} if self.clock else {}),
             **({"members": members} if members else {}),
         }
 
@@ -149,6 +167,7 @@ class Metadata:
                 for name, one in record.get("members", {}).items()
             },
             why=str(record.get("why", "")),
+            clock=LearntClock.from_dict(record["clock"]) if "clock" in record else None,
         )
 
 

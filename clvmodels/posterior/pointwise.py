@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import OURS, DomainError
+from clvmodels.rfm.distinct import IntArray, distinct_rows
 from clvmodels.rfm.gaps import gaps_of, without_gaps
-from clvmodels.rfm.histories import IntArray, distinct_rows
 from clvmodels.schema import FloatArray, check_whole
 
 if TYPE_CHECKING:

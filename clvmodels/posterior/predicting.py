@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import OUTCOMES, WHENEVER, Draws, Future, OutcomePredictor, Predictor, pair
+from clvmodels.forecast.calendar import Calendar
 from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
@@ -18,6 +19,7 @@ from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.finite import check_life, no_value, valued
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend
 from clvmodels.posterior.terms import FrameTerms, PredictTerms, ValueTerms
+from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
 
@@ -79,9 +81,9 @@ def columns_of(
     Returns
     -------
     RfmColumns
-        Its columns, each of shape (N,).
+        Its columns, each of shape (N,); t_x and T by the posterior's clock, if it has one.
     """
-    return rfm_columns(
+    columns = rfm_columns(
         data,
         scale=purchases.scale,
         said=said,
@@ -89,6 +91,14 @@ def columns_of(
         fitted=purchases.metadata.longest_T,
         money=money,
     )
+    return by_clock(columns, purchases.metadata.clock)
+
+
+def own_horizon(purchases: Posterior, horizon: Horizon, last_day: int | None) -> float:
+    """A horizon from a day on in customers' own time: by the posterior's clock, if it has one."""
+    calendar = Calendar.by(purchases.metadata.clock, last_day).average
+    due = calendar.over(Due(purchases.scale.horizon(horizon)), purchases.scale.days, 1)
+    return float(due.until(1)[0])
 
 
 def future_of(
@@ -194,9 +204,12 @@ def asked_of(
     return future, draws, used
 
 
-def until(purchases: PurchasePosterior, draws: Draws, future: Future, horizon: Horizon) -> Future:
-    """What is asked, with another horizon, checked."""
-    found = replace(future, due=future.due._replace(horizon=purchases.scale.horizon(horizon)))
+def until(
+    purchases: PurchasePosterior, draws: Draws, future: Future, horizon: Horizon, calendar: Calendar
+) -> Future:
+    """What is asked, with another horizon, checked; under the average of a calendar."""
+    due = Due(purchases.scale.horizon(horizon), future.due.delta, future.due.month)
+    found = replace(future, due=calendar.average.over(due, purchases.scale.days, draws.count))
     check_life(draws, found, purchases.facts)
     return found
 
@@ -220,6 +233,8 @@ class Prepared:
         Which values have; None where there are no values.
     certain : bool
         Whether the draws are a single point, so that there are no intervals.
+    calendar : Calendar
+        What the posterior's clock tells of the future; what is asked has its average.
     """
 
     columns: RfmColumns
@@ -228,6 +243,7 @@ class Prepared:
     draws: Draws
     margin: Margin | None
     certain: bool
+    calendar: Calendar = field(default_factory=Calendar)
 
     @property
     def who(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -237,7 +253,7 @@ class Prepared:
 
     def until(self, purchases: PurchasePosterior, horizon: Horizon) -> Future:
         """The same with another horizon, checked."""
-        return until(purchases, self.draws, self.future, horizon)
+        return until(purchases, self.draws, self.future, horizon, self.calendar)
 
 
 @named
@@ -269,7 +285,9 @@ def prepared(
         terms["margin"] = used.warned().value
     future, draws, _ = asked_of(purchases, spend, **terms)
     certain = purchases.certain or draws.count == 1 or (spend is not None and spend.certain)
-    return Prepared(columns, m_bar, future, draws, used, certain)
+    calendar = Calendar.by(purchases.metadata.clock, columns.last_day)
+    asked = until(purchases, draws, future, terms["horizon"], calendar)
+    return Prepared(columns, m_bar, asked, draws, used, certain, calendar)
 
 
 @named
@@ -374,7 +392,7 @@ def customers_frame(columns: RfmColumns, m_bar: FloatArray | None = None) -> pd.
     frame = {
         schema.CUSTOMER_ID: columns.customer_id,
         schema.FREQUENCY: columns.x.astype(np.int64),
-        schema.RECENCY: columns.t_x,
-        schema.T: columns.T,
+        schema.RECENCY: columns.recency,
+        schema.T: columns.age,
     }
     return pd.DataFrame(frame if m_bar is None else frame | {schema.MONETARY_VALUE: m_bar})

@@ -12,13 +12,14 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms, purchase_terms
-from clvmodels.posterior.predicting import columns_of, predicted_frame
+from clvmodels.posterior.predicting import columns_of, own_horizon, predicted_frame
 from clvmodels.posterior.terms import PurchaseTerms
 from clvmodels.purchases import (
     Family,
     PurchaseModel,
 )
-from clvmodels.rfm.histories import RfmColumns, distinct_rows
+from clvmodels.rfm.distinct import distinct_rows
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class PurchasePosterior(Posterior):
             In every draw.
         """
         columns, kinds, inverse = self._distinct(data, scale_said(time_unit, time_scaler))
-        horizon = self.scale.horizon(future_t)
+        horizon = own_horizon(self, future_t, columns.last_day)
         values = self.formulas.p_purchase(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "probability_of_purchase")
 
@@ -161,7 +162,7 @@ class PurchasePosterior(Posterior):
             In every draw.
         """
         columns, kinds, inverse = self._distinct(data, scale_said(time_unit, time_scaler))
-        horizon = self.scale.horizon(future_t)
+        horizon = own_horizon(self, future_t, columns.last_day)
         values = self.formulas.expected_purchases(*kinds, horizon, **self._columns_of_draws())
         return self._labelled(values[:, inverse], columns.customer_id, "expected_purchases")
 
@@ -187,7 +188,8 @@ class PurchasePosterior(Posterior):
                 f"t must be one length of time or a 1-D array, found {np.ndim(asked)}-D."
             )
         lengths = np.array([self.scale.horizon(one) for one in asked])
-        values = self.formulas.expected_purchases(0, 0, 0, lengths, **self._columns_of_draws())
+        own = lengths * self.metadata.pace
+        values = self.formulas.expected_purchases(0, 0, 0, own, **self._columns_of_draws())
         group = self.tree["posterior"]
         result = xr.DataArray(
             values.reshape(group.sizes["chain"], group.sizes["draw"], len(lengths)),

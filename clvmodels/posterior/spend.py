@@ -16,7 +16,8 @@ from clvmodels.keywords import named
 from clvmodels.model_facts import BASKET_VALUE, GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
-from clvmodels.rfm.histories import RfmColumns, distinct_rows, rfm_columns
+from clvmodels.rfm.distinct import distinct_rows
+from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:

@@ -42,6 +42,11 @@ def checked_members(
                 f"{shown(name)} is a stack itself: pass its members "
                 f"({', '.join(bought.metadata.members)}), each with its part of the weight."
             )
+        if bought.metadata.clock is not None:
+            raise SchemaError(
+                f"{shown(name)} has a clock of its own, and all members of a stack must count the "
+                "same time: fit it without a clock, or use it alone."
+            )
         found[str(name)] = bought
         spent[str(name)] = one.spend if isinstance(one, CLVPosterior) else None
     _check_units(found)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CalendarChoice = Literal["auto", "none", "learnt"] | float
 Scenario = Mapping[Any, float] | Any
 
+NOTHING: Final = Calendar()
 _MOST_SD: Final = 1.0
 _MOST_FACTOR: Final = 20.0
 _MOST_DRAWS: Final = 500  # that paths are given each a calendar of its own among
@@ -32,7 +33,12 @@ _PERIOD: Final = r"\d{4}(-\d{2}(-\d{2})?|Q[1-4])?"
 
 
 def calendar_of(
-    choice: CalendarChoice, scenario: Scenario | None, rfm: Any, *, days: float
+    choice: CalendarChoice,
+    scenario: Scenario | None,
+    rfm: Any,
+    *,
+    days: float,
+    learnt: Calendar = NOTHING,
 ) -> tuple[Calendar, dict[str, float]]:
     """Check what is said of the future's calendar.
 
@@ -46,6 +52,8 @@ def calendar_of(
         Whose observation ends before the scenario begins.
     days : float
         The longest horizon.
+    learnt : Calendar
+        What the posterior's clock tells of the future; nothing where it has none.
 
     Returns
     -------
@@ -58,8 +66,8 @@ def calendar_of(
     SchemaError, DomainError
         The choice is unknown; or the scenario has no dates, or no factors.
     """
-    sd, source = _doubt(choice)
-    calendar = Calendar(sd, source)
+    sd, source = _doubt(choice, learnt)
+    calendar = replace(learnt, sd=sd, source=source)
     if scenario is None:
         return calendar, {}
     named = _factors_by_period(scenario)
@@ -136,7 +144,7 @@ def month_ends(rfm: Any, days: float) -> tuple[list[str], FloatArray, tuple[str,
     return [str(month) for month in months], np.minimum(ends, days), dates
 
 
-def sd_of(choice: CalendarChoice) -> float:
+def sd_of(choice: CalendarChoice, learnt: Calendar = NOTHING) -> float:
     """The sd that a choice stands for.
 
     Raises
@@ -144,20 +152,22 @@ def sd_of(choice: CalendarChoice) -> float:
     SchemaError, DomainError
         It is unknown, out of range, or to be learnt and was not.
     """
-    return _doubt(choice)[0]
+    return _doubt(choice, learnt)[0]
 
 
-def _doubt(choice: CalendarChoice) -> tuple[float, Any]:
+def _doubt(choice: CalendarChoice, learnt: Calendar) -> tuple[float, Any]:
     if isinstance(choice, str):
         if choice == "none":
             return 0.0, "none"
+        if choice in ("auto", "learnt") and learnt.clock is not None:
+            return learnt.sd, "learnt"
         if choice == "auto":
             return CALENDAR_SD, "assumed"
         if choice == "learnt":
             raise SchemaError(
-                'calendar="learnt" needs a posterior that has learnt a calendar from its log, and '
-                "this one has not: leave calendar out for an assumed sd of "
-                f"{CALENDAR_SD}, or pass an sd of your own."
+                'calendar="learnt" needs a posterior with a clock, and this one has none: fit it '
+                "with one, as in BetaGeoModel(clock=True), leave calendar out for an assumed sd "
+                f"of {CALENDAR_SD}, or pass an sd of your own."
             )
     number = isinstance(choice, int | float | np.integer | np.floating)
     if not number or isinstance(choice, bool | np.bool_):

@@ -216,7 +216,7 @@ def forecast_total(
     if not len(given.columns):
         raise DomainError("The table has no customers: there is nothing to add up.")
     days = given.future.due.horizon * whose.scale.days
-    doubt, said = calendar_of(calendar, scenario, rfm, days=days)
+    doubt, said = calendar_of(calendar, scenario, rfm, days=days, learnt=given.calendar)
     asked = asked_of(rfm, whose.scale, lengths, days, by_month=path is not None)
     names, labels, group = groups_of(rfm, by, len(given.columns))
     known = valued(given.draws, given.columns.x).warned()

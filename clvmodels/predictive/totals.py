@@ -177,7 +177,8 @@ def portfolio(
     names, labels, group = groups_of(rfm, by, len(given.columns))
     unit = posterior.scale.days
     days = given.future.due.horizon * unit
-    given = under(given, calendar_of(calendar, scenario, rfm, days=days)[0], paths, unit)
+    doubt, _ = calendar_of(calendar, scenario, rfm, days=days, learnt=given.calendar)
+    given = under(given, doubt, paths, unit)
     outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)
     found = Predictor(given.draws, given.future, wanted="none", threads=cores)(*given.who).columns
     check_few(found["expected_purchases"])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -21,10 +21,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import FREQUENCY, RECENCY, T
+from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
-    from clvmodels.rfm.table import RfmTable
+    from clvmodels.purchases.clock import LearntClock
+    from clvmodels.rfm.histories import RfmColumns
 
 IntArray = npt.NDArray[np.int64]
 _NAMES: Final = ("day", "next_day", "count")
@@ -102,35 +103,108 @@ class DayPairs:
         return cls(*np.cumsum(steps, axis=1, dtype=np.int64))
 
 
-def day_pairs_of(rfm: RfmTable) -> DayPairs:
+def day_pairs_of(columns: RfmColumns) -> tuple[DayPairs, IntArray, IntArray]:
     """Return the pairs of days of a table, which are those of its customers.
+
+    Returns
+    -------
+    pairs : DayPairs
+    first, last : ndarray of int64, shape (N,)
+        Days of each customer's first and last purchase.
 
     Raises
     ------
     SchemaError
-        The table does not have them, or not its observation end, or has those of other
-        customers: on every day as many purchases must be followed by another as were made,
-        less those that are a customer's last.
+        The table does not have them, or those of other customers: on every day as many
+        purchases must be followed by another as were made, less those that are a customer's
+        last.
     """
-    pairs, end = rfm.day_pairs, rfm.observation_end
-    if pairs is None or end is None:
+    pairs = columns.day_pairs
+    if pairs is None:
         raise SchemaError(
-            "A calendar is learnt from the days of purchases, and this table does not have them: "
-            "make it with rfm_summary(..., day_pairs=True); a frame of customers cannot know them."
+            "A clock is learnt from the days of purchases, and this table does not have them: "
+            "make it with rfm_summary(..., day_pairs=True), counted by days; a frame of customers "
+            "cannot know them."
         )
-    last_day = int(end.to_datetime64().astype("datetime64[D]").astype(np.int64))
-    recency, age = (rfm.table[name].to_numpy() * rfm.time_scaler for name in (RECENCY, T))
-    first = last_day - np.rint(age).astype(np.int64)
-    last = first + np.rint(recency).astype(np.int64)
-    x = rfm.table[FREQUENCY].to_numpy()
-    fits = int(pairs.count.sum()) == int(x.sum()) and _add_up(pairs, first, last)
+    first, last = days_of(columns)
+    fits = int(pairs.count.sum()) == int(columns.x.sum()) and _add_up(pairs, first, last)
     if not fits:
         raise SchemaError(
-            f"The table has {int(x.sum()):,} repeat purchases of {len(x):,} customers, and its "
-            "pairs of days are those of other customers: summarise the log of these customers "
-            "with rfm_summary(..., day_pairs=True)."
+            f"The table has {int(columns.x.sum()):,} repeat purchases of {len(columns):,} "
+            "customers, and its pairs of days are those of other customers: summarise the log of "
+            "these customers with rfm_summary(..., day_pairs=True)."
         )
-    return pairs
+    return pairs, first, last
+
+
+def days_of(columns: RfmColumns) -> tuple[IntArray, IntArray]:
+    """Days of each customer's first and last purchase, since 1970-01-01.
+
+    Raises
+    ------
+    SchemaError
+        The table does not know the day of its end, or does not count time by days.
+    """
+    last_day, days = known_day(columns.last_day), columns.scale.days if columns.scale else 1.0
+    first = last_day - np.rint(columns.age * days).astype(np.int64)
+    return first, first + np.rint(columns.recency * days).astype(np.int64)
+
+
+def known_day(last_day: int | None) -> int:
+    """Return the last day of observation, or say what lacks it.
+
+    Raises
+    ------
+    SchemaError
+        It is not known.
+    """
+    if last_day is None:
+        raise SchemaError(
+            "A clock needs to know the days of purchases, and these customers have none: pass an "
+            'RfmTable that counts time by days (time_unit="D") and knows when its observation '
+            "ended, made by rfm_summary, or by RfmTable.from_frame(..., observation_end=...)."
+        )
+    return last_day
+
+
+def by_clock(columns: RfmColumns, clock: LearntClock | None) -> RfmColumns:
+    """The same customers, with t_x and T in time of their own.
+
+    Raises
+    ------
+    SchemaError
+        There is a clock, and the table does not know days.
+    """
+    if clock is None:
+        return columns
+    days = columns.scale.days if columns.scale else 1.0
+    own = own_times(clock, columns.recency, columns.age, known_day(columns.last_day), days)
+    return replace(columns, t_x=own[0], T=own[1], counted=(columns.recency, columns.age))
+
+
+def own_times(
+    clock: LearntClock, recency: FloatArray, age: FloatArray, last_day: int, days: float
+) -> tuple[FloatArray, FloatArray]:
+    """Recency and T by a clock.
+
+    Parameters
+    ----------
+    clock : LearntClock
+    recency, age : ndarray, shape (N,)
+        Recency and T, in a unit of so many ``days``.
+    last_day : int
+        The end of observation, since 1970-01-01.
+
+    Returns
+    -------
+    t_x, T : ndarray, shape (N,)
+        In the same unit of the customers' own time.
+    """
+    first = last_day - np.rint(age * days).astype(np.int64)
+    last = first + np.rint(recency * days).astype(np.int64)
+    begin, until = clock.own_days(first), clock.own_days(last)
+    now = clock.own_days(np.array([last_day]))[0]
+    return (until - begin) / days, (now - begin) / days
 
 
 def _add_up(pairs: DayPairs, first: IntArray, last: IntArray) -> bool:

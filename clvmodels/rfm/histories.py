@@ -21,11 +21,13 @@ import pyarrow as pa
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.rfm import customers
-from clvmodels.rfm.periods import check_said, check_scale
+from clvmodels.rfm.distinct import distinct_rows, significant
+from clvmodels.rfm.periods import check_said, check_scale, day_of
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.day_pairs import DayPairs
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -132,6 +134,13 @@ class RfmColumns:
         The table's unit; None for a plain frame.
     log_gaps : ndarray of float or None, shape (N,)
         As the table has them, unchecked: see `clvmodels.rfm.gaps`.
+    last_day : int or None
+        At whose end they were looked at, in days since 1970-01-01, where the table knows it
+        and counts time by days.
+    day_pairs : DayPairs or None
+        As the table has them, unchecked: see `clvmodels.rfm.day_pairs`.
+    counted : tuple of ndarray, or None
+        Recency and T as the table has them, where t_x and T are by a clock.
     """
 
     customer_id: npt.NDArray[np.generic]
@@ -143,9 +152,22 @@ class RfmColumns:
     margin: float | None
     scale: schema.TimeScale | None
     log_gaps: FloatArray | None = None
+    last_day: int | None = None
+    day_pairs: DayPairs | None = None
+    counted: tuple[FloatArray, FloatArray] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def recency(self) -> FloatArray:
+        """Recency as the table has it."""
+        return self.t_x if self.counted is None else self.counted[0]
+
+    @property
+    def age(self) -> FloatArray:
+        """T as the table has it."""
+        return self.T if self.counted is None else self.counted[1]
 
 
 def rfm_columns(
@@ -211,7 +233,7 @@ def rfm_columns(
     m_bar = found.get(schema.MONETARY_VALUE)
     m_bar = None if m_bar is None else _mean_spend(m_bar, x)
     rest = (found.get(schema.FIRST_VALUE), margin, own, found.get(schema.LOG_GAPS))
-    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, *rest)
+    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, *rest, *_days_of(data))
 
 
 def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
@@ -220,31 +242,6 @@ def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
     _refuse((x < 0) | (x != np.floor(x)), "a frequency that is not a whole number >= 0")
     _refuse((t_x < 0) | (t_x > T), "recency outside 0..T")
     _refuse((x == 0) & (t_x > 0), "recency > 0 at frequency 0")
-
-
-def distinct_rows(*columns: FloatArray) -> tuple[IntArray, IntArray]:
-    """Find the distinct rows of some columns.
-
-    Returns
-    -------
-    first : ndarray, shape (H,)
-        Position of one row of each kind, ordered by the columns in turn.
-    inverse : ndarray, shape (N,)
-        For each row, which kind it is.
-    """
-    import pandas as pd
-
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        level, values = pd.factorize(column + 0.0)  # + 0.0: one zero, not two
-        code, _ = pd.factorize(code * (len(values) + 1) + level)
-    kinds = int(code.max()) + 1 if len(code) else 0
-    first = np.zeros(kinds, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
-    order = np.lexsort([column[first] for column in reversed(columns)])
-    rank = np.empty(kinds, dtype=np.int64)
-    rank[order] = np.arange(kinds)
-    return first[order], rank[code]
 
 
 def purchase_histories(data: RfmTable | Frame | RfmColumns) -> PurchaseHistories:
@@ -321,15 +318,6 @@ def spend_to_fit(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
     return histories
 
 
-def significant(values: FloatArray, digits: int) -> FloatArray:
-    """Round positive numbers to some significant digits."""
-    exponent = digits - 1 - np.floor(np.log10(values))
-    power = 10.0 ** np.abs(exponent)
-    with np.errstate(over="ignore"):  # of the product that is not taken
-        up = np.round(values * power) / power
-    return np.asarray(np.where(exponent >= 0, up, np.round(values / power) * power))
-
-
 def _frame_of(data: RfmTable | Frame) -> tuple[Any, float | None, schema.TimeScale | None]:
     from clvmodels.rfm import RfmTable
 
@@ -341,6 +329,15 @@ def _frame_of(data: RfmTable | Frame) -> tuple[Any, float | None, schema.TimeSca
         f"Expected an RfmTable, {frames.FRAMES}, found {type(data).__name__}: "
         "make one with rfm_summary(...) or RfmTable.from_frame(...)."
     )
+
+
+def _days_of(data: RfmTable | Frame) -> tuple[int | None, DayPairs | None]:
+    """The last day of a table that counts time by days, and its pairs of days."""
+    from clvmodels.rfm import RfmTable
+
+    if not isinstance(data, RfmTable) or data.time_unit != "D" or data.observation_end is None:
+        return None, None
+    return day_of(data.observation_end), data.day_pairs
 
 
 def _require(frame: Any, *, money: bool) -> None:

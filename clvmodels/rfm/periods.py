@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.dates import (
     LAST_WHOLE_PERIOD,
@@ -14,6 +14,9 @@ from clvmodels.dates import (
 )
 from clvmodels.errors import TimeUnitError
 from clvmodels.schema import PERIOD_FREQUENCY, TimeScale
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "check_said",
@@ -28,6 +31,11 @@ __all__ = [
 ]
 
 _DAYS: Final = TimeScale("D")
+
+
+def day_of(when: pd.Timestamp | None) -> int | None:
+    """Return the day of a moment, since 1970-01-01; None of None."""
+    return None if when is None else int(when.to_datetime64().astype("datetime64[D]").astype(int))
 
 
 def ordinal_of(when: Any, scale: TimeScale, name: str = "date") -> int:

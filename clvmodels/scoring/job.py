@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
 
 from clvmodels import __version__
 from clvmodels.errors import OURS, SchemaError
@@ -21,8 +21,10 @@ from clvmodels.log.embedded import Resources
 from clvmodels.machine import check_memory_limit, cores_for
 from clvmodels.path_checks import named_paths
 from clvmodels.posterior.predicting import labelled
-from clvmodels.posterior.scorable import Scorable, open_scorable
+from clvmodels.posterior.scorable import Scorable, open_scorable, purchases_of
 from clvmodels.rejects import RejectLimit
+from clvmodels.rfm.day_pairs import known_day
+from clvmodels.rfm.periods import day_of
 from clvmodels.schema import (
     Discounting,
     Horizon,
@@ -53,6 +55,10 @@ from clvmodels.scoring.target import (
     refuse_overlap,
 )
 from clvmodels.scoring.workspace import Workspace, occupied, refuse_foreign
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SourceLike = str | Path | Sequence[str | Path]
 BLOCK_ROWS: Final = 500_000
@@ -176,9 +182,9 @@ class ScoringJob:
     tell: Progress
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def scorer(self, span: tuple[float, float] | None) -> Scorer:
-        """Scorer of blocks, whose T lie in the span."""
-        return Scorer(self.posterior, **self.terms, span=span)
+    def scorer(self, span: tuple[float, float] | None, end: pd.Timestamp | None) -> Scorer:
+        """Scorer of blocks, whose T lie in the span, observed to this end."""
+        return Scorer(self.posterior, **self.terms, span=span, last_day=day_of(end))
 
     def identity(self) -> dict[str, Any]:
         """All that the rows of the output depend on."""
@@ -252,6 +258,8 @@ def open_job(
     found = open_source(source, options, fitted)
     terms = scoring | {"margin": found.share, "threads": engine.threads(cores)}
     used = Scorer(fitted, **terms).draws.count
+    if found.kind == "rfm" and purchases_of(fitted).metadata.clock is not None:
+        known_day(day_of(found.observation_end))
     if found.kind == "rfm":
         common_schema(found.schemas, found.scale, amounts=found.amounts)
     target = open_target(output, options["table"])
@@ -285,7 +293,7 @@ def _manifest(engine: Engine, job: ScoringJob, work: Workspace) -> dict[str, Any
         refuse_lost_log(staged, job.most, job.target, work)
         with job.timed("look"):
             figures = base.look()
-        scorer = job.scorer(figures.span)
+        scorer = job.scorer(figures.span, staged.observation_end)
         said = concerns(job.source, job.posterior, scorer, staged, figures)
         for text in said:
             job.tell("warning", {"message": text})

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from clvmodels import schema
 from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, spending
+from clvmodels.forecast.calendar import Calendar
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import by_label, intervals_of, labelled, points_of, until
 from clvmodels.posterior.scorable import (
@@ -27,6 +28,7 @@ from clvmodels.posterior.scorable import (
     reads_amounts,
     scorable,
 )
+from clvmodels.rfm.day_pairs import known_day, own_times
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.row_checks import REASONS, Rows, check_schema, needed_of, read_rows
 
@@ -131,6 +133,8 @@ class Scorer:
     span : tuple of float, optional
         Least and greatest T of the whole table: work that depends on them is then done
         once, and not again for every batch.
+    last_day : int, optional
+        The end of observation, in days since 1970-01-01, which a posterior with a clock needs.
 
     Raises
     ------
@@ -154,6 +158,7 @@ class Scorer:
         predictive: bool = False,
         threads: int | None = None,
         span: tuple[float, float] | None = None,
+        last_day: int | None = None,
     ) -> None:
         posterior = scorable(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
@@ -168,11 +173,17 @@ class Scorer:
             margin=margin,
         )
         bought = purchases_of(posterior)
+        self.posterior, self._last_day = posterior, last_day
+        self._clock = bought.metadata.clock
+        calendar = Calendar.by(self._clock, last_day)
         self.futures = {
-            label: until(bought, self.draws, self.future, length)
+            label: until(bought, self.draws, self.future, length, calendar)
             for label, length in lengths.items()
         }
-        self.posterior = posterior
+        self.future = next(iter(self.futures.values()))
+        if span is not None:
+            youngest, oldest = self._own_times(np.zeros(2), np.array(span))[1].tolist()
+            span = (youngest, oldest)
         self.money, self.amounts = has_money(posterior), reads_amounts(posterior)
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
@@ -245,7 +256,8 @@ class Scorer:
     def _scored(
         self, batch: pa.RecordBatch, rows: Rows, keep: npt.NDArray[np.int64]
     ) -> tuple[pa.Table, BatchTotals]:
-        x, t_x, T, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
+        x, recency, age, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
+        t_x, T = self._own_times(recency, age)
         each = dict(zip(self.futures, self._predict.each(x, t_x, T, m_bar), strict=True))
         found: dict[str, dict[str, Any]] = {label: dict(one.columns) for label, one in each.items()}
         for label, one in found.items():
@@ -256,8 +268,8 @@ class Scorer:
         columns: list[object] = [
             batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
             x.astype(np.int64),
-            t_x,
-            T,
+            recency,
+            age,
             *((m_bar,) if self.amounts else ()),
             *(pa.array(found[of][name], from_pandas=True) for name, of in self._columns().values()),
         ]
@@ -282,6 +294,13 @@ class Scorer:
     def _sums(self, found: Mapping[str, FloatArray], by_draw: FloatArray) -> Sums:
         value = float(np.nansum(found["clv"])) if self.money else math.nan
         return Sums(value, float(found["expected_purchases"].sum()), by_draw)
+
+    def _own_times(self, recency: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Recency and T by the posterior's clock, if it has one."""
+        if self._clock is None:
+            return recency, age
+        last_day = known_day(self._last_day)
+        return own_times(self._clock, recency, age, last_day, self.posterior.scale.days)
 
     def _worth(
         self, x: FloatArray, m_bar: FloatArray, first: FloatArray | None, clv: list[FloatArray]

@@ -9,8 +9,9 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
-from clvmodels.posterior.scorable import Scorable, margin_of, reads_amounts, scorable
-from clvmodels.rfm.periods import check_scale
+from clvmodels.posterior.scorable import Scorable, margin_of, purchases_of, reads_amounts, scorable
+from clvmodels.rfm.day_pairs import known_day
+from clvmodels.rfm.periods import check_scale, day_of
 from clvmodels.schema import TimeUnit, scale_said
 from clvmodels.scoring import Scorer
 from clvmodels.scoring.job import ScoreTerms
@@ -81,7 +82,10 @@ def score(
     df, margin = _frame_and_margin(data, posterior, time_unit, time_scaler, margin)
     schema.check_flag("predictive", terms["predictive"])
     # Spark runs a task per core
-    scorer = Scorer(posterior, **terms, margin=margin, threads=1)
+    last_day = day_of(data.observation_end) if isinstance(data, SparkRfm) else None
+    if purchases_of(posterior).metadata.clock is not None:
+        known_day(last_day)
+    scorer = Scorer(posterior, **terms, margin=margin, threads=1, last_day=last_day)
     columns = [name for name in columns_of(amounts=scorer.amounts) if name in df.columns]
     found = _arrow_schema(df.select(*columns))
     rows = counted(df.select(*columns), unique=isinstance(data, SparkRfm))

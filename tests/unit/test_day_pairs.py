@@ -16,7 +16,9 @@ import clvmodels as clv
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import SchemaError, TimeUnitError
 from clvmodels.rfm import without_first_month
-from clvmodels.rfm.day_pairs import DayPairs, day_pairs_of
+from clvmodels.rfm.day_pairs import DayPairs
+from clvmodels.rfm.day_pairs import day_pairs_of as checked
+from clvmodels.rfm.histories import rfm_columns
 
 NAMES = {"customer_id_col": "customer_id", "datetime_col": "date", "monetary_value_col": "amount"}
 PAIRS = {**NAMES, "day_pairs": True}
@@ -25,6 +27,10 @@ PAIRS = {**NAMES, "day_pairs": True}
 @pytest.fixture(scope="module")
 def log() -> pd.DataFrame:
     return load_cdnow(sample=True)
+
+
+def day_pairs_of(rfm: clv.RfmTable) -> DayPairs:
+    return checked(rfm_columns(rfm))[0]
 
 
 def by_hand(log: pd.DataFrame) -> pd.DataFrame:

@@ -274,7 +274,7 @@ def test_dates_are_needed_where_they_are() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"calendar": "learnt"}, SchemaError, "this one has not: leave calendar out"),
+        ({"calendar": "learnt"}, SchemaError, "this one has none: fit it with"),
         ({"calendar": "much"}, SchemaError, '"auto", "none", "learnt" or the sd'),
         ({"calendar": True}, SchemaError, '"auto", "none", "learnt" or the sd'),
         ({"calendar": -0.1}, DomainError, "between 0 and 1"),

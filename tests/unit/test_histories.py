@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from clvmodels import RfmTable
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
+from clvmodels.rfm.distinct import distinct_rows, significant
 from clvmodels.rfm.histories import (
-    distinct_rows,
     purchase_histories,
     rfm_columns,
-    significant,
     spend_histories,
 )
 from clvmodels.schema import TimeScale
