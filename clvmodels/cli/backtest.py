@@ -42,22 +42,25 @@ def run(
     basket_value: float | None,
     model: ModelChoice,
     regularity: str | None,
+    clock: bool,
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
-    options["model"] = key = regular_key(model, regularity)
+    options["model"] = key = regular_key(model, regularity, clock=clock)
     check_folder(output)
     options["horizon"] = None if horizon is None else read_horizon(horizon)
     paths = [check_output(output / name, inputs=[log]) for name in FILES]
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
-    if basket_value is not None or regularity == AUTO:
+    if basket_value is not None or regularity == AUTO or clock:
         from clvmodels.fit import CLVModel
 
         asked = CLVModel(key)
         if regularity == AUTO:
             asked = asked.replace(purchases__regularity=AUTO)
+        if clock:
+            asked = asked.replace(purchases__clock=True)
         options["model"] = asked if basket_value is None else asked.replace(spend=basket_value)
     found = backtest(log, progressbar=terminal.watched, **options)
     with terminal.step("Writing files and pictures"):

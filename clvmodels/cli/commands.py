@@ -14,6 +14,7 @@ from clvmodels.cli.options import (
     BasketOfPosterior,
     BasketValue,
     CalendarOption,
+    Clock,
     Csv,
     DrawsUsed,
     Horizons,
@@ -99,6 +100,14 @@ def summarize(
             "last in the log.",
         ),
     ] = None,
+    day_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--day-pairs",
+            help="Count purchases by day and next day too, which 'fit --clock' learns from; takes "
+            "half as long again or more.",
+        ),
+    ] = False,
     rows: Rows,
     csv: Csv,
     where: Where = None,
@@ -127,6 +136,7 @@ def fit(
     ] = "auto",
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
+    clock: Clock = False,
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
     ] = "default",

@@ -13,6 +13,7 @@ from clvmodels.cli.options import (
     BasketOfPosterior,
     BasketValue,
     CalendarOption,
+    Clock,
     Csv,
     Discounting,
     DiscountRate,
@@ -107,6 +108,7 @@ def backtest(
     discounting: Discounting = "continuous",
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
+    clock: Clock = False,
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",

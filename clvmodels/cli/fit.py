@@ -26,6 +26,7 @@ def run(
     quiet: bool,
     model: ModelChoice,
     regularity: str | None,
+    clock: bool,
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
@@ -59,8 +60,9 @@ def run(
     posterior = fit_base(
         terminal,
         base,
-        model=regular_key(model, regularity),
+        model=regular_key(model, regularity, clock=clock),
         automatic_regularity=regularity == AUTO,
+        clock=clock,
         priors=priors,
         basket_value=basket_value,
         **options,
@@ -95,6 +97,7 @@ def fit_base(
     *,
     model: ModelChoice,
     automatic_regularity: bool = False,
+    clock: bool = False,
     priors: Any,
     basket_value: float | None = None,
     **options: Any,
@@ -111,6 +114,8 @@ def fit_base(
     specification = CLVModel(model).purchases.replace(priors=priors)
     if automatic_regularity:
         specification = specification.replace(regularity=AUTO)
+    if clock:
+        specification = specification.replace(clock=True)
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification.fit(rfm, progressbar=False, **options)
     from clvmodels.posterior import CLVPosterior

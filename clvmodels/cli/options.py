@@ -55,8 +55,13 @@ def _known(said: str, keys: tuple[str, ...]) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-def regular_key(model: ModelChoice, regularity: str | None) -> ModelChoice:
+def regular_key(model: ModelChoice, regularity: str | None, *, clock: bool = False) -> ModelChoice:
     """Return the key of a model with the regularity that was asked for, if one was."""
+    if model == AUTO and clock:
+        raise SchemaError(
+            f"--model {AUTO} compares models without a clock: name one, such as --model mbgnbd, or "
+            "leave --clock out."
+        )
     if regularity is None:
         return model
     if model == AUTO:
@@ -93,6 +98,14 @@ Regularity = Annotated[
         f"purchases are more and more alike; {AUTO} chooses by the base. Of "
         f"{' and '.join(_HAVE_REGULARITY)}.",
         metavar=f"<1|2|3|4|{AUTO}>",
+    ),
+]
+Clock = Annotated[
+    bool,
+    typer.Option(
+        "--clock",
+        help="Learn the week, the season and shocks of the whole base with the model, for totals "
+        "to plan with. Takes a model whose customers leave at purchases.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]

@@ -53,7 +53,12 @@ _OPTIONS: Final = {
     "calendar": "--calendar",
     "paths": "--paths",
 }
-_FLAGS: Final = {"restart=True": "--restart", "allow_rejects=True": "--allow-rejects"}
+_FLAGS: Final = {
+    "restart=True": "--restart",
+    "allow_rejects=True": "--allow-rejects",
+    "BetaGeoModel(clock=True)": "'clvmodels fit --clock'",
+    "(..., day_pairs=True)": " --day-pairs",
+}
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'
 _ASSIGNED: Final = re.compile(
@@ -80,9 +85,9 @@ def in_options(message: str) -> str:
     >>> in_options("pass restart=True to begin at the start.")
     'pass --restart to begin at the start.'
     """
-    message = message.replace("rfm_summary", "'clvmodels summarize'")
     for said, flag in _FLAGS.items():
         message = message.replace(said, flag)
+    message = message.replace("rfm_summary", "'clvmodels summarize'")
     message = _BASKET.sub(r"--basket-value \1", message)
     message = _LISTED.sub(_repeated, message)
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)

@@ -290,12 +290,12 @@ def count_distribution(
         The horizon is endless, or the distributions together are longer than 2e8 cells:
         ``predict(..., predictive=True)`` and ``score`` give intervals of any base.
     """
-    columns = columns_of(
-        purchases_of(scorable(posterior, "Counts need")), rfm, scale_said(time_unit, time_scaler)
-    )
+    whose = purchases_of(scorable(posterior, "Counts need"))
+    columns = columns_of(whose, rfm, scale_said(time_unit, time_scaler))
+    learnt = Calendar.by(whose.metadata.clock, columns.last_day)
     length = finite_horizon(posterior, horizon)
     days = length * posterior.scale.days
-    under = calendar_of(calendar, scenario, rfm, days=days)[0]
+    under = calendar_of(calendar, scenario, rfm, days=days, learnt=learnt)[0]
     return distribution_of(posterior, columns, length, draws, cores_for(threads), calendar=under)
 
 

@@ -257,7 +257,7 @@ def _times(found: Waiting, lost: npt.NDArray[np.bool_], rfm: RfmTable) -> dict[s
 
 
 def _states(found: Waiting, new_within: float, lost_below: float) -> npt.NDArray[Any]:
-    once = (found.columns.x == 0) & (new_within * _YOUNG >= found.columns.T)
+    once = (found.columns.x == 0) & (new_within * _YOUNG >= found.columns.age)
     year = found.chances[-1]
     which = [
         found.overdue & (year < lost_below),

@@ -187,7 +187,8 @@ def simulate_future(
     check_finite(given.future.due.horizon)
     used, unit = given.draws.count, whose.scale.days
     days = given.future.due.horizon * unit
-    given = under(given, calendar_of(calendar, scenario, rfm, days=days)[0], paths, unit)
+    doubt, _ = calendar_of(calendar, scenario, rfm, days=days, learnt=given.calendar)
+    given = under(given, doubt, paths, unit)
     valued(given.draws, given.columns.x).warned()
     bought = Predictor(given.draws, given.future, wanted="none")(*given.who)
     most = max(float(len(given.columns)), float(bought.columns["expected_purchases"].sum()))

@@ -17,7 +17,7 @@ from clvmodels.forecast import tail_probabilities
 from clvmodels.forecast.grouping import group_rows
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
-from clvmodels.posterior.predicting import columns_of
+from clvmodels.posterior.predicting import columns_of, own_horizon
 from clvmodels.posterior.scorable import Scorable, purchases_of, scorable
 from clvmodels.predictive.base import purchase_draws
 from clvmodels.predictive.waiting_times import FAR, solve
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvmodels.frames import Frame
+    from clvmodels.posterior import PurchasePosterior
 
 WITHIN: Final = ("30D", "90D", "365D")
 LATE: Final = 0.9
@@ -203,21 +204,22 @@ def waiting(
     threads: int | None = None,
 ) -> Waiting:
     """Solve for customers' next purchases: arrays, without labels; as `next_purchase`."""
-    scale = posterior.scale
+    whose, scale = purchases_of(posterior), posterior.scale
     low, high = tail_probabilities(check_interval(interval))
     shares = np.array([_share_of_times(one) for one in late])
     drawn, cores = purchase_draws(posterior, draws)[0], cores_for(threads)
     now = group_rows(columns.x, columns.t_x, columns.T)
-    asked, tails = np.array([*lengths], dtype=np.float64), np.array([low, 0.5, high])
+    until = [own_horizon(whose, length, columns.last_day) for length in lengths]
+    asked, tails = np.array(until, dtype=np.float64), np.array([low, 0.5, high])
     found = solve(now, drawn, scale, asked, tails, cores)
     # What was to be expected right after the last purchase, when nobody had been silent yet
     then = group_rows(columns.x, columns.t_x, columns.t_x)
     usual = solve(then, drawn, scale, np.zeros(0), shares, cores)
     far = FAR / scale.days
-    told = np.where(found.times > far, np.inf, found.times)
-    usually = np.where(usual.times > far, np.inf, usual.times)
-    never, silence = np.clip(found.never, 0.0, 1.0), columns.T - columns.t_x
-    return Waiting(columns, found.chances, never, told[0], told[1], told[2], silence, usually)
+    times = _on_calendars(whose, columns, found.times, usual.times)
+    told = np.where(times > far, np.inf, times)
+    never, silence = np.clip(found.never, 0.0, 1.0), columns.age - columns.recency
+    return Waiting(columns, found.chances, never, told[0], told[1], told[2], silence, told[3:])
 
 
 def _lengths(scale: TimeScale, within: Sequence[Horizon]) -> dict[str, float]:
@@ -241,6 +243,21 @@ def _share_of_times(late: object) -> float:
     if not 0.0 < share < 1.0:
         raise DomainError(f"late={shown(late)} must lie between 0 and 1, such as 0.9.")
     return share
+
+
+def _on_calendars(
+    whose: PurchasePosterior, columns: RfmColumns, ahead: FloatArray, late: FloatArray
+) -> FloatArray:
+    """Times ahead of now, and after the last purchase, as calendars count them."""
+    times = np.concatenate([ahead, late])
+    clock, last_day = whose.metadata.clock, columns.last_day
+    if clock is None or last_day is None:
+        return times
+    days = whose.scale.days
+    begin = np.full(times.shape, last_day)
+    begin[len(ahead) :] -= np.rint((columns.age - columns.recency) * days).astype(np.int64)
+    own = clock.own_days(begin) + times * days
+    return np.asarray((clock.days_at(own) - begin) / days)
 
 
 def _frame(

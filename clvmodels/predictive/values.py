@@ -238,7 +238,8 @@ def value_distribution(
     check_finite(given.future.due.horizon)
     unit = posterior.scale.days
     days = given.future.due.horizon * unit
-    given = under(given, calendar_of(calendar, scenario, rfm, days=days)[0], paths, unit)
+    doubt, _ = calendar_of(calendar, scenario, rfm, days=days, learnt=given.calendar)
+    given = under(given, doubt, paths, unit)
     assert given.margin is not None
     known = valued(given.draws, given.columns.x).warned()
     outcomes = outcomes_of(given.draws, paths=paths, seed=random_seed)

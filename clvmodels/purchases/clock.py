@@ -202,6 +202,20 @@ class LearntClock:
         passed = np.concatenate([-earlier[::-1], [0.0], later])
         return np.asarray(passed[day - (self.first_day - before)])
 
+    def days_at(self, own: FloatArray) -> FloatArray:
+        """Turn own days into days since 1970-01-01, the other way round; infinite ones stay so.
+
+        What is further off than ten years from either end of the log passes at the pace of the
+        year to come.
+        """
+        far = 10 * _LAST
+        days = np.arange(self.first_day - far, self.last_day + far + 1)
+        passed = self.own_days(days)
+        beyond = np.maximum(own - passed[-1], 0.0) + np.minimum(own - passed[0], 0.0)
+        # of days on which nothing passes the first one counts
+        passed, at = np.unique(passed, return_index=True)
+        return np.asarray(np.interp(own, passed, days[at].astype(np.float64)) + beyond / self.pace)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         found = {name: getattr(self, name) for name in _NUMBERS}

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import clvmodels as clv
+from clvmodels.cli import main
 from clvmodels.errors import SchemaError
 from clvmodels.forecast.calendar import Calendar, sd_of_level
 from clvmodels.formulas.discounting import Due
@@ -354,3 +355,73 @@ def test_a_calendar_without_end_has_none_of_the_doubt() -> None:
     assert due.warped.shape == (4, 1097)
     assert (due.warped == due.warped[0]).all()
     assert due.until(4).tolist() == [math.inf] * 4
+
+
+def test_own_days_lead_back_to_days() -> None:
+    one = clock()
+    days = one.first_day + np.array([-300, 0, 7, DAYS, DAYS + 500])
+    np.testing.assert_allclose(one.days_at(one.own_days(days)), days, rtol=0, atol=1e-9)
+    far = one.days_at(one.own_days(days[-1:]) + np.array([1e5, np.inf]))
+    assert far[0] == pytest.approx(days[-1] + 1e5 / one.pace, rel=1e-3)
+    assert far[1] == np.inf
+
+
+def test_outcomes_by_customer_take_the_clock(fitted: clv.CLVPosterior, rfm: clv.RfmTable) -> None:
+    want = fitted.predict(rfm, horizon="90D", draws=100)
+    counts = clv.count_distribution(fitted, rfm, horizon="90D", draws=100)
+    np.testing.assert_allclose(counts.mean, want["expected_purchases"], rtol=1e-6, atol=1e-9)
+    terms: dict[str, Any] = {"horizon": "90D", "draws": 100, "paths": 2000, "calendar": "none"}
+    samples = clv.portfolio(fitted, rfm, **terms).draws("purchases")
+    error = samples.std() / math.sqrt(len(samples))
+    assert abs(samples.mean() - want["expected_purchases"].sum()) < 5.0 * error
+
+
+def test_the_next_purchase_is_dated_by_the_clock(rfm: clv.RfmTable) -> None:
+    posterior = given()
+    found = clv.next_purchase(posterior, rfm, within=["30D", "90D"]).customers
+    draws = {name: v[:, None] for name, v in posterior.draws().items()}
+    for days in (30, 90):
+        want = posterior.probability_of_purchase(rfm, future_t=f"{days}D").mean(("chain", "draw"))
+        np.testing.assert_allclose(found[f"p_within_{days}D"], want, rtol=1e-9)
+    # at the median that is said, half have bought: of those who ever will
+    one, columns = clock(), by_clock(rfm_columns(rfm), clock())
+    who = columns.x, columns.t_x, columns.T
+    ahead = (found["next"] - END).dt.days.to_numpy()
+    likely = np.flatnonzero((found["p_never"] < 0.4) & (ahead < 400))[:20]
+    assert len(likely) == 20
+    for i in likely:
+        chances = []
+        for day in (ahead[i] - 1, ahead[i]):
+            own = float(np.diff(one.own_days(one.last_day + np.array([0, day])))[0])
+            mine = (column[i] for column in who)
+            chance = float(posterior.formulas.p_purchase(*mine, own, **draws).mean())
+            chances.append(chance / (1.0 - found["p_never"][i]))
+        assert chances[0] < 0.5 + 1e-6 <= chances[1] + 2e-6
+
+
+def test_the_command_line_learns_one(
+    log: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: list[str], code: int = 0) -> str:
+        assert main(arguments) == code
+        out, err = capsys.readouterr()
+        return " ".join(f"{out} {err}".split())
+
+    log.to_parquet(tmp_path / "log.parquet")
+    file, out = str(tmp_path / "rfm.parquet"), str(tmp_path / "p.nc")
+    names = ("--customer-id", "customer_id", "--timestamp", "date")
+    run(["summarize", str(tmp_path / "log.parquet"), "-o", file, *names])
+    fit = ["fit", file, "-o", out, "--clock", "--method", "map"]
+    refused = run(fit, code=2)
+    assert "--day-pairs" in refused
+    run(["summarize", str(tmp_path / "log.parquet"), "-o", file, *names, "--day-pairs"])
+    run(fit)
+    found = clv.load_posterior(out)
+    assert isinstance(found, clv.BetaGeoPosterior)
+    assert found.metadata.clock is not None
+    run(["score", file, "--posterior", out, "-o", f"{out}.parquet"])
+    scores = pd.read_parquet(f"{out}.parquet")
+    want = found.predict(clv.RfmTable.from_parquet(file), horizon="365D")
+    np.testing.assert_allclose(scores["expected_purchases"], want["expected_purchases"])
+    assert "--clock" in run([*fit, "--model", "auto"], code=2)
+    assert "learns no clock" in run([*fit, "--model", "paretonbd"], code=2)
