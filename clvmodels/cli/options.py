@@ -59,8 +59,8 @@ def regular_key(model: ModelChoice, regularity: str | None, *, clock: bool = Fal
     """Return the key of a model with the regularity that was asked for, if one was."""
     if model == AUTO and clock:
         raise SchemaError(
-            f"--model {AUTO} compares models without a clock: name one, such as --model mbgnbd, or "
-            "leave --clock out."
+            f"Models are compared without a clock by --model {AUTO}: name one, such as --model "
+            "mbgnbd, or leave --clock out."
         )
     if regularity is None:
         return model
