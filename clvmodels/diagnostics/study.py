@@ -11,6 +11,7 @@ import pandas as pd
 
 from clvmodels import frames
 from clvmodels.errors import ClvError, SchemaError
+from clvmodels.forecast.calendar import Calendar
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.scorable import at_margin, prepared_for
@@ -254,7 +255,7 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     purchases.scale.horizon(question.horizon)
     purchases.scale.delta(question.discount_rate)
     purchases.draws(question.draws)
-    sd_of(question.calendar)
+    sd_of(question.calendar, Calendar.by(purchases.metadata.clock, 0))
 
 
 def _table(rfm: RfmTable | Frame, known: Metadata, said: TimeScale | None = None) -> RfmTable:

@@ -23,6 +23,7 @@ from clvmodels.plots.diagnostics import draw_figure
 from clvmodels.plots.economics import plot_comparison, plot_tiers, plot_tornado
 from clvmodels.plots.forecast import (
     plot_calibration,
+    plot_clock,
     plot_concentration,
     plot_forecast,
     plot_pairs,
@@ -53,6 +54,7 @@ __all__ = [
     "new_figure",
     "plot_alive_histogram",
     "plot_calibration",
+    "plot_clock",
     "plot_cohorts",
     "plot_comparison",
     "plot_concentration",

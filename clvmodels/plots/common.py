@@ -29,6 +29,7 @@ _VALUES: Final = "a table of predict or score, or a posterior and its RfmTable"
 TAKES: Final = {
     "plot_alive_histogram": f"{_VALUES}, or numbers P(alive)",
     "plot_calibration": "a list of chances and a list of shares",
+    "plot_clock": "a posterior whose model was fitted with a clock",
     "plot_cohorts": _TABLE,
     "plot_comparison": "the table of compare_with_simple, or a CLVPosterior and its RfmTable",
     "plot_concentration": f"{_VALUES}, or customers' values",

@@ -79,6 +79,7 @@ def _frame(columns: Mapping[str, Any], *, text: str) -> pd.DataFrame:
 
 PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "alive_histogram": expectations.draw_alive_histogram,
+    "clock": expectations.draw_clock,
     "cohorts": fit.draw_cohorts,
     "comparison": _comparison,
     "conditional_expectations": fit.draw_conditional_expectations,

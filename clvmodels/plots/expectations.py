@@ -19,6 +19,7 @@ from clvmodels.plots.common import (
 )
 from clvmodels.plots.convergence import CHAINS
 from clvmodels.plots.fit import Numbers, draw_band, draw_months, money_axis
+from clvmodels.purchases.clock import WEEKDAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -330,5 +331,51 @@ def draw_origin_totals(
     axes.yaxis.set_major_formatter(as_percent)
     axes.set_xlabel("known up to")
     axes.set_ylabel(f"total {quantity}, of what came".replace("  ", " "))
+    axes.legend(frameon=False, loc="lower left")
+    return axes
+
+
+def draw_clock(
+    dates: Sequence[str],
+    intensity: Numbers,
+    season: Numbers = (),
+    *,
+    end: str,
+    week: Numbers = (),
+    axes: Axes | None = None,
+) -> Axes:
+    """How fast the time of all customers passed, by the week.
+
+    Parameters
+    ----------
+    dates : sequence of str
+        ISO dates, of the log and after it.
+    intensity, season : sequence of float
+        On each: with shocks, and the season alone; 1 is the mean of the log.
+    end : str
+        Last date of the log.
+    week : sequence of float
+        Multiples of the days of the week, which stand in the legend.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    when, now = (np.array(one, dtype="datetime64[D]") for one in (dates, [end, end]))
+    if len(season):
+        axes.plot(when, floats(season), color=ACTUAL, linewidth=1.4, label="season")
+    label = "season and shocks" if len(season) else "shocks"
+    axes.step(when, floats(intensity), where="post", color=EXPECTED, linewidth=1.6, label=label)
+    axes.axhline(1.0, color="black", linewidth=0.6)
+    axes.set_ylim(bottom=0)
+    axes.plot(now, axes.get_ylim(), color="black", linewidth=0.9, linestyle="--")
+    if len(week):
+        told = ", ".join(
+            f"{day} {one:.2f}" for day, one in zip(WEEKDAYS, floats(week), strict=True)
+        )
+        axes.set_title(told, fontsize="small", color=OTHER)
+    axes.set_ylabel("customers' own days a day")
+    axes.set_xlabel("date")
+    within_calendar(axes)
+    axes.tick_params(axis="x", labelrotation=30)
     axes.legend(frameon=False, loc="lower left")
     return axes

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.diagnostics.clock_parts import clock_data
 from clvmodels.diagnostics.planned import fan_of
+from clvmodels.errors import SchemaError
 from clvmodels.evaluation import Backtest
 from clvmodels.keywords import named
 from clvmodels.plots.common import (
@@ -23,6 +25,8 @@ from clvmodels.plots.common import (
 )
 from clvmodels.plots.customers import value_curve
 from clvmodels.plots.diagnostics import drawn
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import purchases_of
 from clvmodels.predictive import TotalForecast
 from clvmodels.schema import TimeUnit, scale_said
 
@@ -126,6 +130,38 @@ def plot_forecast(
         raise takes("plot_forecast", forecast)
     data = fan_of(forecast, total, cumulative=cumulative)
     return drawn("forecast", data | {"unit": unit}, axes)
+
+
+@named
+def plot_clock(posterior: Any, *, axes: Axes | None = None) -> Axes:
+    """How fast the time of all customers passed in the log, and is taken to pass after it.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior, BetaGeoPosterior or the like
+        Of a model that was fitted with a clock.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        By the week, with the days of the week in the title.
+
+    Raises
+    ------
+    SchemaError
+        The posterior has no clock.
+    """
+    if not isinstance(posterior, CLVPosterior | PurchasePosterior):
+        raise takes("plot_clock", posterior)
+    clock = purchases_of(posterior).metadata.clock
+    if clock is None:
+        raise SchemaError(
+            "The posterior has no clock to draw: fit its model with one, as in "
+            "BetaGeoModel(clock=True)."
+        )
+    return drawn("clock", clock_data(clock), axes)
 
 
 @named

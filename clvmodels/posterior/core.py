@@ -282,7 +282,8 @@ class Posterior:
     def _outline(self) -> str:
         return (
             f"{type(self).__name__}{self._of}: {self.draws_total:,} draws by "
-            f"{self.metadata.method}, time in {self.scale}, verdict {self.verdict.status}"
+            f"{self.metadata.method}, time in {self.scale}"
+            f"{' by a clock' if self.metadata.clock else ''}, verdict {self.verdict.status}"
         )
 
     def _repr_html_(self) -> str:

@@ -46,6 +46,14 @@ def names_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.FunctionDef)
         for default in (*node.args.defaults, *node.args.kw_defaults)
     }
+    defaults |= {  # of options that several functions have alike
+        id(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "defaults"
+        for keyword in node.keywords
+    }
     fields = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.AnnAssign)}
     looked_up = {
         id(node.slice)

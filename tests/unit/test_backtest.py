@@ -484,7 +484,7 @@ def test_weekly_expectation_is_the_closed_form(log: pd.DataFrame, cut: str) -> N
     np.testing.assert_allclose(by_week, np.diff(exact), rtol=1e-9)
     first = base.first
     weeks = np.arange(base.span.train_end - 70, base.span.train_end + 1, 7)
-    new = tracking.expected_of_new(posterior.formulas, draws, first, weeks, 1.0).mean(axis=0)
+    new = tracking.expected_of_new(posterior.formulas, draws, first, weeks).mean(axis=0)
     ages = np.maximum(weeks[:, None] - first, 0).astype(float)
     each = [bgnbd.expected_purchases_new(ages, **_one(draws, s)).sum(axis=1) for s in range(30)]
     np.testing.assert_allclose(new, np.diff(np.mean(each, axis=0)), rtol=1e-10)

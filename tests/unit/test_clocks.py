@@ -20,23 +20,11 @@ from clvmodels.formulas.discounting import Due
 from clvmodels.purchases.clock import LearntClock
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import rfm_columns
-from tests.clocks import BEGIN, NAMES, SEASON, WEEK, days_from, intensity, log_by
+from tests.clocks import BEGIN, DAYS, NAMES, clock, intensity, log_by
 
-DAYS = 550
 END = BEGIN + pd.Timedelta(days=DAYS)
 AMOUNTS = {**NAMES, "monetary_value_col": "amount"}
 DELTA = math.log(1.1) / 365.25
-
-
-def clock(**changes: Any) -> LearntClock:
-    """What generated the log, as if it had been learnt."""
-    first = int(days_from(BEGIN, 0)[0])
-    shocks = 0.1 * np.sin(np.arange(DAYS // 14))
-    found = LearntClock(
-        first, first + DAYS, WEEK - WEEK.mean(), SEASON, shocks, 14, 0.12, 0.0, 0.05 * np.eye(23)
-    )
-    days = first + np.arange(1, DAYS + 1)
-    return replace(found, level=float(np.log(found.intensity(days).mean())), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -425,3 +413,24 @@ def test_the_command_line_learns_one(
     np.testing.assert_allclose(scores["expected_purchases"], want["expected_purchases"])
     assert "--clock" in run([*fit, "--model", "auto"], code=2)
     assert "learns no clock" in run([*fit, "--model", "paretonbd"], code=2)
+
+
+def test_the_report_shows_the_clock(
+    fitted: clv.CLVPosterior, log: pd.DataFrame, rfm: clv.RfmTable
+) -> None:
+    found = clv.diagnostics.diagnose(fitted, rfm, log=log, horizon="180D", calendar="learnt")
+    fit = next(one for one in found.sections if one.key == "fit")
+    figure = next(one for one in fit.figures if one.key == "clock")
+    learnt = fitted.purchases.metadata.clock
+    assert learnt is not None
+    assert figure.data["end"] == f"{END:%Y-%m-%d}"
+    assert f"{365 * learnt.pace:,.0f} days" in figure.title
+    week = next(one for one in fit.tables if one.key == "week")
+    row = np.array(week.rows[0], dtype=float)
+    assert row.mean() == pytest.approx(1.0)
+    assert int(row.argmin()) == 6  # of the log that was simulated, Sunday
+    plan = next(one for one in found.facts if one.key == "value_to_plan_with")
+    assert "was learnt from the log" in plan.note
+    assert "by a clock" in repr(fitted)
+    with pytest.raises(SchemaError, match="has no clock to draw"):
+        clv.plots.plot_clock(clv.BetaGeoPosterior.from_draws(r=0.8, alpha=30.0, a=0.5, b=3.0))

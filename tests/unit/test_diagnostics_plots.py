@@ -28,6 +28,7 @@ BACKTEST = {
     "interval_coverage",
     "origin_totals",
 }
+
 MADE = {
     "conditional_expectations": {
         "groups": ["0", "1"],
@@ -58,6 +59,13 @@ MADE = {
                 "upper": [0.82, 0.96],
             }
         ]
+    },
+    "clock": {
+        "dates": ["2020-01-07", "2020-01-14", "2020-01-21"],
+        "intensity": [0.9, 1.1, 1.2],
+        "season": [1.0, 1.05, 1.1],
+        "end": "2020-01-15",
+        "week": [1.0] * 6 + [0.5],
     },
     "origin_totals": {
         "dates": ["2020-01-31", "2020-06-30"],

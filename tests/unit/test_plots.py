@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -17,6 +18,7 @@ from clvmodels import DomainError, GammaGammaPosterior, RfmTable, SchemaError, p
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.posterior import CLVPosterior
 from clvmodels.simulate import simulate_log
+from tests.clocks import clock
 from tests.unit.diagnostics_cases import PURCHASES, SPEND, base, fitted, mode, normal_in_logs
 from tests.unit.diagnostics_cases import given as known
 
@@ -55,6 +57,11 @@ def backtest(log: pd.DataFrame) -> clv.Backtest:
         )
 
 
+def timed(posterior: clv.CLVPosterior) -> clv.CLVPosterior:
+    metadata = replace(posterior.purchases.metadata, clock=clock())
+    return replace(posterior, purchases=replace(posterior.purchases, metadata=metadata))
+
+
 @pytest.fixture
 def given(
     log: pd.DataFrame, rfm: RfmTable, posterior: CLVPosterior, backtest: clv.Backtest
@@ -77,6 +84,7 @@ CALLS: dict[str, Any] = {
     "plot_coverage": lambda d, **o: plots.plot_coverage(d["backtest"], **o),
     "plot_deciles": lambda d, **o: plots.plot_deciles(d["backtest"], target="value", **o),
     "plot_energy": lambda d, **o: plots.plot_energy(d["posterior"].spend, **o),
+    "plot_clock": lambda d, **o: plots.plot_clock(timed(d["posterior"]), **o),
     "plot_forecast": lambda d, **o: plots.plot_forecast(
         clv.forecast_total(d["posterior"], d["rfm"], horizon="90D", path="M", paths=60), **o
     ),

@@ -364,7 +364,7 @@ def test_new_customers_are_expected_by_week(regular: str, draws) -> None:
     """A backtest's weeks: what is along many ages, against each age by itself."""
     family = MODELS[regular].formulas
     first, edges = np.array([0, 0, 3, 14]), np.arange(0, 71, 7)
-    found = expected_of_new(family, draws, first=first, edges=edges, scaler=7.0)
+    found = expected_of_new(family, draws, first=first / 7.0, edges=edges / 7.0)
     ages = np.maximum(edges[:, None] - first, 0) / 7.0
     each = [family.expected_purchases_new(age, **draws) for age in ages.ravel()]
     reached = np.array(each).reshape(*ages.shape, S).sum(axis=1)
