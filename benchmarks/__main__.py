@@ -6,10 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import backtesting, fitting, scoring
+from benchmarks import backtesting, clocks, fitting, scoring
 from benchmarks.table import report
 
-SUITES = {"fitting": fitting.rows, "backtesting": backtesting.rows, "scoring": scoring.rows}
+SUITES = {
+    "fitting": fitting.rows,
+    "backtesting": backtesting.rows,
+    "scoring": scoring.rows,
+    "clocks": clocks.rows,
+}
 
 
 def main() -> int:

@@ -74,3 +74,32 @@ def posterior_nc() -> Path:
         base = RfmTable.from_parquet(base_parquet("100000"))
         CLVModel().fit(base, method="laplace", random_seed=1, progressbar=False).save(path)
     return path
+
+
+def timed_parquet(customers: int) -> Path:
+    """The same customers, as a log of theirs is summarised with its pairs of days."""
+    path = cache_dir() / f"timed_{customers}.parquet"
+    if not path.exists():
+        from clvmodels import rfm_summary
+        from clvmodels.simulate import simulate_log
+
+        how = {**PURCHASES, **SPEND, "cents": True, "seed": SEED}
+        log = simulate_log(customers, **how, T=(1, 730))
+        names = {"customer_id_col": "customer_id", "datetime_col": "date"}
+        aside = path.with_suffix(".tmp")
+        table = rfm_summary(log, **names, monetary_value_col="amount", day_pairs=True)
+        table.to_parquet(aside)
+        aside.rename(path)
+    return path
+
+
+def timed_posterior_nc() -> Path:
+    """A posterior of 100,000 of them, with a clock."""
+    path = cache_dir() / "timed_posterior_100000.nc"
+    if not path.exists():
+        from clvmodels import BetaGeoModel, CLVModel, RfmTable
+
+        base = RfmTable.from_parquet(timed_parquet(100_000))
+        model = CLVModel(BetaGeoModel(clock=True))
+        model.fit(base, method="laplace", random_seed=1, progressbar=False).save(path)
+    return path

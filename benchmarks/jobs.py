@@ -180,6 +180,18 @@ def _sums(rfm: Path) -> dict[str, Any]:
     return {"rows": found[0], "sums": [f"{float(value):.9g}" for value in found[1:]]}
 
 
+def learn_clock(base: str) -> dict[str, Any]:
+    """Learn a clock from a base, beside the fit itself."""
+    from clvmodels import BetaGeoModel, Clock, RfmTable
+    from clvmodels.fit.clock_learning import learn_clock
+    from clvmodels.rfm.histories import rfm_columns
+
+    columns = rfm_columns(RfmTable.from_parquet(base))
+    started = time.perf_counter()
+    found = learn_clock(BetaGeoModel(), columns, Clock(), 1)
+    return {"seconds": time.perf_counter() - started, "sd": found.sd_of_shocks}
+
+
 def score_ours(base: str, posterior: str, draws: int, predictive: bool = False) -> dict[str, Any]:
     """Score an RFM file into a folder of parts: mean, sd and interval of clv."""
     from clvmodels import score
@@ -255,6 +267,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         gradient_peer_pareto,
         summarize_ours,
         summarize_by_hand,
+        learn_clock,
         score_ours,
         score_purchases,
         clv_peer,

@@ -65,6 +65,11 @@ def parts(
             f"A model needs a posterior of purchases and spend, found {type(posterior).__name__}: "
             "fit a table with amounts."
         )
+    if posterior.purchases.metadata.clock is not None:
+        raise SchemaError(
+            "MLflow's models predict plain frames, which know no dates, and this posterior has a "
+            "clock: save it with posterior.save, and score tables with clvmodels.score."
+        )
     _check_verdicts(posterior, on_failure)
     options = _checked(posterior, predict_options or {})
     example = None if input_example is None else _example(input_example, posterior.scale)

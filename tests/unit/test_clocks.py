@@ -17,6 +17,7 @@ from clvmodels.cli import main
 from clvmodels.errors import SchemaError
 from clvmodels.forecast.calendar import Calendar, sd_of_level
 from clvmodels.formulas.discounting import Due
+from clvmodels.mlflow.saved_parts import parts
 from clvmodels.purchases.clock import LearntClock
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import rfm_columns
@@ -320,12 +321,16 @@ def test_the_whole_life_undiscounted_does_not_depend_on_the_calendar(rfm: clv.Rf
     np.testing.assert_allclose(found["discounted_purchases"], want, rtol=1e-9)
 
 
-def test_where_a_clock_has_no_place_it_is_said(fitted: clv.CLVPosterior, rfm: clv.RfmTable) -> None:
+def test_where_a_clock_has_no_place_it_is_said(
+    fitted: clv.CLVPosterior, rfm: clv.RfmTable, tmp_path: Path
+) -> None:
     plain = clv.BetaGeoPosterior.from_draws(r=[0.8] * 6, alpha=[30.0] * 6, a=[0.5] * 6, b=[3.0] * 6)
     with pytest.raises(SchemaError, match="has a clock of its own"):
         clv.stack({"one": given(), "other": plain})
     with pytest.raises(SchemaError, match="compare it with others by backtest"):
         clv.compare({"timed": clv.BetaGeoModel(clock=True), "plain": clv.BetaGeoModel()}, rfm)
+    with pytest.raises(SchemaError, match="MLflow's models predict plain frames"):
+        parts(fitted, tmp_path, None, None, "raise")
     with pytest.raises(SchemaError, match="pymc-marketing has no clock"):
         clv.to_pymc_marketing(given(), rfm)
 
