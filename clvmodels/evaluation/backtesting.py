@@ -169,7 +169,8 @@ def backtest(
     with progress("Backtest", shown=progressbar) as told:
         begin = by_steps(told, steps)
         begin("loading PyMC")
-        options["day_pairs"] = fitting.has_clock  # and refuses what is not a model
+        fitting.specification()  # refuses what is not a model before the log is read
+        options["day_pairs"] = fitting.has_clock
         begin("reading the log")
         reading = Reading.of(log, options, later_only=without_first_month)
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, rolling)

@@ -82,6 +82,8 @@ class Fitting:
     @property
     def has_clock(self) -> bool:
         """Whether a clock is learnt, which takes the days of purchases."""
+        if isinstance(self.model, str):
+            return False  # a name stands for a model without one, and PyMC need not load for it
         return bool(getattr(self.specification().purchases, "clock", None))
 
     @property

@@ -81,8 +81,8 @@ class DailyLog:
         bought = int(columns.x.sum())
         if bought < _FEWEST:
             raise DomainError(
-                f"The base has {bought:,} repeat purchases, too few for a clock ({_FEWEST} at "
-                "least): leave the clock out."
+                f"A clock takes {_FEWEST} repeat purchases at least, and this base has {bought:,}: "
+                "leave the clock out."
             )
         end, begin = int(columns.last_day or 0), int(first.min())
         one, of = distinct_rows(

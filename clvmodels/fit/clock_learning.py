@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from clvmodels.errors import DomainError
+from clvmodels.errors import ConvergenceError, DomainError
 from clvmodels.fit.clock_density import WIDTHS, Block, ClockDensity, DailyLog
-from clvmodels.fit.mode import Mode, climb, hessian, line_search, whiten
+from clvmodels.fit.mode import (
+    MODE_TOLERANCE,
+    Mode,
+    climb,
+    find_mode,
+    hessian,
+    line_search,
+    whiten,
+)
 from clvmodels.purchases.clock import LEAST_YEARS, Clock, LearntClock, width_of_shocks
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import DAYS_PER_YEAR, FloatArray
@@ -49,6 +57,8 @@ def learn_clock(
         The model learns no clock, or the base has no pairs of days.
     DomainError
         The base has too few repeat purchases, or too short a log for a season.
+    ConvergenceError
+        There is no mode near where the search ends.
     """
     log = DailyLog.of(columns, seed)
     long_enough = log.days >= LEAST_YEARS * DAYS_PER_YEAR
@@ -63,11 +73,19 @@ def learn_clock(
         other = _learnt(ClockDensity.of(model, log, clock, season=False))
         if other.evidence >= found.evidence:
             found = other
+    if not found.mode.decrement <= MODE_TOLERANCE:
+        raise ConvergenceError(
+            f"The clock did not converge: its mode is {found.mode.decrement:.2g} posterior "
+            f"standard deviations away (at most {MODE_TOLERANCE:g}). Leave the clock out, or its "
+            "season or shocks, as in Clock(shocks=False)."
+        )
     return found.clock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Learnt:
+    """A density with its mode."""
+
     joint: ClockDensity
     mode: Mode
 
@@ -140,7 +158,10 @@ def _learnt(joint: ClockDensity) -> _Learnt:
         if abs(math.log(width / block.width)) < _SAME_WIDTH:
             break
     matrix = hessian(joint, mode.location)  # type: ignore[arg-type]
-    return _Learnt(joint, _polished(joint, mode.location, matrix))
+    mode = _polished(joint, mode.location, matrix)
+    if mode.decrement > MODE_TOLERANCE:  # a hard base: with a Hessian at every step
+        mode = find_mode(replace(joint, start=mode.location))  # type: ignore[arg-type]
+    return _Learnt(joint, mode)
 
 
 def _polished(joint: ClockDensity, theta: FloatArray, matrix: FloatArray) -> Mode:

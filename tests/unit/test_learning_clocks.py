@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 import clvmodels as clv
-from clvmodels.errors import DomainError, SchemaError
-from clvmodels.fit import clock_density
+from clvmodels.errors import ConvergenceError, DomainError, SchemaError
+from clvmodels.fit import clock_density, clock_learning
 from clvmodels.fit.clock_density import ClockDensity, DailyLog
 from clvmodels.fit.clock_learning import learn_clock
+from clvmodels.fit.mode import Mode
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.purchases.clock import Clock, LearntClock, width_of_shocks
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
@@ -158,7 +159,7 @@ def test_refusals_say_what_to_do(columns: RfmColumns) -> None:
         clv.BetaGeoModel(clock=True).fit(bare)
     with pytest.raises(SchemaError, match="Pareto/NBD learns no clock"):
         learn_clock(clv.ParetoNBDModel(clock=True), columns, Clock(), 0)
-    with pytest.raises(DomainError, match="repeat purchases, too few for a clock"):
+    with pytest.raises(DomainError, match="A clock takes 30 repeat purchases at least"):
         clv.BetaGeoModel(clock=True).fit(table(log.head(20), 120))
     with pytest.raises(SchemaError, match="must be a Clock"):
         clv.BetaGeoModel(clock="week")  # type: ignore[arg-type]
@@ -187,3 +188,15 @@ def test_regularity_is_chosen_with_the_clock() -> None:
     assert fitted.model == "bgcnbd2"
     assert fitted.metadata.clock is not None
     assert "Regularity k = 2 was chosen" in fitted.metadata.why
+
+
+def test_a_clock_that_does_not_converge_is_not_used(
+    columns: RfmColumns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(joint: Any, theta: Any, matrix: Any = None) -> Mode:
+        return Mode(joint.start, 0.0, np.eye(joint.dim), 0.3, curved=False)
+
+    monkeypatch.setattr(clock_learning, "_polished", nowhere)
+    monkeypatch.setattr(clock_learning, "find_mode", lambda joint: nowhere(joint, None))
+    with pytest.raises(ConvergenceError, match=r"0\.3 posterior standard deviations away"):
+        learn_clock(clv.BetaGeoModel(), columns, Clock(season=False), 0)
