@@ -16,7 +16,7 @@ from clvmodels.fit.clock_learning import learn_clock
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.laplace import gaussian_evidence, sample_laplace
 from clvmodels.fit.mode import find_mode
-from clvmodels.purchases.clock import Clock
+from clvmodels.purchases.clock import clock_of
 from clvmodels.rfm.gaps import gaps_of, total
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import TimeUnit, scale_said
@@ -110,8 +110,8 @@ def evidence_of(
     random_seed: int = 0,
 ) -> Evidence:
     """The same of a table that was checked already."""
-    if isinstance(specification.clock, Clock):
-        value = learn_clock(specification, columns, specification.clock, random_seed).log_evidence
+    if (clock := clock_of(specification.clock)) is not None:
+        value = learn_clock(specification, columns, clock, random_seed).log_evidence
         return Evidence(value, value, math.nan, math.nan)
     beside = _beside(specification.facts.formulas, columns)
     statistics, scale = specification._prepare(columns)

@@ -22,7 +22,7 @@ from clvmodels.posterior import (
 )
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import AUTO, MODELS, PurchaseModel, purchase_model, with_regularity
-from clvmodels.purchases.clock import Clock, LearntClock
+from clvmodels.purchases.clock import Clock, LearntClock, clock_of
 from clvmodels.rfm.customers import assumed_text, has_fractions
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import (
@@ -31,7 +31,7 @@ from clvmodels.rfm.histories import (
     base_description,
     purchase_histories,
 )
-from clvmodels.schema import TimeScale, shown
+from clvmodels.schema import TimeScale
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -68,7 +68,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "clock", _clock_of(self.clock))
+        clock_of(self.clock)  # which stays as it was passed
         joint = self.facts.joint
         if joint is None or isinstance(self.priors, str):
             return
@@ -97,9 +97,10 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     def _timed(
         self, columns: RfmColumns, settings: Settings
     ) -> tuple[RfmColumns, LearntClock | None]:
-        if not isinstance(self.clock, Clock):
+        clock = clock_of(self.clock)
+        if clock is None:
             return columns, None
-        learnt = learn_clock(self, columns, self.clock, settings.random_seed or 0)
+        learnt = learn_clock(self, columns, clock, settings.random_seed or 0)
         return by_clock(columns, learnt), learnt
 
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
@@ -282,19 +283,6 @@ def _made(model: PurchaseModel) -> type[PurchaseSpecification[PurchasePosterior]
     body = {"facts": model, "__doc__": f"{model.name}. {model.papers}"}
     made = type("PurchaseSpecification", (PurchaseSpecification,), body)
     return named_fields(dataclass(frozen=True)(made))
-
-
-def _clock_of(given: Any) -> Clock | None:
-    if given is None or given is False:
-        return None
-    if given is True:
-        return Clock()
-    if not isinstance(given, Clock):
-        raise SchemaError(
-            f"clock={shown(given)} must be a Clock, such as Clock(season=False), or True for one "
-            "with its defaults."
-        )
-    return given
 
 
 def purchase_specification(key: str) -> PurchaseSpecification[PurchasePosterior]:

@@ -86,6 +86,26 @@ class Clock:
             )
 
 
+def clock_of(given: Any) -> Clock | None:
+    """What a model's ``clock`` stands for: a clock, True for one with its defaults, or none.
+
+    Raises
+    ------
+    SchemaError
+        It is another thing.
+    """
+    if given is None or given is False:
+        return None
+    if given is True:
+        return Clock()
+    if not isinstance(given, Clock):
+        raise SchemaError(
+            f"clock={shown(given)} must be a Clock, such as Clock(season=False), or True for one "
+            "with its defaults."
+        )
+    return given
+
+
 def width_of_shocks(days: int) -> int:
     """Days that have a shock in common, in a log of so many."""
     return next(width for years, width in _WIDTHS if days < years * DAYS_PER_YEAR)

@@ -16,7 +16,7 @@ from clvmodels.fit.clock_density import ClockDensity, DailyLog
 from clvmodels.fit.clock_learning import learn_clock
 from clvmodels.fit.mode import Mode
 from clvmodels.fit.purchases import purchase_specification
-from clvmodels.purchases.clock import Clock, LearntClock, width_of_shocks
+from clvmodels.purchases.clock import Clock, LearntClock, clock_of, width_of_shocks
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from tests.clocks import BEGIN, NAMES, WEEK, days_from, intensity, log_by
 
@@ -169,8 +169,7 @@ def test_refusals_say_what_to_do(columns: RfmColumns) -> None:
         Clock(season="yes")  # type: ignore[arg-type]
     with pytest.raises(SchemaError, match="shocks"):
         Clock(shocks=1)  # type: ignore[arg-type]
-    assert clv.BetaGeoModel(clock=False).clock is None
-    assert clv.BetaGeoModel(clock=True).clock == Clock()
+    assert (clock_of(False), clock_of(None), clock_of(True)) == (None, None, Clock())
 
 
 def test_shocks_are_longer_in_longer_logs() -> None:

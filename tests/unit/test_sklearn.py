@@ -48,6 +48,7 @@ def test_arguments_are_kept_as_passed(kind) -> None:
     """The very objects, not copies or conversions: clone checks identity."""
     one = configured(kind)
     own = {"regularity": 1} if "regularity" in kind.__dataclass_fields__ else {}
+    own |= {"clock": None} if "clock" in kind.__dataclass_fields__ else {}
     assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind], **own}
     assert one.get_params()["priors"] is PRIORS[kind]
     (scale,) = SCALES[kind]
@@ -98,6 +99,7 @@ def test_nested_names() -> None:
         "purchases__priors",
         "purchases__T_scale",
         "purchases__regularity",
+        "purchases__clock",
         "spend__priors",
         "spend__v_scale",
     }
