@@ -38,6 +38,7 @@ def run(
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
     check_output(output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm])
+    key = regular_key(model, regularity, clock=clock)
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
     base, assumed = read_rfm(
@@ -60,7 +61,7 @@ def run(
     posterior = fit_base(
         terminal,
         base,
-        model=regular_key(model, regularity, clock=clock),
+        model=key,
         automatic_regularity=regularity == AUTO,
         clock=clock,
         priors=priors,
