@@ -138,7 +138,7 @@ def test_the_calendar_is_an_option(log: Path, capsys: pytest.CaptureFixture[str]
     assert main(arguments(log, "--calendar", "wide")) == 2
     assert "must be auto, none, or the sd" in " ".join(capsys.readouterr().err.split())
     assert main(arguments(log, "--calendar", "learnt")) != 0
-    assert "has not: leave" in " ".join(capsys.readouterr().err.split())
+    assert "fit --clock" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow
