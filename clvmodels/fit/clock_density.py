@@ -158,8 +158,8 @@ class ClockDensity:
         base = facts.formulas.in_time(log.x, log.count)
         if base is None:
             raise SchemaError(
-                f"{facts.name} learns no clock: its customers leave in the time of calendars, "
-                "whatever they buy. Leave clock out, or take a model whose customers leave at "
+                f"{facts.name} learns no clock: its customers may leave on any day, whether or "
+                "not they buy. Leave clock out, or take a model whose customers leave at "
                 "purchases, such as BetaGeoModel or ModifiedBetaGeoModel."
             )
         mean_T = float(log.count @ (log.days - log.first) / log.count.sum()) / log.unit

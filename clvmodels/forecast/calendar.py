@@ -41,7 +41,8 @@ _DRIFT: Final = 0.5
 _HALF_LIFE: Final = 120.0  # days
 _SEED: Final = 20261128
 _DEGREE: Final = 20
-_FAR: Final = 3.0 * DAYS_PER_YEAR  # days
+_FAR: Final = 10.0 * DAYS_PER_YEAR  # days
+_YEAR: Final = int(DAYS_PER_YEAR)
 _MOST_LENGTHS: Final = 4_000_000  # whose purchases are there at a time
 
 Source = Literal["none", "assumed", "given", "learnt"]
@@ -154,7 +155,7 @@ class Calendar:
         ----------
         due : Due
             Of a time that passes evenly. For the remaining lifetime there is what is usual for
-            three years, and then the mean of the last one; doubt is of finite horizons.
+            ten years, and then the mean of the last one; doubt is of finite horizons.
         days_per_unit : float
             Length of a unit of T.
         draws : int
@@ -172,7 +173,9 @@ class Calendar:
         return due._replace(edges=np.arange(days + 1) / days_per_unit, warped=own / days_per_unit)
 
 
-def by_parts(draws: Draws, x: FloatArray, T: FloatArray, due: Due) -> tuple[FloatArray, FloatArray]:
+def by_parts(
+    draws: Draws, x: FloatArray, T: FloatArray, due: Due, parts: Parts | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Purchases of the living under a calendar, undiscounted and discounted.
 
     Parameters
@@ -183,6 +186,8 @@ def by_parts(draws: Draws, x: FloatArray, T: FloatArray, due: Due) -> tuple[Floa
         Of the customers.
     due : Due
         With a calendar.
+    parts : Parts, optional
+        Of that, where it was made before.
 
     Returns
     -------
@@ -190,7 +195,7 @@ def by_parts(draws: Draws, x: FloatArray, T: FloatArray, due: Due) -> tuple[Floa
     """
     if math.isinf(due.horizon):
         return _for_life(draws, x, T, due)
-    parts = Parts.of(due, np.array([due.horizon]))
+    parts = parts or Parts.of(due, np.array([due.horizon]))
     both = np.empty((2, len(x), draws.formulas.phases, draws.count))
     for one in np.unique(x):
         same = np.flatnonzero(x == one)
@@ -206,7 +211,7 @@ def _for_life(
     Beyond its end time passes evenly, at the pace c of its last year: own time s is reached at
     t = H + (s - S(H)) / c, so that what comes after H is what is discounted at delta / c beyond
     S(H), times e^(-delta (H - S(H) / c)). Seasons go on: what they are worth when a year
-    is discounted, at an even flow, they are worth in every later one: 3e-5 off at 30 % a year.
+    is discounted, at an even flow, they are worth in every later one: 5e-5 off at most.
     """
 
     def without(due: Due) -> tuple[FloatArray, FloatArray]:
@@ -214,9 +219,11 @@ def _for_life(
 
     if due.delta == 0.0:
         return without(Due(due.horizon))
-    H, year = float(due.edges[-1]), due.edges.size // 3
-    own = due.warped[0]
-    pace = np.diff(own[-1 - year :]) / np.diff(due.edges[-1 - year :])
+    H, own = float(due.edges[-1]), due.warped[0]
+    # a year of means over seven days, two years before the one that follows
+    begin = due.edges.size - 1 - round(2.0 * DAYS_PER_YEAR) - 3
+    days = np.arange(begin, begin + _YEAR)
+    pace = (own[days + 7] - own[days]) / (due.edges[days + 7] - due.edges[days])
     c = float(pace.mean())
     purchases, soon = by_parts(draws, x, T, due._replace(horizon=H))
     if c == 0.0:
@@ -225,7 +232,7 @@ def _for_life(
     later = (whole - without(Due(float(own[-1]), due.delta / c))[1]) * math.exp(
         -due.delta * (H - float(own[-1]) / c)
     )
-    early = np.exp(-due.delta * due.edges[:year])
+    early = np.exp(-due.delta * due.edges[:_YEAR])
     later *= float(early @ pace) / (c * float(early.sum()))
     by_month = due.delta * due.month  # what is due at a month's end, if it comes evenly
     return purchases, soon + later * (by_month / math.expm1(by_month) if by_month else 1.0)
@@ -255,6 +262,12 @@ class Parts:
     @classmethod
     def of(cls, due: Due, ends: FloatArray) -> Parts:
         """What is due by some ends, rising, none of them beyond the calendar."""
+        draws = len(due.warped)
+        if draws > 1 and (due.warped == due.warped[0]).all():  # of one draw it says all
+            alike = cls.of(due.some(slice(0, 1)), ends)
+            shape = (*alike.weights.shape[:2], draws, alike.weights.shape[3])
+            lengths = np.broadcast_to(alike.lengths, shape[2:])
+            return cls(lengths, np.broadcast_to(alike.weights, shape))
         H, delta, month = float(ends[-1]), due.delta, due.month
         if delta == 0.0 or H == 0.0:
             lengths = due.own_time(ends)

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.forecast.calendar import by_parts
+from clvmodels.forecast.calendar import Parts, by_parts
 from clvmodels.forecast.draws import Draws
 from clvmodels.formulas.discounting import Due
 from clvmodels.schema import FloatArray
@@ -97,10 +97,13 @@ class Curves:
 
     def __init__(self, draws: Draws, due: Due, span: tuple[float, float]) -> None:
         self._draws, self._due, self._span = draws, due, span
+        ends = np.array([due.horizon])
+        self._parts = Parts.of(due, ends) if due.calendar and np.isfinite(ends[0]) else None
         self._known: dict[tuple[float, int], Values] = {}
         self._now: dict[float, int] = {}
         strip = draws.formulas.strip(draws.purchases)
         self._nodes: list[Nodes] = []
+        self._least = np.zeros(0)
         if strip is not None:
             shift, width = strip
             low, high = (math.log(shift + T) for T in span)
@@ -154,7 +157,7 @@ class Curves:
         """Values at these x and T without interpolation, each of shape (len(x), K S)."""
         draws = self._draws
         if self._due.calendar:
-            purchases, discounted = by_parts(draws, x, T, self._due)
+            purchases, discounted = by_parts(draws, x, T, self._due, self._parts)
         else:
             purchases, discounted = draws.formulas.living(x, T, draws.purchases, self._due).expect()
         flat = (len(x), self._draws.formulas.phases * self._draws.count)

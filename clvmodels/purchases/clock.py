@@ -53,7 +53,7 @@ class Clock:
         Whether days of the week differ.
     season : bool or "auto"
         Whether times of the year differ. "auto" has a season where the log is of 1.25 years
-        at least and has greater evidence with it. True needs as much log.
+        at least and the evidence favours one. True requires a log of that length.
     shocks : bool
         Whether periods of one to four weeks differ besides. Their standard deviation tells
         how much of a level to expect of the future.

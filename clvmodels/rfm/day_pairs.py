@@ -160,7 +160,8 @@ def known_day(last_day: int | None) -> int:
     """
     if last_day is None:
         raise SchemaError(
-            "A clock needs to know the days of purchases, and these customers have none: pass an "
+            "A clock needs to know the days of purchases, and this table does not say when "
+            "observation ended, or does not count days: pass an "
             'RfmTable that counts time by days (time_unit="D") and knows when its observation '
             "ended, made by rfm_summary, or by RfmTable.from_frame(..., observation_end=...)."
         )

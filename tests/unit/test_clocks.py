@@ -157,7 +157,7 @@ def test_a_lifetime_is_where_long_horizons_go(discounting: Any, rfm: clv.RfmTabl
     whole = posterior.predict(rfm, horizon=None, **terms)
     long = posterior.predict(rfm, horizon="60Y", **terms)
     np.testing.assert_allclose(
-        whole["discounted_purchases"], long["discounted_purchases"], rtol=5e-5
+        whole["discounted_purchases"], long["discounted_purchases"], rtol=2e-5
     )
     assert (whole["p_purchase"] == whole["p_alive"]).all()
 
@@ -345,7 +345,7 @@ def test_one_customer(fitted: clv.CLVPosterior, rfm: clv.RfmTable) -> None:
 def test_a_calendar_without_end_has_none_of_the_doubt() -> None:
     calendar = Calendar.by(clock(), clock().last_day)
     due = calendar.over(Due(math.inf, DELTA), 1.0, 4)
-    assert due.warped.shape == (4, 1097)
+    assert due.warped.shape == (4, 3654)
     assert (due.warped == due.warped[0]).all()
     assert due.until(4).tolist() == [math.inf] * 4
 
