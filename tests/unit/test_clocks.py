@@ -439,3 +439,17 @@ def test_the_report_shows_the_clock(
     assert "by a clock" in repr(fitted)
     with pytest.raises(SchemaError, match="has no clock to draw"):
         clv.plots.plot_clock(clv.BetaGeoPosterior.from_draws(r=0.8, alpha=30.0, a=0.5, b=3.0))
+
+
+@pytest.mark.slow
+def test_spark_scores_by_the_clock(fitted: clv.CLVPosterior, log: pd.DataFrame, spark: Any) -> None:
+    frame = spark.createDataFrame(log).repartition(3)
+    base = clv.spark.rfm_summary(frame, **AMOUNTS, observation_period_end=END)
+    found = clv.spark.score(base, fitted, horizon="90D").toArrow().to_pandas()
+    scores = found.sort_values("customer_id")
+    own = clv.rfm_summary(log, **AMOUNTS, observation_period_end=END)
+    want = fitted.predict(own, horizon="90D").sort_values("customer_id")
+    for name in ("recency", "T", "p_alive", "expected_purchases", "clv"):
+        np.testing.assert_allclose(scores[name], want[name], rtol=1e-9, err_msg=name)
+    with pytest.raises(SchemaError, match="A clock needs to know the days"):
+        clv.spark.score(base.table, fitted, horizon="90D")
