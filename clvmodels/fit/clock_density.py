@@ -50,6 +50,8 @@ class DailyLog:
         By the same days, of all customers.
     share : float
         Customers that are here, of those that the pairs are of.
+    bought : ndarray, shape (days + 1,)
+        Repeat purchases of every day, of as many customers as there are here.
     begin, days : int
         The log's first day since 1970-01-01, and how many follow it.
     unit : float
@@ -62,6 +64,7 @@ class DailyLog:
     count: FloatArray
     pairs: DayPairs
     share: float
+    bought: FloatArray
     begin: int
     days: int
     unit: float
@@ -78,11 +81,11 @@ class DailyLog:
             It has too few repeat purchases.
         """
         pairs, first, last = day_pairs_of(columns)
-        bought = int(columns.x.sum())
-        if bought < _FEWEST:
+        repeats = int(columns.x.sum())
+        if repeats < _FEWEST:
             raise DomainError(
-                f"A clock takes {_FEWEST} repeat purchases at least, and this base has {bought:,}: "
-                "leave the clock out."
+                f"A clock takes {_FEWEST} repeat purchases at least, and this base has "
+                f"{repeats:,}: leave the clock out."
             )
         end, begin = int(columns.last_day or 0), int(first.min())
         one, of = distinct_rows(
@@ -97,7 +100,9 @@ class DailyLog:
         pairs = DayPairs(pairs.day - begin, pairs.next_day - begin, pairs.count)
         times = columns.x[one], first[one] - begin, last[one] - begin
         unit = columns.scale.days if columns.scale else 1.0
-        return cls(*times, count.astype(np.float64), pairs, share, begin, end - begin, unit)
+        bought = np.asarray(share * np.bincount(pairs.next_day, pairs.count, end - begin + 1))
+        each = count.astype(np.float64)
+        return cls(*times, each, pairs, share, bought, begin, end - begin, unit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +201,7 @@ class ClockDensity:
             passed[-1] - passed[log.first],
             **{name: parameters[name][0] for name in self.names},
         )
-        bought = self._bought()
+        bought = log.bought
         with np.errstate(divide="ignore", invalid="ignore"):
             gaps, by_passed = self._of_gaps(passed)
             value = found.value + gaps + float(bought @ np.log(g))
@@ -226,12 +231,6 @@ class ClockDensity:
         slopes += np.bincount(pairs.next_day, power / gap, len(passed))
         slopes -= np.bincount(pairs.day, power / gap, len(passed))
         return float(power @ np.log(gap)), slopes
-
-    def _bought(self) -> FloatArray:
-        """Repeat purchases of every day, of as many customers as there are here."""
-        pairs = self.log.pairs
-        bought = np.bincount(pairs.next_day, pairs.count, self.log.days + 1)
-        return np.asarray(self.log.share * bought)
 
     def _by_parameters(
         self, theta: FloatArray, parameters: Mapping[str, FloatArray], slopes: FloatArray

@@ -146,8 +146,7 @@ def days_of(columns: RfmColumns) -> tuple[IntArray, IntArray]:
         The table does not know the day of its end, or does not count time by days.
     """
     last_day, days = known_day(columns.last_day), columns.scale.days if columns.scale else 1.0
-    first = last_day - np.rint(columns.age * days).astype(np.int64)
-    return first, first + np.rint(columns.recency * days).astype(np.int64)
+    return _first_and_last(columns.recency, columns.age, last_day, days)
 
 
 def known_day(last_day: int | None) -> int:
@@ -201,11 +200,17 @@ def own_times(
     t_x, T : ndarray, shape (N,)
         In the same unit of the customers' own time.
     """
-    first = last_day - np.rint(age * days).astype(np.int64)
-    last = first + np.rint(recency * days).astype(np.int64)
+    first, last = _first_and_last(recency, age, last_day, days)
     begin, until = clock.own_days(first), clock.own_days(last)
     now = clock.own_days(np.array([last_day]))[0]
     return (until - begin) / days, (now - begin) / days
+
+
+def _first_and_last(
+    recency: FloatArray, age: FloatArray, last_day: int, days: float
+) -> tuple[IntArray, IntArray]:
+    first = last_day - np.rint(age * days).astype(np.int64)
+    return first, first + np.rint(recency * days).astype(np.int64)
 
 
 def _add_up(pairs: DayPairs, first: IntArray, last: IntArray) -> bool:
