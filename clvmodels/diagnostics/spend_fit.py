@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-from scipy.special import betainc
+from scipy.special import betainc, betaincc
 from scipy.stats import rankdata
 
 from clvmodels import limits
@@ -104,13 +104,16 @@ def spend_histogram(study: Study) -> tuple[FloatArray, FloatArray, FloatArray] |
     actual = np.bincount(place, minlength=len(edges) + 1) / len(m_bar)
     counts, customers = _frequencies(x)
     draws = study.spend.draws(_DRAWS)
-    below = np.empty((len(draws["p"]), len(edges)))
+    below, above = np.empty((2, len(draws["p"]), len(edges)))
     total = counts[:, None] * edges
     for s in range(len(below)):
         p, q, v = (draws[name][s] for name in ("p", "q", "v"))
-        below[s] = customers @ betainc(p * counts[:, None], q, total / (v + total))
-    below /= customers.sum()
-    return edges, actual, np.diff(below, axis=1, prepend=0.0, append=1.0)
+        at = p * counts[:, None], q, total / (v + total)
+        below[s], above[s] = customers @ betainc(*at), customers @ betaincc(*at)
+    rising = np.diff(below / customers.sum(), axis=1, prepend=0.0, append=1.0)
+    falling = -np.diff(above / customers.sum(), axis=1, prepend=1.0, append=0.0)
+    # Of two numbers near 1 the difference is rounding
+    return edges, actual, np.where(np.arange(rising.shape[1]) < _BINS // 2, rising, falling)
 
 
 def _frequencies(x: FloatArray) -> tuple[FloatArray, FloatArray]:
