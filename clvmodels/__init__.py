@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         ModifiedBetaGeoModel,
         ParetoNBDModel,
     )
+    from clvmodels.fit.covariates import Covariate, Pooled
     from clvmodels.interop.pymc_marketing import from_pymc_marketing, to_pymc_marketing
     from clvmodels.log.audit import Audit
     from clvmodels.posterior import (
@@ -112,6 +113,7 @@ _HOME = {
     "ClvError": "errors",
     "Comparison": "evaluation",
     "ConvergenceError": "errors",
+    "Covariate": "fit.covariates",
     "DomainError": "errors",
     "GammaGammaModel": "fit",
     "GammaGammaPosterior": "posterior",
@@ -120,6 +122,7 @@ _HOME = {
     "ModifiedBetaGeoPosterior": "posterior",
     "ParetoNBDModel": "fit",
     "ParetoNBDPosterior": "posterior",
+    "Pooled": "fit.covariates",
     "PosteriorFileError": "errors",
     "RenderedReport": "reporting",
     "MissingPackageError": "errors",
@@ -195,6 +198,7 @@ __all__ = [
     "ClvError",
     "Comparison",
     "ConvergenceError",
+    "Covariate",
     "DomainError",
     "GammaGammaModel",
     "GammaGammaPosterior",
@@ -204,6 +208,7 @@ __all__ = [
     "ModifiedBetaGeoPosterior",
     "ParetoNBDModel",
     "ParetoNBDPosterior",
+    "Pooled",
     "PosteriorFileError",
     "RenderedReport",
     "ResumeError",

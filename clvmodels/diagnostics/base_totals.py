@@ -96,7 +96,7 @@ def _by_draw(study: Study) -> FloatArray:
     horizon = own_horizon(study.purchases, study.question.horizon, study.columns.last_day)
     draws = study.purchases.draws(int(np.clip(_CELLS // len(h.x), _LEAST_DRAWS, FEW_DRAWS)))
     formulas = study.purchases.formulas
-    who = (h.x, h.t_x, h.T)
+    who = (h.kind, h.t_x, h.T)
     repeat, once = h.count * (h.x > 0), h.count * (h.x == 0)
 
     def one(s: int) -> list[float]:

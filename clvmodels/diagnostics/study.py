@@ -17,6 +17,7 @@ from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.scorable import at_margin, prepared_for
 from clvmodels.predictive.calendars import CalendarChoice, sd_of
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.customers import warn_of_unit
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import (
@@ -220,6 +221,7 @@ def prepare(
         clv = _Remembering(purchases, posterior.spend, margin=posterior.margin)
     table = table if clv is None else at_margin(clv, table)
     columns = rfm_columns(table, scale=purchases.scale)
+    columns = with_strata(columns, purchases.metadata.design)
     histories = purchase_histories(columns)
     scores, why = _scores(clv, table, columns, purchases, question)
     return Study(

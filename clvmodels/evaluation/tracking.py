@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -155,7 +156,9 @@ def tracking(
     )
     thinned = repeated(whose, paths)
     simulated = (
-        simulate_counts(whose.formulas, thinned, _new(first), time_of(before), seed + _TRAIN),
+        simulate_counts(
+            whose.formulas, thinned, _new(observed, whose), time_of(before), seed + _TRAIN
+        ),
         simulate_counts(
             whose.formulas, thinned, _known(observed, whose), time_of(after), seed + _HOLDOUT
         ),
@@ -199,15 +202,17 @@ def _actual(observed: Observed, edges: IntArray) -> FloatArray:
     return repeats_between(edges, observed.period, observed.first)
 
 
-def _new(first: FloatArray) -> Histories:
-    nothing = np.zeros(len(first))
-    return Histories(nothing, nothing, nothing, first)
+def _new(observed: Observed, whose: PurchasePosterior) -> Histories:
+    """The same customers when they came."""
+    columns = columns_of(whose, observed.train, None)
+    first, nothing = whose.metadata.time_of(observed.first), np.zeros(len(columns))
+    return Histories(replace(columns, x=nothing).kind, nothing, nothing, first)
 
 
 def _known(observed: Observed, whose: PurchasePosterior) -> Histories:
     columns = columns_of(whose, observed.train, None)
     now = whose.metadata.time_of(np.full(observed.customers, observed.span.train_end))
-    return Histories(columns.x, columns.t_x, columns.T, now)
+    return Histories(columns.kind, columns.t_x, columns.T, now)
 
 
 def expected_of_known(
@@ -242,7 +247,7 @@ def _expected_within(
     """
     columns, parameters = columns_of(whose, observed.train, None), whose.draws(draws)
     kinds, weight = np.unique(
-        np.column_stack([columns.x, columns.T, columns.t_x]), axis=0, return_counts=True
+        np.column_stack([columns.kind, columns.T, columns.t_x]), axis=0, return_counts=True
     )
     size = number_of_draws(parameters)
     total, rows = np.zeros(len(lengths)), max(_CELLS // (len(lengths) * size), 1)

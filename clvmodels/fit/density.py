@@ -7,6 +7,7 @@ functions, so models that differ in their data only share one compilation.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -35,6 +36,8 @@ _KEPT: Final = 16
 # Rows of data from which a lock-free function pays for its compilation of a second.
 _WORTH_COMPILING: Final = 20_000
 _LOOP: Final = "pytensor.link.c.cvm"
+STANDARD: Final = "standard_"
+"""How variables are called of which others are made, and which nobody wants to see."""
 _compiled: OrderedDict[Hashable, _Compiled] = OrderedDict()
 
 
@@ -70,8 +73,9 @@ class Density:
         return float(value), gradient
 
     def constrain(self, theta: FloatArray) -> dict[str, FloatArray]:
-        """Turn points (n, dim) into the model's variables by name, each (n,)."""
-        return dict(zip(self.compiled.names, self.compiled.constrain(*theta.T), strict=True))
+        """Turn points (n, dim) into the model's variables by name, each (n,) or (n, length)."""
+        columns = [theta[:, place] for place in self.compiled.places]
+        return dict(zip(self.compiled.names, self.compiled.constrain(*columns), strict=True))
 
     def value_function(self) -> Callable[[FloatArray], float]:
         """Return a function theta -> value that holds no interpreter lock."""
@@ -114,6 +118,7 @@ class _Compiled:
 
     joined: Any
     logp: Any
+    places: tuple[int | slice, ...]
     names: tuple[str, ...]
     constrain: Callable[..., list[FloatArray]]
 
@@ -157,7 +162,7 @@ def compile_density(
     Parameters
     ----------
     model : pm.Model
-        With scalar, continuous free variables.
+        With continuous free variables, numbers or vectors.
     jacobian : bool
         Whether the density is that of the unconstrained variables (for sampling) or
         of the constrained ones (for the posterior mode).
@@ -168,9 +173,22 @@ def compile_density(
     values = [model.rvs_to_values[variable] for variable in model.free_RVs]
     with _compiling():
         initial = model.initial_point()
-    start = np.array([float(initial[value.name]) for value in values])
+    points = [np.asarray(initial[value.name], dtype=np.float64) for value in values]
+    start = np.concatenate([one.ravel() for one in points])
     data = {shared.name: shared.get_value(borrow=True) for shared in model.data_vars}
-    return Density(_lookup(model, values, jacobian, key), data, start)
+    places = _places([one.shape for one in points])
+    return Density(_lookup(model, values, places, jacobian, key), data, start)
+
+
+def _places(shapes: list[tuple[int, ...]]) -> tuple[int | slice, ...]:
+    """Where each variable stands in the flat vector: a number, or those of a vector."""
+    found: list[int | slice] = []
+    begin = 0
+    for shape in shapes:
+        size = math.prod(shape)
+        found.append(slice(begin, begin + size) if shape else begin)
+        begin += size
+    return tuple(found)
 
 
 def unconstrain(model: pm.Model, draws: Mapping[str, FloatArray]) -> FloatArray:
@@ -195,10 +213,16 @@ def unconstrain(model: pm.Model, draws: Mapping[str, FloatArray]) -> FloatArray:
     return np.column_stack(function(*(draws[one.name] for one in model.free_RVs)))
 
 
-def _lookup(model: pm.Model, values: list[Any], jacobian: bool, key: Hashable | None) -> _Compiled:
+def _lookup(
+    model: pm.Model,
+    values: list[Any],
+    places: tuple[int | slice, ...],
+    jacobian: bool,
+    key: Hashable | None,
+) -> _Compiled:
     found = _compiled.get((key, jacobian)) if key is not None else None
     if found is None:
-        found = _describe(model, values, jacobian)
+        found = _describe(model, values, places, jacobian)
     if key is not None:
         _compiled[key, jacobian] = found
         _compiled.move_to_end((key, jacobian))
@@ -207,12 +231,18 @@ def _lookup(model: pm.Model, values: list[Any], jacobian: bool, key: Hashable | 
     return found
 
 
-def _describe(model: pm.Model, values: list[Any], jacobian: bool) -> _Compiled:
-    joined = pt.vector("theta", shape=(len(values),), dtype="float64")
-    parts = {value: joined[i].astype(value.dtype) for i, value in enumerate(values)}
+def _describe(
+    model: pm.Model, values: list[Any], places: tuple[int | slice, ...], jacobian: bool
+) -> _Compiled:
+    dim = sum(1 if isinstance(one, int) else one.stop - one.start for one in places)
+    joined = pt.vector("theta", shape=(dim,), dtype="float64")
+    parts = {
+        value: joined[place].astype(value.dtype)
+        for value, place in zip(values, places, strict=True)
+    }
     (logp,) = graph_replace([model.logp(jacobian=jacobian)], parts)
     names, constrain = _constrain(model, values)
-    return _Compiled(joined, logp, names, constrain)
+    return _Compiled(joined, logp, places, names, constrain)
 
 
 def _compile(joined: Any, outputs: list[Any]) -> _Function:
@@ -253,10 +283,14 @@ def _without_gradient(graph: Any) -> Any:
 def _constrain(
     model: pm.Model, values: list[Any]
 ) -> tuple[tuple[str, ...], Callable[..., list[FloatArray]]]:
-    wanted = [*model.free_RVs, *model.deterministics]
-    outputs = [_backward(model, variable) for variable in model.free_RVs]
+    shown = [one for one in model.free_RVs if not one.name.startswith(STANDARD)]
+    wanted = [*shown, *model.deterministics]
+    outputs = [_backward(model, variable) for variable in shown]
     outputs += model.replace_rvs_by_values(model.deterministics)
-    columns = [pt.vector(f"{value.name}_draws", dtype=value.dtype) for value in values]
+    columns = [
+        pt.tensor(f"{value.name}_draws", dtype=value.dtype, shape=(None, *value.type.shape))
+        for value in values
+    ]
     batched = vectorize_graph(outputs, dict(zip(values, columns, strict=True)))
     # A few element-wise steps on a few thousand numbers: not worth compiling.
     with _compiling():

@@ -114,8 +114,10 @@ def evidence_of(
         value = learn_clock(specification, columns, clock, random_seed).log_evidence
         return Evidence(value, value, math.nan, math.nan)
     beside = _beside(specification.facts.formulas, columns)
+    columns, design = specification._designed(columns)
     statistics, scale = specification._prepare(columns)
-    model, key = specification._build(statistics, scale), specification._key(scale)
+    model = specification._build(statistics, scale, design)
+    key = specification._key(scale, design)
     found = model_evidence(model, draws, random_seed, key=key)
     return Evidence(found.value + beside, found.laplace + beside, found.error, found.khat)
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
+import numpy as np
+
 from clvmodels.errors import SchemaError
 from clvmodels.fit.clock_learning import learn_clock
+from clvmodels.fit.covariates import (
+    Asked,
+    Covariate,
+    Pooled,
+    check_moved,
+    covariates_of,
+    design_of,
+)
+from clvmodels.fit.effects import moved_variables
 from clvmodels.fit.regularity import fit_of_best_regularity
 from clvmodels.fit.run import Result, Settings
 from clvmodels.fit.specification import Specification
@@ -23,12 +34,13 @@ from clvmodels.posterior import (
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import AUTO, MODELS, PurchaseModel, purchase_model, with_regularity
 from clvmodels.purchases.clock import Clock, LearntClock, clock_of
+from clvmodels.purchases.design import Design, Side
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.customers import assumed_text, has_fractions
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
-    base_description,
     purchase_histories,
 )
 from clvmodels.schema import TimeScale
@@ -54,10 +66,15 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     clock : Clock or bool, optional
         A clock to be learnt with the parameters: :class:`clvmodels.Clock`; True is one with
         its defaults.
+    purchase_covariates, dropout_covariates : sequence of str, Covariate or Pooled
+        Columns of the table that move how often customers buy, and when they leave: channels,
+        countries, first amounts (:class:`clvmodels.Covariate`, :class:`clvmodels.Pooled`).
     """
 
     T_scale: float | None = None
     clock: Clock | bool | None = field(default=None, kw_only=True)
+    purchase_covariates: Sequence[Asked] = field(default=(), kw_only=True)
+    dropout_covariates: Sequence[Asked] = field(default=(), kw_only=True)
 
     facts: ClassVar[PurchaseModel]
 
@@ -69,6 +86,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
     def __post_init__(self) -> None:
         super().__post_init__()
         clock_of(self.clock)  # which stays as it was passed
+        check_moved(self.facts, any(self._asked().values()))
         joint = self.facts.joint
         if joint is None or isinstance(self.priors, str):
             return
@@ -84,6 +102,17 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         if joint is not None and joint.made[0] in own:
             base = {name: one for name, one in base.items() if name not in joint.sampled}
         return {**base, **own}
+
+    def _asked(self) -> dict[Side, tuple[Covariate | Pooled, ...]]:
+        """Covariates by what they move."""
+        return {
+            "purchases": covariates_of("purchase_covariates", self.purchase_covariates),
+            "dropout": covariates_of("dropout_covariates", self.dropout_covariates),
+        }
+
+    def _designed(self, columns: RfmColumns) -> tuple[RfmColumns, Design | None]:
+        design = design_of(columns, self._asked())
+        return with_strata(columns, design), design
 
     def _scale_name(self) -> str:
         return "T_scale"
@@ -111,11 +140,26 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         return {**self._base(statistics), "whole_periods": int(whole)}
 
     def _base(self, statistics: PurchaseHistories) -> Mapping[str, float]:
-        return base_description(statistics)
+        repeat = statistics.x > 0
+        return {
+            "customers": statistics.customers,
+            "histories": len(statistics.x),
+            "repeat_customers": int(statistics.count[repeat].sum()),
+            "max_T": float(statistics.T.max()),
+        }
 
     def _fused(self, statistics: PurchaseHistories) -> Fused:
         h = statistics
-        return self.facts.formulas.fused(h.x, h.t_x, h.T, h.count)
+        if h.stratum is None:
+            return self.facts.formulas.fused(h.x, h.t_x, h.T, h.count)
+        # Strata by their order: those that the base has are numbered from 0 on.
+        stratum = np.searchsorted(h.strata, h.stratum)
+        return self.facts.formulas.fused(h.x, h.t_x, h.T, h.count, stratum=stratum)
+
+    def _moved(
+        self, statistics: PurchaseHistories, design: Design, found: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        return moved_variables(self.facts, design, statistics.strata, found)
 
     def _made_of(self, sampled: Mapping[str, Any]) -> Mapping[str, Any]:
         import pymc as pm
@@ -193,6 +237,9 @@ class BetaGeoModel(RegularSpecification[BetaGeoPosterior]):
         What moves all customers at once, day of the week, season and shocks, to be learnt with
         the parameters: :class:`clvmodels.Clock`; True is one with its defaults. It takes a
         table with the days of purchases, ``rfm_summary(..., day_pairs=True)``.
+    purchase_covariates, dropout_covariates : sequence of str, Covariate or Pooled
+        Columns of the table that move how often customers buy, and when they leave: channels,
+        countries, first amounts (:class:`clvmodels.Covariate`, :class:`clvmodels.Pooled`).
 
     Examples
     --------
@@ -233,6 +280,9 @@ class ModifiedBetaGeoModel(RegularSpecification[ModifiedBetaGeoPosterior]):
         What moves all customers at once, day of the week, season and shocks, to be learnt with
         the parameters: :class:`clvmodels.Clock`; True is one with its defaults. It takes a
         table with the days of purchases, ``rfm_summary(..., day_pairs=True)``.
+    purchase_covariates, dropout_covariates : sequence of str, Covariate or Pooled
+        Columns of the table that move how often customers buy, and when they leave: channels,
+        countries, first amounts (:class:`clvmodels.Covariate`, :class:`clvmodels.Pooled`).
 
     Examples
     --------
@@ -260,6 +310,9 @@ class ParetoNBDModel(PurchaseSpecification[ParetoNBDPosterior]):
     T_scale : float, optional
         What default priors of times are multiplied by (alpha's and beta's), in the table's
         unit; by default the mean of T over customers.
+    purchase_covariates, dropout_covariates : sequence of str, Covariate or Pooled
+        Columns of the table that move how often customers buy, and when they leave: channels,
+        countries, first amounts (:class:`clvmodels.Covariate`, :class:`clvmodels.Pooled`).
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -145,20 +145,27 @@ class Result:
 
 
 def infer(
-    model: pm.Model, settings: Settings, *, customers: int, key: Hashable | None = None
+    model: pm.Model,
+    settings: Settings,
+    *,
+    customers: int,
+    key: Hashable | None = None,
+    settle: Callable[[Density], Density] = lambda density: density,
 ) -> Result:
     """Fit a model by the method that the settings name.
 
     Parameters
     ----------
     model : pm.Model
-        With scalar, continuous free variables.
+        With continuous free variables, numbers or vectors.
     settings : Settings
         How to fit.
     customers : int
         Size of the base, which "auto" goes by.
     key : hashable, optional
         Equal for models that differ in their data only; these share a compilation.
+    settle : callable, optional
+        Brings the density into coordinates in which it is nearer to a Gaussian.
 
     Raises
     ------
@@ -172,9 +179,8 @@ def infer(
     else:
         automatic = "nuts" if customers < AUTO_CUSTOMERS else "laplace"
         first = automatic if settings.method == "auto" else settings.method
-        result = _sample(
-            compile_density(model, key=key), settings, seed, laplace_first=first == "laplace"
-        )
+        density = settle(compile_density(model, key=key))
+        result = _sample(density, settings, seed, laplace_first=first == "laplace")
     result.tree["posterior"].attrs["sampling_time"] = time.perf_counter() - started
     if not result.verdict.ok:
         _fail(result.verdict, settings.on_failure)
@@ -232,9 +238,23 @@ def _nuts(
     )
     tree = _tree(density, found.theta, found.stats, "nuts", seed)
     group = tree["posterior"].to_dataset()
-    draws = {str(name): values.to_numpy() for name, values in group.data_vars.items()}
+    draws = {
+        f"{name}{place}": one
+        for name, values in group.data_vars.items()
+        for place, one in _columns(values.to_numpy())
+    }
     verdict = nuts_verdict(draws, found.stats.get("diverging"))
     return Result(tree, verdict, "nuts", seed, notes)
+
+
+def _columns(values: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+    """Each number of a vector, in all chains."""
+    if values.ndim == 2:
+        yield "", values
+        return
+    for i in range(values.shape[2]):
+        if np.ptp(values[..., i]) > 0.0:
+            yield f"[{i}]", values[..., i]
 
 
 def _map(density: Density, seed: int) -> Result:
@@ -258,7 +278,7 @@ def _tree(
     flat = density.constrain(theta.reshape(-1, dim))
     posterior = xr.Dataset(
         {
-            name: (("chain", "draw"), np.asarray(values).reshape(chains, draws))
+            name: _with_chains(name, np.asarray(values), chains, draws)
             for name, values in flat.items()
         },
         coords=coords,
@@ -268,6 +288,14 @@ def _tree(
     )
     posterior.attrs.update(method=method, seed=seed, inference_library="clvmodels")
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
+
+
+def _with_chains(
+    name: str, values: FloatArray, chains: int, draws: int
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Dimensions and draws of a variable, of shape (chains, draws) or (chains, draws, length)."""
+    own = (f"{name}_dim",) * (values.ndim - 1)
+    return ("chain", "draw", *own), values.reshape(chains, draws, *values.shape[1:])
 
 
 def _seed(random_seed: int | None) -> int:

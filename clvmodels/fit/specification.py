@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Unpack
 
 from clvmodels import __version__
+from clvmodels.fit.effects import fit_with
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import (
     PYMC_MARKETING,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from clvmodels.formulas.fused import Fused
     from clvmodels.frames import Frame
     from clvmodels.purchases.clock import LearntClock
+    from clvmodels.purchases.design import Design
 
 Priors = Literal["default", "pymc-marketing"] | Mapping[str, Any]
 
@@ -100,7 +102,8 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             An ordinary model: open it, draw it, sample it.
         """
         said = scale_said(time_unit, time_scaler)
-        return self._build(*self._prepare(rfm_columns(rfm, said=said, whole=True)))
+        columns, design = self._designed(rfm_columns(rfm, said=said, whole=True))
+        return self._build(*self._prepare(columns), design)
 
     @named
     def fit(
@@ -154,12 +157,17 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> Fitted:
         """Fit to columns that were checked already; see :meth:`fit`."""
+        columns, design = self._designed(columns)
         timed, clock = self._timed(columns, settings)
         statistics, scale = self._prepare(timed)
         observed = statistics if clock is None else self._prepare(columns)[0]
         base, priors = self._facts(columns, observed), as_dict(self.resolved_priors(scale))
-        model, key = self._build(statistics, scale), self._key(scale)
-        result = infer(model, settings, customers=int(base["customers"]), key=key)
+        model, key = self._build(statistics, scale, design), self._key(scale, design)
+        customers = int(base["customers"])
+        if design is None:
+            result = infer(model, settings, customers=customers, key=key)
+        else:
+            result = fit_with(design, model, settings, customers=customers, key=key)
         metadata = Metadata(
             model=self.name,
             method=result.method,
@@ -175,6 +183,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             fingerprint=observed.fingerprint(),
             versions=_versions(),
             clock=clock,
+            design=design,
         )
         return self._posterior(result, metadata)
 
@@ -184,9 +193,14 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         """The columns in the time that the model is fitted to, and the clock that it is by."""
         return columns, None
 
-    def _key(self, scale: float) -> Hashable:
+    def _designed(self, columns: RfmColumns) -> tuple[RfmColumns, Design | None]:
+        """The columns with customers' strata, and what these are made of; none by default."""
+        return columns, None
+
+    def _key(self, scale: float, design: Design | None = None) -> Hashable:
         """What is equal for models that differ in their data only."""
-        return self.name, json.dumps(as_dict(self.resolved_priors(scale)), sort_keys=True)
+        priors = json.dumps(as_dict(self.resolved_priors(scale)), sort_keys=True)
+        return self.name, priors, design and design.graph
 
     def _described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
         """Counts and fingerprint of a base, as a posterior keeps them."""
@@ -211,23 +225,31 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     def _prepare(self, columns: RfmColumns) -> tuple[Any, float]:
         """The sufficient statistics of a base, and the scale of its unit-bearing prior."""
 
-    def _build(self, statistics: Any, scale: float) -> pm.Model:
+    def _build(self, statistics: Any, scale: float, design: Design | None = None) -> pm.Model:
         import pymc as pm
 
         from clvmodels.fit.loglikelihood import log_likelihood
 
         fused = self._fused(statistics)
         with pm.Model() as model:
-            parameters = self._variables(self.resolved_priors(scale))
+            found = self._variables(self.resolved_priors(scale))
+            if design is not None:
+                found = self._moved(statistics, design, found)
+            parameters = [found[name] for name in self.facts.parameter_names]
             data = [pm.Data(f"data_{name}", table) for name, table in fused.tables.items()]
             pm.Potential("log_likelihood", log_likelihood(fused, parameters, data))
         return model
 
-    def _variables(self, priors: dict[str, Prior]) -> list[Any]:
-        """The likelihood's parameters, in its order, in the model that is open."""
+    def _variables(self, priors: dict[str, Prior]) -> Mapping[str, Any]:
+        """The likelihood's parameters, and others, in the model that is open."""
         sampled = {name: prior.create_variable(name) for name, prior in priors.items()}
-        found = {**sampled, **self._made_of(sampled)}
-        return [found[name] for name in self.facts.parameter_names]
+        return {**sampled, **self._made_of(sampled)}
+
+    def _moved(
+        self, statistics: Any, design: Design, found: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The same of each stratum, where the model has covariates."""
+        raise NotImplementedError
 
     def _made_of(self, sampled: Mapping[str, Any]) -> Mapping[str, Any]:
         """Parameters of the likelihood that are made of those that are sampled."""

@@ -21,6 +21,7 @@ from clvmodels.forecast.draws import Draws
 from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.rows import curved_of
 from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.strata import plain
 from clvmodels.schema import FloatArray
 
 _MOST_AT_ONCE: Final = 2_000_000  # numbers of one horizon
@@ -76,11 +77,11 @@ def sums_of_base(
     total = Sums(nothing, nothing, np.zeros(len(ends)))
     if not len(x):
         return total
-    groups = group_rows(x, t_x, T)
+    groups, m_bar = group_rows(x, t_x, T), np.where(plain(x) == 0, 0.0, m_bar)
     curves = Curves(draws, due, (float(T.min()), float(T.max())))
     curved, least = curved_of(groups, curves)
     nodes = dict(zip(curved.tolist(), curves.chosen(least), strict=True))
-    gather = _Gather(draws, groups, np.where(x == 0, 0.0, m_bar), nodes, _expect(draws, due, ends))
+    gather = _Gather(draws, groups, m_bar, nodes, _expect(draws, due, ends))
     at_nodes = {x: np.zeros((2, len(n.T), *gather.shape)) for x, n in nodes.items()}
     with ThreadPoolExecutor(threads) as pool:
         # in the order of the chunks, so that sums repeat exactly
@@ -160,16 +161,17 @@ class _Gather(NamedTuple):
         bought = sum(self._bought(x, T[part], weights[:, part]) for part in parts)
         assert not isinstance(bought, int)
         # Rows whose spend is infinite in some draw add nothing
-        intercept, slope = (c[0] for c in spending.coefficients(self.draws.spend, np.array([x])))
+        number = plain(np.array([x]))
+        intercept, slope = (c[0] for c in spending.coefficients(self.draws.spend, number))
         if not np.isfinite(intercept).all():
             intercept, slope = np.zeros((2, 1))
-        purchases, plain, with_spend = bought
-        means = plain.mean(axis=1) * intercept.mean() + with_spend.mean(axis=1) * slope.mean()
-        return Sums(purchases, plain * intercept + with_spend * slope, means)
+        purchases, alone, with_spend = bought
+        means = alone.mean(axis=1) * intercept.mean() + with_spend.mean(axis=1) * slope.mean()
+        return Sums(purchases, alone * intercept + with_spend * slope, means)
 
     def _bought(self, x: float, T: FloatArray, weights: FloatArray) -> FloatArray:
         """Purchases, those discounted, and these times what was spent, shape (3, E, S)."""
         purchases, discounted = self.expect(x, T)
-        plain, spent = weights
-        pairs = ((plain, purchases), (plain, discounted), (spent, discounted))
+        alone, spent = weights
+        pairs = ((alone, purchases), (alone, discounted), (spent, discounted))
         return np.array([np.einsum("pks,epks->es", w, one) for w, one in pairs])

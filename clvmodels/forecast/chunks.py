@@ -11,6 +11,7 @@ import numpy as np
 from clvmodels.forecast.draws import Draws
 from clvmodels.forecast.grouping import Groups, IntArray, new_pairs
 from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.strata import plain
 from clvmodels.purchases.model import Living, Weights
 from clvmodels.schema import FloatArray
 
@@ -28,6 +29,7 @@ class Customers(NamedTuple):
     Attributes
     ----------
     x : ndarray, shape (H,)
+        Without their strata.
     key_of : ndarray of int, shape (H,)
         Position of each one's (x, T) among the distinct ones.
     start : ndarray of int, shape (H + 1,)
@@ -72,7 +74,7 @@ class Chunk:
     ----------
     customers : Customers
     x, T : ndarray, shape (P,)
-        Of each (x, T), the keys.
+        Of each (x, T), the keys; x with its stratum.
     weights : Weights
         Of the histories.
     living : Living
@@ -150,7 +152,7 @@ def chunk_of(
     spent = np.empty(0) if m_bar is None else m_bar
     family, purchases, keys = draws.formulas, draws.purchases, (x[new], T[new])
     return Chunk(
-        customers=Customers(x, np.cumsum(new) - 1, start, groups.rows, spent),
+        customers=Customers(plain(x), np.cumsum(new) - 1, start, groups.rows, spent),
         x=keys[0],
         T=keys[1],
         weights=family.weights(x, t_x, T, purchases),

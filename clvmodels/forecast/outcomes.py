@@ -16,6 +16,7 @@ from clvmodels.forecast.grouping import IntArray, group_rows
 from clvmodels.forecast.paths import Outcomes
 from clvmodels.forecast.spending import BASKET, shapes
 from clvmodels.forecast.values import value_quantiles
+from clvmodels.formulas.strata import plain
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray, check_whole
 
@@ -109,7 +110,7 @@ class OutcomePredictor:
             ``paths.MOST_PURCHASES``.
         """
         groups = group_rows(x, t_x, T)
-        m_bar = np.where(x == 0, 0.0, m_bar)
+        m_bar = np.where(plain(x) == 0, 0.0, m_bar)
         counts, values = np.empty((2, len(x))), np.empty((2, len(x)))
 
         def work(begin: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from clvmodels.forecast.chunks import Chunk
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.random import bits_of, gamma, hashed, uniform
+from clvmodels.formulas.strata import plain
 from clvmodels.purchases.walks import Int32Array, Walks
 from clvmodels.schema import FloatArray
 
@@ -110,7 +111,7 @@ def unit_values(chunk: Chunk, outcomes: Outcomes) -> Iterator[tuple[int, FloatAr
     """
     shape = (chunk.phases, outcomes.per_draw, chunk.draws)
     paths = int(np.prod(shape))
-    room = Walks.room(max(_BATCH // paths, 1) * paths, outcomes.p)
+    numbers, room = plain(chunk.x), Walks.room(max(_BATCH // paths, 1) * paths, outcomes.p)
     for begin in range(0, len(chunk.x), max(_BATCH // paths, 1)):
         end = min(begin + max(_BATCH // paths, 1), len(chunk.x))
         buys = chunk.buys(slice(begin, end))
@@ -123,7 +124,7 @@ def unit_values(chunk: Chunk, outcomes: Outcomes) -> Iterator[tuple[int, FloatAr
             walks = room.some(slice(len(run) * paths))
             _start(
                 begin + run[0],
-                chunk.x,
+                numbers,
                 chunk.T,
                 buys[run[0] : run[-1] + 1],
                 outcomes,
@@ -135,5 +136,5 @@ def unit_values(chunk: Chunk, outcomes: Outcomes) -> Iterator[tuple[int, FloatAr
             )
             chunk.living.walk(walks)
             flat = units[run[0] : run[-1] + 1].reshape(-1)
-            _settle(chunk.x, walks.key, walks.draw, walks.state, walks.orders, outcomes, flat)
+            _settle(numbers, walks.key, walks.draw, walks.state, walks.orders, outcomes, flat)
         yield begin, units, buys

@@ -22,6 +22,7 @@ from clvmodels.forecast.draws import Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
 from clvmodels.forecast.tails import tail_of
 from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.strata import plain
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray
 
@@ -43,7 +44,7 @@ Wanted = Literal["none", "clv", "all"]
 
 def infinite_share(draws: Draws, x: FloatArray) -> FloatArray:
     """Share of the draws in which expected spend is infinite, p x + q <= 1, for each row."""
-    counts, rows = np.unique(x, return_inverse=True)
+    counts, rows = np.unique(plain(x), return_inverse=True)
     shares = np.array([float(np.mean(spending.infinite(draws.spend, one))) for one in counts])
     return shares[rows] if len(counts) else np.zeros(0)
 
@@ -122,7 +123,8 @@ class Predictor:
         Parameters
         ----------
         x, t_x, T, m_bar : ndarray, shape (N,)
-            Customers, in any order. Those with x = 0 are taken to have m_bar 0.
+            Customers, in any order; x with their strata, where they have some. Those with
+            x = 0 are taken to have m_bar 0.
         """
         return self.each(x, t_x, T, m_bar)[0]
 
@@ -135,7 +137,7 @@ class Predictor:
         if len(x):
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
-            m_bar = np.where(x == 0, 0.0, m_bar)
+            m_bar = np.where(plain(x) == 0, 0.0, m_bar)
             curved, least = curved_of(groups, curves[0])
             work = _Work(self, curves, groups, curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_CELLS: Final = 2e8
 SAMPLE_DIMS: Final = ("chain", "draw")
+EFFECTS: Final = "effects"
+"""The variable that holds draws of covariates' effects, by `Design.drawn`."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -107,14 +109,19 @@ class Posterior:
         Returns
         -------
         mapping of str to ndarray, shape (count,)
-            By parameter.
+            By parameter; then effects of covariates, where the model has some.
         """
         chosen = evenly_spaced(self.draws_total, count)
         group = self.tree["posterior"]
-        return {
+        found = {
             name: np.asarray(group[name].to_numpy(), dtype=np.float64).reshape(-1)[chosen]
             for name in self.parameters
         }
+        if self.metadata.design is None:
+            return found
+        effects = np.asarray(group[EFFECTS].to_numpy(), dtype=np.float64)
+        by_name = effects.reshape(-1, effects.shape[-1])[chosen].T
+        return found | dict(zip(self.metadata.design.drawn, by_name.copy(), strict=True))
 
     def summary(self) -> pd.DataFrame:
         """ArviZ's table of means, sds and intervals, by parameter.
@@ -131,7 +138,7 @@ class Posterior:
         chains = self.metadata.method in ("nuts", "given")
         frame: pd.DataFrame = summary(
             self.tree,
-            var_names=list(self.parameters),
+            var_names=[*self.parameters, *((EFFECTS,) if self.metadata.design else ())],
             kind="all" if chains else "stats",
             round_to="none",
             ci_kind="eti",
@@ -223,6 +230,9 @@ class Posterior:
         digest = hashlib.sha256(f"{self._computed_by()}|{self.scale.days!r}".encode())
         if self.metadata.clock is not None:
             digest.update(json.dumps(self.metadata.clock.to_dict(), sort_keys=True).encode())
+        if self.metadata.design is not None:
+            design = self.metadata.design.to_dict()
+            digest.update(json.dumps(design, sort_keys=True).encode())
         for name, values in self.draws().items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(values).tobytes())
@@ -283,8 +293,13 @@ class Posterior:
         return (
             f"{type(self).__name__}{self._of}: {self.draws_total:,} draws by "
             f"{self.metadata.method}, time in {self.scale}"
-            f"{' by a clock' if self.metadata.clock else ''}, verdict {self.verdict.status}"
+            f"{' by a clock' if self.metadata.clock else ''}{self._by()}, "
+            f"verdict {self.verdict.status}"
         )
+
+    def _by(self) -> str:
+        design = self.metadata.design
+        return "" if design is None else f", by {' and '.join(design.columns)}"
 
     def _repr_html_(self) -> str:
         table = self.summary().to_html(border=0, float_format=lambda v: f"{v:,.4g}")

@@ -214,7 +214,7 @@ def _with_gaps(
     gaps: FloatArray,
 ) -> dict[str, _Terms]:
     """Terms of every customer, with what a likelihood owes to the gaps alone."""
-    _, place = distinct_rows(columns.x, columns.T, columns.t_x)
+    _, place = distinct_rows(columns.kind, columns.T, columns.t_x)
     return {
         name: _Terms(
             one.elpd[place] + powers[name] * gaps,
@@ -244,12 +244,12 @@ def _terms(posterior: PurchasePosterior, histories: PurchaseHistories, count: in
     size = len(next(iter(draws.values())))
     H = len(histories.count)
     found = _Terms(np.zeros(H), np.zeros(H), np.full(H, -np.inf))
-    watched = np.flatnonzero((histories.T > 0) | (histories.x > 0))
+    kind, watched = histories.kind, np.flatnonzero((histories.T > 0) | (histories.x > 0))
 
     def fill(rows: IntArray) -> None:
         # One x at a time: what depends on it and the draw alone, such as gamma functions, is
         # then computed once, which makes this four times as fast
-        x, t_x, T = histories.x[rows[:1], None], histories.t_x[rows, None], histories.T[rows, None]
+        x, t_x, T = kind[rows[:1], None], histories.t_x[rows, None], histories.T[rows, None]
         values = np.ascontiguousarray(posterior.formulas.log_likelihood(x, t_x, T, **draws))
         parts = [np.empty(len(rows)) for _ in range(3)]
         leave_one_out(values, tail_size(size), *parts)
@@ -257,7 +257,7 @@ def _terms(posterior: PurchasePosterior, histories: PurchaseHistories, count: in
             whole[rows] = part
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(fill, _blocks(watched, histories.x, max(_CELLS // size, 1))))
+        list(pool.map(fill, _blocks(watched, kind, max(_CELLS // size, 1))))
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.purchases.clock import LearntClock
+from clvmodels.purchases.design import Design
 from clvmodels.schema import FloatArray, TimeScale, check_margin
 from clvmodels.verdict import Verdict, given_verdict
 
@@ -68,6 +69,8 @@ class Metadata:
         Why this model, or these weights, where they were chosen by comparing several.
     clock : LearntClock or None
         By which the customers' time passes, where one was learnt.
+    design : Design or None
+        What the model knows of customers besides their purchases, where it has covariates.
     """
 
     model: str
@@ -86,6 +89,7 @@ class Metadata:
     members: Mapping[str, Member] = field(default_factory=dict)
     why: str = ""
     clock: LearntClock | None = None
+    design: Design | None = None
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -136,6 +140,7 @@ class Metadata:
             "versions": dict(self.versions),
             **chosen,
             **({"clock": self.clock.to_dict()} if self.clock else {}),
+            **({"design": self.design.to_dict()} if self.design else {}),
             **({"members": members} if members else {}),
         }
 
@@ -168,6 +173,7 @@ class Metadata:
             },
             why=str(record.get("why", "")),
             clock=LearntClock.from_dict(record["clock"]) if "clock" in record else None,
+            design=Design.from_dict(record["design"]) if "design" in record else None,
         )
 
 

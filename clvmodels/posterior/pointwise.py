@@ -127,7 +127,7 @@ def purchase_terms(columns: RfmColumns, family: Family, name: str) -> Likelihood
         Of the model, for the warning where gaps are not known.
     """
     rows = np.flatnonzero((columns.T > 0) | (columns.x > 0))
-    data, formula = (columns.x, columns.t_x, columns.T), family.log_likelihood
+    data, formula = (columns.kind, columns.t_x, columns.T), family.log_likelihood
     if family.gap_power == 0:
         return LikelihoodTerms(columns.customer_id, rows, data, formula)
     if columns.log_gaps is None:

@@ -19,6 +19,7 @@ from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.finite import check_life, no_value, valued
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend
 from clvmodels.posterior.terms import FrameTerms, PredictTerms, ValueTerms
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import Discounting, FloatArray, Horizon, TimeScale, TimeUnit
@@ -81,7 +82,8 @@ def columns_of(
     Returns
     -------
     RfmColumns
-        Its columns, each of shape (N,); t_x and T by the posterior's clock, if it has one.
+        Its columns, each of shape (N,); t_x and T by the posterior's clock, if it has one,
+        and strata by its covariates.
     """
     columns = rfm_columns(
         data,
@@ -91,7 +93,7 @@ def columns_of(
         fitted=purchases.metadata.longest_T,
         money=money,
     )
-    return by_clock(columns, purchases.metadata.clock)
+    return with_strata(by_clock(columns, purchases.metadata.clock), purchases.metadata.design)
 
 
 def own_horizon(purchases: Posterior, horizon: Horizon, last_day: int | None) -> float:
@@ -249,7 +251,7 @@ class Prepared:
     def who(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Customers as the loops take them: x, t_x, T and m_bar, 0 of those who bought once."""
         one = self.columns
-        return one.x, one.t_x, one.T, np.where(one.x == 0, 0.0, self.m_bar)
+        return one.kind, one.t_x, one.T, np.where(one.x == 0, 0.0, self.m_bar)
 
     def until(self, purchases: PurchasePosterior, horizon: Horizon) -> Future:
         """The same with another horizon, checked."""

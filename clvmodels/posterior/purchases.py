@@ -18,6 +18,7 @@ from clvmodels.purchases import (
     Family,
     PurchaseModel,
 )
+from clvmodels.purchases.stratified import StratifiedFamily
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
@@ -41,7 +42,8 @@ class PurchasePosterior(Posterior):
     @property
     def formulas(self) -> Family:
         """What the model computes."""
-        return self.facts.formulas
+        design = self.metadata.design
+        return self.facts.formulas if design is None else StratifiedFamily(self.model, design)
 
     @classmethod
     def from_draws(
@@ -265,5 +267,6 @@ class PurchasePosterior(Posterior):
     ) -> tuple[RfmColumns, tuple[FloatArray, FloatArray, FloatArray], npt.NDArray[np.int64]]:
         columns = columns_of(self, data, said)
         self._check_cells(len(columns))
-        first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
-        return columns, (columns.x[first], columns.t_x[first], columns.T[first]), inverse
+        kind = columns.kind
+        first, inverse = distinct_rows(kind, columns.T, columns.t_x)
+        return columns, (kind[first], columns.t_x[first], columns.T[first]), inverse

@@ -68,6 +68,12 @@ def reads_amounts(posterior: Scorable) -> bool:
     return isinstance(posterior, CLVPosterior) and posterior.reads_amounts
 
 
+def attributes_of(posterior: Scorable) -> tuple[str, ...]:
+    """Columns that tables must have besides: the covariates of the model of purchases."""
+    design = purchases_of(posterior).metadata.design
+    return () if design is None else design.columns
+
+
 def purchases_of(posterior: Scorable) -> PurchasePosterior:
     """Return the posterior of purchases."""
     return posterior.purchases if isinstance(posterior, CLVPosterior) else posterior

@@ -332,7 +332,7 @@ def distribution_of(
     drawn, whose = purchase_draws(posterior, draws)
     drawn = enough(drawn, calendar, _CALENDARS)
     due = calendar.over(Due(horizon), posterior.scale.days, drawn.count)
-    groups = group_rows(columns.x, columns.t_x, columns.T)
+    groups = group_rows(columns.kind, columns.t_x, columns.T)
     cells = 0
 
     def work(begin: int) -> tuple[FloatArray, IntArray, FloatArray | None]:

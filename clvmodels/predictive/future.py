@@ -219,7 +219,7 @@ class _Run:
     def paths(self, count: int) -> FuturePaths:
         """Simulate twice, the same: to know how many purchases there are, and to keep them."""
         columns, draws, margin = self.given.columns, self.given.draws, self.given.margin
-        groups = group_rows(columns.x, columns.t_x, columns.T)
+        groups = group_rows(columns.kind, columns.t_x, columns.T)
         none, nothing = np.empty(0), np.empty(0, dtype=np.int64)
         out = self._follow(groups, nothing, none, none)
         bought = out[0].astype(np.int64)

@@ -208,12 +208,12 @@ def waiting(
     low, high = tail_probabilities(check_interval(interval))
     shares = np.array([_share_of_times(one) for one in late])
     drawn, cores = purchase_draws(posterior, draws)[0], cores_for(threads)
-    now = group_rows(columns.x, columns.t_x, columns.T)
+    now = group_rows(columns.kind, columns.t_x, columns.T)
     until = [own_horizon(whose, length, columns.last_day) for length in lengths]
     asked, tails = np.array(until, dtype=np.float64), np.array([low, 0.5, high])
     found = solve(now, drawn, scale, asked, tails, cores)
     # What was to be expected right after the last purchase, when nobody had been silent yet
-    then = group_rows(columns.x, columns.t_x, columns.t_x)
+    then = group_rows(columns.kind, columns.t_x, columns.t_x)
     usual = solve(then, drawn, scale, np.zeros(0), shares, cores)
     far = FAR / scale.days
     times = _on_calendars(whose, columns, found.times, usual.times)

@@ -295,7 +295,7 @@ def followed(
     columns, draws, (*_, m_bar) = given.columns, given.draws, given.who
     apart = 2 if known.without else 1
     group = np.where(known.has, group, segments + group)
-    groups, keys = group_rows(columns.x, columns.t_x, columns.T), row_keys(columns.customer_id)
+    groups, keys = group_rows(columns.kind, columns.t_x, columns.T), row_keys(columns.customer_id)
 
     def work(begin: int) -> FloatArray:
         out = np.zeros((apart * segments, *shape))

@@ -42,6 +42,24 @@ def _average_customer(draws: Mapping[str, FloatArray], *, stages: int = 1) -> tu
     )
 
 
+def _dropout_moved(parameters: Mapping[str, Any], faster: Any, leave: Any) -> dict[str, Any]:
+    """Move the mean dropout probability by its odds; a + b stays, which says how alike they are."""
+    a, b = parameters["a"], parameters["b"]
+    share = (a + b) / (a * leave + b)
+    return {
+        "r": parameters["r"],
+        "alpha": parameters["alpha"] / faster,
+        "a": a * leave * share,
+        "b": b * share,
+    }
+
+
+def _leaving_moved(parameters: Mapping[str, Any], faster: Any, leave: Any) -> dict[str, Any]:
+    """Move both rates by their scales (Fader & Hardie 2007, time-invariant covariates)."""
+    alpha, beta = parameters["alpha"] / faster, parameters["beta"] / leave
+    return {"r": parameters["r"], "alpha": alpha, "s": parameters["s"], "beta": beta}
+
+
 _PARAMETERS: Final = (
     Parameter("r"),
     Parameter("alpha", carries="time"),
@@ -100,6 +118,7 @@ BGNBD: Final = PurchaseModel(
     parameters=_PARAMETERS,
     defaults=_DEFAULTS,
     joint=MeanAndSize(),
+    moved=_dropout_moved,
     peer=Peer("BetaGeoModel", _PEER_PRIORS),
     ridges=_RIDGES,
     leaves="after each repeat purchase",
@@ -119,6 +138,7 @@ MBGNBD: Final = PurchaseModel(
     parameters=_PARAMETERS,
     defaults=_DEFAULTS,
     joint=MeanAndSize(),
+    moved=_dropout_moved,
     peer=Peer("ModifiedBetaGeoModel", _PEER_PRIORS),
     ridges=_RIDGES,
     leaves="after each purchase",
@@ -204,6 +224,7 @@ PARETONBD: Final = PurchaseModel(
     leaves="at any time",
     once_says_nothing=False,
     endless_where="s <= 1",
+    moved=_leaving_moved,
     describe=_average_customer_who_leaves_any_time,
     family="clvmodels.purchases.pareto_nbd:paretonbd",
 )

@@ -48,6 +48,11 @@ class PurchaseModel(ModelFacts):
         Takes draws by parameter and says what they mean for the average customer.
     joint : Joint, optional
         Parameters that are sampled in place of others.
+    moved : callable, optional
+        Takes parameters by name and two factors, and returns the parameters of customers who
+        buy so many times as often, and whose odds or rate of leaving are so many times as
+        great; of numbers, arrays or PyTensor's variables. None where covariates have no
+        meaning.
     regularity : int
         k, where times between purchases are Erlang-k: 1 where they are exponential.
     irregular : str
@@ -60,6 +65,7 @@ class PurchaseModel(ModelFacts):
     endless_where: str
     describe: Callable[[Mapping[str, FloatArray]], tuple[Described, ...]]
     joint: Joint | None = None
+    moved: Callable[[Mapping[str, Any], Any, Any], dict[str, Any]] | None = None
     regularity: int = 1
     irregular: str = ""
 

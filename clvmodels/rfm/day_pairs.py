@@ -21,10 +21,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels.errors import SchemaError
+from clvmodels.rfm.periods import day_of
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.purchases.clock import LearntClock
+    from clvmodels.rfm import RfmTable
     from clvmodels.rfm.histories import RfmColumns
 
 IntArray = npt.NDArray[np.int64]
@@ -165,6 +167,13 @@ def known_day(last_day: int | None) -> int:
             "ended, made by rfm_summary, or by RfmTable.from_frame(..., observation_end=...)."
         )
     return last_day
+
+
+def known_days(table: RfmTable | None) -> tuple[int | None, DayPairs | None]:
+    """The last day of a table that counts time by days, and its pairs of days."""
+    if table is None or table.time_unit != "D" or table.observation_end is None:
+        return None, None
+    return day_of(table.observation_end), table.day_pairs
 
 
 def by_clock(columns: RfmColumns, clock: LearntClock | None) -> RfmColumns:

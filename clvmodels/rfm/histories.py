@@ -1,17 +1,15 @@
 """Distinct purchase histories with counts: what the likelihoods need of a base.
 
 Two customers with the same (frequency, recency, T) contribute the same term to the
-likelihood, so a base enters a fit as its distinct histories and the number of
-customers who share each. This is exact algebra, not an approximation, and it makes
-every answer independent of the order of rows.
+likelihood, so a base enters a fit as its distinct histories and the number of customers who
+share each. This is exact algebra, and makes answers independent of the order of rows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,20 +18,20 @@ import pyarrow as pa
 
 from clvmodels import frames, schema
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.formulas.strata import coded
 from clvmodels.rfm import customers
+from clvmodels.rfm.day_pairs import DayPairs, known_days
 from clvmodels.rfm.distinct import distinct_rows, significant
-from clvmodels.rfm.periods import check_said, check_scale, day_of
+from clvmodels.rfm.periods import check_said, check_scale
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
-    from clvmodels.rfm.day_pairs import DayPairs
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Total spend x * m_bar is recovered from a mean; at 12 significant digits the same
-# cents give the same number whatever the rounding of the division was.
+# Total spend comes from a mean: to 12 digits the same cents are one number, however rounded.
 _SPEND_DIGITS: Final = 12
 _WHERE: Final = "The RFM table"
 # With fewer customers the priors hold p and q, even where all amounts agree.
@@ -55,12 +53,25 @@ class PurchaseHistories:
         counted from the first purchase in units of the table.
     count : ndarray, shape (H,)
         Customers who share the history.
+    stratum : ndarray of int or None, shape (H,)
+        By a model's covariates; they come ordered by it first.
     """
 
     x: FloatArray
     t_x: FloatArray
     T: FloatArray
     count: FloatArray
+    stratum: IntArray | None = None
+
+    @property
+    def kind(self) -> FloatArray:
+        """Purchases as the loops take them: with the stratum, where histories have one."""
+        return self.x if self.stratum is None else coded(self.x, self.stratum)
+
+    @property
+    def strata(self) -> IntArray:
+        """Strata that there are, in order."""
+        return np.unique(np.empty(0, dtype=np.int64) if self.stratum is None else self.stratum)
 
     @property
     def customers(self) -> int:
@@ -74,7 +85,8 @@ class PurchaseHistories:
 
     def fingerprint(self) -> str:
         """SHA-256 of the histories; the same for any order of the same rows."""
-        return _digest(self.x, self.t_x, self.T, self.count)
+        strata = () if self.stratum is None else (self.stratum.astype(np.float64),)
+        return _digest(self.x, self.t_x, self.T, self.count, *strata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +153,10 @@ class RfmColumns:
         As the table has them, unchecked: see `clvmodels.rfm.day_pairs`.
     counted : tuple of ndarray, or None
         Recency and T as the table has them, where t_x and T are by a clock.
+    stratum : ndarray of int or None, shape (N,)
+        By a model's covariates: see `clvmodels.rfm.attributes`.
+    frame : Table or frame
+        With all other columns.
     """
 
     customer_id: npt.NDArray[np.generic]
@@ -155,9 +171,16 @@ class RfmColumns:
     last_day: int | None = None
     day_pairs: DayPairs | None = None
     counted: tuple[FloatArray, FloatArray] | None = None
+    stratum: IntArray | None = None
+    frame: Any = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def kind(self) -> FloatArray:
+        """Purchases as the loops take them: with the stratum, where customers have one."""
+        return self.x if self.stratum is None else coded(self.x, self.stratum)
 
     @property
     def recency(self) -> FloatArray:
@@ -208,7 +231,9 @@ def rfm_columns(
     TimeUnitError
         The table's unit is another one than expected, or than the caller says.
     """
-    frame, margin, own = _frame_of(data)
+    frame, ours = _frame_of(data)
+    own, margin = (None, None) if ours is None else (ours.scale, ours.margin)
+    margin = margin if ours is not None and ours.margin_said else None
     if own is not None and said is not None:
         check_said(own, said)
     plain, own = own is None, own or said
@@ -231,9 +256,10 @@ def rfm_columns(
     if plain:
         customers.warn_of_unit(T, unit, said=said is not None, whole=whole, fitted=fitted)
     m_bar = found.get(schema.MONETARY_VALUE)
-    m_bar = None if m_bar is None else _mean_spend(m_bar, x)
+    if m_bar is not None:  # of no repeat purchase tables carry 0 or nothing
+        m_bar = np.where(x == 0, 0.0, m_bar)
     rest = (found.get(schema.FIRST_VALUE), margin, own, found.get(schema.LOG_GAPS))
-    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, *rest, *_days_of(data))
+    return RfmColumns(ids.to_numpy(), x, t_x, T, m_bar, *rest, *known_days(ours), frame=frame)
 
 
 def check_rows(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
@@ -255,9 +281,10 @@ def purchase_histories(data: RfmTable | Frame | RfmColumns) -> PurchaseHistories
     columns = data if isinstance(data, RfmColumns) else rfm_columns(data)
     if not len(columns):
         raise SchemaError("The RFM table has no rows: there is nothing to fit.")
-    first, inverse = distinct_rows(columns.x, columns.T, columns.t_x)
+    first, inverse = distinct_rows(columns.kind, columns.T, columns.t_x)
     count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
-    return PurchaseHistories(columns.x[first], columns.t_x[first], columns.T[first], count)
+    stratum = None if columns.stratum is None else columns.stratum[first]
+    return PurchaseHistories(columns.x[first], columns.t_x[first], columns.T[first], count, stratum)
 
 
 def spend_histories(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
@@ -318,26 +345,18 @@ def spend_to_fit(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
     return histories
 
 
-def _frame_of(data: RfmTable | Frame) -> tuple[Any, float | None, schema.TimeScale | None]:
+def _frame_of(data: RfmTable | Frame) -> tuple[Any, RfmTable | None]:
+    """The rows, and the table that has them if it is one of ours."""
     from clvmodels.rfm import RfmTable
 
     if isinstance(data, RfmTable):
-        return data.table, data.margin if data.margin_said else None, data.scale
+        return data.table, data
     if frames.kind_of(data) is not None:
-        return frames.out_of_index(frames.eager(data), schema.CUSTOMER_ID), None, None
+        return frames.out_of_index(frames.eager(data), schema.CUSTOMER_ID), None
     raise SchemaError(
         f"Expected an RfmTable, {frames.FRAMES}, found {type(data).__name__}: "
         "make one with rfm_summary(...) or RfmTable.from_frame(...)."
     )
-
-
-def _days_of(data: RfmTable | Frame) -> tuple[int | None, DayPairs | None]:
-    """The last day of a table that counts time by days, and its pairs of days."""
-    from clvmodels.rfm import RfmTable
-
-    if not isinstance(data, RfmTable) or data.time_unit != "D" or data.observation_end is None:
-        return None, None
-    return day_of(data.observation_end), data.day_pairs
 
 
 def _require(frame: Any, *, money: bool) -> None:
@@ -366,11 +385,6 @@ def _lacks(missing: list[str], found: tuple[str, ...]) -> SchemaError:
     return SchemaError(f"The RFM table lacks {', '.join(missing)}{there}. {hint}")
 
 
-def _mean_spend(values: FloatArray, x: FloatArray) -> FloatArray:
-    # Without a repeat purchase there is no mean; tables carry 0 or nothing there.
-    return np.where(x == 0, 0.0, values)
-
-
 def _refuse(bad: npt.NDArray[np.bool_], what: str) -> None:
     if bad.any():
         raise SchemaError(
@@ -384,14 +398,3 @@ def _digest(*columns: FloatArray) -> str:
     for column in columns:
         digest.update(np.ascontiguousarray(column + 0.0).tobytes())
     return digest.hexdigest()
-
-
-def base_description(histories: PurchaseHistories) -> Mapping[str, float]:
-    """Counts that a posterior keeps of the base it was fitted to."""
-    repeat = histories.x > 0
-    return {
-        "customers": histories.customers,
-        "histories": len(histories.x),
-        "repeat_customers": int(histories.count[repeat].sum()),
-        "max_T": float(histories.T.max()),
-    }

@@ -261,7 +261,9 @@ def open_job(
     if found.kind == "rfm" and purchases_of(fitted).metadata.clock is not None:
         known_day(day_of(found.observation_end))
     if found.kind == "rfm":
-        common_schema(found.schemas, found.scale, amounts=found.amounts)
+        common_schema(
+            found.schemas, found.scale, amounts=found.amounts, attributes=found.attributes
+        )
     target = open_target(output, options["table"])
     engine.check(found, target)
     refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from clvmodels import schema
 from clvmodels.errors import SchemaError
+from clvmodels.rfm.attributes import COHORT
 from clvmodels.rfm.customers import (
     check_ids,
     check_numbers,
@@ -84,7 +85,14 @@ class Rows:
     reason: npt.NDArray[np.int8]
 
 
-def check_schema(found: pa.Schema, where: str, scale: TimeScale, *, amounts: bool) -> None:
+def check_schema(
+    found: pa.Schema,
+    where: str,
+    scale: TimeScale,
+    *,
+    amounts: bool,
+    attributes: Sequence[str] = (),
+) -> None:
     """Refuse a table whose columns cannot be those of an RFM table.
 
     Parameters
@@ -97,12 +105,21 @@ def check_schema(found: pa.Schema, where: str, scale: TimeScale, *, amounts: boo
         The unit of recency and T, which may be lengths of time.
     amounts : bool
         Whether amounts are read.
+    attributes : sequence of str
+        Columns that the model's covariates are made of; months of first purchases need none.
 
     Raises
     ------
     SchemaError
         A needed column is missing or twice there, or holds no numbers.
     """
+    lacking = [name for name in attributes if name not in found.names and name != COHORT]
+    if lacking:
+        raise SchemaError(
+            f"{where} lacks {', '.join(lacking)}, of which the model's covariates are made; found "
+            f"{', '.join(found.names)}. Name the columns in segment_cols where the log is "
+            "summarised."
+        )
     missing = [name for name in needed_of(amounts=amounts) if name not in found.names]
     if missing:
         only_money = missing == [schema.MONETARY_VALUE]
@@ -145,7 +162,13 @@ def refuse_confusing(names: Sequence[str], where: str) -> None:
             )
 
 
-def common_schema(files: Mapping[Path, pa.Schema], scale: TimeScale, *, amounts: bool) -> pa.Schema:
+def common_schema(
+    files: Mapping[Path, pa.Schema],
+    scale: TimeScale,
+    *,
+    amounts: bool,
+    attributes: Sequence[str] = (),
+) -> pa.Schema:
     """Columns that scoring reads, with types that hold the values of all files.
 
     Parameters
@@ -156,6 +179,8 @@ def common_schema(files: Mapping[Path, pa.Schema], scale: TimeScale, *, amounts:
         The unit of recency and T.
     amounts : bool
         Whether amounts are read.
+    attributes : sequence of str
+        As in `check_schema`.
 
     Raises
     ------
@@ -164,7 +189,7 @@ def common_schema(files: Mapping[Path, pa.Schema], scale: TimeScale, *, amounts:
     """
     found = list(files.values())
     for path, one in files.items():
-        check_schema(one, str(path), scale, amounts=amounts)
+        check_schema(one, str(path), scale, amounts=amounts, attributes=attributes)
         refuse_confusing(one.names, str(path))
     fields = [pa.field(schema.CUSTOMER_ID, _id_type(found, [*files]))]
     for name in columns_of(amounts=amounts)[1:]:
@@ -177,7 +202,18 @@ def common_schema(files: Mapping[Path, pa.Schema], scale: TimeScale, *, amounts:
         # first_value makes columns of the output, so it must be there for everybody
         if name != schema.FIRST_VALUE or all(name in one.names for one in found):
             fields.append(pa.field(name, types.pop() if len(types) == 1 else pa.float64()))
-    return pa.schema(fields)
+    there = [name for name in attributes if all(name in one.names for one in found)]
+    own = [name for name in there if name not in [field.name for field in fields]]
+    return pa.schema([*fields, *(pa.field(name, _attribute_type(found, name)) for name in own)])
+
+
+def _attribute_type(found: Sequence[pa.Schema], name: str) -> pa.DataType:
+    """One type for an attribute in all files: numbers stay numbers, all else is text."""
+    types = {value_type(one.field(name).type) for one in found}
+    if len(types) == 1:
+        return types.pop()
+    numbers = all(pa.types.is_integer(one) or pa.types.is_floating(one) for one in types)
+    return pa.float64() if numbers else pa.string()
 
 
 def read_rows(

@@ -18,16 +18,19 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.forecast.calendar import Calendar
+from clvmodels.formulas.strata import coded
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import by_label, intervals_of, labelled, points_of, until
 from clvmodels.posterior.scorable import (
     Scorable,
     asked_for,
+    attributes_of,
     has_money,
     purchases_of,
     reads_amounts,
     scorable,
 )
+from clvmodels.rfm.attributes import cohorts_of, strata_of
 from clvmodels.rfm.day_pairs import known_day, own_times
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.row_checks import REASONS, Rows, check_schema, needed_of, read_rows
@@ -185,6 +188,7 @@ class Scorer:
             youngest, oldest = self._own_times(np.zeros(2), np.array(span))[1].tolist()
             span = (youngest, oldest)
         self.money, self.amounts = has_money(posterior), reads_amounts(posterior)
+        self._design, self.attributes = bought.metadata.design, attributes_of(posterior)
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
         dues = [future.due for future in self.futures.values()]
@@ -244,7 +248,13 @@ class Scorer:
             A column is missing or holds no numbers.
         """
         batch = _takeable(batch)
-        check_schema(batch.schema, "The table", self.posterior.scale, amounts=self.amounts)
+        check_schema(
+            batch.schema,
+            "The table",
+            self.posterior.scale,
+            amounts=self.amounts,
+            attributes=self.attributes,
+        )
         rows = read_rows(batch, self.posterior.scale, duplicated, amounts=self.amounts)
         keep = np.flatnonzero(rows.reason < 0)
         out = np.flatnonzero(rows.reason >= 0)
@@ -258,13 +268,14 @@ class Scorer:
     ) -> tuple[pa.Table, BatchTotals]:
         x, recency, age, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
         t_x, T = self._own_times(recency, age)
-        each = dict(zip(self.futures, self._predict.each(x, t_x, T, m_bar), strict=True))
+        kind = self._kinds(batch, x, age, keep)
+        each = dict(zip(self.futures, self._predict.each(kind, t_x, T, m_bar), strict=True))
         found: dict[str, dict[str, Any]] = {label: dict(one.columns) for label, one in each.items()}
         for label, one in found.items():
             if self.certain:
                 one |= {name: np.full(len(x), np.nan) for name in intervals_of(money=self.money)}
             if self._outcomes:
-                one |= self._outcomes[label](x, t_x, T, m_bar)
+                one |= self._outcomes[label](kind, t_x, T, m_bar)
         columns: list[object] = [
             batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
             x.astype(np.int64),
@@ -290,6 +301,25 @@ class Scorer:
             further=tuple(sums[1:]),
         )
         return pa.table(columns, schema=self.schema(batch.schema)), totals
+
+    def _kinds(
+        self,
+        batch: pa.RecordBatch,
+        x: FloatArray,
+        age: FloatArray,
+        keep: npt.NDArray[np.int64],
+    ) -> FloatArray:
+        """Purchases as the loops take them: with the stratum, where the model has covariates."""
+        if self._design is None:
+            return x
+
+        def read(name: str) -> pa.Array:
+            if name in batch.schema.names:
+                return batch.column(name).take(pa.array(keep))
+            last_day = known_day(self._last_day)
+            return pa.array(cohorts_of(age, last_day, self.posterior.scale))
+
+        return coded(x, strata_of(self._design, read))
 
     def _sums(self, found: Mapping[str, FloatArray], by_draw: FloatArray) -> Sums:
         value = float(np.nansum(found["clv"])) if self.money else math.nan

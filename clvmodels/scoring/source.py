@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
@@ -15,8 +15,15 @@ from clvmodels.errors import SchemaError
 from clvmodels.keywords import defaults, defaults_of
 from clvmodels.log import FileTerms, LogOptions, LogTerms
 from clvmodels.margin import Margin
-from clvmodels.posterior.scorable import Scorable, has_money, margin_of, reads_amounts
+from clvmodels.posterior.scorable import (
+    Scorable,
+    attributes_of,
+    has_money,
+    margin_of,
+    reads_amounts,
+)
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.attributes import segments_for
 from clvmodels.rfm.periods import check_scale, end_options
 from clvmodels.schema import TimeScale, TimeUnit, scale_said, shown
 from clvmodels.scoring.csv_customers import CsvOptions
@@ -91,6 +98,8 @@ class Source:
         Whether the caller said it.
     csv : CsvOptions
         How CSV of customers is written.
+    attributes : tuple of str
+        Columns that covariates are made of, as the posterior says.
     """
 
     kind: SourceKind
@@ -106,6 +115,7 @@ class Source:
     foreign: bool = False
     said: bool = False
     csv: CsvOptions = field(default_factory=CsvOptions)
+    attributes: tuple[str, ...] = ()
 
     @property
     def schemas(self) -> dict[Path, pa.Schema]:
@@ -159,6 +169,13 @@ def open_source(
     TimeUnitError
         The unit of time is not the posterior's.
     """
+    found = _opened(source, options, posterior)
+    return replace(found, attributes=attributes_of(posterior))
+
+
+def _opened(
+    source: str | Path | Sequence[str | Path], options: ReadTerms, posterior: Scorable
+) -> Source:
     listing = list_files(source)
     if _is_log(options):
         return _open_log(listing, options, posterior)
@@ -300,6 +317,7 @@ def _open_log(listing: Listing, options: ReadTerms, posterior: Scorable) -> Sour
         monetary_value_col=options["monetary_value_col"],
         scale=own,
         margin=None if margin is None else margin.value,
+        segment_cols=segments_for(attributes_of(posterior)),
         **reading,
         **end_options(options["observation_period_end"], own, "observation_period_end"),
     )

@@ -228,7 +228,9 @@ def prepare(source: Source, staged: Staged, folder: Path, resources: Resources) 
         Of the embedded engine.
     """
     schemas = source.schemas if source.kind == "rfm" else staged.schemas
-    columns = common_schema(schemas, source.scale, amounts=source.amounts)
+    columns = common_schema(
+        schemas, source.scale, amounts=source.amounts, attributes=source.attributes
+    )
     written = folder / _FIGURES
     if not written.exists():
         with connected(resources) as connection:

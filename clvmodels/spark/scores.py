@@ -9,7 +9,14 @@ import pyarrow as pa
 from clvmodels import schema
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
-from clvmodels.posterior.scorable import Scorable, margin_of, purchases_of, reads_amounts, scorable
+from clvmodels.posterior.scorable import (
+    Scorable,
+    attributes_of,
+    margin_of,
+    purchases_of,
+    reads_amounts,
+    scorable,
+)
 from clvmodels.rfm.day_pairs import known_day
 from clvmodels.rfm.periods import check_scale, day_of
 from clvmodels.schema import TimeUnit, scale_said
@@ -86,7 +93,8 @@ def score(
     if purchases_of(posterior).metadata.clock is not None:
         known_day(last_day)
     scorer = Scorer(posterior, **terms, margin=margin, threads=1, last_day=last_day)
-    columns = [name for name in columns_of(amounts=scorer.amounts) if name in df.columns]
+    wanted = dict.fromkeys((*columns_of(amounts=scorer.amounts), *scorer.attributes))
+    columns = [name for name in wanted if name in df.columns]
     found = _arrow_schema(df.select(*columns))
     rows = counted(df.select(*columns), unique=isinstance(data, SparkRfm))
     output = _output_type(df, scorer.schema(found))
@@ -140,7 +148,8 @@ def _frame_and_margin(
     if scale is not None:
         check_scale(scale, posterior.scale)
     amounts = reads_amounts(posterior)
-    check_schema(_arrow_schema(df), "The DataFrame", posterior.scale, amounts=amounts)
+    found, attributes = _arrow_schema(df), attributes_of(posterior)
+    check_schema(found, "The DataFrame", posterior.scale, amounts=amounts, attributes=attributes)
     used = margin_of(posterior, margin, table=known)
     return df, None if used is None else used.warned().value
 

@@ -67,7 +67,8 @@ class WriteBlocks:
         """Score a block, write what becomes of its rows, and say what it adds up to."""
         scorer = self.scorer if isinstance(self.scorer, Scorer) else self.scorer.value
         rows, duplicated = split_copies(block)
-        needed = [n for n in columns_of(amounts=scorer.amounts) if n in rows.schema.names]
+        wanted = dict.fromkeys((*columns_of(amounts=scorer.amounts), *scorer.attributes))
+        needed = [name for name in wanted if name in rows.schema.names]
         result = scorer.score(_wide_ids(rows.select(needed)), duplicated)
         part = self.parts / f"part-{name}.parquet"
         write_parquet(part, result.scores, "zstd")

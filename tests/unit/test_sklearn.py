@@ -49,6 +49,8 @@ def test_arguments_are_kept_as_passed(kind) -> None:
     one = configured(kind)
     own = {"regularity": 1} if "regularity" in kind.__dataclass_fields__ else {}
     own |= {"clock": None} if "clock" in kind.__dataclass_fields__ else {}
+    if kind is not GammaGammaModel:
+        own |= {"purchase_covariates": (), "dropout_covariates": ()}
     assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind], **own}
     assert one.get_params()["priors"] is PRIORS[kind]
     (scale,) = SCALES[kind]
@@ -100,6 +102,8 @@ def test_nested_names() -> None:
         "purchases__T_scale",
         "purchases__regularity",
         "purchases__clock",
+        "purchases__purchase_covariates",
+        "purchases__dropout_covariates",
         "spend__priors",
         "spend__v_scale",
     }

@@ -1,0 +1,265 @@
+"""Covariates of a purchase model: what is asked for, what a base makes of it, and in PyMC.
+
+Effects are on the logarithm of the purchase rate, and on the log odds of leaving (Pareto/NBD:
+the logarithm of the rate of leaving), as in Fader & Hardie (2007), "Incorporating
+Time-Invariant Covariates into the Pareto/NBD and BG/NBD Models". Levels of a category sum to
+zero, so that no level is special and a column of one value changes nothing; numbers are
+standardised, so that units make no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clvmodels import schema
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.purchases.design import SIDES, Design, Effect, Factor, Kind, Side, mix_of
+from clvmodels.purchases.model import PurchaseModel
+from clvmodels.rfm.attributes import (
+    attribute,
+    codes_of,
+    is_number,
+    level_counts,
+    numbers_of,
+    texts_of,
+)
+from clvmodels.rfm.histories import RfmColumns
+from clvmodels.schema import FloatArray, check_whole, shown
+
+if TYPE_CHECKING:
+    pass
+
+EFFECT_SD: Final = 1.0
+SPREAD_SD: Final = 0.5
+_BINS: Final = 20
+_TAKEN: Final = (
+    *(schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T, schema.MONETARY_VALUE),
+    schema.LOG_GAPS,
+)
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """A column whose levels, or whose number, move a model: each with a prior of its own.
+
+    Parameters
+    ----------
+    column : str
+        Of the table: categories, or numbers, whose logarithmic effect is a straight line.
+    bins : int
+        Into how many bins of as many customers a number is cut that has more values, so that
+        customers share histories; its effect is that of the bin's mean.
+    log : bool
+        Whether the logarithm of a number counts, as is usual for amounts; it must be positive.
+    categories : bool
+        Whether numbers are names, such as those of shops.
+    sd : float
+        Prior standard deviation of an effect, in logarithms; for a number, of that of one
+        standard deviation. 1 says: most likely between a seventh and seven times.
+
+    Examples
+    --------
+    >>> from clvmodels import BetaGeoModel, Covariate
+    >>> model = BetaGeoModel(purchase_covariates=["channel", Covariate("first_value", log=True)])
+    >>> model.purchase_covariates[1].bins
+    20
+    """
+
+    column: str
+    bins: int = _BINS
+    log: bool = False
+    categories: bool = False
+    sd: float = EFFECT_SD
+
+    def __post_init__(self) -> None:
+        _check_column(self.column)
+        check_whole("bins", self.bins, least=2)
+        _check_sd("sd", self.sd)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A column of groups whose spread is learnt: small groups are drawn to the average.
+
+    Parameters
+    ----------
+    column : str
+        Of the table: "country", "campaign", or "cohort", the month of the first purchase.
+    ordered : bool
+        Whether each group is near the one before it, as months are: a random walk over the
+        groups in their order.
+    sd : float
+        Of the half-normal prior of the groups' standard deviation, in logarithms. .5 says:
+        typical groups differ from the average by less than a factor of two.
+
+    Examples
+    --------
+    >>> from clvmodels import Pooled
+    >>> Pooled("country").ordered
+    False
+    """
+
+    column: str
+    ordered: bool = False
+    sd: float = SPREAD_SD
+
+    def __post_init__(self) -> None:
+        _check_column(self.column)
+        _check_sd("sd", self.sd)
+
+
+Asked = str | Covariate | Pooled
+
+
+def _check_column(name: Any) -> None:
+    if not isinstance(name, str) or not name:
+        raise SchemaError(f"column={shown(name)} must be the name of a column: give it as text.")
+    if name in _TAKEN:
+        raise SchemaError(
+            f"{name} cannot be a covariate, since it is what the model explains: name a column "
+            "of what is known of customers when they come."
+        )
+
+
+def _check_sd(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < np.inf:
+        raise DomainError(
+            f"{name}={shown(value)} must be a positive number: the standard deviation of effects."
+        )
+
+
+def covariates_of(name: str, given: Sequence[Asked]) -> tuple[Covariate | Pooled, ...]:
+    """Check a list of covariates.
+
+    Raises
+    ------
+    SchemaError
+        It is no list, holds something else, or names a column twice.
+    """
+    if isinstance(given, str | Covariate | Pooled):
+        raise SchemaError(f"{name}={shown(given)} must be a list: put it in brackets.")
+    found: list[Covariate | Pooled] = []
+    for one in given:
+        if not isinstance(one, str | Covariate | Pooled):
+            raise SchemaError(
+                f"{name} holds {shown(one)}: give names of columns, Covariate(...) or Pooled(...)."
+            )
+        made = Covariate(one) if isinstance(one, str) else one
+        if made.column in [other.column for other in found]:
+            raise SchemaError(f"{name} names {shown(made.column)} twice: leave one out.")
+        found.append(made)
+    return tuple(found)
+
+
+def design_of(
+    columns: RfmColumns, asked: Mapping[Side, Sequence[Covariate | Pooled]]
+) -> Design | None:
+    """What a base makes of the covariates that are asked for; None where there are none.
+
+    Raises
+    ------
+    SchemaError
+        A column is not there, or is asked for in two ways.
+    DomainError
+        Combinations of levels are too many, or a number has no logarithm.
+    """
+    factors: dict[str, tuple[Any, Factor]] = {}
+    effects = []
+    for side in SIDES:
+        for one in asked[side]:
+            cut = (one.bins, one.log, one.categories) if isinstance(one, Covariate) else "names"
+            known = factors.get(one.column)
+            if known is None:
+                factors[one.column] = known = cut, _factor(columns, one)
+            factor = known[1]
+            if cut != known[0] and (factor.numeric or cut == "names"):
+                raise SchemaError(
+                    f"The column {shown(one.column)} is asked for in two ways: let both lists "
+                    "have the same."
+                )
+            kind = _kind(one, factor)
+            if kind == "number" or len(factor.levels) > 1:
+                effects.append(Effect(side, factor.name, kind, float(one.sd), factor.levels))
+    if not factors:
+        return None
+    design = Design(tuple(one for _, one in factors.values()), tuple(effects))
+    if not design.fits:
+        raise DomainError(
+            f"The covariates have {design.possible:,} combinations of levels, too many: use fewer "
+            "columns, or fewer bins."
+        )
+    codes = {one.name: codes_of(one, attribute(columns, one.name)) for one in design.factors}
+    return Design(design.factors, design.effects, mix_of(design.strata(codes)))
+
+
+def _kind(one: Covariate | Pooled, factor: Factor) -> Kind:
+    if isinstance(one, Pooled):
+        return "ordered" if one.ordered else "pooled"
+    return "number" if factor.numeric else "level"
+
+
+def _factor(columns: RfmColumns, one: Covariate | Pooled) -> Factor:
+    column = attribute(columns, one.column)
+    if isinstance(one, Covariate) and is_number(column) and not one.categories:
+        return _bins(one, numbers_of(column))
+    counts = level_counts(texts_of(column))
+    return Factor(one.column, tuple(counts), tuple(counts.values()))
+
+
+def _bins(one: Covariate, values: FloatArray) -> Factor:
+    """Cut a number into bins of as many customers, or one for each value if they are few."""
+    known = np.sort(values[~np.isnan(values)])
+    if one.log and len(known) and known[0] <= 0.0:
+        raise DomainError(
+            f"The column {shown(one.column)} has values that are not positive, and so no "
+            "logarithm: leave log=True out."
+        )
+    distinct = np.unique(known)
+    if len(distinct) > one.bins:
+        quantiles = np.quantile(known, np.arange(1, one.bins) / one.bins)
+        distinct = np.unique(quantiles)
+        edges = distinct
+    else:
+        edges = distinct[1:]
+    bins = np.searchsorted(edges, known, side="right")
+    used = np.unique(bins)
+    edges = edges[used[1:] - 1] if len(used) else edges
+    bins = np.searchsorted(edges, known, side="right")
+    count = np.bincount(bins) if len(known) else np.zeros(1, dtype=np.int64)
+    scaled = np.log(known) if one.log else known
+    mean = np.bincount(bins, scaled) / count if len(known) else np.zeros(1)
+    center, spread = (scaled.mean(), scaled.std()) if len(known) else (0.0, 0.0)
+    numbers = (mean - center) / spread if spread > 1e-12 * max(abs(center), 1.0) else mean * 0.0
+    begin = np.searchsorted(bins, np.arange(len(count)))
+    low, high = known[begin], known[np.append(begin[1:], len(known)) - 1]
+    levels = (_range(a, b) for a, b in zip(low, high, strict=True)) if len(known) else ("none",)
+    return Factor(
+        one.column,
+        tuple(levels),
+        tuple(count.tolist()),
+        tuple(edges.tolist()),
+        tuple(numbers.tolist()),
+        numeric=True,
+    )
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+
+
+def check_moved(model: PurchaseModel, asked: bool) -> None:
+    """Refuse covariates of a model in which they have no meaning.
+
+    Raises
+    ------
+    SchemaError
+        There are some.
+    """
+    if asked and model.moved is None:
+        raise SchemaError(
+            f"{model.name} takes no covariates: leave them out, or choose another model."
+        )

@@ -1,0 +1,178 @@
+"""Effects of covariates in PyMC: as they are sampled, and as a posterior keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from clvmodels.fit.density import STANDARD, Density
+from clvmodels.fit.mode import climb
+from clvmodels.fit.run import Result, Settings, infer
+from clvmodels.purchases.design import SIDES, Design, Effect, Factor, Side
+from clvmodels.purchases.model import PurchaseModel
+from clvmodels.schema import FloatArray
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+_SPREAD: Final = f"{STANDARD}spread_"
+_CENTRED: Final = "centred_"
+# A level is known by its own customers where its standardised effect has at most this sd.
+_KNOWN_SD: Final = 0.5
+_STEP: Final = 1e-4
+KNOWN: Final = "known_effects"
+"""Effects of the levels that the base has, as they are sampled."""
+_OTHER_SEED: Final = 20071218
+
+
+def basis(effect: Effect, factor: Factor) -> FloatArray | None:
+    """Levels' effects for a spread of 1, of standard normal numbers: shape (levels, numbers).
+
+    Of levels it is an orthonormal contrast, times what makes every level's sd 1; of ordered
+    ones sums of steps, less their mean. None where effects are what the numbers are: pooled.
+    """
+    count = len(factor.levels)
+    if effect.kind == "number":
+        return np.array(factor.numbers)[:, None]
+    if effect.kind == "pooled":
+        return None
+    centred = np.eye(count) - 1.0 / count
+    if effect.kind == "ordered":
+        steps = np.tri(count, count - 1, k=-1)
+        return np.asarray(centred @ steps)
+    helmert = np.linalg.qr(centred[:, : count - 1])[0]
+    return np.asarray(helmert * np.sqrt(count / (count - 1.0)))
+
+
+def moved_variables(
+    model: PurchaseModel,
+    design: Design,
+    stratum: npt.NDArray[np.int64],
+    parameters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The likelihood's parameters of each stratum, in the PyMC model that is open.
+
+    Parameters
+    ----------
+    model : PurchaseModel
+    design : Design
+    stratum : ndarray of int, shape (G,)
+        Those of the base, in order.
+    parameters : mapping of str to variable
+        Without covariates.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    assert model.moved is not None  # `check_moved` has seen to it
+    factors, drawn = {one.name: one for one in design.factors}, []
+    levels = design.levels_of(stratum)
+    rows = {
+        name: pm.Data(f"level_{i}", levels[name].astype(np.int64))
+        for i, name in enumerate(design.columns)
+    }
+    eta: dict[Side, Any] = {side: pt.zeros(rows[design.columns[0]].shape) for side in SIDES}
+    for i, effect in enumerate(design.effects):
+        matrix, size = basis(effect, factors[effect.factor]), len(effect.levels)
+        spread: Any = effect.sd
+        if effect.learnt:
+            size = size - 1 if effect.kind == "ordered" else size
+            spread = pm.HalfNormal(f"{_SPREAD}{i}", effect.sd)
+            known = pm.Data(f"{_CENTRED}{i}", np.zeros(size))
+            numbers = pm.Normal(f"{STANDARD}{i}", 0.0, spread**known, shape=size)
+            numbers = spread ** (1.0 - known) * numbers
+            effects = numbers if matrix is None else pt.dot(pt.constant(matrix), numbers)
+        else:
+            assert matrix is not None
+            numbers = pm.Normal(f"{STANDARD}{i}", 0.0, 1.0, shape=matrix.shape[1])
+            effects = spread * pt.dot(pt.constant(matrix), numbers)
+        eta[effect.side] += effects[rows[effect.factor]]
+        drawn += [effects, *((pt.atleast_1d(spread),) if effect.learnt else ())]
+    if drawn:
+        pm.Deterministic(KNOWN, pt.concatenate(drawn))
+    found = model.moved(parameters, pt.exp(eta["purchases"]), pt.exp(eta["dropout"]))
+    return {name: one + pt.zeros_like(eta["purchases"]) for name, one in found.items()}
+
+
+def with_others(posterior: xr.Dataset, design: Design) -> xr.Dataset:
+    """Draws of all effects: of the base's levels, and of a level that it did not have.
+
+    A group that nobody has seen is one of the population that the others come from: its effect
+    has their spread, and, where they are ordered, it is one more step from the last. A number
+    that is missing is the average.
+    """
+    if not design.effects:
+        shape = (posterior.sizes["chain"], posterior.sizes["draw"], 0)
+        return posterior.assign(effects=(("chain", "draw", "effect"), np.zeros(shape)))
+    known = posterior[KNOWN].to_numpy()
+    rng, begin, found = np.random.default_rng(_OTHER_SEED), 0, []
+    for effect in design.effects:
+        end = begin + len(effect.levels)
+        mine, noise = known[..., begin:end], rng.standard_normal(known.shape[:2])
+        spread = known[..., end] if effect.learnt else np.full(known.shape[:2], effect.sd)
+        last = mine[..., -1] if effect.kind == "ordered" else 0.0
+        other = np.zeros_like(noise) if effect.kind == "number" else last + spread * noise
+        found += [mine, other[..., None], *((spread[..., None],) if effect.learnt else ())]
+        begin = end + int(effect.learnt)
+    effects = np.concatenate(found, axis=-1)
+    rest = posterior.drop_vars(KNOWN)
+    return rest.assign(effects=(("chain", "draw", "effect"), effects)).assign_coords(
+        effect=np.array(design.drawn)
+    )
+
+
+def fit_with(
+    design: Design, model: pm.Model, settings: Settings, *, customers: int, key: Hashable
+) -> Result:
+    """Fit a model with covariates; draws of effects are then there under their names."""
+    names = [one.name for one in model.free_RVs]
+    settle = partial(settled, names=names)
+    result = infer(model, settings, customers=customers, key=key, settle=settle)
+    tree = result.tree.copy()
+    tree["posterior"] = xr.DataTree(with_others(tree["posterior"].to_dataset(), design))
+    return replace(result, tree=tree)
+
+
+def settled(density: Density, names: Sequence[str]) -> Density:
+    """The same density in coordinates in which pooled effects are nearly Gaussian.
+
+    An effect is its spread times a standard number. Where a level's own customers say what its
+    effect is, that number moves as the spread does, along a curve, and neither weights nor
+    chains like that; the effect itself then is the better coordinate ("centred"). Which levels
+    these are shows at the mode: Papaspiliopoulos, Roberts & Skoeld (2007), "A general
+    framework for the parametrization of hierarchical models".
+
+    Parameters
+    ----------
+    density : Density
+        With no level centred.
+    names : sequence of str
+        Of the free variables, in their order.
+
+    Returns
+    -------
+    Density
+        With other data, and started at its mode; or as it was, where none is better centred.
+    """
+    places = dict(zip(names, density.compiled.places, strict=True))
+    learnt = [name.removeprefix(_SPREAD) for name in places if name.startswith(_SPREAD)]
+    if not learnt:
+        return density
+    theta, data = climb(density), dict(density.data)
+    moved = theta.copy()
+    for i in learnt:
+        place = places[f"{STANDARD}{i}"]
+        spread = np.exp(theta[places[f"{_SPREAD}{i}"]])
+        step = np.zeros_like(theta)
+        step[place] = _STEP
+        bend = (density(theta - step)[1] - density(theta + step)[1])[place] / (2.0 * _STEP)
+        known = (bend > _KNOWN_SD**-2).astype(np.float64)
+        data[f"{_CENTRED}{i}"] = known
+        moved[place] *= spread**known
+    return replace(density, data=data, start=moved)
