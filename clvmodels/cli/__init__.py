@@ -1,9 +1,32 @@
 """The command line: clvmodels summarize, fit, score, demo."""
 
-from clvmodels.machine import reserve_little
+from __future__ import annotations
 
-reserve_little()  # Arrow asks for its allocator when it is imported
+import sys
+from collections.abc import Sequence
 
-from clvmodels.cli.entry import main  # noqa: E402
+from clvmodels.cli.signals import whole_process
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, as `clvmodels.cli.entry.main` does.
+
+    It is imported here, since what it needs takes half a second, in which a process must
+    already answer to signals.
+    """
+    from clvmodels.machine import reserve_little
+
+    reserve_little()  # Arrow asks for its allocator when it is imported
+    from clvmodels.cli.entry import main
+
+    return main(arguments)
+
+
+def command() -> None:
+    """Be the process ``clvmodels``: run the command line and exit with its code."""
+    with whole_process():
+        code = main()
+    sys.exit(code)
+
+
+__all__ = ["command", "main"]

@@ -1,7 +1,5 @@
 """``python -m clvmodels.cli`` is the command ``clvmodels``."""
 
-import sys
+from clvmodels.cli import command
 
-from clvmodels.cli.entry import main
-
-sys.exit(main())
+command()

@@ -23,6 +23,7 @@ from typing import Any, Final, get_args, get_type_hints
 import typer
 
 from clvmodels.cli.commands import app
+from clvmodels.cli.signals import ENDED, ended_text, leave
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
 from clvmodels.errors import ClvError, ConvergenceError, SchemaError, explained, one_line
@@ -32,10 +33,7 @@ BAD_INPUT: Final = 2
 NOT_CONVERGED: Final = 4
 DISK_FULL: Final = 5
 MACHINE_FAILED: Final = 6
-STOPPED: Final = {
-    128 + signal.SIGINT: "Interrupted",
-    128 + signal.SIGTERM: "Terminated",
-}
+STOPPED: Final = {128 + number: ended_text(number) for number in ENDED}
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _FAILED: Final = (errno.ENOMEM, errno.EIO)
 
@@ -74,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # An interrupted library may raise anything; what counts is why.
             code = 128 + interrupts[-1] if interrupts else _explained(error)
     if code in STOPPED:
-        text = f"{STOPPED[code]}. Files are written whole or not at all."
-        speech.say("error", text, prefix=False)
+        speech.say("error", STOPPED[code], prefix=False)
     speech.end(code)
     return code
 
@@ -202,12 +199,14 @@ def _interrupts() -> Iterator[list[int]]:
     seen: list[int] = []
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in ENDED}
 
     def note(number: int, frame: FrameType | None) -> None:
         try:
             theirs = before[number]
-            (theirs if callable(theirs) else signal.default_int_handler)(number, frame)
+            # From here on there is something to put in order, which `leave` would not do.
+            own = callable(theirs) and theirs is not leave
+            (theirs if own else signal.default_int_handler)(number, frame)
         except KeyboardInterrupt:
             seen.append(number)
             raise

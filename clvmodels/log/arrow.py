@@ -18,6 +18,8 @@ _SOURCES: Final = (
     "an Ibis table, or a path, glob or list of paths of Parquet or CSV files"
 )
 
+_DIGITS: Final = 38
+
 
 def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
     """Turn a frame into a pyarrow Table (a stream stays one), with the columns needed.
@@ -75,7 +77,7 @@ def _arrow_column(series: pd.Series[Any]) -> Any:
 
 
 def plain(data: pa.Table, options: LogOptions) -> pa.Table:
-    """Decode dictionaries and type all-missing columns, so that the engine sees values."""
+    """Decode dictionaries, type all-missing columns and give numbers a width the engine knows."""
     if options.duplicates == "keep":
         data = data.select(list(dict.fromkeys(options.columns)))
     typed = {
@@ -88,10 +90,25 @@ def plain(data: pa.Table, options: LogOptions) -> pa.Table:
             column = column.cast(field.type.value_type)
         elif pa.types.is_null(field.type):
             column = column.cast(typed.get(field.name, pa.string()))
+        elif pa.types.is_float16(field.type):
+            column = column.cast(pa.float32())
+        elif pa.types.is_decimal256(field.type):
+            column = _narrower(column, field)
         else:
             continue
         data = data.set_column(i, field.name, column)
     return data
+
+
+def _narrower(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """Decimals of at most 38 digits, as the engine has them; the digits stay as they are."""
+    try:
+        return column.cast(pa.decimal128(_DIGITS, field.type.scale))
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise SchemaError(
+            f"Column {field.name!r} holds decimals of more than {_DIGITS} digits: convert it to "
+            f"decimals of at most {_DIGITS} digits, or to floats."
+        ) from error
 
 
 def replayable(source: Any) -> Any:

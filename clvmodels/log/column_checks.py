@@ -26,6 +26,7 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
             continue
         if name is None and argument in ("monetary_value_col", "order_id_col"):
             continue
+        _refuse_whole_lines(found, options)
         folded = {str(column).lower(): str(column) for column in found}
         close = difflib.get_close_matches(str(name).lower(), list(folded), n=3, cutoff=0.5)
         hint = " or ".join(repr(folded[key]) for key in close)
@@ -33,6 +34,17 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
         raise SchemaError(
             f"{argument}={shown(name)} is not a column of the log (columns: {listed})."
             + (f" Did you mean {hint}?" if hint else "")
+        )
+
+
+def _refuse_whole_lines(found: Sequence[str], options: LogOptions) -> None:
+    """Say so where lines were not taken apart: no name is like one of a whole line."""
+    names = [str(name) for name in options.columns]
+    if len(found) == 1 < len(names) and all(name in found[0] for name in names):
+        raise SchemaError(
+            f"The log has a single column, {found[0]!r}, with several names in it: pass what "
+            "stands between them, such as delimiter='|', and take quotation marks away that are "
+            "around whole lines."
         )
 
 

@@ -541,6 +541,46 @@ def test_a_silenced_interrupt_stays_silent(files: Path, monkeypatch: pytest.Monk
         signal.signal(signal.SIGINT, before)
 
 
+# A signal at the first import of the command line, and one while the process ends
+EARLY = """
+import os, signal, sys
+from clvmodels.cli import command
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "clvmodels.cli.entry":
+            os.kill(os.getpid(), signal.{name})
+sys.meta_path.insert(0, Stop())
+sys.argv = ["clvmodels", "--version"]
+command()
+"""
+LATE = """
+import atexit, os, signal, sys
+from clvmodels.cli import command
+atexit.register(lambda: os.kill(os.getpid(), signal.{name}))
+sys.argv = ["clvmodels", "--version"]
+command()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"), [("SIGINT", 130, "Interrupted."), ("SIGTERM", 143, "Terminated.")]
+)
+def test_a_signal_before_anything_runs_ends_in_one_line(name: str, code: int, said: str) -> None:
+    run = [sys.executable, "-c", EARLY.format(name=name)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_once_all_is_done_changes_nothing(name: str) -> None:
+    run = [sys.executable, "-c", LATE.format(name=name)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- fits ---------------------------------------------------------------------------
 
 

@@ -64,6 +64,35 @@ def with_column(name: str, values: Any) -> pd.DataFrame:
 ARROW = pa.Table.from_pandas(LOG, preserve_index=False)
 
 
+def amounts_of(kind: pa.DataType) -> pa.Table:
+    exact = pa.array([decimal.Decimal(str(paid)) for paid in LOG["paid"]], pa.decimal128(12, 1))
+    column = exact.cast(kind) if pa.types.is_decimal(kind) else ARROW["paid"].cast(kind)
+    return ARROW.set_column(2, "paid", column)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.float16(), pa.decimal32(9, 1), pa.decimal64(12, 1), pa.decimal256(60, 1)], ids=str
+)
+def test_amounts_of_any_width(kind: pa.DataType, tmp_path: Path) -> None:
+    check(amounts_of(kind))
+    pq.write_table(amounts_of(kind), tmp_path / "log.parquet")
+    check(tmp_path / "log.parquet")
+
+
+def test_decimals_of_too_many_digits_are_refused() -> None:
+    many = pa.array([decimal.Decimal(10) ** 40] * len(LOG), pa.decimal256(60, 1))
+    with pytest.raises(SchemaError, match="'paid' holds decimals of more than 38 digits: convert"):
+        rfm_summary(ARROW.set_column(2, "paid", many), **NAMES)
+
+
+@pytest.mark.parametrize("line", ['"who,when,paid"', "who^when^paid"])
+def test_lines_that_are_one_column_are_no_name_of_it(line: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(f"{line}\n{line}\n")
+    with pytest.raises(SchemaError, match=r"single column.*such as delimiter='\|'") as raised:
+        rfm_summary(tmp_path / "log.csv", **NAMES)
+    assert "Did you mean" not in str(raised.value)
+
+
 def in_ibis(data: pa.Table) -> ibis.Table:
     """Show a table in a backend of its own."""
     con = ibis.duckdb.connect()
