@@ -170,6 +170,17 @@ def summarize_by_hand(log: str, memory_limit: str | None) -> dict[str, Any]:
         return _sums(out) | {"seconds": seconds}
 
 
+def run_whole_way(log: str) -> dict[str, Any]:
+    """Go from a log to scores by one command: summary, Laplace, score."""
+    from clvmodels.cli import main
+
+    named = ["--customer-id", "customer_id", "--timestamp", "ordered_at", "--amount", "amount"]
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
+        how = ["--method", "laplace", "--seed", "1", "--quiet"]
+        assert main(["run", log, "-o", folder, *named, *how]) == 0
+        return {"rows": json.loads((Path(folder) / "scores.manifest.json").read_text())["rows"]}
+
+
 def _sums(rfm: Path) -> dict[str, Any]:
     """What two ways to the same summary agree in."""
     import duckdb
@@ -267,6 +278,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         gradient_peer_pareto,
         summarize_ours,
         summarize_by_hand,
+        run_whole_way,
         learn_clock,
         score_ours,
         score_purchases,

@@ -30,6 +30,9 @@ def rows(*, large: bool = True) -> Iterator[Row]:
     yield _summary(TEN_MILLION, None)
     if os.environ.get("CLVMODELS_BENCH_HUGE"):
         yield _summary(100_000_000, "4GB")
+    log = str(log_parquet(TEN_MILLION))
+    whole = run("run_whole_way", repeats=1, log=log)
+    yield Row("clvmodels run, 10,000,000 transactions", whole, "<= 60 s", whole.median <= 60)
     million = _score(MILLION, repeats=3)
     yield Row("score 1,000,000", million, "<= 15 s", million.median <= 15)
     outcomes = _score(MILLION, repeats=1, predictive=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
 from clvmodels import __version__
 from clvmodels.cli.commands_judging import backtest, compare, compare_models, customers, report
+from clvmodels.cli.commands_nightly import run_of, steps_of
 from clvmodels.cli.options import (
     Base,
     BasketOfPosterior,
@@ -21,6 +22,7 @@ from clvmodels.cli.options import (
     JsonFile,
     LogColumns,
     LogFiles,
+    LogJson,
     Machine,
     Margin,
     MaxRejects,
@@ -41,7 +43,8 @@ from clvmodels.cli.options import (
 app = typer.Typer(
     help=(
         "From a log of transactions to what each customer is worth.\n\n"
-        "summarize a log, fit the models, score the customers; demo does all three on real data."
+        "summarize a log, fit the models, score the customers; run does all three, and demo shows "
+        "them on real data."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -266,9 +269,7 @@ def score(
         Literal["local", "spark"], typer.Option(help="This machine, or Spark.")
     ] = "local",
     quiet: Quiet = False,
-    log_json: Annotated[
-        bool, typer.Option("--log-json", help="One JSON record per line on standard error.")
-    ] = False,
+    log_json: LogJson = False,
 ) -> None:
     """Predict every customer's purchases, spend and value, with intervals.
 
@@ -318,5 +319,8 @@ def forecast_total(
     """Forecast totals of a base to plan with: parameters, chance and the calendar."""
 
 
-for judging in (compare, backtest, compare_models, report, customers):
+STEPS: Final = steps_of(summarize=summarize, fit=fit, score=score)
+run = run_of(STEPS)
+
+for judging in (run, compare, backtest, compare_models, report, customers):
     app.command()(judging)

@@ -109,6 +109,9 @@ Clock = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="One JSON record per line on standard error.")
+]
 Margin = Annotated[float | None, typer.Option(help="Share of revenue that is profit, such as 0.3.")]
 BasketValue = Annotated[
     float | None,
@@ -361,7 +364,13 @@ def declared(command: Callable[..., None]) -> Callable[..., None]:
         if code := run(**given):
             raise typer.Exit(code)
 
-    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__doc__ = command.__doc__
+    return dressed(call, command.__name__, shown)
+
+
+def dressed(call: Callable[..., None], name: str, shown: list[Parameter]) -> Callable[..., None]:
+    """Give a function the name and the options that typer shall see."""
+    call.__name__ = name
     call.__annotations__ = {one.name: one.annotation for one in shown}
     setattr(call, "__signature__", Signature(shown))  # noqa: B010
     return call
