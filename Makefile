@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 OUT ?= demo-output
 REPORTS ?= report-output
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# The order of files is that of tests/conftest.py: the slowest first, so that no worker is left alone
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo report test test-quick lint format docs notebooks bench faults wheel constraints clean distclean
+.PHONY: help env demo report test test-quick lint format docs notebooks bench faults wheel sbom constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +23,11 @@ demo: env ## the main job on the embedded CDNOW log, results in demo-output/
 report: env ## the diagnostic reports of CDNOW and Online Retail, in report-output/
 	@$(BIN)/python scripts/reports.py "$(REPORTS)"
 
-test: env ## every test, slow ones included
-	$(PYTEST)
+test: env ## every test, slow ones included; ONLY="FILE ..." for some
+	$(PYTEST) $(ONLY)
 
-test-quick: env ## the tests of a few seconds and less
-	$(PYTEST) -m "not slow"
+test-quick: env ## the tests of a few seconds and less; ONLY="FILE ..." for some
+	$(PYTEST) -m "not slow" $(ONLY)
 
 lint: env ## ruff and mypy, as CI runs them
 	$(BIN)/ruff check .
@@ -45,7 +46,7 @@ docs: env ## the documentation site, warnings as errors, in docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 faults: env ## kills, full disks, damaged files and odd columns, at full counts (ten minutes)
-	CLVMODELS_FLIPS=700 $(PYTEST) tests/recovery/test_scoring_killed.py \
+	CLVMODELS_FLIPS=1000 $(PYTEST) tests/recovery/test_scoring_killed.py \
 	    tests/recovery/test_scoring_disk_full.py tests/recovery/test_container.py \
 	    tests/unit/test_storage.py tests/unit/test_spark_killed.py \
 	    tests/protocol/test_column_types.py tests/protocol/test_score_fuzz.py \
@@ -56,6 +57,10 @@ bench: env ## measure speed and memory beside pymc-marketing (an hour); ONLY=NAM
 
 wheel: env ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist
+
+sbom: env ## what the environment is made of, as a CycloneDX bill of materials, in dist/
+	mkdir -p dist
+	$(BIN)/python scripts/sbom.py >dist/sbom.json
 
 # Needs uv. Versions only: registries and machine paths stay out of the file.
 constraints: ## pin the newest versions that fit pyproject.toml

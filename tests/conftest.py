@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).parents[1]
 IN_CI = bool(os.environ.get("CI"))
 
 hypothesis.settings.register_profile("local", deadline=None)
@@ -47,7 +49,7 @@ def spark() -> Iterator[Any]:
     """Yield a Spark session on two cores of this machine, one for each test module."""
     if not _has_java():
         pytest.skip("no Java: Spark needs Java 17 or newer (JAVA_HOME, or java on the PATH)")
-    root = str(Path(__file__).parents[1])
+    root = str(ROOT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setenv("PYSPARK_DRIVER_PYTHON", sys.executable)
@@ -82,6 +84,36 @@ def _start_spark() -> Any:
     }
     builder = SparkSession.builder.master("local[2]").appName("clvmodels tests")
     return builder.config(map=settings).getOrCreate()
+
+
+# How many quick tests take the time of a slow one, roughly
+_SLOW = 30
+
+
+# Files and folders whose quick tests have passed in the same run of CI
+_PASSED = [ROOT / name for name in os.environ.get("CLVMODELS_PASSED", "").split()]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has passed, and begin with the files that take longest.
+
+    A worker has a file to itself, and one that got a long one last would go on alone.
+    """
+    passed = [item for item in items if _is_passed(item)]
+    if passed:
+        config.hook.pytest_deselected(items=passed)
+        items[:] = [item for item in items if not _is_passed(item)]
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += _SLOW if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: -weights[item.path])  # which keeps the order within a file
+
+
+def _is_passed(item: pytest.Item) -> bool:
+    if item.get_closest_marker("slow"):
+        return False
+    return any(item.path.is_relative_to(place) for place in _PASSED)
 
 
 def _skipped(config: pytest.Config) -> list[str]:

@@ -1,0 +1,58 @@
+"""What goes with the package: citation, bill of materials, lowest versions, the image's recipe."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import clvmodels
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def script(name: str) -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "scripts" / name))
+
+
+def test_the_citation_is_of_this_version() -> None:
+    said = dict(re.findall(r"^(\w+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert said["version"] == clvmodels.__version__ == PROJECT["version"]
+    assert said["license"] == PROJECT["license"]
+
+
+def test_the_bill_of_materials_names_all_that_is_installed() -> None:
+    bill = script("sbom.py")["bill"]()
+    known = {one["name"]: one["version"] for one in bill["components"]}
+    assert {"clvmodels", "pyarrow", "pymc", "pytest"} <= known.keys()
+    assert known["numpy"] == version("numpy")
+    names = [one["name"] for one in bill["components"]]
+    assert names == sorted(set(names))
+    assert all(one["purl"].startswith("pkg:pypi/") for one in bill["components"])
+
+
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    lines = script("lowest.py")["lowest"]()
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *extras["spark"], *extras["mlflow"], *extras["excel"]]
+    assert len(lines) == sum(">=" in one for one in wanted)
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    pinned = {line.split("==")[0] for line in script("lowest.py")["tools"]()}
+    assert {"pytest", "hypothesis", "mpmath"} <= pinned
+
+
+def test_the_image_is_made_of_files_that_are_there() -> None:
+    recipe = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    copied = [name for line in re.findall(r"^COPY (.+) /tmp/$", recipe, re.MULTILINE)
+              for name in line.split()]  # fmt: skip
+    assert copied == ["requirements-score.txt", "dist/clvmodels-*.whl", "scripts/warm_up.py"]
+    assert all((ROOT / name).is_file() for name in copied if "*" not in name)
+    assert "warm_up" in recipe.split("NUMBA_CACHE_DIR", 1)[1]  # compiled where it is kept
+
+
+def test_the_image_is_warmed_up_by_scoring() -> None:
+    script("warm_up.py")["main"]()
