@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         stack,
     )
     from clvmodels.predictive import (
+        cohorts,
         count_distribution,
         customers,
         forecast_total,
@@ -139,6 +140,7 @@ _HOME = {
     "acquisition_funnel": "economics",
     "action_lists": "economics",
     "backtest": "evaluation",
+    "cohorts": "predictive",
     "compare": "evaluation",
     "compare_with_simple": "economics",
     "count_distribution": "predictive",
@@ -225,6 +227,7 @@ __all__ = [
     "acquisition_funnel",
     "action_lists",
     "backtest",
+    "cohorts",
     "compare",
     "compare_with_simple",
     "count_distribution",

@@ -8,7 +8,14 @@ from typing import Annotated, Final, Literal
 import typer
 
 from clvmodels import __version__
-from clvmodels.cli.commands_judging import backtest, compare, compare_models, customers, report
+from clvmodels.cli.commands_judging import (
+    backtest,
+    cohorts,
+    compare,
+    compare_models,
+    customers,
+    report,
+)
 from clvmodels.cli.commands_nightly import run_of, steps_of
 from clvmodels.cli.options import (
     Base,
@@ -322,5 +329,5 @@ def forecast_total(
 STEPS: Final = steps_of(summarize=summarize, fit=fit, score=score)
 run = run_of(STEPS)
 
-for judging in (run, compare, backtest, compare_models, report, customers):
+for judging in (run, compare, backtest, compare_models, report, customers, cohorts):
     app.command()(judging)

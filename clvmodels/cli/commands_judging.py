@@ -266,3 +266,54 @@ def customers(
     A sheet of XLSX (the extra 'excel') holds a million customers and explains its columns. In CSV
     and XLSX no cell is a formula, whatever the log says.
     """
+
+
+@declared
+def cohorts(
+    *,
+    rfm: Base,
+    posterior: PosteriorFile,
+    log: Annotated[
+        str, typer.Option(help="The log of the table: a file, a folder of Parquet, a pattern.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV or Parquet file to write.")
+    ] = None,
+    json: JsonFile = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw.")] = None,
+    cohort: Annotated[
+        Literal["M", "Q", "Y", "none"],
+        typer.Option(help="Month, quarter or year of the first purchase; none: all together."),
+    ] = "M",
+    by: Annotated[
+        list[str], typer.Option(help="Segment column of 'summarize'; may be repeated.")
+    ] = [],  # noqa: B006
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead, Parquet or CSV of customer_id and one column with everybody's segment."
+        ),
+    ] = None,
+    months: Annotated[int, typer.Option(help="How far the curves go from the first order.")] = 24,
+    cac: Annotated[
+        list[str],
+        typer.Option(
+            help="Cost of acquiring a customer, such as 25, or of a cohort or segment, such as "
+            "web=25; may be repeated.",
+            metavar="[SEGMENT=]NUMBER",
+        ),
+    ] = [],  # noqa: B006
+    calendar: CalendarOption = "auto",
+    margin: Margin = None,
+    basket_value: BasketOfPosterior = None,
+    interval: Interval = 0.9,
+    draws: DrawsUsed = 500,
+    paths: Annotated[int, typer.Option(help="Simulated futures.")] = 500,
+    random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")] = 0,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """Show what cohorts have brought by months since the first order, and will bring.
+
+    Value per customer with its interval, and with --cac the month in which it is paid back.
+    """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -116,6 +117,38 @@ def write_frame(frame: pd.DataFrame, path: Path) -> Path:
     if kind_of(path) == "csv":
         return write_aside(path, lambda aside: frame.to_csv(aside, index=False))
     return write_aside(path, lambda aside: frame.to_parquet(aside, index=False))
+
+
+def write_json(record: object, path: Path) -> Path:
+    """Write plain values as JSON."""
+    text = json.dumps(record, indent=1, allow_nan=False)
+    return write_aside(path, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_by(
+    names: Sequence[str], segments: Path | None, csv: Mapping[str, str | None]
+) -> list[str] | pd.Series | None:
+    """What customers are divided by: columns of their table, or a file with everybody's segment.
+
+    Raises
+    ------
+    SchemaError
+        Both are given, or the file has other columns than customer_id and one more.
+    """
+    if segments is None:
+        return list(names) or None
+    if names:
+        raise SchemaError("Give --by or --segments, not both: customers are divided once.")
+    found = read_table(segments, csv, wanted=(CUSTOMER_ID,))[0].to_pandas()
+    more = [name for name in found if name != CUSTOMER_ID]
+    if CUSTOMER_ID not in found or len(more) != 1:
+        there = ", ".join(map(str, found))
+        raise SchemaError(
+            f"{segments} must have two columns, customer_id and one with everybody's segment; it "
+            f"has {there}."
+        )
+    column: pd.Series = found.set_index(CUSTOMER_ID)[more[0]]
+    return column
 
 
 def read_rfm(

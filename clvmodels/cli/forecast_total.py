@@ -5,12 +5,11 @@ Apart, since a command's options are there at once, and what it does loads when 
 
 from __future__ import annotations
 
-import json as json_text
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import check_input, check_output, read_rfm, write_aside, write_frame
+from clvmodels.cli.files import check_input, check_output, read_rfm, write_frame, write_json
 from clvmodels.cli.score import read_horizon, read_posterior
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
@@ -65,8 +64,7 @@ def run(
     if output is not None:
         write_frame(found.table, output)
     if json is not None:
-        text = json_text.dumps(found.to_dict(), indent=1, allow_nan=False)
-        write_aside(json, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
+        write_json(found.to_dict(), json)
     if quiet:
         return
     if assumed:

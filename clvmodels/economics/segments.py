@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvmodels.economics.estimate import Estimate
-from clvmodels.economics.labels import WHOLE, Segments, segments_of
+from clvmodels.economics.labels import WHOLE, By, Segments, segments_of
 from clvmodels.economics.outlook import (
     GroupValues,
     base_for,
@@ -42,7 +42,7 @@ def segment_report(
     posterior: CLVPosterior,
     rfm: RfmTable,
     *,
-    by: str | Sequence[str],
+    by: By,
     acquisition_spend: Money | None = None,
     cac: Money | float | None = None,
     **terms: Unpack[ValueTerms],
@@ -60,9 +60,10 @@ def segment_report(
         Of purchases and spend.
     rfm : RfmTable
         The base; its ``segment_cols`` are what ``by`` can name.
-    by : str or sequence of str
+    by : str, sequence of str, mapping or Series
         Segment columns, of several every combination that occurs; "cohort" is the month
-        of the first purchase. Customers without a value are the segment "(none)".
+        of the first purchase. Or the segment of every customer by id. Customers without a
+        value are the segment "(none)".
     acquisition_spend : mapping or Series, optional
         What was spent to acquire the customers of a segment, by its value (a tuple of
         values where ``by`` has several names, None for "(none)").

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from clvmodels.evaluation.cut_dates import Span
 from clvmodels.frames import to_pandas
-from clvmodels.log import WHOLE_ID
 from clvmodels.rfm import RfmSplit, RfmTable
 from clvmodels.rfm.periods import start_of
+from clvmodels.rfm.purchases_again import positions_of
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, FloatArray, TimeScale
 
 IntArray = npt.NDArray[np.int64]
@@ -154,19 +153,8 @@ def observe(purchases: pa.Table, split: RfmSplit, span: Span, terms: Terms) -> O
     """Find the purchases of a split's customers; those of others are left out."""
     distinct, inverse = np.unique(purchases["period"].to_numpy(), return_inverse=True)
     periods = distinct.astype(np.int64)[inverse]
-    position = _positions(split.train.table[CUSTOMER_ID].to_pandas(), purchases["customer"])
+    position = positions_of(split.train.table[CUSTOMER_ID].to_pandas(), purchases["customer"])
     mine = (position >= 0) & (periods <= span.test_end)
     names: Mapping[str, int] = {name: i for i, name in enumerate(purchases.column_names)}
     total = purchases["total"].to_numpy()[mine] if "total" in names else None
     return Observed(split, span, position[mine], periods[mine], total, terms)
-
-
-def _positions(ids: pd.Series[Any], keys: pa.ChunkedArray) -> IntArray:
-    """Position of each key among the ids, -1 where it is none of them."""
-    coded = keys.combine_chunks().dictionary_encode()
-    distinct = coded.dictionary.to_pandas()
-    if pd.api.types.is_integer_dtype(ids) and not pd.api.types.is_integer_dtype(distinct):
-        whole = distinct.astype(str).str.fullmatch(WHOLE_ID)
-        distinct = pd.to_numeric(distinct.where(whole), errors="coerce").astype("Int64")
-    found = pd.Index(ids).get_indexer(pd.Index(distinct))
-    return np.asarray(found[coded.indices.to_numpy()], dtype=np.int64)

@@ -251,6 +251,8 @@ def add_by_period(
     ends: FloatArray,
     due: Due,
     out: FloatArray,
+    *,
+    ages: FloatArray | None = None,
 ) -> None:
     """Add the purchases of some histories, and their value, to the periods they are made in.
 
@@ -264,8 +266,11 @@ def add_by_period(
         That of the chunk, which says how values are discounted.
     out : ndarray, shape (groups, per_draw, S, E, 2)
         Purchases and value without margin.
+    ages : ndarray, shape (N,), optional
+        How old each row is at T, where ``ends`` are ages.
     """
     unused = np.zeros(out.shape[:3])
+    ages = np.zeros(len(group)) if ages is None else ages
     for walks, who in Walker(chunk, outcomes, keys, group, unused).batches():
         again = recorded(chunk, walks)
         scale = np.empty(len(walks.draw))
@@ -273,7 +278,7 @@ def add_by_period(
         how = due.delta, due.month
         _add_by_period(
             who, group, chunk.draws, again.begin, again.bought, again.times, again.amounts,
-            scale, ends, how, out,
+            scale, ends, ages, how, out,
         )  # fmt: skip
 
 
@@ -288,6 +293,7 @@ def _add_by_period(
     amounts: FloatArray,
     scale: FloatArray,
     ends: FloatArray,
+    ages: FloatArray,
     how: tuple[float, float],
     out: FloatArray,
 ) -> None:
@@ -296,7 +302,7 @@ def _add_by_period(
     for n in range(bought.size):
         periods, k = out[group[row[n]], number[n] // draws, number[n] % draws], 0
         for i in range(begin[n], begin[n] + bought[n]):
-            while k < ends.size - 1 and ends[k] < times[i]:
+            while k < ends.size - 1 and ends[k] < ages[row[n]] + times[i]:
                 k += 1
             periods[k, 0] += 1.0
             periods[k, 1] += scale[n] * amounts[i] * present_value(times[i], delta, month)

@@ -7,10 +7,10 @@ from clvmodels.plots.backtest import (
     plot_repeats,
     plot_tracking,
 )
+from clvmodels.plots.by_cohort import plot_cohorts
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
 from clvmodels.plots.customers import (
     plot_alive_histogram,
-    plot_cohorts,
     plot_history_matrix,
     plot_lorenz,
     plot_purchases_over_time,

@@ -30,7 +30,7 @@ TAKES: Final = {
     "plot_alive_histogram": f"{_VALUES}, or numbers P(alive)",
     "plot_calibration": "a list of chances and a list of shares",
     "plot_clock": "a posterior whose model was fitted with a clock",
-    "plot_cohorts": _TABLE,
+    "plot_cohorts": f"{_TABLE}, or what cohorts returns",
     "plot_comparison": "the table of compare_with_simple, or a CLVPosterior and its RfmTable",
     "plot_concentration": f"{_VALUES}, or customers' values",
     "plot_conditional_expectations": _BACKTEST,

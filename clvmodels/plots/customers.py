@@ -82,27 +82,6 @@ def plot_repeat_histogram(
 
 
 @named
-def plot_cohorts(rfm: RfmTable, *, axes: Axes | None = None) -> Axes:
-    """New customers by cohort, and the share of them who have come back.
-
-    Parameters
-    ----------
-    rfm : RfmTable
-        With its observation end, so that first purchases have dates.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a new figure of pyplot, which notebooks show.
-
-    Returns
-    -------
-    Axes
-        Of the customers; those of the share are its twin.
-    """
-    if not isinstance(rfm, RfmTable):
-        raise takes("plot_cohorts", rfm)
-    return drawn("cohorts", single.cohorts(rfm), axes)
-
-
-@named
 def plot_spend_by_frequency(
     rfm: RfmTable | Frame,
     *,

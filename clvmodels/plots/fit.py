@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Numbers = Sequence[float | None]
+
+_FEW: Final = 10
 
 
 def draw_repeat_histogram(
@@ -96,7 +98,8 @@ def draw_cohorts(
     Returns
     -------
     Axes
-        Of the customers; those of the share are its twin.
+        Of the customers; those of the share are its twin. Shares of cohorts of fewer than ten are
+        hollow, and no line leads to them.
     """
     axes = one_axes(axes)
     places = np.arange(len(cohorts))
@@ -108,7 +111,10 @@ def draw_cohorts(
     axes.set_ylabel("new customers (bars)")
     axes.yaxis.set_major_formatter(_thousands)
     twin = axes.twinx()
-    twin.plot(places, floats(repeat_share), "o-", color=EXPECTED, markersize=4)
+    shares = floats(repeat_share)
+    few = floats(customers) < _FEW  # their shares are chance: 0 or 100 % of one customer
+    twin.plot(places, np.where(few, np.nan, shares), "o-", color=EXPECTED, markersize=4)
+    twin.plot(places[few], shares[few], "o", color=EXPECTED, markersize=4, fillstyle="none")
     twin.set_ylim(0, 1)
     twin.set_ylabel("came back (line)", color=EXPECTED)
     twin.yaxis.set_major_formatter(as_percent)

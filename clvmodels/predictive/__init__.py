@@ -1,5 +1,6 @@
 """What customers will actually do: distributions of outcomes, not of expectations."""
 
+from clvmodels.predictive.cohort_curves import CohortCurves, cohorts
 from clvmodels.predictive.counts import CountDistribution, count_distribution
 from clvmodels.predictive.customer_list import CustomerList, customers
 from clvmodels.predictive.future import FuturePaths, simulate_future
@@ -9,6 +10,7 @@ from clvmodels.predictive.totals import Portfolio, portfolio
 from clvmodels.predictive.values import ValueDistribution, value_distribution
 
 __all__ = [
+    "CohortCurves",
     "CountDistribution",
     "CustomerList",
     "FuturePaths",
@@ -16,6 +18,7 @@ __all__ = [
     "Portfolio",
     "TotalForecast",
     "ValueDistribution",
+    "cohorts",
     "count_distribution",
     "customers",
     "forecast_total",

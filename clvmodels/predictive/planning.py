@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
-from clvmodels.economics.labels import WHOLE
+from clvmodels.economics.labels import WHOLE, By
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.calendar import Calendar
@@ -140,7 +140,7 @@ def forecast_total(
     *,
     calendar: CalendarChoice = "auto",
     scenario: Scenario | None = None,
-    by: str | Sequence[str] | None = None,
+    by: By | None = None,
     path: Literal["M"] | None = None,
     paths: int = PATHS,
     random_seed: int = 0,
@@ -171,8 +171,8 @@ def forecast_total(
         campaign and a closed month: dates, pandas Periods, or text of a day, month, quarter
         or year. Factors of periods that overlap are multiplied; days of which it says
         nothing have 1. It needs an RfmTable that knows when its observation ended.
-    by : str or sequence of str, optional
-        Segment columns of the RfmTable, or "cohort".
+    by : str, sequence of str, mapping or Series, optional
+        Segment columns of the RfmTable, or "cohort"; or the segment of every customer by id.
     path : {"M"}, optional
         One row per calendar month within the horizon in place of one for all of it.
     paths : int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import frames
-from clvmodels.economics.labels import WHOLE, segments_of
+from clvmodels.economics.labels import WHOLE, By, segments_of
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
@@ -118,7 +118,7 @@ def portfolio(
     rfm: RfmTable | Frame,
     *,
     paths: int = PATHS,
-    by: str | Sequence[str] | None = None,
+    by: By | None = None,
     calendar: CalendarChoice = "none",
     scenario: Scenario | None = None,
     random_seed: int = 0,
@@ -139,8 +139,8 @@ def portfolio(
         reads it.
     paths : int
         Simulated futures, rounded up to as many of every draw.
-    by : str or sequence of str, optional
-        Segment columns of the RfmTable, or "cohort".
+    by : str, sequence of str, mapping or Series, optional
+        Segment columns of the RfmTable, or "cohort"; or the segment of every customer by id.
     calendar : {"none", "auto", "learnt"} or float
         Doubt about what moves all customers at once, as in
         :func:`~clvmodels.forecast_total`. By default there is none: the totals are what the
@@ -243,7 +243,7 @@ def _value_of_those_who_have_one(
 
 
 def groups_of(
-    rfm: RfmTable | Frame, by: str | Sequence[str] | None, customers: int
+    rfm: RfmTable | Frame, by: By | None, customers: int
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], npt.NDArray[np.int64]]:
     """Names of the segment columns, labels of the segments, and everybody's segment."""
     if by is None:

@@ -1,0 +1,182 @@
+"""``clvmodels cohorts``: value per customer by months since the first order, table and picture.
+
+Apart, since a command's options are there at once, and what it does loads when it runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clvmodels.cli.files import (
+    check_input,
+    check_output,
+    read_by,
+    read_rfm,
+    write_aside,
+    write_frame,
+    write_json,
+)
+from clvmodels.cli.score import read_posterior
+from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.predictive import CohortCurves
+
+_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+_SHOWN: Final = 12
+_LARGE: Final = 100.0  # from where on decimals say nothing
+
+
+def run(
+    rfm: Path,
+    posterior: Path,
+    *,
+    log: str,
+    output: Path | None,
+    json: Path | None,
+    plot: Path | None,
+    cohort: str,
+    by: Sequence[str],
+    segments: Path | None,
+    cac: Sequence[str],
+    csv: Mapping[str, str | None],
+    basket_value: float | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Compute, print, write and draw; options are those of `clvmodels.cohorts`."""
+    inputs: list[str | Path] = [log, *(check_input(path) for path in (rfm, posterior))]
+    inputs += [] if segments is None else [check_input(segments)]
+    for path, suffixes in ((output, _SUFFIXES), (json, (".json",)), (plot, (".png", ".svg"))):
+        if path is not None:
+            check_output(path, suffixes=suffixes, inputs=inputs)
+    costs = read_costs(cac)
+    terminal = Terminal(quiet=quiet)
+    with terminal.step("Reading"):
+        from clvmodels.posterior.scorable import open_scorable, purchases_of
+        from clvmodels.predictive import cohorts
+
+        fitted = open_scorable(read_posterior(posterior, basket_value))[0]
+        metadata = purchases_of(fitted).metadata
+        base, _ = read_rfm(rfm, metadata.scale, csv=csv, whole=metadata.whole)
+        divided = read_by(by, segments, csv)
+    with terminal.step(f"Following {len(base):,} customers"):
+        every: Any = None if cohort == "none" else cohort
+        found = cohorts(fitted, base, log=log, cohort=every, by=divided, cac=costs, **options)
+    _write(found, output, json, plot)
+    if quiet:
+        return
+    show(terminal, found)
+    for path, what in ((output, "the table"), (json, "the same numbers"), (plot, "the picture")):
+        if path is not None:
+            terminal.wrote(path, what)
+
+
+def _write(found: CohortCurves, output: Path | None, json: Path | None, plot: Path | None) -> None:
+    if output is not None:
+        write_frame(found.table, output)
+    if json is not None:
+        write_json(found.to_dict(), json)
+    if plot is not None:
+        from clvmodels import plots
+
+        figure, (axes,) = plots.new_figure(1, 1, "What cohorts bring")
+        plots.plot_cohorts(found, axes=axes)
+        write_aside(plot, lambda aside: plots.save_figure(figure, aside))
+
+
+def read_costs(said: Sequence[str]) -> float | dict[str, float] | None:
+    """Read NUMBER, or COHORT=NUMBER as often as it was given.
+
+    Raises
+    ------
+    SchemaError
+        One is something else, or there are several numbers for one.
+    """
+    found: dict[str, float] = {}
+    for one in said:
+        name, _, cost = (part.strip() for part in one.rpartition("="))
+        try:
+            amount = float(cost)
+        except ValueError:
+            raise SchemaError(
+                f"CAC {one!r} must be a number, or a cohort or segment and its number, such as "
+                "web=12.5."
+            ) from None
+        if name in found or (found and "" in (name, *found)):
+            raise SchemaError(
+                "CAC is given several times for the same customers: give one number, or one for "
+                "each cohort or segment."
+            )
+        found[name] = amount
+    return found.get("", found or None)
+
+
+def show(terminal: Terminal, found: CohortCurves) -> None:
+    """Print the curves at some months, and when each cohort has paid back."""
+    total = "value" if "value" in found.table else "purchases"
+    months = sorted({round(found.months * part) for part in (0.0, 0.25, 0.5, 1.0)})
+    groups = [*found.table.groupby(list(found.by), sort=False)]
+    terminal.heading(f"{total.capitalize()} per customer so far, by months since the first order")
+    digits = 0 if groups[-1][1][total].iloc[-1] >= _LARGE else 1
+    rows = [
+        (_name(key), number(one["customers"].iloc[0]), *_cells(one, total, months, digits))
+        for key, one in groups[-_SHOWN:]
+    ]
+    headings = ("cohort", "customers", *(f"month {month}" for month in months))
+    terminal.show(table(headings, rows))
+    terminal.say()
+    left = len(groups) - _SHOWN
+    more = f" {left} earlier cohorts are in the files." if left > 0 else ""
+    terminal.say(
+        "A single number has happened; two are the interval of what may have come by then." + more
+    )
+    if found.payback is not None:
+        _show_payback(terminal, found.payback, found)
+    if found.without_value:
+        terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
+    terminal.say()
+
+
+def _cells(rows: pd.DataFrame, total: str, months: Sequence[int], digits: int) -> list[str]:
+    cells = []
+    for row in rows[rows["month"].isin(months)].to_dict("records"):
+        if row["known"] == 1.0:
+            cells.append(number(row[total], digits))
+        else:
+            cells.append(between(row[f"{total}_lower"], row[f"{total}_upper"], digits))
+    return cells
+
+
+def _show_payback(terminal: Terminal, payback: pd.DataFrame, found: CohortCurves) -> None:
+    terminal.heading("Month by whose end the cost of acquisition is paid back")
+    rows = [
+        (
+            _name([row[name] for name in found.by]),
+            number(row["cac"], 2),
+            _month(row["month"]),
+            f"{_month(row['month_lower'])} to {_month(row['month_upper'])}",
+            percent(row["chance"]),
+        )
+        for row in payback.to_dict("records")[-_SHOWN:]
+        if not math.isnan(row["cac"])
+    ]
+    ends = f"{percent(found.interval)}\ninterval"
+    headings = ("\ncohort", "\ncac", "\nmonth", ends, f"within\n{found.months} months")
+    terminal.show(table(headings, rows))
+    terminal.say()
+
+
+def _name(parts: Sequence[object]) -> str:
+    """The cohort of a row; the whole is one, however many columns say so."""
+    return " ".join(dict.fromkeys(map(str, parts)))
+
+
+def _month(month: float) -> str:
+    return "later" if math.isinf(month) else f"{month:.0f}"

@@ -1,0 +1,103 @@
+"""Cohorts: how many customers they are, and what these bring by months since their first orders."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clvmodels.diagnostics import single
+from clvmodels.keywords import named
+from clvmodels.plots.common import ACTUAL, shown_axes, takes
+from clvmodels.plots.diagnostics import drawn
+from clvmodels.predictive import CohortCurves
+from clvmodels.rfm import RfmTable
+from clvmodels.schema import check_choice, check_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_LARGE: Final = 8.0  # from where on a tick needs no decimals
+
+
+@named
+def plot_cohorts(
+    found: RfmTable | CohortCurves,
+    *,
+    total: str | None = None,
+    most: int = 5,
+    unit: str = "",
+    axes: Axes | None = None,
+) -> Axes:
+    """New customers by cohort, or what cohorts bring by months since the first order.
+
+    Parameters
+    ----------
+    found : RfmTable or CohortCurves
+        A table with its observation end, of which new customers are drawn, and the share of
+        them who have come back; or what :func:`~clvmodels.cohorts` returns.
+    total : {"value", "purchases"}, optional
+        Of curves: which; by default value where there is one.
+    most : int
+        Of curves: draw so many cohorts, evenly spaced over all.
+    unit : str
+        Of the value, such as "$".
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        Of a table: of the customers; those of the share are its twin. Of curves: solid lines
+        are what has happened, dashed ones the forecast with its interval.
+    """
+    if isinstance(found, RfmTable):
+        return drawn("cohorts", single.cohorts(found), axes)
+    if not isinstance(found, CohortCurves):
+        raise takes("plot_cohorts", found)
+    totals = tuple(name for name in ("value", "purchases") if name in found.table)
+    total = check_choice("total", totals[0] if total is None else total, totals)
+    axes = shown_axes(axes)
+    groups = [*found.table.groupby(list(found.by), sort=False)]
+    kept = groups[:-1] if len(groups) > 1 else groups  # the last one is the whole
+    count = min(check_whole("most", most), len(kept))
+    chosen = np.unique(np.linspace(0, len(kept) - 1, count).round().astype(int))
+    for number, place in enumerate(chosen):
+        key, rows = kept[place]
+        _draw_curve(axes, rows, total, " / ".join(map(str, key)), number / max(count - 1, 1))
+    if total == "value":
+        _draw_costs(axes, found.payback, unit)
+    sign = unit if len(unit) == 1 else ""
+    digits = 0 if axes.get_ylim()[1] > _LARGE else 1
+    axes.yaxis.set_major_formatter(lambda value, _: f"{sign}{value:,.{digits}f}")
+    axes.set(xlabel="months since the first order", ylabel=f"{total} per customer so far")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, found.months)
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    return axes
+
+
+def _draw_curve(axes: Axes, rows: pd.DataFrame, total: str, label: str, shade: float) -> None:
+    """One cohort, from a dark line of the first to a light one of the last."""
+    from matplotlib import colormaps
+
+    colour: Any = colormaps["viridis"](0.85 * shade)
+    month, value = rows["month"].to_numpy(), rows[total].to_numpy()
+    past = int((rows["known"] == 1.0).sum())
+    axes.plot(month[:past], value[:past], color=colour, linewidth=1.8, label=label)
+    ahead = slice(max(past - 1, 0), None)
+    axes.plot(month[ahead], value[ahead], color=colour, linewidth=1.3, linestyle="--")
+    lower, upper = (rows[f"{total}_{end}"].to_numpy()[ahead] for end in ("lower", "upper"))
+    axes.fill_between(month[ahead], lower, upper, color=colour, alpha=0.15, linewidth=0)
+
+
+def _draw_costs(axes: Axes, payback: pd.DataFrame | None, unit: str) -> None:
+    """A line where one cost is everybody's, or that of the whole."""
+    if payback is None or math.isnan(cost := float(payback["cac"].iloc[-1])):
+        return
+    alike = bool((payback["cac"] == cost).all())
+    label = f"CAC {unit}{cost:,.4g}" if alike else f"CAC {unit}{cost:,.4g} on average"
+    axes.axhline(cost, color=ACTUAL, linewidth=1.2, linestyle=":", label=label)
