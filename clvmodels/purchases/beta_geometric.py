@@ -32,7 +32,7 @@ from clvmodels.formulas.counts import (
 )
 from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.random import exponential, uniform
-from clvmodels.formulas.special import exp_negative, one_less_exp
+from clvmodels.formulas.special import exp_negative, log_sums, one_less_exp
 from clvmodels.purchases.model import NO_ROWS, Draws, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
@@ -46,14 +46,11 @@ class BetaGeometricFamily(OnePhase, BetaGeometric):
     """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
-        """P(alive) of histories; logarithms are taken once for each distinct time."""
+        """P(alive) of histories; what depends on x is computed once for each distinct one."""
         counts, x_of = np.unique(x, return_inverse=True)
-        recencies, t_x_of = np.unique(t_x, return_inverse=True)
-        ages, T_of = np.unique(T, return_inverse=True)
         odds = self.log_odds_terms(counts[:, None], **draws)
-        log_recency = np.log(draws["alpha"] + recencies[:, None])
-        log_age = np.log(draws["alpha"] + ages[:, None])
-        return _Weights(x_of, t_x_of, T_of, odds.offset, odds.power, log_recency, log_age)
+        times = Logs.of(t_x, draws["alpha"]), Logs.of(T, draws["alpha"])
+        return _Weights(x_of, odds.offset, odds.power, *times)
 
     def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> _Living:
         """What customers do who are alive."""
@@ -68,21 +65,48 @@ class BetaGeometricFamily(OnePhase, BetaGeometric):
 
 
 @dataclass(frozen=True, slots=True)
+class Logs:
+    """ln(alpha + t) of times: of each distinct one once, where they repeat.
+
+    By a clock hardly any does, and a table as long as the histories takes longer to write and
+    to read than the logarithms, tile by tile; to the last bit they are the same either way.
+    """
+
+    t: FloatArray
+    alpha: FloatArray
+    row: IntArray
+    table: FloatArray
+
+    @classmethod
+    def of(cls, t: FloatArray, alpha: FloatArray) -> Logs:
+        """Take those of a table, where there is to be one."""
+        distinct, row = np.unique(t, return_inverse=True)
+        repeat = 2 * len(distinct) <= len(t)
+        return cls(t, alpha, row, log_sums(distinct[: None if repeat else 0], alpha))
+
+    def rows(self, part: slice) -> tuple[IntArray, FloatArray]:
+        """Return where the logarithms of some of the times are, and a table that has them."""
+        if len(self.table):
+            return self.row[part], self.table
+        some = self.t[part]
+        return np.arange(len(some)), log_sums(some, self.alpha)
+
+
+@dataclass(frozen=True, slots=True)
 class _Weights:
-    """Distinct numbers by draw, and where each history's are."""
+    """Numbers by draw of distinct x, where each history's are, and its times."""
 
     x_of: IntArray
-    t_x_of: IntArray
-    T_of: IntArray
     offset: FloatArray
     power: FloatArray
-    log_recency: FloatArray
-    log_age: FloatArray
+    recency: Logs
+    age: Logs
 
     def fill(self, begin: int, out: FloatArray) -> None:
         part = slice(begin, begin + out.shape[1])
-        where = self.x_of[part], self.t_x_of[part], self.T_of[part]
-        _fill_alive(*where, self.offset, self.power, self.log_recency, self.log_age, out[0])
+        (t_x_of, log_recency), (T_of, log_age) = self.recency.rows(part), self.age.rows(part)
+        where = self.x_of[part], t_x_of, T_of
+        _fill_alive(*where, self.offset, self.power, log_recency, log_age, out[0])
 
 
 @dataclass(frozen=True)

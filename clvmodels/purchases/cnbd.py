@@ -27,7 +27,8 @@ from clvmodels.formulas.erlang_along import both_along
 from clvmodels.formulas.erlang_counts import count_sf_if_alive
 from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.random import exponential, uniform
-from clvmodels.formulas.special import exp_negative
+from clvmodels.formulas.special import exp_negative, log_from_one
+from clvmodels.purchases.beta_geometric import Logs
 from clvmodels.purchases.model import NO_ROWS, Draws
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
@@ -42,15 +43,11 @@ class RegularFamily(RegularBetaGeometric):
     """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
-        """P(alive, in phase) of histories; logarithms are taken once for each distinct time."""
+        """P(alive, in phase) of histories; what depends on x is computed once for each."""
         counts, x_of = np.unique(x, return_inverse=True)
-        recencies, t_x_of = np.unique(t_x, return_inverse=True)
-        ages, T_of = np.unique(T, return_inverse=True)
         odds = self.log_odds_terms(counts[:, None], **draws)
-        log_recency = np.log(draws["alpha"] + recencies[:, None])
-        log_age = np.log(draws["alpha"] + ages[:, None])
-        where, tables = (x_of, t_x_of, T_of), (odds.offset, odds.power, log_recency, log_age)
-        return _Weights(where, tables, recencies, ages, draws["alpha"])
+        times = Logs.of(t_x, draws["alpha"]), Logs.of(T, draws["alpha"])
+        return _Weights(x_of, odds.offset, odds.power, *times)
 
     def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> _Living:
         """What customers do who are alive."""
@@ -77,18 +74,20 @@ class RegularFamily(RegularBetaGeometric):
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Distinct numbers by draw, and where each history's are."""
+    """Numbers by draw of distinct x, where each history's are, and its times."""
 
-    where: tuple[IntArray, IntArray, IntArray]
-    tables: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-    recencies: FloatArray
-    ages: FloatArray
-    alpha: FloatArray
+    x_of: IntArray
+    offset: FloatArray
+    power: FloatArray
+    recency: Logs
+    age: Logs
 
     def fill(self, begin: int, out: FloatArray) -> None:
         part = slice(begin, begin + out.shape[1])
-        x_of, t_x_of, T_of = (column[part] for column in self.where)
-        _fill_phases(x_of, t_x_of, T_of, *self.tables, self.recencies, self.ages, self.alpha, out)
+        (t_x_of, log_recency), (T_of, log_age) = self.recency.rows(part), self.age.rows(part)
+        where = self.x_of[part], t_x_of, T_of, self.recency.t[part], self.age.t[part]
+        of_x, of_time = (self.offset, self.power), (log_recency, log_age)
+        _fill_phases(*where, *of_x, *of_time, self.age.alpha, out)
 
 
 @dataclass(frozen=True)
@@ -196,37 +195,59 @@ class _Living:
 
 
 @compiled
-def _fill_phases(
-    x_of: IntArray,
-    t_x_of: IntArray,
-    T_of: IntArray,
+def _enter_phase(
+    j: int, power: FloatArray, alpha: FloatArray, since: float, T: float, odds: FloatArray
+) -> None:
+    """Fill the odds of phase j against phase 0, those of j - 1 being there, and add them up."""
+    for d in range(alpha.size):
+        odds[0, d] *= since / (alpha[d] + T) * (power[d] + (j - 1)) / j
+        odds[1, d] += odds[0, d]
+
+
+@compiled
+def _enter_share(
     offset: FloatArray,
     power: FloatArray,
     log_recency: FloatArray,
     log_age: FloatArray,
-    recencies: FloatArray,
-    ages: FloatArray,
+    total: FloatArray,
+    out: FloatArray,
+) -> None:
+    """P(alive, in phase 0), total being the odds of all phases against it."""
+    for d in range(out.size):
+        z = offset[d] + power[d] * (log_age[d] - log_recency[d]) - log_from_one(total[d])
+        e = exp_negative(-abs(z))
+        out[d] = (e if z > 0.0 else 1.0) / (1.0 + e) / total[d]
+
+
+@compiled
+def _fill_phases(
+    x_of: IntArray,
+    t_x_of: IntArray,
+    T_of: IntArray,
+    t_x: FloatArray,
+    T: FloatArray,
+    offset: FloatArray,
+    power: FloatArray,
+    log_recency: FloatArray,
+    log_age: FloatArray,
     alpha: FloatArray,
     out: FloatArray,
 ) -> None:
-    """P(alive, in phase) by draw of some histories: odds of phases against e^z."""
-    K = out.shape[0]
+    """P(alive, in phase) by draw of some histories: odds of phases against e^z.
+
+    Draws are the innermost loop everywhere, so that each vectorises.
+    """
+    odds = np.empty((2, alpha.size))
     for h in range(x_of.size):
-        n, i, m = x_of[h], t_x_of[h], T_of[h]
-        since = ages[m] - recencies[i]
-        for d in range(alpha.size):
-            R, y = power[n, d], since / (alpha[d] + ages[m])
-            term = total = 1.0
-            for j in range(1, K):
-                term *= y * (R + (j - 1)) / j
-                out[j, h, d] = term
-                total += term
-            z = offset[n, d] + R * (log_age[m, d] - log_recency[i, d]) - math.log(total)
-            e = exp_negative(-abs(z))
-            share = (e if z > 0.0 else 1.0) / (1.0 + e) / total
-            out[0, h, d] = share
-            for j in range(1, K):
-                out[j, h, d] *= share
+        n, recency, age = x_of[h], log_recency[t_x_of[h]], log_age[T_of[h]]
+        odds[:] = 1.0
+        for j in range(1, out.shape[0]):
+            _enter_phase(j, power[n], alpha, T[h] - t_x[h], T[h], odds)
+            out[j, h] = odds[0]
+        _enter_share(offset[n], power[n], recency, age, odds[1], out[0, h])
+        for j in range(1, out.shape[0]):
+            out[j, h] *= out[0, h]
 
 
 @compiled

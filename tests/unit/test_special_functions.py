@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from scipy.special import digamma as scipy_digamma
 
-from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, one_less_exp
+from clvmodels.formulas.special import (
+    digamma,
+    exp_negative,
+    log1p_unit,
+    log_sums,
+    one_less_exp,
+)
+from clvmodels.purchases import MODELS
 
 ULP = 2.0**-52
 
@@ -54,3 +61,28 @@ def test_digamma_against_scipy() -> None:
     x = 10 ** np.random.default_rng(3).uniform(-3, 6, 2000)
     found = np.array([digamma(one) for one in x])
     np.testing.assert_allclose(found, scipy_digamma(x), rtol=1e-12, atol=1e-14)
+
+
+def test_logs_of_sums_are_right_below_one_too() -> None:
+    rng = np.random.default_rng(9)
+    alpha, t = 10 ** rng.uniform(-300, 3, 400), np.append(rng.uniform(0, 900, 40), 0.0)
+    right = np.log(alpha.astype(np.longdouble) + t[:, None])
+    error = np.abs(log_sums(t, alpha) - right)
+    assert np.max(error / np.maximum(np.abs(right), 1.0)) <= 4 * ULP
+
+
+@pytest.mark.parametrize("model", ["bgnbd", "mbgnbd", "mbgcnbd3"])
+def test_weights_are_the_same_whether_times_repeat_or_not(model: str) -> None:
+    """Resumed runs group histories otherwise, and are to end equal to the last bit."""
+    rng, family = np.random.default_rng(10), MODELS[model].formulas
+    draws = {n: v * np.exp(0.1 * rng.normal(size=37)) for n, v in (("r", 0.6), ("alpha", 9.0))}
+    draws |= {"a": rng.uniform(0.5, 1, 37), "b": rng.uniform(2, 3, 37)}
+    T = rng.uniform(50, 400, 40)
+    x, t_x = rng.integers(1, 9, 40).astype(float), T * rng.uniform(size=40)
+    found = []
+    for times in (1, 3):  # all different, so without a table; and each three times, with one
+        repeated = [np.tile(v, times) for v in (x, t_x, T)]
+        out = np.empty((family.phases, 40 * times, 37))
+        family.weights(*repeated, draws).fill(0, out)
+        found.append(out)
+    np.testing.assert_array_equal(np.tile(found[0], (1, 3, 1)), found[1])
