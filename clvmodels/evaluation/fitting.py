@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 from scipy.special import expit, logit
 
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior.core import EFFECTS
 from clvmodels.posterior.scorable import fits_of
 from clvmodels.posterior.stacking import StackPosterior, stacked
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
@@ -119,7 +121,20 @@ def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
     point = type(posterior).from_draws(
         **_point(posterior), time_unit=scale.time_unit, time_scaler=scale.time_scaler
     )
-    return replace(point, metadata=replace(point.metadata, clock=posterior.metadata.clock))
+    metadata = posterior.metadata
+    known = replace(point.metadata, clock=metadata.clock, design=metadata.design)
+    return replace(point, tree=_with_mean_effects(point, posterior), metadata=known)
+
+
+def _with_mean_effects(point: PurchasePosterior, posterior: PurchasePosterior) -> xr.DataTree:
+    """Draws of a point, with effects beside them: these are logarithms already."""
+    if posterior.metadata.design is None:
+        return point.tree
+    means = posterior.tree["posterior"][EFFECTS].mean(("chain", "draw"))
+    data = point.tree["posterior"].to_dataset()
+    return xr.DataTree.from_dict(
+        {"posterior": data.assign({EFFECTS: means.expand_dims(chain=[0], draw=[0])})}
+    )
 
 
 def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, float]:
@@ -129,6 +144,7 @@ def _point(posterior: PurchasePosterior | GammaGammaPosterior) -> dict[str, floa
         if facts.is_share(name)
         else float(np.exp(np.log(values).mean()))
         for name, values in posterior.draws().items()
+        if name in facts.parameter_names
     }
 
 

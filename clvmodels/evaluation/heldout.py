@@ -27,7 +27,9 @@ from clvmodels.machine import available_cores
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.predicting import own_horizon
 from clvmodels.predictive.counts import distribution_of
+from clvmodels.purchases.design import Design
 from clvmodels.rfm import RfmSplit
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import FloatArray
@@ -157,7 +159,7 @@ def held_out(
         until = calendar.date(span.train_end)
         begin(f"customers as of {until}")
         split, _ = reading.split(span)
-        columns, actual = _customers(split)
+        columns, actual, order = _customers(split)
         if not actual.any():
             raise SchemaError(
                 f"None of the {len(actual):,} customers known on {until} buys again by "
@@ -170,6 +172,7 @@ def held_out(
             posterior = fitting.purchases(split.train)
             sums.note_verdict(name, posterior)
             own = by_clock(columns, posterior.metadata.clock)
+            own = _with_strata(own, split, order, posterior.metadata.design)
             length = own_horizon(posterior, horizon, columns.last_day)
             found[name] = scored(posterior, own, actual, length, draws, interval)
         ends = [calendar.last_day(end) for end in (span.train_end, span.test_end)]
@@ -178,17 +181,29 @@ def held_out(
     return sums.result()
 
 
-def _customers(split: RfmSplit) -> tuple[RfmColumns, FloatArray]:
-    """Customers of a calibration, those of one history together, and what they bought."""
+def _customers(split: RfmSplit) -> tuple[RfmColumns, FloatArray, IntArray]:
+    """Customers of a calibration, those of one history together; what they bought; their rows."""
     columns = rfm_columns(split.train)
     order = np.lexsort((columns.t_x, columns.T, columns.x))
     bought = to_pandas(split.test)["test_frequency"].to_numpy(dtype=np.float64)
-    return _some(columns, order), bought[order]
+    return _some(columns, order), bought[order], order
+
+
+def _with_strata(
+    columns: RfmColumns, split: RfmSplit, order: IntArray, design: Design | None
+) -> RfmColumns:
+    """The same customers, with the stratum of each."""
+    if design is None:
+        return columns
+    strata = with_strata(rfm_columns(split.train), design).stratum
+    assert strata is not None
+    return replace(columns, stratum=strata[order])
 
 
 def _some(columns: RfmColumns, rows: Any) -> RfmColumns:
-    taken = {name: getattr(columns, name)[rows] for name in ("customer_id", "x", "t_x", "T")}
-    return replace(columns, **taken, m_bar=None, first_value=None, counted=None)
+    names = ("customer_id", "x", "t_x", "T", *(() if columns.stratum is None else ("stratum",)))
+    taken = {name: getattr(columns, name)[rows] for name in names}
+    return replace(columns, **taken, m_bar=None, first_value=None, counted=None, frame=None)
 
 
 def scored(

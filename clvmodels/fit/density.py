@@ -74,6 +74,8 @@ class Density:
 
     def constrain(self, theta: FloatArray) -> dict[str, FloatArray]:
         """Turn points (n, dim) into the model's variables by name, each (n,) or (n, length)."""
+        for shared in self.compiled.constrain.get_shared():
+            shared.set_value(self.data[shared.name])  # those of this base, and its coordinates
         columns = [theta[:, place] for place in self.compiled.places]
         return dict(zip(self.compiled.names, self.compiled.constrain(*columns), strict=True))
 
@@ -120,7 +122,7 @@ class _Compiled:
     logp: Any
     places: tuple[int | slice, ...]
     names: tuple[str, ...]
-    constrain: Callable[..., list[FloatArray]]
+    constrain: Any
 
     @cached_property
     def gradient(self) -> _Function:
@@ -280,9 +282,7 @@ def _without_gradient(graph: Any) -> Any:
     return graph_replace([graph], replacements)[0] if replacements else graph
 
 
-def _constrain(
-    model: pm.Model, values: list[Any]
-) -> tuple[tuple[str, ...], Callable[..., list[FloatArray]]]:
+def _constrain(model: pm.Model, values: list[Any]) -> tuple[tuple[str, ...], Any]:
     shown = [one for one in model.free_RVs if not one.name.startswith(STANDARD)]
     wanted = [*shown, *model.deterministics]
     outputs = [_backward(model, variable) for variable in shown]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.fit.density import STANDARD, Density
-from clvmodels.fit.mode import climb
+from clvmodels.fit.mode import MODE_TOLERANCE, climb, find_mode
 from clvmodels.fit.run import Result, Settings, infer
 from clvmodels.purchases.design import SIDES, Design, Effect, Factor, Side
 from clvmodels.purchases.model import PurchaseModel
@@ -26,6 +26,7 @@ _CENTRED: Final = "centred_"
 # A level is known by its own customers where its standardised effect has at most this sd.
 _KNOWN_SD: Final = 0.5
 _STEP: Final = 1e-4
+_FEW_LEVELS: Final = 100
 KNOWN: Final = "known_effects"
 """Effects of the levels that the base has, as they are sampled."""
 _OTHER_SEED: Final = 20071218
@@ -169,10 +170,31 @@ def settled(density: Density, names: Sequence[str]) -> Density:
     for i in learnt:
         place = places[f"{STANDARD}{i}"]
         spread = np.exp(theta[places[f"{_SPREAD}{i}"]])
-        step = np.zeros_like(theta)
-        step[place] = _STEP
-        bend = (density(theta - step)[1] - density(theta + step)[1])[place] / (2.0 * _STEP)
-        known = (bend > _KNOWN_SD**-2).astype(np.float64)
+        known = (_sds(density, theta, place) < _KNOWN_SD).astype(np.float64)
         data[f"{_CENTRED}{i}"] = known
         moved[place] *= spread**known
-    return replace(density, data=data, start=moved)
+    found = replace(density, data=data, start=moved)
+    # Where levels may not differ at all, their spread may be 0, and this density has no mode
+    mode = find_mode(found)
+    there = mode.curved and mode.decrement < MODE_TOLERANCE
+    return replace(found, start=mode.location) if there else density
+
+
+def _sds(density: Density, theta: FloatArray, place: int | slice) -> FloatArray:
+    """Standard deviations of some coordinates, all others being known, of a Gaussian there.
+
+    Of many, as if they did not depend on each other, as groups that no other effect divides do
+    not: one pair of gradients then tells them all.
+    """
+    assert isinstance(place, slice)
+    size = place.stop - place.start
+    directions = np.eye(size) if size <= _FEW_LEVELS else np.ones((1, size))
+    bends = []
+    for one in directions:
+        step = np.zeros_like(theta)
+        step[place] = _STEP * one
+        bends.append((density(theta - step)[1] - density(theta + step)[1])[place] / (2.0 * _STEP))
+    if size > _FEW_LEVELS:
+        return np.asarray(1.0 / np.sqrt(np.maximum(bends[0], 1e-12)))
+    matrix = (np.array(bends) + np.array(bends).T) / 2.0
+    return np.asarray(np.sqrt(np.abs(np.diag(np.linalg.pinv(matrix)))))

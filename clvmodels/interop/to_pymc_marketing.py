@@ -102,6 +102,11 @@ def _fitted(posterior: OnePosterior, rfm: RfmTable | Frame, said: TimeScale | No
         raise SchemaError(
             "pymc-marketing has no clock: fit the model without one to convert its posterior."
         )
+    if posterior.metadata.design is not None:
+        raise SchemaError(
+            "A posterior with covariates cannot be converted, as pymc-marketing's have effects on "
+            "a and b apart: fit the model without covariates to convert its posterior."
+        )
     if isinstance(posterior, GammaGammaPosterior):
         columns, spend = spend_columns(posterior, rfm, said), True
     else:

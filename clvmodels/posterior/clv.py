@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -13,7 +13,6 @@ from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior.core import (
-    SAMPLE_DIMS,
     check_cells,
     common_margin,
     labelled,
@@ -22,6 +21,7 @@ from clvmodels.posterior.core import (
 )
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
+from clvmodels.posterior.pointwise import group_of_both
 from clvmodels.posterior.predicting import asked_of, predicted_frame, side_by_side
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, spend_from
@@ -138,6 +138,16 @@ class CLVPosterior:
         """The verdict of each fit."""
         return {one.metadata.model: one.verdict for one in self.fits}
 
+    def of(self, **levels: Any) -> CLVPosterior:
+        """Return the same posteriors, whose new customers are those of some levels.
+
+        Parameters
+        ----------
+        **levels
+            By covariate, as in :meth:`BetaGeoPosterior.of`, which says what is refused.
+        """
+        return replace(self, purchases=self.purchases.of(**levels))
+
     def summary(self) -> pd.DataFrame:
         """ArviZ's summary of all parameters."""
         import pandas as pd
@@ -170,19 +180,14 @@ class CLVPosterior:
 
         The sum of both models' terms, for ArviZ's leave-one-out comparison of whole models: a
         customer is left out of both. Spend has a term of customers with a repeat purchase of
-        positive value; a fixed basket value has none. Samples of a larger base are as in
-        :meth:`BetaGeoPosterior.log_likelihood`.
+        positive value; a fixed basket value has none.
 
         Parameters
         ----------
         rfm : RfmTable or frame
             The base that was fitted, with monetary_value where spend was.
-        customers : int
-            The most to take.
-        random_seed : int
-            Of the sample, which is the one that purchases alone have.
-        time_unit, time_scaler : optional
-            The unit of a frame, as in :meth:`predict`.
+        customers, random_seed, time_unit, time_scaler
+            Of the sample, as in :meth:`BetaGeoPosterior.log_likelihood`; it is the same one.
 
         Returns
         -------
@@ -202,7 +207,10 @@ class CLVPosterior:
             said = self.scale
         bought = self.purchases._likelihood(rfm, said)
         rows = bought.sample(terms["customers"], terms["random_seed"])
-        group, (draws, spent) = self._group(), side_by_side(self.purchases, self.spend, None)
+        group, (draws, spent) = (
+            group_of_both(self.purchases.tree, self.spend.tree, self.draws()),
+            side_by_side(self.purchases, self.spend, None),
+        )
         check_cells(group.sizes["chain"] * group.sizes["draw"], len(rows))
         values = bought.evaluate(rows, draws)
         if self.gamma_gamma is not None:
@@ -236,7 +244,9 @@ class CLVPosterior:
             gamma_gamma, the tree that its own ``to_datatree`` gives, with sample_stats.
         """
         own = {one.metadata.model: one.tree.copy() for one in self.fits}
-        tree = xr.DataTree.from_dict({"posterior": self._group(), **own})
+        tree = xr.DataTree.from_dict(
+            {"posterior": group_of_both(self.purchases.tree, self.spend.tree, self.draws()), **own}
+        )
         if rfm is not None:
             values = self.log_likelihood(rfm, **terms)
             group = values.to_dataset(name="purchases_and_spend").assign_attrs(values.attrs)
@@ -244,17 +254,7 @@ class CLVPosterior:
         return tree
 
     def _group(self) -> xr.Dataset:
-        """The draws of both, in the chains of one where those of the other agree or are one."""
-        parts = (self.purchases, self.spend)
-        draws, groups = self.draws(), [o.tree["posterior"] for o in parts if o.draws_total > 1]
-        sizes = [(group.sizes["chain"], group.sizes["draw"]) for group in groups]
-        alike = sizes and len(set(sizes)) == 1
-        shape = sizes[0] if alike else (1, len(next(iter(draws.values()))))
-        coords = {name: np.arange(size) for name, size in zip(SAMPLE_DIMS, shape, strict=True)}
-        if alike:
-            coords = {name: groups[0][name].to_numpy() for name in SAMPLE_DIMS}
-        variables = {name: (SAMPLE_DIMS, v.reshape(shape)) for name, v in draws.items()}
-        return xr.Dataset(variables, coords=coords)
+        return group_of_both(self.purchases.tree, self.spend.tree, self.draws())
 
     def fingerprint(self) -> str:
         """Digest of all that predictions depend on."""

@@ -120,7 +120,7 @@ class Posterior:
         if self.metadata.design is None:
             return found
         effects = np.asarray(group[EFFECTS].to_numpy(), dtype=np.float64)
-        by_name = effects.reshape(-1, effects.shape[-1])[chosen].T
+        by_name = effects.reshape(self.draws_total, -1)[chosen].T
         return found | dict(zip(self.metadata.design.drawn, by_name.copy(), strict=True))
 
     def summary(self) -> pd.DataFrame:

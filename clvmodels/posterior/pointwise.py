@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from clvmodels.errors import OURS, DomainError
 from clvmodels.rfm.distinct import IntArray, distinct_rows
@@ -141,3 +142,20 @@ def purchase_terms(columns: RfmColumns, family: Family, name: str) -> Likelihood
         return formula(x, t_x, T, **draws) + owed
 
     return LikelihoodTerms(columns.customer_id, rows, (*data, gaps), with_gaps)
+
+
+def group_of_both(
+    one: xr.DataTree, other: xr.DataTree, draws: Mapping[str, FloatArray]
+) -> xr.Dataset:
+    """Draws of two posteriors, in the chains of one where those of the other agree or are one."""
+    groups = [tree["posterior"] for tree in (one, other)]
+    groups = [group for group in groups if group.sizes["chain"] * group.sizes["draw"] > 1]
+    sizes = [(group.sizes["chain"], group.sizes["draw"]) for group in groups]
+    alike = sizes and len(set(sizes)) == 1
+    shape = sizes[0] if alike else (1, len(next(iter(draws.values()))))
+    dims = ("chain", "draw")
+    coords = {name: np.arange(size) for name, size in zip(dims, shape, strict=True)}
+    if alike:
+        coords = {name: groups[0][name].to_numpy() for name in dims}
+    variables = {name: (dims, v.reshape(shape)) for name, v in draws.items()}
+    return xr.Dataset(variables, coords=coords)

@@ -11,6 +11,7 @@ import xarray as xr
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named, unknown_option
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.effects import effects_table, of_kind
 from clvmodels.posterior.pointwise import LikelihoodTerms, purchase_terms
 from clvmodels.posterior.predicting import columns_of, own_horizon, predicted_frame
 from clvmodels.posterior.terms import PurchaseTerms
@@ -24,6 +25,8 @@ from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import FloatArray, Horizon, TimeScale, TimeUnit, scale_said
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
@@ -254,6 +257,52 @@ class PurchasePosterior(Posterior):
             some draws.
         """
         return predicted_frame(self, None, rfm, predictive, **terms)
+
+    @named
+    def effects(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """What the covariates do, level by level, in plain units.
+
+        Parameters
+        ----------
+        interval : float
+            Probability of the equal-tailed intervals.
+
+        Returns
+        -------
+        DataFrame
+            A row for each level of each effect, and one, "(other)", for a level that the base
+            did not have: ``on`` ("purchases" or "dropout"), ``covariate``, ``level``,
+            ``customers``; ``times``, how many times as often as the average customer they buy,
+            or how many times as great their odds or rate of leaving are, by its median and
+            ``_lower``, ``_upper``; ``what`` in words, and ``figure`` with its interval: repeat
+            purchases a year while active, or the share that leaves, all else being average.
+
+        Raises
+        ------
+        SchemaError
+            The model has no covariates.
+        """
+        return effects_table(self, self.facts, interval)
+
+    def of(self, **levels: Any) -> Self:
+        """Return the same posterior, whose new customers are those of some levels.
+
+        All that is said of customers who are yet to come is then said of these; where a
+        covariate is left out, they are the mix of the base that was fitted. Customers of a
+        table have their own levels, whatever is said here.
+
+        Parameters
+        ----------
+        **levels
+            By covariate: a level, a number, or "(other)" for a level that the base did not
+            have.
+
+        Raises
+        ------
+        SchemaError
+            The model has no such covariate, or the covariate no such level.
+        """
+        return of_kind(self, levels)
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = columns_of(self, rfm, said)

@@ -47,6 +47,10 @@ def checked_members(
                 f"{shown(name)} has a clock of its own, and all members of a stack must count the "
                 "same time: fit it without a clock, or use it alone."
             )
+        if bought.metadata.design is not None:
+            raise SchemaError(
+                f"{shown(name)} has covariates, which a stack does not take: use it alone."
+            )
         found[str(name)] = bought
         spent[str(name)] = one.spend if isinstance(one, CLVPosterior) else None
     _check_units(found)

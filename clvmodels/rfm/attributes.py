@@ -34,6 +34,7 @@ def attribute(columns: RfmColumns, name: str) -> Column:
     SchemaError
         There is no such column.
     """
+    assert columns.frame is not None  # these are some of a table's rows, whose others are gone
     there = frames.column_names(columns.frame)
     if name in there:
         found: Column = frames.to_arrow(columns.frame, [name])[name]

@@ -1,0 +1,278 @@
+"""Covariates are learnt: effects come back, units and orders make no difference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from clvmodels import (
+    BetaGeoModel,
+    CLVModel,
+    Covariate,
+    DomainError,
+    GammaGammaModel,
+    ModifiedBetaGeoModel,
+    ParetoNBDModel,
+    Pooled,
+    RfmTable,
+    SchemaError,
+    stack,
+)
+from clvmodels.rfm.attributes import attribute, texts_of
+from clvmodels.rfm.histories import rfm_columns
+from tests.covariates import base_of, table_of
+
+CHANNELS = {"ads": -0.6, "shop": 0.5, "web": 0.1}
+LEAVING = {"ads": 0.7, "shop": -0.5, "web": -0.2}
+R, ALPHA, PHI, KAPPA = 0.7, 25.0, 0.25, 4.0
+QUICK = {"method": "laplace", "random_seed": 1, "progressbar": False, "draws": 250}
+
+
+def simulated(customers: int = 6000, groups: int = 15, seed: int = 2) -> pd.DataFrame:
+    """BG/NBD customers of three channels and some countries, looked at by the day."""
+    rng = np.random.default_rng(seed)
+    channel = rng.choice(sorted(CHANNELS), customers, p=[0.3, 0.2, 0.5])
+    names = np.array([f"g{i:03d}" for i in range(groups)])
+    country = rng.choice(names, customers, p=rng.dirichlet(np.full(groups, 2.0)))
+    effects = dict(zip(names, rng.normal(0.0, 0.4, groups), strict=True))
+    income = rng.normal(50.0, 10.0, customers)
+    eta = np.array([CHANNELS[c] + effects[g] for c, g in zip(channel, country, strict=True)])
+    eta = eta + 0.3 * (income - 50.0) / 10.0
+    odds = PHI / (1 - PHI) * np.exp([LEAVING[c] for c in channel])
+    leaves = rng.beta(KAPPA * odds / (1 + odds), KAPPA / (1 + odds))
+    rate = rng.gamma(R, 1.0, customers) / ALPHA * np.exp(eta)
+    T = rng.integers(100, 400, customers).astype(float)
+    x, t_x, t, alive = np.zeros(customers), np.zeros(customers), np.zeros(customers), T > 0
+    while alive.any():
+        t = t + rng.exponential(1.0 / rate)
+        alive = alive & (t <= T)
+        x, t_x = x + alive, np.where(alive, t, t_x)
+        alive = alive & (rng.random(customers) >= leaves)
+    t_x = np.ceil(t_x)
+    frame = pd.DataFrame(
+        {
+            "customer_id": np.arange(customers),
+            "frequency": np.minimum(x, t_x).astype(int),
+            "recency": t_x,
+            "T": T,
+            "channel": channel,
+            "country": country,
+            "income": income,
+        }
+    )
+    frame.attrs["countries"] = effects
+    return frame
+
+
+FRAME = simulated()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    model = BetaGeoModel(
+        purchase_covariates=["channel", Pooled("country"), Covariate("income", bins=10)],
+        dropout_covariates=["channel"],
+    )
+    return model.fit(table_of(FRAME), **QUICK)
+
+
+def z_scores(posterior, wanted):
+    draws = posterior.draws()
+    return {
+        name: (draws[name].mean() - value) / draws[name].std() for name, value in wanted.items()
+    }
+
+
+@pytest.mark.slow
+def test_effects_come_back(fitted) -> None:
+    """Within some posterior standard deviations of what was simulated."""
+    assert fitted.verdict.status == "pass"
+    level = np.mean(list(CHANNELS.values()))
+    wanted = {f"purchases[channel={k}]": v - level for k, v in CHANNELS.items()}
+    level = np.mean(list(LEAVING.values()))
+    wanted |= {f"dropout[channel={k}]": v - level for k, v in LEAVING.items()}
+    countries = FRAME.attrs["countries"]
+    wanted |= {f"purchases[country={k}]": v for k, v in countries.items()}
+    scores = z_scores(fitted, wanted)
+    assert max(map(abs, scores.values())) < 4.5, scores
+    slope = fitted.draws()["purchases[income=" + fitted.metadata.design.factors[2].levels[-1] + "]"]
+    z = fitted.metadata.design.factors[2].numbers[-1]
+    assert abs(slope.mean() / z - 0.3) < 4.5 * slope.std() / z
+
+
+@pytest.mark.slow
+def test_small_groups_are_drawn_to_the_average(fitted) -> None:
+    draws, design = fitted.draws(), fitted.metadata.design
+    counts = dict(zip(design.factors[1].levels, design.factors[1].customers, strict=True))
+    small, large = (min(counts, key=counts.get), max(counts, key=counts.get))
+    spread = {g: draws[f"purchases[country={g}]"].std() for g in (small, large)}
+    assert spread[small] > spread[large]
+    other = draws["purchases[country=(other)]"].std()
+    assert other > 3 * spread[large]  # a group that nobody has seen is in doubt as the groups are
+
+
+@pytest.mark.slow
+def test_the_table_of_effects_is_in_plain_units(fitted) -> None:
+    table = fitted.effects().set_index(["on", "covariate", "level"])
+    draws = fitted.draws()
+    times = np.exp(draws["purchases[channel=shop]"])
+    row = table.loc[("purchases", "channel", "shop")]
+    assert row["times"] == pytest.approx(np.median(times))
+    assert row["figure"] == pytest.approx(np.median(draws["r"] / draws["alpha"] * times * 365.25))
+    assert row["customers"] == (FRAME["channel"] == "shop").sum()
+    leaving = table.loc[("dropout", "channel", "ads")]
+    odds = draws["a"] / draws["b"] * np.exp(draws["dropout[channel=ads]"])
+    assert leaving["figure"] == pytest.approx(np.median(odds / (1 + odds)))
+
+
+@pytest.mark.slow
+def test_new_customers_of_a_level(fitted) -> None:
+    shop = fitted.of(channel="shop", country="g001", income=50.0)
+    ads = fitted.of(channel="ads")
+    new = {
+        name: float(one.expected_purchases_new_customer(t="365D").mean())
+        for name, one in {"shop": shop, "ads": ads, "all": fitted}.items()
+    }
+    assert new["ads"] < new["all"]
+    income = FRAME.groupby("channel").size() / len(FRAME)
+    parts = [
+        income[c] * fitted.of(channel=c).expected_purchases_new_customer(t="365D").mean()
+        for c in CHANNELS
+    ]
+    assert sum(map(float, parts)) == pytest.approx(new["all"], rel=1e-9)
+    with pytest.raises(SchemaError, match="'radio' is not a level of channel"):
+        fitted.of(channel="radio")
+    with pytest.raises(SchemaError, match="'colour' is not a covariate of this model"):
+        fitted.of(colour="red")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel])
+def test_units_and_order_make_no_difference(kind) -> None:
+    """Weeks, cents and thousands, other names of levels, shuffled rows: the same posterior."""
+    frame = FRAME.head(1500)
+    model = kind(
+        purchase_covariates=["channel", Covariate("income", bins=5)],
+        dropout_covariates=["channel"],
+    )
+    one = model.fit(table_of(frame), **QUICK)
+    names = {"ads": "a", "shop": "s", "web": "w"}
+    other = frame.sample(frac=1.0, random_state=3).assign(
+        income=lambda f: f["income"] * 1000.0, channel=lambda f: f["channel"].map(names)
+    )
+    other = other.assign(recency=other["recency"] / 7, T=other["T"] / 7)
+    again = model.fit(RfmTable.from_pandas(other, time_unit="D", time_scaler=7), **QUICK)
+    first, second = one.draws(), again.draws()
+    # Where rounding makes another weight, one draw in a thousand is another point
+    for level, short in names.items():
+        for side in ("purchases", "dropout"):
+            one, other = first[f"{side}[channel={level}]"], second[f"{side}[channel={short}]"]
+            assert np.mean(np.abs(one - other) > 1e-5) < 0.01
+    assert np.mean(np.abs(first["alpha"] / 7 / second["alpha"] - 1.0) > 1e-5) < 0.01
+
+
+@pytest.mark.slow
+def test_a_column_of_one_value_changes_nothing() -> None:
+    frame = FRAME.head(1500).assign(constant="x", number=3.0)
+    plain = BetaGeoModel().fit(table_of(frame), **QUICK)
+    model = BetaGeoModel(purchase_covariates=["constant"], dropout_covariates=["constant"])
+    same = model.fit(table_of(frame), **QUICK)
+    for name, values in plain.draws().items():
+        np.testing.assert_allclose(same.draws()[name], values, rtol=1e-9)
+    assert_frame_equal(
+        same.predict(frame, horizon="90D"), plain.predict(frame, horizon="90D"), rtol=1e-9
+    )
+
+
+@pytest.mark.slow
+def test_likelihood_is_that_of_each_customer() -> None:
+    """What the fit adds up by stratum equals the formulas, customer by customer."""
+    from clvmodels.fit.density import compile_density
+
+    frame = FRAME.head(300)
+    model = BetaGeoModel(purchase_covariates=["channel"], dropout_covariates=["channel"])
+    built = model.build(table_of(frame))
+    posterior = model.fit(table_of(frame), **QUICK)
+    point = {name: float(v[0]) for name, v in posterior.draws().items()}
+    assert compile_density(built).dim == 4 + 2 + 2
+    by_customer = posterior.log_likelihood(table_of(frame)).isel(chain=0, draw=0)
+    total = 0.0
+    for level in CHANNELS:
+        rows = frame[frame["channel"] == level]
+        faster, leave = (np.exp(point[f"{s}[channel={level}]"]) for s in ("purchases", "dropout"))
+        kappa = point["a"] + point["b"]
+        odds = point["a"] / point["b"] * leave
+        total += float(
+            posterior.facts.formulas.log_likelihood(
+                rows["frequency"].to_numpy(float),
+                rows["recency"].to_numpy(float),
+                rows["T"].to_numpy(float),
+                r=point["r"],
+                alpha=point["alpha"] / faster,
+                a=kappa * odds / (1 + odds),
+                b=kappa / (1 + odds),
+            ).sum()
+        )
+    assert float(by_customer.sum()) == pytest.approx(total, rel=1e-10)
+
+
+def test_cohorts_are_months_of_the_first_purchase() -> None:
+    frame = FRAME.head(200)
+    found = texts_of(attribute(rfm_columns(table_of(frame)), "cohort"))
+    first = pd.Timestamp("2024-06-30") - pd.to_timedelta(frame["T"], unit="D")
+    assert list(found) == list(first.dt.strftime("%Y-%m"))
+    with pytest.raises(SchemaError, match="knows no dates from which months could be taken"):
+        attribute(rfm_columns(frame), "cohort")
+
+
+@pytest.mark.slow
+def test_ordered_groups_are_near_their_neighbours() -> None:
+    """Countries in the order of what was simulated: a walk, which takes Markov chains."""
+    effects = FRAME.attrs["countries"]
+    rank = {name: f"{i:02d}" for i, name in enumerate(sorted(effects, key=effects.get))}
+    frame = FRAME.assign(rank=FRAME["country"].map(rank))
+    model = BetaGeoModel(purchase_covariates=[Pooled("rank", ordered=True)])
+    how = {"method": "nuts", "draws": 500, "chains": 2, "random_seed": 1, "progressbar": False}
+    posterior = model.fit(table_of(frame), **how)
+    draws = posterior.draws()
+    levels = posterior.metadata.design.factors[0].levels
+    found = [draws[f"purchases[rank={level}]"].mean() for level in levels]
+    assert np.corrcoef(found, sorted(effects.values()))[0, 1] > 0.85
+    other = draws["purchases[rank=(other)]"]
+    assert abs(other.mean() - found[-1]) < 4 * other.std() / np.sqrt(len(other)) + 0.02
+
+
+@pytest.mark.slow
+def test_with_spend_and_one_customer_of_a_level() -> None:
+    frame = base_of(300).assign(kind=lambda f: np.where(f.index == 0, "one", "others"))
+    model = CLVModel(BetaGeoModel(purchase_covariates=["kind"]), GammaGammaModel())
+    posterior = model.fit(table_of(frame), **QUICK)
+    assert posterior.of(kind="one").new_customer_value().mean > 0
+    with pytest.raises(SchemaError, match="has covariates, which a stack does not take"):
+        stack({"a": posterior, "b": posterior})
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["frequency"], "frequency cannot be a covariate"),
+        ("channel", "must be a list: put it in brackets"),
+        (["channel", "channel"], "names 'channel' twice"),
+        ([3], "holds 3: give names of columns"),
+    ],
+)
+def test_what_cannot_be_a_covariate(asked, message) -> None:
+    with pytest.raises(SchemaError, match=message):
+        BetaGeoModel(purchase_covariates=asked)
+
+
+def test_what_a_base_does_not_have() -> None:
+    with pytest.raises(SchemaError, match="no column 'colour', a covariate of the model"):
+        BetaGeoModel(purchase_covariates=["colour"]).fit(table_of(FRAME.head(50)), **QUICK)
+    frame = FRAME.head(50).assign(income=-1.0)
+    with pytest.raises(DomainError, match="values that are not positive"):
+        BetaGeoModel(purchase_covariates=[Covariate("income", log=True)]).fit(
+            table_of(frame), **QUICK
+        )
