@@ -19,7 +19,7 @@ from clvmodels.fit.covariates import (
     covariates_of,
     design_of,
 )
-from clvmodels.fit.effects import moved_variables
+from clvmodels.fit.effect_variables import moved_variables
 from clvmodels.fit.regularity import fit_of_best_regularity
 from clvmodels.fit.run import Result, Settings
 from clvmodels.fit.specification import Specification

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Unpack
 
 from clvmodels import __version__
-from clvmodels.fit.effects import fit_with
+from clvmodels.fit.effect_variables import fit_with
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import (
     PYMC_MARKETING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -138,15 +139,15 @@ class CLVPosterior:
         """The verdict of each fit."""
         return {one.metadata.model: one.verdict for one in self.fits}
 
-    def of(self, **levels: Any) -> CLVPosterior:
+    def of(self, levels: Mapping[str, Any]) -> CLVPosterior:
         """Return the same posteriors, whose new customers are those of some levels.
 
         Parameters
         ----------
-        **levels
-            By covariate, as in :meth:`BetaGeoPosterior.of`, which says what is refused.
+        levels : mapping
+            As in :meth:`BetaGeoPosterior.of`, which says what is refused.
         """
-        return replace(self, purchases=self.purchases.of(**levels))
+        return replace(self, purchases=self.purchases.of(levels))
 
     def summary(self) -> pd.DataFrame:
         """ArviZ's summary of all parameters."""
@@ -224,9 +225,7 @@ class CLVPosterior:
     def to_datatree(
         self, rfm: RfmTable | Frame | None = None, **terms: Unpack[SampleTerms]
     ) -> xr.DataTree:
-        """Return ArviZ's tree of both models; with a table, the pointwise log-likelihood too.
-
-        ``az.loo`` and ``az.compare`` work on it, and compare whole models.
+        """Return ArviZ's tree of both models; with a table, the log-likelihood for ``az.loo`` too.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import numpy as np
@@ -284,7 +285,7 @@ class PurchasePosterior(Posterior):
         """
         return effects_table(self, self.facts, interval)
 
-    def of(self, **levels: Any) -> Self:
+    def of(self, levels: Mapping[str, Any]) -> Self:
         """Return the same posterior, whose new customers are those of some levels.
 
         All that is said of customers who are yet to come is then said of these; where a
@@ -293,9 +294,9 @@ class PurchasePosterior(Posterior):
 
         Parameters
         ----------
-        **levels
-            By covariate: a level, a number, or "(other)" for a level that the base did not
-            have.
+        levels : mapping
+            By covariate a level, a number, or "(other)" for a level that the base did not
+            have, as in ``{"channel": "ads"}``.
 
         Raises
         ------

@@ -129,8 +129,8 @@ def test_the_table_of_effects_is_in_plain_units(fitted) -> None:
 
 @pytest.mark.slow
 def test_new_customers_of_a_level(fitted) -> None:
-    shop = fitted.of(channel="shop", country="g001", income=50.0)
-    ads = fitted.of(channel="ads")
+    shop = fitted.of({"channel": "shop", "country": "g001", "income": 50.0})
+    ads = fitted.of({"channel": "ads"})
     new = {
         name: float(one.expected_purchases_new_customer(t="365D").mean())
         for name, one in {"shop": shop, "ads": ads, "all": fitted}.items()
@@ -138,14 +138,14 @@ def test_new_customers_of_a_level(fitted) -> None:
     assert new["ads"] < new["all"]
     income = FRAME.groupby("channel").size() / len(FRAME)
     parts = [
-        income[c] * fitted.of(channel=c).expected_purchases_new_customer(t="365D").mean()
+        income[c] * fitted.of({"channel": c}).expected_purchases_new_customer(t="365D").mean()
         for c in CHANNELS
     ]
     assert sum(map(float, parts)) == pytest.approx(new["all"], rel=1e-9)
     with pytest.raises(SchemaError, match="'radio' is not a level of channel"):
-        fitted.of(channel="radio")
+        fitted.of({"channel": "radio"})
     with pytest.raises(SchemaError, match="'colour' is not a covariate of this model"):
-        fitted.of(colour="red")
+        fitted.of({"colour": "red"})
 
 
 @pytest.mark.slow
@@ -249,7 +249,7 @@ def test_with_spend_and_one_customer_of_a_level() -> None:
     frame = base_of(300).assign(kind=lambda f: np.where(f.index == 0, "one", "others"))
     model = CLVModel(BetaGeoModel(purchase_covariates=["kind"]), GammaGammaModel())
     posterior = model.fit(table_of(frame), **QUICK)
-    assert posterior.of(kind="one").new_customer_value().mean > 0
+    assert posterior.of({"kind": "one"}).new_customer_value().mean > 0
     with pytest.raises(SchemaError, match="has covariates, which a stack does not take"):
         stack({"a": posterior, "b": posterior})
 
