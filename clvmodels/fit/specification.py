@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Unpack
@@ -160,7 +160,8 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         columns, design = self._designed(columns)
         timed, clock = self._timed(columns, settings)
         statistics, scale = self._prepare(timed)
-        observed = statistics if clock is None else self._prepare(columns)[0]
+        plain = clock is None and design is None
+        observed = statistics if plain else self._prepare(replace(columns, stratum=None))[0]
         base, priors = self._facts(columns, observed), as_dict(self.resolved_priors(scale))
         model, key = self._build(statistics, scale, design), self._key(scale, design)
         customers = int(base["customers"])

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ from clvmodels.frames import Frame
 from clvmodels.machine import available_cores
 from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.stacking import StackPosterior
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.gaps import gaps_of
 from clvmodels.rfm.histories import (
@@ -98,7 +99,8 @@ def timings(
     Notes
     -----
     Models of different regularity are compared customer by customer, since their densities
-    are of the gaps between purchases too, which a history does not have.
+    are of the gaps between purchases too, which a history does not have, and so are models
+    with covariates.
     """
     _check_draws(models)
     tables = {name: columns_of(one, rfm, said) for name, one in models.items()}
@@ -107,14 +109,18 @@ def timings(
 
 def timings_of(models: Mapping[str, PurchasePosterior], columns: RfmColumns, count: int) -> Timings:
     """The same of a table that was checked already."""
+    columns = replace(columns, stratum=None)
     histories = purchase_histories(columns)
     _warn_of_other_bases(models, histories)
+    tables = {name: with_strata(columns, one.metadata.design) for name, one in models.items()}
     powers = {name: one.formulas.gap_power for name, one in models.items()}
-    gaps = gaps_of(columns) if len(set(powers.values())) > 1 else None
-    terms = {name: _terms(one, histories, count) for name, one in models.items()}
+    gaps = gaps_of(columns) if len(set(powers.values())) > 1 else np.zeros(len(columns))
+    terms = {
+        name: _terms(one, purchase_histories(tables[name]), count) for name, one in models.items()
+    }
     customers = histories.count
-    if gaps is not None:
-        terms, customers = _with_gaps(terms, powers, columns, gaps), np.ones(len(columns))
+    if gaps.any() or any(one.stratum is not None for one in tables.values()):
+        terms, customers = _by_customer(terms, powers, tables, gaps), np.ones(len(columns))
     elpd = np.stack([one.elpd for one in terms.values()])
     table = _table(customers, terms, stacking_weights(elpd, customers))
     table["verdict"] = [one.metadata.verdict.status for one in models.values()]
@@ -207,22 +213,19 @@ def _check_draws(models: Mapping[str, PurchasePosterior]) -> None:
             )
 
 
-def _with_gaps(
+def _by_customer(
     terms: Mapping[str, _Terms],
     powers: Mapping[str, int],
-    columns: RfmColumns,
+    tables: Mapping[str, RfmColumns],
     gaps: FloatArray,
 ) -> dict[str, _Terms]:
     """Terms of every customer, with what a likelihood owes to the gaps alone."""
-    _, place = distinct_rows(columns.kind, columns.T, columns.t_x)
-    return {
-        name: _Terms(
-            one.elpd[place] + powers[name] * gaps,
-            one.lppd[place] + powers[name] * gaps,
-            one.khat[place],
-        )
-        for name, one in terms.items()
-    }
+    found = {}
+    for name, one in terms.items():
+        _, place = distinct_rows(tables[name].kind, tables[name].T, tables[name].t_x)
+        owed = powers[name] * gaps
+        found[name] = _Terms(one.elpd[place] + owed, one.lppd[place] + owed, one.khat[place])
+    return found
 
 
 def _of_stack(stack: StackPosterior, histories: PurchaseHistories, count: int) -> _Terms:

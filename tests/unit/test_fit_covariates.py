@@ -18,6 +18,7 @@ from clvmodels import (
     Pooled,
     RfmTable,
     SchemaError,
+    compare,
     stack,
 )
 from clvmodels.rfm.attributes import attribute, texts_of
@@ -242,6 +243,17 @@ def test_ordered_groups_are_near_their_neighbours() -> None:
     assert np.corrcoef(found, sorted(effects.values()))[0, 1] > 0.85
     other = draws["purchases[rank=(other)]"]
     assert abs(other.mean() - found[-1]) < 4 * other.std() / np.sqrt(len(other)) + 0.02
+
+
+@pytest.mark.slow
+def test_compared_with_and_without(fitted) -> None:
+    """Left out one by one: as customers' own terms, and effects that are there are found."""
+    plain = BetaGeoModel().fit(table_of(FRAME), **QUICK)
+    found = compare({"with": fitted, "without": plain}, table_of(FRAME))
+    table = found.table.set_index("model") if "model" in found.table else found.table
+    assert table.loc["with", "elpd"] > table.loc["without", "elpd"] + 5 * table["dse"].max()
+    alone = compare({"one": plain, "other": plain}, table_of(FRAME)).table
+    assert table.loc["without", "elpd"] == pytest.approx(float(alone["elpd"].iloc[0]), rel=1e-9)
 
 
 @pytest.mark.slow
