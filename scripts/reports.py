@@ -25,6 +25,7 @@ class Base:
     options: tuple[str, ...]
     train_end: str
     currency: str
+    asked: tuple[str, ...] = ()
 
 
 def bases() -> list[Base]:
@@ -32,7 +33,15 @@ def bases() -> list[Base]:
     retail = datasets.load_online_retail()
     return [
         Base("cdnow", datasets.load_cdnow(sample=True), "date", (), "1997-09-30", "$"),
-        Base("online-retail", retail, "timestamp", ("--refunds", "net"), "2011-06-09", "£"),
+        Base(
+            "online-retail",
+            retail,
+            "timestamp",
+            ("--refunds", "net"),
+            "2011-06-09",
+            "£",
+            ("--margin", "0.3", "--cac", "30"),
+        ),
     ]
 
 
@@ -58,7 +67,15 @@ def make(base: Base, folder: Path) -> None:
     past = ("--train-end", base.train_end, "--seed", "1")
     run("backtest", log, "-o", work / "backtest", *columns, *base.options, *past)
     page, record = folder / f"{base.name}.html", folder / f"{base.name}.json"
-    given = ("--log", log, "--backtest", work / "backtest", "--currency", base.currency)
+    given = (
+        "--log",
+        log,
+        "--backtest",
+        work / "backtest",
+        "--currency",
+        base.currency,
+        *base.asked,
+    )
     run("report", "--rfm", rfm, "--posterior", posterior, *given, "-o", page, "--json", record)
 
 

@@ -219,7 +219,15 @@ def report(
     terms: Terms,
     draws: DrawsUsed = 500,
     calendar: CalendarOption = "auto",
+    margin: Margin = None,
+    cac: Annotated[
+        float | None, typer.Option(help="What winning a new customer costs: does it pay?")
+    ] = None,
     currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
+    reader: Annotated[
+        Literal["both", "manager", "analyst"],
+        typer.Option("--for", help="Whose part the page has: both, the analyst's folded."),
+    ] = "both",
     random_seed: Annotated[int, typer.Option("--seed", help="Makes the report repeatable.")] = 0,
     full: Annotated[
         bool, typer.Option("--full", help="Print all sections, not only the verdict.")

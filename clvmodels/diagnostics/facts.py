@@ -12,7 +12,14 @@ from clvmodels.diagnostics.base_totals import Amount, Totals
 from clvmodels.diagnostics.planned import Planned, plan_facts
 from clvmodels.diagnostics.record import Fact
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.words import horizon_of, money, number, percent, unit_of
+from clvmodels.diagnostics.words import (
+    horizon_of,
+    money,
+    number,
+    percent,
+    profit_or_revenue,
+    unit_of,
+)
 from clvmodels.economics.outlook import group_values
 from clvmodels.evaluation.checks import relative_error
 
@@ -54,7 +61,7 @@ def _worth(study: Study, added: Totals, plan: Planned, ahead: str) -> Iterator[F
         )
         return
     rate = f"discounted at {percent(asked.discount_rate)} a year"
-    margin = _of_what(study.rfm.margin)
+    margin = profit_or_revenue(study.rfm.margin)
     basket = _basket(study)
     yield Fact(
         "value_of_the_base",
@@ -96,13 +103,6 @@ def _basket(study: Study) -> str:
     if value is None:
         return ""
     return f", with every purchase counted at {money(value, study.question.currency)}"
-
-
-def _of_what(margin: float) -> str:
-    """Name money by the margin that is in it."""
-    if margin == 1:
-        return "revenue, no margin applied"
-    return f"profit, at a margin of {percent(margin)}"
 
 
 def _per_customer(study: Study, value: Amount) -> Fact:
@@ -161,7 +161,7 @@ def _money_of(study: Study) -> str:
     margin = float(study.backtest.settings.get("margin", 1.0))
     alike = math.isclose(margin, study.rfm.margin) or bool(study.why_no_value)
     other = "" if alike else ", unlike the value of the base"
-    return f" These figures are {_of_what(margin)}{other}."
+    return f" These figures are {profit_or_revenue(margin)}{other}."
 
 
 # --- who buys, who is active ------------------------------------------------------------

@@ -9,10 +9,12 @@ import pandas as pd
 
 from clvmodels.diagnostics.record import Figure, Format, Table
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.words import percent, unit_of
+from clvmodels.diagnostics.words import horizon_of, percent, unit_of
 from clvmodels.economics import action_lists, tier_report
 
 _LISTED: Final = 10
+_FIRST: Final = 200
+FIRST_CUSTOMERS: Final = "first-customers"  # what the manager's page lists
 _STATES: Final = (
     "Repeat customers are active, slipping or lost by how much of their P(alive) the silence since "
     "their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 days."
@@ -39,6 +41,7 @@ def whom_by_value(study: Study) -> Iterator[Table | Figure | str]:
         },
         f"{_STATES} Value lost is what this silence has taken off their value.",
     )
+    yield _first_customers(study, lists.customers, "clv", ("value", "money"))
     top = lists.slipping.head(_LISTED)
     if not len(top):
         yield "No valuable customer is slipping away."
@@ -80,6 +83,35 @@ def whom_by_purchases(study: Study) -> Iterator[Table | Figure | str]:
             "expected_purchases_lost": ("lost by silence", "number"),
         },
         f"{_STATES} Lost by silence are the purchases that it has taken off those expected.",
+    )
+    shown: tuple[str, Format] = ("purchases ahead", "number")
+    yield _first_customers(study, lists.customers, "expected_purchases", shown)
+
+
+def _first_customers(
+    study: Study, customers: pd.DataFrame, worth: str, shown: tuple[str, Format]
+) -> Table:
+    """The customers of whom most is expected, each with what is known of them."""
+    first = customers.sort_values(worth, ascending=False, kind="stable").head(_FIRST)
+    first = first.assign(
+        customer_id=[str(one) for one in first["customer_id"]], orders=first["frequency"] + 1
+    )
+    every = len(first) == len(customers)
+    return table_of(
+        FIRST_CUSTOMERS,
+        "All customers" if every else f"The {len(first):,} customers of whom most is expected",
+        "customer_id",
+        first,
+        {
+            worth: shown,
+            f"{worth}_lost": ("lost by silence", shown[1]),
+            "orders": ("orders", "integer"),
+            "silence": (f"silent for ({unit_of(study.scale)})", "number"),
+            "p_purchase": ("chance to buy again", "percent"),
+            "state": ("state", "text"),
+        },
+        f"In {horizon_of(study.question.horizon, study.scale)}; clvmodels.customers lists "
+        "everybody, with the next order and what to do.",
     )
 
 

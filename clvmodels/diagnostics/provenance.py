@@ -110,6 +110,8 @@ def reproduce(study: Study) -> list[str]:
         "discounting",
         "interval",
         "draws",
+        "margin",
+        "cac",
         "currency",
         "random_seed",
     )

@@ -239,6 +239,53 @@ class Section(Readable):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Brief(Readable):
+    """The first page, for whoever decides.
+
+    Attributes
+    ----------
+    sentence : str
+        What the base is expected to bring.
+    answer : str
+        What a new customer may cost, and whether the given cost is paid back.
+    facts : tuple of Fact
+        The base over the horizon, a new customer, the cost to aim at, payback.
+    actions : tuple of str
+        Three things to do.
+    tables : tuple of Table
+        What may be paid for a new customer, and who holds the value.
+    curve : mapping
+        Revenue of a new customer after so many months, with its interval, the margin and the
+        cost; empty where it is not known.
+    reliable : bool
+        Whether the fit converged, so that its figures may be used at all.
+    """
+
+    sentence: str
+    answer: str
+    facts: tuple[Fact, ...]
+    actions: tuple[str, ...]
+    tables: tuple[Table, ...]
+    curve: Mapping[str, Any]
+    reliable: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "curve", plain(self.curve))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "sentence": self.sentence,
+            "answer": self.answer,
+            "facts": [fact.to_dict() for fact in self.facts],
+            "actions": list(self.actions),
+            "tables": [table.to_dict() for table in self.tables],
+            "curve": dict(self.curve),
+            "reliable": self.reliable,
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Report(Readable):
     """Everything that a rendering shows.
 
@@ -258,6 +305,8 @@ class Report(Readable):
         section shows them as tables.
     currency, time_unit : str
         What "money" and "duration" are counted in, for the eye; "" for no currency.
+    brief : Brief or None
+        The manager's page; None in records of before there was one.
     """
 
     title: str
@@ -268,6 +317,7 @@ class Report(Readable):
     provenance: Mapping[str, Any]
     currency: str = ""
     time_unit: str = ""
+    brief: Brief | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provenance", plain(self.provenance))
@@ -300,6 +350,7 @@ class Report(Readable):
             "provenance": dict(self.provenance),
             "currency": self.currency,
             "time_unit": self.time_unit,
+            "brief": None if self.brief is None else self.brief.to_dict(),
         }
 
 

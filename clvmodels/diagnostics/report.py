@@ -9,6 +9,7 @@ from clvmodels.diagnostics.base_totals import totals
 from clvmodels.diagnostics.convergence import convergence_section
 from clvmodels.diagnostics.data import data_section
 from clvmodels.diagnostics.facts import facts
+from clvmodels.diagnostics.first_page import brief
 from clvmodels.diagnostics.fit_checks import fit_section
 from clvmodels.diagnostics.planned import planned
 from clvmodels.diagnostics.prediction import checks_of_forecasts, prediction_section
@@ -44,6 +45,8 @@ def diagnose(
     interval: float = 0.9,
     draws: int = 500,
     calendar: CalendarChoice = "auto",
+    margin: float | None = None,
+    cac: float | None = None,
     currency: str = "",
     random_seed: int = 0,
     id_map: Any = None,
@@ -70,6 +73,10 @@ def diagnose(
     calendar : {"auto", "none", "learnt"} or float
         Doubt about what moves all customers at once, in the totals to plan with, as in
         :func:`~clvmodels.forecast_total`.
+    margin : float, optional
+        Share of revenue that is profit; by default the table's, else the posterior's.
+    cac : float, optional
+        What winning a new customer costs, for the first page to judge.
     currency : str
         For the eye, such as "$" or "EUR".
     random_seed : int
@@ -108,6 +115,8 @@ def diagnose(
         interval=interval,
         draws=draws,
         calendar=calendar,
+        margin=margin,
+        cac=cac,
         currency=currency,
         random_seed=random_seed,
     )
@@ -127,13 +136,11 @@ def diagnose(
         provenance_section(study, provenance),
     )
     checks = tuple(check for section in sections for check in section.checks)
+    converged = all(check.status != "fail" for check in sections[1].checks)
     return Report(
         title=title or _title(study),
         verdict=headline(
-            checks,
-            checks_of_forecasts(study),
-            study.why_no_value,
-            converged=all(c.status != "fail" for c in sections[1].checks),
+            checks, checks_of_forecasts(study), study.why_no_value, converged=converged
         ),
         checks=checks,
         facts=tuple(facts(study, added, plan)),
@@ -141,6 +148,7 @@ def diagnose(
         provenance=provenance,
         currency=currency,
         time_unit=unit_of(study.scale),
+        brief=brief(study, added, held, plan, sections[-2].tables, converged=converged),
     )
 
 

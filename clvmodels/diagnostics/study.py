@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from clvmodels import frames
+from clvmodels.economics.unit import check_cost
 from clvmodels.errors import ClvError, SchemaError
 from clvmodels.forecast.calendar import Calendar
+from clvmodels.margin import margin_for
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.scorable import at_margin, prepared_for
@@ -56,6 +58,8 @@ class Question:
     interval: float = 0.9
     draws: int = 500
     calendar: CalendarChoice = "auto"
+    margin: float | None = None
+    cac: float | None = None
     currency: str = ""
     random_seed: int = 0
 
@@ -219,7 +223,7 @@ def prepare(
     clv = None
     if isinstance(posterior, CLVPosterior):
         clv = _Remembering(purchases, posterior.spend, margin=posterior.margin)
-    table = table if clv is None else at_margin(clv, table)
+    table = table if clv is None else at_margin(clv, table, question.margin)
     columns = rfm_columns(table, scale=purchases.scale)
     columns = with_strata(columns, purchases.metadata.design)
     histories = purchase_histories(columns)
@@ -254,6 +258,8 @@ def _parts(posterior: Any) -> tuple[PurchasePosterior, GammaGammaPosterior | Non
 def _check(question: Question, purchases: PurchasePosterior) -> None:
     check_choice("discounting", question.discounting, ("continuous", "monthly"))
     check_interval(question.interval)
+    margin_for(question.margin)
+    check_cost(question.cac)
     purchases.scale.horizon(question.horizon)
     purchases.scale.delta(question.discount_rate)
     purchases.draws(question.draws)

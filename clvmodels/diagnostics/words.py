@@ -40,6 +40,30 @@ def money(value: float | None, currency: str = "") -> str:
     return f"{currency}{text}" if len(currency) <= 1 else f"{text} {currency}"
 
 
+def round_number(value: float) -> str:
+    """Write a number as it is said: three digits, millions by name."""
+    size = abs(value)
+    for unit, name in ((1e9, "billion"), (1e6, "million")):
+        if size >= 0.9995 * unit:
+            return f"{value / unit:.3g} {name}"
+    return f"{float(f'{value:.3g}'):,.0f}" if size >= 100 else number(value)
+
+
+def round_money(value: float, currency: str = "") -> str:
+    """Write an amount as it is said: three digits, with its currency."""
+    if not 100 <= abs(value) < math.inf:
+        return money(value, currency)
+    text = round_number(value)
+    return f"{currency}{text}" if len(currency) <= 1 else f"{text} {currency}"
+
+
+def profit_or_revenue(margin: float) -> str:
+    """Name money by the margin that is in it."""
+    if margin == 1:
+        return "revenue, no margin applied"
+    return f"profit, at a margin of {percent(margin)}"
+
+
 def span(lower: str, upper: str) -> str:
     """Write an interval."""
     return f"{lower} to {upper}"

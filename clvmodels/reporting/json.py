@@ -8,6 +8,7 @@ from typing import Any
 
 from clvmodels.diagnostics.record import (
     SCHEMA_VERSION,
+    Brief,
     Fact,
     Figure,
     Headline,
@@ -67,7 +68,20 @@ def _report(data: Mapping[str, Any]) -> Report:
         provenance=data["provenance"],
         currency=data["currency"],
         time_unit=data["time_unit"],
+        brief=_brief(data.get("brief")),
     )
+
+
+def _brief(data: Mapping[str, Any] | None) -> Brief | None:
+    """The manager's page, which records of older versions do not have."""
+    if data is None:
+        return None
+    parts = {
+        "facts": tuple(Fact(**fact) for fact in data["facts"]),
+        "actions": tuple(data["actions"]),
+        "tables": tuple(_table(table) for table in data["tables"]),
+    }
+    return Brief(**{**data, **parts})
 
 
 def _checks(data: Mapping[str, Any]) -> tuple[Check, ...]:

@@ -13,13 +13,16 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Figure, Report, Section
+from clvmodels.keywords import named
 from clvmodels.reporting.images import Draw, limit_each, make_picture
+from clvmodels.reporting.manager_view import shown_brief
 from clvmodels.reporting.values import MISSING, clean
 from clvmodels.reporting.views import (
     Grid,
@@ -33,9 +36,13 @@ from clvmodels.reporting.views import (
     table_grid,
     worst,
 )
+from clvmodels.schema import check_choice
 from clvmodels.verdict import Status
 
+Reader = Literal["both", "manager", "analyst"]
+READERS: Final[tuple[Reader, ...]] = get_args(Reader)
 _PERCENT: Final = re.compile(r"(?<=\d) %")
+_DATE: Final = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _ALLOWED: Final = (
     "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
     "base-uri 'none'; form-action 'none'"
@@ -69,7 +76,8 @@ class ShownSection:
     tables: tuple[Grid, ...]
 
 
-def render_page(report: Report, draw: Draw | None = None) -> str:
+@named
+def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "both") -> str:
     """Render a record as one self-contained HTML page.
 
     Parameters
@@ -78,6 +86,9 @@ def render_page(report: Report, draw: Draw | None = None) -> str:
         The record; every number of the page is one of its numbers.
     draw : callable, optional
         Makes a matplotlib figure of a record's figure; by default `clvmodels.plots.draw_figure`.
+    reader : {"both", "manager", "analyst"}
+        Whom it is for: the manager's page alone, the model's part alone, or the first with the
+        second folded below it. A record without a manager's page shows the model's part.
 
     Returns
     -------
@@ -85,12 +96,18 @@ def render_page(report: Report, draw: Draw | None = None) -> str:
         The same text for the same record.
     """
     draw = draw or _own_drawing()
-    style, script = _asset("style.css"), _asset("script.js")
+    check_choice("reader", reader, READERS)
+    style, script = _asset("style.css"), _asset("script.js") + _asset("touch.js")
+    brief = None if reader == "analyst" else shown_brief(report)
+    sections = () if brief is not None and reader == "manager" else report.sections
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             report=report,
+            brief=brief,
+            whole=brief is None or reader != "manager",
+            folded=brief is not None,
             policy=_ALLOWED.format(style=_hash(style), script=_hash(script)),
             style=Markup(style),
             script=Markup(script),
@@ -100,13 +117,15 @@ def render_page(report: Report, draw: Draw | None = None) -> str:
             to_mind=check_grid(report.checks, passed=False),
             passed=check_grid(report.checks, passed=True),
             checks_title=count_checks(report.checks),
-            sections=[_section(section, report, draw) for section in report.sections],
+            sections=[
+                _section(section, report, draw, listed=brief is not None) for section in sections
+            ],
             version=_version(report),
         )
     )
 
 
-def _section(section: Section, report: Report, draw: Draw) -> ShownSection:
+def _section(section: Section, report: Report, draw: Draw, *, listed: bool) -> ShownSection:
     limit = limit_each(len(report.figures))
     return ShownSection(
         id=f"section-{slug(section.key)}",
@@ -116,7 +135,11 @@ def _section(section: Section, report: Report, draw: Draw) -> ShownSection:
         checks=shown_checks(section),
         notes=section.notes,
         figures=tuple(_figure(figure, draw, limit) for figure in section.figures),
-        tables=tuple(table_grid(table, report) for table in section.tables),
+        tables=tuple(
+            table_grid(table, report)
+            for table in section.tables
+            if not (listed and table.key == FIRST_CUSTOMERS)  # the manager's page has it
+        ),
     )
 
 
@@ -141,7 +164,7 @@ def _own_drawing() -> Draw:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("clvmodels.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -150,6 +173,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["unbroken"] = _unbroken
+    return made
+
+
+def _unbroken(text: str) -> Markup:
+    """Text whose dates stay on one line."""
+    whole = escape(_printable(text))
+    return Markup(_DATE.sub(r'<span class="unbroken">\g<0></span>', whole))
 
 
 def _printable(value: Any) -> Any:

@@ -16,9 +16,9 @@ from clvmodels.keywords import named
 from clvmodels.outputs import folder_beside, followed, make_room, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
 from clvmodels.reporting.json import to_json
-from clvmodels.reporting.page import render_page
+from clvmodels.reporting.page import READERS, Reader, render_page
 from clvmodels.reporting.text import render_text
-from clvmodels.schema import Discounting, Horizon, TimeUnit
+from clvmodels.schema import Discounting, Horizon, TimeUnit, check_choice
 
 if TYPE_CHECKING:
     from clvmodels.evaluation import Backtest
@@ -98,9 +98,18 @@ class RenderedReport:
         return f"<RenderedReport {self.record.title!r}: {verdict.status}, {verdict.headline!r}>"
 
 
-def render(record: Report) -> RenderedReport:
-    """Render a record, such as one that was read from JSON."""
-    return RenderedReport(record, render_page(record))
+@named
+def render(record: Report, *, reader: Reader = "both") -> RenderedReport:
+    """Render a record, such as one that was read from JSON.
+
+    Parameters
+    ----------
+    record : Report
+        With every number.
+    reader : {"both", "manager", "analyst"}
+        As in `render_page`.
+    """
+    return RenderedReport(record, render_page(record, reader=reader))
 
 
 @named
@@ -118,7 +127,10 @@ def report(
     interval: float = 0.9,
     draws: int = 500,
     calendar: CalendarChoice = "auto",
+    margin: float | None = None,
+    cac: float | None = None,
     currency: str = "",
+    reader: Reader = "both",
     random_seed: int = 0,
     id_map: Any = None,
     date: str | None = None,
@@ -145,8 +157,14 @@ def report(
     calendar : {"auto", "none", "learnt"} or float
         Doubt about what moves all customers at once, in the totals to plan with, as in
         :func:`~clvmodels.forecast_total`.
+    margin : float, optional
+        Share of revenue that is profit; by default the table's, else the posterior's.
+    cac : float, optional
+        What winning a new customer costs, for the first page to judge.
     currency : str
         Only for display, such as "$" or "EUR".
+    reader : {"both", "manager", "analyst"}
+        Whom the page is for: the manager's page, the model's part, or both, the latter folded.
     random_seed, id_map, date, title, time_unit, time_scaler
         As in `clvmodels.diagnostics.diagnose`.
 
@@ -164,6 +182,7 @@ def report(
     from clvmodels.diagnostics import diagnose
     from clvmodels.evaluation.backtest_record import HEADER, load_backtest
 
+    check_choice("reader", reader, READERS)
     read = [*named_paths(log), *(folder / HEADER for folder in named_paths(backtest))]
     check_outputs(output, json, read)
     if isinstance(backtest, str | os.PathLike):
@@ -179,6 +198,8 @@ def report(
         interval=interval,
         draws=draws,
         calendar=calendar,
+        margin=margin,
+        cac=cac,
         currency=currency,
         random_seed=random_seed,
         id_map=id_map,
@@ -187,7 +208,7 @@ def report(
         time_unit=time_unit,
         time_scaler=time_scaler,
     )
-    rendered = render(record)
+    rendered = render(record, reader=reader)
     write_report(rendered, output, json)
     return rendered
 

@@ -18,6 +18,7 @@ MAX_ROWS: Final = 1000  # of one table; the record has all
 MAX_TEXT: Final = 400  # letters of one cell
 LONG: Final = 25  # rows from which a table scrolls in its own box
 CODE: Final = ("reproduce",)  # tables of lines to copy
+_ORDERED: Final = ("table-brief-costs", "table-brief-tiers")  # in an order of their own
 _GROUPS: Final = {
     "worth": "What the base is worth",
     "buy": "Who will buy",
@@ -62,8 +63,8 @@ class Grid:
 
     @property
     def sortable(self) -> bool:
-        """Whether there is anything to sort."""
-        return len(self.rows) > 2
+        """Whether there is anything to sort: not what is a list of names and values."""
+        return len(self.rows) > 2 and len(self.columns) > 2 and self.id not in _ORDERED
 
     @property
     def long(self) -> bool:
@@ -124,7 +125,7 @@ def fact_groups(report: Report) -> list[FactGroup]:
     """The first screen's figures by group, in the order in which they are read."""
     groups = []
     for key, title in _GROUPS.items():
-        facts = tuple(_fact(fact, report) for fact in report.facts if fact.group == key)
+        facts = tuple(shown_fact(fact, report) for fact in report.facts if fact.group == key)
         if facts:
             groups.append(FactGroup(key, title, facts))
     return groups
@@ -203,7 +204,8 @@ def _unit(how: Format, report: Report) -> str:
     return {"money": report.currency, "duration": report.time_unit}.get(how, "")
 
 
-def _fact(fact: Fact, report: Report) -> ShownFact:
+def shown_fact(fact: Fact, report: Report) -> ShownFact:
+    """One figure with its interval, as it is read."""
     value, lower, upper = (
         _cell(v, fact.format, currency=report.currency, time_unit=report.time_unit)
         for v in (fact.value, fact.lower, fact.upper)

@@ -265,7 +265,7 @@ def test_a_second_name_is_used_by_its_errors() -> None:
 
 def test_the_report_has_all_options_of_its_record() -> None:
     page, record = (inspect.signature(one).parameters for one in (clv.report, diagnose))
-    assert set(page) - set(record) == {"output", "json"}
+    assert set(page) - set(record) == {"output", "json", "reader"}
     assert set(record) <= set(page)
     assert {page[name].default for name in ("draws", "horizon")} == {500, "365D"}
     assert all(page[name].default == record[name].default for name in record)

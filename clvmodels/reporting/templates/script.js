@@ -75,9 +75,20 @@
 
   // On paper nothing is folded away.
   addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details:not([open])")) part.open = true;
+    // but for the parts of the page, which are printed as the reader has them
+    const folded = document.querySelectorAll("details:not([open]):not(.part)");
+    for (const part of folded) part.open = true;
   });
 
+  // What the contents lead to is there to be read.
+  function unfold() {
+    const id = decodeURIComponent(location.hash.slice(1));
+    const part = id && document.getElementById(id)?.querySelector("details.part");
+    if (part) part.open = true;
+  }
+
+  unfold();
+  addEventListener("hashchange", unfold);
   document.querySelectorAll("table[data-sortable]").forEach(prepare);
   stops();
   addEventListener("resize", stops);

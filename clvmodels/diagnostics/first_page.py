@@ -1,0 +1,201 @@
+"""The manager's page: what the base and a new customer are worth, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from clvmodels.diagnostics.base_totals import Totals
+from clvmodels.diagnostics.new_customers import new_customers
+from clvmodels.diagnostics.planned import Planned
+from clvmodels.diagnostics.record import Brief, Fact, Table
+from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.tier_values import TierValues
+from clvmodels.diagnostics.values import tier_frame
+from clvmodels.diagnostics.words import (
+    horizon_of,
+    percent,
+    profit_or_revenue,
+    round_money,
+    round_number,
+    span,
+)
+
+_HELD: Final = ("customers", "value_share", "clv_per_customer")
+
+
+def brief(
+    study: Study,
+    added: Totals,
+    held: TierValues | None,
+    plan: Planned,
+    tables: Sequence[Table],
+    *,
+    converged: bool,
+) -> Brief:
+    """Say on one page what the figures mean for whoever decides.
+
+    Parameters
+    ----------
+    study, added, held, plan
+        What the report is about, and its sums.
+    tables : sequence of Table
+        Of the section of what the model says: whom to act on.
+    converged : bool
+        Whether the fit may be used.
+    """
+    new = new_customers(study)
+    answer = new.answer
+    if not converged:
+        answer = "The fit did not converge: no budget can be set from it. Fit it again first."
+    return Brief(
+        sentence=_sentence(study, plan, converged),
+        answer=answer,
+        facts=(*_base(study, plan), *new.facts),
+        actions=tuple(_actions(study, added, plan, tables, new.advice))[:3] if converged else (),
+        tables=(*new.tables, *_concentration(held)),
+        curve=new.curve,
+        reliable=converged,
+    )
+
+
+def _planned(study: Study, plan: Planned) -> dict[str, Any] | None:
+    """The total of the base that can be planned with: of value, else of purchases."""
+    if plan.whole is None:
+        return None
+    table = plan.whole.table.set_index("total")
+    row: dict[str, Any] = table.loc["value" if study.clv is not None else "purchases"].to_dict()
+    return row
+
+
+def _amount(study: Study, value: float) -> str:
+    if study.clv is None:
+        return f"{round_number(value)} purchases"
+    return round_money(value, study.question.currency)
+
+
+def _sentence(study: Study, plan: Planned, converged: bool) -> str:
+    row, size = _planned(study, plan), f"{study.histories.customers:,}"
+    if not converged:
+        return f"Nothing can be said of these {size} customers yet: the fit did not converge."
+    if row is None:
+        return f"There is no total to plan with for these {size} customers."
+    what = ""
+    if study.clv is not None:
+        what = " of revenue" if study.rfm.margin == 1 else " of profit"
+    who = "This customer is" if size == "1" else f"These {size} customers are"
+    return (
+        f"{who} expected to bring {_amount(study, row['mean'])}{what} in "
+        f"{horizon_of(study.question.horizon, study.scale)}; plan with "
+        f"{span(_amount(study, row['lower']), _amount(study, row['upper']))}."
+    )
+
+
+def _base(study: Study, plan: Planned) -> Iterator[Fact]:
+    row = _planned(study, plan)
+    if row is None or plan.whole is None:
+        return
+    value = study.clv is not None
+    margin, ahead = study.rfm.margin, horizon_of(study.question.horizon, study.scale)
+    yield Fact(
+        "brief_base",
+        f"What all customers will bring in {ahead}",
+        row["mean"],
+        row["lower"],
+        row["upper"],
+        "money" if value else "integer",
+        " ".join(
+            [
+                *([f"{profit_or_revenue(margin).capitalize()}."] if value else []),
+                _tested(study, "value" if value else "purchases"),
+                f"The range allows {percent(plan.whole.calendar.sd)} for the calendar: seasons, "
+                "campaigns, the state of trade.",
+            ]
+        ),
+        "worth",
+    )
+
+
+def _tested(study: Study, target: str) -> str:
+    """Say what came of a forecast in a test on the past."""
+    if study.backtest is None:
+        return "No test on the past says how far off such a total is."
+    level = float(study.backtest.settings["interval"])
+    totals = study.backtest.totals
+    rows = totals[(totals["level"] == level) & (totals["target"] == target)]
+    if not len(rows):
+        return "No test on the past says how far off such a total is."
+    forecast, actual = (float(rows.iloc[0][name]) for name in ("forecast", "actual"))
+    what = "spending" if target == "value" else "the number of purchases"
+    if forecast <= 0:
+        return f"In a test on the past, no {what} was expected."
+    off = actual / forecast - 1.0
+    if abs(off) < 0.005:
+        return f"In a test on the past, {what} came out as forecast."
+    way = "higher" if off > 0 else "lower"
+    return f"In a test on the past, {what} came out {percent(abs(off))} {way} than forecast."
+
+
+# --- what to do -------------------------------------------------------------------------
+
+
+def _actions(
+    study: Study, added: Totals, plan: Planned, tables: Sequence[Table], advice: str
+) -> Iterator[str]:
+    if advice:
+        yield advice
+    yield from _slipping(study, tables)
+    known = added.repeat + added.once
+    if added.once:
+        yield (
+            f"Ask for the second order: {added.once:,} customers "
+            f"({percent(added.once / known)}) ordered only once, and about "
+            f"{round_number(added.again.mean)} of them are expected to come back in "
+            f"{horizon_of(study.question.horizon, study.scale)}."
+        )
+    if row := _planned(study, plan):
+        yield (
+            f"Plan with the range, not with one figure: {_amount(study, row['lower'])} is the "
+            "figure to be safe with."
+        )
+
+
+def _slipping(study: Study, tables: Sequence[Table]) -> Iterator[str]:
+    found = next((one for one in tables if one.key in ("states", "purchase-states")), None)
+    if found is None:
+        return
+    row = next((row for row in found.rows if row[0] == "slipping"), None)
+    if row is None:
+        return
+    many, lost = int(row[2]), float(row[-1] or 0.0)
+    if many:
+        yield (
+            f"Win back the {many:,} of the best customers who are slipping away: the silence of "
+            f"all who slip away has cost {_amount(study, lost)} already."
+        )
+
+
+# --- who holds the value ----------------------------------------------------------------
+
+
+def _concentration(held: TierValues | None) -> Iterator[Table]:
+    if held is None:
+        return
+    frame = tier_frame(held).iloc[:-1]
+    top = held.top(2)[0]
+    share = float(frame["customer_share"].iloc[:2].sum())
+    yield Table(
+        "brief-tiers",
+        f"{percent(share)} of the customers hold {percent(top)} of the value",
+        ("customers", "number", "share of the value", "value each"),
+        tuple(
+            (_said(place, len(frame), row["customer_share"]), *(row[name] for name in _HELD))
+            for place, row in enumerate(frame.to_dict("records"))
+        ),
+        formats={"number": "integer", "share of the value": "percent", "value each": "money"},
+    )
+
+
+def _said(place: int, tiers: int, share: float) -> str:
+    which = "the top" if place == 0 else "the other" if place == tiers - 1 else "the next"
+    return f"{which} {percent(share)}"

@@ -1,0 +1,113 @@
+
+// The manager's page: sliders of the payback curve, and the list of customers.
+(() => {
+  const get = (id) => document.getElementById(id);
+
+  function payback(svg) {
+    const known = JSON.parse(svg.dataset.curve);
+    const name = svg.namespaceURI;
+    const [cac, margin, months] = ["cac", "margin", "months"].map(get);
+    const money = (value) => {
+      const digits = Math.abs(value) >= 100 ? 0 : 2;
+      const text = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+      return known.currency.length > 1 ? `${text} ${known.currency}` : known.currency + text;
+    };
+    const add = (tag, attributes, text = "") => {
+      const made = document.createElementNS(name, tag);
+      for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+      made.textContent = text;
+      get("payback-axes").append(made);
+    };
+
+    // the first month, and part of one, at which the cost is made up for
+    function when(cost, share) {
+      const at = known.revenue.findIndex((value) => value * share >= cost);
+      if (at < 0) return `Not paid back within ${known.revenue.length - 1} months`;
+      return at === 0 ? "Paid back by the first order" : `Paid back within ${at} month${at > 1 ? "s" : ""}`;
+    }
+
+    function draw() {
+      const [cost, share, last] = [Number(cac.value), Number(margin.value) / 100, Number(months.value)];
+      const scaled = (values) => values.slice(0, last + 1).map((value, i) => share * (value ?? known.revenue[i]));
+      const [worth, lower, upper] = [known.revenue, known.lower, known.upper].map(scaled);
+      const top = Math.max(...upper, cost, 1e-9) * known.room;
+      const x = (month) => known.left + (month / last) * (known.right - known.left);
+      const y = (value) => known.floor - (value / top) * (known.floor - known.top);
+      const points = (values) => values.map((value, month) => `${x(month).toFixed(1)},${y(value).toFixed(1)}`);
+      get("payback-line").setAttribute("points", points(worth).join(" "));
+      get("payback-band").setAttribute("points", [...points(lower), ...points(upper).reverse()].join(" "));
+      for (const end of ["y1", "y2"]) get("payback-cost").setAttribute(end, y(cost));
+      get("payback-name").setAttribute("y", y(cost) - 5);
+      get("payback-axes").replaceChildren();
+      for (let k = 0; k <= 4; k++) {
+        const at = y((top * k) / 4);
+        add("line", { class: "grid", x1: known.left, x2: known.right, y1: at, y2: at });
+        add("text", { x: known.left - 6, y: at + 4, "text-anchor": "end" }, money((top * k) / 4));
+      }
+      const step = last > 12 ? 6 : Math.max(1, Math.floor(last / 6));
+      for (let k = 0; k <= last; k += step) add("text", { x: x(k), y: known.floor + 20, "text-anchor": "middle" }, String(k));
+      get("cac-said").textContent = money(cost);
+      get("margin-said").textContent = `${margin.value}\u00a0%`;
+      get("months-said").textContent = months.value;
+      const ratio = cost > 0 ? `; ${(worth[last] / cost).toFixed(1)} back for each one spent` : "";
+      const said = `${when(cost, share)}. In ${last} months a new customer brings ${money(worth[last])}: may cost at most that${ratio}.`;
+      get("payback-said").textContent = said;
+      svg.setAttribute("aria-label", said);
+    }
+
+    for (const input of [cac, margin, months]) input.addEventListener("input", draw);
+    document.querySelector(".controls").hidden = false;
+    draw();
+  }
+
+  // A cell that a spreadsheet would take for a formula gets an apostrophe.
+  function quoted(cell) {
+    const raw = cell.dataset.value;
+    const text = raw ?? cell.textContent.trim().replace(/^\u2013$/, "");
+    const safe = raw === undefined && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
+
+  function customers(table) {
+    const [search, state] = [get("search"), get("state")];
+    const rows = [...table.tBodies[0].rows];
+    const headings = [...table.tHead.rows[0].cells];
+    const names = headings.map((cell) => (cell.querySelector("button") ?? cell).firstChild.textContent.trim());
+    const place = names.indexOf("state");
+    const stateOf = (row) => (place < 0 ? "" : row.cells[place].textContent.trim());
+    for (const one of new Set(rows.map(stateOf))) if (one) state.append(new Option(one, one));
+    state.parentElement.hidden = place < 0;
+
+    function filter() {
+      const asked = search.value.trim().toLowerCase();
+      let shown = 0;
+      for (const row of rows) {
+        const fits = (!state.value || stateOf(row) === state.value) && row.textContent.toLowerCase().includes(asked);
+        row.hidden = !fits;
+        shown += fits;
+      }
+      get("announcer").textContent = `${shown} customers shown`;
+    }
+
+    function download() {
+      const chosen = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+      const lines = [names.map((name) => `"${name}"`), ...chosen.map((row) => [...row.cells].map(quoted))];
+      const file = new Blob(["\ufeff", lines.map((line) => line.join(",")).join("\r\n"), "\r\n"], { type: "text/csv" });
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(file);
+      link.download = "customers.csv";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
+
+    search.addEventListener("input", filter);
+    state.addEventListener("change", filter);
+    get("download").addEventListener("click", download);
+    document.querySelector(".tools").hidden = false;
+  }
+
+  const curve = get("payback");
+  if (curve) payback(curve);
+  const table = document.querySelector("table.customers");
+  if (table) customers(table);
+})();

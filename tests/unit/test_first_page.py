@@ -1,0 +1,132 @@
+"""The manager's page: what a new customer may cost, in every case that a base can be."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from clvmodels import payback_period
+from clvmodels.diagnostics import Brief, Report, diagnose
+from clvmodels.diagnostics.new_customers import after
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.posterior import CLVPosterior
+from clvmodels.reporting import from_json, render, render_page, to_json
+from tests.protocol.report_samples import draw
+from tests.unit.diagnostics_cases import base, given
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    return base(150)
+
+
+@pytest.fixture(scope="module")
+def report(rows: pd.DataFrame) -> Report:
+    return diagnose(given(), rows, currency="£", margin=0.3, cac=3.0, draws=20)
+
+
+def page_of(report: Report) -> Brief:
+    assert report.brief is not None
+    return report.brief
+
+
+def test_it_has_the_verbs_figures(report: Report) -> None:
+    posterior = given()
+    assert isinstance(posterior, CLVPosterior)
+    value = posterior.new_customer_value(margin=0.3, draws=20)
+    found = {fact.key: fact for fact in page_of(report).facts}
+    assert found["brief_new_customer"].value == pytest.approx(value.mean)
+    assert found["brief_new_customer"].lower == pytest.approx(value.lower)
+    assert found["brief_target_cac"].value == pytest.approx(value.mean / 3)
+    plan = next(fact for fact in report.facts if fact.key == "value_to_plan_with")
+    assert (found["brief_base"].value, found["brief_base"].lower) == (plan.value, plan.lower)
+    back = payback_period(posterior, 3.0, margin=0.3, discount_rate=0.1, within="36M", draws=20)
+    assert found["brief_payback"].value == after(math.ceil(back.days / 30.4375))
+    curve = page_of(report).curve
+    assert 0.3 * curve["revenue"][12] == pytest.approx(value.mean, rel=1e-3)
+    assert curve["revenue"] == sorted(curve["revenue"])
+
+
+@pytest.mark.parametrize(("cost", "said"), [(1.0, "Yes: one is worth"), (1e5, "No: one is")])
+def test_it_says_whether_a_cost_pays(rows: pd.DataFrame, cost: float, said: str) -> None:
+    brief = page_of(diagnose(given(), rows, margin=0.3, cac=cost, draws=20))
+    assert said in brief.answer
+    assert ("not paid back within 36 months" in brief.answer) == (cost > 1)
+    assert cost in [row[0] for row in brief.tables[0].rows]
+
+
+def test_revenue_is_no_budget(rows: pd.DataFrame) -> None:
+    brief = page_of(diagnose(given(), rows, draws=20))
+    assert "This is revenue" in brief.answer
+    assert brief.actions[0].startswith("Give the report your margin")
+    assert "may cost" not in brief.facts[1].label
+    assert len(brief.actions) <= 3
+
+
+def test_purchases_alone_set_no_budget(rows: pd.DataFrame) -> None:
+    posterior = given()
+    assert isinstance(posterior, CLVPosterior)
+    brief = page_of(diagnose(posterior.purchases, rows, cac=30.0, draws=20))
+    assert "not known" in brief.answer
+    assert " purchases in the next 365 days" in brief.sentence
+    assert [fact.key for fact in brief.facts] == ["brief_base"]
+    assert not brief.curve
+
+
+@pytest.mark.parametrize(("text", "months"), [("the first order", 0), ("1 month", 1),
+                                            ("2 months", 2)])  # fmt: skip
+def test_times_are_said_in_months(text: str, months: int) -> None:
+    assert after(months) == text
+
+
+def test_a_cost_below_zero_and_a_wrong_margin_are_refused(rows: pd.DataFrame) -> None:
+    with pytest.raises(DomainError, match="cac"):
+        diagnose(given(), rows, cac=-1.0)
+    with pytest.raises(DomainError, match="margin"):
+        diagnose(given(), rows, margin=30.0)
+
+
+@pytest.mark.slow
+def test_each_reader_has_a_page(report: Report) -> None:
+    both, manager, analyst = (
+        render_page(report, draw_nothing, reader=reader)  # type: ignore[arg-type]
+        for reader in ("both", "manager", "analyst")
+    )
+    assert 'id="brief"' in both
+    assert both.count('<details class="part">') == 1 + len(report.sections)
+    assert 'id="brief"' in manager
+    assert 'id="section-' not in manager
+    assert 'id="verdict"' not in manager
+    assert len(manager) < 200_000
+    assert 'id="brief"' not in analyst
+    assert '<details class="part">' not in analyst
+    with pytest.raises(SchemaError, match="reader"):
+        render(report, reader="boss")  # type: ignore[arg-type]
+
+
+def draw_nothing(figure: object) -> object:
+    """Draw a small figure, whatever is asked for: the pictures are not looked at."""
+    from tests.protocol.report_samples import waves
+
+    return draw(waves("x", points=3))
+
+
+def test_a_fit_that_failed_sets_no_budget(report: Report) -> None:
+    brief = replace(page_of(report), reliable=False)
+    page = render_page(replace(report, brief=brief), draw_nothing, reader="manager")
+    assert 'class="brief-facts unreliable"' in page
+    assert 'id="payback"' not in page
+    assert "table-brief-costs" not in page
+
+
+def test_records_come_back_and_older_ones_too(report: Report) -> None:
+    text = to_json(report)
+    assert to_json(from_json(text)) == text
+    older = {name: value for name, value in json.loads(text).items() if name != "brief"}
+    found = from_json(json.dumps(older))
+    assert found.brief is None
+    assert found.facts == from_json(text).facts
