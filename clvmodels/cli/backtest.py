@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
-from clvmodels.cli.options import regular_key
+from clvmodels.cli.options import check_first_order, regular_key
 from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvmodels.evaluation import Backtest
+    from clvmodels.rfm.spent import FirstOrder
     from clvmodels.verdict import Check
 
 PICTURES: Final = ("tracking.png", "calibration.png", "baselines.png")
@@ -43,9 +44,11 @@ def run(
     model: ModelChoice,
     regularity: str | None,
     clock: bool,
+    first_order: FirstOrder,
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
+    check_first_order(first_order, basket_value)
     options["model"] = key = regular_key(model, regularity, clock=clock)
     check_folder(output)
     options["horizon"] = None if horizon is None else read_horizon(horizon)
@@ -53,7 +56,8 @@ def run(
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
-    if basket_value is not None or regularity == AUTO or clock:
+    counts = first_order == "include"
+    if basket_value is not None or regularity == AUTO or clock or counts:
         from clvmodels.fit import CLVModel
 
         asked = CLVModel(key)
@@ -61,6 +65,8 @@ def run(
             asked = asked.replace(purchases__regularity=AUTO)
         if clock:
             asked = asked.replace(purchases__clock=True)
+        if counts:
+            asked = asked.replace(spend__first_order=first_order)
         options["model"] = asked if basket_value is None else asked.replace(spend=basket_value)
     found = backtest(log, progressbar=terminal.watched, **options)
     with terminal.step("Writing files and pictures"):

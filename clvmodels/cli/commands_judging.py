@@ -18,6 +18,7 @@ from clvmodels.cli.options import (
     Discounting,
     DiscountRate,
     DrawsUsed,
+    FirstOrder,
     Horizon,
     Interval,
     JsonFile,
@@ -109,6 +110,7 @@ def backtest(
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
     clock: Clock = False,
+    first_order: FirstOrder = "exclude",
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")
     ] = "auto",

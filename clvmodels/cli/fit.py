@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_output, read_rfm
-from clvmodels.cli.options import regular_key
+from clvmodels.cli.options import check_first_order, regular_key
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
 from clvmodels.outputs import POSTERIOR_SUFFIXES
@@ -17,6 +17,7 @@ from clvmodels.schema import TimeScale, TimeUnit, scale_said
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.spent import FirstOrder
 
 
 def run(
@@ -32,12 +33,14 @@ def run(
     time_scaler: float | None,
     margin: float | None,
     basket_value: float | None,
+    first_order: FirstOrder,
     without_first_month: bool,
     csv: Mapping[str, str | None],
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
     check_output(output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm])
+    check_first_order(first_order, basket_value)
     key = regular_key(model, regularity, clock=clock)
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
@@ -66,6 +69,7 @@ def run(
         clock=clock,
         priors=priors,
         basket_value=basket_value,
+        first_order=first_order,
         **options,
     )
     posterior.save(output)
@@ -101,14 +105,15 @@ def fit_base(
     clock: bool = False,
     priors: Any,
     basket_value: float | None = None,
+    first_order: FirstOrder = "exclude",
     **options: Any,
 ) -> CLVPosterior | PurchasePosterior:
     """Fit purchases and, where the table has amounts and no value of a basket is given, spend."""
     has_money = rfm.has_money and basket_value is None
     if has_money:
-        from clvmodels.rfm.histories import spend_to_fit
+        from clvmodels.rfm.spent import spend_to_fit
 
-        spend_to_fit(rfm)  # refuses now what would be refused after the first fit
+        spend_to_fit(rfm, first_order)  # refuses now what would be refused after the first fit
     with terminal.step("Loading PyMC"):
         from clvmodels.fit import CLVModel, GammaGammaModel
 
@@ -126,5 +131,6 @@ def fit_base(
     if not has_money:
         return purchases
     with terminal.step("Fitting what they spend"):
-        spend = GammaGammaModel(priors=priors).fit(rfm, progressbar=False, **options)
+        model_of_spend = GammaGammaModel(priors=priors, first_order=first_order)
+        spend = model_of_spend.fit(rfm, progressbar=False, **options)
     return CLVPosterior(purchases, spend)

@@ -137,7 +137,7 @@ def payback_period(
     share = used.value
     if math.isinf(future.due.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
-    check_spend(paired, np.zeros(1))
+    check_spend(paired)
     pace = posterior.purchases.metadata.pace
     due = future.at_pace(pace).due
     spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)

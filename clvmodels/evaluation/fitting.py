@@ -108,9 +108,14 @@ def centre(posterior: FittedModel) -> FittedModel:
     """
     if isinstance(posterior, CLVPosterior):
         fitted = posterior.gamma_gamma
-        spend = posterior.spend if fitted is None else type(fitted).from_draws(**_point(fitted))
+        spend = posterior.spend if fitted is None else _spend(fitted)
         return CLVPosterior(_purchases(posterior.purchases), spend, margin=posterior.margin)
     return _purchases(posterior)
+
+
+def _spend(posterior: GammaGammaPosterior) -> GammaGammaPosterior:
+    known = posterior.metadata.first_order
+    return GammaGammaPosterior.from_draws(**_point(posterior), first_order=known)
 
 
 def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:

@@ -77,7 +77,7 @@ def sums_of_base(
     total = Sums(nothing, nothing, np.zeros(len(ends)))
     if not len(x):
         return total
-    groups, m_bar = group_rows(x, t_x, T), np.where(plain(x) == 0, 0.0, m_bar)
+    groups, m_bar = group_rows(x, t_x, T), draws.means(x, m_bar)
     curves = Curves(draws, due, (float(T.min()), float(T.max())))
     curved, least = curved_of(groups, curves)
     nodes = dict(zip(curved.tolist(), curves.chosen(least), strict=True))
@@ -161,7 +161,7 @@ class _Gather(NamedTuple):
         bought = sum(self._bought(x, T[part], weights[:, part]) for part in parts)
         assert not isinstance(bought, int)
         # Rows whose spend is infinite in some draw add nothing
-        number = plain(np.array([x]))
+        number = plain(np.array([x])) + self.draws.counted
         intercept, slope = (c[0] for c in spending.coefficients(self.draws.spend, number))
         if not np.isfinite(intercept).all():
             intercept, slope = np.zeros((2, 1))

@@ -37,7 +37,9 @@ class Customers(NamedTuple):
     rows : ndarray of int
         Positions in the table.
     m_bar : ndarray, shape (N,)
-        Mean spend of all rows of the table; 0 at x = 0.
+        Mean spend of all rows of the table; 0 where no amount counts.
+    counted : float
+        Amounts of each that m_bar is the mean of, besides x: see `Draws`.
     """
 
     x: FloatArray
@@ -45,6 +47,7 @@ class Customers(NamedTuple):
     start: IntArray
     rows: IntArray
     m_bar: FloatArray
+    counted: float
 
 
 class Tile(NamedTuple):
@@ -152,7 +155,7 @@ def chunk_of(
     spent = np.empty(0) if m_bar is None else m_bar
     family, purchases, keys = draws.formulas, draws.purchases, (x[new], T[new])
     return Chunk(
-        customers=Customers(plain(x), np.cumsum(new) - 1, start, groups.rows, spent),
+        customers=Customers(plain(x), np.cumsum(new) - 1, start, groups.rows, spent, draws.counted),
         x=keys[0],
         T=keys[1],
         weights=family.weights(x, t_x, T, purchases),

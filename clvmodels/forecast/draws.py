@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.strata import plain
 from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
@@ -52,11 +53,18 @@ class Draws:
         against the purchases; None where nothing is known of spend.
     formulas : Family
         Of the purchase model.
+    counted : float
+        1 where m_bar is the mean of first orders too, which spend then depends on; else 0.
     """
 
     purchases: Mapping[str, FloatArray]
     spend: Mapping[str, FloatArray] | None
     formulas: Family
+    counted: float = 0.0
+
+    def means(self, x: FloatArray, m_bar: FloatArray) -> FloatArray:
+        """Mean spend of customers, 0 of those without an amount that counts, shape (N,)."""
+        return np.where(plain(x) + self.counted == 0, 0.0, m_bar)
 
     @property
     def spending(self) -> Mapping[str, FloatArray]:
@@ -76,12 +84,16 @@ class Draws:
 
 
 def pair(
-    purchases: Mapping[str, FloatArray], spend: Mapping[str, FloatArray], formulas: Family
+    purchases: Mapping[str, FloatArray],
+    spend: Mapping[str, FloatArray],
+    formulas: Family,
+    counted: float = 0.0,
 ) -> Draws:
     """Pair the draws of two independent posteriors by a fixed, seeded permutation."""
     count = len(next(iter(spend.values())))
     order = np.random.default_rng(_PAIRING_SEED).permutation(count)
-    return Draws(purchases, {name: values[order] for name, values in spend.items()}, formulas)
+    paired = {name: values[order] for name, values in spend.items()}
+    return Draws(purchases, paired, formulas, counted)
 
 
 def product_moments(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:

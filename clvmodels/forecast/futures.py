@@ -32,7 +32,7 @@ class Who(NamedTuple):
     row, number : ndarray of int32, shape (n,)
         Of the customer, and of the path.
     spent, x : ndarray, shape (n,)
-        x m_bar, and x.
+        What they spent in the amounts that count, and x.
     """
 
     row: Int32Array
@@ -97,7 +97,7 @@ def _start(
         some, none = buys[k - key_of[begin]], idle[k - key_of[begin]]
         for r in range(low, high):
             i = rows[r]
-            seed, total = hashed(outcomes.seed, seeds[i]), x * m_bar[i]
+            seed, total = hashed(outcomes.seed, seeds[i]), (x + customers.counted) * m_bar[i]
             living = alive_at_end[group[i]]
             for j in range(outcomes.per_draw):
                 for d in range(S):

@@ -349,7 +349,7 @@ def score_tile(
             row = customers.rows[j]
             total += m_bar[row]
             # Spend does not tell these apart either
-            if row != first and (customers.x[h] == 0.0 or not ask.money):
+            if row != first and (customers.x[h] + customers.counted == 0.0 or not ask.money):
                 out[:, row] = out[:, first]
                 continue
             if row != first:

@@ -16,7 +16,6 @@ from clvmodels.forecast.grouping import IntArray, group_rows
 from clvmodels.forecast.paths import Outcomes
 from clvmodels.forecast.spending import BASKET, shapes
 from clvmodels.forecast.values import value_quantiles
-from clvmodels.formulas.strata import plain
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray, check_whole
 
@@ -61,7 +60,8 @@ def outcomes_of(draws: Draws, *, paths: int = PATHS, seed: int = _SEED) -> Outco
         Of all random numbers.
     """
     # Where nothing is known of spend a purchase counts as one: no amount takes a random number
-    p, q, v = shapes({BASKET: np.ones(draws.count)} if draws.spend is None else draws.spend)
+    spend = {BASKET: np.ones(draws.count)} if draws.spend is None else draws.spend
+    p, q, v = shapes(spend, draws.counted)
     paths = check_whole("paths", paths)
     seed = check_whole("random_seed", seed, least=0, most=_MOST_SEED)
     return Outcomes(p, q, v, max(math.ceil(paths / draws.count), 1), np.uint64(seed))
@@ -110,7 +110,7 @@ class OutcomePredictor:
             ``paths.MOST_PURCHASES``.
         """
         groups = group_rows(x, t_x, T)
-        m_bar = np.where(plain(x) == 0, 0.0, m_bar)
+        m_bar = self.draws.means(x, m_bar)
         counts, values = np.empty((2, len(x))), np.empty((2, len(x)))
 
         def work(begin: int) -> None:

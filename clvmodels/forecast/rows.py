@@ -44,7 +44,7 @@ Wanted = Literal["none", "clv", "all"]
 
 def infinite_share(draws: Draws, x: FloatArray) -> FloatArray:
     """Share of the draws in which expected spend is infinite, p x + q <= 1, for each row."""
-    counts, rows = np.unique(plain(x), return_inverse=True)
+    counts, rows = np.unique(plain(x) + draws.counted, return_inverse=True)
     shares = np.array([float(np.mean(spending.infinite(draws.spend, one))) for one in counts])
     return shares[rows] if len(counts) else np.zeros(0)
 
@@ -124,7 +124,7 @@ class Predictor:
         ----------
         x, t_x, T, m_bar : ndarray, shape (N,)
             Customers, in any order; x with their strata, where they have some. Those with
-            x = 0 are taken to have m_bar 0.
+            x = 0 are taken to have m_bar 0, unless first orders count.
         """
         return self.each(x, t_x, T, m_bar)[0]
 
@@ -137,7 +137,7 @@ class Predictor:
         if len(x):
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
-            m_bar = np.where(plain(x) == 0, 0.0, m_bar)
+            m_bar = self.draws.means(x, m_bar)
             curved, least = curved_of(groups, curves[0])
             work = _Work(self, curves, groups, curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
@@ -281,7 +281,7 @@ class _Work:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
         draws = self.predictor.draws
         shape = (len(counts), draws.count)
-        intercept, slope = spending.coefficients(draws.spend, counts)
+        intercept, slope = spending.coefficients(draws.spend, counts + draws.counted)
         # Rows whose spend is infinite in some draw are emptied later, and add nothing to sums
         finite = np.isfinite(intercept).all(axis=1, keepdims=True)
         return (

@@ -28,7 +28,7 @@ def coefficients(spend: Spend | None, counts: FloatArray) -> tuple[FloatArray, F
     spend : mapping of str to ndarray, shape (S,), or None
         None where nothing is known: a purchase then counts as one.
     counts : ndarray, shape (X,)
-        Repeat purchases.
+        Amounts that m_bar is the mean of.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def coefficients(spend: Spend | None, counts: FloatArray) -> tuple[FloatArray, F
 
 
 def infinite(spend: Spend | None, x: float) -> npt.NDArray[np.bool_]:
-    """In which draws the expected spend is infinite after x repeat purchases, shape (S,)."""
+    """In which draws the expected spend is infinite after x amounts, shape (S,)."""
     if spend is None or is_fixed(spend):
         return np.zeros(1, dtype=bool)
     return np.asarray(spend["p"] * x + spend["q"] <= 1)
@@ -55,10 +55,13 @@ def mean_of_new(spend: Spend) -> FloatArray:
     return spend[BASKET] if is_fixed(spend) else gamma_gamma.population_mean(**spend)
 
 
-def shapes(spend: Spend) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """p, q, v as simulations take them: p is 0 where every purchase has the value v."""
+def shapes(spend: Spend, counted: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """p, q, v as simulations take them: p is 0 where every purchase has the value v.
+
+    They know repeat purchases: of a first order that counts, q has its share.
+    """
     if is_fixed(spend):
         value = np.ascontiguousarray(spend[BASKET])
         return np.zeros_like(value), np.ones_like(value), value
     p, q, v = (np.ascontiguousarray(spend[name]) for name in ("p", "q", "v"))
-    return p, q, v
+    return p, q + counted * p, v

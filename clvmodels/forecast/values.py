@@ -142,7 +142,7 @@ def _quantiles(
     weight, value, work = np.empty(size), np.empty(size), np.empty(size)
     for j in range(paths.weights.shape[1]):
         h = paths.begin + j
-        x, key = customers.x[h], customers.key_of[h] - paths.first
+        x, key = customers.x[h] + customers.counted, customers.key_of[h] - paths.first
         some = _fill_weights(paths.weights, j, paths.buys[key], outcomes.per_draw, weight)
         first = customers.rows[customers.start[h]]
         for r in range(customers.start[h], customers.start[h + 1]):
@@ -205,7 +205,7 @@ def _scores(
     weight, value, order = np.empty(size), np.empty(size), np.empty(size, dtype=np.int64)
     for j in range(paths.weights.shape[1]):
         h = paths.begin + j
-        x, key = customers.x[h], customers.key_of[h] - paths.first
+        x, key = customers.x[h] + customers.counted, customers.key_of[h] - paths.first
         some = _fill_weights(paths.weights, j, paths.buys[key], outcomes.per_draw, weight)
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]

@@ -181,6 +181,19 @@ def population_mean(**parameters: Unpack[SpendParameters]) -> FloatArray:
     return expected_spend(0, 0.0, **parameters)
 
 
+def mean_with_first(x: FloatArray, m_bar: FloatArray, first: FloatArray) -> FloatArray:
+    """Mean of x + 1 amounts: of a first order, and of x repeat purchases whose mean is m_bar.
+
+    Parameters
+    ----------
+    x, m_bar : ndarray
+        Repeat purchases and their mean amount; 0 where there are none.
+    first : ndarray
+        Amount of the first order.
+    """
+    return np.asarray((first + x * m_bar) / (x + 1.0))
+
+
 def fused(x: FloatArray, total: FloatArray, count: FloatArray) -> Fused:
     """Prepare a base for the fused log-likelihood, in one stratum.
 

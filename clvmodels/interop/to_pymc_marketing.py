@@ -15,7 +15,7 @@ from clvmodels.fit.specification import Specification
 from clvmodels.interop.peer import OnePosterior, counterparts, pymc_marketing_clv
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
-from clvmodels.posterior.spend import spend_columns
+from clvmodels.posterior.spend import counted_of, spend_columns
 from clvmodels.posterior.terms import Unit
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import (
@@ -108,6 +108,11 @@ def _fitted(posterior: OnePosterior, rfm: RfmTable | Frame, said: TimeScale | No
             "a and b apart: fit the model without covariates to convert its posterior."
         )
     if isinstance(posterior, GammaGammaPosterior):
+        if counted_of(posterior):
+            raise SchemaError(
+                "pymc-marketing has no model of spend that counts first orders: fit with "
+                "first_order='exclude' to convert its posterior."
+            )
         columns, spend = spend_columns(posterior, rfm, said), True
     else:
         columns, spend = rfm_columns(rfm, scale=posterior.scale, said=said), False

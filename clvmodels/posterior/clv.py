@@ -382,7 +382,7 @@ class CLVPosterior:
             **terms,
         )
         assert used is not None
-        check_spend(paired, np.zeros(1))
+        check_spend(paired)
         return value_of_new_customer(
             paired,
             future.at_pace(self.purchases.metadata.pace),

@@ -233,6 +233,8 @@ class Posterior:
         if self.metadata.design is not None:
             design = self.metadata.design.to_dict()
             digest.update(json.dumps(design, sort_keys=True).encode())
+        if self.metadata.first_order == "include":
+            digest.update(b"first orders count")
         for name, values in self.draws().items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(values).tobytes())

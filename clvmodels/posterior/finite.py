@@ -16,25 +16,26 @@ from clvmodels.purchases import PurchaseModel
 from clvmodels.schema import FloatArray
 
 
-def check_spend(paired: Draws, x: FloatArray) -> None:
+def check_spend(paired: Draws, x: FloatArray | None = None) -> None:
     """Refuse draws in which the expected spend of some customer is infinite.
 
     Parameters
     ----------
     paired : Draws
         Of both models.
-    x : ndarray
-        Repeat purchases of the customers; none is fine.
+    x : ndarray, optional
+        Repeat purchases of the customers, who may be none; without it the customer is one
+        not yet acquired.
 
     Raises
     ------
     DomainError
         p x + q <= 1 for the fewest repeat purchases, in some draw.
     """
-    if not len(x):
+    if x is not None and not len(x):
         return
-    least_x = float(x.min())
-    infinite = share(spending.infinite(paired.spend, least_x))
+    least_x, counted = (0.0, 0.0) if x is None else (float(x.min()), paired.counted)
+    infinite = share(spending.infinite(paired.spend, least_x + counted))
     if infinite > 0:
         raise DomainError(
             f"{infinite:.1%} of the draws have p x + q <= 1 at frequency x = {least_x:g}, "

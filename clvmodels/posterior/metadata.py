@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clvmodels.purchases.clock import LearntClock
 from clvmodels.purchases.design import Design
+from clvmodels.rfm.spent import FirstOrder
 from clvmodels.schema import FloatArray, TimeScale, check_margin
 from clvmodels.verdict import Verdict, given_verdict
 
@@ -71,6 +72,8 @@ class Metadata:
         By which the customers' time passes, where one was learnt.
     design : Design or None
         What the model knows of customers besides their purchases, where it has covariates.
+    first_order : {"exclude", "include"}
+        Whether a model of spend counts the amounts of first orders.
     """
 
     model: str
@@ -90,6 +93,7 @@ class Metadata:
     why: str = ""
     clock: LearntClock | None = None
     design: Design | None = None
+    first_order: FirstOrder = "exclude"
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -141,6 +145,7 @@ class Metadata:
             **chosen,
             **({"clock": self.clock.to_dict()} if self.clock else {}),
             **({"design": self.design.to_dict()} if self.design else {}),
+            **({"first_order": "include"} if self.first_order == "include" else {}),
             **({"members": members} if members else {}),
         }
 
@@ -174,6 +179,7 @@ class Metadata:
             why=str(record.get("why", "")),
             clock=LearntClock.from_dict(record["clock"]) if "clock" in record else None,
             design=Design.from_dict(record["design"]) if "design" in record else None,
+            first_order=record.get("first_order", "exclude"),
         )
 
 

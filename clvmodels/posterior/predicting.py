@@ -17,7 +17,7 @@ from clvmodels.keywords import named
 from clvmodels.margin import Margin, margin_for
 from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.finite import check_life, no_value, valued
-from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, checked_spend
+from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, counted_of, means_of
 from clvmodels.posterior.terms import FrameTerms, PredictTerms, ValueTerms
 from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.day_pairs import by_clock
@@ -161,7 +161,7 @@ def draws_of(purchases: PurchasePosterior, spend: SpendPosterior | None, draws: 
     if spend is None:
         return Draws(purchases.draws(draws), None, purchases.formulas)
     bought, spent = side_by_side(purchases, spend, draws)
-    return pair(bought, spent, purchases.formulas)
+    return pair(bought, spent, purchases.formulas, counted_of(spend))
 
 
 def side_by_side(
@@ -225,7 +225,7 @@ class Prepared:
     columns : RfmColumns
         The customers.
     m_bar : ndarray, shape (N,)
-        Their mean spend; 0 where it is not read. Expected spend of some customers may be
+        Mean of their amounts that count; 0 where it is not read. Expected spend of some may be
         infinite in some draws: `clvmodels.posterior.finite.valued` tells whose.
     future : Future
         What is asked.
@@ -249,9 +249,9 @@ class Prepared:
 
     @property
     def who(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Customers as the loops take them: x, t_x, T and m_bar, 0 of those who bought once."""
+        """Customers as the loops take them: x, t_x, T and m_bar, of amounts that count."""
         one = self.columns
-        return one.kind, one.t_x, one.T, np.where(one.x == 0, 0.0, self.m_bar)
+        return one.kind, one.t_x, one.T, self.draws.means(one.x, self.m_bar)
 
     def until(self, purchases: PurchasePosterior, horizon: Horizon) -> Future:
         """The same with another horizon, checked."""
@@ -279,9 +279,9 @@ def prepared(
         An option is out of range, or undiscounted whole-life purchases are infinite.
     """
     said = schema.scale_said(time_unit, time_scaler)
-    amounts = isinstance(spend, GammaGammaPosterior)
-    columns = columns_of(purchases, rfm, said, money=amounts)
-    m_bar = checked_spend(columns) if amounts else np.zeros(len(columns))
+    modelled = spend if isinstance(spend, GammaGammaPosterior) else None
+    columns = columns_of(purchases, rfm, said, money=modelled is not None)
+    m_bar = means_of(modelled, columns) if modelled else np.zeros(len(columns))
     used = margin_known(purchases, spend, terms["margin"], table=columns.margin)
     if used is not None:
         terms["margin"] = used.warned().value
@@ -308,12 +308,12 @@ def predicted_frame(
     one: FrameTerms = {**terms, "horizon": next(iter(lengths.values()))}
     given = prepared(purchases, spend, rfm, **one)
     futures = {label: given.until(purchases, length) for label, length in lengths.items()}
-    columns, m_bar = given.columns, given.m_bar
+    columns = given.columns
     reasons = no_value(given.draws, columns.x)
     valued(given.draws, columns.x).warned()
     found = predicted(given, futures, predictive=predictive)
-    amounts = isinstance(spend, GammaGammaPosterior)
-    if amounts and columns.first_value is not None:
+    m_bar = columns.m_bar if isinstance(spend, GammaGammaPosterior) else None
+    if m_bar is not None and columns.first_value is not None:
         past = given.future.margin * (columns.first_value + columns.x * m_bar)
         total = {f"total_value{label}": past + found[f"clv{label}"] for label in futures}
         found |= {"historical_value": past} | total
@@ -321,7 +321,7 @@ def predicted_frame(
         found[schema.MARGIN] = np.full(len(columns), given.margin.value)
     if reasons is not None:
         found[schema.REASON] = pd.Series(reasons, dtype="str")
-    scores = customers_frame(columns, m_bar if amounts else None).assign(**found)
+    scores = customers_frame(columns, m_bar).assign(**found)
     return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
 
 

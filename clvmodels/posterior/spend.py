@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Final, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,26 @@ from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
-from clvmodels.schema import FloatArray, TimeScale, TimeUnit, scale_said
+from clvmodels.rfm.spent import FirstOrder
+from clvmodels.schema import (
+    FIRST_VALUE,
+    MONETARY_VALUE,
+    FloatArray,
+    TimeScale,
+    TimeUnit,
+    check_choice,
+    scale_said,
+)
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
+
+
+NO_FIRST_VALUE: Final = (
+    "The spend model counts first orders, and the table lacks first_value: summarise the log "
+    "with amounts, or fit with first_order='exclude'."
+)
 
 
 class GammaGammaPosterior(Posterior):
@@ -46,20 +62,34 @@ class GammaGammaPosterior(Posterior):
 
     @classmethod
     @named
-    def from_draws(cls, *, p: npt.ArrayLike, q: npt.ArrayLike, v: npt.ArrayLike) -> Self:
+    def from_draws(
+        cls,
+        *,
+        p: npt.ArrayLike,
+        q: npt.ArrayLike,
+        v: npt.ArrayLike,
+        first_order: FirstOrder = "exclude",
+    ) -> Self:
         """Make a posterior from draws that come from elsewhere.
 
         Parameters
         ----------
         p, q, v : array_like, shape (draws,) or scalar
             Draws; v in the unit of money of the tables to come.
+        first_order : {"exclude", "include"}
+            As in :class:`clvmodels.GammaGammaModel`.
 
         Raises
         ------
         DomainError
             A draw is not positive and finite, or lengths differ.
         """
-        return cls._from_draws({"p": p, "q": q, "v": v}, "D", 1.0)
+        check_choice("first_order", first_order, get_args(FirstOrder))
+        made = cls._from_draws({"p": p, "q": q, "v": v}, "D", 1.0)
+        return replace(made, metadata=replace(made.metadata, first_order=first_order))
+
+    def _outline(self) -> str:
+        return f"{super()._outline()}{', first orders count' if counted_of(self) else ''}"
 
     @named
     def expected_customer_spend(
@@ -87,22 +117,23 @@ class GammaGammaPosterior(Posterior):
         Raises
         ------
         SchemaError
-            monetary_value is missing, or negative or empty for a repeat customer.
+            monetary_value is missing, or negative or empty for a repeat customer; or so is
+            first_value, where first orders count.
         """
         columns = spend_columns(self, data, scale_said(time_unit, time_scaler))
         self._check_cells(len(columns))
-        m_bar = checked_spend(columns)
-        first, inverse = distinct_rows(columns.x, m_bar)
+        x, m_bar = columns.x + counted_of(self), means_of(self, columns)
+        first, inverse = distinct_rows(x, m_bar)
         draws = {name: values[:, None] for name, values in self.draws().items()}
-        values = gamma_gamma.expected_spend(columns.x[first], m_bar[first], **draws)
+        values = gamma_gamma.expected_spend(x[first], m_bar[first], **draws)
         return self._labelled(values[:, inverse], columns.customer_id, "expected_spend")
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = spend_columns(self, rfm, said)
-        m_bar = checked_spend(columns)
-        rows = np.flatnonzero((columns.x > 0) & (m_bar > 0))
+        x, m_bar = columns.x + counted_of(self), means_of(self, columns)
+        rows = np.flatnonzero((x > 0) & (m_bar > 0))
         formula = gamma_gamma.log_likelihood
-        return LikelihoodTerms(columns.customer_id, rows, (columns.x, m_bar), formula)
+        return LikelihoodTerms(columns.customer_id, rows, (x, m_bar), formula)
 
 
 class BasketValue(Posterior):
@@ -177,10 +208,36 @@ def checked_spend(columns: RfmColumns) -> FloatArray:
     m_bar = columns.m_bar
     if m_bar is None:
         raise SchemaError("The RFM table lacks monetary_value: summarise the log with amounts.")
-    bad = ~(np.isfinite(m_bar) & (m_bar >= 0))
+    _check_amounts(m_bar, "repeat customers", MONETARY_VALUE)
+    return m_bar
+
+
+def counted_of(spend: SpendPosterior) -> float:
+    """How many amounts of a customer count besides those of repeat purchases: 0 or 1."""
+    return float(spend.metadata.first_order == "include")
+
+
+def means_of(spend: GammaGammaPosterior, columns: RfmColumns) -> FloatArray:
+    """Mean of every customer's amounts that count, checked, shape (N,).
+
+    Raises
+    ------
+    SchemaError
+        A column is missing, or an amount that counts is negative or empty.
+    """
+    m_bar = checked_spend(columns)
+    if not counted_of(spend):
+        return m_bar
+    if columns.first_value is None:
+        raise SchemaError(NO_FIRST_VALUE)
+    _check_amounts(columns.first_value, "customers", FIRST_VALUE)
+    return gamma_gamma.mean_with_first(columns.x, m_bar, columns.first_value)
+
+
+def _check_amounts(amounts: FloatArray, whose: str, column: str) -> None:
+    bad = ~(np.isfinite(amounts) & (amounts >= 0))
     if bad.any():
         raise SchemaError(
-            f"{int(bad.sum()):,} repeat customers have a negative or missing monetary_value; the "
+            f"{int(bad.sum()):,} {whose} have a negative or missing {column}; the "
             f"first is row {int(np.argmax(bad))}. Leave them out, or summarise the log again."
         )
-    return m_bar

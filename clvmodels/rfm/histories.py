@@ -8,7 +8,6 @@ share each. This is exact algebra, and makes answers independent of the order of
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import frames, schema
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import SchemaError
 from clvmodels.formulas.strata import coded
 from clvmodels.rfm import customers
 from clvmodels.rfm.day_pairs import DayPairs, known_days
-from clvmodels.rfm.distinct import distinct_rows, significant
+from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.periods import check_said, check_scale
 
 if TYPE_CHECKING:
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Total spend comes from a mean: to 12 digits the same cents are one number, however rounded.
-_SPEND_DIGITS: Final = 12
 _WHERE: Final = "The RFM table"
-# With fewer customers the priors hold p and q, even where all amounts agree.
-_FEW: Final = 10
 _READ: Final = (
     *(schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T),
     *(schema.MONETARY_VALUE, schema.FIRST_VALUE, schema.LOG_GAPS),
@@ -86,46 +81,7 @@ class PurchaseHistories:
     def fingerprint(self) -> str:
         """SHA-256 of the histories; the same for any order of the same rows."""
         strata = () if self.stratum is None else (self.stratum.astype(np.float64),)
-        return _digest(self.x, self.t_x, self.T, self.count, *strata)
-
-
-@dataclass(frozen=True, slots=True)
-class SpendHistories:
-    """Distinct (x, total repeat spend) with counts, of customers with repeat spend > 0.
-
-    Attributes
-    ----------
-    x, total : ndarray, shape (H,)
-        Repeat purchase periods and their total spend S = x * m_bar.
-    count : ndarray, shape (H,)
-        Customers who share the pair.
-    without_repeat : int
-        Customers without a repeat purchase, who say nothing about spend here.
-    zero_spend : int
-        Repeat customers whose mean spend is exactly 0: outside the model's support,
-        left out of the fit and counted.
-    """
-
-    x: FloatArray
-    total: FloatArray
-    count: FloatArray
-    without_repeat: int
-    zero_spend: int
-
-    @property
-    def customers(self) -> int:
-        """Number of customers who enter the spend likelihood."""
-        return int(self.count.sum())
-
-    @property
-    def typical_amount(self) -> float:
-        """Geometric mean over customers of the mean spend per purchase."""
-        log_mean = np.log(self.total / self.x)
-        return math.exp(float(np.dot(self.count, log_mean) / self.count.sum()))
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the histories; the same for any order of the same rows."""
-        return _digest(self.x, self.total, self.count)
+        return digest_of(self.x, self.t_x, self.T, self.count, *strata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,64 +243,6 @@ def purchase_histories(data: RfmTable | Frame | RfmColumns) -> PurchaseHistories
     return PurchaseHistories(columns.x[first], columns.t_x[first], columns.T[first], count, stratum)
 
 
-def spend_histories(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
-    """Distinct (frequency, total repeat spend) of the repeat customers, with counts.
-
-    Raises
-    ------
-    SchemaError
-        monetary_value is missing.
-    DomainError
-        Nobody has a repeat purchase of positive value, or a repeat customer's mean
-        spend is negative or missing.
-    """
-    columns = data if isinstance(data, RfmColumns) else rfm_columns(data, money=True)
-    if columns.m_bar is None:
-        raise _lacks([schema.MONETARY_VALUE], ())
-    repeat = columns.x > 0
-    bad = repeat & ~(np.isfinite(columns.m_bar) & (columns.m_bar >= 0))
-    if bad.any():
-        raise DomainError(
-            f"{bad.sum():,} repeat customers have a negative or missing monetary_value: "
-            "summarise the log with refunds='drop' or 'net', or leave these rows out."
-        )
-    used = repeat & (columns.m_bar > 0)
-    if not used.any():
-        raise DomainError(
-            "No customer has a repeat purchase of positive value, so the spend model has nothing "
-            "to learn from: use a longer log, or fit the purchase model alone."
-        )
-    x = columns.x[used]
-    total = significant(x * columns.m_bar[used], _SPEND_DIGITS)
-    first, inverse = distinct_rows(x, total)
-    count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
-    return SpendHistories(
-        x[first], total[first], count, int((~repeat).sum()), int((repeat & ~used).sum())
-    )
-
-
-def spend_to_fit(data: RfmTable | Frame | RfmColumns) -> SpendHistories:
-    """Spend of a base, as `spend_histories` has it, from which the spend model can learn.
-
-    Raises
-    ------
-    SchemaError
-        monetary_value is missing.
-    DomainError
-        There is no spend, or no variation in it: without any p and q grow without bound, and
-        there is no posterior to find.
-    """
-    histories = spend_histories(data)
-    mean = histories.total / histories.x
-    if histories.customers >= _FEW and np.ptp(mean) <= 1e-9 * mean.max():
-        raise DomainError(
-            f"All {histories.customers:,} repeat customers spend {mean[0]:,.6g} per purchase, so "
-            "there is no variation for the spend model to learn from: multiply the expected "
-            "purchases by that amount."
-        )
-    return histories
-
-
 def _frame_of(data: RfmTable | Frame) -> tuple[Any, RfmTable | None]:
     """The rows, and the table that has them if it is one of ours."""
     from clvmodels.rfm import RfmTable
@@ -370,7 +268,7 @@ def _require(frame: Any, *, money: bool) -> None:
     if missing == [schema.CUSTOMER_ID] and frames.kind_of(frame) == "pandas":
         raise customers.no_id(names, frames.index_name(frame))
     if missing:
-        raise _lacks(missing, tuple(names))
+        raise lacks(missing, tuple(names))
     twice = [name for name in _READ if names.count(name) > 1]
     if twice:
         raise SchemaError(
@@ -378,7 +276,8 @@ def _require(frame: Any, *, money: bool) -> None:
         )
 
 
-def _lacks(missing: list[str], found: tuple[str, ...]) -> SchemaError:
+def lacks(missing: list[str], found: tuple[str, ...]) -> SchemaError:
+    """The error of a table that lacks columns."""
     there = f"; found {', '.join(found)}" if found else ""
     money = schema.MONETARY_VALUE in missing
     hint = "Give rfm_summary a monetary_value_col." if money else "Rename yours."
@@ -393,7 +292,8 @@ def _refuse(bad: npt.NDArray[np.bool_], what: str) -> None:
         )
 
 
-def _digest(*columns: FloatArray) -> str:
+def digest_of(*columns: FloatArray) -> str:
+    """SHA-256 of columns of numbers."""
     digest = hashlib.sha256()
     for column in columns:
         digest.update(np.ascontiguousarray(column + 0.0).tobytes())

@@ -46,6 +46,7 @@ REASONS: Final = (
     "monetary_value is missing or not finite at frequency above 0",
     "monetary_value is negative at frequency above 0",
     "monetary_value is too large to be an amount",
+    "first_value is missing, negative or too large, and the spend model counts it",
 )
 _HISTORY: Final = (schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T)
 _MOST: Final = 2.0**53  # beyond it floats skip whole numbers
@@ -222,6 +223,7 @@ def read_rows(
     duplicated: npt.NDArray[np.bool_] | None = None,
     *,
     amounts: bool,
+    first_counts: bool = False,
 ) -> Rows:
     """Take the numbers out of a batch and judge every row.
 
@@ -235,10 +237,15 @@ def read_rows(
         Rows whose customer has another row somewhere in the whole table.
     amounts : bool
         Whether amounts are read.
+    first_counts : bool
+        Whether spend depends on first_value, which must then be an amount.
     """
     x, t_x, T = (_floats(batch, name, scale) for name in _HISTORY[1:])
     m_bar = _floats(batch, schema.MONETARY_VALUE, scale) if amounts else np.zeros(len(x))
     repeat = x > 0
+    paid_first = amounts and schema.FIRST_VALUE in batch.schema.names
+    first = _floats(batch, schema.FIRST_VALUE, scale) if paid_first else None
+    amount = (x >= 0) if first is None else (first >= 0) & (first <= _MOST_SPENT)
     nobody = _nobody(sortable(batch.column(schema.CUSTOMER_ID)))
     wrong: Sequence[npt.NDArray[np.bool_]] = (
         nobody,
@@ -256,12 +263,11 @@ def read_rows(
         repeat & ~np.isfinite(m_bar),
         repeat & (m_bar < 0),
         repeat & (m_bar > _MOST_SPENT),
+        ~amount if first_counts else np.zeros(len(x), dtype=bool),
     )
     reason = np.full(len(x), -1, dtype=np.int8)
     for code in range(len(REASONS) - 1, -1, -1):
         reason[wrong[code]] = code
-    paid_first = amounts and schema.FIRST_VALUE in batch.schema.names
-    first = _floats(batch, schema.FIRST_VALUE, scale) if paid_first else None
     return Rows(x, t_x, T, np.where(x == 0, 0.0, m_bar), first, reason)
 
 

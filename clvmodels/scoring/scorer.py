@@ -16,8 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clvmodels import schema
+from clvmodels.errors import SchemaError
 from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, spending
 from clvmodels.forecast.calendar import Calendar
+from clvmodels.formulas.gamma_gamma import mean_with_first
 from clvmodels.formulas.strata import coded
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import by_label, intervals_of, labelled, points_of, until
@@ -30,6 +32,7 @@ from clvmodels.posterior.scorable import (
     reads_amounts,
     scorable,
 )
+from clvmodels.posterior.spend import NO_FIRST_VALUE
 from clvmodels.rfm.attributes import cohorts_of, strata_of
 from clvmodels.rfm.day_pairs import known_day, own_times
 from clvmodels.schema import Discounting, FloatArray, Horizon
@@ -213,7 +216,15 @@ class Scorer:
         return by_label((*points_of(money=self.money), *uncertain, *outcomes), self.futures)
 
     def schema(self, source: pa.Schema) -> pa.Schema:
-        """Arrow schema of the scores of a table with this schema."""
+        """Arrow schema of the scores of a table with this schema.
+
+        Raises
+        ------
+        SchemaError
+            The spend model counts first orders, and first_value is not among the columns.
+        """
+        if self.draws.counted and schema.FIRST_VALUE not in source.names:
+            raise SchemaError(NO_FIRST_VALUE)
         fields = [
             pa.field(schema.CUSTOMER_ID, source.field(schema.CUSTOMER_ID).type),
             pa.field(schema.FREQUENCY, pa.int64()),
@@ -255,7 +266,13 @@ class Scorer:
             amounts=self.amounts,
             attributes=self.attributes,
         )
-        rows = read_rows(batch, self.posterior.scale, duplicated, amounts=self.amounts)
+        rows = read_rows(
+            batch,
+            self.posterior.scale,
+            duplicated,
+            amounts=self.amounts,
+            first_counts=self.draws.counted > 0,
+        )
         keep = np.flatnonzero(rows.reason < 0)
         out = np.flatnonzero(rows.reason >= 0)
         scores, totals = self._scored(batch, rows, keep)
@@ -268,14 +285,19 @@ class Scorer:
     ) -> tuple[pa.Table, BatchTotals]:
         x, recency, age, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
         t_x, T = self._own_times(recency, age)
-        kind = self._kinds(batch, x, age, keep)
-        each = dict(zip(self.futures, self._predict.each(kind, t_x, T, m_bar), strict=True))
+        kind, first = self._kinds(batch, x, age, keep), rows.first_value
+        first, spent = None if first is None else first[keep], m_bar
+        if self.draws.counted:
+            if first is None:
+                raise SchemaError(NO_FIRST_VALUE)
+            spent = mean_with_first(x, m_bar, first)
+        each = dict(zip(self.futures, self._predict.each(kind, t_x, T, spent), strict=True))
         found: dict[str, dict[str, Any]] = {label: dict(one.columns) for label, one in each.items()}
         for label, one in found.items():
             if self.certain:
                 one |= {name: np.full(len(x), np.nan) for name in intervals_of(money=self.money)}
             if self._outcomes:
-                one |= self._outcomes[label](kind, t_x, T, m_bar)
+                one |= self._outcomes[label](kind, t_x, T, spent)
         columns: list[object] = [
             batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
             x.astype(np.int64),
@@ -285,7 +307,6 @@ class Scorer:
             *(pa.array(found[of][name], from_pandas=True) for name, of in self._columns().values()),
         ]
         if self.money:
-            first = None if rows.first_value is None else rows.first_value[keep]
             columns += self._worth(x, m_bar, first, [one["clv"] for one in found.values()])
         value = found[next(iter(found))].get("clv", np.zeros(0))
         sums = [self._sums(found[label], one.by_draw) for label, one in each.items()]

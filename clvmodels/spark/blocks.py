@@ -58,16 +58,25 @@ class RejectBlocks:
         The unit of recency and T.
     amounts : bool
         Whether amounts are read.
+    first_counts : bool
+        Whether spend depends on first_value.
     """
 
     scale: TimeScale
     amounts: bool
+    first_counts: bool = False
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield them as they came, with a reason."""
         for batch in batches:
             rows, duplicated = split_copies(batch)
-            code = read_rows(rows, self.scale, duplicated, amounts=self.amounts).reason
+            code = read_rows(
+                rows,
+                self.scale,
+                duplicated,
+                amounts=self.amounts,
+                first_counts=self.first_counts,
+            ).reason
             out = np.flatnonzero(code >= 0)
             if len(out):
                 reason = pa.array(REASONS).take(pa.array(code[out]))

@@ -16,7 +16,9 @@ from clvmodels.posterior.scorable import (
     purchases_of,
     reads_amounts,
     scorable,
+    spend_of,
 )
+from clvmodels.posterior.spend import counted_of
 from clvmodels.rfm.day_pairs import known_day
 from clvmodels.rfm.periods import check_scale, day_of
 from clvmodels.schema import TimeUnit, scale_said
@@ -128,7 +130,13 @@ def rejects(
     df, _ = _frame_and_margin(data, posterior, time_unit, time_scaler, None)
     rows = counted(df, unique=isinstance(data, SparkRfm))
     output = StructType([*df.schema.fields, StructField(REASON, StringType())])
-    return rows.mapInArrow(RejectBlocks(posterior.scale, reads_amounts(posterior)), output)
+    spend = spend_of(posterior)
+    checks = RejectBlocks(
+        posterior.scale,
+        reads_amounts(posterior),
+        first_counts=spend is not None and counted_of(spend) > 0,
+    )
+    return rows.mapInArrow(checks, output)
 
 
 def _frame_and_margin(

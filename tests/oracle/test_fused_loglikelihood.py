@@ -24,7 +24,8 @@ from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.formulas.fused import Fused
 from clvmodels.model_facts import GAMMA_GAMMA, BetaDefault, Default
 from clvmodels.purchases import MODELS
-from clvmodels.rfm.histories import purchase_histories, spend_histories
+from clvmodels.rfm.histories import purchase_histories
+from clvmodels.rfm.spent import spend_histories
 from clvmodels.simulate import simulate_rfm
 
 Array = np.ndarray

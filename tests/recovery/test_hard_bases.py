@@ -21,7 +21,8 @@ from clvmodels.fit.purchases import purchase_specification
 from clvmodels.formulas import gamma_gamma
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
-from clvmodels.rfm.histories import purchase_histories, spend_histories
+from clvmodels.rfm.histories import purchase_histories
+from clvmodels.rfm.spent import spend_histories
 from clvmodels.simulate import simulate_rfm
 from tests.kinds import KINDS
 

@@ -27,7 +27,8 @@ from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS
-from clvmodels.rfm.histories import purchase_histories, spend_histories
+from clvmodels.rfm.histories import purchase_histories
+from clvmodels.rfm.spent import spend_histories
 from clvmodels.simulate import simulate_rfm
 
 # Simulated tables do not know their gaps: test_compare_regular.py has tables that do

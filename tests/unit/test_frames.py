@@ -18,7 +18,8 @@ from clvmodels import frames
 from clvmodels.diagnostics.report import diagnose
 from clvmodels.errors import SchemaError
 from clvmodels.posterior import total_value
-from clvmodels.rfm.histories import purchase_histories, spend_histories
+from clvmodels.rfm.histories import purchase_histories
+from clvmodels.rfm.spent import spend_histories
 
 Convert = Callable[[pd.DataFrame], Any]
 

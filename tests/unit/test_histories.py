@@ -16,8 +16,8 @@ from clvmodels.rfm.distinct import distinct_rows, significant
 from clvmodels.rfm.histories import (
     purchase_histories,
     rfm_columns,
-    spend_histories,
 )
+from clvmodels.rfm.spent import spend_histories
 from clvmodels.schema import TimeScale
 
 BASE = pd.DataFrame(

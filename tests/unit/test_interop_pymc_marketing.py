@@ -37,7 +37,8 @@ from clvmodels import (
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError, TimeUnitError
 from clvmodels.fit.priors import as_dict
-from clvmodels.rfm.histories import purchase_histories, spend_histories
+from clvmodels.rfm.histories import purchase_histories
+from clvmodels.rfm.spent import spend_histories
 from clvmodels.verdict import nuts_verdict
 
 with warnings.catch_warnings():
