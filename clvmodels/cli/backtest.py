@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
-from clvmodels.cli.options import check_first_order, regular_key
+from clvmodels.cli.fit import check_first_order
+from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_output, read_rfm
-from clvmodels.cli.options import check_first_order, regular_key
+from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
+from clvmodels.errors import SchemaError
 from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.schema import TimeScale, TimeUnit, scale_said
@@ -134,3 +135,12 @@ def fit_base(
         model_of_spend = GammaGammaModel(priors=priors, first_order=first_order)
         spend = model_of_spend.fit(rfm, progressbar=False, **options)
     return CLVPosterior(purchases, spend)
+
+
+def check_first_order(first_order: str, basket_value: float | None) -> None:
+    """Refuse to count first orders where every purchase has one value."""
+    if first_order == "include" and basket_value is not None:
+        raise SchemaError(
+            f"No amounts are read where every purchase counts as {basket_value:g}: leave "
+            "--first-order or --basket-value out."
+        )

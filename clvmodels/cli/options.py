@@ -80,15 +80,6 @@ def regular_key(model: ModelChoice, regularity: str | None, *, clock: bool = Fal
     return cast("ModelChoice", with_regularity(known, given).key)
 
 
-def check_first_order(first_order: str, basket_value: float | None) -> None:
-    """Refuse to count first orders where every purchase has one value."""
-    if first_order == "include" and basket_value is not None:
-        raise SchemaError(
-            f"No amounts are read where every purchase counts as {basket_value:g}: leave "
-            "--first-order or --basket-value out."
-        )
-
-
 MODEL_KEYS: Final = f"<{'|'.join(k for k, one in MODELS.items() if one.regularity == 1)}>"
 PurchaseModelKey = Annotated[
     ModelChoice,
