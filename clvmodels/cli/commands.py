@@ -148,6 +148,21 @@ def fit(
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
     clock: Clock = False,
+    purchase_covariates: Annotated[
+        list[str],
+        typer.Option(
+            "--purchase-covariate",
+            help="Column that moves how often customers buy, such as channel; pooled:NAME for "
+            "groups of which many are small. May be repeated.",
+        ),
+    ] = [],  # noqa: B006
+    dropout_covariates: Annotated[
+        list[str],
+        typer.Option(
+            "--dropout-covariate",
+            help="Column that moves when customers leave; as --purchase-covariate.",
+        ),
+    ] = [],  # noqa: B006
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
     ] = "default",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_output, read_rfm
 from clvmodels.cli.options import regular_key
@@ -14,6 +14,8 @@ from clvmodels.errors import SchemaError
 from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.schema import TimeScale, TimeUnit, scale_said
+
+POOLED: Final = "pooled:"
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
@@ -29,6 +31,8 @@ def run(
     model: ModelChoice,
     regularity: str | None,
     clock: bool,
+    purchase_covariates: Sequence[str],
+    dropout_covariates: Sequence[str],
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
@@ -68,6 +72,7 @@ def run(
         model=key,
         automatic_regularity=regularity == AUTO,
         clock=clock,
+        covariates=(purchase_covariates, dropout_covariates),
         priors=priors,
         basket_value=basket_value,
         first_order=first_order,
@@ -104,6 +109,7 @@ def fit_base(
     model: ModelChoice,
     automatic_regularity: bool = False,
     clock: bool = False,
+    covariates: tuple[Sequence[str], Sequence[str]] = ((), ()),
     priors: Any,
     basket_value: float | None = None,
     first_order: FirstOrder = "exclude",
@@ -123,6 +129,8 @@ def fit_base(
         specification = specification.replace(regularity=AUTO)
     if clock:
         specification = specification.replace(clock=True)
+    if any(covariates):
+        specification = _with_covariates(specification, *covariates)
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification.fit(rfm, progressbar=False, **options)
     from clvmodels.posterior import CLVPosterior
@@ -135,6 +143,28 @@ def fit_base(
         model_of_spend = GammaGammaModel(priors=priors, first_order=first_order)
         spend = model_of_spend.fit(rfm, progressbar=False, **options)
     return CLVPosterior(purchases, spend)
+
+
+def columns_of(covariates: Sequence[str]) -> list[str]:
+    """Columns that covariates are made of: of their names, and of pooled ones'."""
+    return [one.removeprefix(POOLED) for one in covariates]
+
+
+def _with_covariates(specification: Any, purchases: Sequence[str], dropout: Sequence[str]) -> Any:
+    """The same model, with covariates: names of columns, or pooled:NAME for groups."""
+    from clvmodels.fit.automatic import AutomaticModel
+    from clvmodels.fit.covariates import Pooled
+
+    if isinstance(specification, AutomaticModel):
+        raise SchemaError(
+            f"Models are compared without covariates by --model {AUTO}: name one, such as --model "
+            "mbgnbd, or leave the covariates out."
+        )
+    asked = [
+        [Pooled(one.removeprefix(POOLED)) if one.startswith(POOLED) else one for one in names]
+        for names in (purchases, dropout)
+    ]
+    return specification.replace(purchase_covariates=asked[0], dropout_covariates=asked[1])
 
 
 def check_first_order(first_order: str, basket_value: float | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from clvmodels.cli.terminal import Terminal, between, number, percent, significant, table
 from clvmodels.cli.wording import in_options
+from clvmodels.purchases.design import OTHER
 from clvmodels.schema import DAYS_PER_YEAR, Horizon, TimeScale
 from clvmodels.verdict import WORDS
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
     from clvmodels.log.audit import Audit
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
+    from clvmodels.posterior.core import Posterior
     from clvmodels.rfm import RfmTable
     from clvmodels.verdict import Check, Verdict
 
 INTERVAL: Final = 0.9
+_MOST_EFFECTS: Final = 12
 _PERIODS: Final = {"h": "hour", "D": "day", "W": "calendar week", "M": "calendar month"}
 _METHODS: Final = {
     "laplace": "an approximation around the most likely point, corrected by weights",
@@ -107,7 +110,9 @@ def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosteri
         unit = f", time in {unit_name(part.scale)}" if timed else ""
         terminal.heading(f"{part.facts.about}: {part.facts.name}{unit}")
         rows = [
-            _parameter(name, draws, part.certain) for name, draws in part._draws_by_label().items()
+            _parameter(name, draws, part.certain)
+            for name, draws in part._draws_by_label().items()
+            if name not in _levels(part)
         ]
         headings = ("parameter", "mean", "sd", f"{percent(INTERVAL)} interval")
         terminal.show(table(headings, rows))
@@ -145,6 +150,38 @@ def show_in_words(
         rows.append(("spend per purchase, as given", significant(basket), "-"))
     headings = ("the average customer", "mean", f"{percent(INTERVAL)} interval")
     terminal.show(table(headings, rows))
+    if purchases.metadata.design is not None:
+        _show_effects(terminal, purchases)
+
+
+def _levels(part: Posterior) -> set[str]:
+    """Names of draws that the table of effects shows."""
+    design = part.metadata.design
+    return set() if design is None else {name for one in design.effects for name in one.names}
+
+
+def _show_effects(terminal: Terminal, purchases: PurchasePosterior) -> None:
+    """Show by how much levels of covariates differ, those that differ most."""
+    effects = purchases.effects()
+    effects = effects[effects["level"] != OTHER]
+    order = np.argsort(-np.abs(np.log(effects["times"].to_numpy())), kind="stable")
+    shown = effects.iloc[np.sort(order[:_MOST_EFFECTS])]
+    rows = [
+        (
+            f"{row['covariate']} {row['level']}",
+            row["on"],
+            significant(row["times"]),
+            f"{significant(row['times_lower'])} to {significant(row['times_upper'])}",
+            number(row["customers"]),
+        )
+        for _, row in shown.iterrows()
+    ]
+    terminal.say()
+    ends = f"{percent(INTERVAL)} interval"
+    terminal.show(table(("customers of", "moves", "times", ends, "in the base"), rows))
+    if len(shown) < len(effects):
+        left = len(effects) - len(shown)
+        terminal.say(f"{left:,} that differ less are not shown: posterior.effects() has all.")
 
 
 def _average_customer(purchases: PurchasePosterior) -> Iterator[tuple[str, str, str]]:

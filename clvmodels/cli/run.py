@@ -22,6 +22,7 @@ from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import ResumeError, SchemaError
 from clvmodels.outputs import make_room, refuse_inputs
 from clvmodels.path_checks import named_paths
+from clvmodels.rfm.attributes import segments_for
 from clvmodels.schema import shown
 
 RECORD: Final = "run.json"
@@ -66,6 +67,10 @@ def run(
     }
     said["summarize"]["day_pairs"] |= said["fit"]["clock"]
     said["fit"]["draws"] = fit_draws
+    asked = (*said["fit"]["purchase_covariates"], *said["fit"]["dropout_covariates"])
+    columns = segments_for(fit.columns_of(asked))
+    segments = dict.fromkeys((*said["summarize"]["segment_cols"], *columns))
+    said["summarize"]["segment_cols"] = list(segments)
     not_said: dict[str, Any] = dict.fromkeys(("time_unit", "time_scaler", "margin"))
     csv = dict.fromkeys(("decimal", "delimiter", "encoding"))
 

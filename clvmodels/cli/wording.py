@@ -51,6 +51,8 @@ _OPTIONS: Final = {
     "origins": "--origins",
     "bootstrap": "--bootstrap",
     "calendar": "--calendar",
+    "purchase_covariates": "--purchase-covariate",
+    "dropout_covariates": "--dropout-covariate",
     "paths": "--paths",
 }
 _FLAGS: Final = {

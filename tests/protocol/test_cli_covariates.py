@@ -1,0 +1,109 @@
+"""Covariates on the command line: from a log to scores, and what is refused in options' names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clvmodels as clv
+from clvmodels.cli.entry import main
+
+START = pd.Timestamp("2023-01-01")
+LOG = ["--customer-id", "customer_id", "--timestamp", "date"]
+
+
+def a_log(customers: int = 400, seed: int = 4) -> pd.DataFrame:
+    """Purchases of two channels, of which one comes back twice as often."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(customers):
+        channel = ("ads", "shop")[i % 2]
+        day, rate = rng.integers(0, 120), rng.gamma(1.0, (0.01, 0.03)[i % 2])
+        while day <= 365:
+            rows.append(
+                (f"c{i:04d}", pd.Timestamp("2023-01-01") + pd.Timedelta(days=int(day)), channel)
+            )
+            day += max(rng.exponential(1.0 / rate), 1.0)
+            if rng.random() < 0.2:
+                break
+    return pd.DataFrame(rows, columns=["customer_id", "date", "channel"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("covariates")
+    a_log().to_parquet(folder / "log.parquet", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert (
+            main(["summarize", "log.parquet", "-o", "rfm.parquet", *LOG, "--segment", "channel"])
+            == 0
+        )
+    return folder
+
+
+FIT = ["fit", "rfm.parquet", "-o", "p.nc", "--method", "laplace", "--seed", "1"]
+CHANNEL = ["--purchase-covariate", "channel", "--dropout-covariate", "channel"]
+
+
+@pytest.mark.slow
+def test_fit_shows_effects_and_scores_by_them(folder, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(folder)
+    assert main([*FIT, *CHANNEL]) == 0
+    out = capsys.readouterr().out
+    assert "channel shop   purchases" in out
+    assert max(map(len, out.splitlines())) <= 100
+    posterior = clv.load_posterior("p.nc")
+    assert posterior.metadata.design.columns == ("channel",)
+    assert main(["score", "rfm.parquet", "--posterior", "p.nc", "-o", "s.parquet"]) == 0
+    wanted = posterior.predict(clv.RfmTable.from_parquet("rfm.parquet"), horizon="365D")
+    found = pd.read_parquet("s.parquet")
+    np.testing.assert_allclose(
+        found["expected_purchases"], wanted["expected_purchases"], rtol=1e-12
+    )
+    # straight from the log, of which the model says what columns it needs
+    assert main(["score", "log.parquet", "--posterior", "p.nc", "-o", "l.parquet", *LOG]) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet("l.parquet"), found)
+
+
+@pytest.mark.slow
+def test_run_keeps_the_columns(folder, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    how = ["--method", "laplace", "--seed", "1"]
+    assert (
+        main(
+            [
+                "run",
+                "log.parquet",
+                "-o",
+                "all",
+                *LOG,
+                *how,
+                "--purchase-covariate",
+                "pooled:channel",
+            ]
+        )
+        == 0
+    )
+    assert "channel" in clv.RfmTable.from_parquet("all/rfm.parquet").segment_cols
+    (effect,) = clv.load_posterior("all/posterior.nc").metadata.design.effects
+    assert effect.kind == "pooled"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--purchase-covariate", "colour"], "The table has no column 'colour'"),
+        (["--purchase-covariate", "frequency"], "frequency cannot be a covariate"),
+        (["--model", "auto", "--purchase-covariate", "channel"], "leave the covariates out"),
+        (
+            ["--dropout-covariate", "channel", "--dropout-covariate", "channel"],
+            "names 'channel' twice",
+        ),
+    ],
+)
+def test_what_is_refused(folder, monkeypatch, capsys, more, said) -> None:
+    monkeypatch.chdir(folder)
+    assert main([*FIT, *more]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
