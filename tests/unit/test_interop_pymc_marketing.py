@@ -814,7 +814,9 @@ def test_its_model_has_its_mode_where_ours_is(kind, priors: str) -> None:
     model = to_pymc_marketing(ours, TABLE)
     back = from_pymc_marketing(model)
     assert back.metadata.method == "map"
-    assert back.verdict.checks[0].value < 1e-6
+    # In posterior sd. Its sums are of another order, whose rounding is the processor's: 1.4e-6
+    # on one, below 1e-6 on another; another density would be some 1e-1 away.
+    assert back.verdict.checks[0].value < 1e-5
     assert back.metadata.priors == ours.metadata.priors
     assert back.metadata.fingerprint == ours.metadata.fingerprint
     assert back.metadata.observation_end == "1997-09-30"
