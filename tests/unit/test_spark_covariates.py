@@ -1,0 +1,36 @@
+"""Spark takes strata from its columns as one machine does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvmodels import CLVPosterior, SchemaError
+from tests.unit.test_covariates import FRAME, both, something
+
+pytest.importorskip("pyspark")
+pytestmark = pytest.mark.slow
+
+
+def test_scores_are_those_of_one_machine(spark) -> None:
+    from clvmodels.spark import score
+
+    _, posterior = both("bgnbd", something)
+    assert isinstance(posterior, CLVPosterior)
+    df = spark.createDataFrame(FRAME)
+    found = score(df, posterior, horizon="90D", time_unit="D").toArrow().to_pandas()
+    found = found.sort_values("customer_id").reset_index(drop=True)
+    wanted = posterior.predict(FRAME, horizon="90D", time_unit="D")
+    for name in ("p_alive", "expected_purchases", "clv", "clv_lower"):
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9)
+    assert pd.isna(found["reason"]).all()
+
+
+def test_the_column_must_be_there(spark) -> None:
+    from clvmodels.spark import score
+
+    _, posterior = both("bgnbd", something)
+    df = spark.createDataFrame(FRAME.drop(columns="channel"))
+    with pytest.raises(SchemaError, match="lacks channel, of which the model's covariates"):
+        score(df, posterior, horizon="90D", time_unit="D")
