@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import backtesting, clocks, fitting, scoring
+from benchmarks import backtesting, clocks, fitting, scoring, strata
 from benchmarks.table import report
 
 SUITES = {
@@ -14,6 +14,7 @@ SUITES = {
     "backtesting": backtesting.rows,
     "scoring": scoring.rows,
     "clocks": clocks.rows,
+    "strata": strata.rows,
 }
 
 

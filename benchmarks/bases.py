@@ -13,6 +13,7 @@ import pandas as pd
 PURCHASES = {"r": 0.55, "alpha": 30.0, "a": 0.8, "b": 2.5}
 SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
 SEED = 20050510
+STRATA = 50
 
 
 def cache_dir() -> Path:
@@ -101,5 +102,40 @@ def timed_posterior_nc() -> Path:
 
         base = RfmTable.from_parquet(timed_parquet(100_000))
         model = CLVModel(BetaGeoModel(clock=True))
+        model.fit(base, method="laplace", random_seed=1, progressbar=False).save(path)
+    return path
+
+
+def strata_parquet(customers: int) -> Path:
+    """Customers of 50 shops, some of which are visited up to three times as often as others."""
+    path = cache_dir() / f"strata_{customers}.parquet"
+    if not path.exists():
+        import numpy as np
+
+        from clvmodels import RfmTable
+        from clvmodels.simulate import simulate_rfm
+
+        parts = []
+        for shop, effect in enumerate(np.linspace(-0.55, 0.55, STRATA)):
+            own = {**PURCHASES, "alpha": PURCHASES["alpha"] / float(np.exp(effect))}
+            how = {**SPEND, "seed": SEED + shop, "cents": True}
+            part = simulate_rfm(customers // STRATA, **own, T=(1, 730), **how)
+            parts.append(part.assign(shop=f"s{shop:02d}"))
+        frame = pd.concat(parts, ignore_index=True).sample(frac=1.0, random_state=SEED)
+        frame["customer_id"] = np.arange(len(frame))
+        aside = path.with_suffix(".tmp")
+        RfmTable.from_pandas(frame, observation_end="2025-12-31").to_parquet(aside)
+        aside.rename(path)
+    return path
+
+
+def strata_posterior_nc() -> Path:
+    """A posterior of 100,000 of them, with effects of the shop on purchases and on leaving."""
+    path = cache_dir() / "strata_posterior_100000.nc"
+    if not path.exists():
+        from clvmodels import BetaGeoModel, CLVModel, RfmTable
+
+        base = RfmTable.from_parquet(strata_parquet(100_000))
+        model = CLVModel(BetaGeoModel(purchase_covariates=["shop"], dropout_covariates=["shop"]))
         model.fit(base, method="laplace", random_seed=1, progressbar=False).save(path)
     return path

@@ -203,6 +203,21 @@ def learn_clock(base: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "sd": found.sd_of_shocks}
 
 
+def fit_strata(base: str, method: str) -> dict[str, Any]:
+    """Fit purchases by a covariate of many levels that moves both sides."""
+    from clvmodels import BetaGeoModel, RfmTable
+
+    rfm = RfmTable.from_parquet(base)
+    model = BetaGeoModel(purchase_covariates=["shop"], dropout_covariates=["shop"])
+    begin = time.perf_counter()
+    posterior = model.fit(rfm, method=method, random_seed=1, progressbar=False)
+    return {
+        "seconds": time.perf_counter() - begin,
+        "method": posterior.metadata.method,
+        "verdict": posterior.verdict.status,
+    }
+
+
 def score_ours(base: str, posterior: str, draws: int, predictive: bool = False) -> dict[str, Any]:
     """Score an RFM file into a folder of parts: mean, sd and interval of clv."""
     from clvmodels import score

@@ -28,8 +28,9 @@ from clvmodels.machine import available_cores
 FloatArray = npt.NDArray[np.float64]
 
 # Degrees of freedom of the proposal: on CDNOW k-hat falls from .56 to .32 against the
-# Gaussian's, at a cost of a tenth of the effective draws where the posterior is Gaussian.
-_FREEDOM: Final = 7.0
+# Gaussian's, at a cost of a tenth of the effective draws where the posterior is Gaussian. In
+# many dimensions that cost grows: with 30, 690 of 1,000 are effective by as many degrees, 470 by 7.
+_LEAST_FREEDOM: Final = 7.0
 _LEAST_LOG_WEIGHT: Final = -700.0
 
 
@@ -86,7 +87,8 @@ def sample_laplace(
     z = _student_points(density.dim, importance_draws, seed)
     theta = mode.location + z @ mode.scale.T
     logp = _evaluate(density, theta, progress)
-    log_ratio = logp + 0.5 * (_FREEDOM + density.dim) * np.log1p(np.sum(z * z, axis=1) / _FREEDOM)
+    freedom = _freedom(density.dim)
+    log_ratio = logp + 0.5 * (freedom + density.dim) * np.log1p(np.sum(z * z, axis=1) / freedom)
     highest = log_ratio.max()
     log_ratio = np.maximum(log_ratio - highest, _LEAST_LOG_WEIGHT)
     log_evidence = highest + math.log(np.mean(np.exp(log_ratio))) + _log_volume(mode)
@@ -118,8 +120,13 @@ def _log_width(mode: Mode) -> float:
 def _log_volume(mode: Mode) -> float:
     """Logarithm of the proposal's normalising constant: of (1 + z^2 / freedom)^(...) dtheta."""
     dim = len(mode.location)
-    gammas = gammaln(_FREEDOM / 2.0) - gammaln((_FREEDOM + dim) / 2.0)
-    return float(gammas + 0.5 * dim * math.log(math.pi * _FREEDOM) + _log_width(mode))
+    freedom = _freedom(dim)
+    gammas = gammaln(freedom / 2.0) - gammaln((freedom + dim) / 2.0)
+    return float(gammas + 0.5 * dim * math.log(math.pi * freedom) + _log_width(mode))
+
+
+def _freedom(dim: int) -> float:
+    return max(_LEAST_FREEDOM, float(dim))
 
 
 def _student_points(dim: int, count: int, seed: int) -> FloatArray:
@@ -127,7 +134,8 @@ def _student_points(dim: int, count: int, seed: int) -> FloatArray:
     power = math.ceil(math.log2(count))
     uniform = qmc.Sobol(dim + 1, rng=seed).random_base2(power)[:count]
     uniform = np.clip(uniform, 1e-12, 1.0 - 1e-12)
-    spread = chdtri(_FREEDOM, uniform[:, -1:]) / _FREEDOM
+    freedom = _freedom(dim)
+    spread = chdtri(freedom, uniform[:, -1:]) / freedom
     return np.asarray(ndtri(uniform[:, :-1]) / np.sqrt(spread), dtype=np.float64)
 
 
