@@ -19,7 +19,7 @@ from clvmodels import (
     simulate_future,
     value_distribution,
 )
-from clvmodels.cli.options import check_first_order
+from clvmodels.cli.fit import check_first_order
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.evaluation.fitting import centre
 from clvmodels.forecast import spending
