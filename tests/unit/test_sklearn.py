@@ -49,7 +49,9 @@ def test_arguments_are_kept_as_passed(kind) -> None:
     one = configured(kind)
     own = {"regularity": 1} if "regularity" in kind.__dataclass_fields__ else {}
     own |= {"clock": None} if "clock" in kind.__dataclass_fields__ else {}
-    if kind is not GammaGammaModel:
+    if kind is GammaGammaModel:
+        own |= {"first_order": "exclude"}
+    else:
         own |= {"purchase_covariates": (), "dropout_covariates": ()}
     assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind], **own}
     assert one.get_params()["priors"] is PRIORS[kind]
@@ -106,6 +108,7 @@ def test_nested_names() -> None:
         "purchases__dropout_covariates",
         "spend__priors",
         "spend__v_scale",
+        "spend__first_order",
     }
     assert deep["purchases__T_scale"] == 30.0
     assert deep["purchases"] is one.purchases
