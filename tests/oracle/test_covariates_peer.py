@@ -1,0 +1,71 @@
+"""Likelihoods with covariates are those of pymc-marketing's models, at any point."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clvmodels import BetaGeoPosterior, ParetoNBDPosterior
+from tests.covariates import base_of, design_of_channels, with_effects
+
+peer = pytest.importorskip("pymc_marketing").clv
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+FRAME = base_of(80).assign(ads=lambda f: (f["channel"] == "ads").astype(float))
+POINTS = {
+    "r": [0.4, 0.9],
+    "alpha": [20.0, 35.0],
+    "a": [0.8, 1.5],
+    "b": [2.5, 1.9],
+    "s": [0.6, 1.2],
+    "beta": [30.0, 50.0],
+    "buys": [0.7, -0.4],
+    "leaves": [-0.5, 0.9],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "leaving"),
+    [("BetaGeoModel", BetaGeoPosterior, False), ("ParetoNBDModel", ParetoNBDPosterior, True)],
+)
+def test_likelihood_at_points(name, kind, leaving) -> None:
+    """Effects of one level, with those of the others 0, are its coefficients of a dummy."""
+    model = getattr(peer, name)(
+        model_config={
+            "purchase_covariate_cols": ["ads"],
+            "dropout_covariate_cols": ["ads"] if leaving else [],
+        }
+    )
+    model.build_model(FRAME)
+    theirs = model.model.compile_logp(vars=model.model.observed_RVs, jacobian=False)
+    names = kind.parameters
+    found, wanted = [], []
+    for i in range(2):
+        at = {one: POINTS[one][i] for one in names}
+        buys, leaves = POINTS["buys"][i], POINTS["leaves"][i] if leaving else 0.0
+        design = design_of_channels(FRAME)
+        effects = np.zeros(len(design.drawn))
+        effects[design.drawn.index("purchases[channel=ads]")] = buys
+        effects[design.drawn.index("dropout[channel=ads]")] = leaves
+        ours = with_effects(kind.from_draws(**at), design, lambda _, s, e=effects: e[None])
+        found.append(float(ours.log_likelihood(FRAME).sum()))
+        wanted.append(float(theirs(unconstrained(model, at, buys, leaves))))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+def unconstrained(model, at, buys, leaves):
+    """The same point in its coordinates: logarithms, and the dropout's mean and size."""
+    values = {f"{one}_log__": np.log(at[one]) for one in ("r", "s") if one in at}
+    values["alpha_scale_log__"] = np.log(at["alpha"])
+    if "beta" in at:
+        values["beta_scale_log__"] = np.log(at["beta"])
+        values["purchase_coefficient"] = np.array([buys])
+        values["dropout_coefficient"] = np.array([leaves])
+    else:
+        phi, kappa = at["a"] / (at["a"] + at["b"]), at["a"] + at["b"]
+        values["phi_dropout_interval__"] = np.log(phi / (1.0 - phi))
+        values["kappa_dropout_interval__"] = np.log(kappa - 1.0)
+        values["purchase_coefficient_alpha"] = np.array([buys])
+    start = model.model.initial_point()
+    assert set(values) == set(start)
+    return {name: np.asarray(values[name], dtype=start[name].dtype) for name in start}
