@@ -9,7 +9,7 @@ what the loops read; here is what a stack is, and its formulas at points.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any, Final
@@ -19,8 +19,6 @@ import numpy.typing as npt
 
 from clvmodels.errors import SchemaError
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.fused import Fused
-from clvmodels.formulas.story import Customers, Round
 from clvmodels.model_facts import Parameter
 from clvmodels.purchases.catalogue import purchase_model
 from clvmodels.purchases.mixed_draws import MEMBER, mixed_living, mixed_weights, parts_of
@@ -29,6 +27,7 @@ from clvmodels.purchases.model import (
     Draws,
     Family,
     Living,
+    MadeOfOthers,
     Numbers,
     PurchaseModel,
     Weights,
@@ -117,7 +116,7 @@ def _at_points(verb: Callable[..., Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class StackedFamily:
+class StackedFamily(MadeOfOthers):
     """What the loops read of a stack; see `clvmodels.purchases.model.Family`.
 
     Attributes
@@ -217,40 +216,6 @@ class StackedFamily:
                 out = np.empty_like(found, shape=_with(np.shape(found), axis, member.size))
             np.moveaxis(out, axis, 0)[take.rows] = np.moveaxis(found, axis, 0)
         return out
-
-    # --- what is for models of their own ---
-
-    def fused(
-        self,
-        x: FloatArray,
-        t_x: FloatArray,
-        T: FloatArray,
-        count: FloatArray,
-        *,
-        stratum: npt.NDArray[np.integer] | None = None,
-    ) -> Fused:
-        """There is none: members are fitted one by one."""
-        raise NotImplementedError
-
-    def in_time(
-        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
-    ) -> None:
-        """There is none: members are fitted one by one."""
-
-    def customers(
-        self,
-        size: int,
-        rngs: tuple[np.random.Generator, np.random.Generator],
-        **parameters: Numbers,
-    ) -> Customers:
-        """There are none: customers are simulated by the members."""
-        raise NotImplementedError
-
-    def repeat_purchases(
-        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
-    ) -> Iterator[Round]:
-        """There are none: customers are simulated by the members."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

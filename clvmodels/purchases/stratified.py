@@ -17,8 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.fused import Fused
-from clvmodels.formulas.story import Customers, Round
 from clvmodels.formulas.strata import plain, stratum_of
 from clvmodels.purchases.catalogue import purchase_model
 from clvmodels.purchases.design import Design
@@ -27,6 +25,7 @@ from clvmodels.purchases.model import (
     Draws,
     Family,
     Living,
+    MadeOfOthers,
     Numbers,
     PurchaseModel,
     Weights,
@@ -54,7 +53,7 @@ def _at_points(verb: Callable[..., Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class StratifiedFamily:
+class StratifiedFamily(MadeOfOthers):
     """What the loops read of a model with covariates; see `clvmodels.purchases.model.Family`.
 
     Attributes
@@ -201,40 +200,6 @@ class StratifiedFamily:
             (n / total) * formula(*data.values(), **self.own(g, parameters), **options)
             for g, n in self.design.mix
         )
-
-    # --- what is for models of their own ---
-
-    def fused(
-        self,
-        x: FloatArray,
-        t_x: FloatArray,
-        T: FloatArray,
-        count: FloatArray,
-        *,
-        stratum: npt.NDArray[np.integer] | None = None,
-    ) -> Fused:
-        """There is none: the model's own takes strata."""
-        raise NotImplementedError
-
-    def in_time(
-        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
-    ) -> None:
-        """There is none: the model's own takes strata."""
-
-    def customers(
-        self,
-        size: int,
-        rngs: tuple[np.random.Generator, np.random.Generator],
-        **parameters: Numbers,
-    ) -> Customers:
-        """There are none: customers are simulated stratum by stratum."""
-        raise NotImplementedError
-
-    def repeat_purchases(
-        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
-    ) -> Iterator[Round]:
-        """There are none: customers are simulated stratum by stratum."""
-        raise NotImplementedError
 
 
 def _some(values: Numbers, rows: IntArray, size: int) -> Any:
