@@ -13,7 +13,7 @@ import pandas as pd
 from clvmodels.errors import SchemaError
 from clvmodels.frames import to_pandas
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.periods import cohorts_by, ordinal_of
 from clvmodels.schema import CUSTOMER_ID, T, check_choice, check_list, shown
 
 COHORT: Final = "cohort"
@@ -147,9 +147,7 @@ def cohorts_of(rfm: RfmTable, every: Every = "M") -> pd.Series[Any]:
     end = ordinal_of(rfm.observation_end, rfm.scale)
     first = end - np.rint(rfm.table[T].to_numpy() * rfm.time_scaler).astype(np.int64)
     check_choice("cohort", every, ("M", "Q", "Y"))
-    ordinals, place = np.unique(first, return_inverse=True)
-    months = [str(start_of(int(ordinal), rfm.scale).to_period(every)) for ordinal in ordinals]
-    return pd.Series(np.array(months, dtype=object)[place], name=COHORT, dtype=object)
+    return pd.Series(cohorts_by(first, rfm.scale, every), name=COHORT, dtype=object)
 
 
 def _column(rfm: RfmTable, name: str) -> pd.Series[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from clvmodels.rfm.attributes import (
 )
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import FloatArray, check_whole, shown
-
-if TYPE_CHECKING:
-    pass
 
 EFFECT_SD: Final = 1.0
 SPREAD_SD: Final = 0.5

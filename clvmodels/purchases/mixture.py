@@ -8,10 +8,9 @@ what the loops read; here is what a stack is, and its formulas at points.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -27,11 +26,11 @@ from clvmodels.purchases.model import (
     Draws,
     Family,
     Living,
-    MadeOfOthers,
     Numbers,
     PurchaseModel,
     Weights,
 )
+from clvmodels.purchases.of_others import MadeOfOthers, at_points
 from clvmodels.schema import FloatArray
 
 STACK: Final = "stack"
@@ -100,21 +99,6 @@ class _Describe:
         )
 
 
-def _at_points(verb: Callable[..., Any]) -> Any:
-    """Let a verb of `Family` be answered by each member for its draws."""
-    known = list(inspect.signature(verb).parameters.values())[1:]
-    places = [one.name for one in known if one.kind is one.POSITIONAL_OR_KEYWORD]
-    choices = [one.name for one in known if one.kind is one.KEYWORD_ONLY]
-
-    @wraps(verb)
-    def call(self: StackedFamily, *data: Numbers, **parameters: Any) -> Any:
-        rest = [parameters.pop(name) for name in places[len(data) :]]
-        further = {name: parameters.pop(name, None) for name in choices}
-        return self._at(verb.__name__, (*data, *rest), parameters, **further)
-
-    return call
-
-
 @dataclass(frozen=True, slots=True)
 class StackedFamily(MadeOfOthers):
     """What the loops read of a stack; see `clvmodels.purchases.model.Family`.
@@ -181,29 +165,31 @@ class StackedFamily(MadeOfOthers):
 
     # --- at points: as `Family` has them ---
 
-    endless = _at_points(Family.endless)
-    log_likelihood = _at_points(Family.log_likelihood)
-    p_alive = _at_points(Family.p_alive)
-    p_purchase = _at_points(Family.p_purchase)
-    expected_purchases = _at_points(Family.expected_purchases)
-    discounted_purchases = _at_points(Family.discounted_purchases)
-    pmf = _at_points(Family.pmf)
+    endless = at_points(Family.endless)
+    log_likelihood = at_points(Family.log_likelihood)
+    p_alive = at_points(Family.p_alive)
+    p_purchase = at_points(Family.p_purchase)
+    expected_purchases = at_points(Family.expected_purchases)
+    discounted_purchases = at_points(Family.discounted_purchases)
+    pmf = at_points(Family.pmf)
 
     def _at(
         self,
         verb: str,
-        data: tuple[Numbers, ...],
+        named: Mapping[str, Numbers],
         parameters: Mapping[str, Numbers],
-        **options: Any,
+        options: Mapping[str, Any],
     ) -> Any:
         """Let each member answer for its draws, and put the answers together."""
-        member = np.asarray(parameters[MEMBER])
+        member, data = np.asarray(parameters[MEMBER]), tuple(named.values())
         axes = [axis for axis in range(-member.ndim, 0) if member.shape[axis] > 1]
         if len(axes) > 1:  # chains beside draws
             shape = np.broadcast_shapes(*map(np.shape, (*data, *parameters.values())))
-            data = tuple(_flat(one, shape) for one in data)
-            flat = {name: _flat(one, shape) for name, one in parameters.items()}
-            return np.reshape(self._at(verb, data, flat, **options), shape)
+            all_flat, flat = (
+                {name: _flat(one, shape) for name, one in which.items()}
+                for which in (named, parameters)
+            )
+            return np.reshape(self._at(verb, all_flat, flat, options), shape)
         axis, out = axes[0] if axes else 0, np.empty(0)
         for place in np.unique(member).astype(np.int64):
             model = purchase_model(self.members[place])

@@ -282,44 +282,6 @@ class NoCalendar:
         """There is none: an intensity of the day would change more than t_x and T."""
 
 
-class MadeOfOthers:
-    """What families lack that let others answer: those are fitted and simulated themselves."""
-
-    __slots__ = ()
-
-    def fused(
-        self,
-        x: FloatArray,
-        t_x: FloatArray,
-        T: FloatArray,
-        count: FloatArray,
-        *,
-        stratum: npt.NDArray[np.integer] | None = None,
-    ) -> Fused:
-        """There is none."""
-        raise NotImplementedError
-
-    def in_time(
-        self, x: FloatArray, count: FloatArray, *, stratum: npt.NDArray[np.integer] | None = None
-    ) -> None:
-        """There is none."""
-
-    def customers(
-        self,
-        size: int,
-        rngs: tuple[np.random.Generator, np.random.Generator],
-        **parameters: Numbers,
-    ) -> Customers:
-        """There are none."""
-        raise NotImplementedError
-
-    def repeat_purchases(
-        self, customers: Customers, observed: FloatArray, rng: np.random.Generator
-    ) -> Iterator[Round]:
-        """There are none."""
-        raise NotImplementedError
-
-
 class Weights(Protocol):
     """Histories and draws, ready for their weights."""
 

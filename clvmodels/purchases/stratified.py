@@ -7,10 +7,8 @@ draws. New customers, whose stratum is not known, are the mix of the base that w
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -25,31 +23,15 @@ from clvmodels.purchases.model import (
     Draws,
     Family,
     Living,
-    MadeOfOthers,
     Numbers,
     PurchaseModel,
     Weights,
 )
+from clvmodels.purchases.of_others import MadeOfOthers, at_points
 from clvmodels.purchases.walks import Walks
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
-
-
-def _at_points(verb: Callable[..., Any]) -> Any:
-    """Let a verb of `Family` be answered for each stratum with its own parameters."""
-    known = list(inspect.signature(verb).parameters.values())[1:]
-    places = [one.name for one in known if one.kind is one.POSITIONAL_OR_KEYWORD]
-    choices = [one.name for one in known if one.kind is one.KEYWORD_ONLY]
-
-    @wraps(verb)
-    def call(self: StratifiedFamily, *data: Numbers, **parameters: Any) -> Any:
-        named = dict(zip(places, data, strict=False))
-        named |= {name: parameters.pop(name) for name in places[len(data) :]}
-        further = {name: parameters.pop(name) for name in choices if name in parameters}
-        return self._at(verb.__name__, named, parameters, further)
-
-    return call
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +128,12 @@ class StratifiedFamily(MadeOfOthers):
 
     # --- at points: as `Family` has them ---
 
-    log_likelihood = _at_points(Family.log_likelihood)
-    p_alive = _at_points(Family.p_alive)
-    p_purchase = _at_points(Family.p_purchase)
-    expected_purchases = _at_points(Family.expected_purchases)
-    discounted_purchases = _at_points(Family.discounted_purchases)
-    pmf = _at_points(Family.pmf)
+    log_likelihood = at_points(Family.log_likelihood)
+    p_alive = at_points(Family.p_alive)
+    p_purchase = at_points(Family.p_purchase)
+    expected_purchases = at_points(Family.expected_purchases)
+    discounted_purchases = at_points(Family.discounted_purchases)
+    pmf = at_points(Family.pmf)
 
     def _at(
         self,

@@ -16,7 +16,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.purchases.design import MISSING, Design, Factor
 from clvmodels.rfm.customers import is_text
 from clvmodels.rfm.histories import RfmColumns
-from clvmodels.rfm.periods import start_of
+from clvmodels.rfm.periods import cohorts_by
 from clvmodels.schema import FIRST_VALUE, FloatArray, TimeScale, shown
 
 COHORT: Final = "cohort"
@@ -52,10 +52,7 @@ def attribute(columns: RfmColumns, name: str) -> Column:
 def cohorts_of(age: FloatArray, last_day: int, scale: TimeScale) -> npt.NDArray[np.object_]:
     """Month of every customer's first purchase, such as "1997-03"; of tables that count days."""
     first = last_day - np.rint(age * scale.days).astype(np.int64)
-    days, place = np.unique(first, return_inverse=True)
-    day = TimeScale("D", 1.0)
-    months = [f"{start_of(int(one), day):%Y-%m}" for one in days]
-    return np.array(months, dtype=object)[place]
+    return cohorts_by(first, TimeScale("D"))
 
 
 def is_number(column: Column) -> bool:

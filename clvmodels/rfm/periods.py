@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from clvmodels.dates import (
     LAST_WHOLE_PERIOD,
     hour_of,
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_said",
     "check_scale",
+    "cohorts_by",
     "end_options",
     "is_last_whole",
     "last_day_of",
@@ -36,6 +40,15 @@ _DAYS: Final = TimeScale("D")
 def day_of(when: pd.Timestamp | None) -> int | None:
     """Return the day of a moment, since 1970-01-01; None of None."""
     return None if when is None else int(when.to_datetime64().astype("datetime64[D]").astype(int))
+
+
+def cohorts_by(
+    first: npt.NDArray[np.int64], scale: TimeScale, every: str = "M"
+) -> npt.NDArray[np.object_]:
+    """Month (quarter, year) in which the period of each customer's first purchase begins."""
+    ordinals, place = np.unique(first, return_inverse=True)
+    names = [str(start_of(int(ordinal), scale).to_period(every)) for ordinal in ordinals]
+    return np.array(names, dtype=object)[place]
 
 
 def ordinal_of(when: Any, scale: TimeScale, name: str = "date") -> int:
