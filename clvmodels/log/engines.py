@@ -7,11 +7,28 @@ from typing import Any
 
 from clvmodels.log.column_checks import is_fine_instant
 
+# A number times this, less what that is more than the number, keeps its leading 26 bits
+# (Veltkamp's splitting); above _LARGEST the product could overflow.
+_SPLITTER = 2.0**27 + 1.0
+_LARGEST = 2.0**990
+
 
 def total_of(column: Any) -> Any:
-    """Sum in floats, compensated where the backend can, so that row order does not matter."""
+    """Sum in floats, so that neither row order nor threads matter where the backend can.
+
+    Kahan's sum alone depends on the order in its last bit. The leading and the trailing 26 bits
+    of amounts that are within a factor of 10^8 of each other are summed without any rounding, so
+    that all is rounded once.
+    """
     column = column if column.type().is_floating() else column.cast("float64")
-    return _builtins()["fsum"](column) if _is_duckdb(column) else column.sum()
+    if not _is_duckdb(column):
+        return column.sum()
+    import ibis
+
+    usual, split = column.abs() < _LARGEST, column * _SPLITTER
+    leading = ibis.ifelse(usual, split - (split - column), column)
+    trailing = ibis.ifelse(usual, column - leading, 0.0)
+    return _builtins()["fsum"](leading) + _builtins()["fsum"](trailing)
 
 
 def earliest(value: Any, by: Any, *, where: Any = None) -> Any:
