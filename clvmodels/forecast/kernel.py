@@ -40,7 +40,7 @@ COLUMNS: Final = (
     "expected_spend_upper",
 )
 WIDTH: Final = (7, 9, 15)
-_SLACK: Final = 0.1  # of guesses, in standard deviations
+_SLACK: Final = 0.2  # of guesses, in standard deviations
 
 
 class Ask(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -137,15 +137,16 @@ class Predictor:
         if len(x):
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
-            m_bar = self.draws.means(x, m_bar)
+            m_bar = self.draws.means(x, m_bar)[groups.rows]
             curved, least = curved_of(groups, curves[0])
-            work = _Work(self, curves, groups, curved, m_bar, out)
+            work = _Work(self, curves, _in_order(groups), curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
                 for one in curves:
                     one.prepare(curved.tolist(), least, pool.map)
                 # Added up in the order of the chunks, so that sums repeat exactly.
                 for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
                     by_draw += part
+            _to_rows(groups, out)
             if self.ask.want == kernel.ALL_INTERVALS:
                 out[1:, _KEPT] = out[0, _KEPT]
             endless = infinite_share(self.draws, x) > 0
@@ -304,6 +305,22 @@ class _Work:
             after += nodes
         purchases, discounted = (np.concatenate(part) for part in zip(*found, strict=True))
         return first, count, purchases, discounted
+
+
+def _in_order(groups: Groups) -> Groups:
+    """The same histories, as if the rows came ordered by them.
+
+    What is known of a row is then written beside what is known of the row before, and not into
+    as many far places as there are columns, which took a fifth of the time.
+    """
+    return replace(groups, rows=np.arange(len(groups.rows)))
+
+
+def _to_rows(groups: Groups, out: FloatArray) -> None:
+    """Bring what was found in the order of the histories to the rows themselves."""
+    for columns in out:
+        for column in columns:  # one at a time: it stays in the caches
+            column[groups.rows] = column.copy()
 
 
 def curved_of(groups: Groups, curves: Curves) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -193,6 +194,22 @@ def test_quantiles_are_numpys_whatever_the_guess(
     found, _ = tail_quantile(array, -1.0, tail.rank, tail.share, guess, work)
     assert abs(-found - np.quantile(array, 1.0 - probability)) <= scale
     assert array.tolist() == values
+
+
+@pytest.mark.parametrize("count", [31, 128, 129, 500, 4_000])
+@pytest.mark.parametrize("distinct", [1, 7, 10**9])
+def test_quantiles_of_draws_are_numpys_to_the_last_bit(count: int, distinct: int) -> None:
+    """With few candidates and many, whichever way they are told apart; with ties, and none."""
+    rng = np.random.default_rng(count)
+    array = rng.integers(0, distinct, count).astype(float)
+    work = np.empty(count)
+    for probability, sure in itertools.product((0.0, 0.05, 0.4), (0.0, 0.02, 0.3, 2.0)):
+        tail = tail_of(probability, count)
+        ordered = np.sort(array)
+        lower, upper = ordered[tail.rank], ordered[tail.rank + 1]
+        guess = np.quantile(array, min(probability + sure, 1.0)) - (sure > 1.0) * 1e10
+        found, at = tail_quantile(array, 1.0, tail.rank, tail.share, guess, work)
+        assert (found, at) == (lower + tail.share * (upper - lower), upper)
 
 
 @pytest.mark.parametrize("most", [2**62, 10])
