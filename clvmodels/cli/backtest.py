@@ -11,7 +11,8 @@ from clvmodels.cli.fit import check_first_order
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
-from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.cli.terminal import Terminal, between, number, percent, signed, table
+from clvmodels.cli.totals_by_date import show_totals
 from clvmodels.cli.wording import in_options
 from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.verdict import WORDS, figure_text
@@ -208,63 +209,11 @@ def _show_intervals(terminal: Terminal, found: Backtest) -> None:
     ]
     terminal.show(table(("totals", "forecast", "interval", "really", ""), totals))
     terminal.say()
-    if found.calendar_totals is not None:
-        _show_calendar(terminal, found.calendar_totals)
-    over = found.totals_over_dates
-    if over is not None and over["dates"].max() > 1:
-        _show_dates(terminal, over)
+    show_totals(terminal, found)
     terminal.say(
         "Counts are whole numbers, so intervals of single customers may hold more often than "
         "stated."
     )
-
-
-def _show_calendar(terminal: Terminal, totals: pd.DataFrame) -> None:
-    """Totals of every cut, allowing for the calendar; and how often they hold without it."""
-    some = totals["calendar_sd"] > 0.0
-    rows = [
-        (
-            f"total {row['target']}, {percent(row['level'])}",
-            row["train_end"],
-            number(row["forecast"]),
-            between(row["lower"], row["upper"]),
-            number(row["actual"]),
-            "inside" if row["inside"] else "outside",
-        )
-        for row in totals[some].to_dict("records")
-    ]
-    headings = ("allowing for\nthe calendar", "from", "forecast", "interval", "really", "")
-    terminal.show(table(headings, rows))
-    terminal.say()
-    sd = float(totals["calendar_sd"].max())
-    terminal.say(
-        "All customers together buy more or less in some seasons and years, which the model does "
-        f"not know. The intervals of the last table allow for it by a standard deviation of {sd:g} "
-        "of the logarithm of their level."
-    )
-    terminal.say()
-
-
-def _show_dates(terminal: Terminal, over: pd.DataFrame) -> None:
-    """How often totals hold over all dates, and how good their intervals are."""
-    rows = [
-        (
-            f"{row['target']}, {percent(row['level'])}",
-            "allowed for" if row["calendar_sd"] > 0.0 else "left out",
-            f"{row['inside']} of {row['dates']}",
-            number(row["interval_score"], 2),
-            figure_text(row["error"], "share", signed=True),
-        )
-        for row in over.to_dict("records")
-    ]
-    headings = ("totals over\nall dates", "\ncalendar", "\nhold", "interval\nscore", "mean\nerror")
-    terminal.show(table(headings, rows))
-    terminal.say()
-    terminal.say(
-        "Interval score: the mean width of the intervals, and a penalty for what lies outside, as "
-        "a share of the real total; smaller is better."
-    )
-    terminal.say()
 
 
 def _show_rolling(terminal: Terminal, rolling: pd.DataFrame) -> None:
@@ -294,8 +243,8 @@ def _show_sensitivity(terminal: Terminal, sensitivity: pd.DataFrame) -> None:
                 for name in targets
                 for text in (
                     number(row[f"{name}_forecast"]),
-                    _signed(row[f"{name}_change"]),
-                    _signed(row[f"{name}_error"]),
+                    signed(row[f"{name}_change"]),
+                    signed(row[f"{name}_error"]),
                 )
             ),
         )
@@ -309,10 +258,6 @@ def _show_sensitivity(terminal: Terminal, sensitivity: pd.DataFrame) -> None:
         if row["note"]:
             terminal.say()
             terminal.say(f"{row['handling']}: {row['note']}.".replace("..", "."))
-
-
-def _signed(share: float) -> str:
-    return "-" if math.isnan(share) else figure_text(share, "share", signed=True)
 
 
 def _show_verdict(terminal: Terminal, found: Backtest) -> None:

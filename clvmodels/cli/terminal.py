@@ -16,6 +16,7 @@ from rich.table import Table
 
 from clvmodels.cli.speech import harmless
 from clvmodels.display import wrapped
+from clvmodels.verdict import figure_text
 
 MAX_WIDTH: Final = 100
 
@@ -119,6 +120,11 @@ def between(lower: float, upper: float, digits: int = 0) -> str:
 def percent(share: float, digits: int = 3) -> str:
     """Print a share as a percentage."""
     return "-" if share != share else f"{100 * share:.{digits}g} %"
+
+
+def signed(share: float) -> str:
+    """Print a share as a percentage with its sign."""
+    return "-" if share != share else figure_text(share, "share", signed=True)
 
 
 def significant(value: float, digits: int = 4) -> str:

@@ -16,6 +16,7 @@ from clvmodels.errors import SchemaError, one_line
 from clvmodels.evaluation import checks as judging
 from clvmodels.evaluation.baselines import LABELS
 from clvmodels.evaluation.metrics import METRIC_LABELS, METRICS
+from clvmodels.evaluation.over_dates import moved_by_clock, over_dates, with_clock
 from clvmodels.outputs import aside, followed
 from clvmodels.path_checks import path_of
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses
@@ -91,9 +92,11 @@ class Backtest:
         test_end and customers.
     calendar_totals : DataFrame or None
         Totals of the reported cut and of every rolling origin without doubt about the
-        calendar (calendar_sd 0) and with it, by :func:`clvmodels.forecast_total`: train_end,
-        test_end, target, calendar_sd, level, forecast, lower, upper, actual, inside, and
-        interval_score, as a share of the actual total. None where no calendar was asked for.
+        calendar ("none") and with it, by :func:`clvmodels.forecast_total`: train_end, test_end,
+        target, clock, calendar, calendar_sd, level, forecast, lower, upper, actual, inside, and
+        interval_score, as a share of the actual total. A model with a clock ("with") is also
+        fitted "without" it and, where it learnt a season, "without season". None where no
+        calendar was asked for.
     sensitivity : DataFrame or None
         How totals change with the handling of the data.
     checks : tuple of Check
@@ -142,26 +145,24 @@ class Backtest:
 
     @property
     def totals_over_dates(self) -> pd.DataFrame | None:
-        """How well totals hold over all dates, by target and calendar_sd.
+        """How well totals hold over all dates, by target, clock and calendar.
 
-        Of ``calendar_totals``: level, dates, inside (at how many of them the interval held),
-        coverage, interval_score (the mean, as a share of the actual total: smaller is better)
-        and error (the mean of forecast minus actual, likewise). None where that is.
+        Of ``calendar_totals``: calendar_sd (the mean), level, dates, inside (at how many of them
+        the interval held), coverage, interval_score (the mean, as a share of the actual total:
+        smaller is better) and error (the mean of forecast minus actual, likewise). None where
+        that is.
         """
-        if self.calendar_totals is None:
-            return None
-        rows = self.calendar_totals
-        rows = rows.assign(error=(rows["forecast"] / rows["actual"].where(rows["actual"] > 0)) - 1)
-        by = rows.groupby(["target", "calendar_sd"], sort=False, as_index=False)
-        found: pd.DataFrame = by.agg(
-            level=("level", "first"),
-            dates=("inside", "size"),
-            inside=("inside", "sum"),
-            coverage=("inside", "mean"),
-            interval_score=("interval_score", "mean"),
-            error=("error", "mean"),
-        )
-        return found
+        return None if self.calendar_totals is None else over_dates(self.calendar_totals)
+
+    @property
+    def moved_by_clock(self) -> pd.DataFrame | None:
+        """By how much the clock moved the forecasts of totals, by date and target.
+
+        Of ``calendar_totals``: train_end, test_end, target, forecast_without and forecast_with
+        the clock, moved (the share by which the second is more), and actual. None where the
+        model has no clock, or no calendar was asked for.
+        """
+        return None if self.calendar_totals is None else moved_by_clock(self.calendar_totals)
 
     def table(self, target: str = "purchases") -> pd.DataFrame:
         """Metrics of one target, a row for each metric and a column for each forecast.
@@ -294,6 +295,7 @@ def load_backtest(folder: str | Path) -> Backtest:
         for name in OPTIONAL:
             there = header.get(name) is not None
             tables[name] = pd.read_parquet(folder / f"{name}.parquet") if there else None
+        tables["calendar_totals"] = with_clock(tables["calendar_totals"])
         return Backtest(
             train_end=header["train_end"],
             test_end=header["test_end"],

@@ -20,6 +20,7 @@ from clvmodels.evaluation.evaluated import (
 )
 from clvmodels.evaluation.fitting import Fitting, verdicts
 from clvmodels.evaluation.model_forecasts import Asked, calendar_rows
+from clvmodels.evaluation.over_dates import NO_SEASON, WITH, WITHOUT, clock_check
 from clvmodels.evaluation.sensitivity import MOST_VARIANTS, data_sensitivity
 from clvmodels.keywords import named
 from clvmodels.log.options import BacktestTerms
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 Method = Literal["auto", "nuts", "laplace", "map"]
 MAX_BOOTSTRAP: Final = 100_000
+_OTHERWISE: Final = {NO_SEASON: "without a season", WITHOUT: "without the clock"}
 
 
 @named
@@ -119,7 +121,8 @@ def backtest(
     calendar : {"auto", "none", "learnt"} or float
         Doubt about what moves all customers at once, as in
         :func:`~clvmodels.forecast_total`: ``calendar_totals`` has the totals without it and
-        with it, at every cut. "none" leaves that table out.
+        with it, at every cut. "none" leaves that table out. A model with a clock is also
+        fitted without it at every cut, and without its season, to be held against.
     bootstrap : int
         Samples of customers for the intervals of the metrics.
     sensitivity : bool
@@ -165,7 +168,8 @@ def backtest(
         check_choice("origins", origins, ("auto",))
     rolling = "auto" if origins is None and train_period_end is None else origins
     cuts = rolling if isinstance(rolling, int) else ORIGINS if rolling else 0
-    steps = 2 + STEPS * (1 + cuts) + REPORT_STEPS + MOST_VARIANTS * sensitivity
+    each = STEPS + len(_OTHERWISE) * (fitting.has_clock and asked.calendar != "none")
+    steps = 2 + each * (1 + cuts) + REPORT_STEPS + MOST_VARIANTS * sensitivity
     with progress("Backtest", shown=progressbar) as told:
         begin = by_steps(told, steps)
         begin("loading PyMC")
@@ -202,6 +206,7 @@ def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> B
     calendar, main = plan.reading.calendar, evaluate(plan, span)
     allowing = _allowing_for_the_calendar(plan, main)
     metrics, more = _rolling(plan, rolling, main)
+    totals = pd.DataFrame(rows) if (rows := allowing + more) else None
     found = Backtest(
         train_end=calendar.last_day(span.train_end),
         test_end=calendar.last_day(span.test_end),
@@ -209,9 +214,11 @@ def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> B
         **report_tables(main, plan),
         fits=verdicts(main.posterior),
         rolling=metrics,
-        calendar_totals=pd.DataFrame(rows) if (rows := allowing + more) else None,
+        calendar_totals=totals,
         sensitivity=data_sensitivity(plan, main) if sensitivity else None,
     )
+    if (judged := clock_check(totals)) is not None:
+        found = replace(found, checks=(*found.checks, judged))
     if not (left_out := main.observed.left_out):
         return found
     note = f"{left_out:,} customers of the log's first month are left out"
@@ -219,7 +226,10 @@ def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> B
 
 
 def _allowing_for_the_calendar(plan: Plan, one: Evaluated) -> list[dict[str, Any]]:
-    """Totals of a cut without doubt about the calendar and with it, if it is asked for."""
+    """Totals of a cut without doubt about the calendar and with it, if it is asked for.
+
+    Where the model has a clock, also by the same model without.
+    """
     calendar, span = plan.reading.calendar, one.observed.span
     if plan.asked.calendar == "none":
         return []
@@ -227,8 +237,15 @@ def _allowing_for_the_calendar(plan: Plan, one: Evaluated) -> list[dict[str, Any
         "train_end": calendar.last_day(span.train_end),
         "test_end": calendar.last_day(span.test_end),
     }
-    found = calendar_rows(one.observed, one.posterior, one.targets, plan.asked)
-    return [ends | row for row in found]
+    fitted = {WITH if plan.fitting.has_clock else WITHOUT: one.posterior}
+    for name, fitting in plan.fitting.otherwise(one.posterior).items():
+        plan.begin(f"fitting {_OTHERWISE[name]} to {calendar.date(span.train_end)}")
+        fitted[name] = fitting.beside(one.posterior, one.observed.train)
+    return [
+        ends | row
+        for name, posterior in fitted.items()
+        for row in calendar_rows(one.observed, posterior, one.targets, plan.asked, name)
+    ]
 
 
 def _rolling(

@@ -12,11 +12,13 @@ import xarray as xr
 from scipy.special import expit, logit
 
 from clvmodels.errors import SchemaError
+from clvmodels.evaluation.over_dates import NO_SEASON, WITHOUT
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.core import EFFECTS
-from clvmodels.posterior.scorable import fits_of
+from clvmodels.posterior.scorable import fits_of, purchases_of
 from clvmodels.posterior.stacking import StackPosterior, stacked
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
+from clvmodels.purchases.clock import clock_of
 from clvmodels.rfm import RfmTable
 from clvmodels.verdict import Verdict
 
@@ -87,6 +89,33 @@ class Fitting:
         if isinstance(self.model, str):
             return False  # a name stands for a model without one, and PyMC need not load for it
         return bool(getattr(self.specification().purchases, "clock", None))
+
+    def beside(self, posterior: FittedModel, rfm: RfmTable) -> FittedModel:
+        """Fit purchases, and take spend from a posterior of the same customers."""
+        bought = self.purchases(rfm)
+        if not isinstance(posterior, CLVPosterior):
+            return bought
+        return CLVPosterior(bought, posterior.spend, margin=posterior.margin)
+
+    def otherwise(self, posterior: FittedModel) -> dict[str, Fitting]:
+        """What to hold a clock against: the same without its season, if it has one, and without.
+
+        Parameters
+        ----------
+        posterior : FittedModel
+            What this fitted.
+        """
+        learnt = purchases_of(posterior).metadata.clock
+        if learnt is None:
+            return {}
+        model = self.specification()
+        clock = clock_of(getattr(model.purchases, "clock", None))
+        assert clock is not None  # or there would be none that was learnt
+        found = {WITHOUT: model.replace(purchases__clock=None)}
+        if len(learnt.season) and (clock.day_of_week or clock.shocks):
+            unseasonal = replace(clock, season=False)
+            found = {NO_SEASON: model.replace(purchases__clock=unseasonal), **found}
+        return {name: replace(self, model=one) for name, one in found.items()}
 
     @property
     def name(self) -> str:

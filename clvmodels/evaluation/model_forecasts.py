@@ -13,6 +13,7 @@ from clvmodels.evaluation.baselines import POINT, Forecast
 from clvmodels.evaluation.fitting import FittedModel
 from clvmodels.evaluation.metrics import LEVELS, Target
 from clvmodels.evaluation.observed import Observed
+from clvmodels.evaluation.over_dates import WITHOUT
 from clvmodels.evaluation.tracking import total_purchases
 from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import CLVPosterior
@@ -159,12 +160,16 @@ def total_draws(observed: Observed, posterior: FittedModel, asked: Asked) -> dic
 
 
 def calendar_rows(
-    observed: Observed, posterior: FittedModel, targets: list[Target], asked: Asked
+    observed: Observed, posterior: FittedModel, targets: list[Target], asked: Asked, clock: str
 ) -> list[dict[str, Any]]:
-    """Rows of the table of totals without doubt about the calendar, and with it."""
+    """Rows of the table of totals without doubt about the calendar, and with it.
+
+    ``clock`` says of the posterior whether it has one; see `clvmodels.evaluation.over_dates`.
+    """
     actual = {t.name: float(t.actual.sum()) for t in targets if t.who is None}
     rows = []
-    for calendar in dict.fromkeys(("none", asked.calendar)):
+    learnt = clock != WITHOUT or asked.calendar != "learnt"
+    for calendar in dict.fromkeys(("none", asked.calendar if learnt else "auto")):
         terms: Any = {"draws": asked.draws, "random_seed": asked.seed, "calendar": calendar}
         found = forecast_total(
             posterior,
@@ -182,7 +187,8 @@ def calendar_rows(
             missed = max(lower - real, 0.0) + max(real - upper, 0.0)
             score = upper - lower + 2.0 / (1.0 - asked.interval) * missed
             rows.append(
-                {"target": one["total"], "calendar_sd": found.calendar.sd, "level": asked.interval}
+                {"target": one["total"], "clock": clock, "calendar": found.calendar.source}
+                | {"calendar_sd": found.calendar.sd, "level": asked.interval}
                 | {"forecast": float(one["mean"]), "lower": lower, "upper": upper}
                 | {"actual": real, "inside": bool(lower <= real <= upper)}
                 | {"interval_score": score / real if real else math.nan}

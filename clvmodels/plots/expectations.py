@@ -299,6 +299,7 @@ def draw_origin_totals(
     series: Sequence[Mapping[str, Any]],
     *,
     quantity: str = "",
+    without_clock: Mapping[str, Numbers] | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Totals forecast at several dates, as shares of what came.
@@ -311,6 +312,8 @@ def draw_origin_totals(
         calendar (whether its doubt is allowed for), forecast, lower and upper, each by date.
     quantity : str
         What the totals are of.
+    without_clock : mapping, optional
+        forecast, lower and upper by date of the same model without its clock, to plan with.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
@@ -324,6 +327,11 @@ def draw_origin_totals(
             how = {"color": EXPECTED, "linewidth": 2.5, "label": "without the calendar"}
         axes.vlines(places, lower, upper, **how)
     axes.plot(places, floats(series[-1]["forecast"]), "o", color=EXPECTED, label="expected")
+    if without_clock is not None:
+        forecast, lower, upper = (floats(without_clock[n]) for n in ("forecast", "lower", "upper"))
+        how = {"color": OTHER, "linewidth": 5.0, "alpha": 0.6, "label": "without the clock"}
+        axes.vlines(places + 0.15, lower, upper, **how)
+        axes.plot(places + 0.15, forecast, "o", color=OTHER)
     axes.set_xticks(places, list(dates))
     axes.tick_params(axis="x", labelrotation=30 if len(dates) > 3 else 0)
     axes.set_xlim(-0.6, len(dates) - 0.4)
