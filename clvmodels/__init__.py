@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         stack,
     )
     from clvmodels.predictive import (
+        acquisition_report,
         cohorts,
         count_distribution,
         customers,
@@ -138,6 +139,7 @@ _HOME = {
     "acquired_customer_value": "economics",
     "acquisition_budget": "economics",
     "acquisition_funnel": "economics",
+    "acquisition_report": "predictive",
     "action_lists": "economics",
     "backtest": "evaluation",
     "cohorts": "predictive",
@@ -225,6 +227,7 @@ __all__ = [
     "acquired_customer_value",
     "acquisition_budget",
     "acquisition_funnel",
+    "acquisition_report",
     "action_lists",
     "backtest",
     "cohorts",

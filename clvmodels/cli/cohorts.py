@@ -10,16 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import (
-    check_input,
-    check_output,
-    read_by,
-    read_rfm,
-    write_aside,
-    write_frame,
-    write_json,
-)
-from clvmodels.cli.score import read_posterior
+from clvmodels.cli.files import check_results, opened, read_by, write_results
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 
@@ -28,19 +19,15 @@ if TYPE_CHECKING:
 
     from clvmodels.predictive import CohortCurves
 
-_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 _SHOWN: Final = 12
 _LARGE: Final = 100.0  # from where on decimals say nothing
 
 
 def run(
-    rfm: Path,
-    posterior: Path,
+    fitted: Mapping[str, Path],
     *,
+    results: Mapping[str, Path | None],
     log: str,
-    output: Path | None,
-    json: Path | None,
-    plot: Path | None,
     cohort: str,
     by: Sequence[str],
     segments: Path | None,
@@ -51,47 +38,36 @@ def run(
     **options: Any,
 ) -> None:
     """Compute, print, write and draw; options are those of `clvmodels.cohorts`."""
-    inputs: list[str | Path] = [log, *(check_input(path) for path in (rfm, posterior))]
-    inputs += [] if segments is None else [check_input(segments)]
-    for path, suffixes in ((output, _SUFFIXES), (json, (".json",)), (plot, (".png", ".svg"))):
-        if path is not None:
-            check_output(path, suffixes=suffixes, inputs=inputs)
+    check_results(results, [log, segments, *fitted.values()])
     costs = read_costs(cac)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.posterior.scorable import open_scorable, purchases_of
         from clvmodels.predictive import cohorts
 
-        fitted = open_scorable(read_posterior(posterior, basket_value))[0]
-        metadata = purchases_of(fitted).metadata
-        base, _ = read_rfm(rfm, metadata.scale, csv=csv, whole=metadata.whole)
+        given = opened(fitted, basket_value, csv)
         divided = read_by(by, segments, csv)
-    with terminal.step(f"Following {len(base):,} customers"):
+    with terminal.step(f"Following {len(given.base):,} customers"):
         every: Any = None if cohort == "none" else cohort
-        found = cohorts(fitted, base, log=log, cohort=every, by=divided, cac=costs, **options)
-    _write(found, output, json, plot)
-    if quiet:
-        return
-    show(terminal, found)
-    for path, what in ((output, "the table"), (json, "the same numbers"), (plot, "the picture")):
-        if path is not None:
-            terminal.wrote(path, what)
+        found = cohorts(
+            given.posterior, given.base, log=log, cohort=every, by=divided, cac=costs, **options
+        )
+    write_results(results, found.table, found.to_dict(), lambda aside: _draw(found, aside))
+    if not quiet:
+        show(terminal, found)
+        terminal.wrote_all(results)
 
 
-def _write(found: CohortCurves, output: Path | None, json: Path | None, plot: Path | None) -> None:
-    if output is not None:
-        write_frame(found.table, output)
-    if json is not None:
-        write_json(found.to_dict(), json)
-    if plot is not None:
-        from clvmodels import plots
+def _draw(found: CohortCurves, path: Path) -> None:
+    from clvmodels import plots
 
-        figure, (axes,) = plots.new_figure(1, 1, "What cohorts bring")
-        plots.plot_cohorts(found, axes=axes)
-        write_aside(plot, lambda aside: plots.save_figure(figure, aside))
+    figure, (axes,) = plots.new_figure(1, 1, "What cohorts bring")
+    plots.plot_cohorts(found, axes=axes)
+    plots.save_figure(figure, path)
 
 
-def read_costs(said: Sequence[str]) -> float | dict[str, float] | None:
+def read_costs(
+    said: Sequence[str], what: str = "CAC", example: str = "web=12.5"
+) -> float | dict[str, float] | None:
     """Read NUMBER, or COHORT=NUMBER as often as it was given.
 
     Raises
@@ -106,13 +82,13 @@ def read_costs(said: Sequence[str]) -> float | dict[str, float] | None:
             amount = float(cost)
         except ValueError:
             raise SchemaError(
-                f"CAC {one!r} must be a number, or a cohort or segment and its number, such as "
-                "web=12.5."
+                f"{what} {one!r} must be a number, or a cohort or segment and its number, such as "
+                f"{example}."
             ) from None
         if name in found or (found and "" in (name, *found)):
             raise SchemaError(
-                "CAC is given several times for the same customers: give one number, or one for "
-                "each cohort or segment."
+                f"{what} is given several times for the same customers: give one number, or one "
+                "for each cohort or segment."
             )
         found[name] = amount
     return found.get("", found or None)

@@ -8,6 +8,13 @@ from typing import Annotated, Final, Literal
 import typer
 
 from clvmodels import __version__
+from clvmodels.cli.commands_deciding import (
+    acquisition,
+    actions,
+    concentration,
+    segments,
+    tiers,
+)
 from clvmodels.cli.commands_judging import (
     backtest,
     cohorts,
@@ -17,17 +24,15 @@ from clvmodels.cli.commands_judging import (
     report,
 )
 from clvmodels.cli.commands_nightly import run_of, steps_of
+from clvmodels.cli.groups import Divided, Fitted, Money, Results, Simulated
 from clvmodels.cli.options import (
-    Base,
     BasketOfPosterior,
     BasketValue,
     CalendarOption,
     Clock,
     Csv,
-    DrawsUsed,
     FirstOrder,
     Horizons,
-    JsonFile,
     LogColumns,
     LogFiles,
     LogJson,
@@ -36,7 +41,6 @@ from clvmodels.cli.options import (
     MaxRejects,
     MaybeLogColumns,
     MaybeUnit,
-    PosteriorFile,
     PurchaseModelKey,
     Quiet,
     Regularity,
@@ -308,20 +312,13 @@ def score(
 @declared
 def forecast_total(
     *,
-    rfm: Base,
-    posterior: PosteriorFile,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV or Parquet file to write.")
-    ] = None,
-    json: JsonFile = None,
+    fitted: Fitted,
+    results: Results,
     horizon: Horizons = ["365D"],  # noqa: B006
     path: Annotated[
         Literal["M"] | None, typer.Option(help="M: a row for each calendar month of the horizon.")
     ] = None,
-    by: Annotated[
-        list[str],
-        typer.Option(help="Segment column of 'summarize', or cohort; may be repeated."),
-    ] = [],  # noqa: B006
+    division: Divided,
     calendar: CalendarOption = "auto",
     scenario: Annotated[
         list[str],
@@ -331,12 +328,9 @@ def forecast_total(
             metavar="PERIOD=FACTOR",
         ),
     ] = [],  # noqa: B006
-    margin: Margin = None,
-    basket_value: BasketOfPosterior = None,
+    money: Money,
     terms: Terms,
-    draws: DrawsUsed = 500,
-    paths: Annotated[int, typer.Option(help="Simulated futures.")] = 500,
-    random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")] = 0,
+    simulation: Simulated,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:
@@ -348,3 +342,5 @@ run = run_of(STEPS)
 
 for judging in (run, compare, backtest, compare_models, report, customers, cohorts):
     app.command()(judging)
+for deciding in (acquisition, segments, tiers, actions, concentration):
+    app.command()(deciding)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from clvmodels.cli.groups import Costs, Divided, Fitted, Money, Pictured, Simulated
 from clvmodels.cli.options import (
     MODEL_KEYS,
     Base,
@@ -281,45 +282,23 @@ def customers(
 @declared
 def cohorts(
     *,
-    rfm: Base,
-    posterior: PosteriorFile,
+    fitted: Fitted,
     log: Annotated[
         str, typer.Option(help="The log of the table: a file, a folder of Parquet, a pattern.")
     ],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV or Parquet file to write.")
-    ] = None,
-    json: JsonFile = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw.")] = None,
+    results: Pictured,
     cohort: Annotated[
         Literal["M", "Q", "Y", "none"],
         typer.Option(help="Month, quarter or year of the first purchase; none: all together."),
     ] = "M",
-    by: Annotated[
-        list[str], typer.Option(help="Segment column of 'summarize'; may be repeated.")
-    ] = [],  # noqa: B006
-    segments: Annotated[
-        Path | None,
-        typer.Option(
-            help="Instead, Parquet or CSV of customer_id and one column with everybody's segment."
-        ),
-    ] = None,
+    division: Annotated[Divided, {"by": "Segment column of 'summarize'; may be repeated."}],
     months: Annotated[int, typer.Option(help="How far the curves go from the first order.")] = 24,
-    cac: Annotated[
-        list[str],
-        typer.Option(
-            help="Cost of acquiring a customer, such as 25, or of a cohort or segment, such as "
-            "web=25; may be repeated.",
-            metavar="[SEGMENT=]NUMBER",
-        ),
-    ] = [],  # noqa: B006
+    cac: Costs = [],  # noqa: B006
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate.")] = 0.0,
     calendar: CalendarOption = "auto",
-    margin: Margin = None,
-    basket_value: BasketOfPosterior = None,
+    money: Money,
     interval: Interval = 0.9,
-    draws: DrawsUsed = 500,
-    paths: Annotated[int, typer.Option(help="Simulated futures.")] = 500,
-    random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")] = 0,
+    simulation: Simulated,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:

@@ -9,13 +9,14 @@ from clvmodels.cli.files import (
     check_folder,
     check_input,
     check_output,
+    read_posterior,
     read_rfm,
     read_table,
     write_aside,
     write_frame,
 )
 from clvmodels.cli.reports import ahead, interval_name
-from clvmodels.cli.score import read_horizon, read_posterior
+from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_input, check_output, read_rfm, write_aside
-from clvmodels.cli.score import read_horizon, read_posterior
+from clvmodels.cli.files import check_input, check_output, read_posterior, read_rfm, write_aside
+from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, table
 
 if TYPE_CHECKING:

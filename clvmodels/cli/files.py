@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.errors import ClvError, SchemaError, one_line
 from clvmodels.outputs import aside, followed, make_room, refuse_inputs
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from clvmodels.posterior.scorable import Scorable
     from clvmodels.rfm import RfmTable
     from clvmodels.schema import TimeScale
 
 PARQUET: Final = (".parquet", ".pq")
 CSV: Final = (".csv", ".csv.gz")
+_SUFFIXES: Final = {
+    "output": (*CSV, PARQUET[0]),
+    "json": (".json",),
+    "plot": (".png", ".svg"),
+}
 
 
 def kind_of(path: Path) -> str:
@@ -117,6 +123,13 @@ def write_frame(frame: pd.DataFrame, path: Path) -> Path:
     if kind_of(path) == "csv":
         return write_aside(path, lambda aside: frame.to_csv(aside, index=False))
     return write_aside(path, lambda aside: frame.to_parquet(aside, index=False))
+
+
+def write_people(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table that people open: in CSV no name of the log's is a formula."""
+    from clvmodels.predictive.customer_files import write_list
+
+    return write_aside(path, lambda aside: write_list([table], aside, {}))
 
 
 def write_json(record: object, path: Path) -> Path:
@@ -276,3 +289,96 @@ def read_table(
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
         raise SchemaError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def read_posterior(path: Path, basket_value: float | None) -> Any:
+    """Return the posterior of a file with the value of a purchase; the file if none is given.
+
+    Raises
+    ------
+    SchemaError
+        A value is given of a posterior that knows what purchases bring.
+    """
+    if basket_value is None:
+        return path
+    from clvmodels.posterior import CLVPosterior, load_posterior
+    from clvmodels.posterior.scorable import scorable
+
+    found = scorable(load_posterior(path))
+    if isinstance(found, CLVPosterior):
+        raise SchemaError(
+            f"{path} already has a model of spend or a basket value: leave --basket-value out, or "
+            "fit purchases alone, to a table without amounts."
+        )
+    return CLVPosterior(found, basket_value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """What a command about customers works on.
+
+    Attributes
+    ----------
+    posterior : CLVPosterior, BetaGeoPosterior or the like
+    base : RfmTable
+        The customers.
+    assumed : str or None
+        What was assumed of a file that does not say it.
+    """
+
+    posterior: Scorable
+    base: RfmTable
+    assumed: str | None
+
+
+def opened(
+    fitted: Mapping[str, Path], basket_value: float | None, csv: Mapping[str, str | None]
+) -> Opened:
+    """Read a posterior, and the customers by its unit of time.
+
+    Raises
+    ------
+    SchemaError, PosteriorFileError
+        There is no such file, or it holds something else.
+    """
+    from clvmodels.posterior.scorable import open_scorable, purchases_of
+
+    posterior, _ = open_scorable(read_posterior(fitted["posterior"], basket_value))
+    metadata = purchases_of(posterior).metadata
+    base, assumed = read_rfm(fitted["rfm"], metadata.scale, csv=csv, whole=metadata.whole)
+    return Opened(posterior, base, assumed)
+
+
+def check_results(results: Mapping[str, Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse results that cannot be written, and inputs that are not there, before any work.
+
+    Parameters
+    ----------
+    results : mapping of str to Path or None
+        Files by what they hold: output (a table), json, plot.
+    inputs : iterable of Path, str or None
+        Files that are read; text names a log, which may be a pattern.
+    """
+    given = [one for one in inputs if one is not None]
+    for one in given:
+        if isinstance(one, Path):
+            check_input(one)
+    for what, path in results.items():
+        if path is not None:
+            check_output(path, suffixes=_SUFFIXES[what], inputs=given)
+
+
+def write_results(
+    results: Mapping[str, Path | None],
+    table: pd.DataFrame,
+    record: object,
+    draw: Callable[[Path], object] | None = None,
+) -> None:
+    """Write what was asked for: the table, the same as JSON, and a picture."""
+    wanted = {what: path for what, path in results.items() if path is not None}
+    if "output" in wanted:
+        write_people(table, wanted["output"])
+    if "json" in wanted:
+        write_json(record, wanted["json"])
+    if "plot" in wanted and draw is not None:
+        write_aside(wanted["plot"], draw)

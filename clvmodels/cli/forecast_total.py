@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_input, check_output, read_rfm, write_frame, write_json
-from clvmodels.cli.score import read_horizon, read_posterior
+from clvmodels.cli.files import check_results, opened, read_by, write_results
+from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 
@@ -19,17 +19,14 @@ if TYPE_CHECKING:
 
     from clvmodels.predictive import TotalForecast
 
-_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
-
 
 def run(
-    rfm: Path,
-    posterior: Path,
+    fitted: Mapping[str, Path],
     *,
-    output: Path | None,
-    json: Path | None,
+    results: Mapping[str, Path | None],
     horizon: Sequence[str],
     by: Sequence[str],
+    segments: Path | None,
     scenario: Sequence[str],
     csv: Mapping[str, str | None],
     basket_value: float | None,
@@ -37,42 +34,31 @@ def run(
     **options: Any,
 ) -> None:
     """Forecast, print and write; options are those of `clvmodels.forecast_total`."""
-    inputs = [check_input(path) for path in (rfm, posterior)]
-    if output is not None:
-        check_output(output, suffixes=_SUFFIXES, inputs=inputs)
-    if json is not None:
-        check_output(json, suffixes=(".json",), inputs=inputs)
+    check_results(results, [segments, *fitted.values()])
     known = read_scenario(scenario)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.posterior.scorable import open_scorable, purchases_of
         from clvmodels.predictive import forecast_total
 
-        fitted = open_scorable(read_posterior(posterior, basket_value))[0]
-        metadata = purchases_of(fitted).metadata
-        base, assumed = read_rfm(rfm, metadata.scale, csv=csv, whole=metadata.whole)
+        given = opened(fitted, basket_value, csv)
+        divided = read_by(by, segments, csv)
     lengths = [read_horizon(one) for one in horizon]
-    with terminal.step(f"Forecasting the totals of {len(base):,} customers"):
+    with terminal.step(f"Forecasting the totals of {len(given.base):,} customers"):
         found: TotalForecast = forecast_total(
-            fitted,
-            base,
+            given.posterior,
+            given.base,
             horizon=lengths[0] if len(lengths) == 1 else lengths,
-            by=list(by) or None,
+            by=divided,
             scenario=known,
             **options,
         )
-    if output is not None:
-        write_frame(found.table, output)
-    if json is not None:
-        write_json(found.to_dict(), json)
+    write_results(results, found.table, found.to_dict())
     if quiet:
         return
-    if assumed:
-        terminal.say(assumed)
+    if given.assumed:
+        terminal.say(given.assumed)
     show(terminal, found)
-    for path, what in ((output, "the table"), (json, "the same numbers")):
-        if path is not None:
-            terminal.wrote(path, what)
+    terminal.wrote_all(results)
 
 
 def read_scenario(said: Sequence[str]) -> dict[str, float] | None:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clvmodels.cli.files import check_input, read_rfm
-from clvmodels.cli.score import read_horizon, read_posterior
+from clvmodels.cli.files import check_input, read_posterior, read_rfm
+from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from clvmodels.cli.files import read_posterior
 from clvmodels.cli.reports import (
     ahead,
     alive_note,
@@ -28,7 +29,6 @@ from clvmodels.cli.reports import (
 )
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
-from clvmodels.errors import SchemaError
 from clvmodels.schema import Horizon, plain_horizon
 
 if TYPE_CHECKING:
@@ -70,28 +70,6 @@ def run(
     if not quiet:
         show_scored(terminal, report, given, options)
     return _judge(report, allow_rejects)
-
-
-def read_posterior(path: Path, basket_value: float | None) -> Any:
-    """Return the posterior of a file with the value of a purchase; the file if none is given.
-
-    Raises
-    ------
-    SchemaError
-        A value is given of a posterior that knows what purchases bring.
-    """
-    if basket_value is None:
-        return path
-    from clvmodels.posterior import CLVPosterior, load_posterior
-    from clvmodels.posterior.scorable import scorable
-
-    found = scorable(load_posterior(path))
-    if isinstance(found, CLVPosterior):
-        raise SchemaError(
-            f"{path} already has a model of spend or a basket value: leave --basket-value out, or "
-            "fit purchases alone, to a table without amounts."
-        )
-    return CLVPosterior(found, basket_value)
 
 
 def read_horizon(text: str) -> Horizon:

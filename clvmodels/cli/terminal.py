@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from clvmodels.display import wrapped
 from clvmodels.verdict import figure_text
 
 MAX_WIDTH: Final = 100
+_RESULTS: Final = {"output": "the table", "json": "the same numbers", "plot": "the picture"}
 
 
 class _Patient(Console):
@@ -79,6 +80,12 @@ class Terminal:
     def wrote(self, path: Path, what: str) -> None:
         """Say that a file was written; the path stays in one piece."""
         self.out.print(f"Wrote {path} ({what}, {_size(path)}).", soft_wrap=True)
+
+    def wrote_all(self, results: Mapping[str, Path | None]) -> None:
+        """Say which of the results that a command may write it wrote."""
+        for what, path in results.items():
+            if path is not None:
+                self.wrote(path, _RESULTS[what])
 
     def show(self, item: RenderableType, *, indent: int = 2) -> None:
         """Print a table."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,3 +108,12 @@ def as_estimate(value: CustomerValue | TotalValue) -> Estimate:
     if math.isnan(number):
         raise DomainError("A customer's value must be a number, found NaN.")
     return Estimate(mean=number, draws=np.array([number]))
+
+
+def with_ends(name: str, estimates: Sequence[Estimate]) -> dict[str, list[float]]:
+    """Columns of some figures: their means, and the ends of their intervals."""
+    return {
+        name: [one.mean for one in estimates],
+        f"{name}_lower": [one.lower for one in estimates],
+        f"{name}_upper": [one.upper for one in estimates],
+    }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvmodels.economics.estimate import Estimate
+from clvmodels.economics.estimate import Estimate, with_ends
 from clvmodels.economics.labels import WHOLE, By, Segments, segments_of
 from clvmodels.economics.outlook import (
     GroupValues,
@@ -147,25 +147,23 @@ def _acquired(
 ) -> dict[str, Any]:
     """Value per acquired customer against the cost of acquiring one."""
     revenue = past_revenue(rfm)
+    known, costs = revenue is not None, not np.isnan(spend).all()
     earned = rfm.margin * (np.full(len(rfm), np.nan) if revenue is None else revenue)
     past = _sums(segments, earned)
     cac = spend / values.customers
     ltv = _estimates(values, _sums(segments, np.where(has, earned, 0.0)))
     per_cost = [ltv_to_cac(value, cost) for value, cost in zip(ltv, cac, strict=True)]
-    notes = [one.note for one in per_cost]
-    notes[-1] += _whose(segments, spend)
+    notes = [one.note if costs and known else "" for one in per_cost]
+    notes[-1] = _joined(
+        "" if known else NO_FIRST, notes[-1] + (_whose(segments, spend) if costs and known else "")
+    )
     outside = map(left_out, values.without.tolist(), values.customers.tolist())
-    notes = [_joined(*both) for both in zip(outside, notes, strict=True)]
-    if revenue is None:
-        notes = [_joined(NO_FIRST, note) for note in notes]
     return {
-        "past_margin": past,
-        **_ends("ltv", ltv),
-        "acquisition_spend": spend,
-        "cac": cac,
-        **_ends("ltv_to_cac", per_cost),
+        **({"past_margin": past, **with_ends("ltv", ltv)} if known else {}),
+        **({"acquisition_spend": spend, "cac": cac} if costs else {}),
+        **(with_ends("ltv_to_cac", per_cost) if costs and known else {}),
         "margin": np.full(len(cac), rfm.margin),
-        "note": notes,
+        "note": [_joined(*both) for both in zip(outside, notes, strict=True)],
     }
 
 
@@ -189,14 +187,6 @@ def _estimates(values: GroupValues, past: FloatArray) -> list[Estimate]:
 
 def _joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
-
-
-def _ends(name: str, estimates: Sequence[Estimate]) -> dict[str, list[float]]:
-    return {
-        name: [one.mean for one in estimates],
-        f"{name}_lower": [one.lower for one in estimates],
-        f"{name}_upper": [one.upper for one in estimates],
-    }
 
 
 def _whose(segments: Segments, spend: FloatArray) -> str:

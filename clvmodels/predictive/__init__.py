@@ -1,5 +1,6 @@
 """What customers will actually do: distributions of outcomes, not of expectations."""
 
+from clvmodels.predictive.acquiring import acquisition_report
 from clvmodels.predictive.cohort_curves import CohortCurves, cohorts
 from clvmodels.predictive.counts import CountDistribution, count_distribution
 from clvmodels.predictive.customer_list import CustomerList, customers
@@ -18,6 +19,7 @@ __all__ = [
     "Portfolio",
     "TotalForecast",
     "ValueDistribution",
+    "acquisition_report",
     "cohorts",
     "count_distribution",
     "customers",

@@ -40,7 +40,7 @@ from clvmodels.predictive.by_age import ByAge, with_all
 from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of
 from clvmodels.predictive.totals import PATHS
 from clvmodels.rfm.purchases_again import purchases_again
-from clvmodels.schema import DAYS_PER_MONTH, FloatArray, T, check_whole
+from clvmodels.schema import DAYS_PER_MONTH, FloatArray, T, annual_rate_to_delta, check_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,8 @@ class CohortCurves:
         - ``_lower`` and ``_upper`` of both: interval of the outcome, of parameters, chance and
           calendar; where all has happened both ends are what happened.
 
-        Value is margin times revenue, not discounted. Posteriors of purchases alone have none.
+        Value is margin times revenue, discounted where a rate was given. Posteriors of purchases
+        alone have none.
     payback : DataFrame or None
         With ``cac``, one row per cohort: customers, cac, and the month by whose end the value
         reaches the cost: median, lower and upper, infinite where not within the months, and
@@ -116,8 +117,8 @@ class CohortCurves:
             "margin_from": self.margin_from,
             "without_value": self.without_value,
             "reason": self.reason,
-            "rows": _plain(self.table),
-            "payback": None if self.payback is None else _plain(self.payback),
+            "rows": plain_rows(self.table),
+            "payback": None if self.payback is None else plain_rows(self.payback),
         }
 
     def __repr__(self) -> str:
@@ -129,7 +130,8 @@ class CohortCurves:
         return str(self.table.to_html(border=0))
 
 
-def _plain(table: pd.DataFrame) -> list[dict[Any, Any]]:
+def plain_rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Rows as JSON takes them; what is infinite or not known is None."""
     return [
         {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in row.items()}
         for row in table.to_dict("records")
@@ -147,6 +149,7 @@ def cohorts(
     by: By | None = None,
     months: int = 24,
     cac: Costs | None = None,
+    discount_rate: float = 0.0,
     calendar: CalendarChoice = "auto",
     scenario: Scenario | None = None,
     interval: float = 0.9,
@@ -180,6 +183,9 @@ def cohorts(
     cac : float, mapping or Series, optional
         Cost of acquiring a customer: one number, or by cohort, by segment, or by a tuple of
         both.
+    discount_rate : float
+        Effective annual rate at which value is discounted to the first order: that of each
+        month since then at the month's end. By default it is not.
     calendar : {"auto", "none", "learnt"} or float
         Doubt about what moves all customers at once, as in
         :func:`~clvmodels.forecast_total`.
@@ -232,7 +238,12 @@ def cohorts(
     _check_size(len(segments.labels), months, paths)
     run = ByAge(given, segments, ages, ends, cores, valued(given.draws, given.columns.x).warned())
     so_far = run.so_far(again, None if reads_amounts(whose) else basket_of(whose))
-    return _curves(run, so_far, run.future(doubt, paths, random_seed, whose.scale.days), doubt, cac)
+    future = run.future(doubt, paths, random_seed, whose.scale.days)
+    worth = np.ones((months + 1, 2))
+    worth[:, 1] = np.exp(
+        -annual_rate_to_delta(discount_rate) * DAYS_PER_MONTH * np.arange(months + 1)
+    )
+    return _curves(run, so_far * worth, future * worth[..., None], doubt, cac)
 
 
 def basket_of(posterior: Scorable) -> float:
@@ -318,7 +329,7 @@ def _payback(
     """When each cohort reaches its cost; ``value`` is of shape (rows, ends, paths)."""
     import pandas as pd
 
-    costs = _costs(run.segments, customers, cac)
+    costs = costs_of(run.segments, customers, cac)
     there = value >= costs[:, None, None]
     first = np.where(there.any(axis=1), there.argmax(axis=1), math.inf)
     first[np.isnan(costs)] = math.nan
@@ -330,7 +341,7 @@ def _payback(
     return pd.DataFrame(found)
 
 
-def _costs(segments: Segments, customers: IntArray, cac: Costs) -> FloatArray:
+def costs_of(segments: Segments, customers: IntArray, cac: Costs) -> FloatArray:
     """Cost of acquiring a customer of each cohort, and of the whole as their mean."""
     import pandas as pd
 

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from clvmodels.cli.commands import app
+from clvmodels.cli.groups import Fitted, Pictured
 from clvmodels.cli.options import Csv, LogColumns, Rows, declared
 from clvmodels.keywords import defaults
 
@@ -88,7 +89,12 @@ def test_every_command_can_be_run_with_the_options_that_it_has(name: str) -> Non
     run = inspect.signature(import_module(f"clvmodels.cli.{name.replace('-', '_')}").run)
     groups = {
         option: one
-        for one, kind in {"csv": Csv, "columns": LogColumns}.items()
+        for one, kind in (
+            ("csv", Csv),
+            ("columns", LogColumns),
+            ("fitted", Fitted),
+            ("results", Pictured),
+        )
         if one in run.parameters
         for option in kind.__annotations__
     }

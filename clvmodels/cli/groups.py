@@ -1,0 +1,87 @@
+"""Options of commands about customers who were fitted, in the groups in which they come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+import typer
+
+from clvmodels.cli.options import (
+    Base,
+    BasketOfPosterior,
+    DrawsUsed,
+    JsonFile,
+    Margin,
+    PosteriorFile,
+)
+from clvmodels.keywords import defaults
+
+
+class Fitted(TypedDict):
+    """The customers, and what was fitted."""
+
+    rfm: Base
+    posterior: PosteriorFile
+
+
+class Results(TypedDict):
+    """Files that a command may write."""
+
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV or Parquet file to write.")
+    ]
+    json: JsonFile
+
+
+class Pictured(TypedDict):
+    """The same with a picture."""
+
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV or Parquet file to write.")
+    ]
+    json: JsonFile
+    plot: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw.")]
+
+
+@defaults(by=[])
+class Divided(TypedDict):
+    """What customers are divided by."""
+
+    by: Annotated[
+        list[str],
+        typer.Option(help="Segment column of 'summarize', or cohort; may be repeated."),
+    ]
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead, Parquet or CSV of customer_id and one column with everybody's segment."
+        ),
+    ]
+
+
+class Money(TypedDict):
+    """What purchases bring."""
+
+    margin: Margin
+    basket_value: BasketOfPosterior
+
+
+@defaults(draws=500, paths=500, random_seed=0)
+class Simulated(TypedDict):
+    """Simulated futures."""
+
+    draws: DrawsUsed
+    paths: Annotated[int, typer.Option(help="Simulated futures.")]
+    random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")]
+
+
+Costs = Annotated[
+    list[str],
+    typer.Option(
+        "--cac",
+        help="Cost of acquiring a customer, such as 25, or of a cohort or segment, such as "
+        "web=25; may be repeated.",
+        metavar="[SEGMENT=]NUMBER",
+    ),
+]
