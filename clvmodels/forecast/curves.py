@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import batched, groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -28,12 +30,12 @@ from clvmodels.schema import FloatArray
 _TOLERANCE: Final = 1e-15
 _LEAST_NODES: Final = 8
 _SHORTER: Final = 0.75 ** np.arange(8)  # shares of the range of u from its upper end down
+_TOGETHER: Final = 16  # x that are evaluated at the same nodes at a time
 _MOST_KNOWN: Final = 1024  # x whose nodes are kept from batch to batch, at 0.25 MB each
 
 Values = tuple[FloatArray, FloatArray]
-Mapper = Callable[
-    [Callable[[float, int], Values], Iterable[float], Iterable[int]], Iterable[Values]
-]
+Wanted = Sequence[tuple[float, int]]
+Mapper = Callable[[Callable[[Wanted], list[Values]], Iterable[Wanted]], Iterable[list[Values]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,9 @@ class Curves:
         wanted = [one for one in self._now.items() if one not in self._known]
         if len(self._known) + len(wanted) > _MOST_KNOWN:
             self._known, wanted = {}, list(self._now.items())
-        found = run(self._at_nodes, [x for x, _ in wanted], [i for _, i in wanted])
-        self._known |= dict(zip(wanted, found, strict=True))
+        pieces = list(_together(wanted))
+        for piece, found in zip(pieces, run(self._at_nodes, pieces), strict=True):
+            self._known |= dict(zip(piece, found, strict=True))
 
     def nodes(self, x: float) -> Nodes:
         """The nodes of a prepared x."""
@@ -163,6 +166,16 @@ class Curves:
         flat = (len(x), self._draws.formulas.phases * self._draws.count)
         return purchases.reshape(flat), discounted.reshape(flat)
 
-    def _at_nodes(self, x: float, which: int) -> Values:
-        T = self._nodes[which].T
-        return self.exactly(np.full(len(T), x), T)
+    def _at_nodes(self, piece: Wanted) -> list[Values]:
+        """Values of some x at the same nodes, which cost less together."""
+        T = self._nodes[piece[0][1]].T
+        counts = np.array([x for x, _ in piece])
+        purchases, discounted = self.exactly(np.repeat(counts, len(T)), np.tile(T, len(counts)))
+        parts = (np.split(one, len(counts)) for one in (purchases, discounted))
+        return list(zip(*parts, strict=True))
+
+
+def _together(wanted: Iterable[tuple[float, int]]) -> Iterator[list[tuple[float, int]]]:
+    """Cut x and which nodes they want into pieces that want the same, in the order of x."""
+    for _, alike in groupby(sorted(wanted, key=itemgetter(1, 0)), key=itemgetter(1)):
+        yield from map(list, batched(alike, _TOGETHER))

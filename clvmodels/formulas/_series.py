@@ -14,15 +14,23 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.special import exp_negative, one_less_exp
 from clvmodels.schema import FloatArray
 
 _X16, _W16 = np.polynomial.legendre.leggauss(16)
-_LEGENDRE = np.polynomial.legendre.legvander(_X16, 15) * (np.arange(16) + 0.5)
+_DEGREE = np.arange(16)
+_LEGENDRE = np.ascontiguousarray((np.polynomial.legendre.legvander(_X16, 15) * (_DEGREE + 0.5)).T)
+# P_m+1 = GROWS t P_m - FALLS P_m-1
+_GROWS, _FALLS = (2.0 * _DEGREE + 1.0) / (_DEGREE + 1.0), _DEGREE / (_DEGREE + 1.0)
+_SHARE = 1.0 / (2.0 * _DEGREE + 1.0)
 _TERMS = 2048
 _MAX_PANELS = 32
+# Rows of the one array that the loops work in, since each array that is handed on costs the time
+# of a panel (numba counts who holds it): of the nodes of all panels, and the coefficients by x.
+_V, _RATE, _DISCOUNT, _FIRST_X = 0, 1, 2, 3
 _PANEL = 2.0  # length in u of one panel, where a and |d| are at most _SMOOTH
 _SMOOTH = 12.0
 _MONTHLY_PANEL = 1.0
@@ -35,29 +43,44 @@ _MAX_CANCELLATION = 1e3
 
 
 @compiled
+def _fill_coefficients(
+    a: float, d: float, c: float, room: FloatArray, row: int, begin: int
+) -> None:
+    """Fill the next eight of 2F1(a, d; c; v); the ratios do not wait for each other."""
+    last = room[row, begin - 1] if begin > 0 else 1.0
+    for k in range(begin, begin + 8):
+        if k > 0:
+            last *= ((a + k - 1.0) * (d + k - 1.0)) / ((c + k - 1.0) * k)
+        room[row, k] = last
+
+
+@compiled
 def _count_terms(
-    a: float, d: float, c: float, v: float, coefficients: FloatArray, filled: int
+    a: float, d: float, c: float, v: float, room: FloatArray, row: int, filled: int
 ) -> tuple[int, int]:
     """Terms of 2F1(a, d; c; v) until the rest is negligible; -1 where there is no end.
 
-    The ratio of later terms is at most v max(1, (a+k)/(1+k)) as |d| <= c, which bounds
-    the rest by a geometric series.
+    They come in eights. The ratio of later terms is at most v max(1, (a+k)/(1+k)) as |d| <= c,
+    which bounds the rest by a geometric series.
     """
-    term, power, value, largest = 1.0, 1.0, 0.0, 0.0
-    for k in range(_TERMS - 1):
+    v2 = v * v
+    v4, power, value, largest = v2 * v2, 1.0, 0.0, 0.0
+    for k in range(0, _TERMS, 8):
         if k >= filled:
-            coefficients[k] = (
-                coefficients[k - 1] * (a + k - 1.0) * (d + k - 1.0) / ((c + k - 1.0) * k)
-            )
-            filled = k + 1
-        term = coefficients[k] * power
-        value += term
-        size = abs(term)
-        largest = max(largest, size)
-        ratio = v * max(1.0, (a + k) / (1.0 + k))
-        if size * ratio <= _TOLERANCE * min(1.0, value) * (1.0 - ratio):
-            return (k + 1 if largest <= _MAX_CANCELLATION * value else -1), filled
-        power *= v
+            _fill_coefficients(a, d, c, room, row, k)
+            filled = k + 8
+        t0, t1 = room[row, k], room[row, k + 1] * v
+        t2, t3 = room[row, k + 2] * v2, room[row, k + 3] * (v2 * v)
+        t4, t5 = room[row, k + 4] * v4, room[row, k + 5] * (v4 * v)
+        t6, t7 = room[row, k + 6] * (v4 * v2), room[row, k + 7] * (v4 * (v2 * v))
+        value += power * (((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)))
+        most = max(max(abs(t0), abs(t1)), max(abs(t2), abs(t3)))
+        most = max(most, max(max(abs(t4), abs(t5)), max(abs(t6), abs(t7))))
+        largest = max(largest, power * most)
+        ratio = v if a <= 1.0 else v * ((a + k + 7.0) / (k + 8.0))
+        if power * abs(t7) * ratio <= _TOLERANCE * min(1.0, value) * (1.0 - ratio):
+            return (k + 8 if largest <= _MAX_CANCELLATION * value else -1), filled
+        power *= v4 * v4
     return -1, filled
 
 
@@ -81,19 +104,19 @@ def _monthly_weights(
         t = 1.0 if last else 2.0 * (math.log1p(k * month / A) - lo) / (hi - lo) - 1.0
         legendre[1] = t
         for m in range(1, 16):
-            legendre[m + 1] = ((2.0 * m + 1.0) * t * legendre[m] - m * legendre[m - 1]) / (m + 1.0)
+            legendre[m + 1] = _GROWS[m] * t * legendre[m] - _FALLS[m] * legendre[m - 1]
         factor = math.exp(-delta * k * month)
         for m in range(16):  # the integral of P_m is (P_m+1 - P_m-1) / (2m + 1)
-            integral = (legendre[m + 1] - legendre[m - 1]) / (2.0 * m + 1.0) if m > 0 else t
+            integral = (legendre[m + 1] - legendre[m - 1]) * _SHARE[m] if m > 0 else t
             moment[m] += factor * (integral - before[m])
             before[m] = integral
         if last:
             break
         k += 1.0
-    for i in range(16):
-        weight[i] = 0.0
-        for m in range(16):
-            weight[i] += _LEGENDRE[i, m] * moment[m]
+    weight[:] = 0.0
+    for m in range(16):
+        for i in range(16):
+            weight[i] += _LEGENDRE[m, i] * moment[m]
 
 
 @compiled
@@ -126,9 +149,7 @@ def _place_nodes(
     delta: float,
     month: float,
     panels: int,
-    v: FloatArray,
-    rate: FloatArray,
-    discount: FloatArray,
+    room: FloatArray,
 ) -> None:
     """Fill v, weight times e^((1-a) u), and discounts at the nodes in u = ln(1 + s/A)."""
     end = math.log1p(horizon / A)
@@ -138,11 +159,40 @@ def _place_nodes(
         for i in range(16):
             u = lo + half * (1.0 + _X16[i])
             less = exp_negative(-u)
-            v[n + i] = one_less_exp(-u)
-            rate[n + i] = half * _W16[i] * exp_negative(-a * u) / less
-            discount[n + i] = exp_negative(-delta * A * (v[n + i] / less))
+            room[_V, n + i] = one_less_exp(-u)
+            room[_RATE, n + i] = half * _W16[i] * exp_negative(-a * u) / less
+            room[_DISCOUNT, n + i] = exp_negative(-delta * A * (room[_V, n + i] / less))
         if month > 0.0:
-            _monthly_weights(A, lo, hi, delta, month, discount[n : n + 16])
+            _monthly_weights(A, lo, hi, delta, month, room[_DISCOUNT, n : n + 16])
+
+
+@compiled
+def _evaluate(room: FloatArray, row: int, terms: int, lo: int, out: FloatArray) -> None:
+    """Evaluate the series at 16 nodes: a number known when compiling, so it vectorises.
+
+    Eight terms at a time, in pairs of pairs: a term at a time waits for the one before.
+    """
+    for i in range(16):
+        out[i] = 0.0
+    for k in range(terms - 8, -1, -8):
+        c0, c1, c2, c3 = (
+            room[row, k],
+            room[row, k + 1],
+            room[row, k + 2],
+            room[row, k + 3],
+        )
+        c4, c5, c6, c7 = (
+            room[row, k + 4],
+            room[row, k + 5],
+            room[row, k + 6],
+            room[row, k + 7],
+        )
+        for i in range(16):
+            w = room[_V, lo + i]
+            w2 = w * w
+            w4 = w2 * w2
+            high = (c7 * w + c6) * w2 + (c5 * w + c4)
+            out[i] = (out[i] * w4 + high) * w4 + ((c3 * w + c2) * w2 + (c1 * w + c0))
 
 
 @compiled
@@ -154,34 +204,33 @@ def _pair(
     horizon: float,
     delta: float,
     month: float,
-    coefficients: FloatArray,
+    room: FloatArray,
+    row: int,
     filled: int,
-    work: FloatArray,
-) -> tuple[float, float, int]:
-    """Undiscounted and discounted purchases, and how many coefficients are known."""
+    out: FloatArray,
+    placed: int,
+) -> tuple[float, float, int, int]:
+    """Undiscounted and discounted purchases; how many coefficients are known, panels placed."""
     if horizon == 0.0:
-        return 0.0, 0.0, filled
+        return 0.0, 0.0, filled, placed
     c = a + B
     d = c - R - 1.0
     panels = _count_panels(R, A, a, c, horizon, delta, month)
     if panels == 0:
-        return math.nan, math.nan, filled
-    v, rate, discount, series = work[0], work[1], work[2], work[3]
-    _place_nodes(A, a, horizon, delta, month, panels, v, rate, discount)
+        return math.nan, math.nan, filled, placed
+    if panels != placed:
+        _place_nodes(A, a, horizon, delta, month, panels, room)
     total, discounted = 0.0, 0.0
     for lo in range(0, 16 * panels, 16):
-        hi = lo + 16
-        terms, filled = _count_terms(a, d, c, v[hi - 1], coefficients, filled)
+        terms, filled = _count_terms(a, d, c, room[_V, lo + 15], room, row, filled)
         if terms < 0:
-            return math.nan, math.nan, filled
-        series[lo:hi] = coefficients[terms - 1]
-        for k in range(terms - 2, -1, -1):
-            for i in range(lo, hi):
-                series[i] = series[i] * v[i] + coefficients[k]
-        for i in range(lo, hi):
-            total += rate[i] * series[i]
-            discounted += rate[i] * series[i] * discount[i]
-    return R * total, R * discounted, filled
+            return math.nan, math.nan, filled, panels
+        _evaluate(room, row, terms, lo, out)
+        for i in range(16):
+            value = room[_RATE, lo + i] * out[i]
+            total += value
+            discounted += value * room[_DISCOUNT, lo + i]
+    return R * total, R * discounted, filled, panels
 
 
 @compiled
@@ -197,14 +246,12 @@ def series_loop(
     discounted: FloatArray,
 ) -> None:
     """Both values element by element; the coefficients are kept while R, a, B stay."""
-    coefficients, work = np.empty(_TERMS), np.empty((4, 16 * _MAX_PANELS))
-    coefficients[0] = 1.0
-    filled = 1
+    room, out, row, filled = np.empty((_FIRST_X + 1, _TERMS)), np.empty(16), _FIRST_X, 0
     for i in range(R.size):
         if i > 0 and (R[i] != R[i - 1] or a[i] != a[i - 1] or B[i] != B[i - 1]):
-            filled = 1
-        purchases[i], discounted[i], filled = _pair(
-            R[i], A[i], a[i], B[i], horizon[i], delta[i], month, coefficients, filled, work
+            filled = 0
+        purchases[i], discounted[i], filled, _ = _pair(
+            R[i], A[i], a[i], B[i], horizon[i], delta[i], month, room, row, filled, out, 0
         )
 
 
@@ -215,31 +262,40 @@ def series_block(
     a: FloatArray,
     b: FloatArray,
     x: FloatArray,
-    T: FloatArray,
     stays: FloatArray,
+    x_of: npt.NDArray[np.int64],
+    T: FloatArray,
     horizon: float,
     delta: float,
     month: float,
     purchases: FloatArray,
     discounted: FloatArray,
 ) -> None:
-    """Both values for every draw and every (x, T); sort by x to share coefficients."""
-    coefficients, work = np.empty(_TERMS), np.empty((4, 16 * _MAX_PANELS))
-    coefficients[0] = 1.0
+    """Both values for every draw and every (x[x_of], T).
+
+    Sort by T: those of one T share the nodes, which are the most of the cost where there are
+    many x, or months. Those of one x share its coefficients.
+    """
+    room, out = np.empty((_FIRST_X + x.size, _TERMS)), np.empty(16)
+    filled = np.empty(x.size, dtype=np.int64)
     for i in range(r.size):
-        filled = 1
-        for j in range(x.size):
-            if j > 0 and x[j] != x[j - 1]:
-                filled = 1
-            purchases[i, j], discounted[i, j], filled = _pair(
-                r[i] + x[j],
+        filled[:] = 0
+        placed = 0
+        for j in range(T.size):
+            if j > 0 and T[j] != T[j - 1]:
+                placed = 0
+            k = x_of[j]
+            purchases[i, j], discounted[i, j], filled[k], placed = _pair(
+                r[i] + x[k],
                 alpha[i] + T[j],
                 a[i],
-                b[i] + stays[j],
+                b[i] + stays[k],
                 horizon,
                 delta,
                 month,
-                coefficients,
-                filled,
-                work,
+                room,
+                _FIRST_X + k,
+                filled[k],
+                out,
+                placed,
             )

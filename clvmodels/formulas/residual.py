@@ -224,7 +224,7 @@ def residual_block(
         np.atleast_1d(check_counts("x", x)), np.atleast_1d(check_amounts("T", T))
     )
     length, rate, month_length = check_discounting(horizon, delta, month)
-    order = np.lexsort((ages, counts))
+    order = np.lexsort((counts, ages))
     both = _sorted_block(
         [np.ascontiguousarray(draw) for draw in draws],
         counts[order],
@@ -243,15 +243,16 @@ def _sorted_block(
     extra_stays: int,
     ask: tuple[float, float, float],
 ) -> ResidualPurchases:
-    """Both values for histories sorted by x; ask is horizon, delta and month."""
+    """Both values for histories sorted by T; ask is horizon, delta and month."""
     r, alpha, a, b = draws
-    stays = x + extra_stays
+    counts, x_of = np.unique(x, return_inverse=True)
+    asked = (counts, counts + extra_stays, x_of, T, *ask)
     purchases, discounted = np.empty((r.size, x.size)), np.empty((r.size, x.size))
-    _series.series_block(r, alpha, a, b, x, T, stays, *ask, purchases, discounted)
+    _series.series_block(r, alpha, a, b, *asked, purchases, discounted)
     horizon, delta, month = (np.asarray(value) for value in ask)
     for i in range(r.size):  # a draw at a time, so that the index arrays stay small
         if np.isnan(purchases[i]).any():
-            living = (r[i] + x, alpha[i] + T, a[i], b[i] + stays, horizon, delta)
+            living = (r[i] + x, alpha[i] + T, a[i], b[i] + x + extra_stays, horizon, delta)
             who, _ = _Living.broadcast(*living, month=float(month))
             _fill(purchases[i], discounted[i], who)
     return ResidualPurchases(purchases, discounted)
