@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.forecast import Predictor, tail_probabilities
+from clvmodels.forecast import Predictor, Whole, tail_probabilities
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.finite import Valued, summable
@@ -169,8 +169,8 @@ def group_values(
     """
     given, known = prepared_and_valued(posterior, rfm, **terms)
     T, measure = given.columns.T, measure_of(posterior)
-    span = (float(T.min()), float(T.max())) if len(T) else None
-    predictor = Predictor(given.draws, given.future, wanted="none", span=span)
+    whole = Whole((float(T.min()), float(T.max()))) if len(T) else None
+    predictor = Predictor(given.draws, given.future, wanted="none", whole=whole)
     customers = np.bincount(group, minlength=count).astype(np.int64)
     without = np.bincount(group[~known.has], minlength=count).astype(np.int64)
     mean, by_draw = np.zeros(count), np.zeros((count, given.draws.count))

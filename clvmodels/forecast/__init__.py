@@ -1,5 +1,6 @@
 """Draws x customers -> moments and quantiles per customer, and totals per draw."""
 
+from clvmodels.forecast.curves import Whole
 from clvmodels.forecast.draws import (
     Draws,
     Future,
@@ -26,6 +27,7 @@ __all__ = [
     "OutcomePredictor",
     "Prediction",
     "Predictor",
+    "Whole",
     "infinite_share",
     "pair",
     "predict_rows",

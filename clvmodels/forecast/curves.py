@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import batched, groupby
 from operator import itemgetter
 from typing import Final
@@ -24,6 +24,7 @@ import numpy.typing as npt
 from clvmodels.forecast.calendar import Parts, by_parts
 from clvmodels.forecast.draws import Draws
 from clvmodels.formulas.discounting import Due
+from clvmodels.formulas.strata import plain
 from clvmodels.schema import FloatArray
 
 # Truncation error aimed at, relative: eps times what the function grows by off the axis.
@@ -31,7 +32,7 @@ _TOLERANCE: Final = 1e-15
 _LEAST_NODES: Final = 8
 _SHORTER: Final = 0.75 ** np.arange(8)  # shares of the range of u from its upper end down
 _TOGETHER: Final = 16  # x that are evaluated at the same nodes at a time
-_MOST_KNOWN: Final = 1024  # x whose nodes are kept from batch to batch, at 0.25 MB each
+_MOST_BYTES: Final = 256 * 2**20  # of the values at nodes that are kept from batch to batch
 
 Values = tuple[FloatArray, FloatArray]
 Wanted = Sequence[tuple[float, int]]
@@ -82,6 +83,35 @@ class Nodes:
         return np.asarray(share)
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What is known of a base before its first batch.
+
+    Attributes
+    ----------
+    span : tuple of float
+        Least and greatest T of all batches.
+    batches : int
+        How many there are, about as large: what is worth computing for all of them.
+    x, youngest : ndarray, shape (X,)
+        Some numbers of purchases, ascending and without strata, and the least T of all who
+        have them, so that every batch takes the same nodes.
+    """
+
+    span: tuple[float, float]
+    batches: int = 1
+    x: FloatArray = field(default_factory=lambda: np.empty(0))
+    youngest: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    def least(self, x: FloatArray, T: FloatArray) -> FloatArray:
+        """Least T of all batches for each x; T, a batch's, where it is not known."""
+        if not len(self.x):
+            return T
+        bought = plain(x)
+        at = np.minimum(np.searchsorted(self.x, bought), len(self.x) - 1)
+        return np.where(self.x[at] == bought, np.minimum(self.youngest[at], T), T)
+
+
 class Curves:
     """Purchases of the living by draw, undiscounted and discounted, for x and T.
 
@@ -102,6 +132,7 @@ class Curves:
         ends = np.array([due.horizon])
         self._parts = Parts.of(due, ends) if due.calendar and np.isfinite(ends[0]) else None
         self._known: dict[tuple[float, int], Values] = {}
+        self._room = _MOST_BYTES // (16 * draws.formulas.phases * draws.count)
         self._now: dict[float, int] = {}
         strip = draws.formulas.strip(draws.purchases)
         self._nodes: list[Nodes] = []
@@ -128,6 +159,14 @@ class Curves:
         """The last nodes that reach down to each T; the first ones reach down to the span's."""
         return np.maximum(np.searchsorted(self._least, least, side="right") - 1, 0)
 
+    def _rows(self, wanted: Iterable[tuple[float, int]]) -> int:
+        """How many nodes these x have together."""
+        return sum(len(self._nodes[which].angles) for _, which in wanted)
+
+    def fit(self, least: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether there is room for the nodes of x, the first first, whose least T are these."""
+        return np.cumsum(self.enough(least)) <= self._room
+
     def chosen(self, least: FloatArray) -> list[Nodes]:
         """The nodes of x whose least T are these."""
         return [self._nodes[i] for i in self._which(least)]
@@ -141,9 +180,10 @@ class Curves:
         """
         which = self._which(least).tolist() if counts else []
         self._now = dict(zip(counts, which, strict=True))
-        wanted = [one for one in self._now.items() if one not in self._known]
-        if len(self._known) + len(wanted) > _MOST_KNOWN:
-            self._known, wanted = {}, list(self._now.items())
+        now = list(self._now.items())
+        if self._rows({*self._known, *now}) > self._room:
+            self._known = {one: self._known[one] for one in now if one in self._known}
+        wanted = [one for one in now if one not in self._known]
         pieces = list(_together(wanted))
         for piece, found in zip(pieces, run(self._at_nodes, pieces), strict=True):
             self._known |= dict(zip(piece, found, strict=True))

@@ -17,7 +17,7 @@ import numpy as np
 
 from clvmodels.forecast import kernel, spending
 from clvmodels.forecast.chunks import CHUNK, Chunk, chunk_of
-from clvmodels.forecast.curves import Curves
+from clvmodels.forecast.curves import Curves, Whole
 from clvmodels.forecast.draws import Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
 from clvmodels.forecast.tails import tail_of
@@ -26,7 +26,6 @@ from clvmodels.formulas.strata import plain
 from clvmodels.machine import cores_for
 from clvmodels.schema import FloatArray
 
-_MOST_INTERPOLATED: Final = 512  # x, at about 0.25 MB each
 _WANTED: Final = {
     "none": kernel.TOTALS,
     "clv": kernel.CLV_INTERVAL,
@@ -80,9 +79,9 @@ class Predictor:
     wanted : {"none", "clv", "all"}
         Which intervals. Without spend there is none of clv: they are all those of purchases,
         or none.
-    span : tuple of float, optional
-        Least and greatest T of all batches: what is interpolated in T is then evaluated
-        once for all of them.
+    whole : Whole, optional
+        What is known of all batches: what is interpolated in T is then evaluated once for all
+        of them.
     threads : int, optional
         By default all cores.
     more : sequence of Due
@@ -97,13 +96,13 @@ class Predictor:
         *,
         more: Sequence[Due] = (),
         wanted: Wanted = "all",
-        span: tuple[float, float] | None = None,
+        whole: Whole | None = None,
         threads: int | None = None,
     ) -> None:
         self.draws, self.future = draws, future
-        self._threads = cores_for(threads)
+        self._threads, self._whole = cores_for(threads), whole
         self.dues = (future.due, *more)
-        self._known = None if span is None else self._curves(span)
+        self._known = None if whole is None else self._curves(whole.span)
         low, high = tail_probabilities(future.interval)
         tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))
         if draws.spend is None and wanted == "clv":
@@ -138,7 +137,7 @@ class Predictor:
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
             m_bar = self.draws.means(x, m_bar)[groups.rows]
-            curved, least = curved_of(groups, curves[0])
+            curved, least = curved_of(groups, curves[0], self._whole)
             work = _Work(self, curves, _in_order(groups), curved, m_bar, out)
             with ThreadPoolExecutor(self._threads) as pool:
                 for one in curves:
@@ -323,11 +322,19 @@ def _to_rows(groups: Groups, out: FloatArray) -> None:
             column[groups.rows] = column.copy()
 
 
-def curved_of(groups: Groups, curves: Curves) -> tuple[FloatArray, FloatArray]:
-    """Those x that have enough different T to be worth interpolating, and their least T."""
+def curved_of(
+    groups: Groups, curves: Curves, whole: Whole | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Those x that have enough different T to be worth interpolating, and their least T.
+
+    Nodes serve further batches too; half of the T that those are likely to have is counted.
+    """
     new = new_pairs(groups.x, groups.T)
     counts, first, ages = np.unique(groups.x[new], return_index=True, return_counts=True)
-    least = groups.T[new][first]
-    many = np.flatnonzero(ages > curves.enough(least))
-    most = np.sort(many[np.argsort(-ages[many], kind="stable")][:_MOST_INTERPOLATED])
+    least, batches = groups.T[new][first], 1
+    if whole is not None:
+        least, batches = whole.least(counts, least), whole.batches
+    many = np.flatnonzero(ages * (1 + batches) / 2 > curves.enough(least))
+    many = many[np.argsort(-ages[many], kind="stable")]
+    most = np.sort(many[curves.fit(least[many])])
     return counts[most], least[most]

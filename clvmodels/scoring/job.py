@@ -117,6 +117,10 @@ class Base(Protocol):
     def staged(self) -> Staged:
         """Which files they came from, and how many there are."""
 
+    @property
+    def blocks(self) -> int:
+        """How many of them one scorer scores."""
+
     def versions(self) -> dict[str, str]:
         """What the manifest says beside the job's options."""
 
@@ -182,9 +186,11 @@ class ScoringJob:
     tell: Progress
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def scorer(self, span: tuple[float, float] | None, end: pd.Timestamp | None) -> Scorer:
-        """Scorer of blocks, whose T lie in the span, observed to this end."""
-        return Scorer(self.posterior, **self.terms, span=span, last_day=day_of(end))
+    def scorer(self, figures: Figures, end: pd.Timestamp | None, blocks: int) -> Scorer:
+        """Scorer of so many blocks, of which the figures tell, observed to this end."""
+        return Scorer(
+            self.posterior, **self.terms, whole=figures.whole(blocks), last_day=day_of(end)
+        )
 
     def identity(self) -> dict[str, Any]:
         """All that the rows of the output depend on."""
@@ -295,7 +301,7 @@ def _manifest(engine: Engine, job: ScoringJob, work: Workspace) -> dict[str, Any
         refuse_lost_log(staged, job.most, job.target, work)
         with job.timed("look"):
             figures = base.look()
-        scorer = job.scorer(figures.span, staged.observation_end)
+        scorer = job.scorer(figures, staged.observation_end, base.blocks)
         said = concerns(job.source, job.posterior, scorer, staged, figures)
         for text in said:
             job.tell("warning", {"message": text})

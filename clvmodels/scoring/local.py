@@ -149,6 +149,12 @@ class _Base:
     staged: Staged
     prepass: Prepass | None = None
 
+    @property
+    def blocks(self) -> int:
+        """All of them."""
+        rows: int = self.job.options["block_rows"]
+        return -(-self.staged.total // rows)
+
     def versions(self) -> dict[str, str]:
         """Nothing that is not said of the package's libraries."""
         return {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from clvmodels import schema
 from clvmodels.errors import SchemaError
-from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, spending
+from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, Whole, spending
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.formulas.gamma_gamma import mean_with_first
 from clvmodels.formulas.strata import coded
@@ -136,9 +136,9 @@ class Scorer:
         purchases_lower, purchases_upper, and value_lower, value_upper where spend is known.
     threads : int, optional
         By default all cores.
-    span : tuple of float, optional
-        Least and greatest T of the whole table: work that depends on them is then done
-        once, and not again for every batch.
+    whole : Whole, optional
+        What is known of the whole table, times in the unit of the model: work that depends on
+        it is then done once, and not again for every block.
     last_day : int, optional
         The end of observation, in days since 1970-01-01, which a posterior with a clock needs.
 
@@ -163,7 +163,7 @@ class Scorer:
         margin: float | None = None,
         predictive: bool = False,
         threads: int | None = None,
-        span: tuple[float, float] | None = None,
+        whole: Whole | None = None,
         last_day: int | None = None,
     ) -> None:
         posterior = scorable(posterior)
@@ -187,16 +187,22 @@ class Scorer:
             for label, length in lengths.items()
         }
         self.future = next(iter(self.futures.values()))
-        if span is not None:
-            youngest, oldest = self._own_times(np.zeros(2), np.array(span))[1].tolist()
-            span = (youngest, oldest)
+        if whole is not None:
+            youngest, oldest = self._own_ages(np.array(whole.span)).tolist()
+            ages = self._own_ages(whole.youngest)
+            whole = replace(whole, span=(youngest, oldest), youngest=ages)
         self.money, self.amounts = has_money(posterior), reads_amounts(posterior)
         self._design, self.attributes = bought.metadata.design, attributes_of(posterior)
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
         dues = [future.due for future in self.futures.values()]
         self._predict = Predictor(
-            self.draws, self.future, more=dues[1:], wanted=intervals, span=span, threads=threads
+            self.draws,
+            self.future,
+            more=dues[1:],
+            wanted=intervals,
+            whole=whole,
+            threads=threads,
         )
         self._outcomes = {
             label: OutcomePredictor(self.draws, future, threads=threads)
@@ -352,6 +358,9 @@ class Scorer:
             return recency, age
         last_day = known_day(self._last_day)
         return own_times(self._clock, recency, age, last_day, self.posterior.scale.days)
+
+    def _own_ages(self, T: FloatArray) -> FloatArray:
+        return self._own_times(np.zeros(len(T)), T)[1]
 
     def _worth(
         self, x: FloatArray, m_bar: FloatArray, first: FloatArray | None, clv: list[FloatArray]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clvmodels import schema
+from clvmodels.forecast import Whole
 from clvmodels.log.audit import Audit
 from clvmodels.log.csv_files import Scratch
 from clvmodels.log.embedded import Resources, connected, engine_errors, identifier, parquet_scan
@@ -36,6 +38,7 @@ from clvmodels.scoring.stream import read_file
 
 _DUPLICATES: Final = "duplicates.npy"
 _FIGURES: Final = "prepass.json"
+_MOST_X: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +162,22 @@ class Figures:
         Least and greatest T of these rows.
     fractions : bool
         Whether some of these T are not whole in periods of the unit.
+    youngest : sequence of (float, float)
+        The fewest repeat purchases that there are, up to `_MOST_X`, and the least T of each.
     """
 
     least_x: float | None
     shortest: float | None
     longest: float | None
     fractions: bool
+    youngest: Sequence[tuple[float, float]] = ()
 
-    @property
-    def span(self) -> tuple[float, float] | None:
-        """Least and greatest T; None if there are none."""
-        return (
-            None if self.shortest is None or self.longest is None else (self.shortest, self.longest)
-        )
+    def whole(self, blocks: int) -> Whole | None:
+        """What so many blocks share; None where no row can be scored."""
+        if self.shortest is None or self.longest is None:
+            return None
+        x, least = np.array(self.youngest, dtype=np.float64).reshape(-1, 2).T
+        return Whole((self.shortest, self.longest), blocks, x, least)
 
 
 def figures_sql(scale: TimeScale) -> tuple[tuple[str, ...], str]:
@@ -253,7 +259,9 @@ def _figures(connection: Any, staged: Staged, columns: pa.Schema, scale: TimeSca
     found, scorable = figures_sql(scale)
     rows = f"SELECT {x} AS x, {t_x} AS t_x, {T} AS T FROM {parquet_scan(staged.files)}"
     query = f"SELECT {', '.join(found)} FROM ({rows}) WHERE {scorable}"
-    return Figures(*connection.execute(query).fetchone())
+    by_x = f"SELECT x, min(T) FROM ({rows}) WHERE {scorable} GROUP BY x ORDER BY x LIMIT {_MOST_X}"
+    youngest = connection.execute(by_x).fetchall()
+    return replace(Figures(*connection.execute(query).fetchone()), youngest=youngest)
 
 
 def _ascending(staged: Staged, kind: pa.DataType) -> bool:

@@ -145,6 +145,11 @@ class _Base:
     staged: Staged
     rows: DataFrame
 
+    @property
+    def blocks(self) -> int:
+        """One or a few: each task has a scorer of its own."""
+        return 1
+
     def versions(self) -> dict[str, str]:
         """Of the cluster."""
         return {"spark": self.rows.sparkSession.version}

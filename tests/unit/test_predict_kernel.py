@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clvmodels.forecast import Draws, Future, Predictor, grouping, pair, product_moments, rows
+from clvmodels.forecast import (
+    Draws,
+    Future,
+    Predictor,
+    Whole,
+    grouping,
+    pair,
+    product_moments,
+    rows,
+)
 from clvmodels.forecast.curves import Curves
 from clvmodels.forecast.tails import tail_of, tail_quantile
 from clvmodels.formulas import gamma_gamma
@@ -92,6 +101,36 @@ def test_these_customers_are_interpolated_and_looked_up() -> None:
     assert least.tolist() == [T[x == one].min() for one in curves]
 
 
+def test_many_batches_interpolate_what_one_alone_would_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of them at the same nodes, which are evaluated once."""
+    customers = many_customers(np.random.default_rng(6), 3000)
+    x, _, T, _ = customers
+    seen: list[tuple[float, int]] = []
+    at_nodes = Curves._at_nodes
+
+    def noted(self: Curves, piece: list[tuple[float, int]]) -> object:
+        seen.extend(piece)
+        return at_nodes(self, piece)
+
+    monkeypatch.setattr(Curves, "_at_nodes", noted)
+    counts = np.unique(x)
+    youngest = np.array([T[x == one].min() for one in counts])
+    batches = [
+        tuple(one[begin : begin + 300] for one in customers) for begin in range(0, 3000, 300)
+    ]
+    plain = [Predictor(some_draws(), YEAR)(*batch) for batch in batches]
+    assert 250.0 not in {x for x, _ in seen}, "of whom a batch has two or three"
+    seen.clear()
+    predict = Predictor(some_draws(), YEAR, whole=Whole((T.min(), T.max()), 30, counts, youngest))
+    for batch, wanted in zip(batches, plain, strict=True):
+        found = predict(*batch)
+        for name, values in wanted.columns.items():
+            np.testing.assert_allclose(found.columns[name], values, rtol=1e-11, err_msg=name)
+    assert sorted(x for x, _ in seen) == counts.tolist()
+
+
 @pytest.mark.parametrize("wanted", ["none", "clv"])
 def test_fewer_intervals_leave_the_rest_as_it_is(wanted: rows.Wanted) -> None:
     customers = many_customers(np.random.default_rng(2), 300)
@@ -115,11 +154,11 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batches_of_one_predictor_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     from clvmodels.forecast import curves
 
-    monkeypatch.setattr(curves, "_MOST_KNOWN", 2)  # so that nodes are also forgotten
+    monkeypatch.setattr(curves, "_MOST_BYTES", 16 * 83 * 25)  # so that nodes are also forgotten
     customers = many_customers(np.random.default_rng(4))
     whole = Predictor(some_draws(), YEAR)(*customers)
     T = customers[2]
-    predict = Predictor(some_draws(), YEAR, span=(T.min(), T.max() - 100.0))
+    predict = Predictor(some_draws(), YEAR, whole=Whole((T.min(), T.max() - 100.0)))
     parts = [predict(*(column[s : s + 400] for column in customers)) for s in range(0, 1500, 400)]
     for name, values in whole.columns.items():
         together = np.concatenate([part.columns[name] for part in parts])
@@ -169,11 +208,11 @@ def test_numbers_do_not_depend_on_who_came_before() -> None:
     customers = many_customers(np.random.default_rng(4))
     T = customers[2]
     young, old = (np.flatnonzero(part)[:600] for part in (T < 200.0, T > 400.0))
-    span = (float(T.min()), float(T.max()))
-    predict = Predictor(some_draws(), YEAR, span=span)
+    whole = Whole((float(T.min()), float(T.max())), batches=2)
+    predict = Predictor(some_draws(), YEAR, whole=whole)
     predict(*(column[young] for column in customers))
     after = predict(*(column[old] for column in customers))
-    alone = Predictor(some_draws(), YEAR, span=span)(*(column[old] for column in customers))
+    alone = Predictor(some_draws(), YEAR, whole=whole)(*(column[old] for column in customers))
     for name, values in alone.columns.items():
         np.testing.assert_array_equal(after.columns[name], values, err_msg=name)
 
