@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the system that say that there is no room on a disk."""
 
 OURS: Final = (os.path.dirname(__file__) + os.sep,)
 """Where the package lies: warnings point to the line of the caller, not to one of ours."""
@@ -74,3 +83,34 @@ def explained(error: ImportError, what: str) -> ImportError:
         f"{what} needs {missing}, which is not installed here (scoring does without it): "
         "`pip install clvmodels` brings it."
     )
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """Name the file for which there was no room, "" if none is named; None for all else."""
+    found = None
+    while error is not None:  # a library may wrap it, or keep its words alone
+        if isinstance(error, OSError) and error.errno in FULL:
+            if error.filename:
+                return str(error.filename)
+            found = ""
+        if any(os.strerror(number) in str(error) for number in FULL):
+            found = ""
+        error = error.__cause__ or error.__context__
+    return found
+
+
+@contextmanager
+def named_where_full(path: Path) -> Iterator[None]:
+    """Name the file that is written where a disk is full and a library does not say which.
+
+    Raises
+    ------
+    OSError
+        There is no room.
+    """
+    try:
+        yield
+    except Exception as error:
+        if full_disk(error) == "":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise

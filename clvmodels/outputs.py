@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, named_where_full
 
 POSTERIOR_SUFFIXES: Final = (".nc", ".netcdf", ".h5")
 _MAGIC: Final = "*?["
@@ -169,7 +169,7 @@ def aside(target: Path) -> Iterator[Path]:
         Of the same name, in `folder_beside` the target.
     """
     place = followed(target)
-    with folder_beside(place) as folder:
+    with named_where_full(target), folder_beside(place) as folder:
         yield folder / target.name
         os.replace(folder / target.name, place)
 

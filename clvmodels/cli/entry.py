@@ -26,7 +26,14 @@ from clvmodels.cli.commands import app
 from clvmodels.cli.signals import ENDED, ended_text, leave
 from clvmodels.cli.speech import speech
 from clvmodels.cli.wording import in_options
-from clvmodels.errors import ClvError, ConvergenceError, SchemaError, explained, one_line
+from clvmodels.errors import (
+    ClvError,
+    ConvergenceError,
+    SchemaError,
+    explained,
+    full_disk,
+    one_line,
+)
 from clvmodels.machine import lacking_space, settle_caches
 
 BAD_INPUT: Final = 2
@@ -34,7 +41,6 @@ NOT_CONVERGED: Final = 4
 DISK_FULL: Final = 5
 MACHINE_FAILED: Final = 6
 STOPPED: Final = {128 + number: ended_text(number) for number in ENDED}
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _FAILED: Final = (errno.ENOMEM, errno.EIO)
 
 
@@ -135,7 +141,8 @@ def _explained(error: Exception) -> int:
             text = text.replace(theirs, ours)
         speech.say("error", f"{text}. See '{command} --help'.")
         return BAD_INPUT
-    if (place := _full_disk(error)) is not None:
+    if (path := full_disk(error)) is not None:
+        place = f" ({path})" if path else ""
         speech.say(
             "error",
             f"{os.strerror(errno.ENOSPC)}{place}: free some and run the command again. Files are "
@@ -158,18 +165,6 @@ def _explained(error: Exception) -> int:
         speech.say("error", f"There is not enough memory{said}: run where there is more.")
         return MACHINE_FAILED
     raise error
-
-
-def _full_disk(error: BaseException | None) -> str | None:
-    """Where there was no space, as ": path" or "" where that is not known; None for all else."""
-    found = None
-    while error is not None:  # a library may wrap it, or keep its words alone
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return f": {error.filename}" if error.filename else ""
-        if any(os.strerror(number) in str(error) for number in _FULL):
-            found = ""
-        error = error.__cause__ or error.__context__
-    return found
 
 
 @contextmanager

@@ -60,6 +60,7 @@ _FLAGS: Final = {
     "allow_rejects=True": "--allow-rejects",
     "BetaGeoModel(clock=True)": "'clvmodels fit --clock'",
     "(..., day_pairs=True)": " --day-pairs",
+    "by date_format and decimal": "by --date-format and --decimal",
 }
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'

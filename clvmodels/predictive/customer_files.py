@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -144,8 +145,12 @@ def _workbook(path: Path) -> Iterator[Any]:
         ) from error
     # Row by row, so that memory does not grow with them; texts are never formulas or links
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
+    # Into memory: a half-made archive on a full disk would fail again as it is thrown away,
+    # where nobody can catch it
+    made = io.BytesIO()
+    with xlsxwriter.Workbook(made, options) as book:
         yield book
+    path.write_bytes(made.getbuffer())
 
 
 def _rows(part: pd.DataFrame) -> Iterator[tuple[Any, ...]]:

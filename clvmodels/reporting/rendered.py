@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Report
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, named_where_full
 from clvmodels.keywords import named
 from clvmodels.outputs import folder_beside, followed, make_room, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
@@ -249,6 +249,7 @@ def write_together(contents: Mapping[Path, str]) -> None:
         beside = {path: folders.enter_context(folder_beside(places[path])) for path in contents}
         written = {path: folder / path.name for path, folder in beside.items()}
         for path, text in contents.items():
-            written[path].write_text(text, encoding="utf-8", newline="\n")
+            with named_where_full(path):
+                written[path].write_text(text, encoding="utf-8", newline="\n")
         for path in contents:
             os.replace(written[path], places[path])

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, named_where_full
 
 ASIDE: Final = ".tmp"
 
@@ -32,7 +32,8 @@ def new_path(path: Path) -> Iterator[Path]:
     """
     aside = path.with_name(path.name + ASIDE)
     try:
-        yield aside
+        with named_where_full(path):
+            yield aside
         _sync(aside)
         os.replace(aside, path)
     except BaseException:

@@ -394,7 +394,8 @@ def test_a_full_disk_has_an_exit_code(
         arguments = []
     assert main(arguments) == 5
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("Error: No space left on device: free some"), line
+    output = {"summarize": "old.parquet", "report": "old.html", "save": "old.nc"}[command]
+    assert line.startswith(f"Error: No space left on device ({output}): free some"), line
     assert names_in(Path()) == ["old.html", "old.parquet"]
     assert Path("old.html").read_bytes() == Path("old.parquet").read_bytes() == b"old"
 

@@ -259,3 +259,16 @@ def test_without_docstrings_a_command_works_or_says_so(files: Path) -> None:
     assert fitted.returncode in (0, 2)
     assert fitted.returncode == 0 or fitted.stderr.startswith("Error: Python runs with -OO")
     assert len(fitted.stderr.splitlines()) <= 1
+
+
+def test_ids_that_look_like_formulas_are_scored_and_read_back_the_same(tmp_path: Path) -> None:
+    ids = ["=cmd()", "+1", "-1", "@A1", "'quoted", 'a "b", c']
+    frame = pd.DataFrame({"customer_id": ids, "frequency": 1, "recency": 5.0, "T": 9.0})
+    for name in ("ids.csv", "ids.parquet"):
+        path = tmp_path / name
+        frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+        for output in (tmp_path / "text.csv", tmp_path / "typed.parquet"):
+            posterior = BetaGeoPosterior.from_draws(r=0.24, alpha=4.4, a=0.79, b=2.43)
+            score(path, posterior, output)
+            read = pd.read_csv if output.suffix == ".csv" else pd.read_parquet
+            assert read(output)["customer_id"].tolist() == ids

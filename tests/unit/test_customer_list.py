@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,16 @@ def test_a_workbook_has_formats_and_explains_itself(
     kinds = {cell.data_type for row in sheet.iter_rows() for cell in row}
     assert "f" not in kinds
     assert "=HYPERLINK(1)" in {row[at["channel"]].value for row in sheet.iter_rows(min_row=2)}
+
+
+def test_a_full_disk_fails_once(found: pd.DataFrame, tmp_path: Path) -> None:
+    """And not again where nobody can catch it: pytest would fail for that."""
+    pytest.importorskip("xlsxwriter")
+    for name in ("list.xlsx", "list.csv", "list.parquet"):
+        (tmp_path / name).symlink_to("/dev/full")
+        with pytest.raises(OSError, match="No space left"):
+            write_list([found], tmp_path / name, {})
+        gc.collect()
 
 
 def test_a_sheet_is_not_overfilled(

@@ -126,6 +126,7 @@ def test_a_log_that_cannot_be_read_is_said_even_when_quiet(
         said = capsys.readouterr()
         assert not said.out
         assert "Warning: 8 of 400 rows (2.0%) cannot be used (8 non-finite amount)" in said.err
+        assert "to be given by --date-format and --decimal." in said.err
     with pytest.warns(UserWarning, match="8 of 400 rows"):
         rfm_summary(pd.read_parquet("holes.parquet"), **LOG)
 
