@@ -53,6 +53,25 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             _refuse(output, path)
 
 
+def refuse_twice(outputs: Iterable[Path | None]) -> None:
+    """Refuse one file for two results, of which only the last would be left.
+
+    Raises
+    ------
+    SchemaError
+        Two outputs are one file.
+    """
+    seen: set[Path] = set()
+    for output in outputs:
+        if output is None:
+            continue
+        if _real(output) in seen:
+            raise SchemaError(
+                f"The output {output} is named for two results: give each a file of its own."
+            )
+        seen.add(_real(output))
+
+
 def _refuse(output: Path, given: Path) -> None:
     if _is_pattern(given):
         if _matches(_real(output).parts, _real_pattern(given)):

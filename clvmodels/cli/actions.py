@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.cli.files import check_folder, check_results, opened, write_people, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, percent, table
-from clvmodels.outputs import refuse_inputs
+from clvmodels.outputs import refuse_inputs, refuse_twice
 from clvmodels.path_checks import named_paths
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run(
     if lists is not None:
         paths = [check_folder(lists) / f"{name}.csv" for name in FILES]
         refuse_inputs(paths, named_paths([*fitted.values()]))
+        refuse_twice((*paths, *results.values()))
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
         from clvmodels.economics import action_lists

@@ -17,6 +17,7 @@ from clvmodels.cli.files import (
 )
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.outputs import refuse_twice
 from clvmodels.schema import CUSTOMER_ID
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run(
     check_results(results, inputs)
     if assign is not None:
         check_output(assign, suffixes=(".csv", ".csv.gz", ".parquet"), inputs=inputs)
+        refuse_twice((assign, *results.values()))
     cuts: dict[str, Any] = {"quantiles": quantile, "thresholds": threshold, "labels": label}
     cuts = {name: list(given) or None for name, given in cuts.items()}
     options["horizon"] = read_horizon(horizon)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 
 import clvmodels
 from clvmodels import (
@@ -23,6 +24,7 @@ from clvmodels import (
     score,
 )
 from clvmodels.cli import main
+from clvmodels.cli.commands import app
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
 
@@ -155,6 +157,21 @@ COMMANDS = {
         *["cohorts", *FITTED, "--log", "log.csv", "--segments", "segments.csv"],
         *["-o", "segments.csv"],
     ],
+    "segments over what divides them": [
+        *["segments", *FITTED, "--segments", "segments.csv", "-o", "segments.csv"]
+    ],
+    "new customers over their log": ["acquisition", *FITTED, "--log", "log.csv", "-o", "log.csv"],
+    "new customers into their log": ["acquisition", *FITTED, "--log", "logs", "-o", "logs/a.csv"],
+    "tiers over the earlier ones": [
+        *["tiers", *FITTED, "--before", "segments.csv", "--assign", "segments.csv"]
+    ],
+    "two results in one file": ["tiers", *FITTED, "-o", "new.csv", "--assign", "./new.csv"],
+    "lists over their table": [
+        *["actions", "--rfm", "lists/customers.csv", "--posterior", "posterior.nc"],
+        *["--lists", "lists"],
+    ],
+    "lists over the table of them": ["actions", *FITTED, "--lists", ".", "-o", "slipping.csv"],
+    "shares over their table": ["concentration", *FITTED, "-o", "rfm.parquet"],
     "models over their posterior": [
         *["compare-models", "rfm.parquet", "--posterior", "posterior.nc"],
         *["--posterior", "p.json", "--json", "p.json"],
@@ -169,12 +186,19 @@ def test_no_command_replaces_what_it_reads(
 ) -> None:
     (place / "comparison.csv").write_text("customer_id,actual\n1,2\n")
     (place / "segments.csv").write_text("customer_id,segment\n1,a\n")
+    (place / "lists").mkdir()
+    RfmTable.from_parquet("rfm.parquet").to_pandas().to_csv("lists/customers.csv", index=False)
     (place / "bt").mkdir()
     (place / "bt" / "metrics.json").write_text("{}")
     before = contents(place)
     assert main(COMMANDS[case]) == 2
     assert contents(place) == before
     assert capsys.readouterr().err.startswith("Error: The ")
+
+
+def test_every_command_is_tried() -> None:
+    tried = {"summarize", *(words[0] for words in COMMANDS.values())}
+    assert tried == {*get_command(app).commands} - {"demo"}  # which reads nothing
 
 
 URLS = ("s3://bucket/x{}", "gs://bucket/x{}", "https://example.org/x{}", "file:///tmp/x{}")
@@ -230,6 +254,14 @@ def test_urls_are_refused_wherever_a_path_is_asked_for(
         ["forecast-total", *fitted, "-o", url.format(".csv")],
         ["forecast-total", *fitted, "--json", url.format(".json")],
         ["forecast-total", "--rfm", "rfm.parquet", "--posterior", url.format(".nc")],
+        ["segments", *fitted, "--by", "T", "-o", url.format(".csv")],
+        ["segments", *fitted, "--segments", url.format(".csv")],
+        ["acquisition", *fitted, "--log", table],
+        ["tiers", *fitted, "--assign", url.format(".csv")],
+        ["tiers", *fitted, "--before", url.format(".csv")],
+        ["actions", *fitted, "--lists", url.format("")],
+        ["actions", *fitted, "--json", url.format(".json")],
+        ["concentration", *fitted, "--plot", url.format(".png")],
         ["cohorts", *fitted, "--log", table],
         ["cohorts", *fitted, "--log", "log.csv", "--segments", url.format(".csv")],
         ["cohorts", *fitted, "--log", "log.csv", "-o", url.format(".csv")],
