@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
-from clvmodels.cli.fit import check_first_order
+from clvmodels.cli.fit import check_first_order, with_covariates
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
@@ -32,6 +33,7 @@ _SHORT: Final = {
     "last_period": "last\nperiod",
     "cohort": "cohort\naverage",
     "point": "point\nestimate",
+    "without_covariates": "without\ncovariates",
 }
 _TITLES: Final = {"purchases": "Purchases per customer", "value": "Discounted value per customer"}
 
@@ -47,6 +49,7 @@ def run(
     regularity: str | None,
     clock: bool,
     first_order: FirstOrder,
+    covariates: Mapping[str, Sequence[str]],
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
@@ -58,11 +61,13 @@ def run(
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
-    counts = first_order == "include"
-    if basket_value is not None or regularity == AUTO or clock or counts:
+    counts, by = first_order == "include", any(covariates.values())
+    if basket_value is not None or regularity == AUTO or clock or counts or by:
         from clvmodels.fit import CLVModel
 
         asked = CLVModel(key)
+        if by:
+            asked = asked.replace(purchases=with_covariates(asked.purchases, *covariates.values()))
         if regularity == AUTO:
             asked = asked.replace(purchases__regularity=AUTO)
         if clock:

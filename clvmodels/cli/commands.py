@@ -24,7 +24,7 @@ from clvmodels.cli.commands_judging import (
     report,
 )
 from clvmodels.cli.commands_nightly import run_of, steps_of
-from clvmodels.cli.groups import Divided, Fitted, Money, Results, Simulated
+from clvmodels.cli.groups import Covariates, Divided, Fitted, Money, Results, Simulated
 from clvmodels.cli.options import (
     BasketOfPosterior,
     BasketValue,
@@ -152,21 +152,7 @@ def fit(
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
     clock: Clock = False,
-    purchase_covariates: Annotated[
-        list[str],
-        typer.Option(
-            "--purchase-covariate",
-            help="Column that moves how often customers buy, such as channel; pooled:NAME for "
-            "groups of which many are small. May be repeated.",
-        ),
-    ] = [],  # noqa: B006
-    dropout_covariates: Annotated[
-        list[str],
-        typer.Option(
-            "--dropout-covariate",
-            help="Column that moves when customers leave; as --purchase-covariate.",
-        ),
-    ] = [],  # noqa: B006
+    covariates: Covariates,
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")
     ] = "default",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clvmodels.cli.groups import Costs, Divided, Fitted, Money, Pictured, Simulated
+from clvmodels.cli.groups import Costs, Covariates, Divided, Fitted, Money, Pictured, Simulated
 from clvmodels.cli.options import (
     MODEL_KEYS,
     Base,
@@ -111,6 +111,7 @@ def backtest(
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
     clock: Clock = False,
+    covariates: Covariates,
     first_order: FirstOrder = "exclude",
     method: Annotated[
         Literal["auto", "nuts", "laplace", "map"], typer.Option(help="As in 'fit'.")

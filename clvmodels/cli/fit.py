@@ -130,7 +130,7 @@ def fit_base(
     if clock:
         specification = specification.replace(clock=True)
     if any(covariates):
-        specification = _with_covariates(specification, *covariates)
+        specification = with_covariates(specification, *covariates)
     with terminal.step("Fitting how often customers buy, and when they leave"):
         purchases = specification.fit(rfm, progressbar=False, **options)
     from clvmodels.posterior import CLVPosterior
@@ -150,7 +150,7 @@ def columns_of(covariates: Sequence[str]) -> list[str]:
     return [one.removeprefix(POOLED) for one in covariates]
 
 
-def _with_covariates(specification: Any, purchases: Sequence[str], dropout: Sequence[str]) -> Any:
+def with_covariates(specification: Any, purchases: Sequence[str], dropout: Sequence[str]) -> Any:
     """The same model, with covariates: names of columns, or pooled:NAME for groups."""
     from clvmodels.fit.automatic import AutomaticModel
     from clvmodels.fit.covariates import Pooled

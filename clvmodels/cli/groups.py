@@ -44,6 +44,27 @@ class Pictured(TypedDict):
     plot: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw.")]
 
 
+@defaults(purchase_covariates=[], dropout_covariates=[])
+class Covariates(TypedDict):
+    """What is known of customers besides their purchases."""
+
+    purchase_covariates: Annotated[
+        list[str],
+        typer.Option(
+            "--purchase-covariate",
+            help="Column that moves how often customers buy, such as channel; pooled:NAME for "
+            "groups of which many are small. May be repeated.",
+        ),
+    ]
+    dropout_covariates: Annotated[
+        list[str],
+        typer.Option(
+            "--dropout-covariate",
+            help="Column that moves when customers leave; as --purchase-covariate.",
+        ),
+    ]
+
+
 @defaults(by=[])
 class Divided(TypedDict):
     """What customers are divided by."""

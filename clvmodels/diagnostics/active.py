@@ -114,11 +114,9 @@ def _matrices(study: Study) -> Iterator[Figure]:
         return
     x, recency = _axes(study, reach)
     horizon = own_horizon(study.purchases, study.question.horizon, study.columns.last_day)
-    draws = {
-        name: values[:, None, None] for name, values in study.purchases.draws(_MATRIX_DRAWS).items()
-    }
+    formulas, each = study.of_average(_MATRIX_DRAWS)
+    draws = {name: values[:, None, None] for name, values in each.items()}
     grid = (x[None, :], np.where(x[None, :] > 0, recency[:, None], 0.0), reach)
-    formulas = study.purchases.formulas
     alive = formulas.p_alive(*grid, **draws).mean(axis=0)
     possible = (x[None, :] > 0) | (recency[:, None] == 0)
     shared = {

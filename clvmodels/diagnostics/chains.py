@@ -39,6 +39,15 @@ def all_chains_of(posterior: OnePosterior) -> dict[str, FloatArray]:
     return chains_of(posterior) | others
 
 
+def effect_chains_of(posterior: OnePosterior) -> dict[str, FloatArray]:
+    """Draws of the effects of covariates, by name; empty where there are none."""
+    group = posterior.tree["posterior"]
+    if "effect" not in group.coords:
+        return {}
+    values = group["effects"].transpose("effect", "chain", "draw").to_numpy()
+    return dict(zip(map(str, group["effect"].to_numpy()), values, strict=True))
+
+
 def statistics_of(posterior: OnePosterior) -> dict[str, npt.NDArray[Any]]:
     """What the sampler reported, by name; empty where it did not."""
     if "sample_stats" not in posterior.tree.children:

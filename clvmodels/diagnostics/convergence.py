@@ -15,6 +15,7 @@ from clvmodels.diagnostics.chains import (
     OnePosterior,
     all_chains_of,
     bfmi,
+    effect_chains_of,
     kind_of,
     long_enough,
     mcse_share,
@@ -56,7 +57,8 @@ def convergence_checks(posterior: OnePosterior) -> list[Check]:
             for check in one.verdict.checks
         ]
     method, name = posterior.metadata.method, model_name(posterior)
-    draws, stats = all_chains_of(posterior), statistics_of(posterior)
+    draws = all_chains_of(posterior) | effect_chains_of(posterior)
+    stats = statistics_of(posterior)
     if method == "nuts" or (
         method == "given" and number_of_chains(draws) > 1 and long_enough(draws)
     ):

@@ -10,6 +10,7 @@ import numpy as np
 
 from clvmodels import limits
 from clvmodels.diagnostics.clock_parts import clock_figures, clock_tables
+from clvmodels.diagnostics.effect_parts import effect_figures, effect_tables
 from clvmodels.diagnostics.fitted_weeks import Tracked, track, why_not_tracked
 from clvmodels.diagnostics.planned import goes_on
 from clvmodels.diagnostics.record import Figure, Section
@@ -45,7 +46,7 @@ def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
     figures = [repeat_figure(study, expected)]
     figures += [] if tracked is None else tracking_figures(study, tracked, months)
     figures += _conditional_figure(study)
-    figures += clock_figures(study)
+    figures += [*clock_figures(study), *effect_figures(study)]
     figures += spend_figures(study)
     return Section(
         key="fit",
@@ -55,7 +56,7 @@ def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
             "like these is compared with what they did."
         ),
         checks=tuple(_checks(study, expected)),
-        tables=(repeat_table(study, expected), *clock_tables(study)),
+        tables=(repeat_table(study, expected), *clock_tables(study), *effect_tables(study)),
         figures=tuple(figures),
         notes=tuple(_notes(study, tracked, why_not)),
     )

@@ -79,7 +79,7 @@ def track(study: Study) -> Tracked:
     periods = _periods(study, end)
     draws = study.purchases.draws(FEW_DRAWS)
     time_of = study.purchases.metadata.time_of
-    own = time_of(first), time_of(edges)
+    own = time_of(first), time_of(edges), replace(study.columns, x=np.zeros(len(first))).kind
     expected = expected_of_new(study.purchases.formulas, draws, *own)
     band = Bands(*(np.empty(0) for _ in range(4)))
     if not study.purchases.certain:
@@ -102,24 +102,26 @@ def _periods(study: Study, end: int) -> Numbers:
     return np.asarray(found.table["period"].to_numpy())
 
 
-def _outcomes(study: Study, first: Numbers, edges: Numbers, expected: FloatArray) -> FloatArray:
+def _outcomes(
+    study: Study, first: FloatArray, edges: FloatArray, kind: FloatArray, expected: FloatArray
+) -> FloatArray:
     """Repeats that may happen, by draw and interval: expectation and chance.
 
     Chance is simulated for a sample of customers, and its deviation scaled to all of
     them: customers are independent given the parameters.
     """
     rng = np.random.default_rng(study.question.random_seed)
-    chosen = first
+    chosen = np.arange(len(first))
     if len(first) > _SAMPLE:
-        chosen = first[rng.choice(len(first), _SAMPLE, replace=False)]
+        chosen = rng.choice(len(first), _SAMPLE, replace=False)
     formulas, draws = study.purchases.formulas, study.purchases.draws(FEW_DRAWS)
     nothing = np.zeros(len(chosen))
     counts = simulate_counts(
         formulas,
         draws,
-        Histories(nothing, nothing, nothing, chosen),
+        Histories(kind[chosen], nothing, nothing, first[chosen]),
         edges,
         study.question.random_seed,
     )
-    deviation = counts - expected_of_new(formulas, draws, chosen, edges)
+    deviation = counts - expected_of_new(formulas, draws, first[chosen], edges, kind[chosen])
     return np.asarray(expected + deviation * np.sqrt(len(first) / len(chosen)))

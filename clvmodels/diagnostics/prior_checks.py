@@ -87,6 +87,8 @@ def sensitivity(
     """
     if priors is None or posterior.certain or posterior.draws_total < _LEAST_DRAWS:
         return None
+    if posterior.metadata.design is not None:  # the effects have priors too
+        return None
     terms = log_prior_and_likelihood(posterior, priors)
     if terms is None or not all(np.isfinite(term).all() for term in terms):
         return None
@@ -167,6 +169,8 @@ def _why_not(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None)
         return "A stack has no priors of its own: look at those of its members."
     if not posterior.metadata.priors:
         return "The draws came without their priors, so their influence is not known."
+    if posterior.metadata.design is not None:
+        return "Of a model with covariates it is not computed: the effects have priors too."
     if priors is None:
         return "A prior is of a kind whose density is not known here."
     return "There are too few draws with known densities to reweight."
@@ -333,8 +337,9 @@ def _prior_repeats(study: Study, priors: Mapping[str, PriorDensity] | None) -> P
     drawn = prior_draws(study.purchases, priors, _PRIOR_DRAWS, study.question.random_seed)
     columns = {name: values[:, None] for name, values in drawn.items()}
     ages, customers = study.ages(_PRIOR_AGES)
-    shares = repeats_by_draw(study.purchases.formulas, columns, ages, customers)[0]
-    means = mean_repeats(study.purchases.formulas, columns, ages, customers)
+    formulas = study.purchases.facts.formulas  # of the average customer, whatever covariates do
+    shares = repeats_by_draw(formulas, columns, ages, customers)[0]
+    means = mean_repeats(formulas, columns, ages, customers)
     return shares / customers.sum(), means, float(np.mean(study.columns.x))
 
 

@@ -18,6 +18,7 @@ from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, Pur
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.scorable import at_margin, prepared_for
 from clvmodels.predictive.calendars import CalendarChoice, sd_of
+from clvmodels.purchases.model import Family
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.customers import warn_of_unit
@@ -182,6 +183,14 @@ class Study:
     def few_draws(self, most: int = FEW_DRAWS) -> dict[str, FloatArray]:
         """Draws by parameter, in columns, evenly spaced over all."""
         return {name: v[:, None] for name, v in self.purchases.draws(most).items()}
+
+    def of_average(self, most: int) -> tuple[Family, dict[str, FloatArray]]:
+        """What computes the average customer, whatever covariates do, with draws by parameter."""
+        bought = self.purchases
+        draws = bought.draws(most)
+        if bought.metadata.design is None:
+            return bought.formulas, draws
+        return bought.facts.formulas, {name: draws[name] for name in bought.facts.parameter_names}
 
     @property
     def certain(self) -> bool:

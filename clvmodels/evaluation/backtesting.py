@@ -174,7 +174,7 @@ def backtest(
         begin = by_steps(told, steps)
         begin("loading PyMC")
         fitting.specification()  # refuses what is not a model before the log is read
-        options["day_pairs"] = fitting.has_clock
+        options |= {"day_pairs": fitting.has_clock, "segment_cols": fitting.columns}
         begin("reading the log")
         reading = Reading.of(log, options, later_only=without_first_month)
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, rolling)

@@ -23,14 +23,16 @@ from clvmodels.schema import (
 
 MODEL: Final = "model"
 POINT: Final = "point"
+PLAIN: Final = "without_covariates"
 SIMPLE: Final = "simple"
 SIMPLE_PER_CUSTOMER: Final = "simple_per_customer"
 LAST_PERIOD: Final = "last_period"
 COHORT: Final = "cohort"
-BASELINES: Final = (SIMPLE, SIMPLE_PER_CUSTOMER, LAST_PERIOD, COHORT, POINT)
+BASELINES: Final = (SIMPLE, SIMPLE_PER_CUSTOMER, LAST_PERIOD, COHORT, POINT, PLAIN)
 LABELS: Final = {
     MODEL: "model",
     POINT: "model, point estimate",
+    PLAIN: "model, without covariates",
     SIMPLE: "simple formula",
     SIMPLE_PER_CUSTOMER: "simple formula, own figures",
     LAST_PERIOD: "last period again",

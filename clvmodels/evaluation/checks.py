@@ -14,7 +14,7 @@ from typing import Any, Final
 import pandas as pd
 
 from clvmodels import limits
-from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
+from clvmodels.evaluation.baselines import LABELS, MODEL, PLAIN, POINT
 from clvmodels.evaluation.metrics import METRIC_LABELS, TOP
 from clvmodels.rfm.continuity import WHAT_TO_DO, Continuity
 from clvmodels.schema import TimeScale
@@ -45,7 +45,7 @@ def judge(tables: Mapping[str, pd.DataFrame], interval: float) -> tuple[Check, .
     found += [coverage_check(tables["coverage"], target, interval) for target in targets]
     for target in targets:
         found += baseline_checks(tables["metrics"], target)
-    return tuple(found)
+    return (*found, *covariates_check(tables["metrics"]))
 
 
 def continuity_check(
@@ -249,15 +249,43 @@ def baseline_checks(metrics: pd.DataFrame, target: str) -> Iterator[Check]:
         yield replace(check, bears_on=(use,))
 
 
+def covariates_check(metrics: pd.DataFrame) -> Iterator[Check]:
+    """Whether the same model does better without its covariates; nothing where it has none."""
+    rivals = metrics[(metrics["forecast"] == PLAIN) & (metrics["model_is"] != "")]
+    rivals = rivals[rivals["metric"].isin((*_ERRORS, *_RANKINGS))]
+    if not len(rivals):
+        return
+    won, lost = (int((rivals["model_is"] == one).sum()) for one in ("better", "worse"))
+    if lost > won:
+        said = "The model forecasts better without its covariates: leave them out."
+    elif won == lost:
+        said = (
+            "The covariates add nothing to forecasts of customers who are known, whose purchases "
+            "tell as much. They may still tell what new customers are worth."
+        )
+    else:
+        said = "The covariates make forecasts better."
+    yield Check(
+        "comparisons lost to the same model without covariates, beyond those won",
+        float(lost - won),
+        0.0,
+        "warn" if lost > won else "pass",
+        f"{said} Of {len(rivals)} comparisons {won} are won beyond chance, and {lost} lost.",
+        "at most",
+        "number",
+        ("customers", "ranking"),
+    )
+
+
 def _against_baselines(table: pd.DataFrame, what: str) -> Check:
     name = f"forecasts without a model that are better {what}"
     compared = table[(table["model_is"] != "") & (table["forecast"] != MODEL)]
-    others = compared[compared["forecast"] != POINT]
+    others = compared[~compared["forecast"].isin([POINT, PLAIN])]
     if not len(others):
         return limits.unavailable(name, _NOTHING_COMPARED, 0.0, side="at most")
     lost = others[others["model_is"] == "worse"]
     better, everywhere = _better_than_the_model(others)
-    own = int((compared["model_is"] == "worse").sum()) - len(lost)
+    own = int((compared.loc[compared["forecast"] == POINT, "model_is"] == "worse").sum())
     said = _compared(others, lost, table) + (
         f" {own} more {'is' if own == 1 else 'are'} lost to the model's own point estimate."
         if own

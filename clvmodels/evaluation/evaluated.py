@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation import checks
-from clvmodels.evaluation.baselines import LABELS, MODEL, POINT, Forecast, baselines
+from clvmodels.evaluation.baselines import LABELS, MODEL, PLAIN, POINT, Forecast, baselines
 from clvmodels.evaluation.cut_dates import Span
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.fitting import FittedModel, Fitting, centre
@@ -37,6 +37,7 @@ from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.repeats import repeats
 from clvmodels.evaluation.tracking import tracking
 from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.scorable import purchases_of
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
 
 _PATHS: Final = 200
@@ -111,6 +112,9 @@ def evaluate(plan: Plan, span: Span) -> Evaluated:
     )
     if not posterior.certain:
         forecasts.append(expected(observed, centre(posterior), asked, POINT))
+    if purchases_of(posterior).metadata.design is not None:
+        plain = plan.fitting.plain.beside(posterior, observed.train)
+        forecasts.append(expected(observed, plain, asked, PLAIN))
     value = value_target(observed, posterior, forecasts, asked)
     targets = [purchases_target(observed, posterior, forecasts, asked)]
     targets += [] if value is None else [value]

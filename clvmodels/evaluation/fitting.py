@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xarray as xr
@@ -20,12 +20,15 @@ from clvmodels.posterior.stacking import StackPosterior, stacked
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
 from clvmodels.purchases.clock import clock_of
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.attributes import segments_for
 from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
     from clvmodels.fit import CLVModel
 
 FittedModel = CLVPosterior | PurchasePosterior
+
+_COVARIATES: Final = ("purchase_covariates", "dropout_covariates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,29 @@ class Fitting:
             return False  # a name stands for a model without one, and PyMC need not load for it
         return bool(getattr(self.specification().purchases, "clock", None))
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the log that covariates are made of, which a summary must keep."""
+        if isinstance(self.model, str):
+            return []
+        from clvmodels.fit.covariates import covariates_of
+
+        bought = self.specification().purchases
+        asked = (c for name in _COVARIATES for c in covariates_of(name, getattr(bought, name, ())))
+        return list(segments_for(dict.fromkeys(one.column for one in asked)))
+
     def beside(self, posterior: FittedModel, rfm: RfmTable) -> FittedModel:
         """Fit purchases, and take spend from a posterior of the same customers."""
         bought = self.purchases(rfm)
         if not isinstance(posterior, CLVPosterior):
             return bought
         return CLVPosterior(bought, posterior.spend, margin=posterior.margin)
+
+    @property
+    def plain(self) -> Fitting:
+        """The same without covariates."""
+        none: dict[str, Any] = {f"purchases__{name}": () for name in _COVARIATES}
+        return replace(self, model=self.specification().replace(**none))
 
     def otherwise(self, posterior: FittedModel) -> dict[str, Fitting]:
         """What to hold a clock against: the same without its season, if it has one, and without.

@@ -188,7 +188,14 @@ def compare(
         begin("reading the log")
         reading = Reading.of(
             data,
-            {**options, "missing_ids": list(terms["missing_ids"]), "margin": None},
+            {
+                **options,
+                "missing_ids": list(terms["missing_ids"]),
+                "margin": None,
+                "segment_cols": [
+                    *dict.fromkeys(c for one in fittings.values() for c in one.columns)
+                ],
+            },
             later_only=without_first_month,
         )
         spans = _spans(reading.calendar, train_period_end, test_period_end, horizon, origins)

@@ -32,7 +32,8 @@ class Histories:
     Attributes
     ----------
     x, t_x, T : ndarray, shape (N,)
-        What each had done; zeros for customers who have just bought for the first time.
+        What each had done; zeros for customers who have just bought for the first time. x has
+        their strata in it, where the model has covariates.
     start : ndarray, shape (N,)
         When that was, in units of time on a common clock.
     """

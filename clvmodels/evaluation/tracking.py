@@ -73,6 +73,7 @@ def expected_of_new(
     draws: Mapping[str, FloatArray],
     first: FloatArray,
     edges: FloatArray,
+    kind: FloatArray | None = None,
 ) -> FloatArray:
     """Repeat purchases expected by week of customers of whom only the start is known.
 
@@ -86,18 +87,34 @@ def expected_of_new(
         When each customer bought first, in the draws' time (`Metadata.time_of`).
     edges : ndarray, shape (K + 1,)
         Ends of the weeks.
+    kind : ndarray, shape (N,), optional
+        Their strata (`clvmodels.formulas.strata`), where the model has covariates.
 
     Returns
     -------
     ndarray, shape (S, K)
     """
+    kind = np.zeros(len(first)) if kind is None else kind
+    each = [
+        _of_one_kind(formulas, draws, first[kind == one], edges, one) for one in np.unique(kind)
+    ]
+    return np.asarray(sum(each), dtype=np.float64)
+
+
+def _of_one_kind(
+    formulas: Family,
+    draws: Mapping[str, FloatArray],
+    first: FloatArray,
+    edges: FloatArray,
+    kind: float,
+) -> FloatArray:
     start, customers = np.unique(first, return_counts=True)
     ages = np.maximum(edges[:, None] - start, 0.0)
     distinct, inverse = np.unique(ages, return_inverse=True)
     rows = max(_CELLS // number_of_draws(draws), 1)
     each = np.concatenate(
         [
-            _new_along(formulas, distinct[i : i + rows], draws)
+            _new_along(formulas, distinct[i : i + rows], draws, kind)
             for i in range(0, len(distinct), rows)
         ],
         axis=1,
@@ -107,12 +124,14 @@ def expected_of_new(
     return np.asarray(np.diff(reached, axis=1), dtype=np.float64)
 
 
-def _new_along(formulas: Family, ages: FloatArray, draws: Mapping[str, FloatArray]) -> FloatArray:
+def _new_along(
+    formulas: Family, ages: FloatArray, draws: Mapping[str, FloatArray], kind: float
+) -> FloatArray:
     """Repeat purchases expected of a new customer up to every age, by draw: eq. 9."""
     alive = np.empty((formulas.phases, 1, number_of_draws(draws)))
     born = np.zeros(1)
-    formulas.weights(born, born, born, draws).fill(0, alive)
-    bought = formulas.along(0.0, born, ages, draws)
+    formulas.weights(born + kind, born, born, draws).fill(0, alive)
+    bought = formulas.along(kind, born, ages, draws)
     return np.asarray(np.einsum("ps,psk->sk", alive[:, 0], bought[:, :, 0]))
 
 
@@ -149,16 +168,15 @@ def tracking(
     before, after = _edges(observed)
     actual = _actual(observed, before), _actual(observed, after)
     time_of = whose.metadata.time_of
-    first = time_of(observed.first)
+    new = _new(observed, whose)
+    weeks = new.start, time_of(before), new.x
     expected = (
-        expected_of_new(whose.formulas, whose.draws(draws), first, time_of(before)).mean(axis=0),
+        expected_of_new(whose.formulas, whose.draws(draws), *weeks).mean(axis=0),
         expected_of_known(observed, whose, after, draws),
     )
     thinned = repeated(whose, paths)
     simulated = (
-        simulate_counts(
-            whose.formulas, thinned, _new(observed, whose), time_of(before), seed + _TRAIN
-        ),
+        simulate_counts(whose.formulas, thinned, new, time_of(before), seed + _TRAIN),
         simulate_counts(
             whose.formulas, thinned, _known(observed, whose), time_of(after), seed + _HOLDOUT
         ),

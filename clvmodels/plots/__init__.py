@@ -37,6 +37,7 @@ from clvmodels.plots.holdout import (
     plot_origin_totals,
 )
 from clvmodels.plots.posterior import (
+    plot_effects,
     plot_energy,
     plot_prior_posterior,
     plot_prior_sensitivity,
@@ -61,6 +62,7 @@ __all__ = [
     "plot_conditional_expectations",
     "plot_coverage",
     "plot_deciles",
+    "plot_effects",
     "plot_energy",
     "plot_forecast",
     "plot_gains",

@@ -36,6 +36,7 @@ TAKES: Final = {
     "plot_conditional_expectations": _BACKTEST,
     "plot_coverage": "a Backtest, or its table coverage",
     "plot_deciles": "a Backtest, or its table calibration",
+    "plot_effects": "a posterior whose model was fitted with covariates",
     "plot_energy": _POSTERIOR,
     "plot_forecast": 'what forecast_total(..., path="M") returns',
     "plot_gains": _BACKTEST,

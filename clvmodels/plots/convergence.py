@@ -195,6 +195,45 @@ def draw_prior_sensitivity(
     return axes
 
 
+def draw_effects(
+    levels: Sequence[str],
+    covariates: Sequence[str],
+    series: Sequence[Mapping[str, Any]],
+    *,
+    axes: Axes | None = None,
+) -> Axes:
+    """Effects of covariates, as multiples of the average customer.
+
+    Parameters
+    ----------
+    levels, covariates : sequence of str
+        Each level, and what it is a level of.
+    series : sequence of mapping
+        Purchases and leaving, as far as there are effects: name, places among the levels, times,
+        lower and upper.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a figure of its own.
+    """
+    axes = one_axes(axes)
+    for i, one in enumerate(series):
+        at = np.array(one["places"]) + 0.3 * (i - (len(series) - 1) / 2)
+        ends = [floats(one[name]) for name in ("times", "lower", "upper")]
+        color = (EXPECTED, ACTUAL)[i]
+        axes.hlines(at, ends[1], ends[2], color=color, linewidth=2.0, alpha=0.6)
+        axes.plot(ends[0], at, "os"[i], color=color, markersize=5, label=one["name"])
+    axes.axvline(1.0, color="black", linewidth=0.9, linestyle="--")
+    axes.set_xscale("log")
+    axes.set_yticks(np.arange(len(levels)), [_wrapped(name) for name in levels])
+    axes.set_ylim(len(levels) - 0.4, -0.6)
+    axes.set_xlabel("times the average customer")
+    axes.set_ylabel(" / ".join(dict.fromkeys(covariates)))
+    _few_ticks(axes.xaxis, *axes.get_xlim())
+    # Above the intervals, which may reach anywhere
+    above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2, "borderaxespad": 0.2}
+    axes.legend(frameon=False, **above)
+    return axes
+
+
 def _with_unit(name: str, unit: str) -> str:
     return f"{name} ({unit})" if unit else name
 
@@ -207,10 +246,14 @@ def _wrapped(name: str) -> str:
 
 def _few_log_ticks(axes: Axes) -> None:
     """Plain numbers on logarithmic axes, few enough to be read."""
+    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        _few_ticks(axis, *ends)
+
+
+def _few_ticks(axis: Any, low: float, high: float) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        near = high / max(low, 1e-300) < 30.0
-        axis.set_major_locator(MaxNLocator(4) if near else LogLocator(numticks=5))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-        axis.set_minor_formatter(NullFormatter())
+    near = high / max(low, 1e-300) < 30.0
+    axis.set_major_locator(MaxNLocator(4) if near else LogLocator(numticks=5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_minor_formatter(NullFormatter())

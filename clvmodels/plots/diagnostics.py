@@ -83,6 +83,7 @@ PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "cohorts": fit.draw_cohorts,
     "comparison": _comparison,
     "conditional_expectations": fit.draw_conditional_expectations,
+    "effects": convergence.draw_effects,
     "energy": convergence.draw_energy,
     "forecast": expectations.draw_forecast,
     "gains": expectations.draw_gains,

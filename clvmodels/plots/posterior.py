@@ -1,4 +1,4 @@
-"""Pictures of a posterior's draws: did the chains agree, what did the priors do."""
+"""Pictures of a posterior's draws: chains, priors, and what covariates do."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.diagnostics import single
+from clvmodels.diagnostics.effect_parts import effect_data
 from clvmodels.keywords import named
 from clvmodels.plots.common import takes
 from clvmodels.plots.diagnostics import drawn, drawn_panels
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import purchases_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,3 +139,34 @@ def _of_draws(kind: str, posterior: Any) -> single.Data:
     if not isinstance(posterior, Posterior):
         raise takes(f"plot_{kind}", posterior)
     return single.of_draws(kind, posterior)
+
+
+@named
+def plot_effects(
+    posterior: CLVPosterior | PurchasePosterior, *, interval: float = 0.9, axes: Axes | None = None
+) -> Axes:
+    """What covariates do, level by level, as multiples of the average customer.
+
+    Parameters
+    ----------
+    posterior : CLVPosterior, BetaGeoPosterior or the like
+        Of a model that was fitted with covariates.
+    interval : float
+        Probability of the equal-tailed intervals.
+    axes : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        How often customers of each level buy, and the odds or rate at which they leave; of a
+        covariate with many levels those that differ most.
+
+    Raises
+    ------
+    SchemaError
+        The model has no covariates.
+    """
+    if not isinstance(posterior, CLVPosterior | PurchasePosterior):
+        raise takes("plot_effects", posterior)
+    return drawn("effects", effect_data(purchases_of(posterior), interval), axes)

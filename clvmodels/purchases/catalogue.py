@@ -173,7 +173,8 @@ def _regular(model: PurchaseModel, k: int) -> PurchaseModel:
 def _average_customer_who_leaves_any_time(draws: Mapping[str, FloatArray]) -> tuple[Described, ...]:
     from clvmodels.formulas import paretonbd  # facts cost nothing until they are asked for
 
-    leaves = 1.0 - paretonbd.p_purchase(0, 0, 0, math.inf, **draws)
+    own = {name: draws[name] for name in ("r", "alpha", "s", "beta")}  # effects may be there too
+    leaves = 1.0 - paretonbd.p_purchase(0, 0, 0, math.inf, **own)
     return (
         Described("repeat purchases a year while active", draws["r"] / draws["alpha"], "a year"),
         Described("leave for good before they buy again", leaves, "share"),

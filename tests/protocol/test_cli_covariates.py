@@ -107,3 +107,16 @@ def test_what_is_refused(folder, monkeypatch, capsys, more, said) -> None:
     monkeypatch.chdir(folder)
     assert main([*FIT, *more]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_a_backtest_says_whether_covariates_help(folder, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(folder)
+    how = ["--train-end", "2023-08-31", "--method", "map", "--bootstrap", "50", "--draws", "50"]
+    command = ["backtest", "log.parquet", "-o", "tested", *LOG, *how, *CHANNEL]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "without" in out
+    assert "comparisons" in out
+    metrics = pd.read_parquet("tested/metrics.parquet")
+    assert "without_covariates" in set(metrics["forecast"])

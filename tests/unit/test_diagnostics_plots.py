@@ -67,6 +67,19 @@ MADE = {
         "end": "2020-01-15",
         "week": [1.0] * 6 + [0.5],
     },
+    "effects": {
+        "levels": ["ads", "shop", "web"],
+        "covariates": ["channel"] * 3,
+        "series": [
+            {
+                "name": "how often they buy",
+                "places": [0, 1, 2],
+                "times": [0.7, 1.0, 1.4],
+                "lower": [0.6, 0.9, 1.2],
+                "upper": [0.8, 1.1, 1.6],
+            }
+        ],
+    },
     "origin_totals": {
         "dates": ["2020-01-31", "2020-06-30"],
         "series": [

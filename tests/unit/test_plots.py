@@ -19,6 +19,13 @@ from clvmodels.evaluation.fitting import Fitting
 from clvmodels.posterior import CLVPosterior
 from clvmodels.simulate import simulate_log
 from tests.clocks import clock
+from tests.covariates import (
+    base_of,
+    design_of_channels,
+    plain_posterior,
+    something,
+    with_effects,
+)
 from tests.unit.diagnostics_cases import PURCHASES, SPEND, base, fitted, mode, normal_in_logs
 from tests.unit.diagnostics_cases import given as known
 
@@ -62,6 +69,11 @@ def timed(posterior: clv.CLVPosterior) -> clv.CLVPosterior:
     return replace(posterior, purchases=replace(posterior.purchases, metadata=metadata))
 
 
+def by_channel() -> clv.PurchasePosterior:
+    design = design_of_channels(base_of())
+    return with_effects(plain_posterior(), design, something)
+
+
 @pytest.fixture
 def given(
     log: pd.DataFrame, rfm: RfmTable, posterior: CLVPosterior, backtest: clv.Backtest
@@ -83,6 +95,7 @@ CALLS: dict[str, Any] = {
     ),
     "plot_coverage": lambda d, **o: plots.plot_coverage(d["backtest"], **o),
     "plot_deciles": lambda d, **o: plots.plot_deciles(d["backtest"], target="value", **o),
+    "plot_effects": lambda d, **o: plots.plot_effects(by_channel(), **o),
     "plot_energy": lambda d, **o: plots.plot_energy(d["posterior"].spend, **o),
     "plot_clock": lambda d, **o: plots.plot_clock(timed(d["posterior"]), **o),
     "plot_forecast": lambda d, **o: plots.plot_forecast(

@@ -1,0 +1,125 @@
+"""What kind of customer buys more, or stays: the effects of covariates, as a figure and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clvmodels.diagnostics.record import Figure, Table
+from clvmodels.diagnostics.study import Study
+from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.posterior import PurchasePosterior
+from clvmodels.purchases.design import OTHER, SIDES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST: Final = 24  # levels of one covariate that are shown: those that differ most
+_SIDES: Final = {"purchases": "how often they buy", "dropout": "how readily they leave"}
+
+
+def effect_data(posterior: PurchasePosterior, interval: float) -> dict[str, Any]:
+    """Data of the figure: multiples of the average customer, by level and side."""
+    table = shown_effects(posterior, interval)
+    keys = list(dict.fromkeys(zip(table["covariate"], table["level"], strict=True)))
+    place = {key: i for i, key in enumerate(keys)}
+    series = []
+    for side in SIDES:
+        own = table[table["on"] == side]
+        if not len(own):
+            continue
+        at = [place[key] for key in zip(own["covariate"], own["level"], strict=True)]
+        columns = {"times": "times", "lower": "times_lower", "upper": "times_upper"}
+        values = {
+            name: short(own[column].to_numpy(dtype=np.float64)) for name, column in columns.items()
+        }
+        series.append({"name": _SIDES[side], "places": at, **values})
+    return {
+        "levels": [level for _, level in keys],
+        "covariates": [covariate for covariate, _ in keys],
+        "series": series,
+    }
+
+
+def shown_effects(posterior: PurchasePosterior, interval: float) -> pd.DataFrame:
+    """Effects of the levels that the base had, of each covariate at most `_MOST`."""
+    table = posterior.effects(interval=interval)
+    table = table[table["level"] != OTHER]
+    size = np.abs(np.log(table["times"])).groupby([table["covariate"], table["level"]]).max()
+    most = size.groupby(level="covariate").nlargest(_MOST).droplevel(0).index
+    keys = zip(table["covariate"], table["level"], strict=True)
+    return table[[key in most for key in keys]]
+
+
+def effect_figures(study: Study) -> Iterator[Figure]:
+    """The effects, where the model has covariates."""
+    design = study.purchases.metadata.design
+    if design is None:
+        return
+    names = ", ".join(one.name for one in design.factors)
+    table = shown_effects(study.purchases, study.question.interval)
+    clear = table[(table["times_lower"] > 1.0) | (table["times_upper"] < 1.0)]
+    yield Figure(
+        key="effects",
+        kind="effects",
+        title=_title(clear),
+        caption=(
+            f"{_moved(study)} of customers of each level, as multiples of the average customer's, "
+            f"with {percent(study.question.interval)} intervals. All other covariates are held "
+            "equal."
+        ),
+        alt=f"Effects of {names}: {len(clear)} of {len(table)} intervals do not reach 1.",
+        data=effect_data(study.purchases, study.question.interval),
+    )
+
+
+def effect_tables(study: Study) -> Iterator[Table]:
+    """The same effects in plain units."""
+    if study.purchases.metadata.design is None:
+        return
+    table = shown_effects(study.purchases, study.question.interval)
+    columns = {
+        name: name for name in ("covariate", "level", "customers", "times", "what", "figure")
+    }
+    columns |= {"lower": "figure_lower", "upper": "figure_upper"}
+    yield Table(
+        key="effects",
+        title="What kind of customer",
+        columns=tuple(columns),
+        rows=tuple(
+            tuple(row[name] for name in columns.values()) for row in table.to_dict("records")
+        ),
+        caption=(
+            "The average customer has 1 times. That an effect is there does not mean that it "
+            "helps to forecast those who have been watched for long, whose purchases tell it "
+            "already: compare backtests with and without."
+        ),
+        formats={
+            "customers": "integer",
+            **dict.fromkeys(("times", "figure", "lower", "upper"), "number"),
+        },
+    )
+
+
+def _title(clear: pd.DataFrame) -> str:
+    bought = clear[clear["on"] == "purchases"]
+    if not len(bought):
+        return "No level clearly buys more or less often than the average customer"
+    most = bought.loc[np.abs(np.log(bought["times"])).idxmax()]
+    times = number(float(most["times"]))
+    return f"{most['covariate']} {most['level']} buys {times} times as often as the average"
+
+
+def _moved(study: Study) -> str:
+    """What the effects move, in words."""
+    by_time = "beta" in study.purchases.facts.parameter_names
+    words = {
+        "purchases": "purchase rate while active",
+        "dropout": "rate of leaving" if by_time else "odds of leaving at a purchase",
+    }
+    design = study.purchases.metadata.design
+    assert design is not None  # or there are no effects
+    said = " and ".join(words[side] for side in SIDES if side in {e.side for e in design.effects})
+    return said[0].upper() + said[1:]

@@ -1,0 +1,115 @@
+"""Models with covariates in what is made of posteriors: reports, backtests, pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clvmodels as clv
+from clvmodels.evaluation.tracking import expected_of_new
+from clvmodels.formulas.strata import coded
+from clvmodels.simulate import simulate_log
+from tests.covariates import (
+    LEVELS,
+    base_of,
+    design_of_channels,
+    nothing,
+    of_level,
+    plain_posterior,
+    something,
+    table_of,
+    with_effects,
+)
+
+COLUMNS = {
+    "customer_id_col": "customer_id",
+    "datetime_col": "date",
+    "monetary_value_col": "amount",
+}
+MODELS = ("bgnbd", "mbgnbd", "mbgcnbd2", "paretonbd")
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return base_of()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_weeks_expected_of_new_customers_are_those_of_their_levels(
+    frame: pd.DataFrame, model: str
+) -> None:
+    plain, design = plain_posterior(model), design_of_channels(frame)
+    posterior = with_effects(plain, design, something)
+    channel = frame["channel"].to_numpy()
+    strata = design.strata({"channel": design.factors[0].codes(channel.astype(object))})
+    kind = coded(np.zeros(len(frame)), strata)
+    first, edges = -frame["T"].to_numpy(), np.arange(-280.0, 1.0, 7.0)
+    found = expected_of_new(posterior.formulas, posterior.draws(), first, edges, kind)
+    levels = {level: of_level(posterior, level) for level in LEVELS}
+    wanted = sum(
+        expected_of_new(one.formulas, one.draws(), first[channel == level], edges)
+        for level, one in levels.items()
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+    flat = with_effects(plain, design, nothing)
+    found = expected_of_new(flat.formulas, flat.draws(), first, edges, kind)
+    wanted = expected_of_new(plain.formulas, plain.draws(), first, edges)
+    np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", ["mbgnbd", "paretonbd"])
+def test_a_report_shows_what_kind_of_customer_buys_more(frame: pd.DataFrame, model: str) -> None:
+    posterior = with_effects(plain_posterior(model), design_of_channels(frame), something)
+    report = clv.report(posterior, table_of(frame))
+    section = next(one for one in report.record.sections if one.key == "fit")
+    figure = next(one for one in section.figures if one.key == "effects")
+    assert figure.data["levels"] == list(LEVELS)
+    assert [one["name"] for one in figure.data["series"]] == [
+        "how often they buy",
+        "how readily they leave",
+    ]
+    assert "rate of leaving" in figure.caption if model == "paretonbd" else "odds of leaving"
+    table = next(one for one in section.tables if one.key == "effects")
+    effects = posterior.effects()
+    known = effects[effects["level"] != "(other)"]
+    assert [row[3] for row in table.rows] == pytest.approx(known["times"].tolist(), rel=1e-12)
+    assert sum(row[2] for row in table.rows[: len(LEVELS)]) == len(frame)
+
+
+def test_a_report_judges_the_chains_of_the_effects(frame: pd.DataFrame) -> None:
+    from clvmodels.diagnostics.chains import all_chains_of, effect_chains_of
+
+    posterior = with_effects(plain_posterior(), design_of_channels(frame), something)
+    effects = effect_chains_of(posterior)
+    draws = posterior.draws()
+    assert set(effects) == set(draws) - set(all_chains_of(posterior))
+    for name, values in effects.items():
+        np.testing.assert_array_equal(values.reshape(-1), draws[name])
+    assert effect_chains_of(plain_posterior()) == {}
+
+
+@pytest.mark.slow
+def test_a_backtest_judges_a_model_with_covariates() -> None:
+    parts = []
+    truth = {"r": 0.8, "alpha": 30.0, "a": 0.5, "b": 2.0, "p": 6.0, "q": 4.0, "v": 15.0}
+    for i, (level, faster) in enumerate({"ads": 0.5, "shop": 2.0}.items()):
+        own = truth | {"alpha": truth["alpha"] / faster}
+        one = simulate_log(400, **own, T=(20.0, 500.0), seed=i, observation_end="2024-12-31")
+        parts.append(one.assign(channel=level, customer_id=level + one["customer_id"].astype(str)))
+    log = pd.concat(parts, ignore_index=True)
+    model = clv.CLVModel(clv.BetaGeoModel(purchase_covariates=["channel"]))
+    how = {"method": "laplace", "random_seed": 1, "progressbar": False}
+    found = clv.backtest(log, **COLUMNS, train_period_end="2024-08-31", model=model, **how)
+    train = found.tracking[found.tracking["part"] == "train"]
+    inside = train["actual"].between(train["lower"], train["upper"])
+    assert inside.mean() > 0.7
+    plain = clv.backtest(log, **COLUMNS, train_period_end="2024-08-31", model="bgnbd", **how)
+    errors = found.metrics.query("target == 'purchases' and metric == 'mae'")
+    errors = errors.set_index("forecast")["value"]
+    alone = plain.metrics.query("target == 'purchases' and metric == 'mae' and forecast == 'model'")
+    assert errors["without_covariates"] == pytest.approx(alone["value"].iloc[0], rel=1e-9)
+    assert errors["model"] < errors["without_covariates"]
+    check = next(one for one in found.checks if "without covariates" in one.name)
+    assert check.advice.startswith("The covariates make forecasts better.")
+    assert not [one for one in plain.checks if "without covariates" in one.name]
