@@ -99,6 +99,7 @@ if TYPE_CHECKING:
         rfm_train_test_split,
     )
     from clvmodels.scoring import ScoreReport, score
+    from clvmodels.warehouse import ScoreSQL, score_sql
 
 __version__ = "0.1.0"
 
@@ -132,6 +133,7 @@ _HOME = {
     "RfmTable": "rfm",
     "SchemaError": "errors",
     "ScoreReport": "scoring",
+    "ScoreSQL": "warehouse",
     "SimpleClv": "economics",
     "StackPosterior": "posterior",
     "TimeUnitError": "errors",
@@ -173,6 +175,7 @@ _HOME = {
     "rfm_summary_to_parquet": "rfm",
     "rfm_train_test_split": "rfm",
     "score": "scoring",
+    "score_sql": "warehouse",
     "scoring": "scoring",
     "segment_report": "economics",
     "simple_clv": "economics",
@@ -219,6 +222,7 @@ __all__ = [
     "RfmTable",
     "SchemaError",
     "ScoreReport",
+    "ScoreSQL",
     "SimpleClv",
     "StackPosterior",
     "TimeUnitError",
@@ -261,6 +265,7 @@ __all__ = [
     "rfm_summary_to_parquet",
     "rfm_train_test_split",
     "score",
+    "score_sql",
     "scoring",
     "segment_report",
     "simple_clv",

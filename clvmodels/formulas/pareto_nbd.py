@@ -350,6 +350,22 @@ class ParetoNBD:
         stays = Customers(rate, np.zeros(rate.size))
         yield from rounds(stays, np.minimum(observed, life), rng, at_first=0)
 
+    def log_next(
+        self, x: Numbers, t: Numbers, *, purchase: bool, **parameters: Unpack[ParetoParameters]
+    ) -> FloatArray:
+        """Log probability that the next event of a customer alive at t is a purchase, or death.
+
+        Parameters
+        ----------
+        x, t : array_like
+            Repeat purchases, and the age at which the customer is alive.
+        purchase : bool
+            Which of the two; their probabilities add up to 1.
+        r, alpha, s, beta : array_like
+            Parameters.
+        """
+        return _log_first(self._if_alive(x, t, **parameters), purchase=purchase)
+
     @staticmethod
     def _log_first(x: FloatArray, t: FloatArray, living: Living, *, purchase: bool) -> FloatArray:
         """Log chance of what comes first to a customer alive at t; living is R, alpha, s, beta."""

@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
     {"datasets"},
     {"forecast"},
     {"posterior"},
-    {"scoring", "economics"},
+    {"scoring", "economics", "warehouse"},
     {"predictive"},
     {"mlflow", "spark"},
     {"fit"},
