@@ -24,7 +24,7 @@ from clvmodels.cli.commands_judging import (
     report,
 )
 from clvmodels.cli.commands_nightly import run_of, steps_of
-from clvmodels.cli.commands_service import sql
+from clvmodels.cli.commands_service import sql, track
 from clvmodels.cli.groups import Covariates, Divided, Fitted, Money, Results, Simulated
 from clvmodels.cli.options import (
     BasketOfPosterior,
@@ -331,4 +331,5 @@ for judging in (run, compare, backtest, compare_models, report, customers, cohor
     app.command()(judging)
 for deciding in (acquisition, segments, tiers, actions, concentration):
     app.command()(deciding)
-app.command()(sql)
+for serving in (sql, track):
+    app.command()(serving)

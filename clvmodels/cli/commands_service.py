@@ -1,7 +1,4 @@
-"""The commands of a model in service: sql, with its options.
-
-Apart, since `commands` and `commands_judging` are full.
-"""
+"""The commands of a model in service, sql and track, with their options."""
 
 from __future__ import annotations
 
@@ -10,15 +7,23 @@ from typing import Annotated, Literal
 
 import typer
 
+from clvmodels.cli.groups import Money, Results, Simulated
 from clvmodels.cli.options import (
     BasketOfPosterior,
+    CalendarOption,
+    Csv,
     Discounting,
     DiscountRate,
     DrawsUsed,
     Horizon,
+    Horizons,
+    Interval,
     Margin,
+    MaybeLogColumns,
     PosteriorFile,
     Quiet,
+    Rows,
+    Where,
     declared,
 )
 
@@ -68,4 +73,46 @@ def sql(
 
     A statement and a small table of coefficients: the means of 'score', to 1e-6, but no
     intervals. Who is beyond the table gets NULL and a reason.
+    """
+
+
+@declared
+def track(
+    *,
+    ledger: Annotated[
+        Path, typer.Argument(help="Parquet file of forecasts; it is made where there is none.")
+    ],
+    rfm: Annotated[
+        Path | None, typer.Option(help="Record a forecast: file of 'summarize', as of tonight.")
+    ] = None,
+    posterior: Annotated[
+        Path | None, typer.Option(help="Record a forecast: file of 'fit'.")
+    ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(help="Judge what is due: the log up to today; read as the tables were."),
+    ] = None,
+    columns: MaybeLogColumns,
+    only_these: Annotated[
+        bool,
+        typer.Option(
+            "--only-these",
+            help="Judge by the customers in --rfm alone, where it leaves out some of the log's.",
+        ),
+    ] = False,
+    horizon: Horizons = ["30D", "90D", "365D"],  # noqa: B006
+    calendar: CalendarOption = "auto",
+    interval: Interval = 0.9,
+    money: Money,
+    simulation: Simulated,
+    results: Results,
+    rows: Rows,
+    where: Where = None,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """Record forecasts when they are made, and judge them against the log when they are due.
+
+    Exit code 7, with a line on each, where a total has left its interval or forecasts by
+    customers' value have drifted.
     """

@@ -1,7 +1,8 @@
 """Run a command and turn what goes wrong into one line and an exit code.
 
 0 done, 2 bad input, 3 rows that could not be scored, 4 a fit that did not converge, 5 a full
-disk, 6 too little memory or a device or process that failed, 130 interrupted, 143 terminated.
+disk, 6 too little memory or a device or process that failed, 7 a forecast that did not hold,
+130 interrupted, 143 terminated.
 What is none of these is a bug, and keeps its traceback.
 """
 

@@ -19,7 +19,7 @@ from clvmodels.cli.files import (
 )
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal
-from clvmodels.errors import SchemaError
+from clvmodels.outputs import refuse_twice
 
 if TYPE_CHECKING:
     from clvmodels.warehouse import ScoreSQL
@@ -45,10 +45,7 @@ def run(
     check_input(posterior)
     check_output(output, suffixes=_SQL, inputs=[posterior])
     check_output(coefficients, suffixes=(*_SQL, *PARQUET, *CSV), inputs=[posterior])
-    if output.resolve() == coefficients.resolve():
-        raise SchemaError(
-            f"The statement and the coefficients would both go to {output}: name two files."
-        )
+    refuse_twice([output, coefficients])
     terminal = Terminal(quiet=quiet)
     with terminal.step("Choosing coefficients"):
         from clvmodels.warehouse import score_sql

@@ -59,7 +59,7 @@ def _check(*, r: Numbers, alpha: Numbers, s: Numbers, beta: Numbers) -> Living:
     return r, alpha, s, beta
 
 
-def _log_first(living: Living, *, purchase: bool) -> FloatArray:
+def log_first(living: Living, *, purchase: bool) -> FloatArray:
     """Log probability that a living customer's next event is a purchase, or death."""
     return in_order(chances_loop, *living, options=(purchase,))
 
@@ -350,27 +350,11 @@ class ParetoNBD:
         stays = Customers(rate, np.zeros(rate.size))
         yield from rounds(stays, np.minimum(observed, life), rng, at_first=0)
 
-    def log_next(
-        self, x: Numbers, t: Numbers, *, purchase: bool, **parameters: Unpack[ParetoParameters]
-    ) -> FloatArray:
-        """Log probability that the next event of a customer alive at t is a purchase, or death.
-
-        Parameters
-        ----------
-        x, t : array_like
-            Repeat purchases, and the age at which the customer is alive.
-        purchase : bool
-            Which of the two; their probabilities add up to 1.
-        r, alpha, s, beta : array_like
-            Parameters.
-        """
-        return _log_first(self._if_alive(x, t, **parameters), purchase=purchase)
-
     @staticmethod
     def _log_first(x: FloatArray, t: FloatArray, living: Living, *, purchase: bool) -> FloatArray:
         """Log chance of what comes first to a customer alive at t; living is R, alpha, s, beta."""
         R, alpha, s, beta = living
-        return _log_first((R, alpha + t, s, beta + t), purchase=purchase)
+        return log_first((R, alpha + t, s, beta + t), purchase=purchase)
 
     @staticmethod
     def _if_alive(x: Numbers, T: Numbers, **parameters: Unpack[ParetoParameters]) -> Living:

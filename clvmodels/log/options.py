@@ -85,6 +85,13 @@ class BacktestTerms(_Counted, FileTerms, _Margin):
     """What a log is, for a backtest."""
 
 
+@defaults(monetary_value_col=None)
+class JudgedTerms(_Needed, FileTerms, total=False):
+    """What a log is, where its unit of time is known already."""
+
+    monetary_value_col: str | None
+
+
 class SplitTerms(_Counted, FileTerms, _Segments):
     """What a log is, for a summary that says its ends otherwise."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from clvmodels.forecast import Draws, Future, infinite_share, spending
 from clvmodels.formulas.beta_dropout import BetaDropout
-from clvmodels.formulas.pareto_nbd import ParetoNBD
+from clvmodels.formulas.pareto_nbd import ParetoNBD, log_first
 from clvmodels.machine import cores_for
 from clvmodels.schema import FREQUENCY, FloatArray
 from clvmodels.warehouse.few_draws import Few, Polynomials, Span, degree, few_of
@@ -106,12 +106,10 @@ def _beta(draws: Draws, x: int, few: Few) -> dict[str, FloatArray]:
 
 def _pareto(draws: Draws, x: int, few: Few, polynomials: Polynomials) -> dict[str, FloatArray]:
     """The parameters, and the chances of what comes first to a living customer."""
-    formulas: Any = draws.formulas
     chosen = {name: values[few.draw] for name, values in draws.purchases.items()}
-    leaves, buys = (
-        formulas.log_next(float(x), polynomials.times[:, None], purchase=one, **chosen)
-        for one in (False, True)
-    )
+    t = polynomials.times[:, None]
+    living = chosen["r"] + x, chosen["alpha"] + t, chosen["s"], chosen["beta"] + t
+    leaves, buys = (log_first(living, purchase=one) for one in (False, True))
     return {
         "alpha": chosen["alpha"],
         "power": chosen["r"] + x,

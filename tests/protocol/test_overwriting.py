@@ -176,6 +176,14 @@ COMMANDS = {
         *["compare-models", "rfm.parquet", "--posterior", "posterior.nc"],
         *["--posterior", "p.json", "--json", "p.json"],
     ],
+    "a ledger over its table": ["track", "rfm.parquet", *FITTED],
+    "a ledger into its log": ["track", "logs/l.parquet", "--log", "logs", *LOG_OPTIONS],
+    "what was judged over its ledger": [
+        *["track", "rfm.parquet", "--log", "log.csv", "-o", "rfm.parquet", *LOG_OPTIONS]
+    ],
+    "coefficients over their posterior": [
+        *["sql", "--posterior", "p.parquet", "-o", "s.sql", "--coefficients", "p.parquet"]
+    ],
     "models into their log": ["compare-models", "logs", "--json", "logs/m.json", *LOG_OPTIONS],
 }
 
@@ -266,6 +274,12 @@ def test_urls_are_refused_wherever_a_path_is_asked_for(
         ["cohorts", *fitted, "--log", "log.csv", "--segments", url.format(".csv")],
         ["cohorts", *fitted, "--log", "log.csv", "-o", url.format(".csv")],
         ["cohorts", *fitted, "--log", "log.csv", "--plot", url.format(".png")],
+        ["track", table, *fitted],
+        ["track", "l.parquet", "--rfm", table, "--posterior", "posterior.nc"],
+        ["track", "l.parquet", *fitted, "--log", table, *LOG_OPTIONS],
+        ["sql", "--posterior", "posterior.nc", "-o", url.format(".sql"), "--coefficients", "c.csv"],
+        ["sql", "--posterior", "posterior.nc", "-o", "s.sql", "--coefficients", table],
+        ["sql", "--posterior", url.format(".nc"), "-o", "s.sql", "--coefficients", "c.csv"],
         ["compare-models", table, *LOG_OPTIONS],
         ["compare-models", "log.parquet", *LOG_OPTIONS, "--json", url.format(".json")],
         [

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from clvmodels.cli.commands import app
-from clvmodels.cli.groups import Fitted, Pictured
+from clvmodels.cli.groups import Covariates, Fitted, Pictured
 from clvmodels.cli.options import Csv, LogColumns, Rows, declared
 from clvmodels.keywords import defaults
 
@@ -94,6 +94,8 @@ def test_every_command_can_be_run_with_the_options_that_it_has(name: str) -> Non
             ("columns", LogColumns),
             ("fitted", Fitted),
             ("results", Pictured),
+            ("rows", Rows),
+            ("covariates", Covariates),
         )
         if one in run.parameters
         for option in kind.__annotations__

@@ -323,6 +323,6 @@ def test_the_command_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFix
     assert (tmp_path / "few.sql").read_text().startswith("CREATE TABLE clv_coefficients (")
     assert capsys.readouterr().out == ""
     assert run("postgres", "score.sql") == 2
-    assert "name two files" in capsys.readouterr().err
+    assert "named for two results" in capsys.readouterr().err
     assert run("postgres", "p.nc") == 2
     assert run("oracle", "few.csv") == 2
