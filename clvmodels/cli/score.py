@@ -272,6 +272,7 @@ def _show_value(
         ("customers who bought only once", number(report.one_time)),
         ("  their expected value", number(figures.one_time)),
     ]
+    rows += _of_unknown_levels(report)
     if report.zero_spend:
         rows.append(("repeat customers who paid nothing", number(report.zero_spend)))
     terminal.show(table(("", ""), rows, ruled=False))
@@ -305,6 +306,7 @@ def _show_purchases(
         ("share of them from the top 20 % of customers", percent(figures.top_share)),
         ("customers who bought only once", number(report.one_time)),
         ("  their expected purchases", number(figures.one_time)),
+        *_of_unknown_levels(report),
     ]
     terminal.show(table(("", ""), rows, ruled=False))
     terminal.say()
@@ -319,6 +321,11 @@ def _show_purchases(
         "holds. What customers will really buy varies more."
     )
     terminal.say(alive_note(posterior, options["horizon"]))
+
+
+def _of_unknown_levels(report: ScoreReport) -> list[tuple[str, str]]:
+    many = report.unknown_levels
+    return [("customers of levels that were not fitted", number(many))] if many else []
 
 
 def _show_horizons(terminal: Terminal, report: ScoreReport, posterior: Scorable) -> None:

@@ -85,9 +85,8 @@ def sensitivity(
         Sensitivity to the prior and to the likelihood, of each parameter and, last, of
         what they mean for a new customer; None where densities of the draws are not known.
     """
-    if priors is None or posterior.certain or posterior.draws_total < _LEAST_DRAWS:
-        return None
-    if posterior.metadata.design is not None:  # the effects have priors too
+    few = posterior.certain or posterior.draws_total < _LEAST_DRAWS
+    if priors is None or few or posterior.metadata.design is not None:
         return None
     terms = log_prior_and_likelihood(posterior, priors)
     if terms is None or not all(np.isfinite(term).all() for term in terms):
@@ -170,7 +169,7 @@ def _why_not(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None)
     if not posterior.metadata.priors:
         return "The draws came without their priors, so their influence is not known."
     if posterior.metadata.design is not None:
-        return "Of a model with covariates it is not computed: the effects have priors too."
+        return "It is not computed of a model with covariates: effects have priors too."
     if priors is None:
         return "A prior is of a kind whose density is not known here."
     return "There are too few draws with known densities to reweight."
@@ -335,12 +334,10 @@ def _prior_repeats(study: Study, priors: Mapping[str, PriorDensity] | None) -> P
     if priors is None:
         return None
     drawn = prior_draws(study.purchases, priors, _PRIOR_DRAWS, study.question.random_seed)
-    columns = {name: values[:, None] for name, values in drawn.items()}
-    ages, customers = study.ages(_PRIOR_AGES)
-    formulas = study.purchases.facts.formulas  # of the average customer, whatever covariates do
-    shares = repeats_by_draw(formulas, columns, ages, customers)[0]
-    means = mean_repeats(formulas, columns, ages, customers)
-    return shares / customers.sum(), means, float(np.mean(study.columns.x))
+    columns = {name: one[:, None] for name, one in drawn.items()}
+    of_average = (study.purchases.facts.formulas, columns, *study.ages(_PRIOR_AGES))
+    shares, means = repeats_by_draw(*of_average)[0], mean_repeats(*of_average)
+    return shares / of_average[-1].sum(), means, float(np.mean(study.columns.x))
 
 
 def _predictive_check(found: Predictive | None) -> Check:

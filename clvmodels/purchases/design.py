@@ -186,6 +186,12 @@ class Design:
             rest, found[factor.name] = np.divmod(rest, size)
         return found
 
+    def unknown(self, strata: IntArray) -> int:
+        """How many of these customers have a level that the base did not have."""
+        levels = self.levels_of(strata)
+        new = [levels[one.name] == len(one.levels) for one in self.factors]
+        return int(np.logical_or.reduce(new).sum())
+
     def eta(self, side: Side, stratum: int, draws: Mapping[str, Any]) -> Any:
         """By how much a stratum's customers differ from the average, in every draw."""
         levels = self.levels_of(stratum)

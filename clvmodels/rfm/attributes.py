@@ -129,15 +129,6 @@ def with_strata(columns: RfmColumns, design: Design | None) -> RfmColumns:
     return replace(columns, stratum=strata_of(design, lambda name: attribute(columns, name)))
 
 
-def unknown_levels(design: Design, columns: RfmColumns) -> dict[str, int]:
-    """How many customers have a level that the fitted base did not have, by factor."""
-    if columns.stratum is None:
-        return {}
-    levels = design.levels_of(columns.stratum)
-    counted = {one.name: int((levels[one.name] == len(one.levels)).sum()) for one in design.factors}
-    return {name: count for name, count in counted.items() if count}
-
-
 def level_counts(texts: Iterable[Any]) -> dict[str, int]:
     """Categories in order, and how many customers have each; missing ones last."""
     import pandas as pd

@@ -51,7 +51,7 @@ class BlockRecord:
     Attributes
     ----------
     block : int
-    rows, scored, rejected, one_time, zero_spend, without_value : int
+    rows, scored, rejected, one_time, zero_spend, without_value, unknown_levels : int
     clv, expected_purchases : float
         Sums, of value over those who have one, and NaN where no spend is known; of purchases
         NaN where there is no finite number.
@@ -72,6 +72,7 @@ class BlockRecord:
     one_time: int
     zero_spend: int
     without_value: int
+    unknown_levels: int
     clv: float
     expected_purchases: float
     by_draw: FloatArray

@@ -42,6 +42,9 @@ class ScoreReport(Readable):
     without_value : int
         Scored customers whose expected spend is infinite in some draws: their value is
         empty, with a reason, and they are not in ``clv``.
+    unknown_levels : int
+        Scored customers with a level of a covariate that the fitted base did not have: they are
+        scored as some of the population, with its doubt.
     clv : Total or None
         Value of all other scored customers together: mean, sd, lower, upper. None where the
         posterior knows purchases alone.
@@ -79,6 +82,7 @@ class ScoreReport(Readable):
     one_time: int
     zero_spend: int
     without_value: int
+    unknown_levels: int
     clv: Total | None
     expected_purchases: float
     purchases: Total | None
@@ -114,7 +118,8 @@ class ScoreReport(Readable):
             reasons=record["rejects_by_reason"],
             one_time=rows["one_time"],
             zero_spend=rows["zero_spend"],
-            without_value=rows.get("without_value", 0),  # manifests of before lack it
+            without_value=rows.get("without_value", 0),  # manifests of before lack these two
+            unknown_levels=rows.get("unknown_levels", 0),
             **Ahead.from_dict(totals).__dict__,
             by_horizon={
                 length: Ahead.from_dict(one) for length, one in totals.get("by_horizon", {}).items()
@@ -215,7 +220,14 @@ def describe_posterior(posterior: Scorable, path: Path | None) -> dict[str, Any]
 def _rows(total: int, records: Sequence[BlockRecord]) -> dict[str, int]:
     sums = {
         name: sum(getattr(record, name) for record in records)
-        for name in ("scored", "rejected", "one_time", "zero_spend", "without_value")
+        for name in (
+            "scored",
+            "rejected",
+            "one_time",
+            "zero_spend",
+            "without_value",
+            "unknown_levels",
+        )
     }
     if total != sums["scored"] + sums["rejected"]:
         raise RuntimeError(

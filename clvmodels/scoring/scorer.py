@@ -20,7 +20,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, Whole, spending
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.formulas.gamma_gamma import mean_with_first
-from clvmodels.formulas.strata import coded
+from clvmodels.formulas.strata import coded, stratum_of
 from clvmodels.posterior.finite import no_value
 from clvmodels.posterior.predicting import by_label, intervals_of, labelled, points_of, until
 from clvmodels.posterior.scorable import (
@@ -72,6 +72,8 @@ class BatchTotals:
         Scored repeat customers with a monetary_value of exactly 0.
     without_value : int
         Scored customers without a finite expected value, who are not in its sums.
+    unknown_levels : int
+        Scored customers with a level of a covariate that the fitted base did not have.
     clv, expected_purchases : float
         Sums over the scored rows; of purchases NaN where there is no finite number, of value
         NaN where no spend is known.
@@ -87,6 +89,7 @@ class BatchTotals:
     one_time: int
     zero_spend: int
     without_value: int
+    unknown_levels: int
     clv: float
     expected_purchases: float
     by_draw: FloatArray
@@ -322,6 +325,7 @@ class Scorer:
             one_time=int((x == 0).sum()),
             zero_spend=int(((x > 0) & (m_bar == 0)).sum()) if self.amounts else 0,
             without_value=int(np.isnan(value).sum()),
+            unknown_levels=0 if self._design is None else self._design.unknown(stratum_of(kind)),
             clv=sums[0].clv,
             expected_purchases=sums[0].expected_purchases,
             by_draw=sums[0].by_draw,

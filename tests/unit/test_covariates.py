@@ -175,3 +175,16 @@ def test_unknown_levels_have_the_doubt_of_the_population() -> None:
     found = other.purchases.expected_probability_alive(new)
     alone = of_level(other.purchases, "(other)").expected_probability_alive(new)
     np.testing.assert_allclose(found, alone, rtol=1e-12)
+
+
+def test_scoring_counts_customers_of_levels_that_were_not_fitted(tmp_path) -> None:
+    _, other = both("bgnbd", something)
+    channel = FRAME["channel"].mask(FRAME.index < 7, "radio")
+    table_of(FRAME.assign(channel=channel)).to_parquet(tmp_path / "b.parquet")
+    how = {"posterior": other, "draws": 5, "block_rows": 100}
+    found = clv.score(tmp_path / "b.parquet", output=tmp_path / "s.parquet", **how)
+    assert found.unknown_levels == found.record["rows"]["unknown_levels"] == 7
+    table_of(FRAME).to_parquet(tmp_path / "c.parquet")
+    assert (
+        clv.score(tmp_path / "c.parquet", output=tmp_path / "t.parquet", **how).unknown_levels == 0
+    )

@@ -103,7 +103,16 @@ def test_the_same_files_as_the_local_engine(spark: Any, tmp_path: Path) -> None:
     assert got.rejects == tmp_path / "spark.rejects.parquet"
     keys = ["source_file", "source_row"]
     assert_same(pq.read_table(got.rejects), pq.read_table(want.rejects), keys)
-    shared = ("rows", "scored", "rejected", "one_time", "zero_spend", "without_value", "draws")
+    shared = (
+        "rows",
+        "scored",
+        "rejected",
+        "one_time",
+        "zero_spend",
+        "without_value",
+        "unknown_levels",
+        "draws",
+    )
     for name in (*shared, "margin"):
         assert getattr(got, name) == getattr(want, name), name
     assert (got.rows, got.rejected) == (908, 9)
@@ -147,7 +156,16 @@ def test_purchases_alone_are_those_of_the_local_engine(
     names = read_folder(got.output).column_names
     assert names[:4] == ["customer_id", "frequency", "recency", "T"]
     assert not {"monetary_value", "clv", "margin", "value_lower"} & set(names)
-    shared = ("rows", "scored", "rejected", "one_time", "zero_spend", "without_value", "draws")
+    shared = (
+        "rows",
+        "scored",
+        "rejected",
+        "one_time",
+        "zero_spend",
+        "without_value",
+        "unknown_levels",
+        "draws",
+    )
     for name in (*shared, "clv", "margin", "margin_from", "reasons"):
         assert getattr(got, name) == getattr(want, name), name
     # an amount that is missing or negative rejects nobody
