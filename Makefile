@@ -24,7 +24,7 @@ report: env ## the diagnostic reports of CDNOW and Online Retail, in report-outp
 	@$(BIN)/python scripts/reports.py "$(REPORTS)"
 
 test: env ## every test, slow ones included; ONLY="FILE ..." for some
-	$(PYTEST) $(ONLY)
+	$(PYTEST) --durations=60 --durations-min=8 $(ONLY)
 
 test-quick: env ## the tests of a few seconds and less; ONLY="FILE ..." for some
 	$(PYTEST) -m "not slow" $(ONLY)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import backtesting, clocks, fitting, scoring, strata
+from benchmarks import backtesting, clocks, cluster, fitting, scoring, strata
 from benchmarks.table import report
 
 SUITES = {
@@ -15,6 +15,7 @@ SUITES = {
     "scoring": scoring.rows,
     "clocks": clocks.rows,
     "strata": strata.rows,
+    "cluster": cluster.rows,
 }
 
 

@@ -224,8 +224,27 @@ def score_ours(base: str, posterior: str, draws: int, predictive: bool = False) 
 
     with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
         out = Path(folder) / "scores"
+        started = time.perf_counter()
         report = score(base, posterior, out, draws=draws, predictive=predictive)
-        return {"scored": report.scored, "rejected": report.rejected}
+        seconds = time.perf_counter() - started
+        return {"scored": report.scored, "rejected": report.rejected, "seconds": seconds}
+
+
+def score_on_spark(base: str, posterior: str, draws: int, block_rows: int) -> dict[str, Any]:
+    """Score an RFM file into a folder of parts on a Spark of two cores that has started."""
+    from clvmodels.spark import score_files
+    from clvmodels.spark.session import spark_session
+
+    with (
+        spark_session(2, "4GB") as session,
+        tempfile.TemporaryDirectory(dir=cache_dir()) as folder,
+    ):
+        session.range(1).count()
+        started = time.perf_counter()
+        out = Path(folder) / "scores"
+        report = score_files(base, posterior, out, draws=draws, block_rows=block_rows)
+        seconds = time.perf_counter() - started
+    return {"scored": report.scored, "rejected": report.rejected, "seconds": seconds}
 
 
 def score_purchases(base: str, model: str, predictive: bool) -> dict[str, Any]:
@@ -296,6 +315,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         run_whole_way,
         learn_clock,
         score_ours,
+        score_on_spark,
         score_purchases,
         clv_peer,
     )
