@@ -34,16 +34,17 @@ def _show_calendar(terminal: Terminal, totals: pd.DataFrame) -> None:
     some = allowed[allowed["clock"] == (WITH if timed else WITHOUT)]
     rows = [
         (
-            f"total {row['target']}, {percent(row['level'])}",
+            row["target"],
             row["train_end"],
             number(row["forecast"]),
             between(row["lower"], row["upper"]),
             number(row["actual"]),
-            "inside" if row["inside"] else "outside",
+            "yes" if row["inside"] else "no",
         )
         for row in some.to_dict("records")
     ]
-    headings = ("allowing for\nthe calendar", "from", "forecast", "interval", "really", "")
+    level = percent(float(some["level"].iloc[0]))
+    headings = ("allowing for\nthe calendar", "from", "forecast", level, "really", "holds")
     terminal.show(table(headings, rows))
     terminal.say()
     sds = some["calendar_sd"]
@@ -90,7 +91,7 @@ def _show_moved(terminal: Terminal, moved: pd.DataFrame) -> None:
     """By how much the clock moved the forecast of each date."""
     rows = [
         (
-            f"total {row['target']}",
+            row["target"],
             row["train_end"],
             number(row["forecast_without"]),
             number(row["forecast_with"]),

@@ -77,8 +77,7 @@ def _total_check(study: Study) -> Check:
     if actual == 0:
         most = limits.MAX_TOTAL_ERROR
         return limits.unavailable(name, "Nobody came back.", most, side="within", **how)
-    ages, customers = study.ages()
-    mean = float(mean_repeats(study.purchases.formulas, study.few_draws(), ages, customers).mean())
+    mean = float(mean_repeats(study.purchases.formulas, study.few_draws(), *study.ages()).mean())
     size = study.histories.customers
     # 99 % of bases of this size lie within 2.6 standard errors by chance alone.
     by_chance = 2.6 * float(np.std(study.columns.x)) / (actual * math.sqrt(size))

@@ -79,7 +79,7 @@ def track(study: Study) -> Tracked:
     periods = _periods(study, end)
     draws = study.purchases.draws(FEW_DRAWS)
     time_of = study.purchases.metadata.time_of
-    own = time_of(first), time_of(edges), replace(study.columns, x=np.zeros(len(first))).kind
+    own = time_of(first), time_of(edges), study.columns.born
     expected = expected_of_new(study.purchases.formulas, draws, *own)
     band = Bands(*(np.empty(0) for _ in range(4)))
     if not study.purchases.certain:

@@ -21,8 +21,7 @@ _REPLICATES: Final = 200
 
 def expected_repeats(study: Study) -> FloatArray:
     """Expected customers with 0, 1, ..., 7 or more repeats by draw, shape (S, 8)."""
-    ages, customers = study.ages()
-    return repeats_by_draw(study.purchases.formulas, study.few_draws(), ages, customers)[0]
+    return repeats_by_draw(study.purchases.formulas, study.few_draws(), *study.ages())[0]
 
 
 def misplaced(expected: FloatArray, actual: FloatArray) -> FloatArray:

@@ -165,20 +165,24 @@ class Study:
             return self.histories
         return purchase_histories(by_clock(self.columns, clock))
 
-    def ages(self, most: int = _MOST_AGES) -> tuple[FloatArray, FloatArray]:
-        """Distinct T and how many customers have them.
+    def ages(self, most: int = _MOST_AGES) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+        """Distinct T, how many customers have them, and as what these came, if they differ.
 
-        More than ``most`` are gathered into so many groups of neighbours, each standing
-        at its mean: what is averaged over them is smooth in T.
+        More than ``most`` of one kind are gathered into so many groups of neighbours, each
+        standing at its mean: what is averaged over them is smooth in T.
         """
         timed = self.timed
-        ages, place = np.unique(timed.T, return_inverse=True)
-        count = np.bincount(place, weights=timed.count).astype(np.float64)
-        if len(ages) <= most:
-            return ages, count
-        group = (np.arange(len(ages)) * most) // len(ages)
-        customers = np.bincount(group, weights=count).astype(np.float64)
-        return np.asarray(np.bincount(group, weights=count * ages) / customers), customers
+        if timed.stratum is None:
+            return (*_gathered(timed.T, timed.count, most), None)
+        born = timed.kind - timed.x
+        parts = [
+            (*_gathered(timed.T[some], timed.count[some], most), kind)
+            for kind in np.unique(born)
+            for some in (born == kind,)
+        ]
+        ages, customers, kinds = zip(*parts, strict=True)
+        each = np.repeat(np.array(kinds), [len(one) for one in ages])
+        return np.concatenate(ages), np.concatenate(customers), each
 
     def few_draws(self, most: int = FEW_DRAWS) -> dict[str, FloatArray]:
         """Draws by parameter, in columns, evenly spaced over all."""
@@ -196,6 +200,18 @@ class Study:
     def certain(self) -> bool:
         """Whether there is no uncertainty to show."""
         return self.purchases.certain if self.clv is None else self.clv.certain
+
+
+def _gathered(
+    T: FloatArray, customers: np.ndarray[Any, Any], most: int
+) -> tuple[FloatArray, FloatArray]:
+    ages, place = np.unique(T, return_inverse=True)
+    count = np.bincount(place, weights=customers).astype(np.float64)
+    if len(ages) <= most:
+        return ages, count
+    group = (np.arange(len(ages)) * most) // len(ages)
+    sizes = np.bincount(group, weights=count).astype(np.float64)
+    return np.asarray(np.bincount(group, weights=count * ages) / sizes), sizes
 
 
 def model_name(posterior: PurchasePosterior | GammaGammaPosterior) -> str:

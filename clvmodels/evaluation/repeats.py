@@ -49,6 +49,7 @@ def repeats_by_draw(
     draws: Mapping[str, FloatArray],
     ages: FloatArray,
     customers: FloatArray,
+    born: FloatArray | None = None,
     most: int = MOST_REPEATS,
 ) -> tuple[FloatArray, FloatArray]:
     """Mean and variance of customers with 0, 1, ..., ``most`` or more repeats, in every draw.
@@ -62,6 +63,8 @@ def repeats_by_draw(
     draws : mapping of str to ndarray, shape (S, 1)
     ages, customers : ndarray, shape (A,)
         Distinct T, and how many customers have them.
+    born : ndarray, shape (A,), optional
+        As what these came (`RfmColumns.born`), where a model has covariates.
 
     Returns
     -------
@@ -72,9 +75,12 @@ def repeats_by_draw(
     rows = max(_CELLS // size, 1)
     for begin in range(0, len(ages), rows):
         part, weight = ages[begin : begin + rows], customers[begin : begin + rows]
+        new = 0.0 if born is None else born[begin : begin + rows]
         left = np.ones((size, len(part)))
         for n in range(most + 1):
-            chance = formulas.pmf(n, 0, 0, 0, part, **draws) if n < most else np.maximum(left, 0.0)
+            chance = (
+                formulas.pmf(n, new, 0, 0, part, **draws) if n < most else np.maximum(left, 0.0)
+            )
             mean[:, n] += chance @ weight
             variance[:, n] += (chance * (1.0 - chance)) @ weight
             left -= chance
@@ -86,13 +92,15 @@ def mean_repeats(
     draws: Mapping[str, FloatArray],
     ages: FloatArray,
     customers: FloatArray,
+    born: FloatArray | None = None,
 ) -> FloatArray:
-    """Expected repeat purchases a customer, in every draw, shape (S,)."""
+    """Expected repeat purchases a customer, in every draw, shape (S,); see `repeats_by_draw`."""
     total = np.zeros(number_of_draws(draws))
     rows = max(_CELLS // len(total), 1)
     for begin in range(0, len(ages), rows):
         part = slice(begin, begin + rows)
-        total += formulas.expected_purchases(0, 0, 0, ages[part], **draws) @ customers[part]
+        new = 0.0 if born is None else born[part]
+        total += formulas.expected_purchases(new, 0, 0, ages[part], **draws) @ customers[part]
     return np.asarray(total / customers.sum())
 
 
@@ -110,10 +118,12 @@ def repeats(
     to normal.
     """
     whose = purchases_of(posterior)
-    ages, customers = np.unique(columns_of(whose, observed.train, None).T, return_counts=True)
+    base = columns_of(whose, observed.train, None)
+    kinds, customers = np.unique(np.stack([base.born, base.T]), axis=1, return_counts=True)
+    born = kinds[0] if base.stratum is not None else None
     columns: dict[str, Any] = {name: v[:, None] for name, v in repeated(whose, draws).items()}
     weight = customers.astype(np.float64)
-    mean, variance = repeats_by_draw(whose.formulas, columns, ages, weight)
+    mean, variance = repeats_by_draw(whose.formulas, columns, kinds[1], weight, born)
     rng = np.random.default_rng([seed, _STREAM])
     outcomes = np.maximum(mean + np.sqrt(variance) * rng.standard_normal(mean.shape), 0.0)
     lower, upper = np.quantile(outcomes, tail_probabilities(interval), axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -224,7 +223,7 @@ def _new(observed: Observed, whose: PurchasePosterior) -> Histories:
     """The same customers when they came."""
     columns = columns_of(whose, observed.train, None)
     first, nothing = whose.metadata.time_of(observed.first), np.zeros(len(columns))
-    return Histories(replace(columns, x=nothing).kind, nothing, nothing, first)
+    return Histories(columns.born, nothing, nothing, first)
 
 
 def _known(observed: Observed, whose: PurchasePosterior) -> Histories:

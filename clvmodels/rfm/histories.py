@@ -139,6 +139,12 @@ class RfmColumns:
         return self.x if self.stratum is None else coded(self.x, self.stratum)
 
     @property
+    def born(self) -> FloatArray:
+        """The same of each customer on the day of the first purchase."""
+        nothing = np.zeros(len(self))
+        return nothing if self.stratum is None else coded(nothing, self.stratum)
+
+    @property
     def recency(self) -> FloatArray:
         """Recency as the table has it."""
         return self.t_x if self.counted is None else self.counted[0]

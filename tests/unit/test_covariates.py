@@ -188,3 +188,32 @@ def test_scoring_counts_customers_of_levels_that_were_not_fitted(tmp_path) -> No
     assert (
         clv.score(tmp_path / "c.parquet", output=tmp_path / "t.parquet", **how).unknown_levels == 0
     )
+
+
+def test_weeks_and_repeats_go_by_what_each_customer_came_as() -> None:
+    """As a backtest and the report expect them of customers of whom only the start is known."""
+    from clvmodels.evaluation.repeats import mean_repeats, repeats_by_draw
+    from clvmodels.evaluation.tracking import expected_of_new
+    from clvmodels.posterior.predicting import columns_of
+
+    _, other = both("mbgcnbd2", something)
+    posterior = other.purchases
+    born = columns_of(posterior, RFM, None).born
+    first, edges = np.arange(len(FRAME)) % 50.0, np.array([30.0, 90.0, 120.0])
+    ages, ones = FRAME["T"].to_numpy(), np.ones(len(FRAME))
+    weeks = expected_of_new(posterior.formulas, posterior.draws(), first, edges, born)
+    in_columns = {name: v[:, None] for name, v in posterior.draws().items()}
+    counts, _ = repeats_by_draw(posterior.formulas, in_columns, ages, ones, born)
+    means = mean_repeats(posterior.formulas, in_columns, ages, ones, born)
+    total, own_counts, own_means = 0.0, 0.0, 0.0
+    for level in LEVELS:
+        rows = np.flatnonzero(FRAME["channel"] == level)
+        alone = of_level(posterior, level)
+        plain = {name: v[:, None] for name, v in alone.draws().items()}
+        how = alone.formulas, plain, ages[rows], ones[rows]
+        total = total + expected_of_new(alone.formulas, alone.draws(), first[rows], edges)
+        own_counts = own_counts + repeats_by_draw(*how)[0]
+        own_means = own_means + mean_repeats(*how) * len(rows)
+    np.testing.assert_allclose(weeks, total, rtol=1e-10)
+    np.testing.assert_allclose(counts, own_counts, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(means * len(FRAME), own_means, rtol=1e-10)
