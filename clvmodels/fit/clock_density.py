@@ -16,20 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.fit.covariates import OLDER_SD
 from clvmodels.fit.density import Density, compile_density
 from clvmodels.formulas.in_time import InTime
 from clvmodels.purchases.clock import Clock, harmonics, weekdays, width_of_shocks
 from clvmodels.rfm.day_pairs import DayPairs, day_pairs_of
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.histories import RfmColumns
-from clvmodels.schema import FloatArray
+from clvmodels.schema import DAYS_PER_MONTH, FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.fit.purchases import PurchaseSpecification
 
 IntArray = npt.NDArray[np.int64]
 
-WIDTHS: Final = {"week": 0.5, "season": 0.15, "shocks": 0.05}
+OLDER: Final = "older"
+WIDTHS: Final = {"week": 0.5, "season": 0.15, "shocks": 0.05, OLDER: OLDER_SD}
 _MOST_CUSTOMERS: Final = 100_000  # that a clock is learnt from
 _FEWEST: Final = 30  # repeat purchases
 
@@ -150,9 +152,15 @@ class ClockDensity:
 
     @classmethod
     def of(
-        cls, model: PurchaseSpecification[Any], log: DailyLog, clock: Clock, *, season: bool
+        cls,
+        model: PurchaseSpecification[Any],
+        log: DailyLog,
+        clock: Clock,
+        *,
+        season: bool,
+        older: bool = False,
     ) -> ClockDensity:
-        """Put it together, with the parts that a clock has.
+        """Put it together, with the parts that a clock has, and a rate of older customers.
 
         Raises
         ------
@@ -170,7 +178,10 @@ class ClockDensity:
         mean_T = float(log.count @ (log.days - log.first) / log.count.sum()) / log.unit
         priors = _priors(model, mean_T or 1.0 / log.unit)
         blocks, begin = {}, priors.dim
-        for name, part in _parts(log, clock, season=season):
+        parts = _parts(log, clock, season=season)
+        if older:  # it moves their time, and that of no day
+            parts.append((OLDER, np.zeros((log.days + 1, 1))))
+        for name, part in parts:
             blocks[name] = Block(part, WIDTHS[name], begin)
             begin += part.shape[1]
         start = np.concatenate([priors.start, np.zeros(begin - priors.dim)])
@@ -196,18 +207,19 @@ class ClockDensity:
         g /= g[1:].mean()
         passed = np.concatenate([[0.0], np.cumsum(g[1:])]) / log.unit
         parameters = self.priors.constrain(theta[None, : self.priors.dim])
-        found = self.base(
-            passed[log.last] - passed[log.first],
-            passed[-1] - passed[log.first],
-            **{name: parameters[name][0] for name in self.names},
-        )
+        speed, older = self._speed(theta)
+        recency = speed * (passed[log.last] - passed[log.first])
+        age = speed * (passed[-1] - passed[log.first])
+        theirs = {name: parameters[name][0] for name in self.names}
+        found = self.base(recency, age, **theirs)
         bought = log.bought
         with np.errstate(divide="ignore", invalid="ignore"):
             gaps, by_passed = self._of_gaps(passed)
             value = found.value + gaps + float(bought @ np.log(g))
-        by_passed += np.bincount(log.last, found.by_recency, len(g))
-        by_passed -= np.bincount(log.first, found.by_recency + found.by_age, len(g))
-        by_passed[-1] += found.by_age.sum()
+        by_recency, by_age = speed * found.by_recency, speed * found.by_age
+        by_passed += np.bincount(log.last, by_recency, len(g))
+        by_passed -= np.bincount(log.first, by_recency + by_age, len(g))
+        by_passed[-1] += by_age.sum()
         # a day's g moves all that has passed by its end; and its mean stays 1
         by_log = g / log.unit * np.cumsum(by_passed[::-1])[::-1] + bought
         by_log[0] = bought[0]
@@ -217,9 +229,24 @@ class ClockDensity:
         gradient = np.concatenate([by_parameters, -free])
         for block in self.blocks.values():
             gradient[block.place] += block.width * (block.columns.T @ by_log)
+        if older is not None:
+            # to buy e^u times as fast is to have e^u times as much time, in every stage
+            block, stages = self.blocks[OLDER], self.regularity * log.count * log.x
+            value += block.width * float(theta[block.begin]) * float(stages[older].sum())
+            moved = found.by_recency * recency + found.by_age * age + stages
+            gradient[block.place] += block.width * moved[older].sum()
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return -np.inf, np.zeros(self.dim)
         return value, gradient
+
+    def _speed(self, theta: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
+        """How fast each history's time passes beside others', and which are older customers'."""
+        speed, block = np.ones(len(self.log.x)), self.blocks.get(OLDER)
+        if block is None:
+            return speed, None
+        older = self.log.first < DAYS_PER_MONTH
+        speed[older] = np.exp(block.width * theta[block.begin])
+        return speed, older
 
     def _of_gaps(self, passed: FloatArray) -> tuple[float, FloatArray]:
         """What the likelihood owes to the gaps between purchases, and its slopes by ``passed``."""

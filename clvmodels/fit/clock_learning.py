@@ -34,7 +34,12 @@ _EDGE: Final = 3.0  # of a standard normal: beyond it the prior holds
 
 
 def learn_clock(
-    model: PurchaseSpecification[Any], columns: RfmColumns, clock: Clock, seed: int
+    model: PurchaseSpecification[Any],
+    columns: RfmColumns,
+    clock: Clock,
+    seed: int,
+    *,
+    older: bool = False,
 ) -> LearntClock:
     """Learn a clock from a base, together with the parameters of a model.
 
@@ -50,6 +55,8 @@ def learn_clock(
         What to learn.
     seed : int
         Of the sample.
+    older : bool
+        Whether customers of the log's first month have a rate of their own.
 
     Raises
     ------
@@ -67,10 +74,12 @@ def learn_clock(
             f"The log has {log.days:,} days, and a season takes {LEAST_YEARS * DAYS_PER_YEAR:.0f}: "
             'leave season at "auto", or use a longer log.'
         )
-    joint = ClockDensity.of(model, log, clock, season=bool(clock.season) and long_enough)
+    joint = ClockDensity.of(
+        model, log, clock, season=bool(clock.season) and long_enough, older=older
+    )
     found = _learnt(joint)
     if clock.season == "auto" and long_enough:
-        other = _learnt(ClockDensity.of(model, log, clock, season=False))
+        other = _learnt(ClockDensity.of(model, log, clock, season=False, older=older))
         if other.evidence >= found.evidence:
             found = other
     if not found.mode.decrement <= MODE_TOLERANCE:

@@ -11,27 +11,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from clvmodels import schema
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.purchases.design import SIDES, Design, Effect, Factor, Kind, Side, mix_of
+from clvmodels.purchases.design import (
+    FIRST_PURCHASE,
+    SIDES,
+    Design,
+    Effect,
+    Factor,
+    Kind,
+    Side,
+    mix_of,
+)
 from clvmodels.purchases.model import PurchaseModel
 from clvmodels.rfm.attributes import (
     attribute,
     codes_of,
+    first_days,
     is_number,
     level_counts,
     numbers_of,
     texts_of,
 )
+from clvmodels.rfm.day_pairs import known_day
+from clvmodels.rfm.first_month import LABELS as FIRST_MONTH
+from clvmodels.rfm.first_month import first_month_of
 from clvmodels.rfm.histories import RfmColumns
-from clvmodels.schema import FloatArray, check_whole, shown
+from clvmodels.schema import DAYS_PER_MONTH, FloatArray, TimeScale, check_whole, shown
 
 EFFECT_SD: Final = 1.0
 SPREAD_SD: Final = 0.5
+OLDER_SD: Final = 0.5
+"""Of the rate of customers who came before the log began, in logarithms."""
 _BINS: Final = 20
 _TAKEN: Final = (
     *(schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T, schema.MONETARY_VALUE),
@@ -152,10 +167,48 @@ def covariates_of(name: str, given: Sequence[Asked]) -> tuple[Covariate | Pooled
     return tuple(found)
 
 
+def older_customers(columns: RfmColumns, choice: bool | Literal["auto"]) -> Factor | None:
+    """Tell customers of the log's first month from later ones; None where all are of one kind.
+
+    Parameters
+    ----------
+    columns : RfmColumns
+        A base that knows days.
+    choice : bool or "auto"
+        Whether the first month's are to be of a kind of their own; see `Clock`.
+
+    Raises
+    ------
+    DomainError
+        They are to be, and there is nobody else.
+    """
+    scale = columns.scale or TimeScale()
+    if choice == "auto":
+        judged = first_month_of(columns.x, columns.age, scale)
+        choice = judged is not None and judged.differs
+    if not choice:
+        return None
+    first = first_days(columns.age, known_day(columns.last_day), scale).to_numpy()
+    edge = float(first.min()) + DAYS_PER_MONTH
+    older = int((first < edge).sum())
+    if older == len(first):
+        raise DomainError(
+            "All customers came within the log's first month, so there are no later ones to tell "
+            "them from: leave left_truncated out."
+        )
+    counts = (older, len(first) - older)
+    return Factor(FIRST_PURCHASE, FIRST_MONTH, counts, (edge,), (1.0, 0.0), numeric=True)
+
+
 def design_of(
-    columns: RfmColumns, asked: Mapping[Side, Sequence[Covariate | Pooled]]
+    columns: RfmColumns,
+    asked: Mapping[Side, Sequence[Covariate | Pooled]],
+    older: Factor | None = None,
 ) -> Design | None:
     """What a base makes of the covariates that are asked for; None where there are none.
+
+    With ``older`` customers these have a purchase rate of their own, and the mix, as which
+    new customers come, is that of the others.
 
     Raises
     ------
@@ -181,6 +234,9 @@ def design_of(
             kind = _kind(one, factor)
             if kind == "number" or len(factor.levels) > 1:
                 effects.append(Effect(side, factor.name, kind, float(one.sd), factor.levels))
+    if older is not None:
+        factors[older.name] = None, older
+        effects.append(Effect("purchases", older.name, "number", OLDER_SD, older.levels))
     if not factors:
         return None
     design = Design(tuple(one for _, one in factors.values()), tuple(effects))
@@ -190,7 +246,9 @@ def design_of(
             "columns, or fewer bins."
         )
     codes = {one.name: codes_of(one, attribute(columns, one.name)) for one in design.factors}
-    return Design(design.factors, design.effects, mix_of(design.strata(codes)))
+    strata = design.strata(codes)
+    new = strata if older is None else strata[codes[older.name] > 0]
+    return Design(design.factors, design.effects, mix_of(new))
 
 
 def _kind(one: Covariate | Pooled, factor: Factor) -> Kind:

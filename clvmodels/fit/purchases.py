@@ -18,6 +18,7 @@ from clvmodels.fit.covariates import (
     check_moved,
     covariates_of,
     design_of,
+    older_customers,
 )
 from clvmodels.fit.effect_variables import moved_variables
 from clvmodels.fit.regularity import fit_of_best_regularity
@@ -34,7 +35,7 @@ from clvmodels.posterior import (
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import AUTO, MODELS, PurchaseModel, purchase_model, with_regularity
 from clvmodels.purchases.clock import Clock, LearntClock, clock_of
-from clvmodels.purchases.design import Design, Side
+from clvmodels.purchases.design import Design, Factor, Side
 from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.customers import assumed_text, has_fractions
 from clvmodels.rfm.day_pairs import by_clock
@@ -111,8 +112,15 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         }
 
     def _designed(self, columns: RfmColumns) -> tuple[RfmColumns, Design | None]:
-        design = design_of(columns, self._asked())
+        design = design_of(columns, self._asked(), self._older(columns))
         return with_strata(columns, design), design
+
+    def _older(self, columns: RfmColumns) -> Factor | None:
+        """Customers who came before the log began, where a clock tells them from others."""
+        clock = clock_of(self.clock)
+        if clock is None or columns.last_day is None:
+            return None
+        return older_customers(columns, clock.left_truncated)
 
     def _scale_name(self) -> str:
         return "T_scale"
@@ -129,7 +137,8 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         clock = clock_of(self.clock)
         if clock is None:
             return columns, None
-        learnt = learn_clock(self, columns, clock, settings.random_seed or 0)
+        older = self._older(columns) is not None
+        learnt = learn_clock(self, columns, clock, settings.random_seed or 0, older=older)
         return by_clock(columns, learnt), learnt
 
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, pre
 from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior
 from clvmodels.posterior.terms import FrameTerms, ValueTerms
+from clvmodels.purchases.design import FIRST_PURCHASE
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -71,7 +72,7 @@ def reads_amounts(posterior: Scorable) -> bool:
 def attributes_of(posterior: Scorable) -> tuple[str, ...]:
     """Columns that tables must have besides: the covariates of the model of purchases."""
     design = purchases_of(posterior).metadata.design
-    return () if design is None else design.columns
+    return () if design is None else tuple(n for n in design.columns if n != FIRST_PURCHASE)
 
 
 def purchases_of(posterior: Scorable) -> PurchasePosterior:

@@ -57,17 +57,23 @@ class Clock:
     shocks : bool
         Whether periods of one to four weeks differ besides. Their standard deviation tells
         how much of a level to expect of the future.
+    left_truncated : bool or "auto"
+        Whether customers of the log's first month buy at a rate of their own, since many came
+        before the log began: their first order in it is not their first. "auto" says so
+        where they buy more often than those of the next months, beyond chance and by a quarter
+        at least. New customers are those who came later.
 
     Examples
     --------
     >>> from clvmodels import BetaGeoModel, Clock
     >>> BetaGeoModel(clock=Clock(season=False)).clock
-    Clock(day_of_week=True, season=False, shocks=True)
+    Clock(day_of_week=True, season=False, shocks=True, left_truncated='auto')
     """
 
     day_of_week: bool = True
     season: bool | Literal["auto"] = "auto"
     shocks: bool = True
+    left_truncated: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("day_of_week", "shocks"):
@@ -79,6 +85,11 @@ class Clock:
             raise SchemaError(
                 f'Clock(season={shown(self.season)}) must be True, False or "auto", which has a '
                 "season where the log tells of one."
+            )
+        if not (isinstance(self.left_truncated, bool) or self.left_truncated == "auto"):
+            raise SchemaError(
+                f"Clock(left_truncated={shown(self.left_truncated)}) must be True, False or "
+                '"auto", which tells first customers apart where they buy more often.'
             )
         if not (self.day_of_week or self.shocks or self.season):
             raise SchemaError(

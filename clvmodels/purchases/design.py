@@ -23,6 +23,8 @@ IntArray = npt.NDArray[np.int64]
 Side = Literal["purchases", "dropout"]
 Kind = Literal["level", "pooled", "ordered", "number"]
 SIDES: Final[tuple[Side, ...]] = ("purchases", "dropout")
+FIRST_PURCHASE: Final = "first purchase"
+"""A factor that needs no column: the day of the first purchase, since 1970-01-01."""
 OTHER: Final = "(other)"
 MISSING: Final = "(missing)"
 

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError, one_line
-from clvmodels.purchases.design import MISSING, Design, Factor
+from clvmodels.purchases.design import FIRST_PURCHASE, MISSING, Design, Factor
 from clvmodels.rfm.customers import is_text
+from clvmodels.rfm.day_pairs import known_day
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.rfm.periods import cohorts_by
 from clvmodels.schema import FIRST_VALUE, FloatArray, TimeScale, shown
@@ -32,8 +33,10 @@ def attribute(columns: RfmColumns, name: str) -> Column:
     Raises
     ------
     SchemaError
-        There is no such column.
+        There is no such column, or the base does not know days.
     """
+    if name == FIRST_PURCHASE:
+        return first_days(columns.age, known_day(columns.last_day), columns.scale or TimeScale())
     assert columns.frame is not None  # these are some of a table's rows, whose others are gone
     there = frames.column_names(columns.frame)
     if name in there:
@@ -47,6 +50,11 @@ def attribute(columns: RfmColumns, name: str) -> Column:
         f"The table has no column {shown(name)}, a covariate of the model (columns: "
         f"{', '.join(there)}){dates}. Give rfm_summary the column in segment_cols."
     )
+
+
+def first_days(age: FloatArray, last_day: int, scale: TimeScale) -> pa.Array:
+    """Day of every customer's first purchase, since 1970-01-01."""
+    return pa.array(last_day - np.rint(age * scale.days))
 
 
 def cohorts_of(age: FloatArray, last_day: int, scale: TimeScale) -> npt.NDArray[np.object_]:

@@ -33,7 +33,8 @@ from clvmodels.posterior.scorable import (
     scorable,
 )
 from clvmodels.posterior.spend import NO_FIRST_VALUE
-from clvmodels.rfm.attributes import cohorts_of, strata_of
+from clvmodels.purchases.design import FIRST_PURCHASE
+from clvmodels.rfm.attributes import cohorts_of, first_days, strata_of
 from clvmodels.rfm.day_pairs import known_day, own_times
 from clvmodels.schema import Discounting, FloatArray, Horizon
 from clvmodels.scoring.row_checks import REASONS, Rows, check_schema, needed_of, read_rows
@@ -345,6 +346,8 @@ class Scorer:
             return x
 
         def read(name: str) -> pa.Array:
+            if name == FIRST_PURCHASE:
+                return first_days(age, known_day(self._last_day), self.posterior.scale)
             if name in batch.schema.names:
                 return batch.column(name).take(pa.array(keep))
             last_day = known_day(self._last_day)
