@@ -33,6 +33,7 @@ _MOST: Final = 128  # draws that stand for the others
 _LENGTHS: Final = 40  # of the grid
 _AGES: Final = 14
 MEANS: Final = ("buys", "purchases", "discounted")
+_SOMEWHAT_LESS: Final = 1.0 - 1e-9  # than x periods, whose length in units may be rounded
 _NEGLIGIBLE: Final = 1e-11  # of a polynomial
 
 
@@ -55,7 +56,7 @@ class Span(NamedTuple):
 
     def least(self, x: int) -> float:
         """Least t_x, and so T, that a customer of x repeat purchases can have."""
-        return x * self.step
+        return x * self.step * _SOMEWHAT_LESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,12 +103,29 @@ def test_a_warehouse_gives_the_means_of_predict(model: str) -> None:
 @pytest.mark.parametrize("rate", ["continuous", "monthly"])
 def test_a_lifetime_may_have_no_mean_count(rate: Any) -> None:
     rfm, how = table(), {"horizon": None, "discounting": rate, "discount_rate": 0.15}
+    rfm = rfm[rfm["frequency"] <= 6].reset_index(drop=True)
     some = clv.CLVPosterior(bought(), 25.0)  # a below 1 in some draws
-    found = clv.score_sql(some, most_purchases=25, longest=104, **how)
+    found = clv.score_sql(some, most_purchases=6, longest=104, **how)
     scores = in_duckdb(found, rfm)
     agree(scores, some.predict(rfm, time_unit="D", time_scaler=7, **how), (*NUMBERS[:2], *MONEY))
     assert scores["expected_purchases"].isna().all()
     assert "monetary_value" not in found.statement()
+
+
+def test_who_bought_every_day_is_in_the_table() -> None:
+    """Where purchases are counted in whole days, there is no less than x days to x of them."""
+    one = bought(time_scaler=10.0)  # 3 x 0.1 is above 0.3, as they are rounded
+    base = {"whole_periods": 1.0, "max_T": 70.0}
+    whole = replace(one, metadata=replace(one.metadata, base=base))
+    found = clv.score_sql(whole, most_purchases=60)
+    assert found.longest == 105.0
+    x = np.arange(1.0, 61.0)
+    rfm = pd.DataFrame({"customer_id": x, "frequency": x, "recency": x / 10, "T": x / 10})
+    scores = in_duckdb(found, rfm)
+    assert scores["reason"].isna().all()
+    agree(scores, whole.predict(rfm, time_unit="D", time_scaler=10), NUMBERS)
+    sooner = in_duckdb(found, rfm.assign(recency=x / 10.1))
+    assert set(sooner["reason"]) == {"no customer has such a history"}
 
 
 def test_purchases_alone_and_a_mode_have_their_columns() -> None:
