@@ -311,7 +311,8 @@ def forecast_total(
         list[str],
         typer.Option(
             help="A period and what it multiplies purchases by, such as 2024-12=1.2 for a "
-            "campaign or 2024-08=0 for a closed month; may be repeated.",
+            "campaign or 2024-08=0 for a closed month; may be repeated. By a posterior's clock "
+            "also 'as last year' or 'no season'.",
             metavar="PERIOD=FACTOR",
         ),
     ] = [],  # noqa: B006

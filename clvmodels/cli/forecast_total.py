@@ -61,14 +61,19 @@ def run(
     terminal.wrote_all(results)
 
 
-def read_scenario(said: Sequence[str]) -> dict[str, float] | None:
-    """Read PERIOD=FACTOR, as often as it was given.
+def read_scenario(said: Sequence[str]) -> dict[str, float] | str | None:
+    """Read PERIOD=FACTOR, as often as it was given, or the name of a scenario.
 
     Raises
     ------
     SchemaError
         One is something else, or a period is there twice.
     """
+    if len(said) == 1 and "=" not in said[0]:
+        from clvmodels.predictive.calendars import AGAIN
+
+        if said[0].strip() in AGAIN:
+            return said[0].strip()
     found: dict[str, float] = {}
     for one in said:
         period, _, factor = (part.strip() for part in one.partition("="))

@@ -51,7 +51,9 @@ def moved_by_clock(rows: pd.DataFrame) -> pd.DataFrame | None:
         return None
     moved = both["forecast_with"] / both["forecast_without"].where(both["forecast_without"] > 0)
     names = ["forecast_without", "forecast_with", "moved", "actual"]
-    return both.assign(moved=moved - 1)[[*keys, *names]].sort_values("train_end", kind="stable")
+    return both.assign(moved=moved - 1)[[*keys, *names]].sort_values(
+        "train_end", kind="stable", ignore_index=True
+    )
 
 
 def clock_check(rows: pd.DataFrame | None) -> Check | None:

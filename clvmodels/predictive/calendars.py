@@ -15,20 +15,23 @@ from clvmodels.forecast import Draws
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.limits import CALENDAR_SD
 from clvmodels.posterior.predicting import Prepared
+from clvmodels.purchases.clock import harmonics
 from clvmodels.rfm import RfmTable
-from clvmodels.schema import PERIOD_FREQUENCY, FloatArray, shown
+from clvmodels.schema import DAYS_PER_YEAR, PERIOD_FREQUENCY, FloatArray, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # "auto" is "learnt" where the fit has learnt one from its log, and else an assumption
 CalendarChoice = Literal["auto", "none", "learnt"] | float
-Scenario = Mapping[Any, float] | Any
+Scenario = Mapping[Any, float] | Literal["as last year", "no season"] | Any
 
 NOTHING: Final = Calendar()
 _MOST_SD: Final = 1.0
 _MOST_FACTOR: Final = 20.0
 _MOST_DRAWS: Final = 500  # that paths are given each a calendar of its own among
+_WEEKS_OF_A_YEAR: Final = 364  # days
+AGAIN: Final = ("as last year", "no season")
 _PERIOD: Final = r"\d{4}(-\d{2}(-\d{2})?|Q[1-4])?"
 
 
@@ -46,8 +49,8 @@ def calendar_of(
     ----------
     choice : {"auto", "none", "learnt"} or float
         Doubt about the level of the base; a number is the sd of its logarithm.
-    scenario : mapping or Series, optional
-        Factors by period.
+    scenario : mapping, Series, "as last year" or "no season", optional
+        Factors by period, or what to make of the posterior's clock.
     rfm : RfmTable or frame
         Whose observation ends before the scenario begins.
     days : float
@@ -70,6 +73,9 @@ def calendar_of(
     calendar = replace(learnt, sd=sd, source=source)
     if scenario is None:
         return calendar, {}
+    if isinstance(scenario, str) and scenario in AGAIN:
+        factors = _of_the_clock(scenario, learnt, max(math.ceil(days - 1e-9), 1))
+        return replace(calendar, factors=factors), {scenario: float(factors.mean())}
     named = _factors_by_period(scenario)
     first = first_day_of(rfm, "A scenario")
     found = np.ones(max(math.ceil(days - 1e-9), 1))
@@ -83,6 +89,32 @@ def calendar_of(
             )
         found[max(begin, 0) : end + 1] *= factor
     return replace(calendar, factors=found), {str(p): f for p, f in named.items()}
+
+
+def _of_the_clock(scenario: str, learnt: Calendar, days: int) -> FloatArray:
+    """Factors of as many days to come by what the clock has learnt, for a scenario by name."""
+    clock, ahead = learnt.clock, learnt.first_day + np.arange(days)
+    if clock is None:
+        raise SchemaError(
+            f'scenario="{scenario}" needs a posterior with a clock, and this one has none: fit it '
+            "with one, as in BetaGeoModel(clock=True), or give factors by period."
+        )
+    if scenario == "as last year":
+        if not len(clock.shocks) or clock.last_day - clock.first_day < _WEEKS_OF_A_YEAR:
+            raise DomainError(
+                'scenario="as last year" takes a year of log and a clock with shocks: give factors '
+                "by period."
+            )
+        # whole weeks before, as often as it takes to be in the log
+        before = np.ceil((ahead - clock.last_day) / _WEEKS_OF_A_YEAR).astype(np.int64)
+        shocks = clock.shock(ahead - before * _WEEKS_OF_A_YEAR)
+        return np.asarray(np.exp(shocks - clock.shock(ahead)))
+    if not len(clock.season):
+        raise DomainError(
+            'scenario="no season" has nothing to leave out: the clock has learnt no season.'
+        )
+    year = np.exp(harmonics(learnt.first_day + np.arange(int(DAYS_PER_YEAR))) @ clock.season)
+    return np.asarray(year.mean() / np.exp(harmonics(ahead) @ clock.season))
 
 
 def under(given: Prepared, calendar: Calendar, paths: int, days_per_unit: float) -> Prepared:

@@ -73,7 +73,7 @@ class TotalForecast:
         Doubt about what moves all customers at once, with who says so, and the scenario by
         day.
     scenario : dict of str to float
-        The scenario's factors by period.
+        The scenario's factors by period; of one by name the mean factor.
     interval : float
         Probability of the equal-tailed intervals.
     samples : ndarray, shape (rows of the table, paths)
@@ -166,11 +166,13 @@ def forecast_total(
         "auto" is what the posterior has learnt of its log, or else an assumption: an sd of
         0.15, since on real logs a common shift of 10 to 20 percent between past and future
         is usual. A number is an sd of your own, "none" leaves the calendar out.
-    scenario : mapping or Series, optional
+    scenario : mapping, Series, "as last year" or "no season", optional
         Factors of the intensity by period, as in ``{"2024-12": 1.2, "2024-08": 0.0}`` for a
         campaign and a closed month: dates, pandas Periods, or text of a day, month, quarter
         or year. Factors of periods that overlap are multiplied; days of which it says
-        nothing have 1. It needs an RfmTable that knows when its observation ended.
+        nothing have 1. It needs an RfmTable that knows when its observation ended. Of a
+        posterior with a clock "as last year" has the shocks of the last year again, and
+        "no season" spreads the season evenly.
     by : str, sequence of str, mapping or Series, optional
         Segment columns of the RfmTable, or "cohort"; or the segment of every customer by id.
     path : {"M"}, optional

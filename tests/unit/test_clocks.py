@@ -14,14 +14,14 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli import main
-from clvmodels.errors import SchemaError
+from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast.calendar import Calendar, sd_of_level
 from clvmodels.formulas.discounting import Due
 from clvmodels.mlflow.saved_parts import parts
-from clvmodels.purchases.clock import LearntClock
+from clvmodels.purchases.clock import LearntClock, harmonics
 from clvmodels.rfm.day_pairs import by_clock
 from clvmodels.rfm.histories import rfm_columns
-from tests.clocks import BEGIN, DAYS, NAMES, clock, intensity, log_by
+from tests.clocks import BEGIN, DAYS, NAMES, clock, days_from, intensity, log_by
 
 END = BEGIN + pd.Timedelta(days=DAYS)
 AMOUNTS = {**NAMES, "monetary_value_col": "amount"}
@@ -293,6 +293,44 @@ def test_totals_take_the_clocks_calendar(fitted: clv.CLVPosterior, rfm: clv.RfmT
     path = clv.forecast_total(fitted, rfm, path="M", **terms).table
     months = path[path["total"] == "purchases"]["mean"].sum()
     assert months == pytest.approx(by_total.loc["purchases", "mean"], rel=1e-9)
+
+
+def test_scenarios_by_name_are_made_of_the_clock(rfm: clv.RfmTable) -> None:
+    posterior, one = given(), clock()
+    end = int(days_from(pd.Timestamp(rfm.observation_end), 0)[0])
+    ahead = end + np.arange(1, 401)
+    terms: dict[str, Any] = {"horizon": "400D", "draws": 20, "paths": 40, "calendar": "none"}
+    pattern = one.pattern(ahead) - one.level
+    again = clv.forecast_total(posterior, rfm, scenario="as last year", **terms)
+    back = np.where(ahead - 364 > one.last_day, ahead - 728, ahead - 364)
+    assert (back <= one.last_day).all()
+    even = clv.forecast_total(posterior, rfm, scenario="no season", **terms)
+    year = np.exp(harmonics(end + 1 + np.arange(365)) @ one.season).mean()
+    log_g = pattern - harmonics(ahead) @ one.season + one.worth + np.log(year)
+    for found, g in ((again, np.exp(pattern + one.shock(back))), (even, np.exp(log_g))):
+        columns = by_clock(rfm_columns(rfm), one)
+        want = posterior.formulas.expected_purchases(
+            columns.x,
+            columns.t_x,
+            columns.T,
+            g.sum(),
+            **{n: v[:, None] for n, v in posterior.draws(20).items()},
+        )
+        assert found.table["mean"].iloc[0] == pytest.approx(want.mean(axis=0).sum(), rel=1e-9)
+    assert list(again.scenario) == ["as last year"]
+    assert "no season x " in repr(even)
+    bare = replace(posterior, metadata=replace(posterior.metadata, clock=None))
+    with pytest.raises(SchemaError, match="needs a posterior with a clock"):
+        clv.forecast_total(bare, rfm, scenario="no season", **terms)
+    for changes, name in (
+        ({"season": np.zeros(0), "doubt": np.zeros((7, 7))}, "no season"),
+        ({"shocks": np.zeros(0)}, "as last year"),
+    ):
+        less = replace(posterior.metadata, clock=clock(**changes))
+        with pytest.raises(DomainError, match=name):
+            clv.forecast_total(replace(posterior, metadata=less), rfm, scenario=name, **terms)
+    with pytest.raises(SchemaError, match="must be a mapping"):
+        clv.forecast_total(posterior, rfm, scenario="as ever", **terms)
 
 
 def test_a_closed_month_is_taken_out_of_the_season(
