@@ -7,13 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from clvmodels.cli.groups import Costs, Covariates, Divided, Fitted, Money, Pictured, Simulated
+from clvmodels.cli.groups import (
+    CalendarOption,
+    Costs,
+    Covariates,
+    Divided,
+    Fitted,
+    Money,
+    Pictured,
+    Simulated,
+)
 from clvmodels.cli.options import (
     MODEL_KEYS,
     Base,
     BasketOfPosterior,
     BasketValue,
-    CalendarOption,
     Clock,
     Csv,
     Discounting,

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from clvmodels.cli.groups import Money, Results, Simulated
+from clvmodels.cli.groups import CalendarOption, Money, Results, Simulated
 from clvmodels.cli.options import (
     BasketOfPosterior,
-    CalendarOption,
     Csv,
     Discounting,
     DiscountRate,

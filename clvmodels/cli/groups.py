@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import typer
 
@@ -16,6 +16,7 @@ from clvmodels.cli.options import (
     PosteriorFile,
 )
 from clvmodels.keywords import defaults
+from clvmodels.limits import CALENDAR_SD
 
 
 class Fitted(TypedDict):
@@ -104,5 +105,29 @@ Costs = Annotated[
         help="Cost of acquiring a customer, such as 25, or of a cohort or segment, such as "
         "web=25; may be repeated.",
         metavar="[SEGMENT=]NUMBER",
+    ),
+]
+
+
+def _calendar_choice(said: str) -> Any:
+    if said in {"auto", "none", "learnt"}:
+        return said
+    try:
+        return float(said)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{said!r} must be auto, none, or the sd of the logarithm of the base's level, such "
+            "as 0.15"
+        ) from error
+
+
+CalendarOption = Annotated[
+    Any,
+    typer.Option(
+        "--calendar",
+        help="Doubt about what moves all customers at once, such as seasons: the sd of the "
+        f"logarithm of the base's level. auto assumes {CALENDAR_SD:g}, none leaves it out.",
+        parser=_calendar_choice,
+        metavar="<auto|none|SD>",
     ),
 ]

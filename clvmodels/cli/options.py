@@ -27,7 +27,6 @@ import typer
 
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import defaults, defaults_of
-from clvmodels.limits import CALENDAR_SD
 from clvmodels.purchases import (
     AUTO,
     MODELS,
@@ -223,6 +222,7 @@ class MaybeUnit(TypedDict):
     duplicates="keep",
     implausible_dates="error",
     missing_ids=[],
+    rates=[],
 )
 class Rows(TypedDict):
     """What becomes of the rows of a log."""
@@ -263,6 +263,18 @@ class Rows(TypedDict):
             "ms, us, ns since 1970; by default what fits all rows."
         ),
     ]
+    currency_col: Annotated[
+        str | None, typer.Option(help="Column of a log with the currency of each amount.")
+    ]
+    rates: Annotated[
+        list[str],
+        typer.Option(
+            "--rate",
+            help="What one unit of a currency is worth in that of all sums, such as USD=0.92; may "
+            "be repeated.",
+            metavar="CURRENCY=NUMBER",
+        ),
+    ]
 
 
 class Csv(TypedDict):
@@ -299,18 +311,6 @@ class Terms(TypedDict):
     interval: Interval
 
 
-def _calendar_choice(said: str) -> Any:
-    if said in {"auto", "none", "learnt"}:
-        return said
-    try:
-        return float(said)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{said!r} must be auto, none, or the sd of the logarithm of the base's level, such "
-            "as 0.15"
-        ) from error
-
-
 def _origins(said: str) -> Any:
     if said == "auto":
         return said
@@ -328,18 +328,6 @@ Origins = Annotated[
         "own; auto is up to 4, and what there is without --train-end.",
         parser=_origins,
         metavar="<auto|NUMBER>",
-    ),
-]
-
-
-CalendarOption = Annotated[
-    Any,
-    typer.Option(
-        "--calendar",
-        help="Doubt about what moves all customers at once, such as seasons: the sd of the "
-        f"logarithm of the base's level. auto assumes {CALENDAR_SD:g}, none leaves it out.",
-        parser=_calendar_choice,
-        metavar="<auto|none|SD>",
     ),
 ]
 

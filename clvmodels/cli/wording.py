@@ -26,6 +26,8 @@ _OPTIONS: Final = {
     "delimiter": "--delimiter",
     "encoding": "--encoding",
     "where": "--where",
+    "currency_col": "--currency-col",
+    "rates": "--rate",
     "margin": "--margin",
     "basket_value": "--basket-value",
     "method": "--method",
@@ -61,6 +63,9 @@ _FLAGS: Final = {
     "BetaGeoModel(clock=True)": "'clvmodels fit --clock'",
     "(..., day_pairs=True)": " --day-pairs",
     "by date_format and decimal": "by --date-format and --decimal",
+    "rates=, such as {'EUR': 1.0, 'USD': 0.92}": "--rate EUR=1 --rate USD=0.92",
+    "rates={'EUR': 1.0, 'USD': 0.92}": "--rate EUR=1 --rate USD=0.92",
+    "The rates need currency_col": "Rates need --currency-col",
 }
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'

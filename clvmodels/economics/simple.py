@@ -122,7 +122,7 @@ def simple_clv(
         Of a log only, as in `rfm_summary`; likewise all that follow.
     zero_amounts, duplicates, implausible_dates, missing_ids, date_format, decimal, where
         As in `rfm_summary`.
-    delimiter, encoding
+    delimiter, encoding, currency_col, rates
         As in `rfm_summary`.
 
     Returns
@@ -192,7 +192,9 @@ def simple_clv_per_customer(
         As in `simple_clv`: of a log only, likewise all that follow.
     observation_period_end, segment_cols, refunds, order_id_col, zero_amounts, duplicates
         As in `simple_clv`.
-    implausible_dates, missing_ids, date_format, decimal, where, delimiter, encoding
+    implausible_dates, missing_ids, date_format, decimal, where, currency_col, rates
+        As in `simple_clv`.
+    delimiter, encoding
         As in `simple_clv`.
 
     Returns

@@ -102,7 +102,7 @@ def backtest(
         Without a margin, values are revenue; ``settings`` says which it is.
     implausible_dates, missing_ids
         As in `rfm_summary`.
-    date_format, decimal, delimiter, encoding, where
+    date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.
     without_first_month : bool
         Leave out the customers of the log's first month, whose first row is not their

@@ -18,13 +18,14 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
         "datetime_col": options.datetime_col,
         "monetary_value_col": options.monetary_value_col,
         "order_id_col": options.order_id_col,
+        "currency_col": options.currency_col,
         **{f"segment_cols[{i}]": name for i, name in enumerate(options.segment_cols)},
         **{f"where[{i}]": name for i, name in enumerate(options.where_columns)},
     }
     for argument, name in arguments.items():
         if isinstance(name, str) and name in found:
             continue
-        if name is None and argument in ("monetary_value_col", "order_id_col"):
+        if name is None and argument in ("monetary_value_col", "order_id_col", "currency_col"):
             continue
         _refuse_whole_lines(found, options)
         folded = {str(column).lower(): str(column) for column in found}

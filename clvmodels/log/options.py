@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
@@ -17,6 +18,7 @@ from clvmodels.schema import TimeScale, TimeUnit, check_choice, check_list, chec
 
 Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
+Rates = Mapping[str, float] | Sequence[str]
 ImplausibleDates = Literal["error", "drop", "keep"]
 
 
@@ -30,6 +32,8 @@ ImplausibleDates = Literal["error", "drop", "keep"]
     date_format=None,
     decimal=None,
     where=None,
+    currency_col=None,
+    rates=None,
 )
 class LogTerms(TypedDict, total=False):
     """How the rows of a log are read: options of `clvmodels.rfm_summary` and similar functions."""
@@ -43,6 +47,8 @@ class LogTerms(TypedDict, total=False):
     date_format: str | None
     decimal: str | None
     where: str | None
+    currency_col: str | None
+    rates: Rates | None
 
 
 @defaults(delimiter=None, encoding=None)
@@ -134,6 +140,11 @@ class LogOptions:
         Of CSV files; None is what the files show.
     where : str or None
         Condition of the rows that are meant.
+    currency_col : str or None
+        Column of the currency of each amount.
+    rates : tuple of pairs
+        What one unit of each currency is worth in that of all sums; given as a mapping, or as
+        texts such as "USD=0.92".
     day_pairs : bool
         Whether purchases are counted by their day and the day of the one before, in a second
         reading.
@@ -162,6 +173,8 @@ class LogOptions:
     delimiter: str | None = None
     encoding: str | None = None
     where: str | None = None
+    currency_col: str | None = None
+    rates: tuple[tuple[str, float], ...] = ()
     day_pairs: bool = False
 
     def __post_init__(self) -> None:
@@ -181,6 +194,12 @@ class LogOptions:
         check_delimiter(self.delimiter)
         check_encoding(self.encoding)
         check_where(self.where)
+        object.__setattr__(self, "rates", check_rates(self.rates, self.currency_col))
+        if self.currency_col is not None and self.monetary_value_col is None:
+            raise SchemaError(
+                f"currency_col={self.currency_col!r} says the currency of amounts: name their "
+                "column too, as monetary_value_col."
+            )
         if self.day_pairs and self.scale.time_unit != "D":
             raise TimeUnitError(
                 f"day_pairs=True counts days, and time_unit={self.scale.time_unit!r} does not: "
@@ -195,8 +214,9 @@ class LogOptions:
         """The columns of the log that are read."""
         money = () if self.monetary_value_col is None else (self.monetary_value_col,)
         order = () if self.order_id_col is None else (self.order_id_col,)
-        names = (self.customer_id_col, self.datetime_col, *money, *order, *self.segment_cols)
-        return (*names, *self.where_columns)
+        currency = () if self.currency_col is None else (self.currency_col,)
+        names = (self.customer_id_col, self.datetime_col, *money, *order, *currency)
+        return (*names, *self.segment_cols, *self.where_columns)
 
     @property
     def where_columns(self) -> tuple[str, ...]:
@@ -252,3 +272,34 @@ def check_ids(ids: object) -> tuple[str | int, ...]:
         if isinstance(one, bool) or not isinstance(one, str | int):
             raise SchemaError(f"missing_ids has {shown(one)}: pass text or whole numbers.")
     return tuple(dict.fromkeys(listed))
+
+
+def check_rates(rates: object, currency_col: str | None) -> tuple[tuple[str, float], ...]:
+    """Return rates as pairs in order.
+
+    Raises
+    ------
+    SchemaError
+        They are of another form, not positive numbers, or of no column.
+    """
+    if rates is None or (isinstance(rates, Mapping | list | tuple) and not rates):
+        return ()
+    if currency_col is None:
+        raise SchemaError(
+            "The rates need currency_col: name the column that says each amount's currency."
+        )
+    pairs: Any = rates.items() if isinstance(rates, Mapping) else check_list("rates", rates)
+    found = {}
+    for pair in pairs:
+        currency, rate = pair.rpartition("=")[::2] if isinstance(pair, str) else pair
+        try:
+            number = float(rate)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (str(currency).strip() and 0 < number < math.inf):
+            raise SchemaError(
+                f"The rates have {shown(pair)}: say what one unit of a currency is worth in that "
+                "of all sums, as in rates={'EUR': 1.0, 'USD': 0.92}."
+            )
+        found[str(currency).strip()] = number
+    return tuple(sorted(found.items()))

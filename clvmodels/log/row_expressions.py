@@ -5,6 +5,7 @@ Everything here is portable; what DuckDB wants differently is in `clvmodels.log.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -152,7 +153,7 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     if options.counts_days:
         columns["day"] = period_ordinal(stamp, _DAYS)
     if options.monetary_value_col is not None:
-        columns |= _amount_of(table[options.monetary_value_col], options)
+        columns |= _amount_of(table[options.monetary_value_col], options, _rate(table, options))
     if options.by_order:
         columns |= _order_key(table[options.order_id_col])
     if options.where is not None:
@@ -166,14 +167,31 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     return table.select(**columns)
 
 
-def _amount_of(column: Any, options: LogOptions) -> dict[str, Any]:
+def _rate(table: ibis.Table, options: LogOptions) -> Any:
+    """What the amount of each row is multiplied by; None where nothing is to be converted."""
+    import ibis
+
+    if not options.rates:
+        return None
+    currency = currency_in(table, options)
+    return ibis.cases(*((currency == name, rate) for name, rate in options.rates), else_=math.nan)
+
+
+def currency_in(table: ibis.Table, options: LogOptions) -> Any:
+    """Currency of each row as text, empty where there is none."""
+    return table[options.currency_col].cast("string").strip().fill_null("")
+
+
+def _amount_of(column: Any, options: LogOptions, rate: Any) -> dict[str, Any]:
     """Amounts as floats, whether they are finite and, of text, whether it cannot be read."""
     if not column.type().is_string():
         amount = column.cast("float64")
+        amount = amount if rate is None else amount * rate
         return {"amount": amount, "finite": is_finite(amount)}
     read = read_amounts(column, options.decimal)
     unreadable = read.number.isnull() & ~read.missing
-    return {"amount": read.number, "finite": is_finite(read.number), "no_number": unreadable}
+    amount = read.number if rate is None else read.number * rate
+    return {"amount": amount, "finite": is_finite(amount), "no_number": unreadable}
 
 
 def to_persons(rows: ibis.Table, id_map: ibis.Table) -> ibis.Table:

@@ -26,6 +26,7 @@ from clvmodels.log.date_texts import (
     words_of,
 )
 from clvmodels.log.options import LogOptions
+from clvmodels.log.row_expressions import currency_in
 from clvmodels.log.where import condition
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
         options = replace(options, decimal=found)
         if marked:
             _one_currency(table, options, fetch)
+    if options.currency_col is not None:
+        notes += _converted(table, options, fetch)
     return Sniffed(options, tuple(notes), tuple(guessed))
 
 
@@ -245,6 +248,31 @@ def _one_currency(table: Any, options: LogOptions, fetch: Fetch) -> None:
             f"Amounts in {name!r} are in several currencies ({listed}), which cannot be added: "
             "convert them to one, or choose the rows of one with where=."
         )
+
+
+def _converted(table: Any, options: LogOptions, fetch: Fetch) -> list[str]:
+    """Say how amounts are converted; refuse currencies that no rate is given of."""
+    import ibis
+
+    if options.where is not None:
+        table = table.filter(condition(options.where, table, options.decimal))
+    found = table.select(currency=currency_in(table, options)).distinct().order_by("currency")
+    there = fetch(found.limit(20))["currency"].to_pylist()
+    rates = dict(options.rates)
+    if not rates and len(there) < 2:
+        return []
+    unknown = [repr(one) for one in there if one not in rates]
+    if unknown:
+        rest = fetch(found.filter(~ibis._.currency.isin(list(rates))).count().as_table())
+        more = rest.column(0)[0].as_py() - len(unknown)
+        raise SchemaError(
+            f"{options.currency_col!r} has amounts in {', '.join(unknown)}"
+            + (f" and {more:,} more" if more > 0 else "")
+            + ", of which no rate is given, and sums over currencies mean nothing: pass rates=, "
+            "such as {'EUR': 1.0, 'USD': 0.92}, or choose the rows of one with where=."
+        )
+    told = ", ".join(f"{name} {rate:g}" for name, rate in options.rates if name in there)
+    return [f"amounts converted by {options.currency_col}: {told}"]
 
 
 def _sample(table: Any, name: str, fetch: Fetch) -> str:

@@ -83,7 +83,7 @@ def rfm_summary_to_parquet(
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
-    date_format, decimal, delimiter, encoding, where
+    date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.
     max_rejects : float or str, optional
         The most rows whose date or amount cannot be read: a share below 1 (0.01 or "1%")

@@ -86,7 +86,7 @@ def rfm_train_test_split(
         As in `rfm_summary`.
     implausible_dates, missing_ids
         As in `rfm_summary`.
-    date_format, decimal, delimiter, encoding, where
+    date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.
 
     Returns

@@ -116,6 +116,14 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         =, <>, <, <=, >, >=, IN, BETWEEN, LIKE, IS NULL, joined by AND, OR, NOT. The others
         are left out as "not chosen by where". The observation still ends where the whole log
         does: to cut a log off at a date, pass observation_period_end.
+    currency_col : str, optional
+        Column of the currency of each amount, such as "EUR". Without rates, amounts in several
+        are refused.
+    rates : mapping of str to float, or sequence of str, optional
+        What one unit of each currency is worth in that of all sums, ``{"EUR": 1.0, "USD":
+        0.92}`` or ``["EUR=1", "USD=0.92"]``: amounts are multiplied by it, of purchases and of
+        refunds alike, and the audit says so. One rate holds for the whole log; where rates move,
+        convert the column before.
     segment_cols : sequence of str
         Columns to keep per customer, by their first value in time that is not missing;
         of several at one moment the smallest.

@@ -48,7 +48,7 @@ METADATA_KEY: Final = b"clvmodels.rfm"
 _POLICIES: Final = (
     *("customer_id_col", "datetime_col", "monetary_value_col", "refunds", "order_id_col"),
     *("zero_amounts", "duplicates", "implausible_dates", "missing_ids", "where"),
-    *("date_format", "decimal", "delimiter", "encoding"),
+    *("date_format", "decimal", "delimiter", "encoding", "currency_col", "rates"),
 )
 
 

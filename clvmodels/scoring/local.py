@@ -67,7 +67,7 @@ def score(
         How a log is read, as in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         How a log is read, as in :func:`clvmodels.rfm_summary`.
-    date_format, decimal, delimiter, encoding, where
+    date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.
     time_unit, time_scaler : optional
         Of a log, or of files that do not say it; by default the posterior's.

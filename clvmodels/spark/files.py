@@ -61,7 +61,7 @@ def score_files(
         Of a log.
     time_unit, time_scaler, margin, table, allow_rejects
         As in `clvmodels.score`.
-    date_format, decimal, delimiter, encoding, where
+    date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.
     max_rejects : float or str, optional
         As in `clvmodels.score`.

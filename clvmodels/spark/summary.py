@@ -110,7 +110,7 @@ def rfm_summary(
         As in :func:`clvmodels.rfm_summary`.
     implausible_dates, missing_ids
         As in :func:`clvmodels.rfm_summary`.
-    date_format, decimal, where
+    date_format, decimal, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.
     id_map : mapping, frame or pyspark.sql.DataFrame, optional
         As in :func:`clvmodels.rfm_summary`; a Spark DataFrame of two columns is checked
