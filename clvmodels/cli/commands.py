@@ -14,6 +14,7 @@ from clvmodels.cli.commands_deciding import (
     concentration,
     segments,
     tiers,
+    valuation,
 )
 from clvmodels.cli.commands_judging import (
     backtest,
@@ -25,11 +26,18 @@ from clvmodels.cli.commands_judging import (
 )
 from clvmodels.cli.commands_nightly import run_of, steps_of
 from clvmodels.cli.commands_service import sql, track
-from clvmodels.cli.groups import Covariates, Divided, Fitted, Money, Results, Simulated
+from clvmodels.cli.groups import (
+    CalendarOption,
+    Covariates,
+    Divided,
+    Fitted,
+    Money,
+    Results,
+    Simulated,
+)
 from clvmodels.cli.options import (
     BasketOfPosterior,
     BasketValue,
-    CalendarOption,
     Clock,
     Csv,
     FirstOrder,
@@ -330,7 +338,7 @@ run = run_of(STEPS)
 
 for judging in (run, compare, backtest, compare_models, report, customers, cohorts):
     app.command()(judging)
-for deciding in (acquisition, segments, tiers, actions, concentration):
+for deciding in (acquisition, segments, tiers, actions, concentration, valuation):
     app.command()(deciding)
 for serving in (sql, track):
     app.command()(serving)

@@ -7,9 +7,17 @@ from typing import Annotated
 
 import typer
 
-from clvmodels.cli.groups import Costs, Divided, Fitted, Money, Pictured, Results
-from clvmodels.cli.options import (
+from clvmodels.cli.groups import (
     CalendarOption,
+    Costs,
+    Divided,
+    Fitted,
+    Money,
+    Pictured,
+    Results,
+    Simulated,
+)
+from clvmodels.cli.options import (
     Csv,
     Discounting,
     DiscountRate,
@@ -172,3 +180,28 @@ def concentration(
     quiet: Quiet = False,
 ) -> None:
     """Say how much of the value few customers hold."""
+
+
+@declared
+def valuation(
+    *,
+    fitted: Fitted,
+    results: Results,
+    acquisitions: Annotated[
+        str,
+        typer.Option(
+            help="Customers won a month: extrapolated from the table's first orders, a number, or "
+            "a CSV or Parquet file whose last column has the number of each month.",
+            metavar="<extrapolated|NUMBER|FILE>",
+        ),
+    ] = "extrapolated",
+    cac: Annotated[float, typer.Option(help="Cost of acquiring a customer.")] = 0.0,
+    calendar: CalendarOption = "auto",
+    money: Money,
+    horizon: Horizon = "365D",
+    terms: Terms,
+    simulation: Simulated,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """Value a firm's customers: those at hand, and those to come less what winning them costs."""

@@ -179,7 +179,7 @@ def customer_equity(
     """Value of the customer base: the sum of clv, with its interval from draws.
 
     It is `total_value` by the name used in finance. Customers acquired later are not
-    included.
+    included: :func:`~clvmodels.customer_valuation` has both.
 
     Parameters
     ----------
