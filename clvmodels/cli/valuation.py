@@ -65,7 +65,7 @@ def read_acquisitions(said: str, csv: Mapping[str, str | None]) -> Any:
     path = Path(said)
     if not path.is_file():
         raise SchemaError(
-            f"--acquisitions {said} must be 'extrapolated', a number a month, or a CSV or Parquet "
+            f"acquisitions={said!r} must be 'extrapolated', a number a month, or a CSV or Parquet "
             "file whose last column has the number of each month."
         )
     import pandas as pd

@@ -56,6 +56,9 @@ _OPTIONS: Final = {
     "purchase_covariates": "--purchase-covariate",
     "dropout_covariates": "--dropout-covariate",
     "paths": "--paths",
+    "acquisitions": "--acquisitions",
+    "target_ratio": "--ratio",
+    "payback": "--payback",
 }
 _FLAGS: Final = {
     "restart=True": "--restart",

@@ -33,6 +33,7 @@ NAMES = [
     "06_from_pymc_marketing",
     "07_which_model",
     "08_totals_you_can_plan_with",
+    "09_from_scores_to_decisions",
 ]
 LARGEST = 400_000  # bytes of a stored notebook
 
