@@ -12,6 +12,7 @@ from clvmodels.cli.commands_deciding import (
     acquisition,
     actions,
     concentration,
+    contributions,
     segments,
     tiers,
     valuation,
@@ -338,7 +339,7 @@ run = run_of(STEPS)
 
 for judging in (run, compare, backtest, compare_models, report, customers, cohorts):
     app.command()(judging)
-for deciding in (acquisition, segments, tiers, actions, concentration, valuation):
+for deciding in (acquisition, segments, tiers, actions, concentration, valuation, contributions):
     app.command()(deciding)
 for serving in (sql, track):
     app.command()(serving)

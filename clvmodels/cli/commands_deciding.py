@@ -18,11 +18,13 @@ from clvmodels.cli.groups import (
     Simulated,
 )
 from clvmodels.cli.options import (
+    BasketOfPosterior,
     Csv,
     Discounting,
     DiscountRate,
     DrawsUsed,
     Horizon,
+    MaybeLogColumns,
     Quiet,
     Terms,
     declared,
@@ -205,3 +207,37 @@ def valuation(
     quiet: Quiet = False,
 ) -> None:
     """Value a firm's customers: those at hand, and those to come less what winning them costs."""
+
+
+@declared
+def contributions(
+    *,
+    fitted: Fitted,
+    results: Results,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Parquet or CSV of orders with what is left of each: --margin-col."),
+    ] = None,
+    columns: MaybeLogColumns,
+    margin_col: Annotated[
+        str | None,
+        typer.Option(help="Of the log: column of what is left of each amount after its costs."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Instead, one margin for all, as a share of revenue; may be negative."),
+    ] = None,
+    cost_per_order: Annotated[
+        float, typer.Option(help="What each order costs besides, such as postage.")
+    ] = 0.0,
+    cost_per_year: Annotated[
+        float, typer.Option(help="What serving a customer costs a year, whether or not they buy.")
+    ] = 0.0,
+    basket_value: BasketOfPosterior = None,
+    horizon: Horizon = "365D",
+    terms: Terms,
+    draws: DrawsUsed = 500,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """Value customers at the margins of their own orders, less costs of orders and of serving."""

@@ -59,6 +59,9 @@ _OPTIONS: Final = {
     "acquisitions": "--acquisitions",
     "target_ratio": "--ratio",
     "payback": "--payback",
+    "cost_per_order": "--cost-per-order",
+    "cost_per_year": "--cost-per-year",
+    "margins": "--margin",
 }
 _FLAGS: Final = {
     "restart=True": "--restart",

@@ -8,8 +8,10 @@ from clvmodels.economics.acquisition import (
 from clvmodels.economics.actions import ActionLists, action_lists
 from clvmodels.economics.compare import compare_with_simple
 from clvmodels.economics.concentration import customer_equity, gini, lorenz_curve, top_shares
+from clvmodels.economics.contribution import Contributions, contributions
 from clvmodels.economics.estimate import Estimate
 from clvmodels.economics.inputs import SimpleInputs
+from clvmodels.economics.own_margins import CustomerMargins, customer_margins
 from clvmodels.economics.payback import PaybackPeriod, payback_period
 from clvmodels.economics.rfm_quintiles import rfm_scores
 from clvmodels.economics.segments import segment_report
@@ -27,6 +29,8 @@ from clvmodels.economics.unit import (
 __all__ = [
     "AcquisitionFunnel",
     "ActionLists",
+    "Contributions",
+    "CustomerMargins",
     "Estimate",
     "PaybackPeriod",
     "SimpleClv",
@@ -36,8 +40,10 @@ __all__ = [
     "acquisition_funnel",
     "action_lists",
     "compare_with_simple",
+    "contributions",
     "customer_acquisition_cost",
     "customer_equity",
+    "customer_margins",
     "gini",
     "highest_cac",
     "lorenz_curve",

@@ -1,0 +1,118 @@
+"""``clvmodels contributions``: value at customers' own margins, less what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clvmodels.cli.files import check_results, opened, read_table, write_results
+from clvmodels.cli.score import read_horizon
+from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clvmodels.economics import Contributions
+
+
+def run(
+    fitted: Mapping[str, Path],
+    *,
+    results: Mapping[str, Path | None],
+    log: Path | None,
+    customer_id_col: str | None,
+    datetime_col: str | None,
+    monetary_value_col: str | None,
+    margin_col: str | None,
+    margin: float | None,
+    horizon: str,
+    csv: Mapping[str, str | None],
+    basket_value: float | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Value, print and write; options are those of `clvmodels.contributions`."""
+    check_results(results, [log, *fitted.values()])
+    columns = {
+        "customer_id_col": customer_id_col,
+        "datetime_col": datetime_col,
+        "monetary_value_col": monetary_value_col,
+        "margin_col": margin_col,
+    }
+    if (log is None) == (margin is None) or (log is not None and None in columns.values()):
+        raise SchemaError(
+            "Say where margins are from: --margin, one for all; or --log with --customer-id, "
+            "--timestamp, --amount and --margin-col."
+        )
+    options["horizon"] = read_horizon(horizon)
+    terminal = Terminal(quiet=quiet)
+    with terminal.step("Reading"):
+        from clvmodels.economics import contributions, customer_margins
+        from clvmodels.posterior.scorable import value_posterior
+        from clvmodels.predictive.cohort_curves import plain_rows
+
+        given = opened(fitted, basket_value, csv)
+        whose = value_posterior(given.posterior)
+        margins: Any = margin
+        if log is not None:
+            rows = read_table(log, csv, wanted=(str(customer_id_col),))[0].to_pandas()
+            money = [str(monetary_value_col), str(margin_col)]
+            named: Any = columns
+            margins = customer_margins(_as_numbers(rows, money, csv["decimal"]), **named)
+    with terminal.step(f"Valuing {len(given.base):,} customers"):
+        found = contributions(whose, given.base, margins=margins, **options)
+    one, new = found.total, found.new_customer
+    figures = [
+        {"of": of, **{n: getattr(each, n) for n in ("mean", "lower", "upper")}}
+        for of, each in (("all customers", one), ("a new customer", new))
+    ]
+    import pandas as pd
+
+    sums = plain_rows(pd.DataFrame(figures))
+    write_results(results, found.customers, {"interval": options["interval"], "rows": sums})
+    if quiet:
+        return
+    if given.assumed:
+        terminal.say(given.assumed)
+    show(terminal, found, options["interval"])
+    terminal.wrote_all(results)
+
+
+def _as_numbers(rows: pd.DataFrame, names: list[str], decimal: str | None) -> pd.DataFrame:
+    """Columns of CSV that hold numbers, as numbers; what is none is missing."""
+    import pandas as pd
+
+    for name in (one for one in names if one in rows and not is_number(rows[one])):
+        text = rows[name].astype(str)
+        text = text.str.replace(".", "").str.replace(",", ".") if decimal == "," else text
+        rows[name] = pd.to_numeric(text, errors="coerce")
+    return rows
+
+
+def is_number(column: pd.Series[Any]) -> bool:
+    """Whether a column needs no reading."""
+    return column.dtype.kind in "iuf"
+
+
+def show(terminal: Terminal, found: Contributions, interval: float) -> None:
+    """Print what customers contribute together, and what a new one does."""
+    terminal.heading("What customers contribute, after their margins and costs")
+    customers, one, new = found.customers, found.total, found.new_customer
+    rows = [
+        ("revenue", number(customers["revenue"].sum()), ""),
+        ("costs of orders", number(-customers["order_costs"].sum()), ""),
+        ("costs of serving", number(-customers["serving_costs"].sum()), ""),
+        ("contribution", number(one.mean), between(one.lower, one.upper)),
+        ("of a new customer", number(new.mean, 2), between(new.lower, new.upper, 2)),
+    ]
+    terminal.show(table(("", "expected", f"{percent(interval)} interval"), rows))
+    terminal.say()
+    low, middle, high = customers["margin"].quantile([0.05, 0.5, 0.95])
+    terminal.say(
+        f"Margins go from {percent(low)} to {percent(high)} for nine customers in ten, half are "
+        f"above {percent(middle)}. {found.losing:,} customers are expected to cost more than they "
+        "bring."
+    )
+    terminal.say()
