@@ -27,7 +27,8 @@ def run(
     **options: Any,
 ) -> None:
     """Value, print and write; options are those of `clvmodels.customer_valuation`."""
-    check_results(results, fitted.values())
+    plan = Path(acquisitions)
+    check_results(results, [*fitted.values(), plan if plan.is_file() else None])
     counts = read_acquisitions(acquisitions, csv)
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)

@@ -171,6 +171,12 @@ COMMANDS = {
         *["--lists", "lists"],
     ],
     "lists over the table of them": ["actions", *FITTED, "--lists", ".", "-o", "slipping.csv"],
+    "months over the plan": [
+        *["valuation", *FITTED, "--acquisitions", "segments.csv", "-o", "segments.csv"]
+    ],
+    "contributions over their log": [
+        *["contributions", *FITTED, "--log", "log.csv", "-o", "log.csv"]
+    ],
     "shares over their table": ["concentration", *FITTED, "-o", "rfm.parquet"],
     "models over their posterior": [
         *["compare-models", "rfm.parquet", "--posterior", "posterior.nc"],
