@@ -181,8 +181,8 @@ def score_sql(posterior: Scorable | str | Path, **terms: Unpack[SqlTerms]) -> Sc
     >>> found = score_sql(CLVPosterior(bought, 25.0), most_purchases=20, longest=100)
     >>> len(found.coefficients)
     21
-    >>> print(found.statement("postgres")[:21])
-    WITH histories AS (
+    >>> print(found.statement("postgres")[:19])
+    WITH customers AS (
     """
     fitted = open_scorable(posterior)[0]
     purchases = purchases_of(fitted)

@@ -299,7 +299,8 @@ def run_command(command: list[str], note: str, where: str) -> None:
 def test_what_is_not_run_says_why() -> None:
     left_out = [b for page in PAGES for b in blocks(page) if b.note.startswith("not run")]
     assert all(re.fullmatch(r"not run: .{10,}", block.note) for block in left_out)
-    assert len(left_out) <= 3
+    elsewhere = [block for block in left_out if block.note.endswith("with a stand-in")]
+    assert len(left_out) - len(elsewhere) <= 3
 
 
 # --- the site ---
