@@ -176,6 +176,13 @@ def fit(
     random_seed: Annotated[
         int | None, typer.Option("--seed", help="Makes the fit repeatable.")
     ] = None,
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            help="Posterior of an earlier night: the same answer, a little sooner, where it is of "
+            "the same model."
+        ),
+    ] = None,
     unit: MaybeUnit,
     margin: Annotated[
         float | None,

@@ -19,7 +19,7 @@ from clvmodels.cli.options import LogJson, Quiet, dressed
 # What each step gets from the step before it, or from `run` itself.
 _FROM_RUN: Final = {
     "summarize": ("output", "quiet"),
-    "fit": ("rfm", "output", "time_unit", "time_scaler", "margin", "quiet", "draws"),
+    "fit": ("rfm", "output", "time_unit", "time_scaler", "margin", "quiet", "draws", "update"),
     "score": ("source", "posterior", "output", "basket_value", "restart", "quiet", "log_json"),
 }
 # Of the options of `summarize` those that say nothing about logs

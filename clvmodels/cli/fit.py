@@ -41,10 +41,13 @@ def run(
     first_order: FirstOrder,
     without_first_month: bool,
     csv: Mapping[str, str | None],
+    update: Path | None,
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
-    check_output(output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm])
+    check_output(
+        output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm] if update is None else [rfm, update]
+    )
     check_first_order(first_order, basket_value)
     key = regular_key(model, regularity, clock=clock)
     terminal = Terminal(quiet=quiet)
@@ -66,6 +69,10 @@ def run(
         from clvmodels.posterior import BasketValue
 
         BasketValue.from_draws(value=basket_value)  # refuses now what would be after the fit
+    if update is not None:
+        from clvmodels.posterior import load_posterior
+
+        options["start"] = load_posterior(update)
     posterior = fit_base(
         terminal,
         base,

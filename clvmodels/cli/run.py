@@ -71,7 +71,7 @@ def run(
     columns = segments_for(fit.columns_of(asked))
     segments = dict.fromkeys((*said["summarize"]["segment_cols"], *columns))
     said["summarize"]["segment_cols"] = list(segments)
-    not_said: dict[str, Any] = dict.fromkeys(("time_unit", "time_scaler", "margin"))
+    not_said: dict[str, Any] = dict.fromkeys(("time_unit", "time_scaler", "margin", "update"))
     csv = dict.fromkeys(("decimal", "delimiter", "encoding"))
 
     def summarized(_: bool) -> None:

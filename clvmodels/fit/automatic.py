@@ -85,7 +85,7 @@ class AutomaticModel(Parameters):
         rfm : RfmTable or frame
             The base. Where the table has the gaps between purchases, models with regular
             timing are among those that are compared.
-        method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure
+        method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure, start
             As in :meth:`BetaGeoModel.fit`.
         time_unit, time_scaler : optional
             The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`.

@@ -109,7 +109,7 @@ class CLVModel(Parameters):
         rfm : RfmTable or frame
             The base, with monetary_value unless every purchase has one value; a plain frame
             counts as days unless the unit is said.
-        method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure
+        method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure, start
             As in :meth:`BetaGeoModel.fit`.
         time_unit, time_scaler : optional
             The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table

@@ -12,7 +12,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 Whitened = Callable[[FloatArray, FloatArray, FloatArray], tuple[float, FloatArray]]
 
 _KEPT: Final = 16
+_ENOUGH: Final = 10  # draws for each dimension, for their covariance
 # Rows of data from which a lock-free function pays for its compilation of a second.
 _WORTH_COMPILING: Final = 20_000
 _LOOP: Final = "pytensor.link.c.cvm"
@@ -52,12 +53,15 @@ class Density:
     data : mapping of str to ndarray
         Values of the model's shared variables.
     start : ndarray, shape (dim,)
-        The model's own initial point.
+        The model's own initial point, or one that is thought to be near the mode.
+    metric : ndarray, shape (dim, dim), optional
+        Of such a point: steps that change the density about alike.
     """
 
     compiled: _Compiled
     data: Mapping[str, npt.NDArray[Any]]
     start: FloatArray
+    metric: FloatArray | None = None
 
     @property
     def dim(self) -> int:
@@ -213,6 +217,24 @@ def unconstrain(model: pm.Model, draws: Mapping[str, FloatArray]) -> FloatArray:
     with _compiling():
         function: Any = pytensor.function(columns, batched, mode="FAST_COMPILE")
     return np.column_stack(function(*(draws[one.name] for one in model.free_RVs)))
+
+
+def begun_at(density: Density, model: pm.Model, draws: Mapping[str, FloatArray] | None) -> Density:
+    """The same density, begun at the mean of some draws if that is higher than its own start.
+
+    Their covariance is the metric of the climb: an earlier posterior is about as wide as this one.
+    """
+    names = {one.name for one in model.free_RVs}
+    if draws is None or not names <= draws.keys():
+        return density
+    points = unconstrain(model, draws)
+    start, metric = points.mean(axis=0), np.eye(density.dim)
+    if not density(start)[0] > density(density.start)[0]:
+        return density
+    if len(points) > _ENOUGH * density.dim:
+        values, vectors = np.linalg.eigh(np.cov(points, rowvar=False))
+        metric = vectors * np.sqrt(np.maximum(values, 0.0))
+    return replace(density, start=start, metric=metric)
 
 
 def _lookup(

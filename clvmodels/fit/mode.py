@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 # Step of the central differences of the gradient, in unconstrained (logarithmic) space.
 _STEP: Final = 1e-4
 _NEWTON_STEPS: Final = 20
+_NEAR: Final = {"ftol": 1e-6, "gtol": 1e-2}  # in posterior sd: Newton does the rest
 _DECREMENT: Final = 1e-9
 # Where the posterior is all but flat the whitened scale stays finite: no direction is
 # taken to be wider than this many units of logarithm.
@@ -113,6 +114,8 @@ def hessian(density: Density, theta: FloatArray) -> FloatArray:
 def climb(density: Density) -> FloatArray:
     """Go uphill by L-BFGS, to near the mode."""
     start = density.start
+    if density.metric is not None:
+        return _climb_by(density.metric, density)
     size = max(abs(density(start)[0]), 1.0)
 
     def downhill(theta: FloatArray) -> tuple[float, FloatArray]:
@@ -124,6 +127,21 @@ def climb(density: Density) -> FloatArray:
         downhill, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14}
     )
     return np.asarray(found.x, dtype=np.float64)
+
+
+def _climb_by(metric: FloatArray, density: Density) -> FloatArray:
+    """The same from a start that is near, by steps in which all directions are about as curved."""
+    start = density.start
+    level = density(start)[0]
+
+    def downhill(z: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = density(start + metric @ z)
+        return level - value if np.isfinite(value) else 1e10, -(metric.T @ gradient)
+
+    found = optimize.minimize(
+        downhill, np.zeros(density.dim), jac=True, method="L-BFGS-B", options=_NEAR
+    )
+    return np.asarray(start + metric @ found.x, dtype=np.float64)
 
 
 def whiten(matrix: FloatArray) -> tuple[FloatArray, bool]:

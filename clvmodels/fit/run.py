@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from clvmodels.errors import OURS, ConvergenceError, DomainError
-from clvmodels.fit.density import Density, compile_density
+from clvmodels.errors import OURS, ConvergenceError, DomainError, SchemaError
+from clvmodels.fit.density import Density, begun_at, compile_density
 from clvmodels.fit.laplace import sample_laplace
 from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
 from clvmodels.fit.nuts import sample_nuts
 from clvmodels.keywords import defaults
+from clvmodels.posterior import CLVPosterior
+from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.terms import Unit
 from clvmodels.progress import progress
 from clvmodels.schema import check_choice, shown
@@ -65,6 +67,8 @@ class Settings:
     on_failure : {"nuts", "raise", "warn"}
         What a failed verdict does: go on to NUTS (Laplace only), raise
         ConvergenceError, or warn and return the draws.
+    start : posterior, optional
+        Of an earlier base, by the same models: the climb to the mode begins there.
     """
 
     method: Method = "auto"
@@ -75,6 +79,7 @@ class Settings:
     random_seed: int | None = None
     progressbar: bool = True
     on_failure: OnFailure = "nuts"
+    start: Any = None
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, ("auto", "nuts", "laplace", "map"))
@@ -86,6 +91,11 @@ class Settings:
             _check_whole("tune", self.tune, 1)
         if self.random_seed is not None:
             _check_whole("random_seed", self.random_seed, 0)
+        if not (self.start is None or isinstance(self.start, CLVPosterior | Posterior)):
+            raise SchemaError(
+                f"start={shown(self.start)} must be a posterior of an earlier base, as fit "
+                "returns it."
+            )
 
 
 @defaults(**{field.name: field.default for field in fields(Settings)})
@@ -100,6 +110,7 @@ class FitOptions(TypedDict, total=False):
     random_seed: int | None
     progressbar: bool
     on_failure: OnFailure
+    start: Any
 
 
 class FitTerms(FitOptions, Unit, total=False):
@@ -150,6 +161,7 @@ def infer(
     *,
     customers: int,
     key: Hashable | None = None,
+    start: Mapping[str, FloatArray] | None = None,
     settle: Callable[[Density], Density] = lambda density: density,
 ) -> Result:
     """Fit a model by the method that the settings name.
@@ -164,6 +176,8 @@ def infer(
         Size of the base, which "auto" goes by.
     key : hashable, optional
         Equal for models that differ in their data only; these share a compilation.
+    start : mapping of str to ndarray, optional
+        Draws of an earlier posterior by name, at whose mean the climb to the mode begins.
     settle : callable, optional
         Brings the density into coordinates in which it is nearer to a Gaussian.
 
@@ -175,11 +189,12 @@ def infer(
     started = time.perf_counter()
     seed = _seed(settings.random_seed)
     if settings.method == "map":
-        result = _map(compile_density(model, jacobian=False, key=key), seed)
+        density = compile_density(model, jacobian=False, key=key)
+        result = _map(begun_at(density, model, start), seed)
     else:
         automatic = "nuts" if customers < AUTO_CUSTOMERS else "laplace"
         first = automatic if settings.method == "auto" else settings.method
-        density = settle(compile_density(model, key=key))
+        density = settle(begun_at(compile_density(model, key=key), model, start))
         result = _sample(density, settings, seed, laplace_first=first == "laplace")
     result.tree["posterior"].attrs["sampling_time"] = time.perf_counter() - started
     if not result.verdict.ok:

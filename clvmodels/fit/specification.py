@@ -24,12 +24,12 @@ from clvmodels.fit.priors import (
 from clvmodels.fit.run import FitTerms, Result, Settings, infer, settings_of
 from clvmodels.keywords import named
 from clvmodels.model_facts import ModelFacts
-from clvmodels.posterior import Metadata
+from clvmodels.posterior import CLVPosterior, Metadata
 from clvmodels.posterior.core import Posterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.continuity import continuity_of, warn_of_other_ids
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
-from clvmodels.schema import TimeScale, TimeUnit, check_choice, scale_said
+from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_choice, scale_said
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -132,6 +132,9 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         on_failure : {"nuts", "raise", "warn"}
             What a failed verdict does. "nuts" goes on from a failed Laplace fit to
             NUTS and says so; a NUTS fit that fails raises unless "warn".
+        start : posterior, optional
+            Of an earlier base. Where it is of the same model, without covariates, the climb to
+            the mode begins at its mean: the answer is the same, and there sooner.
         time_unit, time_scaler : optional
             The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table
             knows its own.
@@ -166,7 +169,8 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         model, key = self._build(statistics, scale, design), self._key(scale, design)
         customers = int(base["customers"])
         if design is None:
-            result = infer(model, settings, customers=customers, key=key)
+            start = self._begin(settings.start)
+            result = infer(model, settings, customers=customers, key=key, start=start)
         else:
             result = fit_with(design, model, settings, customers=customers, key=key)
         metadata = Metadata(
@@ -187,6 +191,15 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             design=design,
         )
         return self._posterior(result, metadata)
+
+    def _begin(self, start: Any) -> dict[str, FloatArray] | None:
+        """Draws of an earlier posterior of this model; None where there is none."""
+        both = (start.purchases, start.spend) if isinstance(start, CLVPosterior) else (start,)
+        for one in both:
+            if isinstance(one, Posterior) and one.metadata.model == self.name:
+                group = one.tree["posterior"].to_dataset().stack(sample=("chain", "draw"))
+                return {str(name): values.to_numpy() for name, values in group.items()}
+        return None
 
     def _timed(
         self, columns: RfmColumns, settings: Settings

@@ -107,6 +107,7 @@ def test_a_summary_beside_its_log_is_written(place: Path) -> None:
 FITTED = ["--rfm", "rfm.parquet", "--posterior", "posterior.nc"]
 COMMANDS = {
     "fit over its table": ["fit", "rfm.parquet", "-o", "rfm.parquet"],
+    "fit over its start": ["fit", "rfm.parquet", "-o", "posterior.nc", "--update", "posterior.nc"],
     "fit through a link": ["fit", "rfm.parquet", "-o", "link.nc"],
     "fit over a log": ["fit", "rfm.parquet", "-o", "log.csv"],
     "score over its posterior": [

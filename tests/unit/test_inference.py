@@ -46,6 +46,7 @@ class Edge:
 
     dim = 2
     start = np.array([0.0, 3.0])
+    metric = None
 
     def __init__(self, size: float) -> None:
         self.size = size
