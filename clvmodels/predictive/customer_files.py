@@ -29,8 +29,10 @@ _FORMATS: Final = {
     "share": "0%",
     "date": "yyyy-mm-dd",
 }
-_WIDTHS: Final = {"money": 13, "decimal": 11, "whole": 11, "share": 10, "date": 12}
-_TEXT_WIDTH: Final = 22
+_WIDTHS: Final = {"id": 18, "money": 13, "decimal": 11, "whole": 11, "share": 10, "date": 12}
+_TEXT_WIDTHS: Final = (9, 40)
+_MEANING: Final = 90  # characters in a line of what a column says
+_LINE: Final = 15  # points
 
 
 def write_list(parts: Iterable[pd.DataFrame], path: Path, meanings: dict[str, str]) -> int:
@@ -102,15 +104,17 @@ def _write_xlsx(parts: Iterable[pd.DataFrame], path: Path, meanings: dict[str, s
     blocks = iter(parts)
     first = next(blocks)
     with _workbook(path) as book:
-        heading = book.add_format({"bold": True, "text_wrap": True, "bottom": 1, "valign": "top"})
+        bold = {"bold": True, "text_wrap": True, "bottom": 1, "valign": "top"}
+        heading, numeric = book.add_format(bold), book.add_format({**bold, "align": "right"})
         wrapped = book.add_format({"text_wrap": True, "valign": "top"})
         formats = {kind: book.add_format({"num_format": f}) for kind, f in _FORMATS.items()}
-        sheet, kinds = book.add_worksheet("Customers"), [KINDS.get(str(n), "text") for n in first]
+        formats["id"] = book.add_format({"align": "left"})  # beside texts, which are
+        kinds = ["id" if n == CUSTOMER_ID else KINDS.get(str(n), "text") for n in first]
+        sheet = _sheet(book, "Customers", fixed=1)
         for at, (name, kind) in enumerate(zip(first, kinds, strict=True)):
-            width = 18 if name == CUSTOMER_ID else _WIDTHS.get(kind, _TEXT_WIDTH)
-            sheet.set_column(at, at, width, formats.get(kind))
-            sheet.write_string(0, at, str(name).replace("_", " "), heading)
-        sheet.freeze_panes(1, 1)
+            sheet.set_column(at, at, _WIDTHS.get(kind, _width(first[name])), formats.get(kind))
+            over = heading if kind in ("id", "text") else numeric
+            sheet.write_string(0, at, str(name).replace("_", " "), over)
         rows = 0
         for part in chain([first], blocks):
             if rows + len(part) > _MOST_ROWS:
@@ -123,15 +127,35 @@ def _write_xlsx(parts: Iterable[pd.DataFrame], path: Path, meanings: dict[str, s
                 for at, value in enumerate(row):
                     _write_cell(sheet, rows, at, value, formats.get(kinds[at]))
         sheet.autofilter(0, 0, max(rows, 1), len(kinds) - 1)
-        about = book.add_worksheet("What the columns say")
+        about = _sheet(book, "What the columns say")
         about.set_column(0, 0, 20)
-        about.set_column(1, 1, 90)
+        about.set_column(1, 1, _MEANING)
         about.write_row(0, 0, ["column", "what it says"], heading)
         for at, (name, meaning) in enumerate(meanings.items(), 1):
+            # Not every spreadsheet makes rows as high as the texts that they hold
+            about.set_row(at, _LINE * -(-len(meaning) // _MEANING))
             about.write_string(at, 0, str(name).replace("_", " "), wrapped)
             about.write_string(at, 1, meaning, wrapped)
-        about.freeze_panes(1, 0)
     return rows
+
+
+def _sheet(book: Any, name: str, *, fixed: int = 0) -> Any:
+    """A sheet whose first row and columns stay, and which is as wide as a page when printed."""
+    sheet = book.add_worksheet(name)
+    sheet.freeze_panes(1, fixed)
+    sheet.set_row(0, 2 * _LINE if fixed else _LINE)
+    sheet.set_landscape()
+    sheet.set_paper(9)  # A4
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
+    sheet.set_footer("&C&P / &N")
+    return sheet
+
+
+def _width(values: pd.Series[Any]) -> int:
+    """Of a column of texts."""
+    longest = max((len(str(one)) for one in values.dropna()), default=0)
+    return min(max(longest + 2, _TEXT_WIDTHS[0]), _TEXT_WIDTHS[1])
 
 
 @contextmanager

@@ -203,6 +203,11 @@ def test_a_workbook_has_formats_and_explains_itself(
     book = openpyxl.load_workbook(path)
     sheet, about = book["Customers"], book["What the columns say"]
     assert sheet.freeze_panes == "B2"
+    for one in (sheet, about):  # printed as wide as a page, with its heading on each
+        assert (one.page_setup.orientation, one.print_title_rows) == ("landscape", "$1:$1")
+        assert (one.page_setup.fitToWidth, one.page_setup.fitToHeight) == (None, 0)
+    long = max(about.iter_rows(min_row=2), key=lambda row: len(row[1].value))
+    assert about.row_dimensions[long[0].row].height >= 15 * len(long[1].value) / 90
     header = [cell.value for cell in sheet[1]]
     assert header == [name.replace("_", " ") for name in found]
     assert [row[0].value for row in about.iter_rows(min_row=2)] == header
