@@ -1,6 +1,6 @@
 """A posterior as SQL: the statement gives the means of predict, in DuckDB and in PostgreSQL.
 
-The SQL of every warehouse stands in tests/data/sql. After a change that is meant, write it anew
+The SQL of every warehouse stands in tests/data/score_sql. After a change that is meant, write it anew
 and read the difference: CLVMODELS_WRITE_SQL=1 python -m pytest tests/unit/test_score_sql.py
 """
 
@@ -29,7 +29,7 @@ from tests.clocks import clock
 from tests.covariates import base_of, design_of_channels
 from tests.kinds import KINDS
 
-SNAPSHOTS = Path(__file__).parents[1] / "data" / "sql"
+SNAPSHOTS = Path(__file__).parents[1] / "data" / "score_sql"
 NUMBERS = ("p_alive", "p_purchase", "expected_purchases", "discounted_purchases")
 MONEY = ("expected_spend", "clv")
 CENTRES = {"r": 0.5, "alpha": 9.0, "a": 0.7, "b": 2.5, "s": 0.6, "beta": 11.0}
@@ -248,7 +248,7 @@ def test_every_warehouse_gets_its_own_sql(model: str, dialect: Any) -> None:
     kept = created.split("INSERT")[0] + text
     for number in (found._writer.table.shift,):
         kept = kept.replace(repr(number), "SHIFT")
-    path = SNAPSHOTS / f"score_{model}.{dialect}.sql"
+    path = SNAPSHOTS / f"{model}.{dialect}.sql"
     if os.environ.get("CLVMODELS_WRITE_SQL"):
         path.write_text(kept, encoding="utf-8")
     assert path.exists(), f"write it with CLVMODELS_WRITE_SQL=1: {path.name}"
