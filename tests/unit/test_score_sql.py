@@ -1,7 +1,7 @@
 """A posterior as SQL: the statement gives the means of predict, in DuckDB and in PostgreSQL.
 
-The SQL of every warehouse stands in tests/data/score_sql. After a change that is meant, write it anew
-and read the difference: CLVMODELS_WRITE_SQL=1 python -m pytest tests/unit/test_score_sql.py
+The SQL of every warehouse stands in tests/data/score_sql. After a change that is meant, write it
+anew and read the difference: CLVMODELS_WRITE_SQL=1 python -m pytest tests/unit/test_score_sql.py
 """
 
 from __future__ import annotations
