@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +149,7 @@ class ClockDensity:
     names: tuple[str, ...]
     priors: Density
     blocks: Mapping[str, Block]
+    metric: ClassVar[None] = None  # it begins at no earlier posterior
 
     @classmethod
     def of(
