@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from clvmodels.diagnostics import Report, diagnose
 from clvmodels.reporting import RenderedReport, render_page
 from tests.protocol.browser import Browser, find_browser, open_browser
 from tests.protocol.report_samples import NASTY, draw, sample
+from tests.unit.diagnostics_cases import PURCHASES, base, fitted_pair, good_statistics
 
 pytestmark = pytest.mark.slow
 
+COUNTED = ("frequency", "recency", "T")
 PHONE, DESK, PAPER = 390, 1280, 718  # CSS pixels; paper is A4 less its margins
 HEADING = "#section-data thead th:nth-child({})"
 
@@ -56,6 +59,11 @@ PALE = """
     }).filter(([_, ratio, limit]) => ratio < limit);
 })()
 """
+# What axe-core finds wrong on the page, everything unfolded: rule, elements, the first of them.
+FAULTS = """
+axe.run().then(found => found.violations.map(v => [v.id, v.nodes.length, v.nodes[0].html]))
+"""
+UNFOLD = "document.querySelectorAll('details').forEach(part => { part.open = true; })"
 COLUMN = """
 [...document.querySelectorAll('#section-data tbody tr')]
   .map(row => [row.cells[{0}].textContent, row.cells[{0}].dataset.value ?? null])
@@ -85,6 +93,20 @@ def cdnow() -> Report:
     return diagnose(posterior, rfm, log=log, currency="$", draws=100)
 
 
+def once() -> Report:
+    """Return a report of customers who all bought once, by purchases alone."""
+    rows = base(60, T=(30, 90)).assign(frequency=0.0, recency=0.0)[["customer_id", *COUNTED]]
+    return diagnose(BetaGeoPosterior.from_draws(**PURCHASES), rows, draws=20)
+
+
+def failed() -> Report:
+    """Return a report of a fit whose sampler diverged."""
+    statistics = good_statistics()
+    statistics["diverging"][:, :50] = True
+    pair = fitted_pair(statistics=statistics)
+    return diagnose(pair, base(150), margin=0.3, cac=9.0, currency="EUR", draws=20)
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
@@ -92,6 +114,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "plain": render_page(sample(rows=40), draw),
         "nasty": render_page(sample(names=NASTY, title=NASTY[0]), draw),
         "cdnow": render_page(cdnow()),
+        "once": render_page(once()),
+        "failed": render_page(failed()),
         "long": render_page(sample(names=("N" * 5000,), title="T" * 500), draw),
     }
     for name, page in made.items():
@@ -147,6 +171,24 @@ def test_texts_stand_out(
     assert dark == browser.run(
         "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(v => v < 64)"
     )
+
+
+@pytest.mark.parametrize("name", ["cdnow", "once", "failed", "plain"])
+def test_axe_finds_no_fault(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    for width, dark in ((DESK, False), (PHONE, True)):
+        browser.open(pages[name], width=width, dark=dark)
+        browser.run(UNFOLD)
+        browser.run(f"{axe};0")
+        assert browser.run(FAULTS) == [], (width, dark)
+
+
+def test_axe_would_find_one(browser: Browser, pages: dict[str, Path]) -> None:
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    browser.open(pages["plain"], width=DESK)
+    browser.run("document.querySelector('img').removeAttribute('alt')")
+    browser.run(f"{axe};0")
+    assert "image-alt" in [rule for rule, *_ in browser.run(FAULTS)]
 
 
 def test_the_policy_is_in_force(browser: Browser, pages: dict[str, Path]) -> None:
