@@ -14,7 +14,7 @@ from clvmodels.errors import SchemaError, UnknownOptionError, explained
 _MEANT: Final[dict[str, tuple[str, ...]]] = {
     "amount": ("monetary_value_col",),
     "amount_col": ("monetary_value_col",),
-    "ax": ("axes",),
+    "axes": ("ax",),
     "calibration_period_end": ("train_period_end",),
     "chain": ("chains",),
     "ci_prob": ("interval",),

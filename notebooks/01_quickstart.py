@@ -208,7 +208,7 @@ fifth = pd.qcut(customers["p_purchase"].rank(method="first"), 5, labels=False)
 predicted, observed = customers.groupby(fifth)[["p_purchase", "really_bought"]].mean().to_numpy().T
 
 figure, axes = plt.subplots(figsize=(4.2, 4), layout="constrained")
-plots.plot_calibration(predicted, observed, axes=axes)
+plots.plot_calibration(predicted, observed, ax=axes)
 axes.set(xlabel="predicted probability of a purchase", ylabel="share who really bought")
 plt.show()
 

@@ -145,7 +145,7 @@ table.set_index("decile")[money].map("{:,.0f}".format)
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-plots.plot_comparison(table, axes=axes, unit="$")
+plots.plot_comparison(table, ax=axes, unit="$")
 plt.show()
 
 # %% [markdown]

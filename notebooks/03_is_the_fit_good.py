@@ -176,8 +176,8 @@ plots.draw_figure(figures["spend-density"])
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-plots.plot_tracking(backtest.tracking, axes=axes[0])
-plots.plot_tracking(backtest.tracking, cumulative=True, axes=axes[1])
+plots.plot_purchases_over_time(backtest.tracking, ax=axes[0])
+plots.plot_purchases_over_time(backtest.tracking, cumulative=True, ax=axes[1])
 plt.show()
 
 # %% [markdown]

@@ -109,7 +109,7 @@ outcome.map("{:,.0f}".format)
 # %%
 tiers = clv.tier_report(posterior, rfm, horizon="39W")
 figure, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
-plots.plot_tiers(tiers, axes=axes)
+plots.plot_tiers(tiers, ax=axes)
 plt.show()
 
 # %%

@@ -74,8 +74,8 @@ doubt
 assert plan.edges[0] == "1997-10-01"
 assert plan.edges[-1] == "1998-07-01"
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-plots.plot_forecast(plan, axes=axes[0])
-plots.plot_purchases_over_time(posterior, rfm, log=log, horizon="39W", axes=axes[1])
+plots.plot_forecast(plan, ax=axes[0])
+plots.plot_purchases_over_time(posterior, rfm, log=log, horizon="39W", ax=axes[1])
 plt.show()
 
 # %% [markdown]

@@ -99,8 +99,8 @@ lists.counts
 tiers = clv.tier_report(posterior, rfm)
 assert tiers["value_share"].iloc[0] > 0.3, "the first twentieth holds more than three tenths"
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
-plots.plot_tiers(tiers, axes=axes[0])
-plots.plot_lorenz({"expected value": posterior.predict(rfm)}, axes=axes[1])
+plots.plot_tiers(tiers, ax=axes[0])
+plots.plot_lorenz({"expected value": posterior.predict(rfm)}, ax=axes[1])
 plt.show()
 
 # %% [markdown]

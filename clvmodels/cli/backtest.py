@@ -300,9 +300,9 @@ def _draw_tracking(found: Backtest, path: Path) -> None:
     until = f"calibration to {found.train_end}, holdout to {found.test_end}"
     figure, axes = plots.new_figure(1, 2, f"Repeat purchases of {len(found):,} customers: {until}")
     level = percent(found.settings["interval"])
-    plots.plot_tracking(found.tracking, axes=axes[0])
+    plots.plot_purchases_over_time(found.tracking, ax=axes[0])
     axes[0].set_title(f"By week, with {level} predictive band")
-    plots.plot_tracking(found.tracking, cumulative=True, axes=axes[1])
+    plots.plot_purchases_over_time(found.tracking, cumulative=True, ax=axes[1])
     axes[1].set_title("So far; after the line, given each customer's history")
     plots.save_figure(figure, path)
 
@@ -311,16 +311,16 @@ def _draw_calibration(found: Backtest, path: Path) -> None:
     from clvmodels import plots
 
     figure, axes = plots.new_figure(2, 2, "Do expectations and intervals hold?")
-    plots.plot_repeats(found.repeats, axes=axes[0])
+    plots.plot_repeat_histogram(found.repeats, ax=axes[0])
     axes[0].set_title("Calibration: customers by repeat purchases")
-    plots.plot_coverage(found.coverage, axes=axes[1])
+    plots.plot_interval_coverage(found.coverage, ax=axes[1])
     axes[1].set_title("Holdout: coverage of predictive intervals")
     for place, target in zip(axes[2:], ("purchases", "value"), strict=True):
         if target not in found.targets:
             place.set_axis_off()
             continue
         unit = "purchases" if target == "purchases" else "discounted value"
-        plots.plot_deciles(found.calibration, target=target, unit=unit, axes=place)
+        plots.plot_deciles(found.calibration, target=target, unit=unit, ax=place)
         place.set_title(f"Holdout: {unit} by tenths of the forecast")
     plots.save_figure(figure, path)
 
@@ -337,7 +337,7 @@ def _draw_baselines(found: Backtest, path: Path) -> None:
         for j, metric in enumerate(shown):
             place = axes[i * len(shown) + j]
             plots.plot_metric(
-                found.metrics, metric, labels=FORECAST_LABELS, target=target, axes=place
+                found.metrics, metric, labels=FORECAST_LABELS, target=target, ax=place
             )
             place.set_title(f"{target.capitalize()}: {METRIC_LABELS[metric]}")
             if j:

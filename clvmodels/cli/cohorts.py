@@ -61,7 +61,7 @@ def _draw(found: CohortCurves, path: Path) -> None:
     from clvmodels import plots
 
     figure, (axes,) = plots.new_figure(1, 1, "What cohorts bring")
-    plots.plot_cohorts(found, axes=axes)
+    plots.plot_cohorts(found, ax=axes)
     plots.save_figure(figure, path)
 
 

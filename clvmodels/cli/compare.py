@@ -156,14 +156,14 @@ def draw(compared: pd.DataFrame, interval: float, path: Path) -> None:
     totals = {"model": whole["model"], "simple formula": whole["simple"]}
     colours = [plots.EXPECTED, plots.OTHER]
     if "actual" in compared:
-        totals["really"] = whole["actual"]
+        totals["actual"] = whole["actual"]
         colours.append(plots.ACTUAL)
     certain = whole["model_lower"] != whole["model_lower"]
     bounds = None if certain else (whole["model_lower"], whole["model_upper"])
-    plots.plot_totals(totals, colours=colours, interval=bounds, axes=axes[0])
+    plots.plot_totals(totals, colours=colours, interval=bounds, ax=axes[0])
     name = "" if certain else f"\nwith {percent(interval)} interval of the model's expected value"
     axes[0].set_title(f"All {whole['customers']:,} customers{name}")
-    plots.plot_comparison(compared, axes=axes[1])
+    plots.plot_comparison(compared, ax=axes[1])
     axes[1].set_title("By groups of customers")
     plots.save_figure(figure, path)
 

@@ -99,5 +99,5 @@ def _draw(curves: Mapping[str, FloatArray], path: Path) -> None:
     from clvmodels import plots
 
     figure, (axes,) = plots.new_figure(1, 1, "How concentrated the value is")
-    plots.plot_lorenz(dict(curves), axes=axes)
+    plots.plot_lorenz(dict(curves), ax=axes)
     plots.save_figure(figure, path)

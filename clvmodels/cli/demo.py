@@ -271,31 +271,30 @@ BINS: Final = 10
 
 def draw(outcome: Outcome, path: Path) -> None:
     """Draw totals, purchases by past purchases, chances, and concentration."""
-    title = "CDNOW: 39 weeks predicted on 1997-09-30, and what really happened"
+    title = "CDNOW: 39 weeks predicted on 1997-09-30, and what happened"
     figure, axes = plots.new_figure(2, 2, title)
     total = outcome.total
     plots.plot_totals(
         {
             "model": total.mean,
             "simple formula": outcome.simple.total,
-            "really spent": float(outcome.spent.sum()),
+            "actually spent": float(outcome.spent.sum()),
         },
         colours=(plots.EXPECTED, plots.OTHER, plots.ACTUAL),
         interval=(total.lower, total.upper),
         unit="$",
-        axes=axes[0],
+        ax=axes[0],
     )
     axes[0].set_title("Value of all customers, with 90 % interval\nof the model's expected value")
     unit = "purchases per customer in 39 weeks"
-    plots.plot_pairs(*by_repeats(outcome), unit=unit, axes=axes[1])
+    plots.plot_pairs(*by_repeats(outcome), unit=unit, ax=axes[1])
     axes[1].set_xlabel("repeat purchases so far")
     axes[1].set_title("Purchases to come, by purchases so far")
-    plots.plot_calibration(*by_chance(outcome), axes=axes[2])
+    plots.plot_calibration(*by_chance(outcome), ax=axes[2])
     axes[2].set_xlabel("predicted chance of buying again in 39 weeks")
     axes[2].set_ylabel("share who did")
     axes[2].set_title("Who buys again: ten groups of customers")
-    plots.plot_concentration(outcome.scores, axes=axes[3])
-    axes[3].set_xlabel("share of customers, most valuable first")
+    plots.plot_lorenz(outcome.scores, first="most valuable", ax=axes[3])
     axes[3].set_ylabel("share of expected value")
     axes[3].set_title("Who holds the value")
     plots.save_figure(figure, path)

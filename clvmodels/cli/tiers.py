@@ -115,5 +115,5 @@ def _draw(found: pd.DataFrame, path: Path) -> None:
     from clvmodels import plots
 
     figure, (axes,) = plots.new_figure(1, 1, "What each tier holds")
-    plots.plot_tiers(found, axes=axes)
+    plots.plot_tiers(found, ax=axes)
     plots.save_figure(figure, path)

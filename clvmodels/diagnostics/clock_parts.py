@@ -45,7 +45,7 @@ def clock_figures(study: Study) -> Iterator[Figure]:
         title=f"A year to come counts as {365.0 * clock.pace:,.0f} days of the log",
         caption=(
             "How fast the time of all customers passed, by the week, without days of the week: 1 "
-            f"is the mean of the log. {_parts_said(clock)} After the dashed line it is what the "
+            f"is the mean of the log. {_parts_said(clock)} After the dotted line it is what the "
             "forecasts take as usual."
         ),
         alt=f"Intensity by week, with {percent(clock.sd_of_shocks)} as the sd of its shocks.",

@@ -30,7 +30,7 @@ from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
 _AHEAD: Final = (
-    " From the dashed line on it is the months' forecast of these same customers, with a fan that "
+    " From the dotted line on it is the months' forecast of these same customers, with a fan that "
     "also allows for the calendar: nobody new is in it."
 )
 
@@ -151,14 +151,14 @@ def tracking_figures(
         title=f"Week by week {percent(_inside(tracked))} of what the base did lies "
         + ("in the model's band" if len(tracked.bands.lower) else "near the model's line"),
         caption=(
-            "Repeat purchases of all customers in each period: real (points) and expected when "
+            "Repeat purchases of all customers in each period: actual (points) and expected when "
             f"only the first purchase of each customer is known (line, {level} predictive band). "
             "Peaks outside the band are seasons and campaigns, which the model does not know "
             f"about.{'' if ended is None else _AHEAD}"
         ),
         alt=(
             f"{len(tracked.dates)} periods from {tracked.dates[0]} to {tracked.dates[-1]}; "
-            f"{percent(_inside(tracked))} of the real points lie in the band."
+            f"{percent(_inside(tracked))} of the points lie in the band."
         ),
         data={
             **shared,
@@ -178,11 +178,12 @@ def tracking_figures(
             f"{actual:,.0f}"
         ),
         caption=(
-            "The same, added up. A real curve that leaves the band and stays outside means that "
-            "the model expects too many purchases or too few."
+            "The same, added up: actual (dashed) and expected (line). An actual curve that leaves "
+            "the band and stays outside means that the model expects too many purchases or too "
+            "few."
             f"{'' if ended is None else _AHEAD}"
         ),
-        alt=f"Cumulative repeat purchases: {actual:,.0f} real, {expected:,.0f} expected.",
+        alt=f"Cumulative repeat purchases: {actual:,.0f} actual, {expected:,.0f} expected.",
         data={
             **shared,
             "actual": short(np.cumsum(tracked.actual)),
@@ -231,7 +232,8 @@ def _conditional_figure(study: Study) -> Iterator[Figure]:
         + " afterwards than expected",
         caption=(
             "Mean purchases in the backtest's holdout by number of repeats in its calibration: "
-            "real and expected. Where the lines separate, the model is wrong for these customers."
+            "actual (dashed) and expected (line). Where they separate, the model is wrong for "
+            "these customers."
         ),
         alt="; ".join(
             f"{label} repeats: {number(a)} bought, {number(e)} expected"

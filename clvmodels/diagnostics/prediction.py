@@ -50,7 +50,7 @@ def prediction_section(study: Study) -> Section:
     figures = [_tracking(backtest)]
     for target in backtest.targets:
         figures += [_calibration(study, backtest, target), _gains(backtest, target)]
-    figures += _coverage(backtest)
+    figures += _coverage(backtest.coverage)
     figures += origin_figures(backtest)
     return Section(
         key="prediction",
@@ -254,24 +254,30 @@ def _tracking(backtest: Backtest) -> Figure:
             + (f" ({signed(relative_error(expected, actual))})" if actual > 0 else "")
         ),
         caption=(
-            "Repeat purchases added up over time, real (points) and expected (line, with its "
+            "Repeat purchases added up over time, actual (dashed) and expected (line, with its "
             f"{percent(float(backtest.settings.get('interval', 0.9)))} predictive band). To the "
-            "right of the dashed line the model forecasts, continuing from what had happened."
+            "right of the dotted line the model forecasts, continuing from what had happened."
         ),
         alt=(
             f"Cumulative purchases to {backtest.test_end}; forecast from {backtest.train_end} on: "
-            f"{expected:,.0f}, real {actual:,.0f}."
+            f"{expected:,.0f}, actual {actual:,.0f}."
         ),
-        data={
-            "dates": [str(pd.Timestamp(one).date()) for one in shown["date"]],
-            "actual": short(shown["cumulative_actual"].to_numpy()),
-            "expected": short(shown["cumulative_expected"].to_numpy()),
-            "lower": short(shown["cumulative_lower"].to_numpy()),
-            "upper": short(shown["cumulative_upper"].to_numpy()),
-            "split": backtest.train_end,
-            "cumulative": True,
-        },
+        data=tracked_data(shown, cumulative=True),
     )
+
+
+def tracked_data(table: pd.DataFrame, *, cumulative: bool) -> dict[str, Any]:
+    """Purchases over time of a backtest's table tracking."""
+    if not cumulative:  # a short last week would look like a fall
+        table = table[table["days"] >= table["days"].median() - 1e-9]
+    start = "cumulative_" if cumulative else ""
+    names = ("actual", "expected", "lower", "upper")
+    return {
+        "dates": [str(pd.Timestamp(one).date()) for one in table["date"]],
+        **{name: short(table[f"{start}{name}"].to_numpy()) for name in names},
+        "split": str(pd.Timestamp(table.loc[table["part"] == "train", "date"].iloc[-1]).date()),
+        "cumulative": cumulative,
+    }
 
 
 def _calibration(study: Study, backtest: Backtest, target: str) -> Figure:
@@ -345,8 +351,7 @@ def _gain(forecast: FloatArray, actual: FloatArray) -> FloatArray:
     return np.asarray(np.interp(np.linspace(0.0, 1.0, _SHOWN), customers, found))
 
 
-def _coverage(backtest: Backtest) -> Iterator[Figure]:
-    table = backtest.coverage
+def _coverage(table: pd.DataFrame) -> Iterator[Figure]:
     if not len(table):
         return
     series = [

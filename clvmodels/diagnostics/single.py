@@ -15,10 +15,8 @@ from clvmodels.diagnostics.chains import OnePosterior
 from clvmodels.diagnostics.data import _cohorts, _figures
 from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
-from clvmodels.diagnostics.fit_checks import _conditional_figure, tracking_figures
+from clvmodels.diagnostics.fit_checks import tracking_figures
 from clvmodels.diagnostics.fitted_weeks import track, why_not_tracked
-from clvmodels.diagnostics.origins import origin_figures
-from clvmodels.diagnostics.prediction import _calibration, _coverage, _gains
 from clvmodels.diagnostics.prior_checks import (
     _densities,
     _sensitivity_figure,
@@ -45,7 +43,6 @@ from clvmodels.rfm.periods import check_said
 from clvmodels.schema import FREQUENCY, Horizon, TimeScale
 
 if TYPE_CHECKING:
-    from clvmodels.evaluation.backtest_record import Backtest
     from clvmodels.frames import Frame
 
 Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior
@@ -77,12 +74,13 @@ class _Part(Study):
         return tuple(one for one in (self.purchases, self.spend) if one is not None)
 
 
-def _part(
+def part(
     posterior: Posterior | None = None,
     rfm: RfmTable | Frame | None = None,
     said: TimeScale | None = None,
     **other: Any,
 ) -> Any:
+    """A study of what is given alone."""
     purchases: Any = posterior
     spend = None
     if isinstance(posterior, CLVPosterior):
@@ -129,7 +127,7 @@ def of_draws(kind: str, posterior: Posterior) -> Data:
     SchemaError
         Two models do not go into one figure.
     """
-    study = _part(posterior)
+    study = part(posterior)
     found = [_one_of_draws(kind, one, study) for one in study.models]
     first = dict(found[0].data)
     for other in found[1:]:
@@ -175,7 +173,7 @@ def repeats(
     rfm: RfmTable | Frame, posterior: Posterior | None = None, *, said: TimeScale | None = None
 ) -> Data:
     """Customers by repeat purchases, with what a posterior expects."""
-    study = _part(posterior, rfm, said)
+    study = part(posterior, rfm, said)
     if posterior is None:
         return dict(next(_figures(study)).data)
     return dict(repeat_figure(study, expected_repeats(study)).data)
@@ -189,7 +187,7 @@ def cohorts(rfm: RfmTable) -> Data:
     SchemaError
         The table does not know when its observation ended.
     """
-    study = _part(None, rfm)
+    study = part(None, rfm)
     if study.rfm.observation_end is None:
         raise SchemaError(
             "The table does not know its observation end, so there are no dates of first "
@@ -213,7 +211,7 @@ def spend(
     DomainError
         Too few customers have a repeat purchase of positive value, or all spend the same.
     """
-    study = _part(posterior, rfm, said, question=Question(currency=currency))
+    study = part(posterior, rfm, said, question=Question(currency=currency))
     for figure in spend_figures(study):
         if figure.kind == kind:
             return dict(figure.data)
@@ -240,7 +238,7 @@ def over_time(
     SchemaError
         There is no log, or the table does not know how it was read.
     """
-    study = _part(posterior, rfm, log=log, id_map=id_map)
+    study = part(posterior, rfm, log=log, id_map=id_map)
     if why_not_tracked(study):
         raise SchemaError(
             "Purchases over time need a table made by rfm_summary and its log: pass log=, and "
@@ -269,7 +267,7 @@ def matrix(
     DomainError
         They were observed for no time, or the horizon has no end.
     """
-    study = _part(posterior, rfm, said, question=Question(horizon=horizon))
+    study = part(posterior, rfm, said, question=Question(horizon=horizon))
     if rfm is None:
         study = _typical(study)
     found = list(_matrices(study))
@@ -308,7 +306,7 @@ def alive(values: pd.DataFrame) -> Data:
     """Repeat customers by P(alive); all customers where frequency is not there."""
     known = FREQUENCY in values
     x = values[FREQUENCY].to_numpy(dtype=np.float64) if known else np.ones(len(values))
-    study = _part(scores=values, columns=_columns(x))
+    study = part(scores=values, columns=_columns(x))
     for figure in _alive_figure(study):
         return dict(figure.data) | ({} if known else {"label": "customers"})
     raise DomainError(
@@ -319,7 +317,7 @@ def alive(values: pd.DataFrame) -> Data:
 def value_distribution(values: pd.DataFrame, currency: str) -> Data:
     """Customers by value: those who came back, and those who bought once."""
     x = values[FREQUENCY].to_numpy(dtype=np.float64)
-    study = _part(scores=values, columns=_columns(x), question=Question(currency=currency))
+    study = part(scores=values, columns=_columns(x), question=Question(currency=currency))
     for figure in _distribution(study):
         return dict(figure.data)
     raise DomainError(
@@ -345,40 +343,3 @@ def scores(
     """What a posterior says of every customer, with their frequency; clv where it can."""
     study = prepare(posterior, rfm, Question(), said=said)
     return study.scores.assign(**{FREQUENCY: study.columns.x})
-
-
-# --- of a backtest ----------------------------------------------------------------------
-
-
-def of_backtest(kind: str, backtest: Backtest, target: str = "purchases") -> Data:
-    """Data of a figure of a backtest.
-
-    Raises
-    ------
-    SchemaError
-        The backtest has no such target.
-    DomainError
-        It has no predictive intervals.
-    """
-    backtest.table(target)  # refuses a target that is not there
-    study = _part(backtest=backtest)
-    if kind == "group_calibration":
-        return dict(_calibration(study, backtest, target).data)
-    if kind == "gains":
-        return dict(_gains(backtest, target).data)
-    figures = (
-        _conditional_figure(study) if kind == "conditional_expectations" else _coverage(backtest)
-    )
-    if kind == "origin_totals":
-        for figure in origin_figures(backtest):
-            if figure.key == f"origins-{target}":
-                return dict(figure.data)
-        raise DomainError(
-            "The backtest has totals of one date alone: run it with origins, and with a calendar."
-        )
-    for figure in figures:
-        return dict(figure.data)
-    raise DomainError(
-        "The backtest has no predictive intervals, since its model was fitted as a single point: "
-        "run it with method='laplace' or 'nuts'."
-    )

@@ -1,11 +1,10 @@
 """Pictures of posteriors, tables, values and backtests; drawing itself decides nothing."""
 
+from typing import TYPE_CHECKING, Any
+
 from clvmodels.plots.backtest import (
-    plot_coverage,
     plot_deciles,
     plot_metric,
-    plot_repeats,
-    plot_tracking,
 )
 from clvmodels.plots.by_cohort import plot_cohorts
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
@@ -24,7 +23,6 @@ from clvmodels.plots.economics import plot_comparison, plot_tiers, plot_tornado
 from clvmodels.plots.forecast import (
     plot_calibration,
     plot_clock,
-    plot_concentration,
     plot_forecast,
     plot_pairs,
     plot_totals,
@@ -45,6 +43,7 @@ from clvmodels.plots.posterior import (
     plot_ridges,
     plot_trace,
 )
+from clvmodels.plots.renamed import under_old_name
 
 __all__ = [
     "ACTUAL",
@@ -58,9 +57,7 @@ __all__ = [
     "plot_clock",
     "plot_cohorts",
     "plot_comparison",
-    "plot_concentration",
     "plot_conditional_expectations",
-    "plot_coverage",
     "plot_deciles",
     "plot_effects",
     "plot_energy",
@@ -78,7 +75,6 @@ __all__ = [
     "plot_purchases_over_time",
     "plot_ranks",
     "plot_repeat_histogram",
-    "plot_repeats",
     "plot_ridges",
     "plot_spend_by_frequency",
     "plot_spend_density",
@@ -86,7 +82,6 @@ __all__ = [
     "plot_tornado",
     "plot_totals",
     "plot_trace",
-    "plot_tracking",
     "plot_value_distribution",
     "save_figure",
 ]
@@ -94,3 +89,9 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # to which an unknown name is an error, and an old one too
+
+    def __getattr__(name: str) -> Any:
+        return under_old_name(name, globals())

@@ -8,7 +8,6 @@ import numpy as np
 
 from clvmodels.evaluation import FORECAST_LABELS, METRIC_LABELS, Backtest
 from clvmodels.evaluation.metrics import SHARES
-from clvmodels.keywords import named
 from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
@@ -16,8 +15,8 @@ from clvmodels.plots.common import (
     as_percent,
     shown_axes,
     table_with,
-    within_calendar,
 )
+from clvmodels.plots.renamed import picture
 from clvmodels.schema import check_choice
 
 if TYPE_CHECKING:
@@ -27,121 +26,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = {
-    "tracking": ("date", "days", "part", "actual", "expected", "lower", "upper"),
-    "repeats": ("repeats", "actual", "expected", "lower", "upper"),
     "calibration": ("target", "forecast", "group", "expected", "actual"),
-    "coverage": ("target", "level", "coverage", "lower", "upper"),
     "metrics": ("target", "metric", "forecast", "value", "lower", "upper"),
 }
 
 
-@named
-def plot_tracking(
-    backtest: Backtest | pd.DataFrame, *, cumulative: bool = False, axes: Axes | None = None
-) -> Axes:
-    """Repeat purchases by week: what was expected, with its predictive band, and what came.
-
-    Parameters
-    ----------
-    backtest : Backtest or DataFrame
-        Or its table `Backtest.tracking`.
-    cumulative : bool
-        Draw the sums so far.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
-
-    Returns
-    -------
-    Axes
-        The dashed line is the end of the calibration.
-    """
-    table = _table("plot_tracking", backtest, "tracking")
-    axes = shown_axes(axes)
-    start = "cumulative_" if cumulative else ""
-    if not cumulative:  # a short last week would look like a fall
-        table = table[table["days"] >= table["days"].median() - 1e-9]
-    end = table.loc[table["part"] == "train", "date"].iloc[-1]
-    for name, part in table.groupby("part", sort=False):
-        if cumulative and name == "holdout":
-            part = _from_origin(part, table)
-        label = name == "train"
-        axes.fill_between(
-            part["date"],
-            part[f"{start}lower"],
-            part[f"{start}upper"],
-            color=EXPECTED,
-            alpha=0.18,
-            linewidth=0,
-            label="predictive band" if label else None,
-        )
-        axes.plot(
-            part["date"],
-            part[f"{start}expected"],
-            color=EXPECTED,
-            label="expected by the model" if label else None,
-        )
-    axes.plot(table["date"], table[f"{start}actual"], color=ACTUAL, linewidth=1.2, label="really")
-    axes.axvline(end, color="black", linewidth=0.8, linestyle="--")
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("repeat purchases" + (" so far" if cumulative else " in the week"))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.legend(frameon=False, loc="upper left" if cumulative else "best")
-    _date_axis(axes)
-    return axes
-
-
-def _from_origin(part: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Let the curves of the holdout begin at what had happened."""
-    import pandas as pd
-
-    origin = table[table["part"] == "train"].iloc[[-1]].copy()
-    for name in ("expected", "lower", "upper"):
-        origin[f"cumulative_{name}"] = origin["cumulative_actual"]
-    return pd.concat([origin, part])
-
-
-def _date_axis(axes: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    within_calendar(axes)
-    locator = AutoDateLocator(maxticks=8)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-
-
-@named
-def plot_repeats(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None) -> Axes:
-    """Customers with 0, 1, 2, ... repeat purchases in the calibration.
-
-    Parameters
-    ----------
-    backtest : Backtest or DataFrame
-        Or its table `Backtest.repeats`.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
-    """
-    table = _table("plot_repeats", backtest, "repeats")
-    axes = shown_axes(axes)
-    places = np.arange(len(table))
-    axes.bar(places - 0.2, table["actual"], 0.38, color=ACTUAL, label="really")
-    axes.bar(places + 0.2, table["expected"], 0.38, color=EXPECTED, label="expected by the model")
-    _error_bars(axes, places + 0.2, table, "")
-    axes.set_xticks(places, list(table["repeats"]))
-    axes.set_xlabel("repeat purchases in the calibration")
-    axes.set_ylabel("customers")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.legend(frameon=False)
-    return axes
-
-
-@named
+@picture
 def plot_deciles(
     backtest: Backtest | pd.DataFrame,
     *,
     target: str = "purchases",
     forecast: str = "model",
     unit: str = "purchases",
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Mean forecast and what happened, by groups of customers in the order of the forecast.
 
@@ -153,15 +50,15 @@ def plot_deciles(
         Which rows of it.
     unit : str
         Of the target, per customer.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     table = _table("plot_deciles", backtest, "calibration")
-    axes = shown_axes(axes)
+    axes = shown_axes(ax)
     mine = _rows(table, target=target, forecast=forecast)
     places = mine["group"].to_numpy()
     axes.plot(places, mine["expected"], "o-", color=EXPECTED, label="expected by the model")
-    axes.plot(places, mine["actual"], "s", color=ACTUAL, label="really, with interval")
+    axes.plot(places, mine["actual"], "s", color=ACTUAL, label="actual, with its interval")
     _error_bars(axes, places, mine, "actual_", colour=ACTUAL)
     axes.set_xticks(places)
     axes.set_ylim(bottom=0)
@@ -171,45 +68,14 @@ def plot_deciles(
     return axes
 
 
-@named
-def plot_coverage(backtest: Backtest | pd.DataFrame, *, axes: Axes | None = None) -> Axes:
-    """Share of customers whose predictive interval holds, against what it should be.
-
-    Parameters
-    ----------
-    backtest : Backtest or DataFrame
-        Or its table `Backtest.coverage`.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
-
-    Returns
-    -------
-    Axes
-        Above the line intervals hold more often than they say.
-    """
-    table = _table("plot_coverage", backtest, "coverage")
-    axes = shown_axes(axes)
-    axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1, zorder=0)
-    for (target, mine), colour in zip(
-        table.groupby("target", sort=False), (EXPECTED, ACTUAL), strict=False
-    ):
-        axes.plot(mine["level"], mine["coverage"], "o-", color=colour, label=str(target))
-        _error_bars(axes, mine["level"].to_numpy(), mine, "", colour=colour)
-    axes.set(xlim=(0.4, 1.02), ylim=(0.4, 1.02))
-    axes.set_xlabel("probability of the predictive interval")
-    axes.set_ylabel("share of customers inside it")
-    axes.legend(frameon=False, loc="lower right")
-    return axes
-
-
-@named
+@picture
 def plot_metric(
     backtest: Backtest | pd.DataFrame,
     metric: str,
     *,
     labels: Mapping[str, str] | None = None,
     target: str = "purchases",
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """One metric of every forecast, with its bootstrap interval.
 
@@ -221,11 +87,11 @@ def plot_metric(
         Which rows of it, such as "mae" and "purchases" or "value".
     labels : mapping of str to str, optional
         What forecasts are called; by default as in reports.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     table = _table("plot_metric", backtest, "metrics")
-    alone, axes = axes is None, shown_axes(axes)
+    alone, axes = ax is None, shown_axes(ax)
     mine = _rows(table, target=target, metric=metric)
     mine = mine[np.isfinite(mine["value"])]
     places = np.arange(len(mine))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels.diagnostics import single
-from clvmodels.keywords import named
 from clvmodels.plots.common import ACTUAL, shown_axes, takes
 from clvmodels.plots.diagnostics import drawn
+from clvmodels.plots.renamed import picture
 from clvmodels.predictive import CohortCurves
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import check_choice, check_whole
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _LARGE: Final = 8.0  # from where on a tick needs no decimals
 
 
-@named
+@picture
 def plot_cohorts(
     found: RfmTable | CohortCurves,
     *,
     total: str | None = None,
     most: int = 5,
     unit: str = "",
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """New customers by cohort, or what cohorts bring by months since the first order.
 
@@ -44,7 +44,7 @@ def plot_cohorts(
         Of curves: draw so many cohorts, evenly spaced over all.
     unit : str
         Of the value, such as "$".
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -54,12 +54,12 @@ def plot_cohorts(
         are what has happened, dashed ones the forecast with its interval.
     """
     if isinstance(found, RfmTable):
-        return drawn("cohorts", single.cohorts(found), axes)
+        return drawn("cohorts", single.cohorts(found), ax)
     if not isinstance(found, CohortCurves):
         raise takes("plot_cohorts", found)
     totals = tuple(name for name in ("value", "purchases") if name in found.table)
     total = check_choice("total", totals[0] if total is None else total, totals)
-    axes = shown_axes(axes)
+    axes = shown_axes(ax)
     groups = [*found.table.groupby(list(found.by), sort=False)]
     kept = groups[:-1] if len(groups) > 1 else groups  # the last one is the whole
     count = min(check_whole("most", most), len(kept))
@@ -81,10 +81,10 @@ def plot_cohorts(
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame, total: str, label: str, shade: float) -> None:
-    """One cohort, from a dark line of the first to a light one of the last."""
+    """One cohort, from a dark line of the first to a lighter one of the last."""
     from matplotlib import colormaps
 
-    colour: Any = colormaps["viridis"](0.85 * shade)
+    colour: Any = colormaps["viridis"](0.6 * shade)
     month, value = rows["month"].to_numpy(), rows[total].to_numpy()
     past = int((rows["known"] == 1.0).sum())
     axes.plot(month[:past], value[:past], color=colour, linewidth=1.8, label=label)

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-EXPECTED: Final = "#2a6f97"
-ACTUAL: Final = "#d1495b"
-OTHER: Final = "#9aa5b1"
-PALE: Final = "#d5dbe1"
+# Told apart in print too: each is 3:1 or more on white, and their greys are 1.4:1 or more apart.
+EXPECTED: Final = "#1a4b6f"
+ACTUAL: Final = "#e36612"
+OTHER: Final = "#616b76"
+PALE: Final = "#d5dbe1"  # of areas alone, which have edges in an ink
+
+_WIDE, _HIGH = 4.6, 3.0  # inches of a panel
 
 _BACKTEST: Final = "a Backtest, as backtest or load_backtest returns it"
 _POSTERIOR: Final = "a posterior, as a model's fit or load_posterior returns it"
@@ -32,9 +35,7 @@ TAKES: Final = {
     "plot_clock": "a posterior whose model was fitted with a clock",
     "plot_cohorts": f"{_TABLE}, or what cohorts returns",
     "plot_comparison": "the table of compare_with_simple, or a CLVPosterior and its RfmTable",
-    "plot_concentration": f"{_VALUES}, or customers' values",
     "plot_conditional_expectations": _BACKTEST,
-    "plot_coverage": "a Backtest, or its table coverage",
     "plot_deciles": "a Backtest, or its table calibration",
     "plot_effects": "a posterior whose model was fitted with covariates",
     "plot_energy": _POSTERIOR,
@@ -42,17 +43,18 @@ TAKES: Final = {
     "plot_gains": _BACKTEST,
     "plot_group_calibration": _BACKTEST,
     "plot_history_matrix": "a posterior of purchases, as a model's fit returns it",
-    "plot_interval_coverage": _BACKTEST,
+    "plot_interval_coverage": "a Backtest, or its table coverage",
     "plot_lorenz": f"{_VALUES}, or customers' values, or these by label",
     "plot_metric": "a Backtest, or its table metrics",
     "plot_origin_totals": _BACKTEST,
     "plot_pairs": "names of groups and two lists of numbers",
     "plot_prior_posterior": _POSTERIOR,
     "plot_prior_sensitivity": _POSTERIOR,
-    "plot_purchases_over_time": "a Backtest, or a posterior with its RfmTable and their log",
+    "plot_purchases_over_time": "a Backtest or its table tracking, or a posterior with its "
+    "RfmTable and their log",
     "plot_ranks": _POSTERIOR,
-    "plot_repeat_histogram": f"{_TABLE}, or a posterior and its RfmTable, or a Backtest",
-    "plot_repeats": "a Backtest, or its table repeats",
+    "plot_repeat_histogram": f"{_TABLE}, or a posterior and its RfmTable, or a Backtest or "
+    "its table repeats",
     "plot_ridges": _POSTERIOR,
     "plot_spend_by_frequency": _TABLE,
     "plot_spend_density": "a CLVPosterior and its RfmTable",
@@ -60,7 +62,6 @@ TAKES: Final = {
     "plot_tornado": "the table of simple_sensitivity, or what simple_clv returns",
     "plot_totals": "totals by label, or a Backtest",
     "plot_trace": _POSTERIOR,
-    "plot_tracking": "a Backtest, or its table tracking",
     "plot_value_distribution": _VALUES,
 }
 """What every plot takes, in words."""
@@ -88,7 +89,7 @@ def new_figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Ax
     figure = Sheet(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
     figure.suptitle(title, fontsize=13)
     grid = figure.subplots(rows, columns, squeeze=False)
-    return figure, _without_frame(list(grid.flat), rows * columns)
+    return figure, _open(list(grid.flat))
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -112,6 +113,22 @@ def whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
     axes.errorbar([middle], [place], xerr=[[half], [half]], color="black", capsize=4, fmt="none")
 
 
+def band(
+    axes: Axes, x: Any, lower: Any, upper: Any, *, colour: str = EXPECTED, **options: Any
+) -> None:
+    """An area between two lines, with edges that are seen where its grey is not."""
+    from matplotlib.colors import to_rgba
+
+    strength = options.pop("alpha", 0.2)
+    options |= {"facecolor": to_rgba(colour, strength), "edgecolor": to_rgba(colour, 0.8)}
+    axes.fill_between(x, lower, upper, linewidth=0.7, **options)
+
+
+def thousands(value: float, _: Any) -> str:
+    """Format a tick that is a number."""
+    return f"{value:,.10g}"
+
+
 def as_percent(value: float, _: Any) -> str:
     """Format a tick that is a share."""
     return f"{100 * value:.0f} %"
@@ -127,27 +144,20 @@ def shown_axes(axes: Axes | None) -> Axes:
 
     Pyplot's figures are displayed at the end of a notebook's cell, and by ``plt.show()``.
     """
-    return shown_panels(1, None, width=5.6, height=4.2)[0] if axes is None else axes
+    if axes is not None:
+        return axes
+    import matplotlib.pyplot as plt
+
+    return _open([plt.subplots(figsize=(5.6, 4.2), layout="constrained")[1]])[0]
 
 
-def shown_panels(
-    count: int, axes: Sequence[Axes] | None, *, width: float = 4.6, height: float = 3.0
-) -> Sequence[Axes]:
+def shown_panels(count: int, axes: Sequence[Axes] | None) -> Sequence[Axes]:
     """As many axes as there are panels: those that were given, or of a new figure of pyplot."""
     if axes is not None:
         return panels(count, axes)
     import matplotlib.pyplot as plt
 
-    columns = min(2, count)
-    rows = -(-count // columns)
-    _, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(width * columns, height * rows),
-        layout="constrained",
-        squeeze=False,
-    )
-    return _without_frame(list(grid.flat), count)
+    return _panels_of(plt.figure(figsize=_size(count), layout="constrained"), count)
 
 
 def takes(plot: str, found: object) -> SchemaError:
@@ -205,21 +215,12 @@ def with_customers(plot: str, rfm: Any) -> Any:
     return rfm
 
 
-def _without_frame(grid: list[Axes], count: int) -> list[Axes]:
-    """The axes that are needed, with open frames; the others are taken away."""
-    for axes in grid:
-        axes.spines[["top", "right"]].set_visible(False)
-    for empty in grid[count:]:
-        empty.remove()
-    return grid[:count]
-
-
 def one_axes(axes: Axes | None) -> Axes:
     """The axes that were given, or those of a figure of their own, unknown to pyplot."""
     return new_figure(1, 1, "")[1][0] if axes is None else axes
 
 
-def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequence[Axes]:
+def panels(count: int, axes: Sequence[Axes] | None) -> Sequence[Axes]:
     """As many axes as there are panels: those given, or of a figure unknown to pyplot.
 
     Raises
@@ -228,20 +229,34 @@ def panels(count: int, axes: Sequence[Axes] | None, *, columns: int = 2) -> Sequ
         Too few were given.
     """
     if axes is None:
-        from matplotlib.figure import Figure
+        from clvmodels.plots.sheet import Sheet
 
-        columns = min(columns, count)
-        rows = -(-count // columns)
-        figure, grid = new_figure(rows, columns, "")
-        assert isinstance(figure, Figure)
-        figure.set_size_inches(4.6 * columns, 3.0 * rows)
-        for empty in grid[count:]:
-            empty.remove()
-        return grid[:count]
+        return _panels_of(Sheet(figsize=_size(count), layout="constrained"), count)
     given = list(axes) if isinstance(axes, Iterable) else [axes]
     if len(given) < count:
         raise SchemaError(f"There are {count} panels: pass as many axes, found {len(given)}.")
     return given[:count]
+
+
+def _size(count: int) -> tuple[float, float]:
+    return _WIDE * min(count, 2), _HIGH * -(-count // 2)
+
+
+def _panels_of(figure: Figure, count: int) -> Sequence[Axes]:
+    """Two in a row, and the last one as wide as both where it would stand alone."""
+    rows = -(-count // 2)
+    grid = figure.add_gridspec(rows, min(count, 2))
+    places = [
+        (i // 2, slice(None) if i == count - 1 and count % 2 else i % 2) for i in range(count)
+    ]
+    return _open([figure.add_subplot(grid[place]) for place in places])
+
+
+def _open(grid: list[Axes]) -> list[Axes]:
+    """Axes with open frames."""
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+    return grid
 
 
 def within_calendar(axes: Axes) -> None:

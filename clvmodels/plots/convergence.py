@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Panel = Mapping[str, Any]
 
-# Told apart by the colour-blind: blue, orange, green, purple of Okabe and Ito, and greys
-CHAINS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#555555")
+# Told apart by the colour-blind, and as greys: steps of 1.2:1 or more
+CHAINS: Final = (EXPECTED, ACTUAL, "#0d7158", "#b948b9", "#6b5106", "#2d3136")
 
 
 def draw_trace(
@@ -151,7 +151,7 @@ def draw_prior_posterior(
             alpha=0.75,
             label="posterior",
         )
-        one.plot(floats(panel["x"]), floats(panel["prior"]), color="#e69f00", label="prior")
+        one.plot(floats(panel["x"]), floats(panel["prior"]), "--", color=ACTUAL, label="prior")
         if panel["log"]:
             one.set_xscale("log")
         one.set_ylim(0, 1.08)
@@ -184,7 +184,7 @@ def draw_prior_sensitivity(
     """
     axes = one_axes(axes)
     places = np.arange(len(parameters))
-    axes.barh(places - 0.19, floats(prior), 0.36, color="#e69f00", label="to the prior")
+    axes.barh(places - 0.19, floats(prior), 0.36, color=ACTUAL, label="to the prior")
     axes.barh(places + 0.19, floats(likelihood), 0.36, color=EXPECTED, label="to the data")
     axes.axvline(limit, color="black", linewidth=0.9, linestyle="--")
     axes.set_yticks(places, [_wrapped(name) for name in parameters])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from clvmodels import frames
 from clvmodels.diagnostics import single
+from clvmodels.diagnostics.of_backtests import repeated, weeks
 from clvmodels.economics import lorenz_curve
 from clvmodels.evaluation import Backtest
-from clvmodels.keywords import named
-from clvmodels.plots.backtest import plot_repeats, plot_tracking
 from clvmodels.plots.common import numbers, shown_axes, table_with, takes, with_customers
 from clvmodels.plots.diagnostics import drawn
 from clvmodels.plots.economics import draw_lorenz
+from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.rfm import RfmTable
@@ -41,29 +41,31 @@ Buying = CLVPosterior | PurchasePosterior
 Curve = tuple[FloatArray, FloatArray]
 
 _MOST_POINTS: Final = 1_001
+_REPEATS: Final = ("repeats", "actual", "expected", "lower", "upper")
+_TRACKING: Final = ("date", "days", "part", "actual", "expected", "lower", "upper")
 
 
-@named
+@picture
 def plot_repeat_histogram(
     source: RfmTable | Frame | Buying | Backtest,
     rfm: RfmTable | Frame | None = None,
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Customers by number of repeat purchases, and what a model expects.
 
     Parameters
     ----------
     source : RfmTable, frame, posterior or Backtest
-        The customers; or a posterior, with its customers beside it; or a backtest, whose
-        calibration is drawn.
+        The customers; or a posterior, with its customers beside it; or a backtest, or its table
+        `Backtest.repeats`, of its calibration.
     rfm : RfmTable or frame, optional
         The customers, with a posterior.
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -72,23 +74,24 @@ def plot_repeat_histogram(
         Bars are what there is; points, with predictive intervals, what is expected.
     """
     name, said = "plot_repeat_histogram", scale_said(time_unit, time_scaler)
-    if isinstance(source, Backtest):
-        return plot_repeats(source, axes=axes)
-    if isinstance(source, Buying):
+    source = source.repeats if isinstance(source, Backtest) else source
+    if _is_table(source, _REPEATS):
+        data = repeated(table_with(name, source, _REPEATS))
+    elif isinstance(source, Buying):
         data = single.repeats(with_customers(name, rfm), source, said=said)
     else:
         data = single.repeats(_customers(name, source), said=said)
-    return drawn("repeat_histogram", data, axes)
+    return drawn("repeat_histogram", data, ax)
 
 
-@named
+@picture
 def plot_spend_by_frequency(
     rfm: RfmTable | Frame,
     *,
     currency: str = "",
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Boxes of mean spend by number of repeats.
 
@@ -100,7 +103,7 @@ def plot_spend_by_frequency(
         For the eye, such as "$".
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -111,10 +114,10 @@ def plot_spend_by_frequency(
     table = _customers("plot_spend_by_frequency", rfm)
     said = scale_said(time_unit, time_scaler)
     data = single.spend("spend_by_frequency", table, currency=currency, said=said)
-    return drawn("spend_by_frequency", data, axes)
+    return drawn("spend_by_frequency", data, ax)
 
 
-@named
+@picture
 def plot_spend_density(
     posterior: CLVPosterior,
     rfm: RfmTable | Frame | None = None,
@@ -122,7 +125,7 @@ def plot_spend_density(
     currency: str = "",
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Density of the mean spend of repeat customers, over its logarithm.
 
@@ -136,7 +139,7 @@ def plot_spend_density(
         For the eye, such as "$".
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -149,12 +152,12 @@ def plot_spend_density(
     rfm = with_customers("plot_spend_density", rfm)
     said = scale_said(time_unit, time_scaler)
     data = single.spend("spend_density", rfm, posterior, currency, said=said)
-    return drawn("spend_density", data, axes)
+    return drawn("spend_density", data, ax)
 
 
-@named
+@picture
 def plot_purchases_over_time(
-    source: Buying | Backtest,
+    source: Buying | Backtest | pd.DataFrame,
     rfm: RfmTable | None = None,
     *,
     log: Any = None,
@@ -162,17 +165,17 @@ def plot_purchases_over_time(
     horizon: Horizon = None,
     calendar: CalendarChoice = "auto",
     cumulative: bool = False,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Repeat purchases of the whole base by week: real, and expected with its band.
+    """Repeat purchases of the whole base by week: actual, and expected with its band.
 
     With a horizon it goes on into the future, by calendar month.
 
     Parameters
     ----------
-    source : posterior or Backtest
-        A posterior, with its customers and their log; or a backtest, drawn as by
-        `plot_tracking`.
+    source : posterior, Backtest or DataFrame
+        A posterior, with its customers and their log; or a backtest, or its table
+        `Backtest.tracking`, with a dotted line where the calibration ends.
     rfm : RfmTable, optional
         The customers, with a posterior.
     log, id_map : object, optional
@@ -185,21 +188,21 @@ def plot_purchases_over_time(
         As there.
     cumulative : bool
         Draw the sums so far.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     name = "plot_purchases_over_time"
-    if isinstance(source, Backtest):
-        return plot_tracking(source, cumulative=cumulative, axes=axes)
+    source = source.tracking if isinstance(source, Backtest) else source
     if not isinstance(source, Buying):
-        raise takes(name, source)
+        table = table_with(name, source, _TRACKING)
+        return drawn("purchases_over_time", weeks(table, cumulative=cumulative), ax)
     rfm = with_customers(name, rfm)
     how: Any = {"horizon": horizon, "calendar": calendar, "cumulative": cumulative}
     data = single.over_time(source, rfm, log, id_map, **how)
-    return drawn("purchases_over_time", data, axes)
+    return drawn("purchases_over_time", data, ax)
 
 
-@named
+@picture
 def plot_history_matrix(
     posterior: Buying,
     rfm: RfmTable | Frame | None = None,
@@ -208,7 +211,7 @@ def plot_history_matrix(
     horizon: Horizon = "365D",
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """A quantity over number of repeats and time of the last one, as a map of colours.
 
@@ -225,7 +228,7 @@ def plot_history_matrix(
         For purchases to come: "365D", "52W", "12M" or a number in the posterior's unit.
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -239,17 +242,17 @@ def plot_history_matrix(
     bought = quantity == "expected_purchases"
     said = scale_said(time_unit, time_scaler)
     data = single.matrix(posterior, rfm, purchases=bought, horizon=horizon, said=said)
-    return drawn("history_matrix", data, axes)
+    return drawn("history_matrix", data, ax)
 
 
-@named
+@picture
 def plot_alive_histogram(
     values: Any,
     rfm: RfmTable | Frame | None = None,
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Repeat customers by P(alive).
 
@@ -262,7 +265,7 @@ def plot_alive_histogram(
         The customers, with a posterior.
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     name = "plot_alive_histogram"
@@ -271,10 +274,10 @@ def plot_alive_histogram(
 
         values = pd.DataFrame({"p_alive": numbers(name, values)})
     table = _values(name, values, rfm, ("p_alive",), scale_said(time_unit, time_scaler))
-    return drawn("alive_histogram", single.alive(table), axes)
+    return drawn("alive_histogram", single.alive(table), ax)
 
 
-@named
+@picture
 def plot_value_distribution(
     values: Any,
     rfm: RfmTable | Frame | None = None,
@@ -282,7 +285,7 @@ def plot_value_distribution(
     currency: str = "",
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Customers by expected value, on a logarithmic axis.
 
@@ -297,7 +300,7 @@ def plot_value_distribution(
         For the eye, such as "$".
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -308,19 +311,20 @@ def plot_value_distribution(
     said = scale_said(time_unit, time_scaler)
     table = _values("plot_value_distribution", values, rfm, (FREQUENCY, "clv"), said)
     data = single.value_distribution(table, currency)
-    return drawn("value_distribution", data, axes)
+    return drawn("value_distribution", data, ax)
 
 
-@named
+@picture
 def plot_lorenz(
     values: Any,
     rfm: RfmTable | Frame | None = None,
     *,
+    first: Literal["least valuable", "most valuable"] = "least valuable",
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Lorenz curves: cumulative share of value, the least valuable customers first.
+    """Lorenz curves: how value is concentrated, as cumulative shares of customers and value.
 
     Parameters
     ----------
@@ -330,9 +334,12 @@ def plot_lorenz(
         curve of `clvmodels.lorenz_curve`.
     rfm : RfmTable or frame, optional
         The customers, with a posterior.
+    first : {"least valuable", "most valuable"}
+        Which customers come first: as Lorenz drew it, or to read what share of the value the best
+        tenth has.
     time_unit, time_scaler : optional
         The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -343,12 +350,15 @@ def plot_lorenz(
     labelled = values if isinstance(values, Mapping) else {"expected value": values}
     said = scale_said(time_unit, time_scaler)
     curves = {
-        str(name): value_curve("plot_lorenz", one, rfm, said) for name, one in labelled.items()
+        str(name): _value_curve("plot_lorenz", one, rfm, said) for name, one in labelled.items()
     }
-    return draw_lorenz(curves, axes=shown_axes(axes))
+    best = check_choice("first", first, ("least valuable", "most valuable")) == "most valuable"
+    if best:
+        curves = {name: (1.0 - at[::-1], 1.0 - y[::-1]) for name, (at, y) in curves.items()}
+    return draw_lorenz(curves, best_first=best, axes=shown_axes(ax))
 
 
-def value_curve(plot: str, values: Any, rfm: Any, said: TimeScale | None) -> Curve:
+def _value_curve(plot: str, values: Any, rfm: Any, said: TimeScale | None) -> Curve:
     """The Lorenz curve of customers' values, or one that was worked out before."""
     if isinstance(values, tuple) and len(values) == 2:
         curve = tuple(numbers(plot, one) for one in values)
@@ -370,6 +380,10 @@ def _values(
     if "clv" not in columns or REASON not in table:
         return table
     return table[table["clv"].notna() | table[REASON].isna()]  # who has none is not drawn
+
+
+def _is_table(found: object, columns: Sequence[str]) -> bool:
+    return frames.kind_of(found) is not None and set(columns) <= set(frames.column_names(found))
 
 
 def _customers(plot: str, found: Any) -> Any:

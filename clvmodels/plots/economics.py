@@ -14,7 +14,6 @@ from clvmodels.economics import (
     tier_report,
 )
 from clvmodels.economics.inputs import SimpleInputs
-from clvmodels.keywords import named
 from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
@@ -26,6 +25,7 @@ from clvmodels.plots.common import (
     table_with,
     with_customers,
 )
+from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior
 from clvmodels.schema import FloatArray
 
@@ -36,10 +36,8 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 
-@named
-def plot_tornado(
-    table: pd.DataFrame | SimpleClv | SimpleInputs, *, axes: Axes | None = None
-) -> Axes:
+@picture
+def plot_tornado(table: pd.DataFrame | SimpleClv | SimpleInputs, *, ax: Axes | None = None) -> Axes:
     """Bars of what value gains and loses when each input is lowered or raised.
 
     Parameters
@@ -47,7 +45,7 @@ def plot_tornado(
     table : DataFrame, SimpleClv or SimpleInputs
         As `clvmodels.simple_sensitivity` returns it: its first row is the top bar; or what
         that function takes.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -59,7 +57,7 @@ def plot_tornado(
         table = simple_sensitivity(table)
     columns = ("input", "change_lowered", "change_raised")
     table = table_with("plot_tornado", table, columns)
-    axes = shown_axes(axes)
+    axes = shown_axes(ax)
     places = range(len(table))
     for name, colour in (("lowered", OTHER), ("raised", EXPECTED)):
         widths = 100 * table[f"change_{name}"].to_numpy()
@@ -73,12 +71,12 @@ def plot_tornado(
     return axes
 
 
-@named
+@picture
 def plot_tiers(
     report: pd.DataFrame | CLVPosterior,
     rfm: RfmTable | None = None,
     *,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Bars of what each value tier holds of customers, of past revenue and of value.
 
@@ -89,7 +87,7 @@ def plot_tiers(
         posterior, for that report with its defaults.
     rfm : RfmTable, optional
         The customers, with a posterior.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -102,16 +100,16 @@ def plot_tiers(
     columns = ("tier", "customer_share", "past_share", "value_share")
     return draw_tiers(
         table_with("plot_tiers", report, columns),
-        axes=shown_axes(axes),
+        axes=shown_axes(ax),
     )
 
 
-@named
+@picture
 def plot_comparison(
     table: pd.DataFrame | CLVPosterior,
     rfm: RfmTable | None = None,
     *,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
     unit: str = "",
 ) -> Axes:
     """Bars of the simple formula and the model by groups of customers, and what happened.
@@ -123,7 +121,7 @@ def plot_comparison(
         drawn. Or a posterior, for that table with its defaults.
     rfm : RfmTable, optional
         The customers, with a posterior.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     unit : str
         Of money, such as "$".
@@ -138,7 +136,7 @@ def plot_comparison(
     columns = ("simple", "simple_per_customer", "model")
     return draw_comparison(
         table_with("plot_comparison", table, columns),
-        axes=shown_axes(axes),
+        axes=shown_axes(ax),
         unit=unit,
     )
 
@@ -147,21 +145,24 @@ def plot_comparison(
 
 
 def draw_lorenz(
-    curves: Mapping[str, tuple[FloatArray, FloatArray]], *, axes: Axes | None = None
+    curves: Mapping[str, tuple[FloatArray, FloatArray]],
+    *,
+    best_first: bool = False,
+    axes: Axes | None = None,
 ) -> Axes:
     """Lorenz curves by label, as `clvmodels.lorenz_curve` returns them; at most three."""
     axes = one_axes(axes)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
-    for (label, (customers, value)), colour in zip(
-        curves.items(), (EXPECTED, ACTUAL, OTHER), strict=False
+    for (label, (customers, value)), colour, dash in zip(
+        curves.items(), (EXPECTED, ACTUAL, OTHER), ("-", "--", "-."), strict=False
     ):
-        axes.plot(customers, value, color=colour, label=label)
+        axes.plot(customers, value, color=colour, linestyle=dash, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_xlabel("share of customers, least valuable first")
+    axes.set_xlabel(f"share of customers, {'most' if best_first else 'least'} valuable first")
     axes.set_ylabel("share of value")
     axes.xaxis.set_major_formatter(as_percent)
     axes.yaxis.set_major_formatter(as_percent)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower right" if best_first else "upper left")
     return axes
 
 
@@ -199,7 +200,7 @@ def draw_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str 
     _whiskers(axes, _beside(len(groups), 2, 3), groups, "model")
     if "actual" in groups:
         left, right = _beside(len(groups), -0.5, 3), _beside(len(groups), 2.5, 3)
-        axes.hlines(groups["actual"], left, right, color=ACTUAL, linewidth=2, label="really")
+        axes.hlines(groups["actual"], left, right, color=ACTUAL, linewidth=2, label="actual")
     axes.set_xticks(range(len(groups)), list(groups.iloc[:, 0]))
     axes.yaxis.set_major_formatter(lambda value, _: f"{unit}{value:,.0f}")
     axes.set_xlabel("groups of customers, the most valuable (by the model) first")

@@ -15,6 +15,7 @@ from clvmodels.plots.common import (
     as_percent,
     floats,
     one_axes,
+    thousands,
     within_calendar,
 )
 from clvmodels.plots.convergence import CHAINS
@@ -102,7 +103,7 @@ def draw_alive_histogram(
     axes.xaxis.set_major_formatter(as_percent)
     axes.set_xlabel("P(alive)")
     axes.set_ylabel(label)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.yaxis.set_major_formatter(thousands)
     return axes
 
 
@@ -136,7 +137,7 @@ def draw_value_distribution(
     money_axis(axes, "x", currency)
     axes.set_xlabel("expected value of a customer" + (f" ({currency})" if currency else ""))
     axes.set_ylabel("customers")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.yaxis.set_major_formatter(thousands)
     axes.legend(frameon=False)
     return axes
 
@@ -172,7 +173,7 @@ def draw_group_calibration(
     axes.set(xlim=(0, top), ylim=(0, top))
     words = f"{quantity} per customer" + (f" ({unit})" if unit else "")
     axes.set_xlabel(f"forecast {words}")
-    axes.set_ylabel(f"real {words}")
+    axes.set_ylabel(f"actual {words}")
     return axes
 
 
@@ -211,7 +212,7 @@ def draw_gains(
     axes.xaxis.set_major_formatter(as_percent)
     axes.yaxis.set_major_formatter(as_percent)
     axes.set_xlabel("share of customers, highest forecasts first")
-    axes.set_ylabel(f"share of the real {quantity}")
+    axes.set_ylabel(f"share of the actual {quantity}")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     return axes
 
@@ -319,7 +320,7 @@ def draw_origin_totals(
     """
     axes = one_axes(axes)
     places = np.arange(len(dates))
-    axes.axhline(1.0, color=ACTUAL, linewidth=1.2, label="really")
+    axes.axhline(1.0, color=ACTUAL, linewidth=1.2, label="actual")
     for one in series:
         lower, upper = floats(one["lower"]), floats(one["upper"])
         how: Any = {"color": EXPECTED, "linewidth": 9.0, "alpha": 0.3, "label": "to plan with"}
@@ -375,7 +376,7 @@ def draw_clock(
     axes.step(when, floats(intensity), where="post", color=EXPECTED, linewidth=1.6, label=label)
     axes.axhline(1.0, color="black", linewidth=0.6)
     axes.set_ylim(bottom=0)
-    axes.plot(now, axes.get_ylim(), color="black", linewidth=0.9, linestyle="--")
+    axes.plot(now, axes.get_ylim(), color="black", linewidth=1.2, linestyle=":")
     if len(week):
         told = ", ".join(
             f"{day} {one:.2f}" for day, one in zip(WEEKDAYS, floats(week), strict=True)

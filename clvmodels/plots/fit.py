@@ -14,8 +14,10 @@ from clvmodels.plots.common import (
     OTHER,
     PALE,
     as_percent,
+    band,
     floats,
     one_axes,
+    thousands,
     within_calendar,
 )
 from clvmodels.schema import FloatArray
@@ -58,7 +60,7 @@ def draw_repeat_histogram(
     """
     axes = one_axes(axes)
     places = np.arange(len(bins))
-    axes.bar(places, floats(actual), 0.75, color=PALE, edgecolor=OTHER, label="real")
+    axes.bar(places, floats(actual), 0.75, color=PALE, edgecolor=OTHER, label="actual")
     if expected is not None:
         middle = floats(expected)
         if lower is not None and upper is not None:
@@ -70,7 +72,7 @@ def draw_repeat_histogram(
     axes.set_xticks(places, list(bins))
     axes.set_xlabel("repeat purchases")
     axes.set_ylabel("share of customers" if share else "customers")
-    axes.yaxis.set_major_formatter(as_percent if share else _thousands)
+    axes.yaxis.set_major_formatter(as_percent if share else thousands)
     axes.set_ylim(bottom=0)
     return axes
 
@@ -109,7 +111,7 @@ def draw_cohorts(
     axes.tick_params(axis="x", labelrotation=30 if len(cohorts) > 4 else 0)
     axes.set_xlabel("first purchase in")
     axes.set_ylabel("new customers (bars)")
-    axes.yaxis.set_major_formatter(_thousands)
+    axes.yaxis.set_major_formatter(thousands)
     twin = axes.twinx()
     shares = floats(repeat_share)
     few = floats(customers) < _FEW  # their shares are chance: 0 or 100 % of one customer
@@ -134,7 +136,7 @@ def draw_purchases_over_time(
     cumulative: bool = False,
     axes: Axes | None = None,
 ) -> Axes:
-    """Repeat purchases of the whole base by period: real, and expected with its band.
+    """Repeat purchases of the whole base by period: actual, and expected with its band.
 
     Parameters
     ----------
@@ -155,39 +157,47 @@ def draw_purchases_over_time(
         Where to draw; by default a figure of its own.
     """
     axes = one_axes(axes)
-    when = np.array(dates, dtype="datetime64[D]")
-    if len(lower):
-        axes.fill_between(
-            when,
-            floats(lower),
-            floats(upper),
-            color=EXPECTED,
-            alpha=0.2,
-            linewidth=0,
-            label="predictive band",
-        )
-    axes.plot(when, floats(expected), color=EXPECTED, linewidth=1.6, label="expected by the model")
-    axes.plot(
-        when,
-        floats(actual),
-        "." if not cumulative else "--",
-        color=ACTUAL,
-        markersize=5,
-        label="real",
-    )
+    when, sums = np.array(dates, dtype="datetime64[D]"), cumulative
+    known = floats(actual)
+    bands = (floats(lower), floats(upper)) if len(lower) else None
+    for part, begin in _parts(when, split if sums else None, known):
+        label = None if begin else "expected by the model"
+        at = np.append(begin[0], when[part]) if begin else when[part]
+        if bands is not None:
+            ends = [_from(begin, one[part]) for one in bands]
+            band(axes, at, *ends, label=None if begin else "predictive band")
+        line = _from(begin, floats(expected)[part])
+        axes.plot(at, line, color=EXPECTED, linewidth=1.6, label=label)
+    axes.plot(when, known, "--" if sums else ".", color=ACTUAL, markersize=5, label="actual")
     if future is not None:
-        _draw_future(axes, future, float(floats(actual)[-1]) if cumulative else None)
+        _draw_future(axes, future, float(known[-1]) if sums else None)
+    axes.set_ylim(bottom=0)
     if split is not None:
         at = np.array([split, split], dtype="datetime64[D]")
-        axes.plot(at, axes.get_ylim(), color="black", linewidth=0.9, linestyle="--")
-    axes.set_ylabel("repeat purchases" + (" so far" if cumulative else " in each period"))
+        axes.plot(at, axes.get_ylim(), color="black", linewidth=1.2, linestyle=":")
+    axes.set_ylabel("repeat purchases" + (" so far" if sums else " in each period"))
     axes.set_xlabel("date")
     within_calendar(axes)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(_thousands)
+    axes.yaxis.set_major_formatter(thousands)
     axes.tick_params(axis="x", labelrotation=30)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left" if sums else "best")
     return axes
+
+
+def _parts(
+    when: npt.NDArray[Any], split: str | None, known: FloatArray
+) -> list[tuple[slice, tuple[Any, float] | None]]:
+    """Sums up to a date, and on from what had happened by then; all at once where none is cut."""
+    before = len(when) if split is None else int((when <= np.datetime64(split)).sum())
+    if before in (0, len(when)):
+        return [(slice(None), None)]
+    begin = (when[before - 1], float(known[before - 1]))
+    return [(slice(before), None), (slice(before, None), begin)]
+
+
+def _from(begin: tuple[Any, float] | None, values: FloatArray) -> FloatArray:
+    return values if begin is None else np.append(begin[1], values)
 
 
 def _draw_future(axes: Axes, future: Mapping[str, Any], so_far: float | None) -> None:
@@ -223,16 +233,9 @@ def draw_band(
     begin: float | None,
 ) -> None:
     """A band by month: of rates, each of which holds for all of it, or of sums from begin on."""
-    axes.fill_between(
-        edges,
-        _at_edges(lower, begin),
-        _at_edges(upper, begin),
-        step="post" if begin is None else None,
-        color=EXPECTED,
-        alpha=alpha,
-        linewidth=0,
-        label=label,
-    )
+    step = "post" if begin is None else None
+    ends = [_at_edges(one, begin) for one in (lower, upper)]
+    band(axes, edges, *ends, step=step, alpha=alpha, label=label)
 
 
 def _at_edges(values: FloatArray, begin: float | None) -> FloatArray:
@@ -263,7 +266,7 @@ def draw_conditional_expectations(
     axes = one_axes(axes)
     places = np.arange(len(groups))
     axes.plot(places, floats(expected), "o-", color=EXPECTED, label="expected by the model")
-    axes.plot(places, floats(actual), "s--", color=ACTUAL, label="real")
+    axes.plot(places, floats(actual), "s--", color=ACTUAL, label="actual")
     labels = [f"{name}\n({count:,})" for name, count in zip(groups, customers, strict=True)]
     axes.set_xticks(places, labels)
     axes.set_xlabel("repeats in the calibration (customers)")
@@ -299,11 +302,9 @@ def draw_spend_density(
     axes = one_axes(axes)
     at = floats(edges)
     middle = np.sqrt(at[1:] * at[:-1])
-    axes.stairs(floats(actual), at, fill=True, color=PALE, edgecolor=OTHER, label="real")
+    axes.stairs(floats(actual), at, fill=True, color=PALE, edgecolor=OTHER, label="actual")
     if lower is not None and upper is not None:
-        axes.fill_between(
-            middle, floats(lower), floats(upper), color=EXPECTED, alpha=0.25, linewidth=0
-        )
+        band(axes, middle, floats(lower), floats(upper))
     axes.plot(
         middle, floats(expected), color=EXPECTED, linewidth=1.8, label="expected by the model"
     )
@@ -366,7 +367,3 @@ def money_axis(axes: Axes, which: str, currency: str) -> None:
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{sign}{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def _thousands(value: float, _: object) -> str:
-    return f"{value:,.10g}"

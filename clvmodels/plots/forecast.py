@@ -12,7 +12,6 @@ from clvmodels.diagnostics.clock_parts import clock_data
 from clvmodels.diagnostics.planned import fan_of
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation import Backtest
-from clvmodels.keywords import named
 from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
@@ -23,18 +22,17 @@ from clvmodels.plots.common import (
     takes,
     whisker,
 )
-from clvmodels.plots.customers import value_curve
 from clvmodels.plots.diagnostics import drawn
+from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import purchases_of
 from clvmodels.predictive import TotalForecast
-from clvmodels.schema import TimeUnit, scale_said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@named
+@picture
 def plot_totals(
     totals: Mapping[str, float] | Backtest,
     *,
@@ -42,7 +40,7 @@ def plot_totals(
     interval: tuple[float, float] | None = None,
     unit: str = "",
     target: str = "purchases",
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Bars of totals, the first at the top.
 
@@ -59,7 +57,7 @@ def plot_totals(
         Of the totals, such as "$".
     target : {"purchases", "value"}
         Of a backtest.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     label = ""
@@ -70,7 +68,7 @@ def plot_totals(
     if not isinstance(totals, Mapping):
         raise takes("plot_totals", totals)
     names, widths = list(totals), numbers("plot_totals", list(totals.values()))
-    axes = shown_axes(axes)
+    axes = shown_axes(ax)
     if colours is None:
         colours = [EXPECTED, *[OTHER] * (len(names) - 1)]
     axes.barh(names, widths, color=list(colours), height=0.6)
@@ -92,18 +90,18 @@ def _of_backtest(
     rows = backtest.totals[backtest.totals["target"] == target].sort_values("level")
     row = rows.iloc[-1]
     bounds = (float(row["lower"]), float(row["upper"]))
-    totals = {"model": float(row["forecast"]), "really": float(row["actual"])}
+    totals = {"model": float(row["forecast"]), "actual": float(row["actual"])}
     return totals, bounds if np.isfinite(bounds).all() else None
 
 
-@named
+@picture
 def plot_forecast(
     forecast: TotalForecast,
     *,
     total: str = "purchases",
     cumulative: bool = False,
     unit: str = "",
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """A total by calendar month: expected, and the fan of what may come.
 
@@ -118,7 +116,7 @@ def plot_forecast(
         and last one may be, are drawn at the rate of a whole one.
     unit : str
         Of the value, such as "$".
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -129,18 +127,18 @@ def plot_forecast(
     if not isinstance(forecast, TotalForecast) or not forecast.edges:
         raise takes("plot_forecast", forecast)
     data = fan_of(forecast, total, cumulative=cumulative)
-    return drawn("forecast", data | {"unit": unit}, axes)
+    return drawn("forecast", data | {"unit": unit}, ax)
 
 
-@named
-def plot_clock(posterior: Any, *, axes: Axes | None = None) -> Axes:
+@picture
+def plot_clock(posterior: Any, *, ax: Axes | None = None) -> Axes:
     """How fast the time of all customers passed in the log, and is taken to pass after it.
 
     Parameters
     ----------
     posterior : CLVPosterior, BetaGeoPosterior or the like
         Of a model that was fitted with a clock.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -161,17 +159,17 @@ def plot_clock(posterior: Any, *, axes: Axes | None = None) -> Axes:
             "The posterior has no clock to draw: fit its model with one, as in "
             "BetaGeoModel(clock=True)."
         )
-    return drawn("clock", clock_data(clock), axes)
+    return drawn("clock", clock_data(clock), ax)
 
 
-@named
+@picture
 def plot_pairs(
     groups: Sequence[str],
     expected: npt.ArrayLike,
     actual: npt.ArrayLike,
     *,
     unit: str,
-    axes: Axes | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Two lines over groups of customers: what was expected, what happened.
 
@@ -183,15 +181,15 @@ def plot_pairs(
         Of each group.
     unit : str
         Of both.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     expected = numbers("plot_pairs", expected)
     actual = numbers("plot_pairs", actual)
-    axes = shown_axes(axes)
+    axes = shown_axes(ax)
     places = range(len(groups))
     axes.plot(places, expected, "o-", color=EXPECTED, label="expected by the model")
-    axes.plot(places, actual, "s--", color=ACTUAL, label="really")
+    axes.plot(places, actual, "s--", color=ACTUAL, label="actual")
     axes.set_xticks(list(places), list(groups))
     axes.set_ylim(bottom=0)
     axes.set_ylabel(unit)
@@ -199,9 +197,9 @@ def plot_pairs(
     return axes
 
 
-@named
+@picture
 def plot_calibration(
-    predicted: npt.ArrayLike, observed: npt.ArrayLike, *, axes: Axes | None = None
+    predicted: npt.ArrayLike, observed: npt.ArrayLike, *, ax: Axes | None = None
 ) -> Axes:
     """Predicted chances against the shares that came true; on the line both agree.
 
@@ -209,12 +207,12 @@ def plot_calibration(
     ----------
     predicted, observed : array_like
         Mean chance and share of each group, in [0, 1].
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     predicted = numbers("plot_calibration", predicted)
     observed = numbers("plot_calibration", observed)
-    axes = shown_axes(axes)
+    axes = shown_axes(ax)
     axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1, zorder=0)
     axes.plot(predicted, observed, "o", color=EXPECTED)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
@@ -222,40 +220,4 @@ def plot_calibration(
     axes.yaxis.set_major_formatter(as_percent)
     axes.set_xlabel("predicted chance")
     axes.set_ylabel("share that did")
-    return axes
-
-
-@named
-def plot_concentration(
-    values: Any,
-    rfm: Any = None,
-    *,
-    time_unit: TimeUnit | None = None,
-    time_scaler: float | None = None,
-    axes: Axes | None = None,
-) -> Axes:
-    """Cumulative share of value over the share of customers, most valuable first.
-
-    Parameters
-    ----------
-    values : frame, array_like or CLVPosterior
-        Every customer's value: a table of `predict` or `score`, its column, or a posterior.
-    rfm : RfmTable or frame, optional
-        The customers, with a posterior.
-    time_unit, time_scaler : optional
-        The unit of a frame, as in :meth:`CLVPosterior.predict`.
-    axes : matplotlib Axes, optional
-        Where to draw; by default a new figure of pyplot, which notebooks show.
-    """
-    least_first = value_curve("plot_concentration", values, rfm, scale_said(time_unit, time_scaler))
-    customers, value = (1.0 - one[::-1] for one in least_first)
-    axes = shown_axes(axes)
-    axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
-    axes.plot(customers, value, color=EXPECTED)
-    axes.fill_between(customers, customers, value, color=EXPECTED, alpha=0.12)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.xaxis.set_major_formatter(as_percent)
-    axes.yaxis.set_major_formatter(as_percent)
-    axes.set_xlabel("share of customers, most valuable first")
-    axes.set_ylabel("share of value")
     return axes

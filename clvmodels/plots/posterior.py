@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from clvmodels.diagnostics import single
 from clvmodels.diagnostics.effect_parts import effect_data
-from clvmodels.keywords import named
 from clvmodels.plots.common import takes
 from clvmodels.plots.diagnostics import drawn, drawn_panels
+from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import purchases_of
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 Posterior = CLVPosterior | PurchasePosterior | GammaGammaPosterior
 
 
-@named
-def plot_trace(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+@picture
+def plot_trace(posterior: Posterior, *, ax: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Values of each parameter along the chains.
 
     Parameters
     ----------
     posterior : posterior
         Of NUTS, or of given draws.
-    axes : sequence of matplotlib Axes, optional
+    ax : sequence of matplotlib Axes, optional
         One for each parameter; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -35,18 +35,18 @@ def plot_trace(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> S
     sequence of Axes
         One for each parameter.
     """
-    return drawn_panels("trace", _of_draws("trace", posterior), axes)
+    return drawn_panels("trace", _of_draws("trace", posterior), ax)
 
 
-@named
-def plot_ranks(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+@picture
+def plot_ranks(posterior: Posterior, *, ax: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Histograms of each chain's ranks among all draws, as lines, by parameter.
 
     Parameters
     ----------
     posterior : posterior
         Of NUTS with several chains.
-    axes : sequence of matplotlib Axes, optional
+    ax : sequence of matplotlib Axes, optional
         One for each parameter; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -54,18 +54,18 @@ def plot_ranks(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> S
     sequence of Axes
         One for each parameter; where chains agree, all lines are near the dashed one.
     """
-    return drawn_panels("ranks", _of_draws("ranks", posterior), axes)
+    return drawn_panels("ranks", _of_draws("ranks", posterior), ax)
 
 
-@named
-def plot_ridges(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+@picture
+def plot_ridges(posterior: Posterior, *, ax: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Draws of two parameters against each other, on logarithmic axes.
 
     Parameters
     ----------
     posterior : posterior
         Of any method but the mode.
-    axes : sequence of matplotlib Axes, optional
+    ax : sequence of matplotlib Axes, optional
         One for each pair; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -73,18 +73,18 @@ def plot_ridges(posterior: Posterior, *, axes: Sequence[Axes] | None = None) -> 
     sequence of Axes
         Two for each model; divergent draws are crosses.
     """
-    return drawn_panels("ridges", _of_draws("ridges", posterior), axes)
+    return drawn_panels("ridges", _of_draws("ridges", posterior), ax)
 
 
-@named
-def plot_energy(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
+@picture
+def plot_energy(posterior: Posterior, *, ax: Axes | None = None) -> Axes:
     """Energies of all draws about their mean, and their change from draw to draw.
 
     Parameters
     ----------
     posterior : posterior
         Of one model (``posterior.purchases``, ``posterior.spend``), by NUTS.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -92,12 +92,12 @@ def plot_energy(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
     Axes
         The two are about as wide where the sampler moves freely.
     """
-    return drawn("energy", _of_draws("energy", posterior), axes)
+    return drawn("energy", _of_draws("energy", posterior), ax)
 
 
-@named
+@picture
 def plot_prior_posterior(
-    posterior: Posterior, *, axes: Sequence[Axes] | None = None
+    posterior: Posterior, *, ax: Sequence[Axes] | None = None
 ) -> Sequence[Axes]:
     """Prior and posterior of each parameter, each scaled to its own height.
 
@@ -105,7 +105,7 @@ def plot_prior_posterior(
     ----------
     posterior : posterior
         Fitted, so that its priors are known.
-    axes : sequence of matplotlib Axes, optional
+    ax : sequence of matplotlib Axes, optional
         One for each parameter; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -113,18 +113,18 @@ def plot_prior_posterior(
     sequence of Axes
         One for each parameter that has a prior.
     """
-    return drawn_panels("prior_posterior", _of_draws("prior_posterior", posterior), axes)
+    return drawn_panels("prior_posterior", _of_draws("prior_posterior", posterior), ax)
 
 
-@named
-def plot_prior_sensitivity(posterior: Posterior, *, axes: Axes | None = None) -> Axes:
+@picture
+def plot_prior_sensitivity(posterior: Posterior, *, ax: Axes | None = None) -> Axes:
     """How far each posterior moves when prior or data count a little more.
 
     Parameters
     ----------
     posterior : posterior
         Fitted, so that its priors are known.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -132,7 +132,7 @@ def plot_prior_sensitivity(posterior: Posterior, *, axes: Axes | None = None) ->
     Axes
         Above the dashed line a sensitivity is noticeable.
     """
-    return drawn("prior_sensitivity", _of_draws("prior_sensitivity", posterior), axes)
+    return drawn("prior_sensitivity", _of_draws("prior_sensitivity", posterior), ax)
 
 
 def _of_draws(kind: str, posterior: Any) -> single.Data:
@@ -141,9 +141,9 @@ def _of_draws(kind: str, posterior: Any) -> single.Data:
     return single.of_draws(kind, posterior)
 
 
-@named
+@picture
 def plot_effects(
-    posterior: CLVPosterior | PurchasePosterior, *, interval: float = 0.9, axes: Axes | None = None
+    posterior: CLVPosterior | PurchasePosterior, *, interval: float = 0.9, ax: Axes | None = None
 ) -> Axes:
     """What covariates do, level by level, as multiples of the average customer.
 
@@ -153,7 +153,7 @@ def plot_effects(
         Of a model that was fitted with covariates.
     interval : float
         Probability of the equal-tailed intervals.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default a new figure of pyplot, which notebooks show.
 
     Returns
@@ -169,4 +169,4 @@ def plot_effects(
     """
     if not isinstance(posterior, CLVPosterior | PurchasePosterior):
         raise takes("plot_effects", posterior)
-    return drawn("effects", effect_data(purchases_of(posterior), interval), axes)
+    return drawn("effects", effect_data(purchases_of(posterior), interval), ax)

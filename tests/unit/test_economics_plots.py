@@ -53,9 +53,9 @@ def test_comparison_has_bars_and_what_happened() -> None:
     assert heights(axes)[:3] == [[5, 5], [8, 3], [9, 2]]
     np.testing.assert_allclose(whiskers(axes), [[8, 10], [1.5, 3.5]])
     names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert "really" in names
+    assert "actual" in names
     without = plot_comparison(COMPARED.drop(columns="actual"))
-    assert "really" not in [text.get_text() for text in without.get_legend().get_texts()]
+    assert "actual" not in [text.get_text() for text in without.get_legend().get_texts()]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_without_intervals_there_are_no_whiskers(
 def test_lorenz_draws_its_curves_where_it_is_told() -> None:
     _, (axes, other) = new_figure(1, 2, "both")
     curve = lorenz_curve([1.0, 2.0, 7.0])
-    assert plot_lorenz({f"Gini {gini([1.0, 2.0, 7.0]):.1f}": curve}, axes=axes) is axes
+    assert plot_lorenz({f"Gini {gini([1.0, 2.0, 7.0]):.1f}": curve}, ax=axes) is axes
     diagonal, drawn = axes.get_lines()
     assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
     np.testing.assert_array_equal(drawn.get_xydata(), np.transpose(curve))

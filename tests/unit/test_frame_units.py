@@ -249,7 +249,6 @@ FRAMES_TAKEN: Final[dict[str, Callable[..., Any]]] = {
         one, rfm, **unit
     ),
     "plot_lorenz": lambda one, rfm, **unit: plots.plot_lorenz(one, rfm, **unit),
-    "plot_concentration": lambda one, rfm, **unit: plots.plot_concentration(one, rfm, **unit),
 }
 
 

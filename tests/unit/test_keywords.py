@@ -89,7 +89,7 @@ LOG = pd.DataFrame(
         (clv.spark.score, "future_t", "did you mean horizon?"),
         (clv.spark.score_files, "discount", "did you mean discount_rate?"),
         (clv.spark.rfm_summary, "observation_end", "did you mean observation_period_end?"),
-        (clv.plots.plot_lorenz, "ax", "did you mean axes?"),
+        (clv.plots.plot_lorenz, "axis", "did you mean ax?"),
         (clv.plots.plot_history_matrix, "t", "did you mean horizon?"),
         (economics.tier_report, "ci_prob", "did you mean interval?"),
     ],

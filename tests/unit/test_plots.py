@@ -14,8 +14,16 @@ import pytest
 from matplotlib.axes import Axes
 
 import clvmodels as clv
-from clvmodels import DomainError, GammaGammaPosterior, RfmTable, SchemaError, plots
+from clvmodels import (
+    DomainError,
+    GammaGammaPosterior,
+    RfmTable,
+    SchemaError,
+    UnknownOptionError,
+    plots,
+)
 from clvmodels.evaluation.fitting import Fitting
+from clvmodels.plots.renamed import OLD
 from clvmodels.posterior import CLVPosterior
 from clvmodels.simulate import simulate_log
 from tests.clocks import clock
@@ -89,11 +97,9 @@ CALLS: dict[str, Any] = {
     "plot_calibration": lambda d, **o: plots.plot_calibration([0.1, 0.5], [0.2, 0.4], **o),
     "plot_cohorts": lambda d, **o: plots.plot_cohorts(d["rfm"], **o),
     "plot_comparison": lambda d, **o: plots.plot_comparison(d["posterior"], d["rfm"], **o),
-    "plot_concentration": lambda d, **o: plots.plot_concentration(d["posterior"], d["rfm"], **o),
     "plot_conditional_expectations": lambda d, **o: plots.plot_conditional_expectations(
         d["backtest"], **o
     ),
-    "plot_coverage": lambda d, **o: plots.plot_coverage(d["backtest"], **o),
     "plot_deciles": lambda d, **o: plots.plot_deciles(d["backtest"], target="value", **o),
     "plot_effects": lambda d, **o: plots.plot_effects(by_channel(), **o),
     "plot_energy": lambda d, **o: plots.plot_energy(d["posterior"].spend, **o),
@@ -115,13 +121,11 @@ CALLS: dict[str, Any] = {
         d["posterior"], d["rfm"], log=d["log"], **o
     ),
     "plot_repeat_histogram": lambda d, **o: plots.plot_repeat_histogram(d["rfm"], **o),
-    "plot_repeats": lambda d, **o: plots.plot_repeats(d["backtest"], **o),
     "plot_spend_by_frequency": lambda d, **o: plots.plot_spend_by_frequency(d["rfm"], **o),
     "plot_spend_density": lambda d, **o: plots.plot_spend_density(d["posterior"], d["rfm"], **o),
     "plot_tiers": lambda d, **o: plots.plot_tiers(d["posterior"], d["rfm"], **o),
     "plot_tornado": lambda d, **o: plots.plot_tornado(clv.simple_clv(d["rfm"]), **o),
     "plot_totals": lambda d, **o: plots.plot_totals(d["backtest"], **o),
-    "plot_tracking": lambda d, **o: plots.plot_tracking(d["backtest"], **o),
     "plot_value_distribution": lambda d, **o: plots.plot_value_distribution(
         d["posterior"].predict(d["rfm"]), **o
     ),
@@ -166,7 +170,7 @@ def test_without_axes_panels_are_one_figure(name: str, given: dict[str, Any]) ->
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_given_axes_open_nothing(name: str, given: dict[str, Any]) -> None:
     figure, (axes,) = plots.new_figure(1, 1, "")
-    assert CALLS[name](given, axes=axes) is axes
+    assert CALLS[name](given, ax=axes) is axes
     assert axes.has_data()
     assert axes.figure is figure
     assert not plt.get_fignums()
@@ -207,7 +211,7 @@ def test_a_notebook_shows_each_once(tmp_path: Any, posterior: CLVPosterior) -> N
         "clv.plots.plot_ridges(fitted)",
         "clv.plots.plot_lorenz([1, 2, 7])\nprint('after')",
         "import matplotlib.pyplot as plt\n"
-        "_, axes = plt.subplots()\nclv.plots.plot_lorenz([1, 2, 7], axes=axes)\nplt.show()",
+        "_, axes = plt.subplots()\nclv.plots.plot_lorenz([1, 2, 7], ax=axes)\nplt.show()",
         "for _ in range(30):\n    clv.plots.plot_lorenz([1, 2, 7])\n    plt.close()\n",
         "plt.get_fignums()",
     ]
@@ -220,6 +224,39 @@ def test_a_notebook_shows_each_once(tmp_path: Any, posterior: CLVPosterior) -> N
     assert pictures == [0, 1, 1, 1, 0, 0]
     assert notebook.cells[-1].outputs[0].data["text/plain"] == "[]"
     assert not [o for cell in notebook.cells for o in cell.outputs if o.get("name") == "stderr"]
+
+
+# --- what they were called before ---
+
+
+@pytest.mark.parametrize("old", sorted(OLD))
+def test_old_names_draw_the_same_and_say_the_new_one(old: str, given: dict[str, Any]) -> None:
+    new, options = OLD[old]
+    source = [1.0, 7.0, 2.0] if new == "plot_lorenz" else given["backtest"]
+    with pytest.warns(FutureWarning, match=rf"^{old}\(\.\.\.\) is now {new}\(") as told:
+        draw = getattr(plots, old)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert old not in plots.__all__
+    same = [
+        drawn.axes[0]
+        for drawn in (draw(source).figure, getattr(plots, new)(source, **options).figure)
+    ]
+    one, two = ([line.get_xydata().tolist() for line in axes.lines] for axes in same)
+    assert one == two
+
+
+def test_axes_are_taken_by_their_old_name_too() -> None:
+    _, (axes,) = plots.new_figure(1, 1, "")
+    with pytest.warns(
+        FutureWarning, match=r"plot_lorenz\(axes=\.\.\.\) is now plot_lorenz\(ax="
+    ) as told:
+        assert plots.plot_lorenz([1.0, 2.0], axes=axes) is axes
+    assert told[0].filename == __file__
+    with pytest.raises(UnknownOptionError, match="did you mean ax"):
+        plots.plot_lorenz([1.0, 2.0], axis=axes)
+    with pytest.raises(AttributeError, match="plot_nothing"):
+        getattr(plots, "plot_nothing")  # noqa: B009
 
 
 # --- what they take ---
@@ -285,7 +322,9 @@ def test_lorenz_takes_values_curves_and_tables(posterior: CLVPosterior, rfm: Rfm
 
 
 def test_the_most_valuable_come_first_in_a_concentration() -> None:
-    _, drawn = plots.plot_concentration([1.0, 7.0, 2.0]).get_lines()
+    axes = plots.plot_lorenz([1.0, 7.0, 2.0], first="most valuable")
+    assert axes.get_xlabel().endswith("most valuable first")
+    _, drawn = axes.get_lines()
     np.testing.assert_allclose(
         drawn.get_xydata(), [[0, 0], [1 / 3, 0.7], [2 / 3, 0.9], [1, 1]], atol=1e-12
     )
@@ -323,7 +362,7 @@ def test_repeats_with_what_is_expected(posterior: CLVPosterior, rfm: RfmTable) -
 
 def test_tables_of_a_backtest_are_taken_too(backtest: clv.Backtest) -> None:
     assert plots.plot_deciles(backtest.calibration).has_data()
-    assert plots.plot_tracking(backtest.tracking, cumulative=True).has_data()
+    assert plots.plot_purchases_over_time(backtest.tracking, cumulative=True).has_data()
     with pytest.raises(SchemaError, match="metric='speed' is unknown: use one of "):
         plots.plot_metric(backtest, "speed")
     with pytest.raises(SchemaError, match="not in this backtest: it has purchases"):

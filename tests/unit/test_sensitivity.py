@@ -125,5 +125,5 @@ def test_the_tornado_draws_the_table() -> None:
     ]
     top, bottom = axes.get_ylim()[::-1]
     assert top < bottom  # the first row is at the top
-    assert plot_tornado(table, axes=axes) is axes
+    assert plot_tornado(table, ax=axes) is axes
     axes.figure.canvas.draw()
