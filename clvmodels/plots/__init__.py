@@ -6,7 +6,7 @@ from clvmodels.plots.backtest import (
     plot_deciles,
     plot_metric,
 )
-from clvmodels.plots.by_cohort import plot_cohorts
+from clvmodels.plots.by_cohort import plot_cohort_heatmap, plot_cohorts
 from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
 from clvmodels.plots.customers import (
     plot_alive_histogram,
@@ -34,6 +34,12 @@ from clvmodels.plots.holdout import (
     plot_interval_coverage,
     plot_origin_totals,
 )
+from clvmodels.plots.lives import (
+    plot_alive_history,
+    plot_heterogeneity,
+    plot_timelines,
+    plot_times_between,
+)
 from clvmodels.plots.posterior import (
     plot_effects,
     plot_energy,
@@ -43,6 +49,7 @@ from clvmodels.plots.posterior import (
     plot_ridges,
     plot_trace,
 )
+from clvmodels.plots.prospects import plot_customer_value, plot_next_purchase, plot_payback
 from clvmodels.plots.renamed import under_old_name
 
 __all__ = [
@@ -53,23 +60,29 @@ __all__ = [
     "draw_figure",
     "new_figure",
     "plot_alive_histogram",
+    "plot_alive_history",
     "plot_calibration",
     "plot_clock",
+    "plot_cohort_heatmap",
     "plot_cohorts",
     "plot_comparison",
     "plot_conditional_expectations",
+    "plot_customer_value",
     "plot_deciles",
     "plot_effects",
     "plot_energy",
     "plot_forecast",
     "plot_gains",
     "plot_group_calibration",
+    "plot_heterogeneity",
     "plot_history_matrix",
     "plot_interval_coverage",
     "plot_lorenz",
     "plot_metric",
+    "plot_next_purchase",
     "plot_origin_totals",
     "plot_pairs",
+    "plot_payback",
     "plot_prior_posterior",
     "plot_prior_sensitivity",
     "plot_purchases_over_time",
@@ -79,6 +92,8 @@ __all__ = [
     "plot_spend_by_frequency",
     "plot_spend_density",
     "plot_tiers",
+    "plot_timelines",
+    "plot_times_between",
     "plot_tornado",
     "plot_totals",
     "plot_trace",

@@ -57,11 +57,8 @@ def plot_cohorts(
         return drawn("cohorts", single.cohorts(found), ax)
     if not isinstance(found, CohortCurves):
         raise takes("plot_cohorts", found)
-    totals = tuple(name for name in ("value", "purchases") if name in found.table)
-    total = check_choice("total", totals[0] if total is None else total, totals)
+    total, kept = _total_of(found, total), _kept(found)
     axes = shown_axes(ax)
-    groups = [*found.table.groupby(list(found.by), sort=False)]
-    kept = groups[:-1] if len(groups) > 1 else groups  # the last one is the whole
     count = min(check_whole("most", most), len(kept))
     chosen = np.unique(np.linspace(0, len(kept) - 1, count).round().astype(int))
     for number, place in enumerate(chosen):
@@ -78,6 +75,85 @@ def plot_cohorts(
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False, fontsize="small", loc="lower right")
     return axes
+
+
+@picture
+def plot_cohort_heatmap(
+    found: CohortCurves,
+    *,
+    total: str | None = None,
+    cumulative: bool = False,
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """What cohorts bring month by month since the first order, as a map of colours.
+
+    Parameters
+    ----------
+    found : CohortCurves
+        What :func:`~clvmodels.cohorts` returns.
+    total : {"value", "purchases"}, optional
+        Which; by default value where there is one.
+    cumulative : bool
+        Draw the sums so far, the first order included, in place of what each month brought after
+        it.
+    unit : str
+        Of the value, such as "$".
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure of pyplot, which notebooks show.
+
+    Returns
+    -------
+    Axes
+        A row for each cohort, per customer; to the right of its stair it is forecast.
+    """
+    if not isinstance(found, CohortCurves):
+        raise takes("plot_cohort_heatmap", found)
+    total = _total_of(found, total)
+    keys, values, known = [], [], []
+    for key, rows in _kept(found):
+        sums = rows[total].to_numpy(dtype=np.float64)
+        keys.append(" / ".join(map(str, key)))
+        values.append(sums if cumulative else np.diff(sums))
+        known.append(rows["known"].to_numpy()[0 if cumulative else 1 :] == 1.0)
+    axes, begin = shown_axes(ax), 0 if cumulative else 1
+    places = np.arange(begin, found.months + 1)
+    drawn = axes.pcolormesh(
+        places, np.arange(len(keys)), np.stack(values), cmap="viridis", vmin=0.0, rasterized=True
+    )
+    bar = axes.figure.colorbar(drawn, ax=axes)
+    when = "so far" if cumulative else "in the month"
+    bar.set_label(f"{total} per customer {when}" + (f" ({unit})" if unit else ""))
+    _draw_stair(axes, [int(row.sum()) for row in known], begin)
+    step = -(-len(keys) // 12)
+    axes.set_yticks(np.arange(len(keys))[::step], keys[::step])
+    axes.set_ylim(len(keys) - 0.5, -0.5)
+    axes.set_xlabel("months since the first order")
+    axes.set_ylabel(" / ".join(found.by))
+    axes.locator_params(axis="x", integer=True)
+    return axes
+
+
+def _draw_stair(axes: Axes, past: list[int], begin: int) -> None:
+    """The end of what has happened, row by row."""
+    edge = np.repeat(np.array(past, dtype=np.float64) + begin - 0.5, 2)
+    rows = np.repeat(np.arange(len(past) + 1) - 0.5, 2)[1:-1]
+    how: Any = {"color": "white", "linewidth": 3.0}
+    axes.plot(edge, rows, **how)
+    axes.plot(edge, rows, **{**how, "color": "black", "linewidth": 1.4}, label="forecast from here")
+    above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    axes.legend(frameon=False, **above)
+
+
+def _total_of(found: CohortCurves, total: str | None) -> str:
+    totals = tuple(name for name in ("value", "purchases") if name in found.table)
+    return check_choice("total", totals[0] if total is None else total, totals)
+
+
+def _kept(found: CohortCurves) -> list[tuple[Any, pd.DataFrame]]:
+    """Cohorts with their rows; without the whole, where it is not the only one."""
+    groups = [*found.table.groupby(list(found.by), sort=False)]
+    return groups[:-1] if len(groups) > 1 else groups
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame, total: str, label: str, shade: float) -> None:
@@ -100,4 +176,4 @@ def _draw_costs(axes: Axes, payback: pd.DataFrame | None, unit: str) -> None:
         return
     alike = bool((payback["cac"] == cost).all())
     label = f"CAC {unit}{cost:,.4g}" if alike else f"CAC {unit}{cost:,.4g} on average"
-    axes.axhline(cost, color=ACTUAL, linewidth=1.2, linestyle=":", label=label)
+    axes.axhline(cost, color=ACTUAL, linewidth=1.5, linestyle=":", label=label)

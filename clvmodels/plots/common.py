@@ -63,6 +63,14 @@ TAKES: Final = {
     "plot_totals": "totals by label, or a Backtest",
     "plot_trace": _POSTERIOR,
     "plot_value_distribution": _VALUES,
+    "plot_alive_history": f"{_POSTERIOR}, with its RfmTable and their log",
+    "plot_timelines": f"{_TABLE}, or a posterior and its RfmTable, and their log",
+    "plot_times_between": f"{_TABLE}, or a posterior and its RfmTable, and their log",
+    "plot_heterogeneity": "a posterior of purchases, as a model's fit returns it",
+    "plot_customer_value": "a CLVPosterior and its RfmTable",
+    "plot_next_purchase": "a posterior of purchases and its RfmTable",
+    "plot_payback": "a CLVPosterior, and the cost of acquiring a customer",
+    "plot_cohort_heatmap": "what cohorts returns",
 }
 """What every plot takes, in words."""
 
@@ -122,6 +130,11 @@ def band(
     strength = options.pop("alpha", 0.2)
     options |= {"facecolor": to_rgba(colour, strength), "edgecolor": to_rgba(colour, 0.8)}
     axes.fill_between(x, lower, upper, linewidth=0.7, **options)
+
+
+def written(unit: str) -> str:
+    """A unit of money in a label, in which two dollar signs would begin and end a formula."""
+    return unit.replace("\\$", "$").replace("$", "\\$")
 
 
 def thousands(value: float, _: Any) -> str:

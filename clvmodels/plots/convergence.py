@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, PALE, floats, one_axes, panels
+from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, floats, one_axes, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +119,15 @@ def draw_energy(
         Where to draw; by default a figure of its own.
     """
     axes = one_axes(axes)
-    axes.stairs(energy, edges, fill=True, color=PALE, label="energy of the draws")
+    axes.stairs(
+        energy,
+        edges,
+        fill=True,
+        facecolor=PALE,
+        edgecolor=OTHER,
+        linewidth=1,
+        label="energy of the draws",
+    )
     axes.stairs(transition, edges, color=EXPECTED, linewidth=1.8, label="change between draws")
     axes.set_xlabel("energy less its mean")
     axes.set_ylabel("density")

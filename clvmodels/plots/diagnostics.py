@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Figure
-from clvmodels.plots import convergence, expectations, fit
+from clvmodels.plots import convergence, expectations, fit, one_by_one
 from clvmodels.plots.common import floats, shown_axes, shown_panels
 from clvmodels.plots.economics import draw_comparison, draw_lorenz, draw_tiers
 
@@ -79,19 +79,24 @@ def _frame(columns: Mapping[str, Any], *, text: str) -> pd.DataFrame:
 
 PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "alive_histogram": expectations.draw_alive_histogram,
+    "alive_history": one_by_one.draw_alive_history,
     "clock": expectations.draw_clock,
     "cohorts": fit.draw_cohorts,
     "comparison": _comparison,
     "conditional_expectations": fit.draw_conditional_expectations,
+    "customer_value": one_by_one.draw_customer_value,
     "effects": convergence.draw_effects,
     "energy": convergence.draw_energy,
     "forecast": expectations.draw_forecast,
     "gains": expectations.draw_gains,
     "group_calibration": expectations.draw_group_calibration,
+    "heterogeneity": one_by_one.draw_heterogeneity,
     "history_matrix": expectations.draw_history_matrix,
     "interval_coverage": expectations.draw_interval_coverage,
     "lorenz": draw_lorenz,
+    "next_purchase": one_by_one.draw_next_purchase,
     "origin_totals": expectations.draw_origin_totals,
+    "payback": one_by_one.draw_payback,
     "prior_posterior": convergence.draw_prior_posterior,
     "prior_sensitivity": convergence.draw_prior_sensitivity,
     "purchases_over_time": fit.draw_purchases_over_time,
@@ -101,6 +106,8 @@ PLOTS: Final[Mapping[str, Callable[..., Any]]] = {
     "spend_by_frequency": fit.draw_spend_by_frequency,
     "spend_density": fit.draw_spend_density,
     "tiers": _tiers,
+    "timelines": one_by_one.draw_timelines,
+    "times_between": one_by_one.draw_times_between,
     "trace": convergence.draw_trace,
     "value_distribution": expectations.draw_value_distribution,
 }

@@ -302,7 +302,9 @@ def draw_spend_density(
     axes = one_axes(axes)
     at = floats(edges)
     middle = np.sqrt(at[1:] * at[:-1])
-    axes.stairs(floats(actual), at, fill=True, color=PALE, edgecolor=OTHER, label="actual")
+    axes.stairs(
+        floats(actual), at, fill=True, facecolor=PALE, edgecolor=OTHER, linewidth=1, label="actual"
+    )
     if lower is not None and upper is not None:
         band(axes, middle, floats(lower), floats(upper))
     axes.plot(

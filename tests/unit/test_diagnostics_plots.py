@@ -60,6 +60,63 @@ MADE = {
             }
         ]
     },
+    "alive_history": {
+        "dates": ["2020-01-07", "2020-01-14"],
+        "p_alive": [1.0, 0.8],
+        "lower": [1.0, 0.7],
+        "upper": [1.0, 0.9],
+        "purchases": ["2020-01-01", "2020-01-07"],
+        "name": "37",
+    },
+    "customer_value": {
+        "edges": [0.0, 10.0, 20.0],
+        "chances": [0.3, 0.1],
+        "nothing": 0.6,
+        "mean": 5.0,
+        "lower": 0.0,
+        "upper": 18.0,
+        "interval": 0.9,
+        "unit": "$",
+    },
+    "heterogeneity": {
+        "parameters": [
+            {"name": "rate", "bins": ["< 1", "> 1"], "share": [0.7, 0.3]},
+            {"name": "leaving", "bins": ["0-50 %", "50-100 %"], "share": [0.6, 0.4]}
+            | {"lower": [0.5, 0.3], "upper": [0.7, 0.5]},
+        ]
+    },
+    "next_purchase": {
+        "times": ["2020-01-01", "2020-02-01", "2020-03-01"],
+        "chances": [0.0, 0.3, 0.4],
+        "never": 0.5,
+        "next": ["2020-01-20", "2020-01-05", None],
+        "interval": 0.8,
+    },
+    "payback": {
+        "months": [0, 1, 2],
+        "value": [10.0, 15.0, 18.0],
+        "lower": [9.0, 13.0, 15.0],
+        "upper": [11.0, 17.0, 21.0],
+        "is_profit": True,
+        "cac": 8.0,
+        "paid_back": 0.0,
+        "unit": "$",
+    },
+    "timelines": {
+        "names": ["a name of many letters", "b"],
+        "seen": [["2020-01-01", "2020-01-14"], ["2020-01-05"]],
+        "later": [["2020-02-02"], []],
+        "end": "2020-01-31",
+        "p_alive": [0.9, 1.0],
+    },
+    "times_between": {
+        "edges": [0.5, 1.5, 2.5],
+        "actual": [3, 1],
+        "expected": [2.5, 1.5],
+        "median": 1.0,
+        "beyond": 0.1,
+        "unit": "days",
+    },
     "clock": {
         "dates": ["2020-01-07", "2020-01-14", "2020-01-21"],
         "intensity": [0.9, 1.1, 1.2],

@@ -130,7 +130,30 @@ CALLS: dict[str, Any] = {
         d["posterior"].predict(d["rfm"]), **o
     ),
 }
+CALLS |= {
+    "plot_alive_history": lambda d, **o: plots.plot_alive_history(
+        d["posterior"], d["rfm"], log=d["log"], customer_id=5, **o
+    ),
+    "plot_cohort_heatmap": lambda d, **o: plots.plot_cohort_heatmap(
+        clv.cohorts(
+            d["posterior"], d["rfm"], log=d["log"], cohort="Y", months=3, paths=20, draws=20
+        ),
+        **o,
+    ),
+    "plot_customer_value": lambda d, **o: plots.plot_customer_value(
+        d["posterior"], d["rfm"], customer_id=5, **o
+    ),
+    "plot_next_purchase": lambda d, **o: plots.plot_next_purchase(
+        d["posterior"], d["rfm"], customer_id=5, **o
+    ),
+    "plot_payback": lambda d, **o: plots.plot_payback(d["posterior"], 30.0, months=6, **o),
+    "plot_times_between": lambda d, **o: plots.plot_times_between(d["rfm"], log=d["log"], **o),
+    "plot_timelines": lambda d, **o: plots.plot_timelines(
+        d["posterior"], d["rfm"], log=d["log"], **o
+    ),
+}
 PANELS: dict[str, Any] = {
+    "plot_heterogeneity": lambda d, **o: plots.plot_heterogeneity(d["posterior"], **o),
     "plot_prior_posterior": lambda d, **o: plots.plot_prior_posterior(
         d["posterior"].purchases, **o
     ),

@@ -1,0 +1,287 @@
+"""Customers one by one over the time of the log: purchases, times between them, P(alive)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvmodels.diagnostics.words import short
+from clvmodels.errors import DomainError, SchemaError
+from clvmodels.log.purchases import collect_purchases
+from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.scorable import purchases_of
+from clvmodels.purchases import MODELS, ModelKey
+from clvmodels.rfm import RfmTable
+from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.purchases_again import positions_of, purchases_again
+from clvmodels.schema import (
+    CUSTOMER_ID,
+    FREQUENCY,
+    RECENCY,
+    FloatArray,
+    T,
+    TimeScale,
+    check_interval,
+    shown,
+)
+from clvmodels.simulate import simulate_log
+
+IntArray = npt.NDArray[np.int64]
+Buying = CLVPosterior | PurchasePosterior
+
+_DATES: Final = 60
+_SAMPLE: Final = 20_000
+_ROUNDS: Final = 5
+_BINS: Final = 30
+# Evenly over the customers, the first and the last few left out
+_SHARES: Final = (0.02, 0.995)
+
+
+def row_of(rfm: RfmTable, customer_id: Any) -> int:
+    """Position of a customer; of the only one where none is named.
+
+    Raises
+    ------
+    SchemaError
+        There is no such customer, or none is named and there are several.
+    """
+    if customer_id is None:
+        if len(rfm) == 1:
+            return 0
+        raise SchemaError(
+            f"The table has {len(rfm):,} customers: say which one is meant, as in "
+            f"customer_id={rfm[CUSTOMER_ID].iloc[0]!r}."
+            if len(rfm)
+            else "The table has no customers: pass one with some."
+        )
+    ids = pd.Index(rfm[CUSTOMER_ID])
+    found = int(ids.get_indexer(pd.Index([customer_id]))[0])
+    if found < 0:
+        first = ", ".join(map(str, ids[:5]))
+        raise SchemaError(
+            f"customer_id={shown(customer_id)} is no customer of the table: choose one of its ids, "
+            f"which begin with {first}."
+        )
+    return found
+
+
+class _Bought(NamedTuple):
+    """When customers bought, as ordinals of periods: up to the end of observation, and later."""
+
+    seen: list[IntArray]
+    later: list[IntArray]
+    end: int
+
+
+def _bought(rfm: RfmTable, log: Any, id_map: Any, rows: Sequence[int]) -> _Bought:
+    again = purchases_again(rfm, log, id_map)
+    assert rfm.options is not None
+    end, scaler = ordinal_of(rfm.observation_end, rfm.scale), rfm.time_scaler
+    first = end - np.rint(rfm.table[T].to_numpy() * scaler).astype(np.int64)
+    seen = [
+        np.sort(first[row] + np.rint(again.age[again.who == row] * scaler).astype(np.int64))
+        for row in rows
+    ]
+    options = replace(
+        rfm.options, end=None, until=None, whole=False, segment_cols=(), day_pairs=False
+    )
+    found = collect_purchases(log, options, id_map).table
+    period = found["period"].to_numpy().astype(np.int64)
+    who = positions_of(rfm.table[CUSTOMER_ID].to_pandas(), found["customer"])
+    return _Bought(seen, [np.sort(period[(who == row) & (period > end)]) for row in rows], end)
+
+
+def _dates(periods: Iterable[int], scale: TimeScale) -> list[str]:
+    return [str(start_of(int(one), scale).date()) for one in periods]
+
+
+# --- one customer -----------------------------------------------------------------------
+
+
+def alive_history(
+    posterior: Buying,
+    rfm: RfmTable,
+    customer_id: Any,
+    log: Any,
+    id_map: Any,
+    interval: float,
+) -> dict[str, Any]:
+    """P(alive) of one customer at the ends of past periods, as it would have been said then."""
+    row = row_of(rfm, customer_id)
+    bought = _bought(rfm, log, id_map, [row])
+    when, end = bought.seen[0], bought.end
+    if end == when[0]:
+        raise DomainError(
+            "The customer came in the last period, so P(alive) has no history yet: choose one "
+            "who came earlier."
+        )
+    # At each purchase, right before it, and evenly in between
+    dates = np.linspace(when[0] + 1, end, _DATES).astype(np.int64)
+    dates = np.unique(np.concatenate([dates, when[1:], when[1:] - 1]))
+    dates = dates[dates > when[0]]
+    rows = [_as_of(rfm, row, when, date) for date in dates]
+    found = _predicted(purchases_of(posterior), rfm, rows, dates, interval)
+    known = not posterior.certain
+    return {
+        "dates": _dates(dates, rfm.scale),
+        "p_alive": short(found["p_alive"].to_numpy()),
+        "lower": short(found["p_alive_lower"].to_numpy()) if known else [],
+        "upper": short(found["p_alive_upper"].to_numpy()) if known else [],
+        "purchases": _dates(when, rfm.scale),
+        "interval": check_interval(interval),
+        "name": str(rfm[CUSTOMER_ID].iloc[row]),
+    }
+
+
+def _as_of(rfm: RfmTable, row: int, when: IntArray, date: int) -> dict[str, Any]:
+    """The customer's row of a table that ends with an earlier period."""
+    own: dict[str, Any] = (
+        rfm.table.slice(row, 1).select([CUSTOMER_ID, *rfm.segment_cols]).to_pylist()[0]
+    )
+    past = when[when <= date]
+    numbers = (len(past) - 1, past[-1] - when[0], date - when[0])
+    scales = (1.0, rfm.time_scaler, rfm.time_scaler)
+    values = [number / scale for number, scale in zip(numbers, scales, strict=True)]
+    return own | dict(zip((FREQUENCY, RECENCY, T), values, strict=True))
+
+
+def _predicted(
+    posterior: PurchasePosterior,
+    rfm: RfmTable,
+    rows: list[dict[str, Any]],
+    dates: IntArray,
+    interval: float,
+) -> pd.DataFrame:
+    """Predict the rows: in one pass, where it does not matter on what date they end."""
+    unit: dict[str, Any] = {"time_unit": rfm.time_unit, "time_scaler": rfm.time_scaler}
+    terms: dict[str, Any] = {"interval": interval, "horizon": 1.0}
+    frame = pd.DataFrame(rows).astype({FREQUENCY: "int64"})
+    if posterior.metadata.clock is None and posterior.metadata.design is None:
+        frame[CUSTOMER_ID] = np.arange(len(frame))
+        return pd.DataFrame(posterior.predict(RfmTable.from_frame(frame, **unit), **terms))
+    parts = [
+        posterior.predict(
+            RfmTable.from_frame(
+                frame.iloc[[i]], observation_end=start_of(int(date), rfm.scale), **unit
+            ),
+            **terms,
+        )
+        for i, date in enumerate(dates)
+    ]
+    return pd.DataFrame(pd.concat(parts, ignore_index=True))
+
+
+# --- some customers ---------------------------------------------------------------------
+
+
+def timelines(
+    rfm: RfmTable,
+    customers: Sequence[Any] | int,
+    log: Any,
+    id_map: Any,
+    posterior: Buying | None,
+) -> dict[str, Any]:
+    """Purchases of some customers, those who buy least first, and later ones of the log."""
+    values = None if posterior is None else _expected(posterior, rfm)
+    rows = (
+        _spread(rfm, customers, values)
+        if isinstance(customers, int)
+        else [row_of(rfm, one) for one in customers]
+    )
+    bought = _bought(rfm, log, id_map, rows)
+    alive = [] if values is None else short(values["p_alive"].to_numpy()[rows])
+    return {
+        "names": [str(one) for one in rfm[CUSTOMER_ID].iloc[rows]],
+        "seen": [_dates(one, rfm.scale) for one in bought.seen],
+        "later": [_dates(one, rfm.scale) for one in bought.later],
+        "end": _dates([bought.end], rfm.scale)[0],
+        "p_alive": alive,
+    }
+
+
+def _expected(posterior: Buying, rfm: RfmTable) -> pd.DataFrame:
+    return pd.DataFrame(purchases_of(posterior).predict(rfm))
+
+
+def _spread(rfm: RfmTable, count: int, values: pd.DataFrame | None) -> list[int]:
+    """So many customers, evenly over those who came back, in the order of what is expected."""
+    table = rfm.to_pandas()
+    mine = np.flatnonzero(table[FREQUENCY].to_numpy() > 0)
+    mine = mine if len(mine) else np.arange(len(table))
+    if not len(mine):
+        raise DomainError("The table has no customers to draw: pass one with some.")
+    by = [RECENCY, FREQUENCY] if values is None else ["expected_purchases"]
+    keys = [(table if values is None else values)[name].to_numpy()[mine] for name in by]
+    order = mine[np.lexsort(keys)]
+    places = np.linspace(*_SHARES, max(count, 1)) * (len(order) - 1)
+    return [int(one) for one in order[np.unique(np.rint(places).astype(int))]]
+
+
+# --- all customers ----------------------------------------------------------------------
+
+
+def times_between(rfm: RfmTable, log: Any, id_map: Any, posterior: Buying | None) -> dict[str, Any]:
+    """How long all customers let pass from one purchase to the next, as counts by bin."""
+    again = purchases_again(rfm, log, id_map)
+    gaps = _gaps(again.who, again.age)
+    if not len(gaps):
+        raise DomainError(
+            "No customer has bought twice, so there are no times between purchases: use a longer "
+            "log."
+        )
+    top = max(float(np.quantile(gaps, 0.99)), 2.0 / rfm.time_scaler)
+    whole = max(round(top * rfm.time_scaler / _BINS), 1) / rfm.time_scaler  # periods of a bin
+    edges = np.arange(0.5 / rfm.time_scaler, top + whole, whole)
+    data = {
+        "edges": short(edges),
+        "actual": np.histogram(gaps, edges)[0].tolist(),
+        "median": float(np.median(gaps)),
+        "beyond": float((gaps > edges[-1]).mean()),
+        "unit": rfm.scale.unit_name,
+    }
+    expected = None if posterior is None else _expected_gaps(purchases_of(posterior), rfm, edges)
+    return data | ({} if expected is None else {"expected": short(expected)})
+
+
+def _gaps(who: IntArray, age: FloatArray) -> FloatArray:
+    order = np.lexsort([age, who])
+    same = np.diff(who[order]) == 0
+    return np.asarray(np.diff(age[order])[same])
+
+
+def _expected_gaps(posterior: PurchasePosterior, rfm: RfmTable, edges: FloatArray) -> FloatArray:
+    """Mean counts of simulated logs of customers who were observed for as long.
+
+    Raises
+    ------
+    DomainError
+        The model has a clock or covariates, or is several.
+    """
+    about = posterior.metadata
+    if about.clock is not None or about.design is not None or about.model not in MODELS:
+        raise DomainError(
+            "What is expected is simulated of one model without a clock or covariates, and this "
+            "posterior is another: draw the times of the table alone."
+        )
+    ages = np.asarray(rfm.table[T].to_numpy(), dtype=np.float64)
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(ages, _SAMPLE, replace=False) if len(ages) > _SAMPLE else ages
+    draws, counts = posterior.draws(_ROUNDS), np.zeros(len(edges) - 1)
+    rounds = len(next(iter(draws.values())))
+    for i in range(rounds):
+        log = simulate_log(  # in which a day is one unit of the table
+            len(chosen),
+            T=chosen,
+            period=1.0 / rfm.time_scaler,
+            seed=i,
+            model=cast("ModelKey", about.model),
+            parameters={name: float(values[i]) for name, values in draws.items()},
+        )
+        age = (log["date"] - log["date"].min()).to_numpy() / np.timedelta64(1, "D")
+        counts += np.histogram(_gaps(log[CUSTOMER_ID].to_numpy(), age), edges)[0]
+    return np.asarray(counts * len(ages) / (len(chosen) * rounds))
