@@ -24,11 +24,13 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_nb",
+    "command_pages",
     "from_code",
     "gallery",
     "mathml",
     "messages",
     "package_names",
+    "sample_report",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "**.ipynb_checkpoints"]
@@ -74,14 +76,15 @@ html_theme = "pydata_sphinx_theme"
 html_title = "clvmodels"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
 html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "clvmodels"},
+    "logo": {"text": f"clvmodels {version}"},
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "show_prev_next": False,
     "show_toc_level": 2,
     "footer_start": ["copyright"],

@@ -75,7 +75,7 @@ def _deviance(k: FloatArray, mean: FloatArray) -> FloatArray:
 
 
 def log_likelihood(x: Numbers, m_bar: Numbers, **parameters: Unpack[SpendParameters]) -> FloatArray:
-    """Log density of the mean m_bar of x purchases, note 25 eq. 1a.
+    """Log density of the mean m_bar of x purchases: note 25, equation 1a.
 
     G(px+q) / (G(px) G(q)) v^q m_bar^(px-1) x^(px) / (v + x m_bar)^(px+q). It is computed
     as a beta density in saddle-point form (Loader 2000), as px reaches 10^7 and the
@@ -143,7 +143,7 @@ def spend_coefficients(x: Numbers, **parameters: Unpack[SpendParameters]) -> Spe
 
 
 def expected_spend(x: Numbers, m_bar: Numbers, **parameters: Unpack[SpendParameters]) -> FloatArray:
-    """Mean value of a future purchase, p (v + x m_bar) / (p x + q - 1), note 25 eq. 5.
+    """Mean value of a future purchase, p (v + x m_bar) / (p x + q - 1): note 25, equation 5.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ import html.parser
 import importlib
 import inspect
 import io
+import json
 import os
 import re
 import shlex
@@ -213,6 +214,13 @@ def keywords_of(thing: Any, told: set[str]) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("entry", LISTED, ids=lambda entry: entry.name)
+def test_summaries_are_not_cut(entry: Documented) -> None:
+    """Tables of the API show the first sentence: "0, 1, ..." would end there, "(a)" is a list."""
+    first = (inspect.getdoc(entry.thing) or "").splitlines()[0]
+    assert not re.search(r"\.\.|\. |^\(\w\)", first), first
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_docstrings_are_whole(name: str) -> None:
     found = validate(name)["errors"]
@@ -226,6 +234,9 @@ def test_no_code_is_ignored_for_nothing() -> None:
 
 
 # --- the pages' code runs ---
+
+# What the site makes, and what is shown of it elsewhere
+MADE = {"notebooks", "generated", "_build"}
 
 BLOCK = re.compile(
     r"(?:^% (?P<note>[^\n]*)\n)?^```(?P<kind>python|pycon|console)\n(?P<text>.*?)^```$",
@@ -256,7 +267,7 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
 
 
-PAGES = [page for page in sorted(DOCS.glob("*.md")) if blocks(page)]
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if not MADE & {*page.parts} and blocks(page)]
 
 
 @pytest.mark.slow
@@ -386,6 +397,28 @@ def test_formulas_are_drawn_by_the_browser(site: Path) -> None:
     text = (site / "mathematics.html").read_text(encoding="utf-8")
     assert text.count("<math ") > 60
     assert "$$" not in text
+
+
+@pytest.mark.slow
+def test_max_cac_is_found(site: Path) -> None:
+    """Search shows pages that have all the words, each stemmed."""
+    index = json.loads(
+        (site / "searchindex.js").read_text(encoding="utf-8").partition("(")[2].rpartition(")")[0]
+    )
+
+    def pages(word: str) -> set[str]:
+        found = [index[where].get(word, []) for where in ("terms", "titleterms")]
+        lists = [[one] if isinstance(one, int) else one for one in found]
+        return {index["docnames"][number] for one in lists for number in one}
+
+    assert {"deciding", "faq", "marketing"} <= pages("max") & pages("cac")
+
+
+@pytest.mark.slow
+def test_the_sample_report_is_there(site: Path) -> None:
+    text = (site / "cdnow_report.html").read_text(encoding="utf-8")
+    assert "BG/NBD" in text
+    assert 'src="cdnow_report.html"' in (site / "sample_report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

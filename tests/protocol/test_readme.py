@@ -1,4 +1,4 @@
-"""README from top to bottom in an empty folder, each command as it is printed."""
+"""README from top to bottom in an empty folder, each command as it is printed; and Spark's page."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import clvmodels
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+SPARK_PAGE = ROOT / "docs" / "spark.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)
 
 # What a session of Spark already has: the log as a table, and tables kept beside it.
@@ -56,18 +57,25 @@ def commands(block: str) -> list[str]:
 @pytest.mark.timeout(900)
 def test_every_block_runs_in_turn(tmp_path: Path) -> None:
     kinds = [kind for kind, _ in BLOCKS]
-    assert kinds.count("python") == 2
-    assert kinds.count("console") >= 5
+    assert kinds == ["python", "console", "console"]
     printed = []
     for kind, block in BLOCKS:
         if kind == "console":
             printed += [run(command, tmp_path) for command in commands(block)]
-        elif kind == "python":
-            code = SPARK + block if "spark" in block else block
-            printed.append(run([sys.executable, "-c", code], tmp_path))
+        else:
+            printed.append(run([sys.executable, "-c", block], tmp_path))
     assert "clv_upper" in printed[0]
-    made = {path.name for path in tmp_path.iterdir()}
-    assert made >= {"rfm.parquet", "posterior.nc", "scores.parquet", "report.html", "base.duckdb"}
+    assert (tmp_path / "report.html").is_file()
+    made = {path.name for path in (tmp_path / "clv").iterdir()}
+    assert made >= {"rfm.parquet", "posterior.nc", "scores.parquet"}
+    page = SPARK_PAGE.read_text(encoding="utf-8")
+    (spark,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    run([sys.executable, "-c", SPARK + spark], tmp_path / "clv")
+
+
+def test_it_is_short() -> None:
+    """What is longer belongs on a page of the documentation."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_what_it_names_is_there() -> None:

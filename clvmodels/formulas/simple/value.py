@@ -18,7 +18,7 @@ FirstPayment = Literal["immediate", "next"]
 
 
 def revenue_lifetime_value(revenue_per_period: float, lifetime: float) -> float:
-    """(a) Revenue per period x lifetime in periods.
+    """Revenue per period x lifetime in periods: formula (a).
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def revenue_lifetime_value(revenue_per_period: float, lifetime: float) -> float:
 def margin_lifetime_value(
     *, order_value: float, frequency: float, lifetime: float, margin: float = 1.0
 ) -> float:
-    """(b) Order value x purchase frequency x gross margin x lifetime.
+    """Order value x purchase frequency x gross margin x lifetime: formula (b).
 
     It is a product; a widely copied text divides by frequency and lifetime.
 
@@ -92,7 +92,7 @@ def net_lifetime_value(
     acquisition_cost: float = 0.0,
     retention_cost: float = 0.0,
 ) -> float:
-    """(c) Mean price x frequency x retention period - (acquisition + retention cost).
+    """Mean price x frequency x retention period - (acquisition + retention cost): formula (c).
 
     Without margin it is revenue less marketing; give the margin, else goods cost nothing.
 
@@ -142,7 +142,7 @@ def discounted_lifetime_value(
     first_payment: FirstPayment = "immediate",
     payments: float = math.inf,
 ) -> float:
-    """(d) Margin per period, retained and discounted: a geometric series.
+    """Margin per period, retained and discounted: a geometric series: formula (d).
 
     With q = retention / (1 + rate), n payments are worth m (1 - q^n) / (1 - q) if the
     first is made now, and q times that if it is the next period's. For ever that is
