@@ -71,7 +71,7 @@ constraints: ## pin the newest versions that fit pyproject.toml
 
 clean: ## remove what tests, builds and the demo left behind
 	rm -rf build dist demo-output report-output .pytest_cache .mypy_cache .ruff_cache .hypothesis \
-	    docs/_build docs/api/generated docs/notebooks docs/commands.md
+	    docs/_build docs/api/generated docs/api/pictures docs/notebooks docs/commands.md
 	find clvmodels tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and the environment too

@@ -30,6 +30,7 @@ extensions = [
     "mathml",
     "messages",
     "package_names",
+    "plot_pages",
     "sample_report",
 ]
 templates_path = ["_templates"]

@@ -124,7 +124,7 @@ def origin_figures(backtest: Backtest) -> Iterator[Figure]:
             ),
             alt=f"{level} intervals of total {quantity} at {len(rows)} cuts: {said}.",
             data={
-                "dates": [str(one) for one in rows["train_end"].unique()],
+                "dates": _cuts(rows),
                 "series": [
                     {"calendar": bool((some["calendar"] != "none").any()), **_as_shares(some)}
                     for some in shown
@@ -133,6 +133,16 @@ def origin_figures(backtest: Backtest) -> Iterator[Figure]:
                 **({"without_clock": _as_shares(planned)} if timed and len(planned) else {}),
             },
         )
+
+
+def _cuts(rows: pd.DataFrame) -> list[str]:
+    """Dates that the log was cut at, with the end where several forecasts have the same cut."""
+    cuts = rows[["train_end", "test_end"]].drop_duplicates()
+    several = cuts["train_end"].duplicated(keep=False)
+    return [
+        f"{cut.train_end}\nto {cut.test_end}" if more else str(cut.train_end)
+        for cut, more in zip(cuts.itertuples(), several, strict=True)
+    ]
 
 
 def _hold(rows: pd.DataFrame) -> str:

@@ -22,6 +22,7 @@ from clvmodels.schema import DAYS_PER_MONTH, FloatArray, check_choice
 _MOST_CUSTOMERS: Final = 20_000  # that are followed one by one
 _MOST_MONTHS: Final = 36
 _INNER: Final = 0.5
+_FEW_DAYS: Final = 3.0
 _CALLED: Final = {
     "parameters": "the parameters'",
     "chance": "chance's",
@@ -255,18 +256,16 @@ def fan_of(found: TotalForecast, total: str, *, cumulative: bool = False) -> dic
         The forecast has no such total.
     """
     edges, expected, samples = months_of(found, total)
-    days = np.diff(edges) / np.timedelta64(1, "D")
     if cumulative:
         expected, samples = expected.cumsum(), samples.cumsum(axis=0)
     else:
-        expected = expected / days * DAYS_PER_MONTH
-        samples = samples / days[:, None] * DAYS_PER_MONTH
+        edges, expected, samples = _as_rates(edges, expected, samples, DAYS_PER_MONTH)
     outer, inner = (
         np.quantile(samples, tail_probabilities(level), axis=1)
         for level in (found.interval, _INNER)
     )
     return {
-        "edges": list(found.edges),
+        "edges": [str(edge) for edge in edges],
         "expected": short(expected),
         "lower": short(outer[0]),
         "upper": short(outer[1]),
@@ -298,11 +297,20 @@ def goes_on(
         return None
     edges, expected, samples = months_of(months, "purchases")
     if so_far is None:
-        share = days / (np.diff(edges) / np.timedelta64(1, "D"))
-        expected, samples = expected * share, samples * share[:, None]
+        edges, expected, samples = _as_rates(edges, expected, samples, days)
     else:
         expected, samples = so_far + expected.cumsum(), so_far + samples.cumsum(axis=0)
     lower, upper = np.quantile(samples, tail_probabilities(months.interval), axis=1)
     names = ("expected", "lower", "upper")
     values = (short(one) for one in (expected, lower, upper))
-    return {"edges": list(months.edges), **dict(zip(names, values, strict=True))}
+    return {"edges": [str(edge) for edge in edges], **dict(zip(names, values, strict=True))}
+
+
+def _as_rates(
+    edges: Any, expected: FloatArray, samples: FloatArray, days: float
+) -> tuple[Any, FloatArray, FloatArray]:
+    """The same by so many days; without a first or last month of a few, whose rate is chance."""
+    length = np.diff(edges) / np.timedelta64(1, "D")
+    kept = np.flatnonzero(length >= min(_FEW_DAYS, length.max()))
+    share, mine = days / length[kept], np.append(edges[kept], edges[kept[-1] + 1])
+    return mine, expected[kept] * share, samples[kept] * share[:, None]

@@ -13,6 +13,7 @@ from clvmodels.plots.common import (
     EXPECTED,
     OTHER,
     as_percent,
+    error_bars,
     shown_axes,
     table_with,
 )
@@ -91,7 +92,7 @@ def plot_metric(
         Where to draw; by default a new figure of pyplot, which notebooks show.
     """
     table = _table("plot_metric", backtest, "metrics")
-    alone, axes = ax is None, shown_axes(ax)
+    axes = shown_axes(ax)
     mine = _rows(table, target=target, metric=metric)
     mine = mine[np.isfinite(mine["value"])]
     places = np.arange(len(mine))
@@ -99,12 +100,11 @@ def plot_metric(
     labels = FORECAST_LABELS if labels is None else labels
     axes.barh(places, mine["value"], 0.6, color=colours)
     middle, half = _middle_and_half(mine, "")
-    axes.errorbar(middle, places, xerr=half, color="black", capsize=3, fmt="none", lw=1)
+    error_bars(axes, middle, places, xerr=half)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(places, [labels.get(name, name) for name in mine["forecast"]])
     axes.set_ylim(len(mine) - 0.4, -0.6)
-    if alone:
-        axes.set_xlabel(METRIC_LABELS.get(metric, metric))
+    axes.set_xlabel(METRIC_LABELS.get(metric, metric))
     if metric in SHARES:
         axes.xaxis.set_major_formatter(as_percent)
     return axes
@@ -130,7 +130,7 @@ def _error_bars(
     axes: Axes, places: Any, table: pd.DataFrame, start: str, *, colour: str = "black"
 ) -> None:
     middle, half = _middle_and_half(table, start)
-    axes.errorbar(places, middle, yerr=half, color=colour, capsize=3, fmt="none", lw=1)
+    error_bars(axes, places, middle, yerr=half, colour=colour)
 
 
 def _middle_and_half(table: pd.DataFrame, start: str) -> tuple[Any, Any]:

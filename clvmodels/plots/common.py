@@ -118,7 +118,7 @@ def whisker(axes: Axes, interval: tuple[float, float], place: int) -> None:
     lower, upper = interval
     middle = (lower + upper) / 2
     half = (upper - lower) / 2
-    axes.errorbar([middle], [place], xerr=[[half], [half]], color="black", capsize=4, fmt="none")
+    error_bars(axes, [middle], [place], xerr=[[half], [half]])
 
 
 def band(
@@ -130,6 +130,16 @@ def band(
     strength = options.pop("alpha", 0.2)
     options |= {"facecolor": to_rgba(colour, strength), "edgecolor": to_rgba(colour, 0.8)}
     axes.fill_between(x, lower, upper, linewidth=0.7, **options)
+
+
+def error_bars(axes: Axes, x: Any, y: Any, *, colour: str = "black", **half: Any) -> None:
+    """Intervals, with a light rim that is seen on dark bars."""
+    from matplotlib.patheffects import withStroke
+
+    drawn = axes.errorbar(x, y, color=colour, capsize=3, fmt="none", lw=1, **half)
+    rim: Any = [withStroke(linewidth=3.0, foreground="white")]
+    for line in (*drawn.lines[1], *drawn.lines[2]):
+        line.set_path_effects(rim)
 
 
 def written(unit: str) -> str:

@@ -20,6 +20,7 @@ from clvmodels.plots.common import (
     OTHER,
     PALE,
     as_percent,
+    error_bars,
     one_axes,
     shown_axes,
     table_with,
@@ -181,6 +182,7 @@ def draw_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     axes.set_xticks(range(len(tiers)), list(tiers["tier"]))
     axes.yaxis.set_major_formatter(as_percent)
     axes.set_ylim(bottom=0)
+    axes.set_xlabel("tier of customers")
     axes.set_ylabel("share of the whole")
     axes.legend(frameon=False)
     return axes
@@ -196,7 +198,9 @@ def draw_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str 
         "model": ("model", EXPECTED),
     }
     for place, (label, (name, colour)) in enumerate(bars.items()):
-        axes.bar(_beside(len(groups), place, 3), groups[name], 0.26, color=colour, label=label)
+        edge = OTHER if colour == PALE else colour
+        at = _beside(len(groups), place, 3)
+        axes.bar(at, groups[name], 0.26, color=colour, label=label, edgecolor=edge)
     _whiskers(axes, _beside(len(groups), 2, 3), groups, "model")
     if "actual" in groups:
         left, right = _beside(len(groups), -0.5, 3), _beside(len(groups), 2.5, 3)
@@ -204,6 +208,7 @@ def draw_comparison(table: pd.DataFrame, *, axes: Axes | None = None, unit: str 
     axes.set_xticks(range(len(groups)), list(groups.iloc[:, 0]))
     axes.yaxis.set_major_formatter(lambda value, _: f"{unit}{value:,.0f}")
     axes.set_xlabel("groups of customers, the most valuable (by the model) first")
+    axes.set_ylabel("value of all customers of the group")
     axes.legend(frameon=False)
     return axes
 
@@ -218,4 +223,4 @@ def _whiskers(axes: Axes, places: FloatArray, table: pd.DataFrame, name: str) ->
     lower, upper = table[f"{name}_lower"].to_numpy(), table[f"{name}_upper"].to_numpy()
     there = lower == lower
     middle, half = (lower + upper)[there] / 2, (upper - lower)[there] / 2
-    axes.errorbar(places[there], middle, yerr=half, color="black", capsize=2, lw=1, fmt="none")
+    error_bars(axes, places[there], middle, yerr=half)

@@ -11,7 +11,6 @@ from clvmodels.plots.common import (
     ACTUAL,
     EXPECTED,
     OTHER,
-    PALE,
     as_percent,
     floats,
     one_axes,
@@ -199,7 +198,7 @@ def draw_gains(
     """
     axes = one_axes(axes)
     at = floats(share)
-    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1)
+    axes.plot([0, 1], [0, 1], color=OTHER, linewidth=1)
     for i, (name, curve) in enumerate(curves.items()):
         style: dict[str, Any] = {
             "color": CHAINS[i % len(CHAINS)],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure as Picture
 
 from clvmodels import GammaGammaPosterior, RfmTable, plots
 from clvmodels.diagnostics import Figure, diagnose
+from clvmodels.diagnostics.origins import origin_figures
 from clvmodels.plots import convergence, draw_figure, expectations, fit, new_figure
 from clvmodels.plots.convergence import CHAINS
 from clvmodels.plots.diagnostics import PLOTS
@@ -238,6 +241,27 @@ def test_points_are_the_numbers() -> None:
     np.testing.assert_allclose(points.get_ydata(), data["expected"])
     (ends,) = axes.collections
     assert [segment[:, 1].tolist() for segment in ends.get_segments()] == [[3.0, 6.0], [1.0, 4.0]]
+
+
+def test_forecasts_of_one_cut_are_named_by_their_ends(figures: dict[str, Figure]) -> None:
+    """A backtest that cuts once, and forecasts several spans from there."""
+    rows = [
+        ("2020-03-31", "2020-06-30", 10.0, 9.0),
+        ("2020-03-31", "2020-05-15", 5.0, 6.0),
+        ("2020-05-16", "2020-06-30", 4.0, 4.0),
+    ]
+    totals = pd.DataFrame(rows, columns=["train_end", "test_end", "forecast", "actual"]).assign(
+        target="purchases", clock="without", calendar="assumed", level=0.9, inside=True
+    )
+    totals = totals.assign(lower=totals["forecast"] - 2, upper=totals["forecast"] + 2)
+    (figure,) = origin_figures(SimpleNamespace(calendar_totals=totals))
+    (axes,) = draw_figure(figure).axes
+    labels = [text.get_text() for text in axes.get_xticklabels()]
+    assert labels == [
+        "2020-03-31\nto 2020-06-30",
+        "2020-03-31\nto 2020-05-15",
+        "2020-05-16",
+    ]
 
 
 def test_chains_are_lines_of_their_own(figures: dict[str, Figure]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -169,6 +171,15 @@ CALLS["plot_prior_sensitivity"] = lambda d, **o: plots.plot_prior_sensitivity(
 def test_every_plot_is_tried() -> None:
     public = {name for name in plots.__all__ if name.startswith("plot_")}
     assert public == CALLS.keys() | PANELS.keys()
+
+
+def test_every_plot_has_an_example_on_its_page() -> None:
+    """The site draws them; there each is run."""
+    text = (Path(__file__).parents[2] / "docs/_ext/plot_examples.py").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^# (plot_\w+)\n(.+?)(?=^# |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert found.keys() == CALLS.keys() | PANELS.keys()
+    for name, code in found.items():
+        assert f"clv.plots.{name}(" in code
 
 
 # --- where they draw ---
@@ -438,6 +449,17 @@ def test_a_forecast_is_drawn_by_month_of_all_segments_together(
         plots.plot_forecast(months, total="money")
     with pytest.raises(SchemaError, match="plot_forecast takes what forecast_total"):
         plots.plot_forecast(months.whole)
+
+
+def test_a_month_of_a_day_has_no_rate(posterior: CLVPosterior, rfm: RfmTable) -> None:
+    """The log ends on the last day but one of June: the forecast begins with one day of it."""
+    months = clv.forecast_total(posterior, rfm, horizon="12M", path="M", paths=60)
+    assert len(months.edges) == 14
+    drawn = plots.plot_forecast(months).lines[0].get_ydata()
+    assert len(drawn) == 13
+    assert drawn.min() > 0.5 * drawn.max()
+    sums = plots.plot_forecast(months, cumulative=True).lines[0].get_ydata()
+    assert len(sums) == 14
 
 
 def test_purchases_over_time_need_the_log(posterior: CLVPosterior, rfm: RfmTable) -> None:
