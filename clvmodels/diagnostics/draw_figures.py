@@ -26,8 +26,8 @@ from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check, nuts_verdict
 
-_TRACE_POINTS: Final = 200
-_PAIR_POINTS: Final = 500
+_TRACE_POINTS: Final = 150
+_PAIR_POINTS: Final = 240  # so that two pairs are small enough for SVG
 _RANK_BINS: Final = 20
 _ENERGY_BINS: Final = 30
 

@@ -7,7 +7,7 @@ from clvmodels.plots.backtest import (
     plot_metric,
 )
 from clvmodels.plots.by_cohort import plot_cohort_heatmap, plot_cohorts
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, new_figure, save_figure
+from clvmodels.plots.common import new_figure, save_figure
 from clvmodels.plots.customers import (
     plot_alive_histogram,
     plot_history_matrix,
@@ -34,6 +34,7 @@ from clvmodels.plots.holdout import (
     plot_interval_coverage,
     plot_origin_totals,
 )
+from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER, PALE
 from clvmodels.plots.lives import (
     plot_alive_history,
     plot_heterogeneity,

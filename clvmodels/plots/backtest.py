@@ -8,15 +8,8 @@ import numpy as np
 
 from clvmodels.evaluation import FORECAST_LABELS, METRIC_LABELS, Backtest
 from clvmodels.evaluation.metrics import SHARES
-from clvmodels.plots.common import (
-    ACTUAL,
-    EXPECTED,
-    OTHER,
-    as_percent,
-    error_bars,
-    shown_axes,
-    table_with,
-)
+from clvmodels.plots.common import as_percent, error_bars, shown_axes, table_with
+from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER
 from clvmodels.plots.renamed import picture
 from clvmodels.schema import check_choice
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels.diagnostics import single
-from clvmodels.plots.common import ACTUAL, shown_axes, takes
+from clvmodels.plots.common import band, shown_axes, takes
 from clvmodels.plots.diagnostics import drawn
+from clvmodels.plots.inks import ACTUAL
 from clvmodels.plots.renamed import picture
 from clvmodels.predictive import CohortCurves
 from clvmodels.rfm import RfmTable
@@ -136,11 +137,13 @@ def plot_cohort_heatmap(
 
 def _draw_stair(axes: Axes, past: list[int], begin: int) -> None:
     """The end of what has happened, row by row."""
+    from matplotlib.patheffects import withStroke
+
     edge = np.repeat(np.array(past, dtype=np.float64) + begin - 0.5, 2)
     rows = np.repeat(np.arange(len(past) + 1) - 0.5, 2)[1:-1]
-    how: Any = {"color": "white", "linewidth": 3.0}
-    axes.plot(edge, rows, **how)
-    axes.plot(edge, rows, **{**how, "color": "black", "linewidth": 1.4}, label="forecast from here")
+    rim: Any = [withStroke(linewidth=3.4, foreground="white")]
+    how: Any = {"color": "black", "linewidth": 1.4, "path_effects": rim}
+    axes.plot(edge, rows, label="forecast from here", **how)
     above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
     axes.legend(frameon=False, **above)
 
@@ -167,7 +170,7 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, total: str, label: str, shade: f
     ahead = slice(max(past - 1, 0), None)
     axes.plot(month[ahead], value[ahead], color=colour, linewidth=1.3, linestyle="--")
     lower, upper = (rows[f"{total}_{end}"].to_numpy()[ahead] for end in ("lower", "upper"))
-    axes.fill_between(month[ahead], lower, upper, color=colour, alpha=0.15, linewidth=0)
+    band(axes, month[ahead], lower, upper, colour=colour, alpha=0.15)
 
 
 def _draw_costs(axes: Axes, payback: pd.DataFrame | None, unit: str) -> None:

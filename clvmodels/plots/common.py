@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels.errors import SchemaError
+from clvmodels.plots.inks import EXPECTED
 from clvmodels.schema import FloatArray, shown
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Told apart in print too: each is 3:1 or more on white, and their greys are 1.4:1 or more apart.
-EXPECTED: Final = "#1a4b6f"
-ACTUAL: Final = "#e36612"
-OTHER: Final = "#616b76"
-PALE: Final = "#d5dbe1"  # of areas alone, which have edges in an ink
 
 _WIDE, _HIGH = 4.6, 3.0  # inches of a panel
 
@@ -137,7 +132,7 @@ def error_bars(axes: Axes, x: Any, y: Any, *, colour: str = "black", **half: Any
     from matplotlib.patheffects import withStroke
 
     drawn = axes.errorbar(x, y, color=colour, capsize=3, fmt="none", lw=1, **half)
-    rim: Any = [withStroke(linewidth=3.0, foreground="white")]
+    rim: Any = [withStroke(linewidth=3.0, foreground="white")] if colour == "black" else []
     for line in (*drawn.lines[1], *drawn.lines[2]):
         line.set_path_effects(rim)
 

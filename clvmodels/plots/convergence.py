@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clvmodels.plots.common import ACTUAL, EXPECTED, OTHER, PALE, floats, one_axes, panels
+from clvmodels.plots.common import floats, one_axes, panels
+from clvmodels.plots.inks import ACTUAL, CHAINS, EXPECTED, OTHER, PALE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Panel = Mapping[str, Any]
-
-# Told apart by the colour-blind, and as greys: steps of 1.2:1 or more
-CHAINS: Final = (EXPECTED, ACTUAL, "#0d7158", "#b948b9", "#6b5106", "#2d3136")
 
 
 def draw_trace(
@@ -40,7 +38,7 @@ def draw_trace(
     shown = panels(len(parameters), axes)
     for one, panel in zip(shown, parameters, strict=True):
         for i, chain in enumerate(panel["chains"]):
-            one.plot(draw, floats(chain), color=CHAINS[i % len(CHAINS)], linewidth=0.6, alpha=0.8)
+            one.plot(draw, floats(chain), color=CHAINS[i % len(CHAINS)], linewidth=0.6)
         one.set_ylabel(_with_unit(panel["name"], panel["unit"]))
         one.set_xlabel("draw")
     return shown
@@ -88,7 +86,7 @@ def draw_ridges(pairs: Sequence[Panel], *, axes: Sequence[Axes] | None = None) -
     for one, panel in zip(shown, pairs, strict=True):
         x, y = floats(panel["x"]), floats(panel["y"])
         bad = np.asarray(panel["diverging"], dtype=bool)
-        one.scatter(x[~bad], y[~bad], s=8, color=EXPECTED, alpha=0.45, linewidths=0)
+        one.scatter(x[~bad], y[~bad], s=8, color=EXPECTED, alpha=0.75, linewidths=0)
         if bad.any():
             one.scatter(x[bad], y[bad], s=36, color=ACTUAL, marker="x", label="divergent")
             one.legend(frameon=False)
@@ -227,7 +225,7 @@ def draw_effects(
         at = np.array(one["places"]) + 0.3 * (i - (len(series) - 1) / 2)
         ends = [floats(one[name]) for name in ("times", "lower", "upper")]
         color = (EXPECTED, ACTUAL)[i]
-        axes.hlines(at, ends[1], ends[2], color=color, linewidth=2.0, alpha=0.6)
+        axes.hlines(at, ends[1], ends[2], color=color, linewidth=1.6)
         axes.plot(ends[0], at, "os"[i], color=color, markersize=5, label=one["name"])
     axes.axvline(1.0, color="black", linewidth=0.9, linestyle="--")
     axes.set_xscale("log")

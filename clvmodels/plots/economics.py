@@ -15,10 +15,6 @@ from clvmodels.economics import (
 )
 from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.plots.common import (
-    ACTUAL,
-    EXPECTED,
-    OTHER,
-    PALE,
     as_percent,
     error_bars,
     one_axes,
@@ -26,6 +22,7 @@ from clvmodels.plots.common import (
     table_with,
     with_customers,
 )
+from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER, PALE
 from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior
 from clvmodels.schema import FloatArray

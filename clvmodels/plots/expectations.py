@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from clvmodels.plots.common import (
-    ACTUAL,
-    EXPECTED,
-    OTHER,
-    as_percent,
-    floats,
-    one_axes,
-    thousands,
-    within_calendar,
-)
-from clvmodels.plots.convergence import CHAINS
+from clvmodels.plots.common import as_percent, floats, one_axes, thousands, within_calendar
 from clvmodels.plots.fit import Numbers, draw_band, draw_months, money_axis
+from clvmodels.plots.inks import ACTUAL, CHAINS, EXPECTED, OTHER
 from clvmodels.purchases.clock import WEEKDAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_DASHES: Final = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (9, 2)))
 
 
 def draw_history_matrix(
@@ -202,6 +195,7 @@ def draw_gains(
     for i, (name, curve) in enumerate(curves.items()):
         style: dict[str, Any] = {
             "color": CHAINS[i % len(CHAINS)],
+            "linestyle": _DASHES[i % len(_DASHES)],
             "linewidth": 2.2 if i == 0 else 1.2,
         }
         if i == len(curves) - 1 and i > 0:
@@ -277,8 +271,8 @@ def draw_forecast(
     when = np.array(edges, dtype="datetime64[D]")
     begin = 0.0 if cumulative else None
     bands = (
-        (lower, upper, 0.18, "what may come"),
-        (inner_lower, inner_upper, 0.3, "in half of the cases"),
+        (lower, upper, 0.15, "what may come"),
+        (inner_lower, inner_upper, 0.45, "in half of the cases"),
     )
     for low, high, alpha, label in bands:
         draw_band(axes, when, floats(low), floats(high), alpha=alpha, label=label, begin=begin)
@@ -317,19 +311,24 @@ def draw_origin_totals(
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
+    from matplotlib.colors import to_rgba
+
     axes = one_axes(axes)
     places = np.arange(len(dates))
     axes.axhline(1.0, color=ACTUAL, linewidth=1.2, label="actual")
     for one in series:
         lower, upper = floats(one["lower"]), floats(one["upper"])
-        how: Any = {"color": EXPECTED, "linewidth": 9.0, "alpha": 0.3, "label": "to plan with"}
-        if not one["calendar"]:
+        if one["calendar"]:
+            how: Any = {"facecolor": to_rgba(EXPECTED, 0.25), "edgecolor": EXPECTED}
+            at, height = places, upper - lower
+            axes.bar(at, height, 0.1, bottom=lower, label="to plan with", **how)
+        else:
             how = {"color": EXPECTED, "linewidth": 2.5, "label": "without the calendar"}
-        axes.vlines(places, lower, upper, **how)
+            axes.vlines(places, lower, upper, **how)
     axes.plot(places, floats(series[-1]["forecast"]), "o", color=EXPECTED, label="expected")
     if without_clock is not None:
         forecast, lower, upper = (floats(without_clock[n]) for n in ("forecast", "lower", "upper"))
-        how = {"color": OTHER, "linewidth": 5.0, "alpha": 0.6, "label": "without the clock"}
+        how = {"color": OTHER, "linewidth": 2.5, "label": "without the clock"}
         axes.vlines(places + 0.15, lower, upper, **how)
         axes.plot(places + 0.15, forecast, "o", color=OTHER)
     axes.set_xticks(places, list(dates))
@@ -380,7 +379,7 @@ def draw_clock(
         told = ", ".join(
             f"{day} {one:.2f}" for day, one in zip(WEEKDAYS, floats(week), strict=True)
         )
-        axes.set_title(told, fontsize="small", color=OTHER)
+        axes.set_title(told, fontsize="small")
     axes.set_ylabel("customers' own days a day")
     axes.set_xlabel("date")
     within_calendar(axes)

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.plots.common import (
-    ACTUAL,
-    EXPECTED,
-    OTHER,
-    PALE,
-    as_percent,
-    band,
-    floats,
-    one_axes,
-    thousands,
-    within_calendar,
-)
+from clvmodels.plots.common import as_percent, band, floats, one_axes, thousands, within_calendar
+from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER, PALE
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -64,9 +54,7 @@ def draw_repeat_histogram(
     if expected is not None:
         middle = floats(expected)
         if lower is not None and upper is not None:
-            axes.vlines(
-                places, floats(lower), floats(upper), color=EXPECTED, linewidth=2.5, alpha=0.6
-            )
+            axes.vlines(places, floats(lower), floats(upper), color=EXPECTED, linewidth=2.0)
         axes.plot(places, middle, "o", color=EXPECTED, markersize=6, label=expected_label)
         axes.legend(frameon=False)
     axes.set_xticks(places, list(bins))

@@ -12,17 +12,9 @@ from clvmodels.diagnostics.clock_parts import clock_data
 from clvmodels.diagnostics.planned import fan_of
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation import Backtest
-from clvmodels.plots.common import (
-    ACTUAL,
-    EXPECTED,
-    OTHER,
-    as_percent,
-    numbers,
-    shown_axes,
-    takes,
-    whisker,
-)
+from clvmodels.plots.common import as_percent, numbers, shown_axes, takes, whisker
 from clvmodels.plots.diagnostics import drawn
+from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER
 from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import purchases_of

@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clvmodels.plots.common import (
-    ACTUAL,
-    EXPECTED,
-    OTHER,
-    PALE,
     as_percent,
     band,
     floats,
@@ -22,6 +18,7 @@ from clvmodels.plots.common import (
     written,
 )
 from clvmodels.plots.fit import Numbers
+from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER, PALE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +94,7 @@ def draw_timelines(
     axes = one_axes(axes)
     rows, now = np.arange(len(names)), np.datetime64(end, "D")
     for row, days in zip(rows, map(_days, seen), strict=True):
-        axes.plot([days[0], now], [row, row], color=PALE, linewidth=1.0, zorder=0)
+        axes.plot([days[0], now], [row, row], color=OTHER, linewidth=0.5, zorder=0)
     for days, marker, colour, label in (
         (seen, "o", EXPECTED, "purchases known"),
         (later, "x", ACTUAL, "purchases after it"),

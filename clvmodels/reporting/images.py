@@ -37,6 +37,9 @@ _RC: Final[dict[str, Any]] = {
     "savefig.pad_inches": 0.08,
     "legend.facecolor": "white",
 }
+# A hundredth of a point is less than can be seen, and a third of the letters less
+_PLACES: Final = {"d", "x", "y"}
+_LONG: Final = re.compile(r"-?\d+\.\d{3,}")
 # matplotlib 3.10 writes the shorthand, which is not an attribute of SVG
 _FONT: Final = re.compile(
     r"(?:(?P<style>italic|oblique) )?(?:(?P<weight>\w+) )?(?P<size>[\d.]+)px "
@@ -61,7 +64,7 @@ class Picture:
 
 
 def make_picture(figure: Figure, draw: Draw, *, max_bytes: int = MAX_SVG_BYTES) -> Picture:
-    """Draw a figure as an image.
+    """Draw a figure as an image, in inks that follow the reader's choice of light or dark.
 
     Parameters
     ----------
@@ -74,13 +77,15 @@ def make_picture(figure: Figure, draw: Draw, *, max_bytes: int = MAX_SVG_BYTES) 
     """
     import matplotlib as mpl
 
+    from clvmodels.plots.inks import dark_style
+
     with mpl.rc_context(_RC), warnings.catch_warnings():
         # names in scripts that the font lacks: the browser has others
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         # labels so long that nothing is left for the axes
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         drawing = draw(replace(figure, data=_spoken(figure.data)))
-        svg = plain_svg(_save(drawing, "svg"))
+        svg = plain_svg(_save(drawing, "svg"), style=dark_style())
         width, height = (round(inches * 96) for inches in _inches(svg))
         if len(svg) <= max_bytes:
             return Picture(_uri("image/svg+xml", svg), width, height)
@@ -92,10 +97,11 @@ def limit_each(figures: int) -> int:
     return min(MAX_SVG_BYTES, MAX_FIGURE_BYTES // max(figures, 1))
 
 
-def plain_svg(svg: bytes) -> bytes:
+def plain_svg(svg: bytes, *, style: str = "") -> bytes:
     """Put matplotlib's SVG into a form that a strict Content-Security-Policy lets through.
 
-    Styles become attributes, since inline styles are not allowed; comments and metadata go.
+    Styles become attributes, since inline styles are not allowed; comments and metadata go. One
+    style sheet may be given, which the policy allows.
     """
     root = ElementTree.fromstring(clean(svg.decode("utf-8")))
     for parent in root.iter():
@@ -105,13 +111,23 @@ def plain_svg(svg: bytes) -> bytes:
     for element in root.iter():
         for name, value in _declarations(element.attrib.pop("style", "")):
             element.set(name, value)
+        for name in _PLACES & element.attrib.keys():
+            element.set(name, _LONG.sub(_rounded, element.attrib[name]))
     # what the style sheet of matplotlib says of every element
     root.set("stroke-linejoin", "round")
     root.set("stroke-linecap", "butt")
     root.set("font-family", _FONTS)
+    if style:
+        sheet = ElementTree.Element(f"{{{_SVG}}}style")
+        sheet.text = style
+        root.insert(0, sheet)
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     return ElementTree.tostring(root, encoding="unicode").encode("utf-8")
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _declarations(style: str) -> list[tuple[str, str]]:

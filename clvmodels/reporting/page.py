@@ -44,7 +44,7 @@ READERS: Final[tuple[Reader, ...]] = get_args(Reader)
 _PERCENT: Final = re.compile(r"(?<=\d) %")
 _DATE: Final = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _ALLOWED: Final = (
-    "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
+    "default-src 'none'; img-src data:; style-src '{style}' '{figures}'; script-src '{script}'; "
     "base-uri 'none'; form-action 'none'"
 )
 
@@ -95,6 +95,8 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
     str
         The same text for the same record.
     """
+    from clvmodels.plots.inks import dark_style
+
     draw = draw or _own_drawing()
     check_choice("reader", reader, READERS)
     style, script = _asset("style.css"), _asset("script.js") + _asset("touch.js")
@@ -108,7 +110,9 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
             brief=brief,
             whole=brief is None or reader != "manager",
             folded=brief is not None,
-            policy=_ALLOWED.format(style=_hash(style), script=_hash(script)),
+            policy=_ALLOWED.format(
+                style=_hash(style), figures=_hash(dark_style()), script=_hash(script)
+            ),
             style=Markup(style),
             script=Markup(script),
             uses=shown_uses(report),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -18,9 +21,11 @@ from clvmodels import GammaGammaPosterior, RfmTable, plots
 from clvmodels.diagnostics import Figure, diagnose
 from clvmodels.diagnostics.origins import origin_figures
 from clvmodels.plots import convergence, draw_figure, expectations, fit, new_figure
-from clvmodels.plots.convergence import CHAINS
 from clvmodels.plots.diagnostics import PLOTS
+from clvmodels.plots.inks import ACTUAL, CHAINS, DARK, EXPECTED, GROUND, OTHER, dark_style
 from clvmodels.posterior import CLVPosterior
+from clvmodels.reporting.images import make_picture
+from tests import inks
 from tests.unit.diagnostics_cases import SPEND, base, fitted, normal_in_logs
 
 # What only a backtest gives
@@ -308,6 +313,32 @@ def test_colours_can_be_told_apart_without_hue() -> None:
     seen = [deuteranope(colour) for colour in colours]
     gaps = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
     assert min(gaps) > 0.15
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_inks_are_seen_on_their_ground_and_differ_as_greys(dark: bool) -> None:
+    ground = GROUND if dark else "#ffffff"
+    on = DARK if dark else {one: one for one in DARK}
+    for ink in (EXPECTED, ACTUAL, OTHER, *CHAINS):
+        assert inks.contrast(on[ink], ground) >= inks.SEEN
+    for ink in ("#000000", EXPECTED):  # which labels have
+        assert inks.contrast(on[ink], ground) >= inks.READ
+    three = [on[ink] for ink in (EXPECTED, ACTUAL, OTHER)]
+    for one, other in itertools.combinations(three, 2):
+        assert inks.contrast(one, other) >= inks.IN_GREY
+    chains = [on[ink] for ink in CHAINS]
+    for one, other in itertools.combinations(chains, 2):
+        assert inks.contrast(one, other) >= 1.15
+
+
+def test_every_colour_of_a_report_has_one_on_dark_ground(figures: dict[str, Figure]) -> None:
+    """Else it would stay as it is on light ground, where it may not be seen."""
+    for figure in figures.values():
+        svg = base64.b64decode(make_picture(figure, draw_figure).uri.partition(",")[2]).decode()
+        used = set(re.findall(r'(?:fill|stroke)="(#\w{6})"', svg))
+        assert used <= DARK.keys(), figure.kind
+        assert svg.count("<style>") == 1
+        assert dark_style().replace(">", "&gt;") in svg
 
 
 def deuteranope(rgb: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from clvmodels.evaluation.fitting import Fitting
 from clvmodels.plots.renamed import OLD
 from clvmodels.posterior import CLVPosterior
 from clvmodels.simulate import simulate_log
+from tests import inks
 from tests.clocks import clock
 from tests.covariates import (
     base_of,
@@ -191,6 +192,7 @@ def test_without_axes_pyplot_shows_it(name: str, given: dict[str, Any]) -> None:
     assert isinstance(axes, Axes)
     assert axes.has_data()
     assert [plt.figure(number) for number in plt.get_fignums()] == [axes.figure]
+    inks.check(axes.figure)
 
 
 @pytest.mark.parametrize("name", sorted(PANELS))
@@ -199,6 +201,7 @@ def test_without_axes_panels_are_one_figure(name: str, given: dict[str, Any]) ->
     assert len(axes) > 1
     assert {one.figure for one in axes} == {plt.gcf()}
     assert len(plt.get_fignums()) == 1
+    inks.check(plt.gcf())
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))

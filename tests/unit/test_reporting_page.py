@@ -21,6 +21,7 @@ import pytest
 
 from clvmodels.diagnostics.record import Figure, Report, Table
 from clvmodels.errors import SchemaError
+from clvmodels.plots.inks import dark_style
 from clvmodels.reporting import RenderedReport, from_json, render_page, render_text, to_json
 from clvmodels.reporting.images import make_picture, plain_svg
 from clvmodels.reporting.values import clean, write
@@ -189,6 +190,7 @@ def test_the_policy_allows_this_style_and_this_script_alone(tree: Node) -> None:
         part.strip().split(" ", 1) for part in (meta.attributes["content"] or "").split(";")
     )
     hashes = {f"{tag}-src": digest(tree.all(tag)[0].text) for tag in ("style", "script")}
+    hashes["style-src"] += f" {digest(dark_style())}"  # of the figures
     assert policy == {
         "default-src": "'none'",
         "img-src": "data:",
@@ -211,13 +213,15 @@ def test_nothing_is_loaded_and_nothing_is_inline(tree: Node) -> None:
         assert re.search(r"url\(|@import|https?:|fetch|XMLHttp|innerHTML|eval", text) is None
 
 
-def test_images_hold_neither_styles_nor_links(tree: Node) -> None:
+def test_images_hold_no_styles_but_that_of_dark_ground_and_no_links(tree: Node) -> None:
     for image in tree.all("img"):
         kind, _, content = (image.attributes["src"] or "").partition(";base64,")
         assert kind == "data:image/svg+xml"
         svg = base64.b64decode(content).decode()
         for element in ElementTree.fromstring(svg).iter():
-            assert element.tag.rpartition("}")[2] not in ("style", "script", "metadata")
+            tag = element.tag.rpartition("}")[2]
+            assert tag not in ("script", "metadata")
+            assert tag != "style" or element.text == dark_style()
             assert "style" not in element.attrib
             for name, value in element.attrib.items():
                 assert not name.endswith("href") or value.startswith("#")
