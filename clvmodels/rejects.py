@@ -92,9 +92,10 @@ def refuse_loss(
     """
     rejected = sum(counts.values())
     if limit is not None and not limit.allows(rejected, rows):
+        kept = f", and {output} is left as it was" if output.exists() else ""
         raise SchemaError(
             f"{_lost(counts, rows)}, more than max_rejects={limit.text} allows: nothing is "
-            f"written, and {output} is left as it was. Correct the input, or allow more."
+            f"written{kept}. Correct the input, or allow more."
         )
 
 

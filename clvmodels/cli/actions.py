@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import check_folder, check_results, opened, write_people, write_results
+from clvmodels.cli.files import (
+    check_folder,
+    check_results,
+    finish,
+    opened,
+    write_people,
+    write_results,
+)
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, percent, table
 from clvmodels.outputs import refuse_inputs, refuse_twice
@@ -57,15 +64,10 @@ def run(
         lists.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             write_people(getattr(found, name), lists / f"{name}.csv")
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found)
-    terminal.wrote_all(results)
-    for name in FILES if lists is not None else ():
-        assert lists is not None
-        terminal.wrote(lists / f"{name}.csv", f"{len(getattr(found, name)):,} customers")
+    finish(terminal, given, lambda: show(terminal, found), results)
+    if lists is not None and not quiet:
+        for name in FILES:
+            terminal.wrote(lists / f"{name}.csv", f"{len(getattr(found, name)):,} customers")
 
 
 def show(terminal: Terminal, found: ActionLists) -> None:

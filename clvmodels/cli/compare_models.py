@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_text
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import check_input, check_output, read_rfm, write_aside
+from clvmodels.cli.files import check_input, check_output, read_rfm, write_json
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, percent, table
 from clvmodels.cli.wording import in_options
@@ -60,8 +59,7 @@ def run(
         cuts = {name: options[name] for name in _CUTS} | {"horizon": horizon}
         found, assumed = _of_table(terminal, source, posteriors, models, draws, options, cuts)
     if json is not None:
-        text = json_text.dumps(found.to_dict(), indent=1, allow_nan=False, default=str)
-        write_aside(json, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
+        write_json(found.to_dict(), json)
     if quiet:
         return
     if assumed:

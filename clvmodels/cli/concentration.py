@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_results, opened, write_results
+from clvmodels.cli.files import check_results, finish, opened, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 
@@ -53,12 +53,7 @@ def run(
     ginis = {name: gini(values) for name, values in curves.items()}
     record = {"interval": options["interval"], "gini": ginis, "rows": plain_rows(found)}
     write_results(results, found, record, lambda aside: _draw(curves, aside))
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found, ginis, options["interval"])
-    terminal.wrote_all(results)
+    finish(terminal, given, lambda: show(terminal, found, ginis, options["interval"]), results)
 
 
 def _curves(ahead: FloatArray, past: FloatArray | None) -> dict[str, FloatArray]:

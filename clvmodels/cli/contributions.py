@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_results, opened, read_table, write_results
+from clvmodels.cli.files import check_results, finish, opened, read_table, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
@@ -72,12 +72,7 @@ def run(
 
     sums = plain_rows(pd.DataFrame(figures))
     write_results(results, found.customers, {"interval": options["interval"], "rows": sums})
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found, options["interval"])
-    terminal.wrote_all(results)
+    finish(terminal, given, lambda: show(terminal, found, options["interval"]), results)
 
 
 def _as_numbers(rows: pd.DataFrame, names: list[str], decimal: str | None) -> pd.DataFrame:

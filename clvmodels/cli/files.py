@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from clvmodels.cli.terminal import Terminal
     from clvmodels.posterior.scorable import Scorable
     from clvmodels.rfm import RfmTable
     from clvmodels.schema import TimeScale
@@ -133,8 +134,8 @@ def write_people(table: pd.DataFrame, path: Path) -> Path:
 
 
 def write_json(record: object, path: Path) -> Path:
-    """Write plain values as JSON."""
-    text = json.dumps(record, indent=1, allow_nan=False)
+    """Write values as JSON; what is not plain, such as a date, as text."""
+    text = json.dumps(record, indent=1, allow_nan=False, default=str)
     return write_aside(path, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
 
 
@@ -321,7 +322,6 @@ class Opened:
     ----------
     posterior : CLVPosterior, BetaGeoPosterior or the like
     base : RfmTable
-        The customers.
     assumed : str or None
         What was assumed of a file that does not say it.
     """
@@ -366,6 +366,21 @@ def check_results(results: Mapping[str, Path | None], inputs: Iterable[str | Pat
     for what, path in results.items():
         if path is not None:
             check_output(path, suffixes=_SUFFIXES[what], inputs=given)
+
+
+def finish(
+    terminal: Terminal,
+    given: Opened,
+    show: Callable[[], object],
+    results: Mapping[str, Path | None],
+) -> None:
+    """Say what was assumed and what was found, by `show`, and what was written."""
+    if terminal.quiet:
+        return
+    if given.assumed:
+        terminal.say(given.assumed)
+    show()
+    terminal.wrote_all(results)
 
 
 def write_results(

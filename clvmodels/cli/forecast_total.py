@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_results, opened, read_by, write_results
+from clvmodels.cli.files import check_results, finish, opened, read_by, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
@@ -53,12 +53,7 @@ def run(
             **options,
         )
     write_results(results, found.table, found.to_dict())
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found)
-    terminal.wrote_all(results)
+    finish(terminal, given, lambda: show(terminal, found), results)
 
 
 def read_scenario(said: Sequence[str]) -> dict[str, float] | str | None:

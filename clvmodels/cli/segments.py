@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.cohorts import read_costs
-from clvmodels.cli.files import check_results, opened, read_by, write_results
+from clvmodels.cli.files import check_results, finish, opened, read_by, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
@@ -47,12 +47,7 @@ def run(
     with terminal.step(f"Valuing {len(given.base):,} customers"):
         found = segment_report(value_posterior(given.posterior), given.base, by=divided, **options)
     write_results(results, found, {"interval": options["interval"], "rows": plain_rows(found)})
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found, options["interval"])
-    terminal.wrote_all(results)
+    finish(terminal, given, lambda: show(terminal, found, options["interval"]), results)
 
 
 def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:

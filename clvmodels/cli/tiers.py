@@ -10,6 +10,7 @@ from clvmodels.cli.files import (
     check_input,
     check_output,
     check_results,
+    finish,
     opened,
     read_table,
     write_people,
@@ -69,15 +70,14 @@ def run(
     write_results(results, found, record, draw)
     if assign is not None and tiers is not None:
         write_people(tiers, assign)
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found, options["interval"])
-    if moved is not None:
-        _show_moved(terminal, moved)
-    terminal.wrote_all(results)
-    if assign is not None:
+
+    def shown() -> None:
+        show(terminal, found, options["interval"])
+        if moved is not None:
+            _show_moved(terminal, moved)
+
+    finish(terminal, given, shown, results)
+    if assign is not None and not quiet:
         terminal.wrote(assign, "every customer's tier")
 
 

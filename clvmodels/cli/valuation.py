@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.files import check_results, opened, read_table, write_results
+from clvmodels.cli.files import check_results, finish, opened, read_table, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
@@ -41,12 +41,7 @@ def run(
     with terminal.step(f"Following {len(given.base):,} customers, and those to come"):
         found = customer_valuation(whose, given.base, acquisitions=counts, **options)
     write_results(results, found.months, found.to_dict())
-    if quiet:
-        return
-    if given.assumed:
-        terminal.say(given.assumed)
-    show(terminal, found)
-    terminal.wrote_all(results)
+    finish(terminal, given, lambda: show(terminal, found), results)
 
 
 def read_acquisitions(said: str, csv: Mapping[str, str | None]) -> Any:

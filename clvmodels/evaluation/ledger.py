@@ -82,7 +82,7 @@ def record_forecast(
     Raises
     ------
     SchemaError
-        The table does not know when its observation ended, or the file is no ledger.
+        The table does not know when its observation ended, or the file is not a ledger.
     """
     path = path_of("The ledger", ledger)
     fitted = open_scorable(posterior)[0]
@@ -124,7 +124,7 @@ def read_ledger(ledger: str | Path) -> pd.DataFrame:
     Raises
     ------
     SchemaError
-        There is no such file, or it is no ledger.
+        There is no such file, or it is not a ledger.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -137,7 +137,7 @@ def read_ledger(ledger: str | Path) -> pd.DataFrame:
     except (OSError, pa.ArrowException) as error:
         raise SchemaError(f"{path} cannot be read as a ledger: {one_line(error)}") from error
     if tuple(table.column_names) != _COLUMNS:
-        raise SchemaError(f"{path} is no ledger of forecasts: name another file.")
+        raise SchemaError(f"{path} is not a ledger of forecasts: name another file.")
     frame: pd.DataFrame = table.to_pandas()
     return frame
 

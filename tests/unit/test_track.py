@@ -160,7 +160,7 @@ def test_what_is_no_ledger_or_has_no_date_is_refused(tmp_path: Path) -> None:
         judge_forecasts(ledger, LOG, **COLUMNS)
     rfm.to_parquet(ledger)
     before = ledger.read_bytes()
-    with pytest.raises(clv.SchemaError, match="is no ledger"):
+    with pytest.raises(clv.SchemaError, match="is not a ledger"):
         record_forecast(posterior(), rfm, ledger, horizon="30D", **FEW)
     assert ledger.read_bytes() == before
     ledger.write_text("no Parquet")
