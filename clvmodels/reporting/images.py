@@ -92,6 +92,18 @@ def make_picture(figure: Figure, draw: Draw, *, max_bytes: int = MAX_SVG_BYTES) 
         return Picture(_uri("image/png", _few_colours(_save(drawing, "png"))), width, height)
 
 
+def make_pictures(
+    figure: Figure, draw: Draw, *, max_bytes: int = MAX_SVG_BYTES
+) -> tuple[Picture, ...]:
+    """Draw a figure as one image, or as one for each of its panels, which a narrow page stacks."""
+    for name in ("parameters", "pairs"):
+        panels = figure.data.get(name)
+        if isinstance(panels, list) and len(panels) > 1 and isinstance(panels[0], Mapping):
+            parts = (replace(figure, data={**figure.data, name: [one]}) for one in panels)
+            return tuple(make_picture(one, draw, max_bytes=max_bytes) for one in parts)
+    return (make_picture(figure, draw, max_bytes=max_bytes),)
+
+
 def limit_each(figures: int) -> int:
     """Largest SVG, in bytes, of a page with so many figures."""
     return min(MAX_SVG_BYTES, MAX_FIGURE_BYTES // max(figures, 1))

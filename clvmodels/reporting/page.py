@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Figure, Report, Section
 from clvmodels.keywords import named
-from clvmodels.reporting.images import Draw, limit_each, make_picture
+from clvmodels.reporting.images import Draw, Picture, limit_each, make_pictures
 from clvmodels.reporting.manager_view import shown_brief
 from clvmodels.reporting.values import MISSING, clean
 from clvmodels.reporting.views import (
@@ -57,9 +57,7 @@ class ShownFigure:
     title: str
     caption: str
     alt: str
-    uri: str
-    width: int
-    height: int
+    pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +146,12 @@ def _section(section: Section, report: Report, draw: Draw, *, listed: bool) -> S
 
 
 def _figure(figure: Figure, draw: Draw, max_bytes: int) -> ShownFigure:
-    picture = make_picture(figure, draw, max_bytes=max_bytes)
     return ShownFigure(
         f"figure-{slug(figure.key)}",
         figure.title,
         figure.caption,
         figure.alt,
-        picture.uri,
-        picture.width,
-        picture.height,
+        make_pictures(figure, draw, max_bytes=max_bytes),
     )
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -24,7 +25,7 @@ from clvmodels.plots import convergence, draw_figure, expectations, fit, new_fig
 from clvmodels.plots.diagnostics import PLOTS
 from clvmodels.plots.inks import ACTUAL, CHAINS, DARK, EXPECTED, GROUND, OTHER, dark_style
 from clvmodels.posterior import CLVPosterior
-from clvmodels.reporting.images import make_picture
+from clvmodels.reporting.images import make_picture, make_pictures
 from tests import inks
 from tests.unit.diagnostics_cases import SPEND, base, fitted, normal_in_logs
 
@@ -329,6 +330,27 @@ def test_inks_are_seen_on_their_ground_and_differ_as_greys(dark: bool) -> None:
     chains = [on[ink] for ink in CHAINS]
     for one, other in itertools.combinations(chains, 2):
         assert inks.contrast(one, other) >= 1.15
+
+
+def test_panels_are_images_of_their_own_that_a_narrow_page_stacks(
+    figures: dict[str, Figure],
+) -> None:
+    for kind, count in (("ranks", len(SPEND)), ("heterogeneity", 2), ("prior_sensitivity", 1)):
+        pictures = make_pictures(figures[kind], draw_figure)
+        assert len(pictures) == count
+        assert len({one.uri for one in pictures}) == count
+    one = figures["ranks"]
+    first = {**one.data, "parameters": one.data["parameters"][:1]}
+    (axes,) = draw_figure(replace(one, data=first)).axes
+    assert axes.has_data()
+
+
+def test_an_odd_panel_is_as_wide_as_two(figures: dict[str, Figure]) -> None:
+    picture = draw_figure(figures["ranks"])
+    picture.canvas.draw()
+    widths = [axes.get_position().width for axes in picture.axes]
+    assert len(widths) == 3
+    assert widths[2] > 1.8 * widths[0]
 
 
 def test_every_colour_of_a_report_has_one_on_dark_ground(figures: dict[str, Figure]) -> None:
