@@ -86,6 +86,10 @@ def _activity_table(study: Study, totals: Totals) -> Table:
                 "integer",
             ),
         },
+        intervals={
+            "will buy": ("lower", "upper"),
+            "still active": ("lower end", "upper end"),
+        },
     )
 
 

@@ -144,7 +144,7 @@ def _table(posterior: OnePosterior, interval: float) -> Table:
     columns = ["mode"] if posterior.certain else ["mean", "sd", *interval_columns(interval)]
     if chains:
         columns += ["R-hat", "bulk ESS", "tail ESS", "MCSE of the mean"]
-    formats: dict[str, Format] = dict.fromkeys(columns, "figures")
+    formats: dict[str, Format] = dict.fromkeys(columns, "number")
     formats |= dict.fromkeys(("bulk ESS", "tail ESS"), "integer")
     return Table(
         key=f"parameters-{kind_of(posterior)}",
@@ -156,6 +156,7 @@ def _table(posterior: OnePosterior, interval: float) -> Table:
         ),
         caption=_METHOD_CAPTION.get(posterior.metadata.method, ""),
         formats={name: formats[name] for name in columns},
+        intervals={} if posterior.certain else {"mean": interval_columns(interval)},
     )
 
 

@@ -200,7 +200,8 @@ def _tables(study: Study) -> Iterator[Table]:
         return
     money = audit.amount_read is not None
     lines: list[tuple[Any, ...]] = [("read", audit.rows_read, audit.amount_read)]
-    lines += [(item.reason, item.rows, item.amount) for item in audit.left_out]
+    lines += [(item.reason, item.rows, item.amount) for item in audit.left_out if item.rows]
+    none = [item.reason for item in audit.left_out if not item.rows]
     lines.append(("used", audit.rows_used, audit.amount_used))
     yield Table(
         key="audit",
@@ -214,8 +215,10 @@ def _tables(study: Study) -> Iterator[Table]:
             f"Every row is used or left out for one reason. {audit.rows_merged:,} used rows were "
             "merged with others of the same customer and period."
             + (f" Refunds: {'; '.join(audit.about_refunds())}." if audit.about_refunds() else "")
+            + (f" There were no rows of: {', '.join(none)}." if none else "")
         ),
         formats={"number": "integer", "share of rows": "percent", "amount": "money"},
+        bars=("share of rows",),
     )
 
 

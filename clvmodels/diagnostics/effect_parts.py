@@ -100,6 +100,7 @@ def effect_tables(study: Study) -> Iterator[Table]:
             "customers": "integer",
             **dict.fromkeys(("times", "figure", "lower", "upper"), "number"),
         },
+        intervals={"figure": ("lower", "upper")},
     )
 
 

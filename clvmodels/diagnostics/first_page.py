@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from clvmodels.diagnostics.base_totals import Totals
+from clvmodels.diagnostics.cohort_lines import cohort_lines
 from clvmodels.diagnostics.new_customers import new_customers
 from clvmodels.diagnostics.planned import Planned
 from clvmodels.diagnostics.record import Brief, Fact, Table
@@ -56,6 +57,7 @@ def brief(
         tables=(*new.tables, *_concentration(held)),
         curve=new.curve,
         reliable=converged,
+        cohorts=cohort_lines(study) if converged else {},
     )
 
 
@@ -193,6 +195,7 @@ def _concentration(held: TierValues | None) -> Iterator[Table]:
             for place, row in enumerate(frame.to_dict("records"))
         ),
         formats={"number": "integer", "share of the value": "percent", "value each": "money"},
+        bars=("share of the value",),
     )
 
 

@@ -133,6 +133,8 @@ def tiers_by_purchases(study: Study) -> Iterator[Table | Figure | str]:
         },
         "Tiers are the top 5 % of the customers by expected purchases, the next 15 %, the next "
         f"30 %, and the other half; intervals of {percent(study.question.interval)}.",
+        intervals={"purchases ahead": ("lower", "upper")},
+        bars=("share of the purchases",),
     )
 
 
@@ -143,6 +145,7 @@ def table_of(
     frame: pd.DataFrame,
     columns: dict[str, tuple[str, Format]],
     caption: str,
+    **shown_as: Any,
 ) -> Table:
     """A table of some columns of a frame, under their own headings."""
     there = {name: shown for name, shown in columns.items() if not frame[name].isna().all()}
@@ -156,4 +159,5 @@ def table_of(
         rows=tuple((str(row[0]), *row[1:]) for row in rows),
         caption=caption,
         formats=dict(there.values()),
+        **shown_as,
     )

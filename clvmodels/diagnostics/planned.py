@@ -186,13 +186,13 @@ def plan_table(study: Study, plan: Planned) -> Iterator[Table]:
     """What is expected, what may really come, and where the doubt comes from."""
     if plan.whole is None:
         return
-    names = ("mean", "expected_lower", "expected_upper", "lower", "upper")
+    names = ("mean", "expected_lower", "expected_upper", "mean", "lower", "upper")
     records = plan.whole.table.to_dict("records")
     yield Table(
         key="plan",
         title="Totals to plan with, and where their doubt comes from",
         columns=(
-            *("total", "expected", "lower", "upper", "plan with, from", "to"),
+            *("total", "expected", "lower", "upper", "plan with", "from", "to"),
             *SOURCES,
         ),
         rows=tuple(
@@ -200,15 +200,17 @@ def plan_table(study: Study, plan: Planned) -> Iterator[Table]:
             for row in records
         ),
         caption=(
-            f"In {horizon_of(study.question.horizon, study.scale)}. Lower and upper bound the "
-            f"{percent(study.question.interval)} interval of the expectation, the next two what "
-            "may really come; the last columns are shares of the variance of that. "
+            f"In {horizon_of(study.question.horizon, study.scale)}, with the "
+            f"{percent(study.question.interval)} interval of the expectation, and with where the "
+            "total may really lie; where the doubt comes from is in shares of its variance. "
             f"{calendar_said(plan.whole.calendar)}{_of_a_sample(study, plan)}"
         ),
         formats={
-            **dict.fromkeys(("expected", "lower", "upper", "plan with, from", "to"), "integer"),
+            **dict.fromkeys(("expected", "lower", "upper", "plan with", "from", "to"), "integer"),
             **dict.fromkeys(SOURCES, "percent"),
         },
+        intervals={"expected": ("lower", "upper"), "plan with": ("from", "to")},
+        spanners={"where the doubt comes from": SOURCES},
     )
 
 

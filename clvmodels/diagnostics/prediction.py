@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clvmodels.evaluation.backtest_record import Backtest
 
 _SHOWN: Final = 101
+_SIGNS: Final = {"better": "+", "worse": "-"}  # of the model against a forecast
 _UNITS: Final = {"purchases": "purchases", "value": ""}
 
 
@@ -134,53 +135,46 @@ def _tables(backtest: Backtest) -> Iterator[Table]:
 
 def _metrics(backtest: Backtest, target: str) -> Table:
     wide, verdict = backtest.table(target), backtest.verdict(target)
+    others = [name for name in wide.columns if name != MODEL]
     mine = backtest.metrics[
         (backtest.metrics["target"] == target) & (backtest.metrics["forecast"] == MODEL)
     ].set_index("metric")
     rows = []
     for metric in wide.index:
         own = mine.loc[metric]
-        judged = verdict.loc[metric]
-        lost = [LABELS[name] for name in judged.index if judged[name] == "worse"]
-        won = int((judged == "better").sum())
-        open_ = int((judged == "unclear").sum())
+        judged = verdict.loc[metric].to_dict()
         rows.append(
             (
                 METRIC_LABELS[metric] + (", %" if metric in SHARES else ""),
                 *(_finite(one, metric) for one in (own["value"], own["lower"], own["upper"])),
-                *(_finite(wide.loc[metric, n], metric) for n in wide.columns if n != MODEL),
-                _outcome(won, open_, lost),
+                *(_finite(wide.loc[metric, name], metric) for name in others),
+                *(_SIGNS.get(str(judged.get(name)), "") for name in others),
             )
         )
-    others = [name for name in wide.columns if name != MODEL]
-    columns = ["metric", "model", "lower", "upper", *(LABELS[name] for name in others)]
+    names = tuple(LABELS[name] for name in others)
+    columns = ("metric", "model", "lower", "upper", *names)
     formats: dict[str, Format] = dict.fromkeys(columns[1:], "number")
+    signs = {name: f"against {name}" for name in names}
     return Table(
         key=f"metrics-{target}",
         title=f"Forecasts of {TARGETS[target]}: the model against baselines",
-        columns=(*columns, "model is"),
+        columns=(*columns, *signs.values()),
         rows=tuple(rows),
         caption=(
             "Lower is better for errors and deviances, higher for scores, correlations and "
-            'shares; lower and upper bound the model\'s metric. "Better" and "worse" mean '
-            "beyond chance."
+            "shares. A + marks forecasts that the model beats beyond chance, a - those that beat "
+            "it; the others are undecided."
         ),
         formats=formats,
+        intervals={"model": ("lower", "upper")},
+        signs=signs,
+        spanners={"forecasts without the model's draws": names},
     )
 
 
 def _finite(value: Any, metric: str) -> float | None:
     number_ = float(value) * (100.0 if metric in SHARES else 1.0)
     return number_ if np.isfinite(number_) else None
-
-
-def _outcome(won: int, open_: int, lost: list[str]) -> str:
-    if not won + open_ + len(lost):
-        return ""
-    parts = [f"better than {won}"] if won else []
-    parts += [f"worse than {', '.join(lost)}"] if lost else []
-    parts += [f"undecided against {open_}"] if open_ else []
-    return "; ".join(parts)
 
 
 def _totals(backtest: Backtest) -> Table:
@@ -206,6 +200,7 @@ def _totals(backtest: Backtest) -> Table:
             "interval": "percent",
             **dict.fromkeys(("forecast", "lower", "upper", "real"), "integer"),
         },
+        intervals={"forecast": ("lower", "upper")},
     )
 
 
@@ -226,14 +221,16 @@ def _coverage_table(backtest: Backtest) -> Table:
             for row in backtest.coverage.to_dict("records")
         ),
         caption=(
-            "Counts are discrete, so their intervals hold at least as often as stated; lower and "
-            "upper bound the share."
+            "Shares of customers, with their "
+            f"{percent(float(backtest.settings['interval']))} intervals. Counts are discrete, so "
+            "their predictive intervals hold at least as often as stated."
         ),
         formats={
             "interval": "percent",
             **dict.fromkeys(("hold", "lower", "upper"), "percent"),
             "mean width": "number",
         },
+        intervals={"hold": ("lower", "upper")},
     )
 
 

@@ -11,7 +11,6 @@ import xarray as xr
 
 from clvmodels import limits
 from clvmodels.diagnostics.chains import chains_of, kind_of, unit_of_parameter
-from clvmodels.diagnostics.convergence import interval_columns
 from clvmodels.diagnostics.densities import (
     OnePosterior,
     PriorDensity,
@@ -20,7 +19,7 @@ from clvmodels.diagnostics.densities import (
     prior_text,
     priors_of,
 )
-from clvmodels.diagnostics.record import Figure, Format, Section, Table
+from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
 from clvmodels.diagnostics.words import listed, number, percent, short
 from clvmodels.evaluation.repeats import actual_repeats, bin_labels, mean_repeats, repeats_by_draw
@@ -187,9 +186,8 @@ def _tables(
     saved = posterior.metadata.priors
     if not saved:
         return
-    ends = interval_columns(study.question.interval)
-    columns = ["parameter", "prior", "prior median", *(f"prior {end}" for end in ends)]
-    columns += ["posterior median", *(f"posterior {end}" for end in ends)]
+    pairs = {f"{one} median": (f"{one} lower", f"{one} upper") for one in ("prior", "posterior")}
+    columns = ("parameter", "prior", *(name for at, ends in pairs.items() for name in (at, *ends)))
     tail = (1.0 - study.question.interval) / 2.0
     levels = [0.5, tail, 1.0 - tail]
     group = posterior.tree["posterior"]
@@ -203,15 +201,15 @@ def _tables(
         if posterior.certain:
             after[1:] = math.nan
         rows.append((name, prior_text(record), *map(float, there), *map(float, after)))
-    formats: dict[str, Format] = dict.fromkeys(columns[2:], "number")
     kind = kind_of(posterior)
     yield Table(
         key=f"priors-{kind}",
         title=f"Priors and posteriors of {model_name(posterior)}",
-        columns=tuple(columns),
+        columns=columns,
         rows=tuple(rows),
         caption="A posterior interval as wide as the prior's means that the data say little.",
-        formats=formats,
+        formats=dict.fromkeys(columns[2:], "number"),
+        intervals=pairs,
     )
     if sensed is not None:
         yield Table(

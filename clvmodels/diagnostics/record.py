@@ -6,40 +6,32 @@ shows is in the record; rendering decides nothing.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-import numpy as np
-
+from clvmodels.diagnostics.record_tables import Format, Table, plain
 from clvmodels.display import Readable
 from clvmodels.schema import check_choice
 from clvmodels.uses import UseVerdict
 from clvmodels.verdict import Check, Status
 
+__all__ = [
+    "SCHEMA_VERSION",
+    "Brief",
+    "Fact",
+    "Figure",
+    "Format",
+    "Headline",
+    "Report",
+    "Section",
+    "Table",
+    "check_record",
+    "plain",
+]
+
 SCHEMA_VERSION: Final = 2
 
-Format = Literal[
-    "text",
-    "integer",
-    "number",
-    "figures",
-    "percent",
-    "error",
-    "money",
-    "duration",
-    "date",
-    "status",
-]
-"""How a value is written.
-
-text as it is; integer with thousands separators; number with up to 4 significant
-digits; figures with up to 6; percent of a share (0.25 is 25 %), error the same with its
-sign (0.25 is +25 %); money in the report's
-currency; duration in the report's time unit; date as ISO text; status as
-pass | warn | fail | unavailable.
-"""
 FactGroup = Literal["worth", "buy", "active", "base"]
 
 
@@ -116,46 +108,6 @@ class Fact:
             "format": self.format,
             "note": self.note,
             "group": self.group,
-        }
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Table(Readable):
-    """One table.
-
-    Attributes
-    ----------
-    key, title, caption : str
-        The title says what to see, the caption how to read it.
-    columns : tuple of str
-        Headings.
-    rows : tuple of tuple
-        Plain Python values in the order of the columns; the first column names the row.
-    formats : mapping of str to Format
-        By column; a column that is missing here is text.
-    """
-
-    key: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    caption: str = ""
-    formats: Mapping[str, Format] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", tuple(tuple(plain(v) for v in row) for row in self.rows))
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"table {self.key}: rows and columns do not match")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "key": self.key,
-            "title": self.title,
-            "columns": list(self.columns),
-            "rows": [list(row) for row in self.rows],
-            "caption": self.caption,
-            "formats": dict(self.formats),
         }
 
 
@@ -259,6 +211,9 @@ class Brief(Readable):
         cost; empty where it is not known.
     reliable : bool
         Whether the fit converged, so that its figures may be used at all.
+    cohorts : mapping
+        What customers of some cohorts have brought by months since their first order, and will
+        bring, with intervals; empty where it is not known.
     """
 
     sentence: str
@@ -268,9 +223,11 @@ class Brief(Readable):
     tables: tuple[Table, ...]
     curve: Mapping[str, Any]
     reliable: bool = True
+    cohorts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", plain(self.curve))
+        object.__setattr__(self, "cohorts", plain(self.cohorts))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -282,6 +239,7 @@ class Brief(Readable):
             "tables": [table.to_dict() for table in self.tables],
             "curve": dict(self.curve),
             "reliable": self.reliable,
+            "cohorts": dict(self.cohorts),
         }
 
 
@@ -366,26 +324,3 @@ def check_record(check: Check) -> dict[str, Any]:
         "unit": check.unit,
         "bears_on": list(check.bears_on),
     }
-
-
-def plain(value: Any) -> Any:
-    """Values that strict JSON knows: NumPy's become Python's, what is not finite None.
-
-    Raises
-    ------
-    TypeError
-        The value is neither a number, a text, a truth value, nor made of them.
-    """
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence | set | frozenset):
-        return [plain(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no place in a record")

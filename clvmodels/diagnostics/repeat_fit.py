@@ -191,4 +191,5 @@ def repeat_table(study: Study, expected: FloatArray) -> Table:
             )
         ),
         formats=dict.fromkeys(columns[1:], "integer"),
+        intervals={"expected": ("lower", "upper")},
     )

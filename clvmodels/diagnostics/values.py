@@ -35,6 +35,7 @@ _BINS: Final = 40
 _LORENZ_POINTS: Final = 101
 _LISTED: Final = 10
 _SEGMENTS: Final = 20
+_VALUE: Final = {"value": ("lower", "upper")}
 _OTHERS: Final = "(others)"
 Parts = tuple[list[Table], list[Figure], list[str]]
 
@@ -159,6 +160,8 @@ def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
         },
         "Tiers are the top 5 % of the customers by value, the next 15 %, the next 30 %, and the "
         f"other half; intervals of {level}.",
+        intervals=_VALUE,
+        bars=("share of the value",),
     )
     best = report.iloc[0]
     yield Figure(
@@ -230,6 +233,7 @@ def _top_shares(held: TierValues) -> Table:
         rows=tuple(rows),
         caption="The most valuable customers of the future are not all the best ones of the past.",
         formats=formats | {"customers": "integer"},
+        intervals={"share of the value": ("lower", "upper")},
     )
 
 
@@ -265,6 +269,7 @@ def _comparison(study: Study) -> Iterator[Table | Figure | str]:
         "Sums over tenths of the customers, the most valuable (by the model) first. The simple "
         "formula is order value x frequency x lifetime, the same for all; with own figures it "
         "takes each customer's own order value and frequency.",
+        intervals={"model": ("lower", "upper")},
     )
     off = float(whole["simple"] / whole["model"] - 1.0) if whole["model"] else float("nan")
     yield Figure(
@@ -315,6 +320,7 @@ def _segments(study: Study) -> Iterator[Table | Figure | str]:
             },
             f"The most valuable first, with {percent(study.question.interval)} intervals."
             + (f" {gathered:,} small segments are grouped as {_OTHERS}." if gathered else ""),
+            intervals=_VALUE,
         )
     if not names:
         yield "The table has no segment columns; rfm_summary(segment_cols=...) keeps them."

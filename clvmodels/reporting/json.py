@@ -102,4 +102,7 @@ def _section(data: Mapping[str, Any]) -> Section:
 
 def _table(data: Mapping[str, Any]) -> Table:
     rows = tuple(tuple(row) for row in data["rows"])
-    return Table(**{**data, "columns": tuple(data["columns"]), "rows": rows})
+    pairs = {name: tuple(ends) for name, ends in data.get("intervals", {}).items()}
+    below = {name: tuple(columns) for name, columns in data.get("spanners", {}).items()}
+    made = {"columns": tuple(data["columns"]), "rows": rows, "bars": tuple(data.get("bars", ()))}
+    return Table(**{**data, **made, "intervals": pairs, "spanners": below})

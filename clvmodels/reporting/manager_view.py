@@ -6,23 +6,73 @@ The script draws the curve anew by the same scales, which it reads from the page
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
-from clvmodels.diagnostics.record import Report
-from clvmodels.reporting.values import write
+from clvmodels.diagnostics.record import Format, Report
+from clvmodels.reporting.values import (
+    significant,
+    spoken_money,
+    unpadded,
+    with_currency,
+    write_column,
+)
 from clvmodels.reporting.views import Grid, ShownFact, shown_fact, table_grid
 
-WIDTH: Final = 640
-HEIGHT: Final = 270
 LEFT: Final = 74
 RIGHT: Final = 626
 TOP: Final = 16
-FLOOR: Final = 240
-_HEADROOM: Final = 1.1
-_STEPS: Final = 4  # of money
+FLOOR: Final = 210
+_HEADROOM: Final = 1.08
 _MONTHS: Final = 6  # between marks
+_LABEL: Final = 20.0  # between names of lines
+_END: Final = 540  # where lines end that have a name beside them
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Where values stand in a drawing, and the marks of both axes."""
+
+    last: int
+    top: float
+    right: int = RIGHT
+
+    def x(self, month: float) -> float:
+        """Of a month."""
+        return float(round(LEFT + month / self.last * (self.right - LEFT), 1))
+
+    def y(self, value: float) -> float:
+        """Of a value."""
+        return float(round(FLOOR - value / self.top * (FLOOR - TOP), 1))
+
+    def points(self, values: Sequence[float], first: int = 0, *, back: bool = False) -> str:
+        """Of a line that begins at a month."""
+        placed = [f"{self.x(first + i)},{self.y(value)}" for i, value in enumerate(values)]
+        return " ".join(placed[::-1] if back else placed)
+
+    def marks(self, how: Format, currency: str = "") -> tuple[tuple[float, str], ...]:
+        """Round values up to the top."""
+        step = round_step(self.top)
+        values = [step * place for place in range(int(self.top / step) + 1)]
+        texts = write_column(values, "integer" if step >= 1 else how)
+        return tuple(
+            (self.y(value), with_currency(unpadded(text), currency))
+            for value, text in zip(values, texts, strict=True)
+        )
+
+    def months(self) -> tuple[tuple[float, str], ...]:
+        """Every sixth month, or each of a few."""
+        step = max(1, _MONTHS if self.last > _MONTHS * 2 else self.last // _MONTHS or 1)
+        return tuple((self.x(month), str(month)) for month in range(0, self.last + 1, step))
+
+
+def round_step(top: float) -> float:
+    """A round step, of which three to six lead to the top."""
+    size = 10.0 ** math.floor(math.log10(top / 3.0))
+    return float(max(size * one for one in (1.0, 2.0, 5.0) if size * one <= top / 3.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +93,29 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class CohortLine:
+    """What has happened, what is forecast, its fan, and the height of the name beside it."""
+
+    name: str
+    past: str
+    ahead: str
+    band: str
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class CohortChart:
+    """What customers of some cohorts bring by months since their first order."""
+
+    lines: tuple[CohortLine, ...]
+    marks: tuple[tuple[float, str], ...]
+    months: tuple[tuple[float, str], ...]
+    alt: str
+    interval: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownBrief:
     """The manager's page, ready to be laid out."""
 
@@ -54,6 +127,7 @@ class ShownBrief:
     tiers: Grid | None
     customers: Grid | None
     curve: Curve | None
+    cohorts: CohortChart | None
     reliable: bool
 
 
@@ -76,6 +150,7 @@ def shown_brief(report: Report) -> ShownBrief | None:
         curve=_curve(dict(brief.curve), report.currency)
         if brief.curve and brief.reliable
         else None,
+        cohorts=_cohorts(dict(brief.cohorts), report.currency) if brief.cohorts else None,
         reliable=brief.reliable,
     )
 
@@ -88,33 +163,18 @@ def _curve(known: dict[str, Any], currency: str) -> Curve:
         [one if end is None else margin * end for end, one in zip(known[name], worth, strict=False)]
         for name in ("lower", "upper")
     ]
-    top = max(*ends[1], cac, 1e-9) * _HEADROOM
-
-    def x(month: float) -> float:
-        return float(round(LEFT + month / last * (RIGHT - LEFT), 1))
-
-    def y(value: float) -> float:
-        return float(round(FLOOR - value / top * (FLOOR - TOP), 1))
-
-    def points(values: list[float], back: bool = False) -> str:
-        placed = [f"{x(month)},{y(value)}" for month, value in enumerate(values)]
-        return " ".join(placed[::-1] if back else placed)
-
-    marks = [top * step / _STEPS for step in range(_STEPS + 1)]
-    step = max(1, _MONTHS if last > _MONTHS * 2 else last // _MONTHS or 1)
-    said = {name: write(value, "money", currency=currency) for name, value in (
-        ("cac", cac), ("first", worth[0]), ("last", worth[-1]), ("most", max(worth[-1] * 1.5, cac))
+    axes = Axes(last, max(*ends[1], cac, 1e-9) * _HEADROOM)
+    said = {name: spoken_money(value, currency) for name, value in (
+        ("cac", cac), ("first", worth[0]), ("last", worth[-1])
     )}  # fmt: skip
     geometry = {"left": LEFT, "right": RIGHT, "top": TOP, "floor": FLOOR, "room": _HEADROOM}
     return Curve(
         data=json.dumps({**known, "currency": currency, **geometry}, allow_nan=False),
-        line=points(worth),
-        band=f"{points(ends[0])} {points(ends[1], back=True)}",
-        cost=y(cac),
-        marks=tuple(
-            (y(mark), write(float(f"{mark:.3g}"), "money", currency=currency)) for mark in marks
-        ),
-        months=tuple((x(month), str(month)) for month in range(0, last + 1, step)),
+        line=axes.points(worth),
+        band=f"{axes.points(ends[0])} {axes.points(ends[1], back=True)}",
+        cost=axes.y(cac),
+        marks=axes.marks("money", currency),
+        months=axes.months(),
         alt=(
             f"What a new customer brings rises from {said['first']} by the first order to "
             f"{said['last']} after {last} months; the cost is {said['cac']}."
@@ -124,3 +184,51 @@ def _curve(known: dict[str, Any], currency: str) -> Curve:
         highest=f"{max(worth[-1] * 1.5, cac * 1.5):.2g}",
         horizon=last,
     )
+
+
+def _cohorts(known: dict[str, Any], currency: str) -> CohortChart:
+    """Lines of cohorts: solid where all has happened, dashed with a fan where it is forecast."""
+    lines, last, value = known["lines"], known["months"], known["total"] == "value"
+    top = max(v for line in lines for name in ("mean", "upper") for v in line[name] if v)
+    axes = Axes(last, top * _HEADROOM, _END)
+    drawn = []
+    for line in lines:
+        past = max(line["known"], 0)
+        ends = [line[name][past:] for name in ("lower", "upper")]
+        drawn.append(
+            CohortLine(
+                line["cohort"],
+                axes.points(line["mean"][: past + 1]),
+                axes.points(line["mean"][past:], past),
+                f"{axes.points(ends[0], past)} {axes.points(ends[1], past, back=True)}",
+                axes.y(line["mean"][-1]),
+            )
+        )
+
+    def said(amount: float) -> str:
+        return spoken_money(amount, currency) if value else f"{significant(amount, 3)} purchases"
+
+    told = [
+        f"Customers who came in {line['cohort']} ({line['customers']:,}) have brought "
+        f"{said(line['mean'][max(line['known'], 0)])} each in {max(line['known'], 0)} months, and "
+        f"are expected to have brought {said(line['mean'][-1])} after {last}"
+        for line in lines
+    ]
+    return CohortChart(
+        lines=_dodged(drawn),
+        marks=axes.marks("money" if value else "number", currency if value else ""),
+        months=axes.months(),
+        alt=f"{'; '.join(told)}.",
+        interval=known["interval"],
+        title=f"What {'a customer brings' if value else 'a customer buys'}, by when they came",
+    )
+
+
+def _dodged(lines: Sequence[CohortLine]) -> tuple[CohortLine, ...]:
+    """Names of lines that end close to each other are moved apart."""
+    lowest = float(FLOOR)
+    placed: dict[str, float] = {}
+    for line in sorted(lines, key=lambda line: -line.end):
+        placed[line.name] = min(line.end, lowest)
+        lowest = placed[line.name] - _LABEL
+    return tuple(replace(line, end=placed[line.name]) for line in lines)

@@ -12,16 +12,18 @@ from rich.padding import Padding
 from rich.table import Table as Layout
 from rich.text import Text
 
-from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
+from clvmodels.diagnostics.record import Fact, Report, Section, Table
 from clvmodels.display import wrapped
 from clvmodels.keywords import named
-from clvmodels.reporting.values import MISSING, NUMERIC, code_line, one_line, write
-from clvmodels.reporting.views import CODE, count_checks
+from clvmodels.reporting.values import MISSING, code_line, one_line, write
+from clvmodels.reporting.views import CODE, Cell, columns_of, count_checks
 from clvmodels.verdict import Check
 
 MARKS: Final = {"pass": "ok", "warn": "WARN", "fail": "FAIL", "unavailable": "n/a"}
 MAX_ROWS: Final = 40  # of one table
 MAX_TEXT: Final = 80  # letters of one cell
+_BLANK: Final = "\N{BRAILLE PATTERN BLANK}"  # which no layout strips
+_BLANKS: Final = {ord(blank): _BLANK for blank in "\N{FIGURE SPACE}\N{PUNCTUATION SPACE}"}
 _NARROWEST: Final = 40
 _EXPLAINED: Final = ("worth", "active")  # groups of figures whose notes a terminal shows too
 
@@ -117,27 +119,23 @@ def _note(note: str, width: int) -> list[str]:
 
 
 def _table(table: Table, report: Report, width: int) -> list[str]:
-    formats = [table.formats.get(name, "text") for name in table.columns]
-    units = {"money": report.currency, "duration": report.time_unit}
-    headings = [
-        f"{name} ({units[how]})" if units.get(how) else name
-        for name, how in zip(table.columns, formats, strict=True)
-    ]
-    rows = [
-        [_cell(value, how) for value, how in zip(row, formats, strict=True)]
-        for row in table.rows[:MAX_ROWS]
-    ]
     lines = [*_wrap(table.title, width), ""]
     if table.key in CODE:
         return [*lines, *(f"    {code_line(str(row[-1]))}" for row in table.rows), ""]
-    lines += _grid(headings, [how in NUMERIC for how in formats], rows, width)
+    columns, cells = columns_of(table, report, MAX_ROWS)
+    headings = [f"{one.name} ({one.unit})" if one.unit else one.name for one in columns]
+    rows = [[_text(cell) for cell in row] for row in zip(*cells, strict=True)]
+    lines += _grid(headings, [one.kind == "number" for one in columns], rows, width)
     if len(table.rows) > MAX_ROWS:
         lines.append(f"  ... {len(table.rows) - MAX_ROWS:,} rows more")
     return [*lines, "", *_wrap(table.caption, width), *([""] if table.caption else [])]
 
 
-def _cell(value: Any, how: Format) -> str:
-    text = MARKS.get(value, str(value)) if how == "status" else write(value, how)
+def _text(cell: Cell) -> str:
+    text = MARKS.get(cell.status, cell.text)
+    text += f" ({cell.ends})" if cell.ends else ""
+    text += "" if cell.sign is None else f" {cell.sign or _BLANK}"
+    text = text.translate(_BLANKS)
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
 
 
@@ -169,7 +167,7 @@ def _grid(
     # In a notebook rich would else show the lines, and write none
     console = Console(file=file, width=width, force_jupyter=False, **plain)
     console.print(Padding(layout, (0, 0, 0, 2), expand=False))
-    return file.getvalue().rstrip("\n").split("\n")
+    return file.getvalue().replace(_BLANK, " ").rstrip("\n").split("\n")
 
 
 def _wrap(text: str, width: int) -> list[str]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from clvmodels.diagnostics.record import Format
+from clvmodels.diagnostics.words import round_number
 
 MISSING: Final = "\N{EN DASH}"
-NUMERIC: Final = frozenset(
-    {"integer", "number", "figures", "percent", "error", "money", "duration"}
-)
+NUMERIC: Final = frozenset({"integer", "number", "percent", "error", "money", "duration"})
+_DIGITS: Final = {"percent": 3, "error": 3, "number": 4, "duration": 4, "thousands": 4}
+_FIGURE: Final = "\N{FIGURE SPACE}"
+_POINT: Final = "\N{PUNCTUATION SPACE}"
+_WRITTEN: Final = re.compile(r"(?P<whole>[^.]*\d)(?P<fraction>\.\d+)?(?P<rest>( %)?)")
+_WHOLE_MONEY: Final = 100.0  # from where on a column of amounts needs no cents
+THOUSANDS: Final = 1e5  # from where on a column of amounts is written in thousands
 _UNWELCOME: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -57,7 +63,7 @@ def write(value: Any, how: Format = "text", *, currency: str = "", time_unit: st
     if not math.isfinite(value):
         return MISSING
     if how == "money":
-        return _with_currency(_money(value), currency)
+        return with_currency(_money(value), currency)
     if how == "duration":
         return f"{significant(value, 4)} {time_unit}".rstrip()
     if how == "percent":
@@ -66,7 +72,58 @@ def write(value: Any, how: Format = "text", *, currency: str = "", time_unit: st
         return f"{'+' if value > 0 else ''}{percent(value)}"
     if how == "integer":
         return f"{value:,.0f}"
-    return significant(value, 6 if how == "figures" else 4)
+    return significant(value, 4)
+
+
+def unpadded(text: str) -> str:
+    """A number of a column without its blanks."""
+    return text.replace(_FIGURE, "").replace(_POINT, "")
+
+
+def write_column(values: Sequence[Any], how: Format, *, thousands: bool = False) -> list[str]:
+    """Write a column so that its decimal points lie below each other.
+
+    Parameters
+    ----------
+    values : sequence
+        As in `write`.
+    how : Format
+        Of all of them.
+    thousands : bool
+        Whether amounts are written in thousands.
+    """
+    numbers = [v for v in values if is_number(v) and math.isfinite(v)]
+    kind: str = how
+    if how == "money":
+        if not thousands and max(map(abs, numbers), default=0.0) >= _WHOLE_MONEY:
+            return [write(v, "integer") for v in values]
+        if not thousands:
+            return [write(v, how) for v in values]
+        values = [v / 1000.0 if is_number(v) else v for v in values]
+        kind, how = "thousands", "number"
+    texts = [write(v, how) for v in values]
+    if kind not in _DIGITS:
+        return texts
+    found = [
+        _WRITTEN.fullmatch(one) if is_number(v) else None
+        for v, one in zip(values, texts, strict=True)
+    ]
+    most = max((len(one["fraction"] or ".") - 1 for one in found if one), default=0)
+    return [
+        _padded(one, _DIGITS[kind], most) if one else text
+        for text, one in zip(texts, found, strict=True)
+    ]
+
+
+def _padded(written: re.Match[str], digits: int, most: int) -> str:
+    """A number with zeros as far as its digits are known, then blanks as wide as digits."""
+    whole, fraction = written["whole"], written["fraction"] or ""
+    size = abs(float(re.sub(r"[^\d.]", "", f"{whole}{fraction}")))
+    known = min(most, digits - 1 - math.floor(math.log10(size))) if size else 0
+    if known > 0:
+        fraction = (fraction or ".").ljust(1 + known, "0")
+    blanks = _FIGURE * (most - max(len(fraction) - 1, 0))
+    return f"{whole}{fraction}{_POINT if most and not fraction else ''}{blanks}{written['rest']}"
 
 
 def significant(value: float, digits: int) -> str:
@@ -90,7 +147,14 @@ def _money(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == 0 else f"{value:,.2f}"
 
 
-def _with_currency(text: str, currency: str) -> str:
+def spoken_money(value: float, currency: str) -> str:
+    """Write an amount as it is said: three digits, millions by name."""
+    size = abs(value)
+    return with_currency(_money(value) if size < 100 else round_number(value), currency)
+
+
+def with_currency(text: str, currency: str) -> str:
+    """Put the currency where it belongs: signs before the number, names after it."""
     if not currency:
         return text
     if currency.isalpha():

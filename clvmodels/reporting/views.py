@@ -5,19 +5,31 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final, Literal
 
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
-from clvmodels.reporting.values import MISSING, NUMERIC, is_number, write
+from clvmodels.reporting.values import (
+    MISSING,
+    NUMERIC,
+    THOUSANDS,
+    is_number,
+    spoken_money,
+    unpadded,
+    write,
+    write_column,
+)
 from clvmodels.verdict import Check, Status
 
 Kind = Literal["number", "date", "text"]
 
 MAX_ROWS: Final = 1000  # of one table; the record has all
 MAX_TEXT: Final = 400  # letters of one cell
+SPAN: Final = " (lower to upper)"  # of headings above intervals
 LONG: Final = 25  # rows from which a table scrolls in its own box
 CODE: Final = ("reproduce",)  # tables of lines to copy
+SORTED: Final = 6  # rows from which a table can be sorted
 _ORDERED: Final = ("table-brief-costs", "table-brief-tiers")  # in an order of their own
 _GROUPS: Final = {
     "worth": "What the base is worth",
@@ -38,6 +50,10 @@ class Cell:
     status: str = ""
     header: bool = False
     more: str = ""
+    ends: str = ""  # of its interval
+    room: int = 0  # letters that the widest interval of the column takes
+    sign: str | None = None
+    bar: float | None = None  # percent of the full width
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,14 @@ class Column:
     name: str
     kind: Kind = "text"
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spanner:
+    """One heading above so many columns; "" is none."""
+
+    name: str
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +84,12 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     cut: str = ""
     code: str = ""
+    spanners: tuple[Spanner, ...] = ()
 
     @property
     def sortable(self) -> bool:
-        """Whether there is anything to sort: not what is a list of names and values."""
-        return len(self.rows) > 2 and len(self.columns) > 2 and self.id not in _ORDERED
+        """Whether there is anything to sort: not what one sees at a glance."""
+        return len(self.rows) >= SORTED and len(self.columns) > 2 and self.id not in _ORDERED
 
     @property
     def long(self) -> bool:
@@ -172,23 +197,68 @@ def worst(checks: Sequence[Check]) -> Status | None:
 
 def table_grid(table: Table, report: Report) -> Grid:
     """One table; what is too long for a page is cut, and said to be."""
-    formats = [table.formats.get(name, "text") for name in table.columns]
-    columns = tuple(
-        Column(name, _kind(how), _unit(how, report))
-        for name, how in zip(table.columns, formats, strict=True)
-    )
-    rows = tuple(
-        tuple(
-            _cell(value, how, header=place == 0)
-            for place, (value, how) in enumerate(zip(row, formats, strict=True))
-        )
-        for row in table.rows[:MAX_ROWS]
-    )
     cut = ""
     if len(table.rows) > MAX_ROWS:
         cut = f"The first {MAX_ROWS:,} of {len(table.rows):,} rows; the report as JSON has all."
     code = "\n".join(str(row[-1]) for row in table.rows) if table.key in CODE else ""
-    return Grid(f"table-{slug(table.key)}", table.title, table.caption, columns, rows, cut, code)
+    columns, cells = columns_of(table, report)
+    return Grid(
+        id=f"table-{slug(table.key)}",
+        title=table.title,
+        caption=table.caption,
+        columns=columns,
+        rows=tuple(zip(*cells, strict=True)),
+        cut=cut,
+        code=code,
+        spanners=_spanners(table, [name for name in table.columns if name not in table.joined]),
+    )
+
+
+def columns_of(
+    table: Table, report: Report, most: int = MAX_ROWS
+) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
+    """The columns that are shown, and the cells below each."""
+    values = dict(zip(table.columns, zip(*table.rows[:most], strict=True), strict=True))
+    if not table.rows:
+        values = dict.fromkeys(table.columns, ())
+    shown = [name for name in table.columns if name not in table.joined]
+    columns, cells = [], []
+    for place, name in enumerate(shown):
+        how = table.formats.get(name, "text")
+        ends = table.intervals.get(name, ())
+        parts = [values[one] for one in (name, *ends)]
+        large = how == "money" and _largest(parts) >= THOUSANDS
+        unit = _unit(how, report)
+        unit = f"{unit} thousand".lstrip() if large else unit
+        columns.append(Column(name + (SPAN if ends else ""), _kind(how), unit))
+        made = _cells(parts, how, header=place == 0, thousands=large)
+        if sign := table.signs.get(name):
+            made = [
+                replace(one, sign=text or "") for one, text in zip(made, values[sign], strict=True)
+            ]
+        if name in table.bars:
+            made = [
+                replace(one, bar=_bar(value)) for one, value in zip(made, values[name], strict=True)
+            ]
+        cells.append(tuple(made))
+    return tuple(columns), cells
+
+
+def _largest(parts: Sequence[Sequence[Any]]) -> float:
+    return max((abs(v) for part in parts for v in part if is_number(v)), default=0.0)
+
+
+def _bar(share: Any) -> float | None:
+    return round(100.0 * min(max(share, 0.0), 1.0), 1) if is_number(share) else None
+
+
+def _spanners(table: Table, shown: Sequence[str]) -> tuple[Spanner, ...]:
+    """Headings above the columns, and gaps between them."""
+    if not table.spanners:
+        return ()
+    over = {name: above for above, names in table.spanners.items() for name in names}
+    groups = groupby(shown, key=lambda name: over.get(name, ""))
+    return tuple(Spanner(above, len([*names])) for above, names in groups)
 
 
 def _kind(how: Format) -> Kind:
@@ -206,11 +276,15 @@ def _unit(how: Format, report: Report) -> str:
 
 def shown_fact(fact: Fact, report: Report) -> ShownFact:
     """One figure with its interval, as it is read."""
-    value, lower, upper = (
-        _cell(v, fact.format, currency=report.currency, time_unit=report.time_unit)
-        for v in (fact.value, fact.lower, fact.upper)
-    )
+    value, lower, upper = (_said(v, fact, report) for v in (fact.value, fact.lower, fact.upper))
     return ShownFact(fact.label, value, lower, upper, fact.note)
+
+
+def _said(value: Any, fact: Fact, report: Report) -> Cell:
+    """A figure as it is said; the number behind it is exact."""
+    if fact.format == "money" and is_number(value) and math.isfinite(value):
+        return Cell(spoken_money(value, report.currency), repr(value), "number")
+    return _cell(value, fact.format, currency=report.currency, time_unit=report.time_unit)
 
 
 def _check_row(check: Check) -> tuple[Cell, ...]:
@@ -234,10 +308,33 @@ def _written(text: str, value: float | None) -> Cell:
     return Cell(text, repr(value), "number")
 
 
+def _cells(
+    parts: Sequence[Sequence[Any]], how: Format, *, header: bool, thousands: bool
+) -> list[Cell]:
+    """The cells of a column, with the ends of its intervals where it has them."""
+    texts, *ends = (write_column(part, how, thousands=thousands) for part in parts)
+    plain = [[unpadded(one) for one in end] for end in ends]
+    spans = [f"{low} to {high}" for low, high in zip(*plain, strict=True)] if ends else []
+    room = max(map(len, spans), default=0)
+    made = [
+        _as_cell(value, text, how, header=header)
+        for value, text in zip(parts[0], texts, strict=True)
+    ]
+    known = zip(made, spans, *parts[1:], strict=True) if ends else ()
+    joined = [
+        replace(cell, ends=span if is_number(low) else "", room=room)
+        for cell, span, low, _ in known
+    ]
+    return joined or made
+
+
 def _cell(value: Any, how: Format, *, header: bool = False, **units: str) -> Cell:
+    return _as_cell(value, write(value, how, **units), how, header=header)
+
+
+def _as_cell(value: Any, text: str, how: Format, *, header: bool = False) -> Cell:
     if how == "status" and value in _ORDER:
         return Cell(str(value), status=str(value), header=header)
-    text = write(value, how, **units)
     raw = repr(value) if how in NUMERIC and is_number(value) else None
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]} ... ({len(text):,} characters)"

@@ -294,7 +294,10 @@ def test_on_paper_nothing_is_cut(
     browser: Browser, pages: dict[str, Path], pictures: Path, name: str
 ) -> None:
     browser.open(pages[name], width=PAPER, media="print", dark=True)
-    assert browser.run("getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert browser.run(
+        "[...document.querySelectorAll('nav, .controls, .tools')]"
+        ".every(e => getComputedStyle(e).display === 'none')"
+    )
     ground = "getComputedStyle(document.body).backgroundColor"
     assert browser.run(ground) == "rgb(255, 255, 255)"
     assert browser.run(PALE) == []

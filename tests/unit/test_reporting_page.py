@@ -24,12 +24,12 @@ from clvmodels.errors import SchemaError
 from clvmodels.plots.inks import dark_style
 from clvmodels.reporting import RenderedReport, from_json, render_page, render_text, to_json
 from clvmodels.reporting.images import make_picture, plain_svg
-from clvmodels.reporting.values import clean, write
+from clvmodels.reporting.values import clean, write, write_column
 from clvmodels.reporting.views import MAX_ROWS
 from tests.protocol.report_samples import NASTY, draw, sample, segments, waves
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-NUMERIC = {"integer", "number", "figures", "percent", "money", "duration"}
+NUMERIC = {"integer", "number", "percent", "money", "duration"}
 
 
 @dataclass
@@ -299,13 +299,13 @@ def read_back(text: str) -> tuple[float, float]:
     return float(digits) / percent, 0.5000001 * step / percent
 
 
-def assert_shows(text: str, raw: str | None, value: Any, how: str) -> None:
+def assert_shows(text: str, raw: str | None, value: Any, how: str, times: int = 1) -> None:
     """Assert that a cell shows the record's value."""
     if value is None or how not in NUMERIC:
         assert raw is None
         return
     assert float(raw or "nan") == value
-    seen, margin = read_back(text)
+    seen, margin = (times * one for one in read_back(text))
     assert abs(seen - value) <= margin, (text, value)
 
 
@@ -314,19 +314,21 @@ def test_cells_are_the_records_numbers() -> None:
     spread = 10.0 ** rng.uniform(-9, 9, 200) * rng.choice([-1, 1], 200)
     rows = tuple((f"row {n}", float(v), float(v), float(v)) for n, v in enumerate(spread))
     spread_table = Table(
-        "spread", "t", ("row", "number", "figures", "money"), rows,
-        formats={"number": "number", "figures": "figures", "money": "money"},
+        "spread", "t", ("row", "number", "percent", "money"), rows,
+        formats={"number": "number", "percent": "percent", "money": "money"},
     )  # fmt: skip
     for table in (segments(), spread_table):
         tree = parse(render_page(with_table(table), draw))
         found = tree.all("table")[2]
         shown = found.all("tbody")[0].all("tr")
         assert len(shown) == len(table.rows)
+        units = [heading.text for heading in found.all("thead")[0].all("th")]
         for row, values in zip(shown, table.rows, strict=True):
             cells = row.all("th", "td")
-            for cell, name, value in zip(cells, table.columns, values, strict=True):
+            for cell, name, value, unit in zip(cells, table.columns, values, units, strict=True):
                 raw = cell.attributes.get("data-value")
-                assert_shows(cell.text, raw, value, table.formats.get(name, "text"))
+                times = 1000 if "thousand" in unit else 1
+                assert_shows(cell.text, raw, value, table.formats.get(name, "text"), times)
 
 
 def test_facts_and_checks_are_the_records_numbers(tree: Node) -> None:
@@ -338,7 +340,8 @@ def test_facts_and_checks_are_the_records_numbers(tree: Node) -> None:
         shown = node.all("data")
         assert len(shown) == len(values)
         for element, value in zip(shown, values, strict=True):
-            assert_shows(element.text, element.attributes["value"], value, "number")
+            times = 1_000_000 if "million" in element.text else 1
+            assert_shows(element.text, element.attributes["value"], value, "number", times)
     rows = [row for table in tree.all("table")[:2] for row in table.all("tbody")[0].all("tr")]
     order = ("fail", "warn", "unavailable", "pass")
     for row, check in zip(
@@ -369,7 +372,6 @@ def test_facts_and_checks_are_the_records_numbers(tree: Node) -> None:
         (0.0, "number", "0"),
         (123456.7, "number", "123,457"),
         (0.000012345, "number", "1.234e-05"),
-        (1.2345678, "figures", "1.23457"),
         (1411, "integer", "1,411"),
         (1411.0, "integer", "1,411"),
         (12.345, "money", "€12.35"),
@@ -385,6 +387,61 @@ def test_facts_and_checks_are_the_records_numbers(tree: Node) -> None:
 def test_how_values_are_written(value: Any, how: Any, text: str) -> None:
     # 12.345 in binary lies above its decimals
     assert write(value, how, currency="€", time_unit="weeks") == text
+
+
+@pytest.mark.parametrize(
+    ("values", "how", "thousands", "texts"),
+    [
+        ([0.25, 0.444, 1.0], "percent", False, ["25.0 %", "44.4 %", "100   %"]),
+        ([0.825301, 69.5465, 0.0045, None], "number", False,
+         ["0.8253", "69.55  ", "0.0045", "\N{EN DASH}"]),
+        ([4526.2, 929.44, 0.64], "money", False, ["4,526", "929", "1"]),
+        ([30.0, 5.5], "money", False, ["30.00", "5.50"]),
+        ([2_157_134.0, 70_539.0, 5_321.0], "money", True, ["2,157    ", "70.54 ", "5.321"]),
+        ([0.0, 0.5402], "number", False, ["0     ", "0.5402"]),
+        ([3, 12], "integer", False, ["3", "12"]),
+        (["a", None], "text", False, ["a", "\N{EN DASH}"]),
+    ],
+)  # fmt: skip
+def test_columns_have_their_points_below_each_other(
+    values: list[Any], how: Any, thousands: bool, texts: list[str]
+) -> None:
+    found = write_column(values, how, thousands=thousands)
+    blanks = {0x2007: " ", 0x2008: " "}
+    assert [one.translate(blanks).lstrip() for one in found] == [one.lstrip() for one in texts]
+    points = [len(one) - one.index(".") for one in found if "." in one]
+    assert len(set(points)) <= 1
+
+
+def test_an_interval_stands_in_the_cell_of_its_value() -> None:
+    table = Table(
+        "t", "t", ("row", "value", "lower", "upper", "other", "beats", "share"),
+        (("a", 982_177.0, 970_181.0, 993_502.0, 2.5, "+", 0.4),
+         ("b", 5_321.0, None, None, 3.25, "-", 0.6)),
+        formats={**dict.fromkeys(("value", "lower", "upper"), "money"), "other": "number",
+                 "share": "percent"},
+        intervals={"value": ("lower", "upper")}, signs={"other": "beats"}, bars=("share",),
+        spanners={"both": ("other", "share")},
+    )  # fmt: skip
+    report = with_table(table)
+    assert from_json(to_json(report)) == report
+    found = parse(render_page(report, draw)).all("table")[2]
+    above, below = found.all("thead")[0].all("tr")
+    assert [(one.tag, one.attributes["colspan"]) for one in above.all("th", "td")] == [
+        ("td", "2"), ("th", "2"),
+    ]  # fmt: skip
+    assert [one.text for one in below.all("th")] == [
+        "row", "value (lower to upper) ($ thousand)", "other", "share",
+    ]  # fmt: skip
+    first, second = found.all("tbody")[0].all("tr")
+    _, value, other, share = first.all("th", "td")
+    assert value.text == "982.2\u2007\u2007 (970.2 to 993.5)"  # 5.321 below it
+    assert value.attributes["data-value"] == "982177.0"
+    assert other.text.split() == ["2.50+", "model", "better"]
+    assert share.all("rect")[0].attributes["width"] == "40.0"
+    assert "(" not in second.all("td")[0].text
+    lines = render_text(report, width=100).split("\n")
+    assert any("982.2   (970.2 to 993.5)" in line and "2.50 +" in line for line in lines)
 
 
 def test_named_currencies_follow_the_number() -> None:

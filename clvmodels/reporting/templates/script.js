@@ -42,7 +42,7 @@
 
   function prepare(table) {
     const rows = [...table.tBodies[0].rows];
-    const headings = [...table.tHead.rows[0].cells];
+    const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     headings.forEach((heading, column) => {
       const name = heading.textContent;
       const button = document.createElement("button");

@@ -7,8 +7,7 @@
     const known = JSON.parse(svg.dataset.curve);
     const name = svg.namespaceURI;
     const [cac, margin, months] = ["cac", "margin", "months"].map(get);
-    const money = (value) => {
-      const digits = Math.abs(value) >= 100 ? 0 : 2;
+    const money = (value, digits = Math.abs(value) >= 100 ? 0 : 2) => {
       const text = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
       return known.currency.length > 1 ? `${text} ${known.currency}` : known.currency + text;
     };
@@ -39,13 +38,15 @@
       for (const end of ["y1", "y2"]) get("payback-cost").setAttribute(end, y(cost));
       get("payback-name").setAttribute("y", y(cost) - 5);
       get("payback-axes").replaceChildren();
-      for (let k = 0; k <= 4; k++) {
-        const at = y((top * k) / 4);
+      const size = 10 ** Math.floor(Math.log10(top / 3));
+      const round = size * [5, 2, 1].find((one) => size * one <= top / 3);
+      for (let mark = 0; mark <= top; mark += round) {
+        const at = y(mark);
         add("line", { class: "grid", x1: known.left, x2: known.right, y1: at, y2: at });
-        add("text", { x: known.left - 6, y: at + 4, "text-anchor": "end" }, money((top * k) / 4));
+        add("text", { x: known.left - 6, y: at + 4, "text-anchor": "end" }, money(mark, round >= 1 ? 0 : 2));
       }
       const step = last > 12 ? 6 : Math.max(1, Math.floor(last / 6));
-      for (let k = 0; k <= last; k += step) add("text", { x: x(k), y: known.floor + 20, "text-anchor": "middle" }, String(k));
+      for (let k = 0; k <= last; k += step) add("text", { x: x(k), y: known.floor + 19, "text-anchor": "middle" }, String(k));
       get("cac-said").textContent = money(cost);
       get("margin-said").textContent = `${margin.value}\u00a0%`;
       get("months-said").textContent = months.value;
@@ -71,7 +72,7 @@
   function customers(table) {
     const [search, state] = [get("search"), get("state")];
     const rows = [...table.tBodies[0].rows];
-    const headings = [...table.tHead.rows[0].cells];
+    const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     const names = headings.map((cell) => (cell.querySelector("button") ?? cell).firstChild.textContent.trim());
     const place = names.indexOf("state");
     const stateOf = (row) => (place < 0 ? "" : row.cells[place].textContent.trim());
