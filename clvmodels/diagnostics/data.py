@@ -200,7 +200,7 @@ def _tables(study: Study) -> Iterator[Table]:
         return
     money = audit.amount_read is not None
     lines: list[tuple[Any, ...]] = [("read", audit.rows_read, audit.amount_read)]
-    lines += [(item.reason, item.rows, item.amount) for item in audit.left_out if item.rows]
+    lines += [(item.reason, item.rows, item.amount) for item in audit.left_out]
     none = [item.reason for item in audit.left_out if not item.rows]
     lines.append(("used", audit.rows_used, audit.amount_used))
     yield Table(
@@ -219,6 +219,7 @@ def _tables(study: Study) -> Iterator[Table]:
         ),
         formats={"number": "integer", "share of rows": "percent", "amount": "money"},
         bars=("share of rows",),
+        folded="number",
     )
 
 

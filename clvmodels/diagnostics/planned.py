@@ -186,13 +186,13 @@ def plan_table(study: Study, plan: Planned) -> Iterator[Table]:
     """What is expected, what may really come, and where the doubt comes from."""
     if plan.whole is None:
         return
-    names = ("mean", "expected_lower", "expected_upper", "mean", "lower", "upper")
+    names = ("mean", "expected_lower", "expected_upper", "lower", "upper")
     records = plan.whole.table.to_dict("records")
     yield Table(
         key="plan",
         title="Totals to plan with, and where their doubt comes from",
         columns=(
-            *("total", "expected", "lower", "upper", "plan with", "from", "to"),
+            *("total", "expected", "lower", "upper", "plan with, from", "to"),
             *SOURCES,
         ),
         rows=tuple(
@@ -206,10 +206,10 @@ def plan_table(study: Study, plan: Planned) -> Iterator[Table]:
             f"{calendar_said(plan.whole.calendar)}{_of_a_sample(study, plan)}"
         ),
         formats={
-            **dict.fromkeys(("expected", "lower", "upper", "plan with", "from", "to"), "integer"),
+            **dict.fromkeys(("expected", "lower", "upper", "plan with, from", "to"), "integer"),
             **dict.fromkeys(SOURCES, "percent"),
         },
-        intervals={"expected": ("lower", "upper"), "plan with": ("from", "to")},
+        intervals={"expected": ("lower", "upper")},
         spanners={"where the doubt comes from": SOURCES},
     )
 
@@ -314,5 +314,5 @@ def _as_rates(
     """The same by so many days; without a first or last month of a few, whose rate is chance."""
     length = np.diff(edges) / np.timedelta64(1, "D")
     kept = np.flatnonzero(length >= min(_FEW_DAYS, length.max()))
-    share, mine = days / length[kept], np.append(edges[kept], edges[kept[-1] + 1])
-    return mine, expected[kept] * share, samples[kept] * share[:, None]
+    mine, length = np.append(edges[kept], edges[kept[-1] + 1]), length[kept]
+    return mine, expected[kept] / length * days, samples[kept] / length[:, None] * days

@@ -11,6 +11,7 @@ import xarray as xr
 
 from clvmodels import limits
 from clvmodels.diagnostics.chains import chains_of, kind_of, unit_of_parameter
+from clvmodels.diagnostics.convergence import interval_columns
 from clvmodels.diagnostics.densities import (
     OnePosterior,
     PriorDensity,
@@ -186,7 +187,8 @@ def _tables(
     saved = posterior.metadata.priors
     if not saved:
         return
-    pairs = {f"{one} median": (f"{one} lower", f"{one} upper") for one in ("prior", "posterior")}
+    low, high = interval_columns(study.question.interval)
+    pairs = {f"{p} median": (f"{p} {low}", f"{p} {high}") for p in ("prior", "posterior")}
     columns = ("parameter", "prior", *(name for at, ends in pairs.items() for name in (at, *ends)))
     tail = (1.0 - study.question.interval) / 2.0
     levels = [0.5, tail, 1.0 - tail]

@@ -54,6 +54,8 @@ class Table(Readable):
         Columns of shares that are also drawn.
     spanners : mapping of str to tuple of str
         Headings above several columns.
+    folded : str
+        Column whose rows of 0 are not shown.
     """
 
     key: str
@@ -66,6 +68,7 @@ class Table(Readable):
     signs: Mapping[str, str] = field(default_factory=dict)
     bars: tuple[str, ...] = ()
     spanners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folded: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(tuple(plain(v) for v in row) for row in self.rows))
@@ -83,6 +86,14 @@ class Table(Readable):
         ends = (name for pair in self.intervals.values() for name in pair)
         return frozenset({*ends, *self.signs.values()})
 
+    @property
+    def shown(self) -> tuple[tuple[Any, ...], ...]:
+        """The rows that are not folded."""
+        if not self.folded:
+            return self.rows
+        place = self.columns.index(self.folded)
+        return tuple(row for row in self.rows if row[place] != 0)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -95,6 +106,7 @@ class Table(Readable):
             "intervals": {name: list(ends) for name, ends in self.intervals.items()},
             "signs": dict(self.signs),
             "bars": list(self.bars),
+            "folded": self.folded,
             "spanners": {name: list(below) for name, below in self.spanners.items()},
         }
 

@@ -218,8 +218,8 @@ def columns_of(
     table: Table, report: Report, most: int = MAX_ROWS
 ) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
     """The columns that are shown, and the cells below each."""
-    values = dict(zip(table.columns, zip(*table.rows[:most], strict=True), strict=True))
-    if not table.rows:
+    values = dict(zip(table.columns, zip(*table.shown[:most], strict=True), strict=True))
+    if not table.shown:
         values = dict.fromkeys(table.columns, ())
     shown = [name for name in table.columns if name not in table.joined]
     columns, cells = [], []
