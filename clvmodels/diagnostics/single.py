@@ -33,6 +33,7 @@ from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePoste
 from clvmodels.predictive import forecast_total
 from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
@@ -91,6 +92,8 @@ def part(
     if rfm is not None:
         table = _alone(rfm, said) if purchases is None else _table(rfm, purchases.metadata, said)
         columns = rfm_columns(table)
+        if purchases is not None:
+            columns = with_strata(columns, purchases.metadata.design)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other
     return _Part(

@@ -266,6 +266,23 @@ def test_a_map_of_cohorts_is_their_table(log: pd.DataFrame, rfm: RfmTable) -> No
     assert edge == (rows["known"] == 1).sum()
 
 
+def test_purchases_over_time_are_of_each_stratum(log: pd.DataFrame) -> None:
+    """Which the table's own columns say; what is expected adds up to what each expects."""
+    now, posterior = table_of(log, "covariates"), posterior_of("covariates")
+    axes = plots.plot_purchases_over_time(posterior, now, log=log, cumulative=True)
+    newcomers = now.to_pandas().assign(frequency=0, recency=0.0)
+    expected = sum(
+        posterior.predict(
+            clv.RfmTable.from_frame(rows.assign(T=0.0, monetary_value=0.0), time_unit="D"),
+            horizon=float(age),
+            discount_rate=0.0,
+        )["expected_purchases"].sum()
+        for age, rows in newcomers.groupby("T")
+        if age > 0
+    )
+    assert axes.lines[0].get_ydata()[-1] == pytest.approx(expected, rel=0.01)
+
+
 # --- bases that have little ---
 
 
