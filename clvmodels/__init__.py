@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from clvmodels.fit.covariates import Covariate, Pooled
     from clvmodels.interop.pymc_marketing import from_pymc_marketing, to_pymc_marketing
     from clvmodels.log.audit import Audit
+    from clvmodels.margin import ContributionMargin
     from clvmodels.posterior import (
         BetaGeoPosterior,
         CLVPosterior,
@@ -118,6 +119,7 @@ _HOME = {
     "Clock": "purchases.clock",
     "ClvError": "errors",
     "Comparison": "evaluation",
+    "ContributionMargin": "margin",
     "ConvergenceError": "errors",
     "Covariate": "fit.covariates",
     "DomainError": "errors",
@@ -210,6 +212,7 @@ __all__ = [
     "Clock",
     "ClvError",
     "Comparison",
+    "ContributionMargin",
     "ConvergenceError",
     "Covariate",
     "DomainError",

@@ -55,6 +55,10 @@ class ToyFamily:
         bought = -np.expm1(-(draws["lam"] * p)[:, None] * lengths) / p[:, None]
         return np.repeat(bought[None, :, None], len(T), axis=2)
 
+    def staying(self, x: float, T: Array, lengths: Array, draws: Mapping[str, Array]) -> Array:
+        stay = np.exp(-(draws["lam"] * draws["p_leave"])[:, None] * lengths)
+        return np.repeat(stay[None, :, None], len(T), axis=2)
+
     # --- at points ---
 
     def p_alive(self, x: Any, t_x: Any, T: Any, *, lam: Any, p_leave: Any) -> Array:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.cohorts import read_costs
 from clvmodels.cli.files import check_results, opened, read_by, write_results
+from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.margin import ContributionMargin, MarginLike
 from clvmodels.schema import Horizon
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def run(
 ) -> None:
     """Report, print and write; options are those of `clvmodels.acquisition_report`."""
     check_results(results, [log, segments, *fitted.values()])
+    options = with_costs(options)
     options |= {"cac": read_costs(cac), "customers": read_costs(win, "--win", "web=500")}
     options["horizon"] = read_horizon(horizon)
     options["payback"] = None if payback is None else read_horizon(payback)
@@ -88,7 +91,7 @@ def show(
     _show_costs(terminal, found, names, ends)
     _show_budget(terminal, found, names, ends)
     terminal.say()
-    terminal.say(_meaning(found))
+    terminal.say(_meaning(found, options["margin"]))
     terminal.say()
 
 
@@ -125,13 +128,15 @@ def _show_budget(terminal: Terminal, found: pd.DataFrame, names: Sequence[str], 
     terminal.show(table(("segment", "to win", "budget", ends), rows))
 
 
-def _meaning(found: pd.DataFrame) -> str:
+def _meaning(found: pd.DataFrame, asked: MarginLike) -> str:
     margin = found["margin"].iloc[0]
     what = (
         "Value is revenue: no margin was given"
         if margin == 1
         else f"Value is profit, at a margin of {percent(margin)}"
     )
+    if isinstance(asked, ContributionMargin):
+        what = f"Value is what is left: {asked}"
     if "known" not in found:
         return f"{what}; the first order is in it. The interval is of the expected value."
     return (

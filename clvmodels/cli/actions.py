@@ -14,6 +14,7 @@ from clvmodels.cli.files import (
     write_people,
     write_results,
 )
+from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, percent, table
 from clvmodels.outputs import refuse_inputs, refuse_twice
@@ -56,6 +57,7 @@ def run(
         from clvmodels.predictive.cohort_curves import plain_rows
 
         given = opened(fitted, basket_value, csv)
+    options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "new_within": read_horizon(new_within)}
     with terminal.step(f"Sorting {len(given.base):,} customers"):
         found = action_lists(given.posterior, given.base, **options)

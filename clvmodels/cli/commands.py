@@ -33,6 +33,7 @@ from clvmodels.cli.groups import (
     Divided,
     Fitted,
     Money,
+    OwnMargins,
     Results,
     Simulated,
 )
@@ -137,6 +138,13 @@ def summarize(
     csv: Csv,
     where: Where = None,
     margin: Margin = None,
+    margin_col: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead, column of what is left of each amount after its own costs: everybody "
+            "gets the margin of their orders, shrunk to the base, as the column 'margin'."
+        ),
+    ] = None,
     max_rejects: MaxRejects = None,
     machine: Machine,
     quiet: Quiet = False,
@@ -279,6 +287,7 @@ def score(
             "that was fitted."
         ),
     ] = None,
+    own: OwnMargins,
     basket_value: BasketOfPosterior = None,
     table: Annotated[str, typer.Option(help="Table of a DuckDB database.")] = "scores",
     max_rejects: MaxRejects = None,

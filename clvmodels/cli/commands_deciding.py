@@ -13,9 +13,11 @@ from clvmodels.cli.groups import (
     Divided,
     Fitted,
     Money,
+    OwnMargins,
     Pictured,
     Results,
     Simulated,
+    UnitCosts,
 )
 from clvmodels.cli.options import (
     BasketOfPosterior,
@@ -61,6 +63,7 @@ def acquisition(
         ),
     ] = [],  # noqa: B006
     money: Money,
+    own: OwnMargins,
     horizon: Horizon = "365D",
     terms: Terms,
     calendar: CalendarOption = "auto",
@@ -88,6 +91,7 @@ def segments(
         ),
     ] = [],  # noqa: B006
     money: Money,
+    own: OwnMargins,
     horizon: Horizon = "365D",
     terms: Terms,
     draws: DrawsUsed = 500,
@@ -124,6 +128,7 @@ def tiers(
         typer.Option(help="Name of a tier, from the least valuable up; may be repeated."),
     ] = [],  # noqa: B006
     money: Money,
+    own: OwnMargins,
     horizon: Horizon = "365D",
     terms: Terms,
     draws: DrawsUsed = 500,
@@ -151,6 +156,7 @@ def actions(
         str, typer.Option(help="Time since the only order in which a customer is new.")
     ] = "90D",
     money: Money,
+    own: OwnMargins,
     horizon: Horizon = "365D",
     discount_rate: DiscountRate = 0.10,
     discounting: Discounting = "continuous",
@@ -227,12 +233,7 @@ def contributions(
         float | None,
         typer.Option(help="Instead, one margin for all, as a share of revenue; may be negative."),
     ] = None,
-    cost_per_order: Annotated[
-        float, typer.Option(help="What each order costs besides, such as postage.")
-    ] = 0.0,
-    cost_per_year: Annotated[
-        float, typer.Option(help="What serving a customer costs a year, whether or not they buy.")
-    ] = 0.0,
+    costs: UnitCosts,
     basket_value: BasketOfPosterior = None,
     horizon: Horizon = "365D",
     terms: Terms,

@@ -14,6 +14,7 @@ from clvmodels.cli.groups import (
     Divided,
     Fitted,
     Money,
+    OwnMargins,
     Pictured,
     Simulated,
 )
@@ -274,6 +275,7 @@ def customers(
         typer.Option(help="Chance of an order within 365 days below which the overdue are lost."),
     ] = 0.1,
     margin: Margin = None,
+    own: OwnMargins,
     basket_value: BasketOfPosterior = None,
     horizon: Horizon = "365D",
     terms: Terms,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from clvmodels.errors import SchemaError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clvmodels.economics import Contributions
+    from clvmodels.economics import Contributions, CustomerMargins
 
 
 def run(
@@ -49,7 +49,7 @@ def run(
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
-        from clvmodels.economics import contributions, customer_margins
+        from clvmodels.economics import contributions
         from clvmodels.posterior.scorable import value_posterior
         from clvmodels.predictive.cohort_curves import plain_rows
 
@@ -57,10 +57,7 @@ def run(
         whose = value_posterior(given.posterior)
         margins: Any = margin
         if log is not None:
-            rows = read_table(log, csv, wanted=(str(customer_id_col),))[0].to_pandas()
-            money = [str(monetary_value_col), str(margin_col)]
-            named: Any = columns
-            margins = customer_margins(_as_numbers(rows, money, csv["decimal"]), **named)
+            margins = margins_of([log], columns, csv)
     with terminal.step(f"Valuing {len(given.base):,} customers"):
         found = contributions(whose, given.base, margins=margins, **options)
     one, new = found.total, found.new_customer
@@ -73,6 +70,26 @@ def run(
     sums = plain_rows(pd.DataFrame(figures))
     write_results(results, found.customers, {"interval": options["interval"], "rows": sums})
     finish(terminal, given, lambda: show(terminal, found, options["interval"]), results)
+
+
+def margins_of(
+    log: Sequence[Path],
+    columns: Mapping[str, str | None],
+    csv: Mapping[str, str | None],
+    date_format: str | None = None,
+) -> CustomerMargins:
+    """Margins of customers by a log, whose columns are those of `clvmodels.customer_margins`."""
+    import pandas as pd
+
+    from clvmodels.economics import customer_margins
+
+    when = str(columns["datetime_col"])
+    parts = [read_table(one, csv, wanted=(when,))[0].to_pandas() for one in log]
+    rows, money = pd.concat(parts), [str(columns[n]) for n in ("monetary_value_col", "margin_col")]
+    if date_format is not None and when in rows and rows[when].dtype.kind not in "M":
+        rows[when] = pd.to_datetime(rows[when], format=date_format)
+    named: Any = columns
+    return customer_margins(_as_numbers(rows, money, csv["decimal"]), **named)
 
 
 def _as_numbers(rows: pd.DataFrame, names: list[str], decimal: str | None) -> pd.DataFrame:

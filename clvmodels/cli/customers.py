@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_input, check_output, read_posterior, read_rfm, write_aside
+from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, table
 
@@ -25,7 +26,6 @@ def run(
     slow: float,
     late: float,
     lost_below: float,
-    margin: float | None,
     basket_value: float | None,
     csv: Mapping[str, str | None],
     quiet: bool,
@@ -44,7 +44,7 @@ def run(
         given, _ = open_scorable(read_posterior(posterior, basket_value))
         whole = purchases_of(given).metadata.whole
         base, assumed = read_rfm(rfm, given.scale, csv=csv, whole=whole)
-    terms = {**options, "horizon": read_horizon(horizon), "margin": margin}
+    terms = {**with_costs(options), "horizon": read_horizon(horizon)}
     limits = Limits(new_within, slow, late, lost_below)
     seen = _Seen()
     with terminal.step(f"Listing {len(base):,} customers"):

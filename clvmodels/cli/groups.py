@@ -89,6 +89,53 @@ class Money(TypedDict):
     basket_value: BasketOfPosterior
 
 
+@defaults(cost_per_order=0.0, cost_per_year=0.0, cost_per_active_year=0.0)
+class UnitCosts(TypedDict):
+    """What customers cost besides."""
+
+    cost_per_order: Annotated[
+        float, typer.Option(help="What each order costs besides, such as postage.")
+    ]
+    cost_per_year: Annotated[
+        float,
+        typer.Option(
+            help="What a customer costs a year, whether or not they still buy, such as catalogues."
+        ),
+    ]
+    cost_per_active_year: Annotated[
+        float, typer.Option(help="What serving a customer costs a year, for as long as they stay.")
+    ]
+
+
+class OwnMargins(UnitCosts):
+    """What is left of revenue, where that is more than one share for all."""
+
+    own_margins: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the table with everybody's own margin: 'margin' of 'summarize "
+            "--margin-col'. --margin is then that of customers yet to come."
+        ),
+    ]
+
+
+def with_costs(options: dict[str, Any]) -> dict[str, Any]:
+    """Options in which margin, own margins and costs are one, as the library takes them.
+
+    Raises
+    ------
+    DomainError
+        A margin or a cost is out of its range.
+    """
+    column, share = options.pop("own_margins", None), options.pop("margin")
+    costs = {name: options.pop(name) for name in UnitCosts.__annotations__}
+    if column is None and not any(costs.values()):
+        return {**options, "margin": share}
+    from clvmodels.margin import ContributionMargin
+
+    return {**options, "margin": ContributionMargin(share=share, column=column, **costs)}
+
+
 @defaults(draws=500, paths=500, random_seed=0)
 class Simulated(TypedDict):
     """Simulated futures."""

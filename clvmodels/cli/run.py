@@ -23,7 +23,7 @@ from clvmodels.errors import ResumeError, SchemaError
 from clvmodels.outputs import make_room, refuse_inputs
 from clvmodels.path_checks import named_paths
 from clvmodels.rfm.attributes import segments_for
-from clvmodels.schema import shown
+from clvmodels.schema import MARGIN, shown
 
 RECORD: Final = "run.json"
 _LOCK: Final = ".run.lock"
@@ -67,6 +67,8 @@ def run(
     }
     said["summarize"]["day_pairs"] |= said["fit"]["clock"]
     said["fit"]["draws"] = fit_draws
+    if said["summarize"]["margin_col"] is not None:
+        said["score"]["own_margins"] = said["score"]["own_margins"] or MARGIN
     asked = (*said["fit"]["purchase_covariates"], *said["fit"]["dropout_covariates"])
     columns = segments_for(fit.columns_of(asked))
     segments = dict.fromkeys((*said["summarize"]["segment_cols"], *columns))

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from clvmodels.cli.files import read_posterior
+from clvmodels.cli.groups import with_costs
 from clvmodels.cli.reports import (
     ahead,
     alive_note,
@@ -62,6 +63,7 @@ def run(
         The exit code: 3 where rows could not be scored.
     """
     lengths = [read_horizon(one) for one in horizon]
+    options = with_costs(options)
     options["horizon"] = lengths[0] if len(lengths) == 1 else lengths
     terminal = Terminal(quiet=quiet)
     with _watched(terminal, bar=not log_json) as progress:
@@ -161,7 +163,7 @@ def show_scored(
 ) -> None:
     """Show totals of a scored base, and the customers who come first."""
     from clvmodels.log.audit import Audit
-    from clvmodels.posterior.predicting import labelled
+    from clvmodels.posterior.layout import labelled
     from clvmodels.posterior.scorable import open_scorable
 
     posterior, _ = open_scorable(given)
@@ -255,6 +257,10 @@ def _show_value(
 ) -> None:
     margin = 1.0 if report.margin is None else report.margin
     of = "revenue" if margin == 1 else f"a margin of {percent(margin)} on revenue"
+    if (own := report.record["input"].get("contribution_margin")) is not None:
+        from clvmodels.margin import ContributionMargin
+
+        of = f"what is left of revenue ({ContributionMargin(**own)})"
     terminal.say(
         f"Value is {of} over {ahead(options['horizon'], posterior)}, discounted at "
         f"{percent(options['discount_rate'])} a year, in the log's own money."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.cohorts import read_costs
 from clvmodels.cli.files import check_results, finish, opened, read_by, write_results
+from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
@@ -43,6 +44,7 @@ def run(
         divided = read_by(by, segments, csv)
         if divided is None:
             raise SchemaError("Name what divides the customers: --by COLUMN, or --segments FILE.")
+    options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "cac": costs, "acquisition_spend": total}
     with terminal.step(f"Valuing {len(given.base):,} customers"):
         found = segment_report(value_posterior(given.posterior), given.base, by=divided, **options)

@@ -16,6 +16,7 @@ from clvmodels.cli.files import (
     write_people,
     write_results,
 )
+from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.outputs import refuse_twice
@@ -48,7 +49,7 @@ def run(
         refuse_twice((assign, *results.values()))
     cuts: dict[str, Any] = {"quantiles": quantile, "thresholds": threshold, "labels": label}
     cuts = {name: list(given) or None for name, given in cuts.items()}
-    options["horizon"] = read_horizon(horizon)
+    options = {**with_costs(options), "horizon": read_horizon(horizon)}
     terminal = Terminal(quiet=quiet)
     with terminal.step("Reading"):
         from clvmodels.economics import tier_movement, tier_report, value_tiers

@@ -61,6 +61,9 @@ _OPTIONS: Final = {
     "payback": "--payback",
     "cost_per_order": "--cost-per-order",
     "cost_per_year": "--cost-per-year",
+    "cost_per_active_year": "--cost-per-active-year",
+    "share": "--margin",
+    "column": "--own-margins",
     "margins": "--margin",
 }
 _FLAGS: Final = {
@@ -83,7 +86,8 @@ _LISTED: Final = re.compile(r"\b(missing_ids|segment_cols)=(\[[^\[\]]*\])")
 _BASKET: Final = re.compile(r"CLVPosterior\(purchases, ([\d.]+?)(?:\.0)?\)")
 _BARE: Final = re.compile(
     r"\b(?:a )?(customer_id_col|order_id_col|datetime_col|monetary_value_col|segment_cols|"
-    r"memory_limit|observation_period_end|train_period_end|test_period_end)\b"
+    r"memory_limit|observation_period_end|train_period_end|test_period_end|"
+    r"cost_per_order|cost_per_year|cost_per_active_year)\b"
 )
 
 

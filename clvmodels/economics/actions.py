@@ -22,6 +22,7 @@ from clvmodels.economics.outlook import (
     top_count,
 )
 from clvmodels.errors import DomainError
+from clvmodels.forecast.serving import annuity
 from clvmodels.keywords import named
 from clvmodels.posterior.scorable import Scorable, has_money
 from clvmodels.posterior.terms import ListTerms, ValueTerms
@@ -155,7 +156,9 @@ def action_lists(
     once = column(rfm, FREQUENCY) == 0
     ahead = scores[measure_of(posterior)].to_numpy()
     # Next to 0 P(alive) and what is ahead have no digits left of which a quotient could be made
-    as_usual = np.where(now > _TINY, ahead * np.maximum(ratio(then, now), 1.0), 0.0)
+    anyway = _paid_anyway(posterior, rfm, **terms)
+    usual = (ahead + anyway) * np.maximum(ratio(then, now), 1.0) - anyway
+    as_usual = np.where(now > _TINY, usual, -anyway)
     best = np.zeros(len(rfm), dtype=bool)
     has = int(np.count_nonzero(~np.isnan(ahead)))
     as_usual = np.where(np.isnan(ahead), np.nan, as_usual)
@@ -242,6 +245,13 @@ def _alive_at_last(posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerm
     ]
     alive: FloatArray = np.concatenate(means)[inverse]
     return alive
+
+
+@named
+def _paid_anyway(posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerms]) -> float:
+    """What a customer costs whether or not they are alive."""
+    future = prepared_and_valued(posterior, rfm, **terms)[0].future
+    return 0.0 if future.costs is None else future.costs.year * annuity(future.due)
 
 
 def _check_shares(top: float, slipping_from: float, lost_from: float) -> None:

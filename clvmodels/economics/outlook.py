@@ -11,6 +11,7 @@ import numpy.typing as npt
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, Whole, tail_probabilities
 from clvmodels.keywords import named
+from clvmodels.margin import MarginLike
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.finite import Valued, summable
 from clvmodels.posterior.predicting import Prepared, predicted_frame
@@ -23,6 +24,7 @@ from clvmodels.posterior.scorable import (
     reads_amounts,
     scorable,
 )
+from clvmodels.posterior.shares import past_value
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import CUSTOMER_ID, FIRST_VALUE, FREQUENCY, MONETARY_VALUE, FloatArray
@@ -58,7 +60,7 @@ def prepared_and_valued(
     posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerms]
 ) -> tuple[Prepared, Valued]:
     """Check table and options, and find who has a value: not nobody."""
-    given = prepared_for(posterior, rfm, **terms)
+    given = prepared_for(posterior, rfm, own=True, **terms)
     return given, summable(given.draws, given.columns.x)
 
 
@@ -178,7 +180,7 @@ def group_values(
         rows = (group == i) & known.has
         if rows.any():
             x, t_x, T, m_bar = (one[rows] for one in given.who)
-            found = predictor(x, t_x, T, m_bar)
+            found = predictor(x, t_x, T, m_bar, None if given.share is None else given.share[rows])
             by_draw[i], mean[i] = found.by_draw, found.columns[measure].sum()
         elif without[i]:
             by_draw[i], mean[i] = np.nan, np.nan
@@ -210,7 +212,7 @@ def check_base(rfm: RfmTable, *, money: bool = True) -> RfmTable:
     return rfm
 
 
-def base_for(posterior: Scorable, rfm: RfmTable, margin: float | None = None) -> RfmTable:
+def base_for(posterior: Scorable, rfm: RfmTable, margin: MarginLike = None) -> RfmTable:
     """Return the table with the margin that its values will have, if it holds customers.
 
     Raises
@@ -238,6 +240,14 @@ def past_revenue(rfm: RfmTable) -> FloatArray | None:
     if not rfm.has_money or FIRST_VALUE not in rfm.table.column_names:
         return None
     return column(rfm, FIRST_VALUE) + column(rfm, FREQUENCY) * column(rfm, MONETARY_VALUE)
+
+
+def earned_so_far(given: Prepared, rfm: RfmTable) -> FloatArray | None:
+    """Margin of each customer so far, less costs of orders; None where revenue is not known."""
+    if past_revenue(rfm) is None:
+        return None
+    parts = (column(rfm, name) for name in (FIRST_VALUE, FREQUENCY, MONETARY_VALUE))
+    return past_value(given.future, given.share, *parts)
 
 
 def ratio(top: Any, bottom: Any) -> FloatArray:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from clvmodels import frames
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
-from clvmodels.schema import CUSTOMER_ID, FloatArray, shown
+from clvmodels.schema import CUSTOMER_ID, MARGIN, FloatArray, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
+    from clvmodels.rfm import RfmTable
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -47,6 +49,26 @@ class CustomerMargins:
             ids, known = ids.map(str), known.set_axis(known.index.map(str))
         found = known.reindex(ids).to_numpy(dtype=np.float64)
         return np.where(np.isnan(found), self.base, found)
+
+    def join(self, rfm: RfmTable, *, column: str = MARGIN) -> RfmTable:
+        """Return the table with everybody's margin as a column, and that of the base said.
+
+        Give it to predict and to all that makes values of customers, there or in a file:
+        ``margin=ContributionMargin(column="margin")``.
+
+        Parameters
+        ----------
+        rfm : RfmTable
+            The customers; those who are not known get the margin of the base.
+        column : str
+            Its name; one that is there is replaced.
+        """
+        table = rfm.table.drop_columns([column] if column in rfm.table.column_names else [])
+        own = pa.array(self.of(rfm.table[CUSTOMER_ID].to_pandas()))
+        kept = tuple(name for name in rfm.segment_cols if name != column)
+        joined = replace(rfm, table=table.append_column(column, own), segment_cols=(*kept, column))
+        known = 0 < self.base <= 1
+        return replace(joined, margin=self.base, margin_said=True) if known else joined
 
     def __repr__(self) -> str:
         return f"<CustomerMargins, {self.base:.1%} of the base>\n{self.table}"

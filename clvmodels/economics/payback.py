@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Unpack
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy.typing as npt
 from clvmodels.display import Readable
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
-from clvmodels.forecast import tail_probabilities
+from clvmodels.forecast import Draws, Future, tail_probabilities
+from clvmodels.forecast.draws import Costs
 from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.finite import check_spend
+from clvmodels.posterior.new_customer import check_share, serving_of_new
 from clvmodels.posterior.scorable import asked_for, value_posterior
 from clvmodels.posterior.terms import NewCustomerTerms
 from clvmodels.schema import FloatArray, Horizon
@@ -30,6 +33,7 @@ __all__ = ["PaybackPeriod", "payback_period"]
 _DAYS: Final = {"unit": "days"}
 # Each step halves the interval that a time is known to lie in
 _STEPS: Final = 40
+_STRETCHES: Final = 120  # of the span, where costs of years may turn growth round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -134,12 +138,14 @@ def payback_period(
         value_posterior(posterior), horizon=within, discount_rate=discount_rate, **terms
     )
     assert used is not None
-    share = used.value
+    share = check_share(used.value)
     if math.isinf(future.due.horizon):
         raise DomainError(f"within={within!r} must be a finite span, such as '5Y'.")
     check_spend(paired)
     pace = posterior.purchases.metadata.pace
-    due = future.at_pace(pace).due
+    ahead = future.at_pace(pace)
+    due, costs = ahead.due, ahead.costs or Costs()
+    served = _served(paired, ahead)
     spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)
 
     def orders(t: FloatArray) -> FloatArray:
@@ -151,10 +157,15 @@ def payback_period(
         )
 
     def expected(t: FloatArray) -> FloatArray:
-        return np.atleast_1d(share * spend.mean() * orders(t).mean())
+        left = share * spend.mean() - costs.order
+        return np.atleast_1d(left * orders(t).mean() - served(t).mean())
 
-    by_draw = _first_time(lambda t: share * spend * orders(t) >= cost, due.horizon, paired.count)
-    first = _first_time(lambda t: expected(t) >= cost, due.horizon, 1)
+    def brought(t: FloatArray) -> FloatArray:
+        return (share * spend - costs.order) * orders(t) - served(t)
+
+    steps = _STRETCHES if costs.year or costs.active else 1
+    by_draw = _first_time(lambda t: brought(t) >= cost, due.horizon, paired.count, steps)
+    first = _first_time(lambda t: expected(t) >= cost, due.horizon, 1, steps)
     days = posterior.scale.days / pace
     return _result(
         float(first[0]) * days,
@@ -167,10 +178,28 @@ def payback_period(
     )
 
 
+def _served(paired: Draws, ahead: Future) -> Callable[[FloatArray], FloatArray]:
+    """What serving costs by times of the draws, each of shape (S,), between few that are known."""
+    costs = ahead.costs or Costs()
+    if not (costs.year or costs.active):
+        return np.zeros_like
+    at = np.linspace(0.0, ahead.due.horizon, _STRETCHES + 1)
+    ends = [replace(ahead, due=ahead.due._replace(horizon=float(t))) for t in at]
+    known = np.array([serving_of_new(paired, one) for one in ends])
+    draw = np.arange(paired.count)
+
+    def served(t: FloatArray) -> FloatArray:
+        place = np.clip(np.searchsorted(at, t, side="right"), 1, _STRETCHES)
+        low, high = known[place - 1, draw], known[place, draw]
+        return np.asarray(low + (high - low) * (t - at[place - 1]) / at[1])
+
+    return served
+
+
 def _first_time(
-    reached: Callable[[FloatArray], npt.NDArray[np.bool_]], span: float, count: int
+    reached: Callable[[FloatArray], npt.NDArray[np.bool_]], span: float, count: int, steps: int
 ) -> FloatArray:
-    """Smallest times at which a growing quantity is there; infinite if not within the span.
+    """Smallest times at which a quantity is there; infinite if not within the span.
 
     Parameters
     ----------
@@ -180,15 +209,20 @@ def _first_time(
         Latest time.
     count : int
         How many are looked for at once.
+    steps : int
+        Stretches in which it grows or falls: 1 where it grows throughout.
     """
     low, high = np.zeros(count), np.full(count, span)
-    at_once, at_last = reached(low), reached(high)
-    open_still = bool((~at_once & at_last).any())
+    at_once = found = reached(low)
+    for begin, end in pairwise(np.linspace(0.0, span, steps + 1)):
+        new = reached(np.full(count, end)) & ~found
+        low, high, found = np.where(new, begin, low), np.where(new, end, high), found | new
+    open_still = bool((~at_once & found).any())
     for _ in range(_STEPS if open_still else 0):
         middle = 0.5 * (low + high)
         there = reached(middle)
         low, high = np.where(there, low, middle), np.where(there, middle, high)
-    return np.where(at_once, 0.0, np.where(at_last, high, np.inf))
+    return np.where(at_once, 0.0, np.where(found, high, np.inf))
 
 
 def _result(

@@ -16,8 +16,8 @@ from clvmodels.economics.outlook import (
     GroupValues,
     base_for,
     column,
+    earned_so_far,
     group_values,
-    past_revenue,
     ratio,
     scores_of,
 )
@@ -25,7 +25,7 @@ from clvmodels.economics.unit import ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
 from clvmodels.posterior.finite import left_out
-from clvmodels.posterior.scorable import value_posterior
+from clvmodels.posterior.scorable import prepared_for, value_posterior
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FREQUENCY, FloatArray, check_number, shown
@@ -100,10 +100,12 @@ def segment_report(
     spend = _with_whole(_spend(segments, customers, acquisition_spend, cac))
     values = group_values(posterior, rfm, segments.group, len(segments.labels), **terms)
     scores = scores_of(posterior, rfm, **terms)
+    earned = earned_so_far(prepared_for(posterior, rfm, own=True, **terms), rfm)
+    has = scores["clv"].notna().to_numpy()
     columns = {
         **_who(rfm, segments, scores["p_purchase"].to_numpy()),
         **_residual(values.with_whole()),
-        **_acquired(rfm, segments, values.with_whole(), spend, scores["clv"].notna().to_numpy()),
+        **_acquired(rfm, segments, values.with_whole(), spend, has, earned),
     }
     names = dict(zip(segments.by, zip(*segments.labels, strict=True), strict=True))
     clash = set(names) & set(columns)
@@ -144,11 +146,11 @@ def _acquired(
     values: GroupValues,
     spend: FloatArray,
     has: npt.NDArray[np.bool_],
+    earned: FloatArray | None,
 ) -> dict[str, Any]:
     """Value per acquired customer against the cost of acquiring one."""
-    revenue = past_revenue(rfm)
-    known, costs = revenue is not None, not np.isnan(spend).all()
-    earned = rfm.margin * (np.full(len(rfm), np.nan) if revenue is None else revenue)
+    known, costs = earned is not None, not np.isnan(spend).all()
+    earned = np.full(len(rfm), np.nan) if earned is None else earned
     past = _sums(segments, earned)
     cac = spend / values.customers
     ltv = _estimates(values, _sums(segments, np.where(has, earned, 0.0)))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from clvmodels.economics.estimate import CustomerValue, Estimate, as_estimate
-from clvmodels.economics.outlook import check_base, past_revenue
+from clvmodels.economics.outlook import check_base, earned_so_far, past_revenue
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
 from clvmodels.posterior.finite import left_out
+from clvmodels.posterior.scorable import prepared_for
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.posterior.total import total_and_valued
 from clvmodels.schema import FloatArray, check_number
@@ -63,7 +64,9 @@ def acquired_customer_value(
             "the log with rfm_summary, which keeps first purchases."
         )
     total, known = total_and_valued(posterior, rfm, **terms)
-    past, customers = total.margin * math.fsum(known.of(revenue)), known.count
+    earned = earned_so_far(prepared_for(posterior, rfm, own=True, **terms), rfm)
+    assert earned is not None
+    past, customers = math.fsum(known.of(earned)), known.count
     residual = Estimate(
         mean=total.mean,
         sd=total.sd,

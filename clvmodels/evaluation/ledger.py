@@ -22,7 +22,7 @@ from clvmodels.forecast import Predictor
 from clvmodels.keywords import named
 from clvmodels.outputs import aside
 from clvmodels.path_checks import path_of
-from clvmodels.posterior.predicting import labelled
+from clvmodels.posterior.layout import labelled
 from clvmodels.posterior.scorable import Scorable, open_scorable, prepared_for, purchases_of
 from clvmodels.predictive import forecast_total
 from clvmodels.predictive.calendars import CalendarChoice

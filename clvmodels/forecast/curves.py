@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from clvmodels.forecast.calendar import Parts, by_parts
 from clvmodels.forecast.draws import Draws
+from clvmodels.forecast.serving import Serving
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.strata import plain
 from clvmodels.schema import FloatArray
@@ -34,7 +35,7 @@ _SHORTER: Final = 0.75 ** np.arange(8)  # shares of the range of u from its uppe
 _TOGETHER: Final = 16  # x that are evaluated at the same nodes at a time
 _MOST_BYTES: Final = 256 * 2**20  # of the values at nodes that are kept from batch to batch
 
-Values = tuple[FloatArray, FloatArray]
+Values = tuple[FloatArray, ...]  # purchases, those discounted, and time alive where asked for
 Wanted = Sequence[tuple[float, int]]
 Mapper = Callable[[Callable[[Wanted], list[Values]], Iterable[Wanted]], Iterable[list[Values]]]
 
@@ -123,12 +124,16 @@ class Curves:
         Horizon and discounting.
     span : tuple of float
         Least and greatest T that will be asked for.
+    serving : Serving, optional
+        Discounted time alive is then there too, after the purchases.
 
     All values are of shape (number, K S), the phases one after the other.
     """
 
-    def __init__(self, draws: Draws, due: Due, span: tuple[float, float]) -> None:
-        self._draws, self._due, self._span = draws, due, span
+    def __init__(
+        self, draws: Draws, due: Due, span: tuple[float, float], serving: Serving | None = None
+    ) -> None:
+        self._draws, self._due, self._span, self._serving = draws, due, span, serving
         ends = np.array([due.horizon])
         self._parts = Parts.of(due, ends) if due.calendar and np.isfinite(ends[0]) else None
         self._known: dict[tuple[float, int], Values] = {}
@@ -200,18 +205,20 @@ class Curves:
         """Values at these x and T without interpolation, each of shape (len(x), K S)."""
         draws = self._draws
         if self._due.calendar:
-            purchases, discounted = by_parts(draws, x, T, self._due, self._parts)
+            found: Values = by_parts(draws, x, T, self._due, self._parts)
         else:
-            purchases, discounted = draws.formulas.living(x, T, draws.purchases, self._due).expect()
+            found = draws.formulas.living(x, T, draws.purchases, self._due).expect()
+        if self._serving is not None:
+            found = (*found, self._serving.if_alive(draws, x, T))
         flat = (len(x), self._draws.formulas.phases * self._draws.count)
-        return purchases.reshape(flat), discounted.reshape(flat)
+        return tuple(one.reshape(flat) for one in found)
 
     def _at_nodes(self, piece: Wanted) -> list[Values]:
         """Values of some x at the same nodes, which cost less together."""
         T = self._nodes[piece[0][1]].T
         counts = np.array([x for x, _ in piece])
-        purchases, discounted = self.exactly(np.repeat(counts, len(T)), np.tile(T, len(counts)))
-        parts = (np.split(one, len(counts)) for one in (purchases, discounted))
+        found = self.exactly(np.repeat(counts, len(T)), np.tile(T, len(counts)))
+        parts = (np.split(one, len(counts)) for one in found)
         return list(zip(*parts, strict=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,22 @@ from clvmodels.purchases import Family
 from clvmodels.schema import FloatArray
 
 _PAIRING_SEED: Final = 20050510
+
+
+class Costs(NamedTuple):
+    """What is taken off the margin of what customers bring.
+
+    Attributes
+    ----------
+    order : float
+        By discounted order.
+    year, active : float
+        By discounted unit of T, until the horizon and until the customer leaves.
+    """
+
+    order: float = 0.0
+    year: float = 0.0
+    active: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +45,22 @@ class Future:
         Probability of the equal-tailed intervals.
     margin : float
         Share of revenue that values are made of.
+    costs : Costs or None
+        Taken off it, where values are more than a share of revenue for all; customers may then
+        have shares of their own. None where they are not, which costs less.
     """
 
     due: Due
     interval: float
     margin: float
+    costs: Costs | None = None
 
     def at_pace(self, pace: float) -> Future:
         """The same where a unit of time holds so many of the customers' own, evenly."""
-        return replace(self, due=self.due.at_pace(pace))
+        costs = self.costs
+        if costs is not None:
+            costs = costs._replace(year=costs.year / pace, active=costs.active / pace)
+        return replace(self, due=self.due.at_pace(pace), costs=costs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,24 @@ from clvmodels.schema import FloatArray
 
 
 @compiled_sum
+def mean_of(values: FloatArray) -> float:
+    """Mean over draws."""
+    total = 0.0
+    for d in range(values.size):
+        total += values[d]
+    return total / values.size
+
+
+@compiled_sum
+def variance_of(values: FloatArray, mean: float) -> float:
+    """Variance over draws, whose mean is known."""
+    total = 0.0
+    for d in range(values.size):
+        total += (values[d] - mean) * (values[d] - mean)
+    return total / values.size
+
+
+@compiled_sum
 def mean_product(one: FloatArray, other: FloatArray) -> float:
     """Mean over draws of a product."""
     total = 0.0

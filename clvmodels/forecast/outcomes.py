@@ -14,6 +14,7 @@ from clvmodels.forecast.counts import MOST_COUNTS, count_quantiles, quantile_by_
 from clvmodels.forecast.draws import Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import IntArray, group_rows
 from clvmodels.forecast.paths import Outcomes
+from clvmodels.forecast.serving import annuity
 from clvmodels.forecast.spending import BASKET, shapes
 from clvmodels.forecast.values import value_quantiles
 from clvmodels.machine import cores_for
@@ -82,18 +83,29 @@ class OutcomePredictor:
     Raises
     ------
     DomainError
-        The horizon is endless.
+        The horizon is endless, or something is paid for orders or for years alive.
     """
 
     def __init__(self, draws: Draws, future: Future, *, threads: int | None = None) -> None:
         check_finite(future.due.horizon)
+        if future.costs is not None and (future.costs.order or future.costs.active):
+            raise DomainError(
+                "Intervals of outcomes are known of margins and of a cost_per_year, not of a "
+                "cost_per_order or cost_per_active_year: leave predictive out, and use the "
+                "intervals of expected values."
+            )
         self.draws, self.future = draws, future
         self._threads = cores_for(threads)
         self._outcomes = None if draws.spend is None else outcomes_of(draws)
         self._tails = 1.0 - np.array(tail_probabilities(future.interval))
 
     def __call__(
-        self, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        m_bar: FloatArray,
+        share: FloatArray | None = None,
     ) -> dict[str, FloatArray | IntArray]:
         """Intervals of customers' outcomes.
 
@@ -101,6 +113,8 @@ class OutcomePredictor:
         ----------
         x, t_x, T, m_bar : ndarray, shape (N,)
             Customers, in any order. Those with x = 0 are taken to have m_bar 0.
+        share : ndarray, shape (N,), optional
+            Their own margins; by default that of all.
 
         Returns
         -------
@@ -125,7 +139,10 @@ class OutcomePredictor:
         whole = counts.astype(np.int64)
         if self._outcomes is None:
             return dict(zip(OUTCOMES[:2], whole, strict=True))
-        values *= self.future.margin
+        values *= self.future.margin if share is None else share
+        values.sort(axis=0)  # a negative margin turns them round
+        if self.future.costs is not None:
+            values -= self.future.costs.year * annuity(self.future.due)
         return dict(zip(OUTCOMES, (*whole, *values), strict=True))
 
     def _fill_counts(self, chunk: Chunk, out: FloatArray) -> None:

@@ -18,9 +18,11 @@ import numpy as np
 from clvmodels.forecast import kernel, spending
 from clvmodels.forecast.chunks import CHUNK, Chunk, chunk_of
 from clvmodels.forecast.curves import Curves, Whole
-from clvmodels.forecast.draws import Draws, Future, tail_probabilities
+from clvmodels.forecast.draws import Costs, Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
+from clvmodels.forecast.serving import Serving, annuity
 from clvmodels.forecast.tails import tail_of
+from clvmodels.forecast.worth import Ask
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.strata import plain
 from clvmodels.machine import cores_for
@@ -36,6 +38,7 @@ _OF_MONEY: Final = ("clv", "expected_spend")
 WHENEVER: Final = tuple(n for n in kernel.COLUMNS if n.startswith(("p_alive", "expected_spend")))
 """Columns in which the horizon makes no difference."""
 _KEPT: Final = [i for i, name in enumerate(kernel.COLUMNS) if name in WHENEVER]
+_VALUES: Final = tuple(kernel.COLUMNS.index(n) for n in ("clv", "clv_lower", "clv_upper"))
 _MONEY: Final = tuple(i for i, name in enumerate(kernel.COLUMNS) if name.startswith(_OF_MONEY))
 
 Wanted = Literal["none", "clv", "all"]
@@ -102,20 +105,30 @@ class Predictor:
         self.draws, self.future = draws, future
         self._threads, self._whole = cores_for(threads), whole
         self.dues = (future.due, *more)
+        costs = future.costs or Costs()
+        self._serving = [Serving.of(due, draws) if costs.active else None for due in self.dues]
         self._known = None if whole is None else self._curves(whole.span)
         low, high = tail_probabilities(future.interval)
         tails = (tail_of(low, draws.count), tail_of(1.0 - high, draws.count))
         if draws.spend is None and wanted == "clv":
             wanted = "all"
-        self.ask = kernel.Ask(
+        self.ask = Ask(
             want=_WANTED[wanted] if draws.count > 1 else kernel.TOTALS,  # one draw has no tails
             ranks=np.array([tail.rank for tail in tails]),
             shares=np.array([tail.share for tail in tails]),
             money=draws.spend is not None,
+            own=future.costs is not None,
+            order=costs.order,
+            active=costs.active,
         )
 
     def __call__(
-        self, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        m_bar: FloatArray,
+        share: FloatArray | None = None,
     ) -> Prediction:
         """Predict customers.
 
@@ -124,11 +137,18 @@ class Predictor:
         x, t_x, T, m_bar : ndarray, shape (N,)
             Customers, in any order; x with their strata, where they have some. Those with
             x = 0 are taken to have m_bar 0, unless first orders count.
+        share : ndarray, shape (N,), optional
+            Their own margins, where there are costs of `Future`; by default that of all.
         """
-        return self.each(x, t_x, T, m_bar)[0]
+        return self.each(x, t_x, T, m_bar, share)[0]
 
     def each(
-        self, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray
+        self,
+        x: FloatArray,
+        t_x: FloatArray,
+        T: FloatArray,
+        m_bar: FloatArray,
+        share: FloatArray | None = None,
     ) -> list[Prediction]:
         """Predict customers for all that is due, in one pass: the same numbers as one by one."""
         out = np.full((len(self.dues), kernel.WIDTH[self.ask.want], len(x)), np.nan)
@@ -137,8 +157,10 @@ class Predictor:
             curves = self._curves_for(float(T.min()), float(T.max()))
             groups = group_rows(x, t_x, T)
             m_bar = self.draws.means(x, m_bar)[groups.rows]
+            own = self._shares(share, len(x))
+            own = own[groups.rows] if own.size else own
             curved, least = curved_of(groups, curves[0], self._whole)
-            work = _Work(self, curves, _in_order(groups), curved, m_bar, out)
+            work = _Work(self, curves, _in_order(groups), curved, m_bar, own, out)
             with ThreadPoolExecutor(self._threads) as pool:
                 for one in curves:
                     one.prepare(curved.tolist(), least, pool.map)
@@ -152,14 +174,35 @@ class Predictor:
             if endless.any():
                 money = [i for i in _MONEY if i < out.shape[1]]
                 out[:, money] = np.where(endless, np.nan, out[:, money])
-        by_draw *= self.future.margin
+            if self.future.costs is not None and self.future.costs.year:
+                self._take_years(out, by_draw, int((~endless).sum()))
+        by_draw *= self._factor
         return [
             Prediction(self._named(due, columns), value)
             for due, columns, value in zip(self.dues, out, by_draw, strict=True)
         ]
 
+    @property
+    def _factor(self) -> float:
+        """What values lack of the margin."""
+        return self.future.margin if self.future.costs is None else 1.0
+
+    def _shares(self, share: FloatArray | None, count: int) -> FloatArray:
+        if self.future.costs is None:
+            return np.empty(0)
+        return np.full(count, self.future.margin) if share is None else share
+
+    def _take_years(self, out: FloatArray, by_draw: FloatArray, customers: int) -> None:
+        """Take off what is paid until the horizon whether or not a customer is alive."""
+        assert self.future.costs is not None
+        for i, due in enumerate(self.dues):
+            paid = self.future.costs.year * annuity(due)
+            out[i, [one for one in _VALUES if one < out.shape[1]]] -= paid
+            by_draw[i] -= customers * paid
+
     def _curves(self, span: tuple[float, float]) -> list[Curves]:
-        return [Curves(self.draws, due, span) for due in self.dues]
+        both = zip(self.dues, self._serving, strict=True)
+        return [Curves(self.draws, due, span, serving) for due, serving in both]
 
     def _curves_for(self, low: float, high: float) -> list[Curves]:
         known = self._known
@@ -175,7 +218,7 @@ class Predictor:
             columns = {n: v for n, v in columns.items() if not n.startswith(_OF_MONEY)}
         for name, values in columns.items():
             if name.startswith("clv"):
-                values *= self.future.margin
+                values *= self._factor
             if endless and name.startswith("expected_purchases"):
                 values[:] = np.nan
         return columns
@@ -206,23 +249,29 @@ def predict_rows(
 
 
 def totals_by_draw(
-    draws: Draws, x: FloatArray, t_x: FloatArray, T: FloatArray, m_bar: FloatArray, future: Future
+    draws: Draws,
+    x: FloatArray,
+    t_x: FloatArray,
+    T: FloatArray,
+    m_bar: FloatArray,
+    future: Future,
+    share: FloatArray | None = None,
 ) -> tuple[FloatArray, float]:
     """Value of all customers together in every draw.
 
     Parameters
     ----------
-    draws, x, t_x, T, m_bar, future
-        As in `predict_rows`.
+    draws, x, t_x, T, m_bar, future, share
+        As in `predict_rows` and `Predictor`.
 
     Returns
     -------
     by_draw : ndarray, shape (S,)
-        Sum over customers of margin x discounted purchases x spend, where that is finite.
+        Sum over customers of their values, where these are finite.
     mean : float
         Sum of the customers' clv as `predict_rows` gives it, of those who have one.
     """
-    found = Predictor(draws, future, wanted="none")(x, t_x, T, m_bar)
+    found = Predictor(draws, future, wanted="none")(x, t_x, T, m_bar, share)
     return found.by_draw, float(np.nansum(found.columns["clv"]))
 
 
@@ -235,6 +284,7 @@ class _Work:
     groups: Groups
     curved: FloatArray
     m_bar: FloatArray
+    share: FloatArray
     out: FloatArray
 
     def chunk(self, begin: int) -> FloatArray:
@@ -265,7 +315,7 @@ class _Work:
         intercept, slope = self._spend(counts)
         blend = self._blend(chunk.x, chunk.T)
         found = [self._nodes(one, chunk.x, chunk.T) for one in self.curves]
-        return [kernel.Tables(x_of, intercept, slope, *nodes, blend) for nodes in found]
+        return [kernel.Tables(x_of, intercept, slope, *one, self.share, blend) for one in found]
 
     def _blend(self, x: FloatArray, T: FloatArray) -> FloatArray:
         """Weights of the nodes of each (x, T), as far as its x is interpolated."""
@@ -291,7 +341,7 @@ class _Work:
 
     def _nodes(
         self, curves: Curves, x: FloatArray, T: FloatArray
-    ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    ) -> tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
         """First node and number of nodes of each (x, T), and the values at all nodes."""
         curved = np.isin(x, self.curved)
         found = [curves.exactly(x[~curved], T[~curved])]
@@ -302,8 +352,9 @@ class _Work:
             nodes = len(found[-1][0])
             first[x == number], count[x == number] = after, nodes
             after += nodes
-        purchases, discounted = (np.concatenate(part) for part in zip(*found, strict=True))
-        return first, count, purchases, discounted
+        values = [np.concatenate(part) for part in zip(*found, strict=True)]
+        alive = values[2] if len(values) > 2 else np.empty((0, 0))
+        return first, count, values[0], values[1], alive
 
 
 def _in_order(groups: Groups) -> Groups:

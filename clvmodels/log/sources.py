@@ -135,7 +135,7 @@ def _file_kind(path: str) -> str:
     )
 
 
-def _expand(path: str) -> str:
+def expanded(path: str) -> str:
     """Check that a local path exists; a folder stands for its Parquet files."""
     if path_of("The log", path).is_dir():
         path = str(Path(path) / "**" / "*.parquet")
@@ -151,7 +151,7 @@ def matches(path: str) -> list[str]:
 
 
 def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
-    paths = [_expand(path) for path in paths]
+    paths = [expanded(path) for path in paths]
     files = [name for path in paths for name in matches(path)]
     kinds = {_file_kind(path) for path in paths}
     if len(kinds) > 1:

@@ -168,13 +168,21 @@ def few_values(without: int, customers: int) -> str:
 
 
 def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
-    """Refuse draws in which the undiscounted purchases of a lifetime are infinite.
+    """Refuse draws in which the undiscounted purchases of a lifetime are infinite, and costs.
 
     Raises
     ------
     DomainError
-        They are in some draw, with neither an end nor a discount.
+        They are in some draw, with neither an end nor a discount; or years of a lifetime are
+        paid for that have none.
     """
+    if math.isinf(future.due.horizon) and future.costs is not None:
+        endless = future.costs.active and future.due.delta == 0.0
+        if future.costs.year or endless:
+            name = "cost_per_active_year" if endless else "cost_per_year"
+            raise DomainError(
+                f"A {name} over a lifetime would never end: give a horizon, such as '3Y'."
+            )
     if math.isinf(future.due.horizon) and future.due.delta == 0:
         endless = share(paired.endless)
         if endless > 0:

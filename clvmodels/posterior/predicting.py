@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
-from clvmodels.forecast import OUTCOMES, WHENEVER, Draws, Future, OutcomePredictor, Predictor, pair
+from clvmodels.forecast import OUTCOMES, Draws, Future, OutcomePredictor, Predictor, pair
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
-from clvmodels.margin import Margin, margin_for
+from clvmodels.margin import Margin, MarginLike, margin_for
 from clvmodels.posterior.core import evenly_spaced
 from clvmodels.posterior.finite import check_life, no_value, valued
+from clvmodels.posterior.layout import by_label, intervals_of, labelled, points_of
+from clvmodels.posterior.shares import costs_by, own_shares, past_value, refuse_own, shares_of
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior, counted_of, means_of
 from clvmodels.posterior.terms import FrameTerms, PredictTerms, ValueTerms
 from clvmodels.rfm.attributes import with_strata
@@ -32,35 +34,6 @@ if TYPE_CHECKING:
     from clvmodels.posterior.purchases import PurchasePosterior
     from clvmodels.rfm import RfmTable
     from clvmodels.rfm.histories import RfmColumns
-
-POINTS: Final = ("p_alive", "p_purchase", "expected_purchases", "discounted_purchases")
-MONEY_POINTS: Final = ("expected_spend", "clv")
-CLV_INTERVAL: Final = ("clv_sd", "clv_lower", "clv_upper")
-ALIVE_INTERVAL: Final = ("p_alive_lower", "p_alive_upper")
-PURCHASES_INTERVAL: Final = ("expected_purchases_lower", "expected_purchases_upper")
-SPEND_INTERVAL: Final = ("expected_spend_lower", "expected_spend_upper")
-
-
-def points_of(*, money: bool) -> tuple[str, ...]:
-    """Columns of expectations, in the order of the output."""
-    return (*POINTS, *MONEY_POINTS) if money else POINTS
-
-
-def intervals_of(*, money: bool, every: bool = True) -> tuple[str, ...]:
-    """Columns that say how well the expectations are known, in the order of the output.
-
-    Parameters
-    ----------
-    money : bool
-        Whether there are values.
-    every : bool
-        All of them; else those of the one figure that matters most: of clv, or, where there
-        are no values, of expected_purchases.
-    """
-    if not every:
-        return CLV_INTERVAL if money else PURCHASES_INTERVAL
-    bought = (*ALIVE_INTERVAL, *PURCHASES_INTERVAL)
-    return (*CLV_INTERVAL, *bought, *SPEND_INTERVAL) if money else bought
 
 
 def columns_of(
@@ -109,7 +82,7 @@ def future_of(
     discount_rate: float,
     discounting: Discounting,
     interval: float,
-    margin: float = 1.0,
+    margin: Margin | None = None,
 ) -> Future:
     """Check the options of a prediction, and count them in a unit of time.
 
@@ -119,13 +92,17 @@ def future_of(
         An option is of the wrong kind, or out of range.
     """
     due = Due.of(scale, horizon, discount_rate, discounting)
-    return Future(due, schema.check_interval(interval), margin)
+    interval = schema.check_interval(interval)
+    if margin is None:
+        return Future(due, interval, 1.0)
+    costs = None if margin.of is None else costs_by(scale, margin.of)
+    return Future(due, interval, margin.value, costs)
 
 
 def margin_known(
     purchases: Posterior,
     spend: SpendPosterior | None,
-    argument: float | None,
+    argument: MarginLike,
     *,
     table: float | None = None,
 ) -> Margin | None:
@@ -199,7 +176,7 @@ def asked_of(
         terms["discount_rate"],
         terms["discounting"],
         terms["interval"],
-        1.0 if used is None else used.value,
+        used,
     )
     draws = draws_of(purchases, spend, terms["draws"])
     check_life(draws, future, purchases.facts)
@@ -237,6 +214,8 @@ class Prepared:
         Whether the draws are a single point, so that there are no intervals.
     calendar : Calendar
         What the posterior's clock tells of the future; what is asked has its average.
+    share : ndarray or None, shape (N,)
+        Customers' own margins, where values are made of them.
     """
 
     columns: RfmColumns
@@ -246,6 +225,7 @@ class Prepared:
     margin: Margin | None
     certain: bool
     calendar: Calendar = field(default_factory=Calendar)
+    share: FloatArray | None = None
 
     @property
     def who(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -264,11 +244,17 @@ def prepared(
     spend: SpendPosterior | None,
     rfm: RfmTable | Frame,
     *,
+    own: bool = False,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
     **terms: Unpack[ValueTerms],
 ) -> Prepared:
     """Check all that a prediction of customers needs.
+
+    Parameters
+    ----------
+    own : bool
+        Whether customers may have margins of their own, and costs: they are refused if not.
 
     Raises
     ------
@@ -284,12 +270,16 @@ def prepared(
     m_bar = means_of(modelled, columns) if modelled else np.zeros(len(columns))
     used = margin_known(purchases, spend, terms["margin"], table=columns.margin)
     if used is not None:
-        terms["margin"] = used.warned().value
+        refuse_own(None if own else used.of)
+        terms["margin"] = used.warned().value if used.of is None else used.of
     future, draws, _ = asked_of(purchases, spend, **terms)
+    if used is not None:
+        future = replace(future, margin=used.value)
+    share = None if used is None else own_shares(columns, used)
     certain = purchases.certain or draws.count == 1 or (spend is not None and spend.certain)
     calendar = Calendar.by(purchases.metadata.clock, columns.last_day)
     asked = until(purchases, draws, future, terms["horizon"], calendar)
-    return Prepared(columns, m_bar, asked, draws, used, certain, calendar)
+    return Prepared(columns, m_bar, asked, draws, used, certain, calendar, share)
 
 
 @named
@@ -306,7 +296,7 @@ def predicted_frame(
     rfm, predictive = frames.eager(rfm), schema.check_flag("predictive", predictive)
     lengths = labelled(terms["horizon"])
     one: FrameTerms = {**terms, "horizon": next(iter(lengths.values()))}
-    given = prepared(purchases, spend, rfm, **one)
+    given = prepared(purchases, spend, rfm, own=True, **one)
     futures = {label: given.until(purchases, length) for label, length in lengths.items()}
     columns = given.columns
     reasons = no_value(given.draws, columns.x)
@@ -314,37 +304,15 @@ def predicted_frame(
     found = predicted(given, futures, predictive=predictive)
     m_bar = columns.m_bar if isinstance(spend, GammaGammaPosterior) else None
     if m_bar is not None and columns.first_value is not None:
-        past = given.future.margin * (columns.first_value + columns.x * m_bar)
+        past = past_value(given.future, given.share, columns.first_value, columns.x, m_bar)
         total = {f"total_value{label}": past + found[f"clv{label}"] for label in futures}
         found |= {"historical_value": past} | total
     if given.margin is not None:
-        found[schema.MARGIN] = np.full(len(columns), given.margin.value)
+        found[schema.MARGIN] = shares_of(given.future, given.share, len(columns))
     if reasons is not None:
         found[schema.REASON] = pd.Series(reasons, dtype="str")
     scores = customers_frame(columns, m_bar).assign(**found)
     return frames.like(rfm, scores, own={schema.CUSTOMER_ID: None})
-
-
-def labelled(horizon: Horizon | Sequence[Horizon]) -> dict[str, Horizon]:
-    """Horizons by what is added to the names of their columns: nothing where there is one.
-
-    Raises
-    ------
-    SchemaError, TimeUnitError, DomainError
-        There is none, one of them is given twice, or one is not a length of time.
-    """
-    if not isinstance(horizon, list | tuple):
-        return {"": cast(Horizon, horizon)}
-    found: dict[str, Horizon] = {}
-    for one in horizon:
-        plain = schema.plain_horizon(one)
-        label = plain if isinstance(plain, str) else "lifetime" if plain is None else f"{plain:g}"
-        if f"_{label}" in found:
-            raise SchemaError(f"The horizon {label} is there twice: give each one once.")
-        found[f"_{label}"] = one
-    if not found:
-        raise SchemaError("The list of horizons is empty: give some, such as ['90D', '365D'].")
-    return found
 
 
 def predicted(
@@ -363,28 +331,18 @@ def predicted(
     """
     draws, who, money = given.draws, given.who, given.draws.spend is not None
     dues = [future.due for future in futures.values()]
-    each = Predictor(draws, given.future, more=dues[1:]).each(*who)
+    each = Predictor(draws, given.future, more=dues[1:]).each(*who, given.share)
     uncertain, found = intervals_of(money=money), {}
     for (label, future), one in zip(futures.items(), each, strict=True):
         columns: dict[str, Any] = dict(one.columns)
         if given.certain:
             columns |= {name: np.full(len(who[0]), np.nan) for name in uncertain}
         if predictive:
-            columns |= OutcomePredictor(draws, future)(*who)
+            columns |= OutcomePredictor(draws, future)(*who, given.share)
         found[label] = columns
     first = next(iter(found.values()))
     names = (*points_of(money=money), *uncertain, *(name for name in OUTCOMES if name in first))
     return {column: found[of][name] for column, (name, of) in by_label(names, futures).items()}
-
-
-def by_label(names: Iterable[str], labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Columns of several horizons in the order of the output, each with its name and label."""
-    labels = tuple(labels)
-    return {
-        name if name in WHENEVER else f"{name}{label}": (name, label)
-        for name in names
-        for label in labels
-    }
 
 
 def customers_frame(columns: RfmColumns, m_bar: FloatArray | None = None) -> pd.DataFrame:

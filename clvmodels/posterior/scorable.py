@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import Draws, Future
 from clvmodels.keywords import named
-from clvmodels.margin import Margin, margin_for
+from clvmodels.margin import Margin, MarginLike, margin_for
 from clvmodels.path_checks import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
@@ -91,7 +91,7 @@ def spend_of(posterior: Scorable) -> SpendPosterior | None:
 
 
 def margin_of(
-    posterior: Scorable, argument: float | None, *, table: float | None = None
+    posterior: Scorable, argument: MarginLike, *, table: float | None = None
 ) -> Margin | None:
     """Decide which margin values have; None where there are no values."""
     parts = purchases_of(posterior), spend_of(posterior)
@@ -108,10 +108,10 @@ def asked_for(
 
 @named
 def prepared_for(
-    posterior: Scorable, rfm: RfmTable | Frame, **terms: Unpack[FrameTerms]
+    posterior: Scorable, rfm: RfmTable | Frame, *, own: bool = False, **terms: Unpack[FrameTerms]
 ) -> Prepared:
-    """Check all that a prediction of customers needs."""
-    return prepared(purchases_of(posterior), spend_of(posterior), rfm, **terms)
+    """Check all that a prediction of customers needs; ``own`` as in `prepared`."""
+    return prepared(purchases_of(posterior), spend_of(posterior), rfm, own=own, **terms)
 
 
 def value_posterior(found: object) -> CLVPosterior:
@@ -135,7 +135,7 @@ def value_posterior(found: object) -> CLVPosterior:
     )
 
 
-def at_margin(posterior: CLVPosterior, rfm: RfmTable, margin: float | None = None) -> RfmTable:
+def at_margin(posterior: CLVPosterior, rfm: RfmTable, margin: MarginLike = None) -> RfmTable:
     """Return the table with the margin that its values have, said as its own.
 
     So a table without one takes that of the base which the posterior was fitted to, and an

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from clvmodels.keywords import defaults
+from clvmodels.margin import MarginLike
 from clvmodels.schema import Discounting, Horizon, TimeUnit
 
 
@@ -47,7 +48,7 @@ class _Draws(TypedDict, total=False):
 
 @defaults(margin=None)
 class _Margin(TypedDict, total=False):
-    margin: float | None
+    margin: MarginLike
 
 
 @defaults(time_unit=None, time_scaler=None)

@@ -39,7 +39,8 @@ class TotalValue(Readable):
     horizon : str
         How far it looks, with its unit: "365 days".
     margin : float
-        Share of revenue that it is made of.
+        Share of revenue that it is made of; of customers yet to come, where those at hand have
+        their own (`ContributionMargin`), and NaN where nobody said one.
     draws : ndarray, shape (S,)
         The total in each draw.
     without_value : int
@@ -99,9 +100,9 @@ def total_and_valued(
     posterior: CLVPosterior, rfm: RfmTable | Frame, **terms: Unpack[FrameTerms]
 ) -> tuple[TotalValue, Valued]:
     """Return the total, and which customers are in it; arguments are those of `total_value`."""
-    given = prepared_for(value_posterior(posterior), rfm, **terms)
+    given = prepared_for(value_posterior(posterior), rfm, own=True, **terms)
     known = summable(given.draws, given.columns.x)
-    by_draw, mean = totals_by_draw(given.draws, *given.who, given.future)
+    by_draw, mean = totals_by_draw(given.draws, *given.who, given.future, given.share)
     lower, upper = np.quantile(by_draw, tail_probabilities(given.future.interval))
     certain, nan = given.certain, math.nan
     total = TotalValue(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -16,7 +16,9 @@ from clvmodels.economics.payback import payback_period
 from clvmodels.economics.unit import acquisition_budget, check_cost, highest_cac, ltv_to_cac
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
+from clvmodels.margin import ContributionMargin
 from clvmodels.posterior.scorable import attributes_of, purchases_of, value_posterior
+from clvmodels.posterior.shares import refuse_own
 from clvmodels.posterior.terms import NewCustomerTerms, ValueTerms
 from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.predictive.cohort_curves import CohortCurves, Costs, cohorts, costs_of
@@ -127,7 +129,13 @@ def acquisition_report(
     """
     whose = value_posterior(posterior)
     base = base_for(whose, rfm, terms["margin"])
-    terms["margin"] = base.margin
+    made = terms["margin"]
+    if not isinstance(made, ContributionMargin):
+        terms["margin"] = base.margin
+    elif log is not None:
+        refuse_own(made)
+    elif made.share is None and not math.isnan(base.margin):
+        terms["margin"] = replace(made, share=base.margin)
     segments = _NOBODY if by is None else segments_of(base, by)
     counts = np.bincount(segments.group, minlength=len(segments.labels))
     rows = np.append(counts, len(base)).astype(np.int64)

@@ -223,7 +223,7 @@ def _part(
     )
     states = _states(found, scale.horizon(limits.new_within), limits.lost_below)
     table: dict[str, Any] = {CUSTOMER_ID: columns.customer_id}
-    table |= {name: rfm.table[name].to_pandas().to_numpy() for name in kept}
+    table |= {name: _readable(rfm.table[name].to_pandas()) for name in kept}
     table |= {"tier": tiers, "state": states, "action": _actions(states, tiers)}
     name = "value" if has_money(posterior) else "purchases"
     table |= {
@@ -235,6 +235,12 @@ def _part(
     table |= {n: np.round(c, 2) for n, c in zip(CHANCES, found.chances, strict=True)}
     texts = dict.fromkeys(("tier", "state", "action"), "str")
     return pd.DataFrame(table).astype(texts)
+
+
+def _readable(column: pd.Series[Any]) -> npt.NDArray[Any]:
+    """An attribute as people write it: own margins, say, have a dozen digits too many."""
+    values = column.to_numpy()
+    return np.round(values, 4) if values.dtype.kind == "f" else values
 
 
 def _times(found: Waiting, lost: npt.NDArray[np.bool_], rfm: RfmTable) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import MarginSource
 from clvmodels.posterior.finite import Valued, valued
-from clvmodels.posterior.predicting import Prepared, labelled
+from clvmodels.posterior.layout import labelled
+from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
 from clvmodels.posterior.terms import FrameTerms, PredictTerms
 from clvmodels.predictive.base import margin_said

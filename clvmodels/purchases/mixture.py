@@ -156,10 +156,19 @@ class StackedFamily(MadeOfOthers):
 
     def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
         """Purchases of living customers within many lengths, (K, S, ages, lengths)."""
+        return self._each("along", x, T, lengths, draws)
+
+    def staying(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """P(alive after many lengths | alive at T), (K, S, ages, lengths)."""
+        return self._each("staying", x, T, lengths, draws)
+
+    def _each(
+        self, verb: str, x: float, T: FloatArray, lengths: FloatArray, draws: Draws
+    ) -> FloatArray:
         out = np.zeros((self.phases, len(draws[MEMBER]), len(T), lengths.shape[-1]))
         for one in parts_of(self.members, draws):
             own = lengths if lengths.ndim == 1 else lengths[one.which]
-            found = one.family.along(x, T, own, one.draws)
+            found = getattr(one.family, verb)(x, T, own, one.draws)
             out[: len(found), one.which] = found
         return out
 

@@ -167,6 +167,12 @@ class Family(Protocol):
         same in all draws, or of shape (S, lengths).
         """
 
+    def staying(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """P(alive after many lengths | alive at T), of the shape of `along`.
+
+        Analytic in T where those are.
+        """
+
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
         """Whether the undiscounted purchases of a lifetime are infinite in expectation."""
 
@@ -269,6 +275,26 @@ class OnePhase:
         """Purchases of living customers of one x within many lengths, (1, S, ages, lengths)."""
         found: FloatArray = self.if_alive_along(x, T, lengths, **draws)[None]
         return found
+
+
+class LeavesAtPurchases:
+    """What families have alike whose customers leave at a purchase, with p ~ Beta(a, B)."""
+
+    __slots__ = ()
+
+    def staying(
+        self: Any, x: float, T: FloatArray, lengths: FloatArray, draws: Draws
+    ) -> FloatArray:
+        """P(alive after many lengths | alive at T), (K, S, ages, lengths).
+
+        Each purchase is the last with probability p, so who has left by then is E[p N], and p
+        times the density of Beta(a, B) is a / (a + B) times that of Beta(a + 1, B).
+        """
+        a = np.asarray(draws["a"])
+        leave = a / (a + self.stay_shape(x, b=draws["b"]))
+        bought = self.along(x, T, lengths, {**draws, "a": a + 1.0})
+        stay: FloatArray = 1.0 - leave[:, None, None] * bought
+        return stay
 
 
 class NoCalendar:

@@ -70,6 +70,12 @@ class ParetoFamily(OnePhase, NoCalendar, ParetoNBD):
         """What customers do who are alive."""
         return _Living(draws, due, due.until(len(draws["r"])), x, T)
 
+    def staying(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """P(alive after many lengths | alive at T), (1, S, ages, lengths): of mu ~ Gamma(s, B)."""
+        B = draws["beta"][:, None, None] + T[:, None]
+        longer = np.log1p((lengths if lengths.ndim == 1 else lengths[:, None]) / B)
+        return np.asarray(np.exp(-draws["s"][:, None, None] * longer))[None]
+
     def strip(self, draws: Draws) -> tuple[float, float]:
         """Return the least alpha or beta, and pi: T occurs as alpha + T and beta + T alone."""
         return float(min(draws["alpha"].min(), draws["beta"].min())), math.pi

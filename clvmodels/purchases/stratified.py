@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.strata import plain, stratum_of
+from clvmodels.formulas.strata import coded, plain, stratum_of
 from clvmodels.purchases.catalogue import purchase_model
 from clvmodels.purchases.design import Design
 from clvmodels.purchases.model import (
@@ -121,6 +121,11 @@ class StratifiedFamily(MadeOfOthers):
         stratum = self._known(int(stratum_of(x)))
         return self.base.along(float(plain(x)), T, lengths, self.own(stratum, draws))
 
+    def staying(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
+        """P(alive after many lengths | alive at T), (K, S, ages, lengths)."""
+        stratum = self._known(int(stratum_of(x)))
+        return self.base.staying(float(plain(x)), T, lengths, self.own(stratum, draws))
+
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
         """Whether the lifetime of anybody in the base that was fitted is."""
         found = [self.base.endless(**self.own(g, parameters)) for g, _ in self.design.mix]
@@ -182,6 +187,14 @@ class StratifiedFamily(MadeOfOthers):
             (n / total) * formula(*data.values(), **self.own(g, parameters), **options)
             for g, n in self.design.mix
         )
+
+
+def births_of(family: Family) -> tuple[FloatArray, FloatArray]:
+    """X of new customers as the loops take it, and the share of the base that has it."""
+    if not isinstance(family, StratifiedFamily):
+        return np.zeros(1), np.ones(1)
+    strata, counts = (np.array(one) for one in zip(*family.design.mix, strict=True))
+    return coded(np.zeros(len(strata)), strata), counts / counts.sum()
 
 
 def _some(values: Numbers, rows: IntArray, size: int) -> Any:

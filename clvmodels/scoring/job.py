@@ -20,7 +20,7 @@ from clvmodels.keywords import defaults
 from clvmodels.log.embedded import Resources
 from clvmodels.machine import check_memory_limit, cores_for
 from clvmodels.path_checks import named_paths
-from clvmodels.posterior.predicting import labelled
+from clvmodels.posterior.layout import labelled
 from clvmodels.posterior.scorable import Scorable, open_scorable, purchases_of
 from clvmodels.rejects import RejectLimit
 from clvmodels.rfm.day_pairs import known_day
@@ -262,7 +262,7 @@ def open_job(
     scoring["horizon"] = plain if isinstance(options["horizon"], list | tuple) else plain[0]
     fitted, path = open_scorable(posterior)
     found = open_source(source, options, fitted)
-    terms = scoring | {"margin": found.share, "threads": engine.threads(cores)}
+    terms = scoring | {"margin": found.made_of, "threads": engine.threads(cores)}
     used = Scorer(fitted, **terms).draws.count
     if found.kind == "rfm" and purchases_of(fitted).metadata.clock is not None:
         known_day(day_of(found.observation_end))

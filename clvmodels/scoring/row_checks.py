@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from clvmodels import schema
 from clvmodels.errors import SchemaError
+from clvmodels.posterior.shares import is_share, read_shares
 from clvmodels.rfm.attributes import COHORT
 from clvmodels.rfm.customers import (
     check_ids,
@@ -47,6 +48,7 @@ REASONS: Final = (
     "monetary_value is negative at frequency above 0",
     "monetary_value is too large to be an amount",
     "first_value is missing, negative or too large, and the spend model counts it",
+    "the customer's own margin is missing, not finite or above 1",
 )
 _HISTORY: Final = (schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T)
 _MOST: Final = 2.0**53  # beyond it floats skip whole numbers
@@ -73,7 +75,8 @@ class Rows:
     x, t_x, T, m_bar : ndarray of float64, shape (N,)
         NaN where the input is missing; m_bar is 0 at x = 0, where it has no meaning, and
         where amounts are not read.
-    first_value : ndarray of float64 or None, shape (N,)
+    first_value, share : ndarray of float64 or None, shape (N,)
+        Share is a customer's own margin.
     reason : ndarray of int8, shape (N,)
         -1 where the row can be scored, else a position in `REASONS`.
     """
@@ -84,6 +87,7 @@ class Rows:
     m_bar: FloatArray
     first_value: FloatArray | None
     reason: npt.NDArray[np.int8]
+    share: FloatArray | None = None
 
 
 def check_schema(
@@ -117,9 +121,10 @@ def check_schema(
     lacking = [name for name in attributes if name not in found.names and name != COHORT]
     if lacking:
         raise SchemaError(
-            f"{where} lacks {', '.join(lacking)}, of which the model's covariates are made; found "
-            f"{', '.join(found.names)}. Name the columns in segment_cols where the log is "
-            "summarised."
+            f"{where} lacks {', '.join(lacking)}, of which the model's covariates (or customers' "
+            f"own margins) are made; found {', '.join(found.names)}. Name covariates in "
+            "segment_cols where the log is summarised, and join margins with "
+            "customer_margins(...).join(rfm)."
         )
     missing = [name for name in needed_of(amounts=amounts) if name not in found.names]
     if missing:
@@ -224,6 +229,7 @@ def read_rows(
     *,
     amounts: bool,
     first_counts: bool = False,
+    margins: str | None = None,
 ) -> Rows:
     """Take the numbers out of a batch and judge every row.
 
@@ -239,6 +245,8 @@ def read_rows(
         Whether amounts are read.
     first_counts : bool
         Whether spend depends on first_value, which must then be an amount.
+    margins : str, optional
+        Column of customers' own margins.
     """
     x, t_x, T = (_floats(batch, name, scale) for name in _HISTORY[1:])
     m_bar = _floats(batch, schema.MONETARY_VALUE, scale) if amounts else np.zeros(len(x))
@@ -246,6 +254,7 @@ def read_rows(
     paid_first = amounts and schema.FIRST_VALUE in batch.schema.names
     first = _floats(batch, schema.FIRST_VALUE, scale) if paid_first else None
     amount = (x >= 0) if first is None else (first >= 0) & (first <= _MOST_SPENT)
+    share = None if margins is None else read_shares(batch.column(margins), margins)
     nobody = _nobody(sortable(batch.column(schema.CUSTOMER_ID)))
     wrong: Sequence[npt.NDArray[np.bool_]] = (
         nobody,
@@ -264,11 +273,12 @@ def read_rows(
         repeat & (m_bar < 0),
         repeat & (m_bar > _MOST_SPENT),
         ~amount if first_counts else np.zeros(len(x), dtype=bool),
+        np.zeros(len(x), dtype=bool) if share is None else ~is_share(share),
     )
     reason = np.full(len(x), -1, dtype=np.int8)
     for code in range(len(REASONS) - 1, -1, -1):
         reason[wrong[code]] = code
-    return Rows(x, t_x, T, np.where(x == 0, 0.0, m_bar), first, reason)
+    return Rows(x, t_x, T, np.where(x == 0, 0.0, m_bar), first, reason, share)
 
 
 def _nobody(ids: pa.Array) -> npt.NDArray[np.bool_]:

@@ -21,8 +21,10 @@ from clvmodels.forecast import OUTCOMES, OutcomePredictor, Predictor, Whole, spe
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.formulas.gamma_gamma import mean_with_first
 from clvmodels.formulas.strata import coded, stratum_of
+from clvmodels.margin import MarginLike
 from clvmodels.posterior.finite import no_value
-from clvmodels.posterior.predicting import by_label, intervals_of, labelled, points_of, until
+from clvmodels.posterior.layout import by_label, intervals_of, labelled, points_of
+from clvmodels.posterior.predicting import until
 from clvmodels.posterior.scorable import (
     Scorable,
     asked_for,
@@ -32,6 +34,7 @@ from clvmodels.posterior.scorable import (
     reads_amounts,
     scorable,
 )
+from clvmodels.posterior.shares import past_value, shares_of
 from clvmodels.posterior.spend import NO_FIRST_VALUE
 from clvmodels.purchases.design import FIRST_PURCHASE
 from clvmodels.rfm.attributes import cohorts_of, first_days, strata_of
@@ -46,13 +49,7 @@ _COUNTS: Final = OUTCOMES[:2]  # of purchases, in whole numbers
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a batch adds up to over one horizon; see `BatchTotals`.
-
-    Attributes
-    ----------
-    clv, expected_purchases : float
-    by_draw : ndarray, shape (draws,)
-    """
+    """What a batch adds up to over one horizon; see `BatchTotals`."""
 
     clv: float
     expected_purchases: float
@@ -132,9 +129,9 @@ class Scorer:
     intervals : {"clv", "all"}
         Whether the interval of the figure that matters most is in the output (clv, or
         expected_purchases where no spend is known), or all of them.
-    margin : float, optional
+    margin : float or ContributionMargin, optional
         Share of revenue that values are made of; by default that of the base that was
-        fitted, 1 where it had none.
+        fitted, 1 where it had none. Or customers' own margins, a column, and costs.
     predictive : bool
         Whether intervals of the outcome are in the output, beside those of expectations:
         purchases_lower, purchases_upper, and value_lower, value_upper where spend is known.
@@ -164,7 +161,7 @@ class Scorer:
         interval: float = 0.9,
         draws: int = 500,
         intervals: Intervals = "clv",
-        margin: float | None = None,
+        margin: MarginLike = None,
         predictive: bool = False,
         threads: int | None = None,
         whole: Whole | None = None,
@@ -173,7 +170,7 @@ class Scorer:
         posterior = scorable(posterior)
         schema.check_choice("intervals", intervals, ("clv", "all"))
         lengths = labelled(horizon)
-        self.future, self.draws, _ = asked_for(
+        self.future, self.draws, used = asked_for(
             posterior,
             horizon=next(iter(lengths.values())),
             discount_rate=discount_rate,
@@ -196,7 +193,9 @@ class Scorer:
             ages = self._own_ages(whole.youngest)
             whole = replace(whole, span=(youngest, oldest), youngest=ages)
         self.money, self.amounts = has_money(posterior), reads_amounts(posterior)
-        self._design, self.attributes = bought.metadata.design, attributes_of(posterior)
+        self._own = None if used is None or used.of is None else used.of.column
+        self._design = bought.metadata.design
+        self.attributes = (*attributes_of(posterior), *([self._own] if self._own else ()))
         self.certain = posterior.certain or self.draws.count == 1
         self.intervals = intervals
         dues = [future.due for future in self.futures.values()]
@@ -282,6 +281,7 @@ class Scorer:
             duplicated,
             amounts=self.amounts,
             first_counts=self.draws.counted > 0,
+            margins=self._own,
         )
         keep = np.flatnonzero(rows.reason < 0)
         out = np.flatnonzero(rows.reason >= 0)
@@ -295,19 +295,19 @@ class Scorer:
     ) -> tuple[pa.Table, BatchTotals]:
         x, recency, age, m_bar = (v[keep] for v in (rows.x, rows.t_x, rows.T, rows.m_bar))
         t_x, T = self._own_times(recency, age)
-        kind, first = self._kinds(batch, x, age, keep), rows.first_value
-        first, spent = None if first is None else first[keep], m_bar
+        kind, spent = self._kinds(batch, x, age, keep), m_bar
+        first, share = (v if v is None else v[keep] for v in (rows.first_value, rows.share))
         if self.draws.counted:
             if first is None:
                 raise SchemaError(NO_FIRST_VALUE)
             spent = mean_with_first(x, m_bar, first)
-        each = dict(zip(self.futures, self._predict.each(kind, t_x, T, spent), strict=True))
+        each = dict(zip(self.futures, self._predict.each(kind, t_x, T, spent, share), strict=True))
         found: dict[str, dict[str, Any]] = {label: dict(one.columns) for label, one in each.items()}
         for label, one in found.items():
             if self.certain:
                 one |= {name: np.full(len(x), np.nan) for name in intervals_of(money=self.money)}
             if self._outcomes:
-                one |= self._outcomes[label](kind, t_x, T, spent)
+                one |= self._outcomes[label](kind, t_x, T, spent, share)
         columns: list[object] = [
             batch.column(schema.CUSTOMER_ID).take(pa.array(keep)),
             x.astype(np.int64),
@@ -317,7 +317,8 @@ class Scorer:
             *(pa.array(found[of][name], from_pandas=True) for name, of in self._columns().values()),
         ]
         if self.money:
-            columns += self._worth(x, m_bar, first, [one["clv"] for one in found.values()])
+            past = None if first is None else past_value(self.future, share, first, x, m_bar)
+            columns += self._worth(x, past, share, [one["clv"] for one in found.values()])
         value = found[next(iter(found))].get("clv", np.zeros(0))
         sums = [self._sums(found[label], one.by_draw) for label, one in each.items()]
         totals = BatchTotals(
@@ -355,9 +356,9 @@ class Scorer:
 
         return coded(x, strata_of(self._design, read))
 
-    def _sums(self, found: Mapping[str, FloatArray], by_draw: FloatArray) -> Sums:
-        value = float(np.nansum(found["clv"])) if self.money else math.nan
-        return Sums(value, float(found["expected_purchases"].sum()), by_draw)
+    def _sums(self, one: Mapping[str, FloatArray], by_draw: FloatArray) -> Sums:
+        value = float(np.nansum(one["clv"])) if self.money else math.nan
+        return Sums(value, float(one["expected_purchases"].sum()), by_draw)
 
     def _own_times(self, recency: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Recency and T by the posterior's clock, if it has one."""
@@ -370,14 +371,17 @@ class Scorer:
         return self._own_times(np.zeros(len(T)), T)[1]
 
     def _worth(
-        self, x: FloatArray, m_bar: FloatArray, first: FloatArray | None, clv: list[FloatArray]
+        self,
+        x: FloatArray,
+        past: FloatArray | None,
+        share: FloatArray | None,
+        clv: list[FloatArray],
     ) -> list[object]:
         """Columns of money behind the predictions: past and total value, margin, reason."""
         columns: list[object] = []
-        if first is not None:
-            past = self.future.margin * (first + x * m_bar)
+        if past is not None:
             columns += [pa.array(v, from_pandas=True) for v in (past, *(past + one for one in clv))]
-        columns.append(np.full(len(x), self.future.margin))
+        columns.append(shares_of(self.future, share, len(x)))
         if (reasons := no_value(self.draws, x)) is not None:
             columns.append(pa.array(reasons, pa.string()))
         return columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import defaults, defaults_of
 from clvmodels.log import FileTerms, LogOptions, LogTerms
-from clvmodels.margin import Margin
+from clvmodels.margin import Margin, MarginLike
 from clvmodels.posterior.scorable import (
     Scorable,
     attributes_of,
@@ -64,7 +65,7 @@ class ReadTerms(_LogColumns, FileTerms, total=False):
 
     time_unit: TimeUnit | None
     time_scaler: float | None
-    margin: float | None
+    margin: MarginLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,13 @@ class Source:
 
     @property
     def share(self) -> float | None:
-        """The margin as a number."""
-        return None if self.margin is None else self.margin.value
+        """The margin as a number; None where there is none for all customers."""
+        return None if self.margin is None or math.isnan(self.margin.value) else self.margin.value
+
+    @property
+    def made_of(self) -> MarginLike:
+        """What values are made of, as a scorer takes it."""
+        return self.share if self.margin is None or self.margin.of is None else self.margin.known()
 
     @property
     def notes(self) -> list[str]:
@@ -142,9 +148,15 @@ class Source:
             "time_scaler": self.scale.time_scaler,
             "margin": self.share,
             "margin_from": "not said" if self.margin is None else self.margin.source,
+            **self._own_margins(),
             "observation_end": None if end is None else end.date().isoformat(),
             "csv": asdict(self.csv),
         }
+
+    def _own_margins(self) -> dict[str, Any]:
+        """What else values are made of, where it is more than one share for all."""
+        of = None if self.margin is None else self.margin.known()
+        return {} if of is None else {"contribution_margin": of.said()}
 
 
 def open_source(
@@ -170,7 +182,8 @@ def open_source(
         The unit of time is not the posterior's.
     """
     found = _opened(source, options, posterior)
-    return replace(found, attributes=attributes_of(posterior))
+    own = [] if found.margin is None or found.margin.of is None else [found.margin.of.column]
+    return replace(found, attributes=(*attributes_of(posterior), *filter(None, own)))
 
 
 def _opened(
@@ -282,6 +295,8 @@ def _foreign(
         assumed = (
             f"{listing.text} does not say its unit of time and margin: taken as {own} "
             f"and {margin.value:g}."
+            if margin.of is None
+            else f"{listing.text} does not say its unit of time: taken as {own}."
         )
     return Source(
         kind,
@@ -300,6 +315,11 @@ def _foreign(
 
 def _open_log(listing: Listing, options: ReadTerms, posterior: Scorable) -> Source:
     margin = margin_of(posterior, options["margin"])
+    if margin is not None and margin.of is not None and margin.of.column is not None:
+        raise SchemaError(
+            f"column={shown(margin.of.column)} is of a table of customers, and the input is a log: "
+            "summarise it, join customer_margins(...), and score the table."
+        )
     amounts = reads_amounts(posterior)
     _check_names(options, amounts=amounts)
     kind = kinds_of(listing.files, {"Parquet": PARQUET, "CSV": LOG_CSV})
@@ -316,7 +336,7 @@ def _open_log(listing: Listing, options: ReadTerms, posterior: Scorable) -> Sour
         datetime_col=str(options["datetime_col"]),
         monetary_value_col=options["monetary_value_col"],
         scale=own,
-        margin=None if margin is None else margin.value,
+        margin=None if margin is None or margin.of is not None else margin.value,
         segment_cols=segments_for(attributes_of(posterior)),
         **reading,
         **end_options(options["observation_period_end"], own, "observation_period_end"),

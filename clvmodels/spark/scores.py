@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from clvmodels import schema
 from clvmodels.keywords import named
+from clvmodels.margin import MarginLike
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import (
     Scorable,
@@ -41,7 +42,7 @@ def score(
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
-    margin: float | None = None,
+    margin: MarginLike = None,
     **terms: Unpack[ScoreTerms],
 ) -> DataFrame:
     """Score customers where they lie.
@@ -66,9 +67,10 @@ def score(
         Which intervals are in the output.
     predictive : bool
         Whether intervals of the outcome are in it too, as in `clvmodels.score`.
-    margin : float, optional
+    margin : float or ContributionMargin, optional
         Share of revenue that values are made of; by default the SparkRfm's,
-        where it says one, else that of the base that was fitted.
+        where it says one, else that of the base that was fitted. Or customers' own margins, a
+        column, and costs.
 
     Returns
     -------
@@ -144,8 +146,8 @@ def _frame_and_margin(
     posterior: Scorable,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
-    margin: float | None,
-) -> tuple[DataFrame, float | None]:
+    margin: MarginLike,
+) -> tuple[DataFrame, MarginLike]:
     """Check posterior, unit and columns."""
     posterior = scorable(posterior)
     scale = scale_said(time_unit, time_scaler)
@@ -159,7 +161,9 @@ def _frame_and_margin(
     found, attributes = _arrow_schema(df), attributes_of(posterior)
     check_schema(found, "The DataFrame", posterior.scale, amounts=amounts, attributes=attributes)
     used = margin_of(posterior, margin, table=known)
-    return df, None if used is None else used.warned().value
+    if used is None:
+        return df, None
+    return df, used.warned().value if used.of is None else used.known()
 
 
 def _arrow_schema(df: DataFrame) -> pa.Schema:
