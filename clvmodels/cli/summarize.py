@@ -60,8 +60,8 @@ def _check_margins(margin_col: str | None, options: Mapping[str, Any]) -> None:
     for name, option in (("where", "--where"), ("currency_col", "--currency-col")):
         if options[name]:
             raise SchemaError(
-                f"--margin-col reads all rows of the log in one currency, and so does not go with "
-                f"{option}: write a log of the rows that count first."
+                f"Margins are read from all rows of the log, in one currency: leave {option} out, "
+                "and summarise a log of the rows that count."
             )
 
 
