@@ -56,12 +56,15 @@ class Density:
         The model's own initial point, or one that is thought to be near the mode.
     metric : ndarray, shape (dim, dim), optional
         Of such a point: steps that change the density about alike.
+    pooled : bool
+        Whether spreads of groups are learnt, so that the mode says little of where the mass is.
     """
 
     compiled: _Compiled
     data: Mapping[str, npt.NDArray[Any]]
     start: FloatArray
     metric: FloatArray | None = None
+    pooled: bool = False
 
     @property
     def dim(self) -> int:

@@ -173,6 +173,7 @@ def settled(density: Density, names: Sequence[str]) -> Density:
         known = (_sds(density, theta, place) < _KNOWN_SD).astype(np.float64)
         data[f"{_CENTRED}{i}"] = known
         moved[place] *= spread**known
+    density = replace(density, pooled=True)
     found = replace(density, data=data, start=moved)
     # Where levels may not differ at all, their spread may be 0, and this density has no mode
     mode = find_mode(found)

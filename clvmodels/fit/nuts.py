@@ -1,9 +1,9 @@
-"""NUTS from the mode, in coordinates whitened by the Hessian there."""
+"""NUTS from the mode, in coordinates whitened by the Hessian there, or by a pilot run."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,12 @@ FloatArray = npt.NDArray[np.float64]
 # Chains start this many posterior standard deviations apart: R-hat can only find a
 # disagreement between chains that began in different places.
 _SPREAD = 2.0
+# Draws a chain of a pilot run, after as many of warm-up.
+_PILOT: Final = 200
+# Share of steps that are to be accepted. Where spreads are learnt the density narrows towards
+# small ones, and of 38 countries' draws 16 of 4,000 diverged by the usual share, none by this.
+_ACCEPTED: Final = 0.8
+_ACCEPTED_POOLED: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ def sample_nuts(
         seed=seed,
         save_warmup=False,
         progress_bar=progressbar,
+        target_accept=_ACCEPTED_POOLED if density.pooled else _ACCEPTED,
         blocking=False,
     )
     try:
@@ -91,6 +98,35 @@ def sample_nuts(
         mode.location + z @ mode.scale.T,
         {new: stats[old].to_numpy() for old, new in STATISTICS.items() if old in stats},
     )
+
+
+def piloted(density: Density, mode: Mode, *, chains: int, seed: int, progressbar: bool) -> Mode:
+    """Where a short run finds the density, and how wide, in place of the Hessian at the mode.
+
+    Where spreads of groups are learnt, the mode is not where the density's mass is, nor as wide:
+    of 38 countries, nine customers in ten from one, the average and that country's effect move
+    together ten times as far as the Hessian says. Sampling then takes a fifth of the steps, for
+    five times as many effective draws. As many draws as there are dimensions count for variables
+    that do not depend on each other, so that the covariance is that of many groups too.
+    """
+    found = sample_nuts(
+        density,
+        mode,
+        draws=_PILOT,
+        tune=_PILOT,
+        chains=chains,
+        seed=seed,
+        progressbar=progressbar,
+    )
+    theta = found.theta.reshape(-1, density.dim)
+    covariance = np.cov(theta, rowvar=False).reshape(density.dim, density.dim)
+    sds = np.sqrt(np.diag(covariance))
+    if not np.all(sds > 0.0):  # the chains never moved: nothing is known by them
+        return mode
+    own = density.dim / (density.dim + len(theta))
+    correlation = (1.0 - own) * covariance / np.outer(sds, sds) + own * np.eye(density.dim)
+    scale = sds[:, None] * np.linalg.cholesky(correlation)
+    return replace(mode, location=theta.mean(axis=0), scale=scale)
 
 
 def _whitened_model(density: Density, mode: Mode) -> Any:

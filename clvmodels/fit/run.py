@@ -16,7 +16,7 @@ from clvmodels.errors import OURS, ConvergenceError, DomainError, SchemaError
 from clvmodels.fit.density import Density, begun_at, compile_density
 from clvmodels.fit.laplace import sample_laplace
 from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
-from clvmodels.fit.nuts import sample_nuts
+from clvmodels.fit.nuts import piloted, sample_nuts
 from clvmodels.keywords import defaults
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.core import Posterior
@@ -242,6 +242,14 @@ def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Res
 def _nuts(
     density: Density, mode: Mode, settings: Settings, seed: int, notes: tuple[str, ...]
 ) -> Result:
+    if density.pooled:
+        mode = piloted(
+            density,
+            mode,
+            chains=settings.chains,
+            seed=seed + 1,
+            progressbar=settings.progressbar,
+        )
     found = sample_nuts(
         density,
         mode,
