@@ -236,10 +236,10 @@ def draw_customer_value(
     axes.set_ylabel("chance")
     axes.yaxis.set_major_formatter(as_percent)
     axes.xaxis.set_major_formatter(lambda value, _: thousands(value, _) if value >= 0 else "")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.45 * top)  # with room for the legend
     if name:
         axes.set_title(f"Customer {name}")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     return axes
 
 
@@ -360,8 +360,9 @@ def draw_payback(
     axes.yaxis.set_major_formatter(thousands)
     axes.set_xlim(0, max(months))
     axes.set_ylim(bottom=0)
+    top = axes.get_ylim()[1]
     axes.locator_params(axis="x", integer=True)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper left" if cac is None or cac < top / 2 else "lower right")
     return axes
 
 
