@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         UnknownOptionError,
     )
     from clvmodels.evaluation import Backtest, Comparison, backtest, compare, load_backtest
+    from clvmodels.explorer import Explorer, explore
     from clvmodels.fit import (
         BetaGeoModel,
         CLVModel,
@@ -123,6 +124,7 @@ _HOME = {
     "ConvergenceError": "errors",
     "Covariate": "fit.covariates",
     "DomainError": "errors",
+    "Explorer": "explorer",
     "GammaGammaModel": "fit",
     "GammaGammaPosterior": "posterior",
     "LearntClock": "purchases.clock",
@@ -163,6 +165,7 @@ _HOME = {
     "diagnostics": "diagnostics",
     "economics": "economics",
     "evaluation": "evaluation",
+    "explore": "explorer",
     "forecast_total": "predictive",
     "from_pymc_marketing": "interop.pymc_marketing",
     "gini": "economics",
@@ -216,6 +219,7 @@ __all__ = [
     "ConvergenceError",
     "Covariate",
     "DomainError",
+    "Explorer",
     "GammaGammaModel",
     "GammaGammaPosterior",
     "LearntClock",
@@ -257,6 +261,7 @@ __all__ = [
     "diagnostics",
     "economics",
     "evaluation",
+    "explore",
     "forecast_total",
     "from_pymc_marketing",
     "gini",

@@ -23,6 +23,7 @@ from clvmodels.cli.commands_judging import (
     compare,
     compare_models,
     customers,
+    explore,
     report,
 )
 from clvmodels.cli.commands_nightly import run_of, steps_of
@@ -353,7 +354,7 @@ def forecast_total(
 STEPS: Final = steps_of(summarize=summarize, fit=fit, score=score)
 run = run_of(STEPS)
 
-for judging in (run, compare, backtest, compare_models, report, customers, cohorts):
+for judging in (run, compare, backtest, compare_models, report, explore, customers, cohorts):
     app.command()(judging)
 for deciding in (acquisition, segments, tiers, actions, concentration, valuation, contributions):
     app.command()(deciding)

@@ -1,4 +1,4 @@
-"""The commands that judge: compare, backtest, compare-models and report, with their options."""
+"""The commands that judge and show: from compare to report and explore, with their options."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from clvmodels.cli.groups import (
     OwnMargins,
     Pictured,
     Simulated,
+    States,
 )
 from clvmodels.cli.options import (
     MODEL_KEYS,
@@ -259,21 +260,7 @@ def customers(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="CSV (also .csv.gz), Parquet or XLSX to write.")
     ],
-    attribute: Annotated[
-        list[str],
-        typer.Option(help="Segment column to keep, by default all; may be repeated."),
-    ] = [],  # noqa: B006
-    new_within: Annotated[
-        str, typer.Option(help="Time since the only order in which a customer is new.")
-    ] = "90D",
-    slow: Annotated[
-        float, typer.Option(help="Share of expected times to a next order that makes it slowing.")
-    ] = 0.75,
-    late: Annotated[float, typer.Option(help="The same of overdue.")] = 0.9,
-    lost_below: Annotated[
-        float,
-        typer.Option(help="Chance of an order within 365 days below which the overdue are lost."),
-    ] = 0.1,
+    states: States,
     margin: Margin = None,
     own: OwnMargins,
     basket_value: BasketOfPosterior = None,
@@ -316,4 +303,44 @@ def cohorts(
     """Show what cohorts have brought by months since the first order, and will bring.
 
     Value per customer with its interval, and with --cac the month in which it is paid back.
+    """
+
+
+@declared
+def explore(
+    *,
+    rfm: Base,
+    posterior: PosteriorFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    log: Annotated[
+        list[str],
+        typer.Option(help="The log of the table, for every order of a customer; may be repeated."),
+    ] = [],  # noqa: B006
+    ids: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parquet or CSV with customer_id: show these customers, and not those of the next "
+            "three."
+        ),
+    ] = None,
+    most_valuable: Annotated[int, typer.Option(help="Customers to show, by value.")] = 1000,
+    at_risk: Annotated[
+        int, typer.Option(help="Others to show who are slowing or overdue, by value.")
+    ] = 500,
+    sample: Annotated[int, typer.Option(help="Others to show, at random.")] = 500,
+    states: States,
+    margin: Margin = None,
+    basket_value: BasketOfPosterior = None,
+    currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
+    title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
+    horizon: Horizon = "365D",
+    terms: Terms,
+    draws: DrawsUsed = 500,
+    csv: Csv,
+    quiet: Quiet = False,
+) -> None:
+    """Make a page to look customers up in: one HTML file that loads nothing.
+
+    Sums are of all customers; the page shows those who matter one by one, with their orders,
+    P(alive), next order and value, and filters, sorts and exports them. It holds their ids.
     """

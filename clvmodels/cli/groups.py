@@ -145,6 +145,27 @@ class Simulated(TypedDict):
     random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")]
 
 
+@defaults(attribute=[], new_within="90D", slow=0.75, late=0.9, lost_below=0.1)
+class States(TypedDict):
+    """What a list says of customers, and where their states begin."""
+
+    attribute: Annotated[
+        list[str],
+        typer.Option(help="Segment column to keep, by default all; may be repeated."),
+    ]
+    new_within: Annotated[
+        str, typer.Option(help="Time since the only order in which a customer is new.")
+    ]
+    slow: Annotated[
+        float, typer.Option(help="Share of expected times to a next order that makes it slowing.")
+    ]
+    late: Annotated[float, typer.Option(help="The same of overdue.")]
+    lost_below: Annotated[
+        float,
+        typer.Option(help="Chance of an order within 365 days below which the overdue are lost."),
+    ]
+
+
 Costs = Annotated[
     list[str],
     typer.Option(

@@ -65,6 +65,11 @@ _OPTIONS: Final = {
     "share": "--margin",
     "column": "--own-margins",
     "margins": "--margin",
+    "most_valuable": "--most-valuable",
+    "at_risk": "--at-risk",
+    "sample": "--sample",
+    "attributes": "--attribute",
+    "ids": "--ids",
 }
 _FLAGS: Final = {
     "restart=True": "--restart",

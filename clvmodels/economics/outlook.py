@@ -170,7 +170,14 @@ def group_values(
         Horizon, discounting, interval, draws, margin.
     """
     given, known = prepared_and_valued(posterior, rfm, **terms)
-    T, measure = given.columns.T, measure_of(posterior)
+    return grouped_values(given, known, group, count, measure_of(posterior))
+
+
+def grouped_values(
+    given: Prepared, known: Valued, group: IntArray, count: int, measure: str
+) -> GroupValues:
+    """The same of customers who are prepared, of whom nobody may have a value."""
+    T = given.columns.T
     whole = Whole((float(T.min()), float(T.max()))) if len(T) else None
     predictor = Predictor(given.draws, given.future, wanted="none", whole=whole)
     customers = np.bincount(group, minlength=count).astype(np.int64)

@@ -162,7 +162,7 @@ def customer_parts(
 
     _check(limits)
     rfm = base_for(posterior, rfm, terms["margin"])
-    kept = _attributes(rfm, attributes)
+    kept = kept_attributes(rfm, attributes)
     prepared_and_valued(scorable(posterior, "The list of customers needs"), rfm, **terms)
     blocks = [replace(rfm, table=rfm.table.slice(at, _BLOCK)) for at in _starts(len(rfm))]
     by = measure_of(posterior)
@@ -175,7 +175,7 @@ def customer_parts(
         for at, one in zip(_starts(len(rfm)), blocks, strict=True):
             rows = slice(at, at + len(one))
             worth = valued.iloc[rows, 1:].to_numpy()
-            yield _part(posterior, one, kept, limits, worth, tiers[rows], terms["draws"])
+            yield list_part(posterior, one, kept, limits, worth, tiers[rows], terms["draws"])
 
     return parts()
 
@@ -200,15 +200,16 @@ def _scores(posterior: Scorable, rfm: RfmTable, **terms: Unpack[ValueTerms]) -> 
     return found
 
 
-def _part(
+def list_part(
     posterior: Scorable,
     rfm: RfmTable,
-    kept: list[str],
+    kept: Sequence[str],
     limits: Limits,
     worth: FloatArray,
     tiers: npt.NDArray[Any],
     draws: int,
 ) -> pd.DataFrame:
+    """List some customers, whose values, shape (N, 3), and tiers are known."""
     import pandas as pd
 
     scale, whose = rfm.scale, purchases_of(posterior)
@@ -282,7 +283,8 @@ def _actions(states: npt.NDArray[Any], tiers: npt.NDArray[Any]) -> npt.NDArray[A
     return found
 
 
-def _attributes(rfm: RfmTable, wanted: Sequence[str] | None) -> list[str]:
+def kept_attributes(rfm: RfmTable, wanted: Sequence[str] | None) -> list[str]:
+    """Segment columns to keep: those that are wanted, by default all."""
     kept = list(rfm.segment_cols) if wanted is None else list(check_list("attributes", wanted))
     for name in kept:
         if name not in rfm.segment_cols:
@@ -316,10 +318,11 @@ def meanings_of(
 ) -> dict[str, str]:
     """Say what each column of a list means."""
     level, window, ahead = f"{terms['interval']:.0%}", f"{WINDOW:.0%}", _said(terms["horizon"])
+    by = "value" if has_money(posterior) else "expected orders"
     discounted = f", discounted at {terms['discount_rate']:.1%} a year"
     known = {
         CUSTOMER_ID: "The customer, as in the log.",
-        "tier": "Tier by value: tier 1 is the top 5 %, then come 15 %, 30 % and 50 %.",
+        "tier": f"Tier by {by}: tier 1 is the top 5 %, then come 15 %, 30 % and 50 %.",
         "state": (
             f"new: one order, within {_said(limits.new_within)}; slowing: silent for longer than "
             f"{limits.slow:.0%} of the times to a next order expected at the last one, or one "

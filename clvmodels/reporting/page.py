@@ -1,29 +1,17 @@
-"""A record as one HTML file that loads nothing.
-
-Jinja2 escapes whatever comes from the record. The Content-Security-Policy allows the
-one style sheet and the one script by their hashes, images from within the page, and
-nothing else.
-"""
+"""A record as one HTML file that loads nothing; Jinja2 escapes whatever comes from the record."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final, Literal, get_args
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Figure, Report, Section
 from clvmodels.keywords import named
 from clvmodels.reporting.images import Draw, Picture, limit_each, make_pictures
 from clvmodels.reporting.manager_view import shown_brief
-from clvmodels.reporting.values import MISSING, clean
+from clvmodels.reporting.self_contained import asset, dressed, environment
+from clvmodels.reporting.values import MISSING
 from clvmodels.reporting.views import (
     Grid,
     ShownCheck,
@@ -41,12 +29,6 @@ from clvmodels.verdict import Status
 
 Reader = Literal["both", "manager", "analyst"]
 READERS: Final[tuple[Reader, ...]] = get_args(Reader)
-_PERCENT: Final = re.compile(r"(?<=\d) %")
-_DATE: Final = re.compile(r"\b\d{4}-\d\d-\d\d\b")
-_ALLOWED: Final = (
-    "default-src 'none'; img-src data:; style-src '{style}' '{figures}'; script-src '{script}'; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +79,21 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
 
     draw = draw or _own_drawing()
     check_choice("reader", reader, READERS)
-    style, script = _asset("style.css"), _asset("script.js") + _asset("touch.js")
+    page = dressed(
+        asset("style.css") + asset("list.css"),
+        asset("script.js") + asset("list.js") + asset("touch.js"),
+        figures=dark_style(),
+    )
     brief = None if reader == "analyst" else shown_brief(report)
     sections = () if brief is not None and reader == "manager" else report.sections
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             report=report,
             brief=brief,
             whole=brief is None or reader != "manager",
             folded=brief is not None,
-            policy=_ALLOWED.format(
-                style=_hash(style), figures=_hash(dark_style()), script=_hash(script)
-            ),
-            style=Markup(style),
-            script=Markup(script),
             uses=shown_uses(report),
             missing=MISSING,
             facts=fact_groups(report),
@@ -123,6 +104,7 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
                 _section(section, report, draw, listed=brief is not None) for section in sections
             ],
             version=_version(report),
+            **page,
         )
     )
 
@@ -159,45 +141,6 @@ def _own_drawing() -> Draw:
     from clvmodels.plots import draw_figure
 
     return draw_figure
-
-
-@cache
-def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("clvmodels.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["unbroken"] = _unbroken
-    return made
-
-
-def _unbroken(text: str) -> Markup:
-    """Text whose dates stay on one line."""
-    whole = escape(_printable(text))
-    return Markup(_DATE.sub(r'<span class="unbroken">\g<0></span>', whole))
-
-
-def _printable(value: Any) -> Any:
-    """Replace what HTML does not take, and keep percent signs with their numbers."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return _PERCENT.sub("\N{NO-BREAK SPACE}%", clean(value))
-
-
-@cache
-def _asset(name: str) -> str:
-    text = (files("clvmodels.reporting") / "templates" / name).read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n")
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
 def _version(report: Report) -> str:

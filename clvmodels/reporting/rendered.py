@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clvmodels.predictive.calendars import CalendarChoice
     from clvmodels.rfm import RfmTable
 
-_FRAME: Final = (
+FRAME: Final = (
     '<iframe srcdoc="{page}" title="{title}" sandbox="allow-scripts" '
     'width="100%" height="800" style="border: 1px solid #b9c1c9"></iframe>'
 )
@@ -88,7 +88,7 @@ class RenderedReport:
         return Path(path)
 
     def _repr_html_(self) -> str:
-        return _FRAME.format(page=html.escape(self.html), title=html.escape(self.record.title))
+        return FRAME.format(page=html.escape(self.html), title=html.escape(self.record.title))
 
     def __str__(self) -> str:
         return self.text

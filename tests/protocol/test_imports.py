@@ -43,6 +43,7 @@ LAYERS: list[set[str]] = [
     {"diagnostics"},
     {"plots"},
     {"reporting"},
+    {"explorer"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

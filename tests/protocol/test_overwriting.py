@@ -58,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posterior: CLVPosteri
     (tmp_path / "door").symlink_to("logs")
     os.link(tmp_path / "log.parquet", tmp_path / "twin.parquet")
     # what an older version would write under any name
-    for name in ("p.parquet", "p.csv", "p.xlsx", "p.json"):
+    for name in ("p.parquet", "p.csv", "p.xlsx", "p.json", "p.html"):
         (tmp_path / name).write_bytes((tmp_path / "posterior.nc").read_bytes())
     return tmp_path
 
@@ -140,6 +140,15 @@ COMMANDS = {
     "run into its log": ["run", "logs", "-o", "logs/night", *LOG_OPTIONS],
     "run among a pattern's files": ["run", "tables/*.parquet", "-o", "tables", *LOG_OPTIONS],
     "run over its log": ["run", "tables/rfm.parquet", "-o", "tables", *LOG_OPTIONS],
+    "a page over its posterior": [
+        *["explore", "--rfm", "rfm.parquet", "--posterior", "p.html", "-o", "p.html"]
+    ],
+    "a page into the log of its orders": [
+        *["explore", *FITTED, "--log", "logs", "-o", "logs/e.html"]
+    ],
+    "a page over the ids that it shows": [
+        *["explore", *FITTED, "--ids", "segments.html", "-o", "segments.html"]
+    ],
     "customers over their table": ["customers", *FITTED, "-o", "rfm.parquet"],
     "customers over their posterior": [
         *["customers", "--rfm", "rfm.parquet", "--posterior", "p.xlsx", "-o", "p.xlsx"]
@@ -201,6 +210,7 @@ def test_no_command_replaces_what_it_reads(
 ) -> None:
     (place / "comparison.csv").write_text("customer_id,actual\n1,2\n")
     (place / "segments.csv").write_text("customer_id,segment\n1,a\n")
+    (place / "segments.html").write_text("customer_id\n1\n")
     (place / "lists").mkdir()
     RfmTable.from_parquet("rfm.parquet").to_pandas().to_csv("lists/customers.csv", index=False)
     (place / "bt").mkdir()

@@ -15,20 +15,22 @@
     return sign * collator.compare(a.text, b.text);
   }
 
-  function keyOf(row, column) {
+  function keyOf(row, column, isNumber) {
     const cell = row.cells[column];
     const text = cell.textContent.trim();
-    const raw = cell.dataset.value;
+    const raw = cell.dataset.value ?? (isNumber && text !== "" ? text : undefined);
     const number = raw === undefined || Number.isNaN(Number(raw)) ? null : Number(raw);
     return { row, text, number, missing: number === null && (text === "" || text === "\u2013") };
   }
 
   function sort(table, rows, column, direction) {
     const wholes = rows.filter((row) => row.className === "whole"); // sums stay below
-    const keys = rows.filter((row) => !wholes.includes(row)).map((row) => keyOf(row, column));
+    const isNumber = table.tHead.rows[table.tHead.rows.length - 1].cells[column].matches(".number");
+    const keys = rows.filter((row) => !wholes.includes(row)).map((row) => keyOf(row, column, isNumber));
     const sign = direction === "descending" ? -1 : 1;
     if (direction !== "none") keys.sort((a, b) => compare(a, b, sign));
     table.tBodies[0].append(...keys.map((key) => key.row), ...wholes);
+    table.dispatchEvent(new Event("sorted"));
   }
 
   function mark(headings, chosen, direction) {

@@ -1,5 +1,5 @@
 
-// The manager's page: sliders of the payback curve, and the list of customers.
+// The manager's page: sliders of the payback curve.
 (() => {
   const get = (id) => document.getElementById(id);
 
@@ -7,10 +7,7 @@
     const known = JSON.parse(svg.dataset.curve);
     const name = svg.namespaceURI;
     const [cac, margin, months] = ["cac", "margin", "months"].map(get);
-    const money = (value, digits = Math.abs(value) >= 100 ? 0 : 2) => {
-      const text = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-      return known.currency.length > 1 ? `${text} ${known.currency}` : known.currency + text;
-    };
+    const money = (value, digits) => lists.money(value, known.currency, digits);
     const add = (tag, attributes, text = "") => {
       const made = document.createElementNS(name, tag);
       for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -61,54 +58,6 @@
     draw();
   }
 
-  // A cell that a spreadsheet would take for a formula gets an apostrophe.
-  function quoted(cell) {
-    const raw = cell.dataset.value;
-    const text = raw ?? cell.textContent.trim().replace(/^\u2013$/, "");
-    const safe = raw === undefined && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  }
-
-  function customers(table) {
-    const [search, state] = [get("search"), get("state")];
-    const rows = [...table.tBodies[0].rows];
-    const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
-    const names = headings.map((cell) => (cell.querySelector("button") ?? cell).firstChild.textContent.trim());
-    const place = names.indexOf("state");
-    const stateOf = (row) => (place < 0 ? "" : row.cells[place].textContent.trim());
-    for (const one of new Set(rows.map(stateOf))) if (one) state.append(new Option(one, one));
-    state.parentElement.hidden = place < 0;
-
-    function filter() {
-      const asked = search.value.trim().toLowerCase();
-      let shown = 0;
-      for (const row of rows) {
-        const fits = (!state.value || stateOf(row) === state.value) && row.textContent.toLowerCase().includes(asked);
-        row.hidden = !fits;
-        shown += fits;
-      }
-      get("announcer").textContent = `${shown} customers shown`;
-    }
-
-    function download() {
-      const chosen = [...table.tBodies[0].rows].filter((row) => !row.hidden);
-      const lines = [names.map((name) => `"${name}"`), ...chosen.map((row) => [...row.cells].map(quoted))];
-      const file = new Blob(["\ufeff", lines.map((line) => line.join(",")).join("\r\n"), "\r\n"], { type: "text/csv" });
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(file);
-      link.download = "customers.csv";
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    }
-
-    search.addEventListener("input", filter);
-    state.addEventListener("change", filter);
-    get("download").addEventListener("click", download);
-    document.querySelector(".tools").hidden = false;
-  }
-
   const curve = get("payback");
   if (curve) payback(curve);
-  const table = document.querySelector("table.customers");
-  if (table) customers(table);
 })();
