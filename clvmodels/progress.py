@@ -49,7 +49,14 @@ def in_notebook() -> bool:
 @contextmanager
 def _bar(title: str) -> Iterator[Told]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     # Notebooks force colours on in the commands that they run, where no cursor can move
@@ -58,7 +65,8 @@ def _bar(title: str) -> Iterator[Told]:
         SpinnerColumn("line"),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TimeElapsedColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=console, transient=True, disable=not watched) as bar:
         task = bar.add_task(title, total=1.0)

@@ -296,7 +296,7 @@ compared[["elpd", "se", "p", "elpd_diff", "dse"]].map("{:,.1f}".format)
 # %%
 page = Path(folder.name) / "report.html"
 report.save(page, json=page.with_suffix(".json"))
-print(report.text.split("\n\n  check")[0])
+print(report.full.split("\n\n  check")[0])
 
 status = pd.Series([check.status for check in report.record.checks]).value_counts()
 assert report.record.verdict.status == "warn"

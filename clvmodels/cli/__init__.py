@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> None:
     """Be the process ``clvmodels``: run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # cp1252 on Windows lacks letters of ids and rules
+            stream.reconfigure(errors="replace")
     with whole_process():
         code = main()
     sys.exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
@@ -93,6 +94,8 @@ def run(
     )
     for path, meaning in zip(paths, meanings, strict=True):
         terminal.wrote(path, meaning)
+    files = f"--rfm rfm.parquet --posterior posterior.nc --backtest {quote(str(output))}"
+    terminal.follow(f"clvmodels report {files} -o report.html")
 
 
 def show(terminal: Terminal, found: Backtest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_output, read_rfm
@@ -42,6 +43,7 @@ def run(
     without_first_month: bool,
     csv: Mapping[str, str | None],
     update: Path | None,
+    alone: bool = True,
     **options: Any,
 ) -> None:
     """Fit the models; options are those of their ``fit``."""
@@ -107,6 +109,9 @@ def run(
     show_in_words(terminal, posterior)
     terminal.say()
     terminal.wrote(output, "posterior")
+    if alone:
+        files = f"{quote(str(rfm))} --posterior {quote(str(output))}"
+        terminal.follow(f"clvmodels score {files} -o scores.parquet")
 
 
 def fit_base(

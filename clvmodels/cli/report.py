@@ -59,10 +59,12 @@ def run(
     if assumed:
         terminal.say(assumed)
     text = render_text(rendered.record, width=terminal.out.width, whole=full)
-    terminal.out.print(text, soft_wrap=True)
+    terminal.judge(text)
     terminal.wrote(output, "the report")
     if json is not None:
         terminal.wrote(json, "the same numbers")
+    if not full:
+        terminal.say("All checks and sections are in the page; --full prints them.")
 
 
 def _check_inputs(rfm: Path, posterior: Path, backtest: Path | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from clvmodels.cli.terminal import Terminal, between, number, percent, significant, table
 from clvmodels.cli.wording import in_options
+from clvmodels.display import wrapped
 from clvmodels.purchases.design import OTHER
 from clvmodels.schema import DAYS_PER_YEAR, Horizon, TimeScale
 from clvmodels.verdict import WORDS
@@ -117,7 +118,7 @@ def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosteri
         headings = ("parameter", "mean", "sd", f"{percent(INTERVAL)} interval")
         terminal.show(table(headings, rows))
         terminal.say()
-        terminal.say(verdict_line(part.verdict))
+        terminal.judge("\n".join(wrapped(verdict_line(part.verdict), terminal.out.width)))
         for why in part.metadata.chosen:
             terminal.say(why)
         for note in part.metadata.notes:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from clvmodels import __version__
@@ -77,10 +78,10 @@ def run(
     csv = dict.fromkeys(("decimal", "delimiter", "encoding"))
 
     def summarized(_: bool) -> None:
-        summarize.run(log, rfm, quiet=quiet, **said["summarize"])
+        summarize.run(log, rfm, quiet=quiet, alone=False, **said["summarize"])
 
     def fitted(_: bool) -> None:
-        fit.run(rfm, posterior, quiet=quiet, csv=csv, **not_said, **said["fit"])
+        fit.run(rfm, posterior, quiet=quiet, alone=False, csv=csv, **not_said, **said["fit"])
 
     def all_scored(begun: bool) -> int:
         more: dict[str, Any] = {
@@ -95,7 +96,10 @@ def run(
         record = _Record(output, Terminal(quiet=quiet), restart=restart)
         record.make("summarize", rfm, _files(log), said["summarize"], summarized)
         record.make("fit", posterior, [rfm], said["fit"], fitted)
-        return record.make("score", scored, [rfm, posterior], said["score"], all_scored)
+        code = record.make("score", scored, [rfm, posterior], said["score"], all_scored)
+    files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))}"
+    Terminal(quiet=quiet).follow(f"clvmodels report {files} -o report.html")
+    return code
 
 
 def _files(log: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import PARQUET, check_output
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    log: str, output: Path, *, margin_col: str | None = None, quiet: bool, **options: Any
+    log: str,
+    output: Path,
+    *,
+    margin_col: str | None = None,
+    quiet: bool,
+    alone: bool = True,
+    **options: Any,
 ) -> None:
     """Summarise a log; options are those of `clvmodels.rfm_summary_to_parquet`."""
     check_output(output, suffixes=PARQUET)
@@ -47,6 +54,8 @@ def run(
         terminal.say(WHAT_TO_DO)
     terminal.say()
     terminal.wrote(output, f"{outline.customers:,} customers")
+    if alone:
+        terminal.follow(f"clvmodels fit {quote(str(output))} -o posterior.nc")
 
 
 def _check_margins(margin_col: str | None, options: Mapping[str, Any]) -> None:

@@ -13,12 +13,19 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from clvmodels.cli.speech import harmless
 from clvmodels.display import wrapped
 from clvmodels.verdict import figure_text
 
 MAX_WIDTH: Final = 100
+# Words of verdicts, where they stand for one
+_INKS: Final = {
+    r"(?m)^ok:|\bok(?= +\S)|(?<=^Verdict: )pass": "green",
+    r"\bWARN\b|(?<=^Verdict: )warn": "yellow",
+    r"\bFAIL\b|(?<=^Verdict: )fail": "bold red",
+}
 _RESULTS: Final = {"output": "the table", "json": "the same numbers", "plot": "the picture"}
 
 
@@ -70,6 +77,17 @@ class Terminal:
         # Not rich's own wrapping: it leaves blanks at the ends of lines, and breaks at hyphens.
         lines = wrapped(harmless(text), self.out.width, break_long_words=False)
         self.out.print("\n".join(lines), soft_wrap=True)
+
+    def judge(self, text: str) -> None:
+        """Print what has verdicts in it, as it is, with their words in colour."""
+        shown = Text(harmless(text))
+        for pattern, style in _INKS.items():
+            shown.highlight_regex(pattern, style)
+        self.out.print(shown, soft_wrap=True)
+
+    def follow(self, command: str) -> None:
+        """Say which command comes next; it stays in one piece, to be copied."""
+        self.out.print(f"Next: {command}", soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """Print a heading."""

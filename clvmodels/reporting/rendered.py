@@ -54,8 +54,8 @@ class RenderedReport:
         return to_json(self.record)
 
     @property
-    def text(self) -> str:
-        """The record as text, 100 columns wide."""
+    def full(self) -> str:
+        """The whole record as text, 100 columns wide; ``print`` shows what is to be minded."""
         return render_text(self.record)
 
     @named
@@ -91,7 +91,7 @@ class RenderedReport:
         return FRAME.format(page=html.escape(self.html), title=html.escape(self.record.title))
 
     def __str__(self) -> str:
-        return self.text
+        return render_text(self.record, whole=False)
 
     def __repr__(self) -> str:
         verdict = self.record.verdict

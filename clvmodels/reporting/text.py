@@ -25,6 +25,7 @@ MAX_TEXT: Final = 80  # letters of one cell
 _BLANK: Final = "\N{BRAILLE PATTERN BLANK}"  # which no layout strips
 _BLANKS: Final = {ord(blank): _BLANK for blank in "\N{FIGURE SPACE}\N{PUNCTUATION SPACE}"}
 _NARROWEST: Final = 40
+_TO_MIND: Final = ("warn", "fail")
 _EXPLAINED: Final = ("worth", "active")  # groups of figures whose notes a terminal shows too
 
 
@@ -39,7 +40,8 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
     width : int
         Columns; 40 at least.
     whole : bool
-        With the sections; else verdict, figures of the first screen and checks alone.
+        With the sections and all checks; else verdict, figures of the first screen, and the
+        checks that are to be minded.
 
     Returns
     -------
@@ -50,7 +52,9 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
     lines = [one_line(report.title), "", *_verdict(report, width), ""]
     lines += _facts(report, width)
     if report.checks:
-        lines += [f"{count_checks(report.checks)}", "", *_checks(report.checks, width), ""]
+        listed = report.checks if whole else [c for c in report.checks if c.status in _TO_MIND]
+        lines += [f"{count_checks(report.checks)}", ""]
+        lines += [*_checks(listed, width), ""] if listed else []
     if whole:
         for section in report.sections:
             lines += _section(section, report, width)

@@ -44,7 +44,7 @@ def test_invoice_lines_with_returns() -> None:
     assert np.isfinite(scores["clv"]).all()
     assert list(scores["customer_id"]) == list(rfm.to_pandas()["customer_id"])
     page = clv.report(posterior, rfm, horizon="90D", currency="£", output="report.html")
-    assert "prediction was not checked" in page.text.lower() or "no backtest" in page.text.lower()
+    assert "prediction was not checked" in page.full.lower() or "no backtest" in page.full.lower()
     assert Path("report.html").stat().st_size > 10_000
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from clvmodels.cli.score import _watched
 from clvmodels.cli.terminal import Terminal
@@ -102,3 +106,41 @@ def test_a_notebook_is_told_without_widgets(monkeypatch: pytest.MonkeyPatch) -> 
     assert shown[1].startswith("Backtest: reading &lt;a log&gt;: 0% after")
     assert shown[2].startswith("Backtest: fitting: 25% after")
     assert shown[-1] == ""
+
+
+def test_verdicts_are_in_colour_unless_none_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the words of a verdict, and nowhere else."""
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    terminal = Terminal()
+    terminal.out = Console(force_terminal=True, color_system="standard", width=80)
+    with terminal.out.capture() as said:
+        terminal.judge("WARN: the prior. Verdict: warned.")
+    assert said.get() == "\x1b[33mWARN\x1b[0m: the prior. Verdict: warned.\n"
+    terminal.out = Console(force_terminal=True, no_color=True, width=80)
+    with terminal.out.capture() as said:
+        terminal.judge("WARN: the prior.")
+    assert "\x1b[33m" not in said.get()
+
+
+def test_letters_that_the_terminal_lacks_are_no_error(tmp_path: Path) -> None:
+    """As on Windows, where standard output is cp1252."""
+    (tmp_path / "log.csv").write_text("who,day\n\u010d,2024-01-01\n\u010d,2024-02-01\n", "utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "clvmodels.cli",
+        "summarize",
+        "log.csv",
+        "-o",
+        "\u03b1.parquet",
+    ]
+    done = subprocess.run(
+        [*command, "--customer-id", "who", "--timestamp", "day"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Next: clvmodels fit" in done.stdout
