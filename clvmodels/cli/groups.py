@@ -127,7 +127,7 @@ def with_costs(options: dict[str, Any]) -> dict[str, Any]:
     DomainError
         A margin or a cost is out of its range.
     """
-    column, share = options.pop("own_margins", None), options.pop("margin")
+    column, share = options.pop("own_margins", None), options.pop("margin", None)
     costs = {name: options.pop(name) for name in UnitCosts.__annotations__}
     if column is None and not any(costs.values()):
         return {**options, "margin": share}
