@@ -35,7 +35,12 @@ from clvmodels.log.options import (
 )
 from clvmodels.log.row_expressions import SEGMENT
 from clvmodels.log.sources import OpenLog, open_log
-from clvmodels.log.successive import day_pairs_expr, used_day_pairs_expr
+from clvmodels.log.successive import (
+    ages_from,
+    came_between,
+    day_pairs_expr,
+    used_day_pairs_expr,
+)
 
 __all__ = [
     "SEGMENT",
@@ -48,8 +53,10 @@ __all__ = [
     "LogTerms",
     "OpenLog",
     "Refunds",
+    "ages_from",
     "attach",
     "audit_expr",
+    "came_between",
     "collect",
     "covered_note",
     "customers_of",

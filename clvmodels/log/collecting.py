@@ -42,7 +42,7 @@ from clvmodels.log.options import LogOptions
 from clvmodels.log.orders import order_notes
 from clvmodels.log.row_expressions import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.log.sources import OpenLog, open_log
-from clvmodels.log.successive import day_pairs_expr
+from clvmodels.log.successive import ages_from, day_pairs_expr
 from clvmodels.log.unread import with_texts
 from clvmodels.schema import CUSTOMER_ID
 
@@ -116,8 +116,9 @@ def _read(log: OpenLog, options: LogOptions, id_table: Any, backend: Any) -> Led
     read_as = replace(options, time_zone=None, plausible=(None, None))
     pairs = None
     if options.day_pairs:
-        home = log.table.get_backend()
-        pairs = fetch(home, day_pairs_expr(log.table, options, id_table))
+        home, came = log.table.get_backend(), pc.min_max(customers["first"]).as_py()
+        since = ages_from(came["min"], came["max"])
+        pairs = fetch(home, day_pairs_expr(log.table, options, since, id_table))
     return Ledger(customers, audit, last, read_as, pairs)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clvmodels.errors import SchemaError
 from clvmodels.rfm.periods import day_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 IntArray = npt.NDArray[np.int64]
 _NAMES: Final = ("day", "next_day", "count")
+_AND_AGES: Final = "."  # not of the alphabet of base64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,11 +46,15 @@ class DayPairs:
         both, each pair once.
     count : ndarray of int64, shape (P,)
         Customers' purchases that are such a pair.
+    ages : DayPairs or None
+        The same by days since the customer's first purchase, of customers who came after the
+        log's first month; None where that is not known, as of a table that was updated.
     """
 
     day: IntArray
     next_day: IntArray
     count: IntArray
+    ages: DayPairs | None = None
 
     def __len__(self) -> int:
         return len(self.count)
@@ -56,13 +62,19 @@ class DayPairs:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DayPairs):
             return NotImplemented
-        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in _NAMES)
+        same = all(np.array_equal(getattr(self, n), getattr(other, n)) for n in _NAMES)
+        return same and self.ages == other.ages
 
     __hash__ = None  # type: ignore[assignment]
 
     @classmethod
     def of(cls, tables: Sequence[pa.Table]) -> Self:
-        """Add up tables with columns day, next_day and count."""
+        """Add up tables with columns day, next_day and count; and, if all have it, by_age."""
+        ages = None
+        if tables and all("by_age" in one.column_names for one in tables):
+            aged = [one.filter(pc.equal(one["by_age"], 1)).select(_NAMES) for one in tables]
+            tables = [one.filter(pc.equal(one["by_age"], 0)).select(_NAMES) for one in tables]
+            ages = cls.of(aged)
         day, next_day, count = (
             np.concatenate([one[name].to_numpy().astype(np.int64) for one in tables])
             for name in _NAMES
@@ -72,19 +84,19 @@ class DayPairs:
         new = np.ones(len(day), dtype=bool)
         new[1:] = (np.diff(day) != 0) | (np.diff(next_day) != 0)
         first = np.flatnonzero(new)
-        return cls(
-            day[first], next_day[first], np.add.reduceat(count, first) if len(day) else count
-        )
+        total = np.add.reduceat(count, first) if len(day) else count
+        return cls(day[first], next_day[first], total, ages)
 
     def to_arrow(self) -> pa.Table:
         """Return the columns as a pyarrow Table."""
         return pa.table({name: getattr(self, name) for name in _NAMES})
 
     def to_text(self) -> str:
-        """Return all three columns as text, for the metadata of a file."""
+        """Return all three columns as text, for the metadata of a file; those of ages behind."""
         rows = np.stack([getattr(self, name) for name in _NAMES])
         steps = np.diff(rows, axis=1, prepend=0).astype("<i8")  # small numbers, to be compressed
-        return base64.b64encode(zlib.compress(steps.tobytes())).decode("ascii")
+        text = base64.b64encode(zlib.compress(steps.tobytes())).decode("ascii")
+        return text if self.ages is None else f"{text}{_AND_AGES}{self.ages.to_text()}"
 
     @classmethod
     def from_text(cls, text: str | None) -> Self | None:
@@ -97,12 +109,14 @@ class DayPairs:
         """
         if text is None:
             return None
+        text, _, ages = text.partition(_AND_AGES)
         try:
             content = zlib.decompress(base64.b64decode(text, validate=True))
         except zlib.error as error:
             raise ValueError(str(error)) from error
         steps = np.frombuffer(content, dtype="<i8").reshape(3, -1)
-        return cls(*np.cumsum(steps, axis=1, dtype=np.int64))
+        day, next_day, count = np.cumsum(steps, axis=1, dtype=np.int64)
+        return cls(day, next_day, count, cls.from_text(ages or None))
 
 
 def day_pairs_of(columns: RfmColumns) -> tuple[DayPairs, IntArray, IntArray]:

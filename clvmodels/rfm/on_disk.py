@@ -17,7 +17,9 @@ from clvmodels.log import (
     WHOLE_ID,
     LogOptions,
     OpenLog,
+    ages_from,
     attach,
+    came_between,
     customers_of,
     day_pairs_expr,
     empty_result,
@@ -166,7 +168,7 @@ def summarize_to_parquet(
         if end is None or not audit.customers:
             raise empty_result(audit)
         audit = noted_of_ledger(audit, ledger, log.options.scale, end, backend)
-        pairs = _day_pairs(backend, log, resources or Resources())
+        pairs = _day_pairs(backend, ledger, log, resources or Resources())
         _write(backend, ledger, log, end, target, audit=audit, day_pairs=pairs)
     return audit
 
@@ -205,15 +207,18 @@ def _store(backend: Any, pieces: Sequence[Any]) -> None:
         backend.con.execute(f"{how} {backend.compile(piece)}")
 
 
-def _day_pairs(backend: Any, log: OpenLog, resources: Resources) -> DayPairs | None:
+def _day_pairs(backend: Any, ledger: Any, log: OpenLog, resources: Resources) -> DayPairs | None:
     """Count the purchases by day and day before, where that is asked for, part by part."""
     if not log.options.day_pairs:
         return None
     home, options = log.table.get_backend(), log.options
+    since = ages_from(*came_between(customers_of(ledger, options), backend))
     if home is not backend or not _in_parts(log):
-        return DayPairs.of([fetch(home, day_pairs_expr(log.table, options))])
+        return DayPairs.of([fetch(home, day_pairs_expr(log.table, options, since))])
     parts = resources.parts(int(backend.to_pyarrow(log.table.count()).as_py()))
-    pieces = (used_day_pairs_expr(log.table, options, part=i, parts=parts) for i in range(parts))
+    pieces = (
+        used_day_pairs_expr(log.table, options, since, part=i, parts=parts) for i in range(parts)
+    )
     return DayPairs.of([fetch(backend, one) for one in pieces])
 
 

@@ -96,7 +96,8 @@ def _later_pairs(known: DayPairs | None, ledger: Ledger, old: pa.Table) -> DayPa
     over = pa.table(ends).join(pa.table(starts), CUSTOMER_ID, join_type="inner")
     count = pa.array(np.ones(over.num_rows, dtype=np.int64))
     seam = pa.table({"day": over["last"], "next_day": over["first"], "count": count})
-    return DayPairs.of([known.to_arrow(), ledger.day_pairs, seam])
+    # Of those by age the later log knows no first purchases: they cannot be added to
+    return DayPairs.of([known.to_arrow(), DayPairs.of([ledger.day_pairs]).to_arrow(), seam])
 
 
 def _warn_uncovered(later: Audit) -> None:

@@ -15,6 +15,8 @@ from clvmodels.keywords import named
 from clvmodels.log import (
     LogOptions,
     OpenLog,
+    ages_from,
+    came_between,
     customers_of,
     day_pairs_expr,
     empty_result,
@@ -159,7 +161,7 @@ def summary_of(
             ledger = _ledger(tables, opened, persons)
             if persist:
                 ledger.persist()
-        return _summary(tables, ledger, opened, _day_pairs(tables, opened, persons))
+        return _summary(tables, ledger, opened, _day_pairs(tables, ledger, opened, persons))
 
 
 def _needed(df: DataFrame, options: LogOptions) -> DataFrame:
@@ -201,11 +203,16 @@ def _ledger(tables: SparkTables, log: OpenLog, persons: DataFrame | None) -> Dat
     return tables.frame(ledger_expr(log.table, log.options, id_map))
 
 
-def _day_pairs(tables: SparkTables, log: OpenLog, persons: DataFrame | None) -> DayPairs | None:
+def _day_pairs(
+    tables: SparkTables, ledger: DataFrame, log: OpenLog, persons: DataFrame | None
+) -> DayPairs | None:
     if not log.options.day_pairs:
         return None
     id_map = None if persons is None else tables.table(persons)
-    return DayPairs.of([fetch(tables.backend, day_pairs_expr(log.table, log.options, id_map))])
+    customers = customers_of(tables.table(ledger), log.options)
+    since = ages_from(*came_between(customers, tables.backend))
+    pairs = day_pairs_expr(log.table, log.options, since, id_map)
+    return DayPairs.of([fetch(tables.backend, pairs)])
 
 
 def _summary(

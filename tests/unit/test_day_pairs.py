@@ -42,13 +42,24 @@ def by_hand(log: pd.DataFrame) -> pd.DataFrame:
     return pairs.groupby(["day", "next_day"]).size().reset_index(name="count")
 
 
-def same(found: DayPairs, want: pd.DataFrame) -> None:
+def by_age(log: pd.DataFrame) -> pd.DataFrame:
+    """The same by days since the first purchase, of customers of later months."""
+    first = log.groupby("customer_id")["date"].transform("min")
+    later = first >= log["date"].min() + pd.Timedelta(days=31)
+    since = pd.Timestamp("1970-01-01") + (log["date"] - first)
+    return by_hand(log.assign(date=since)[later])
+
+
+def same(found: DayPairs, want: pd.DataFrame, ages: pd.DataFrame | None = None) -> None:
     pd.testing.assert_frame_equal(found.to_arrow().to_pandas(), want, check_dtype=False)
+    if ages is not None:
+        assert found.ages is not None
+        same(found.ages, ages)
 
 
 def test_pairs_are_those_of_customers_successive_days(log: pd.DataFrame) -> None:
     rfm = clv.rfm_summary(log, **PAIRS)
-    same(rfm.day_pairs, by_hand(log))
+    same(rfm.day_pairs, by_hand(log), by_age(log))
     assert day_pairs_of(rfm) is rfm.day_pairs
     weeks = clv.rfm_summary(log, **PAIRS, time_scaler=7)
     assert day_pairs_of(weeks) == rfm.day_pairs
@@ -58,11 +69,11 @@ def test_pairs_are_those_of_customers_successive_days(log: pd.DataFrame) -> None
 def test_engines_and_orders_of_rows_agree(
     log: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    want, mixed = by_hand(log), log.sample(frac=1.0, random_state=1)
+    want, ages, mixed = by_hand(log), by_age(log), log.sample(frac=1.0, random_state=1)
     mixed.to_parquet(tmp_path / "log.parquet")
     warehouse = ibis.duckdb.connect()
     lent = warehouse.create_table("log", pa.Table.from_pandas(mixed))
-    same(clv.rfm_summary(lent, **PAIRS).day_pairs, want)
+    same(clv.rfm_summary(lent, **PAIRS).day_pairs, want, ages)
     once = pq.ParquetFile(tmp_path / "log.parquet").iter_batches(1000)
     schema = pq.read_schema(tmp_path / "log.parquet")
     same(clv.rfm_summary(pa.RecordBatchReader.from_batches(schema, once), **PAIRS).day_pairs, want)
@@ -71,7 +82,7 @@ def test_engines_and_orders_of_rows_agree(
         path = tmp_path / "rfm.parquet"
         clv.rfm_summary_to_parquet(tmp_path / "log.parquet", path, **PAIRS, memory_limit="1GB")
         table = clv.RfmTable.from_parquet(path)
-        same(table.day_pairs, want)
+        same(table.day_pairs, want, ages)
         day_pairs_of(table)
     warehouse.disconnect()
 
@@ -89,7 +100,7 @@ def test_spark_agrees(log: pd.DataFrame, spark: Any) -> None:
     from clvmodels.spark import rfm_summary
 
     frame = spark.createDataFrame(log[["customer_id", "date", "amount"]]).repartition(3)
-    same(rfm_summary(frame, **PAIRS).day_pairs, by_hand(log))
+    same(rfm_summary(frame, **PAIRS).day_pairs, by_hand(log), by_age(log))
 
 
 def test_pairs_over_the_seam_count(log: pd.DataFrame) -> None:
@@ -97,6 +108,7 @@ def test_pairs_over_the_seam_count(log: pd.DataFrame) -> None:
     first = clv.rfm_summary(log[log["date"] <= cut], **PAIRS, observation_period_end=cut)
     both = first.update(log[log["date"] > cut])
     same(both.day_pairs, by_hand(log))
+    assert both.day_pairs.ages is None  # first purchases of the later log need not be first
     day_pairs_of(both)
     split = clv.rfm_train_test_split(log, **PAIRS, train_period_end=cut)
     assert split.train.day_pairs == first.day_pairs
