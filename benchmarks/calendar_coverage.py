@@ -4,9 +4,10 @@ python -m benchmarks.calendar_coverage [LOG ...]
 
 writes ``benchmarks/calendar_coverage.csv``, a row for each log, origin and calendar: BG/NBD is
 fitted to the log up to the origin, and its 90 % interval of the total is held against what
-really came. The grocer's log is read from the folder that the variable CLVMODELS_LOGS names.
-"Stable" is a simulated log of the model itself, where the calendar widens for nothing. Seconds
-of CPU beside them are those of the totals, without and with a calendar.
+really came. "Learnt" is by a clock, and "learnt, by age" by one with an age curve. The grocer's
+log is read from the folder that the variable CLVMODELS_LOGS names. "Stable" is a simulated log
+of the model itself, where the calendar widens for nothing. Seconds of CPU beside them are those
+of the totals, without and with a calendar.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ MODELS: Final = {
     "online_retail": clv.ModifiedBetaGeoModel(clock=True),
     "stable": clv.BetaGeoModel(clock=True),
 }
-CALENDARS: Final[tuple[Any, ...]] = ("none", 0.15, "learnt")
+BY_AGE: Final = "learnt, by age"
+CALENDARS: Final[tuple[Any, ...]] = ("none", 0.15, "learnt", BY_AGE)
 
 
 def log_of(name: str) -> tuple[Any, dict[str, str]]:
@@ -89,8 +91,10 @@ def rows(name: str) -> list[dict[str, Any]]:
         terms: Any = {"method": "laplace", "random_seed": 1}
         plain = clv.BetaGeoModel().fit(split.train, **terms)
         timed = MODELS[name].fit(split.train, **terms)
-        for calendar in CALENDARS:
-            posterior = timed if calendar == "learnt" else plain
+        aged = MODELS[name].replace(clock=clv.Clock(age=True)).fit(split.train, **terms)
+        for named in CALENDARS:
+            posterior = {"learnt": timed, BY_AGE: aged}.get(named, plain)
+            calendar = "learnt" if named == BY_AGE else named
             clv.forecast_total(posterior, split.train, horizon=5.0, calendar=calendar)  # compiles
             began = time.process_time()
             total = clv.forecast_total(
@@ -100,7 +104,7 @@ def rows(name: str) -> list[dict[str, Any]]:
             one = total.table.iloc[0]
             ends = float(one["lower"]), float(one["upper"])
             found.append(
-                {"log": name, "origin": origin, "horizon": horizon, "calendar": str(calendar)}
+                {"log": name, "origin": origin, "horizon": horizon, "calendar": str(named)}
                 | {"customers": len(split.train), "forecast": round(float(one["mean"]))}
                 | {"lower": round(ends[0]), "upper": round(ends[1]), "actual": actual}
                 | {"inside": ends[0] <= actual <= ends[1]}

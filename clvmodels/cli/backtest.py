@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
-from clvmodels.cli.fit import check_first_order, with_covariates
+from clvmodels.cli.fit import check_first_order, clock_of_options, with_covariates
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
@@ -49,13 +49,15 @@ def run(
     model: ModelChoice,
     regularity: str | None,
     clock: bool,
+    age_curve: bool,
     first_order: FirstOrder,
     covariates: Mapping[str, Sequence[str]],
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
     check_first_order(first_order, basket_value)
-    options["model"] = key = regular_key(model, regularity, clock=clock)
+    timed = clock_of_options(clock=clock, age_curve=age_curve)
+    options["model"] = key = regular_key(model, regularity, clock=timed is not None)
     check_folder(output)
     options["horizon"] = None if horizon is None else read_horizon(horizon)
     paths = [check_output(output / name, inputs=[log]) for name in FILES]
@@ -63,7 +65,7 @@ def run(
     from clvmodels.evaluation import backtest
 
     counts, by = first_order == "include", any(covariates.values())
-    if basket_value is not None or regularity == AUTO or clock or counts or by:
+    if basket_value is not None or regularity == AUTO or timed is not None or counts or by:
         from clvmodels.fit import CLVModel
 
         asked = CLVModel(key)
@@ -71,8 +73,8 @@ def run(
             asked = asked.replace(purchases=with_covariates(asked.purchases, *covariates.values()))
         if regularity == AUTO:
             asked = asked.replace(purchases__regularity=AUTO)
-        if clock:
-            asked = asked.replace(purchases__clock=True)
+        if timed is not None:
+            asked = asked.replace(purchases__clock=timed)
         if counts:
             asked = asked.replace(spend__first_order=first_order)
         options["model"] = asked if basket_value is None else asked.replace(spend=basket_value)

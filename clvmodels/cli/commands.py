@@ -39,6 +39,7 @@ from clvmodels.cli.groups import (
     Simulated,
 )
 from clvmodels.cli.options import (
+    AgeCurve,
     BasketOfPosterior,
     BasketValue,
     Clock,
@@ -171,6 +172,7 @@ def fit(
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
     clock: Clock = False,
+    age_curve: AgeCurve = False,
     covariates: Covariates,
     priors: Annotated[
         Literal["default", "pymc-marketing"], typer.Option(help="Which priors.")

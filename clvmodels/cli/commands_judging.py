@@ -21,6 +21,7 @@ from clvmodels.cli.groups import (
 )
 from clvmodels.cli.options import (
     MODEL_KEYS,
+    AgeCurve,
     Base,
     BasketOfPosterior,
     BasketValue,
@@ -121,6 +122,7 @@ def backtest(
     model: PurchaseModelKey = "bgnbd",
     regularity: Regularity = None,
     clock: Clock = False,
+    age_curve: AgeCurve = False,
     covariates: Covariates,
     first_order: FirstOrder = "exclude",
     method: Annotated[

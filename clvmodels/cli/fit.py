@@ -20,6 +20,7 @@ POOLED: Final = "pooled:"
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
+    from clvmodels.purchases.clock import Clock
     from clvmodels.rfm import RfmTable
     from clvmodels.rfm.spent import FirstOrder
 
@@ -32,6 +33,7 @@ def run(
     model: ModelChoice,
     regularity: str | None,
     clock: bool,
+    age_curve: bool,
     purchase_covariates: Sequence[str],
     dropout_covariates: Sequence[str],
     priors: Any,
@@ -51,7 +53,7 @@ def run(
         output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm] if update is None else [rfm, update]
     )
     check_first_order(first_order, basket_value)
-    key = regular_key(model, regularity, clock=clock)
+    key = regular_key(model, regularity, clock=clock or age_curve)
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
     base, assumed = read_rfm(
@@ -80,7 +82,7 @@ def run(
         base,
         model=key,
         automatic_regularity=regularity == AUTO,
-        clock=clock,
+        clock=clock_of_options(clock=clock, age_curve=age_curve),
         covariates=(purchase_covariates, dropout_covariates),
         priors=priors,
         basket_value=basket_value,
@@ -120,7 +122,7 @@ def fit_base(
     *,
     model: ModelChoice,
     automatic_regularity: bool = False,
-    clock: bool = False,
+    clock: Clock | None = None,
     covariates: tuple[Sequence[str], Sequence[str]] = ((), ()),
     priors: Any,
     basket_value: float | None = None,
@@ -139,8 +141,8 @@ def fit_base(
     specification = CLVModel(model).purchases.replace(priors=priors)
     if automatic_regularity:
         specification = specification.replace(regularity=AUTO)
-    if clock:
-        specification = specification.replace(clock=True)
+    if clock is not None:
+        specification = specification.replace(clock=clock)
     if any(covariates):
         specification = with_covariates(specification, *covariates)
     with terminal.step("Fitting how often customers buy, and when they leave"):
@@ -155,6 +157,13 @@ def fit_base(
         model_of_spend = GammaGammaModel(priors=priors, first_order=first_order)
         spend = model_of_spend.fit(rfm, progressbar=False, **options)
     return CLVPosterior(purchases, spend)
+
+
+def clock_of_options(*, clock: bool, age_curve: bool) -> Clock | None:
+    """The clock that --clock and --age-curve ask for, if they do."""
+    from clvmodels.purchases.clock import Clock
+
+    return Clock(age=age_curve) if clock or age_curve else None
 
 
 def columns_of(covariates: Sequence[str]) -> list[str]:

@@ -107,6 +107,14 @@ Clock = Annotated[
         "to plan with. Takes a model whose customers leave at purchases.",
     ),
 ]
+AgeCurve = Annotated[
+    bool,
+    typer.Option(
+        "--age-curve",
+        help="Learn too how the pace of customers changes with the time since their first "
+        "purchase, for bases that were acquired within a short window. Has --clock in it.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="One JSON record per line on standard error.")

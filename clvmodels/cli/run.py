@@ -66,7 +66,7 @@ def run(
         step: {name: options[name] for name in names if name != "log"}
         for step, names in STEPS.items()
     }
-    said["summarize"]["day_pairs"] |= said["fit"]["clock"]
+    said["summarize"]["day_pairs"] |= said["fit"]["clock"] or said["fit"]["age_curve"]
     said["fit"]["draws"] = fit_draws
     if said["summarize"]["margin_col"] is not None:
         said["score"]["own_margins"] = said["score"]["own_margins"] or MARGIN

@@ -16,6 +16,7 @@ from clvmodels.purchases.clock import WEEKDAYS, LearntClock, harmonics, weekdays
 
 _AHEAD: Final = 365  # days that the figure goes on for
 _STEP: Final = 7
+_AGES: Final = (7, 30, 90, 180, 365, 730)
 
 
 def clock_data(clock: LearntClock) -> dict[str, Any]:
@@ -56,16 +57,29 @@ def clock_figures(study: Study) -> Iterator[Figure]:
 def clock_tables(study: Study) -> Iterator[Table]:
     """How the days of the week differ."""
     clock = study.purchases.metadata.clock
-    if clock is None or not len(clock.week):
-        return
-    yield Table(
-        key="week",
-        title="How much is bought on each day of the week",
-        columns=WEEKDAYS,
-        rows=(tuple(float(one) for one in _week(clock)),),
-        caption="As multiples of the mean over the week, of customers who are alike otherwise.",
-        formats=dict.fromkeys(WEEKDAYS, "number"),
-    )
+    if clock is not None and len(clock.week):
+        yield Table(
+            key="week",
+            title="How much is bought on each day of the week",
+            columns=WEEKDAYS,
+            rows=(tuple(float(one) for one in _week(clock)),),
+            caption="As multiples of the mean over the week, of customers who are alike otherwise.",
+            formats=dict.fromkeys(WEEKDAYS, "number"),
+        )
+    if clock is not None and (curve := clock.curve(1.0)) is not None:
+        ages = [days for days in _AGES if days <= curve.oldest]
+        columns = tuple(f"{days} days" for days in ages)
+        yield Table(
+            key="age",
+            title="How the pace of customers changes with their age",
+            columns=columns,
+            rows=(tuple(float(curve.intensity(days)) for days in ages),),
+            caption=(
+                "By the time since the first purchase, as multiples of the pace of the oldest "
+                "customers; of those who are still active, and came after the log's first month."
+            ),
+            formats=dict.fromkeys(columns, "number"),
+        )
 
 
 def _parts_said(clock: LearntClock) -> str:

@@ -194,7 +194,7 @@ class Study:
         draws = bought.draws(most)
         if bought.metadata.design is None:
             return bought.formulas, draws
-        return bought.facts.formulas, {name: draws[name] for name in bought.facts.parameter_names}
+        return bought.of_average, {name: draws[name] for name in bought.facts.parameter_names}
 
     @property
     def certain(self) -> bool:

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.fit.age_density import Ageing, slopes_of
 from clvmodels.fit.covariates import OLDER_SD
 from clvmodels.fit.density import Density, compile_density
 from clvmodels.formulas.in_time import InTime
+from clvmodels.purchases.age_curve import SLOPES, prior_scale
 from clvmodels.purchases.clock import Clock, harmonics, weekdays, width_of_shocks
 from clvmodels.rfm.day_pairs import DayPairs, day_pairs_of
 from clvmodels.rfm.distinct import distinct_rows
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 IntArray = npt.NDArray[np.int64]
 
 OLDER: Final = "older"
-WIDTHS: Final = {"week": 0.5, "season": 0.15, "shocks": 0.05, OLDER: OLDER_SD}
+AGE: Final = "age"
+WIDTHS: Final = {"week": 0.5, "season": 0.15, "shocks": 0.05, OLDER: OLDER_SD, AGE: 1.0}
 _MOST_CUSTOMERS: Final = 100_000  # that a clock is learnt from
 _FEWEST: Final = 30  # repeat purchases
 
@@ -99,7 +102,7 @@ class DailyLog:
             rng = np.random.default_rng(seed)
             count = rng.multivariate_hypergeometric(count, _MOST_CUSTOMERS, method="marginals")
             one, count = one[count > 0], count[count > 0]
-        pairs = DayPairs(pairs.day - begin, pairs.next_day - begin, pairs.count)
+        pairs = replace(pairs, day=pairs.day - begin, next_day=pairs.next_day - begin)
         times = columns.x[one], first[one] - begin, last[one] - begin
         unit = columns.scale.days if columns.scale else 1.0
         bought = np.asarray(share * np.bincount(pairs.next_day, pairs.count, end - begin + 1))
@@ -140,6 +143,8 @@ class ClockDensity:
         Of those that are sampled; see `_priors`.
     blocks : mapping of str to Block
         Parts of the clock: week, season, shocks.
+    ageing : Ageing or None
+        The histories that an age curve changes, where there is one.
     """
 
     start: FloatArray
@@ -149,6 +154,7 @@ class ClockDensity:
     names: tuple[str, ...]
     priors: Density
     blocks: Mapping[str, Block]
+    ageing: Ageing | None = None
     metric: ClassVar[None] = None  # it begins at no earlier posterior
 
     @classmethod
@@ -182,12 +188,16 @@ class ClockDensity:
         parts = _parts(log, clock, season=season)
         if older:  # it moves their time, and that of no day
             parts.append((OLDER, np.zeros((log.days + 1, 1))))
+        ageing = None
+        if clock.age:
+            ageing = Ageing.of(log, DAYS_PER_MONTH if older else 0.0, facts.regularity)
+            parts.append((AGE, np.zeros((log.days + 1, SLOPES))))
         for name, part in parts:
             blocks[name] = Block(part, WIDTHS[name], begin)
             begin += part.shape[1]
         start = np.concatenate([priors.start, np.zeros(begin - priors.dim)])
         names = facts.parameter_names
-        return cls(start, log, base, facts.regularity, names, priors, blocks)
+        return cls(start, log, base, facts.regularity, names, priors, blocks, ageing)
 
     @property
     def dim(self) -> int:
@@ -211,6 +221,11 @@ class ClockDensity:
         speed, older = self._speed(theta)
         recency = speed * (passed[log.last] - passed[log.first])
         age = speed * (passed[-1] - passed[log.first])
+        ageing, own = self.ageing, None
+        if ageing is not None:
+            slopes = slopes_of(theta[self.blocks[AGE].place])
+            own, table = ageing.times(passed, slopes)
+            recency[ageing.rows], age[ageing.rows] = own.recency, own.age
         theirs = {name: parameters[name][0] for name in self.names}
         found = self.base(recency, age, **theirs)
         bought = log.bought
@@ -218,6 +233,14 @@ class ClockDensity:
             gaps, by_passed = self._of_gaps(passed)
             value = found.value + gaps + float(bought @ np.log(g))
         by_recency, by_age = speed * found.by_recency, speed * found.by_age
+        by_slopes = np.zeros(0)
+        if ageing is not None and own is not None:
+            more, by_slopes = ageing.of_purchases(slopes, table)
+            value += more
+            theirs_by = found.by_recency[ageing.rows], found.by_age[ageing.rows]
+            by_slopes += ageing.by_slopes(own, *theirs_by)
+            by_recency[ageing.rows] *= own.recency_pace
+            by_age[ageing.rows] *= own.age_pace
         by_passed += np.bincount(log.last, by_recency, len(g))
         by_passed -= np.bincount(log.first, by_recency + by_age, len(g))
         by_passed[-1] += by_age.sum()
@@ -236,6 +259,8 @@ class ClockDensity:
             value += block.width * float(theta[block.begin]) * float(stages[older].sum())
             moved = found.by_recency * recency + found.by_age * age + stages
             gradient[block.place] += block.width * moved[older].sum()
+        if ageing is not None:
+            gradient[self.blocks[AGE].place] += prior_scale().T @ by_slopes
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return -np.inf, np.zeros(self.dim)
         return value, gradient

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels.errors import ConvergenceError, DomainError
-from clvmodels.fit.clock_density import WIDTHS, Block, ClockDensity, DailyLog
+from clvmodels.fit.age_density import slopes_of
+from clvmodels.fit.clock_density import AGE, WIDTHS, Block, ClockDensity, DailyLog
 from clvmodels.fit.mode import (
     MODE_TOLERANCE,
     Mode,
@@ -131,6 +132,7 @@ class _Learnt:
             doubt=_square_root(scale @ scale.T),
             log_evidence=self.evidence,
             notes=self._notes(),
+            slopes=slopes_of(theta[blocks[AGE].place]) if AGE in blocks else np.zeros(0),
         )
 
     def _notes(self) -> tuple[str, ...]:

@@ -167,7 +167,9 @@ def covariates_of(name: str, given: Sequence[Asked]) -> tuple[Covariate | Pooled
     return tuple(found)
 
 
-def older_customers(columns: RfmColumns, choice: bool | Literal["auto"]) -> Factor | None:
+def older_customers(
+    columns: RfmColumns, choice: bool | Literal["auto"], *, aged: bool = False
+) -> Factor | None:
     """Tell customers of the log's first month from later ones; None where all are of one kind.
 
     Parameters
@@ -176,6 +178,8 @@ def older_customers(columns: RfmColumns, choice: bool | Literal["auto"]) -> Fact
         A base that knows days.
     choice : bool or "auto"
         Whether the first month's are to be of a kind of their own; see `Clock`.
+    aged : bool
+        Whether there is an age curve: they then are, if anybody came later.
 
     Raises
     ------
@@ -183,7 +187,7 @@ def older_customers(columns: RfmColumns, choice: bool | Literal["auto"]) -> Fact
         They are to be, and there is nobody else.
     """
     scale = columns.scale or TimeScale()
-    if choice == "auto":
+    if choice == "auto" and not aged:
         judged = first_month_of(columns.x, columns.age, scale)
         choice = judged is not None and judged.differs
     if not choice:
@@ -191,6 +195,8 @@ def older_customers(columns: RfmColumns, choice: bool | Literal["auto"]) -> Fact
     first = first_days(columns.age, known_day(columns.last_day), scale).to_numpy()
     edge = float(first.min()) + DAYS_PER_MONTH
     older = int((first < edge).sum())
+    if older == len(first) and aged:
+        return None
     if older == len(first):
         raise DomainError(
             "All customers came within the log's first month, so there are no later ones to tell "

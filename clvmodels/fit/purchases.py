@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
@@ -38,7 +38,7 @@ from clvmodels.purchases.clock import Clock, LearntClock, clock_of
 from clvmodels.purchases.design import Design, Factor, Side
 from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.customers import assumed_text, has_fractions
-from clvmodels.rfm.day_pairs import by_clock
+from clvmodels.rfm.day_pairs import by_clock, days_of
 from clvmodels.rfm.histories import (
     PurchaseHistories,
     RfmColumns,
@@ -120,7 +120,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         clock = clock_of(self.clock)
         if clock is None or columns.last_day is None:
             return None
-        return older_customers(columns, clock.left_truncated)
+        return older_customers(columns, clock.left_truncated, aged=clock.age)
 
     def _scale_name(self) -> str:
         return "T_scale"
@@ -137,9 +137,17 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         clock = clock_of(self.clock)
         if clock is None:
             return columns, None
-        older = self._older(columns) is not None
-        learnt = learn_clock(self, columns, clock, settings.random_seed or 0, older=older)
-        return by_clock(columns, learnt), learnt
+        older = self._older(columns)
+        seed = settings.random_seed or 0
+        learnt = learn_clock(self, columns, clock, seed, older=older is not None)
+        timed = by_clock(columns, learnt)
+        curve = learnt.curve(columns.scale.days if columns.scale else 1.0)
+        if curve is None:
+            return timed, learnt
+        # the fit is of the times of the model, which the posterior's family counts by itself
+        aged = days_of(columns)[0] >= (older.edges[0] if older else -np.inf)
+        t_x, T = (np.where(aged, curve.passed(t), t) for t in (timed.t_x, timed.T))
+        return replace(timed, t_x=t_x, T=T), learnt
 
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
         return () if columns.scale else (assumed_text(TimeScale()),)

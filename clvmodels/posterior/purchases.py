@@ -20,6 +20,7 @@ from clvmodels.purchases import (
     Family,
     PurchaseModel,
 )
+from clvmodels.purchases.aged import AgedFamily
 from clvmodels.purchases.stratified import StratifiedFamily
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.histories import RfmColumns
@@ -46,8 +47,18 @@ class PurchasePosterior(Posterior):
     @property
     def formulas(self) -> Family:
         """What the model computes."""
-        design = self.metadata.design
-        return self.facts.formulas if design is None else StratifiedFamily(self.model, design)
+        design, clock = self.metadata.design, self.metadata.clock
+        if design is None:
+            return self.of_average
+        curve = None if clock is None else clock.curve(self.scale.days)
+        return StratifiedFamily(self.model, design, curve)
+
+    @property
+    def of_average(self) -> Family:
+        """What computes the average customer, whatever covariates do."""
+        clock = self.metadata.clock
+        curve = None if clock is None else clock.curve(self.scale.days)
+        return self.facts.formulas if curve is None else AgedFamily(self.facts.formulas, curve)
 
     @classmethod
     def from_draws(

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named_fields
+from clvmodels.purchases.age_curve import AgeCurve
 from clvmodels.schema import DAYS_PER_YEAR, FloatArray, shown
 
 IntArray = npt.NDArray[np.int64]
@@ -62,21 +63,27 @@ class Clock:
         before the log began: their first order in it is not their first. "auto" says so
         where they buy more often than those of the next months, beyond chance and by a quarter
         at least. New customers are those who came later.
+    age : bool
+        Whether a customer's pace changes with the time since the first purchase, by a curve
+        common to all. It is meant for bases that were acquired within a short window, which
+        grow older all at once. Customers of the log's first month then have a rate of their
+        own, and no curve, as their age is not known; unless nobody came later.
 
     Examples
     --------
     >>> from clvmodels import BetaGeoModel, Clock
     >>> BetaGeoModel(clock=Clock(season=False)).clock
-    Clock(day_of_week=True, season=False, shocks=True, left_truncated='auto')
+    Clock(day_of_week=True, season=False, shocks=True, left_truncated='auto', age=False)
     """
 
     day_of_week: bool = True
     season: bool | Literal["auto"] = "auto"
     shocks: bool = True
     left_truncated: bool | Literal["auto"] = "auto"
+    age: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("day_of_week", "shocks"):
+        for name in ("day_of_week", "shocks", "age"):
             if not isinstance(getattr(self, name), bool):
                 raise SchemaError(
                     f"Clock({name}={shown(getattr(self, name))}) must be True or False."
@@ -90,6 +97,11 @@ class Clock:
             raise SchemaError(
                 f"Clock(left_truncated={shown(self.left_truncated)}) must be True, False or "
                 '"auto", which tells first customers apart where they buy more often.'
+            )
+        if self.age and self.left_truncated is False:
+            raise SchemaError(
+                "Clock(age=True, left_truncated=False) would count the age of customers who may "
+                'have come before the log began: leave left_truncated at "auto".'
             )
         if not (self.day_of_week or self.shocks or self.season):
             raise SchemaError(
@@ -163,6 +175,8 @@ class LearntClock:
         at the mode.
     notes : tuple of str
         What a reader should know.
+    slopes : ndarray, shape (9,) or (0,)
+        Of the age curve; see `clvmodels.purchases.age_curve`.
     """
 
     first_day: int
@@ -176,6 +190,13 @@ class LearntClock:
     doubt: FloatArray = field(repr=False)
     log_evidence: float = field(default=np.nan, repr=False)
     notes: tuple[str, ...] = ()
+    slopes: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
+
+    def curve(self, days: float) -> AgeCurve | None:
+        """The age curve in a unit of so many days, where one was learnt."""
+        if not len(self.slopes):
+            return None
+        return AgeCurve(tuple(self.slopes.tolist()), float(self.last_day - self.first_day), days)
 
     def pattern(self, days: IntArray) -> FloatArray:
         """What comes again, week and season, of log g."""
@@ -251,13 +272,15 @@ class LearntClock:
         """Plain values for JSON."""
         found = {name: getattr(self, name) for name in _NUMBERS}
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
-        return {**found, **arrays, "notes": list(self.notes)}
+        by_age = {"slopes": self.slopes.tolist()} if len(self.slopes) else {}
+        return {**found, **arrays, "notes": list(self.notes), **by_age}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> LearntClock:
         """Rebuild from :meth:`to_dict`."""
         fields: dict[str, Any] = {name: record[name] for name in _NUMBERS}
         fields |= {name: np.asarray(record[name], dtype=np.float64) for name in _ARRAYS}
+        fields["slopes"] = np.asarray(record.get("slopes", ()), dtype=np.float64)
         size = len(fields["week"]) + len(fields["season"])
         fields |= {"doubt": fields["doubt"].reshape(size, size), "notes": tuple(record["notes"])}
         return cls(**fields)

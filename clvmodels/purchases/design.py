@@ -188,6 +188,11 @@ class Design:
             rest, found[factor.name] = np.divmod(rest, size)
         return found
 
+    def is_older(self, stratum: int) -> bool:
+        """Whether a stratum's customers came before the log began, as far as can be told."""
+        levels = self.levels_of(stratum)
+        return FIRST_PURCHASE in levels and int(levels[FIRST_PURCHASE]) == 0
+
     def unknown(self, strata: IntArray) -> int:
         """How many of these customers have a level that the base did not have."""
         levels = self.levels_of(strata)

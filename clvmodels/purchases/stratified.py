@@ -7,7 +7,7 @@ draws. New customers, whose stratum is not known, are the mix of the base that w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.strata import coded, plain, stratum_of
+from clvmodels.purchases.age_curve import AgeCurve
+from clvmodels.purchases.aged import AgedFamily
 from clvmodels.purchases.catalogue import purchase_model
 from clvmodels.purchases.design import Design
 from clvmodels.purchases.model import (
@@ -44,10 +46,13 @@ class StratifiedFamily(MadeOfOthers):
         Of the model.
     design : Design
         Its factors and effects.
+    curve : AgeCurve or None
+        By which customers age; those of the log's first month, whose age is not known, do not.
     """
 
     key: str
     design: Design
+    curve: AgeCurve | None = None
 
     @property
     def model(self) -> PurchaseModel:
@@ -58,6 +63,12 @@ class StratifiedFamily(MadeOfOthers):
     def base(self) -> Family:
         """What computes one stratum."""
         return self.model.formulas
+
+    def of(self, stratum: int) -> Family:
+        """What computes the customers of one."""
+        if self.curve is None or self.design.is_older(stratum):
+            return self.base
+        return AgedFamily(self.base, self.curve)
 
     @property
     def phases(self) -> int:
@@ -84,26 +95,29 @@ class StratifiedFamily(MadeOfOthers):
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> Weights:
         """P(alive, in phase) of histories, best ordered by stratum."""
         runs = [
-            _Run(at.start, at.stop, self.base.weights(plain(x[at]), t_x[at], T[at], own))
-            for at, own in self._runs(x, draws)
+            _Run(at.start, at.stop, family.weights(plain(x[at]), t_x[at], T[at], own))
+            for at, family, own in self._runs(x, draws)
         ]
         return _Weights(runs)
 
     def living(self, x: FloatArray, T: FloatArray, draws: Draws, due: Due) -> Living:
         """What customers do who are alive, best ordered by stratum."""
         runs = [
-            _Run(at.start, at.stop, self.base.living(plain(x[at]), T[at], own, due))
-            for at, own in self._runs(x, draws)
+            _Run(at.start, at.stop, family.living(plain(x[at]), T[at], own, due))
+            for at, family, own in self._runs(x, draws)
         ]
         return _Living(runs)
 
-    def _runs(self, x: FloatArray, draws: Draws) -> Iterator[tuple[slice, dict[str, FloatArray]]]:
-        """Rows of one stratum that stand in a row, with its parameters."""
+    def _runs(
+        self, x: FloatArray, draws: Draws
+    ) -> Iterator[tuple[slice, Family, dict[str, FloatArray]]]:
+        """Rows of one stratum that stand in a row, with what computes it and its parameters."""
         stratum = stratum_of(x)
         ends = np.flatnonzero(np.append(stratum[1:] != stratum[:-1], True)) + 1
         for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
             if len(x):
-                yield slice(begin, end), self.own(self._known(int(stratum[begin])), draws)
+                known = self._known(int(stratum[begin]))
+                yield slice(begin, end), self.of(known), self.own(known, draws)
 
     def _known(self, stratum: int) -> int:
         """Refuse a history without a stratum: an entrance has forgotten to give it one."""
@@ -114,17 +128,19 @@ class StratifiedFamily(MadeOfOthers):
     def strip(self, draws: Draws) -> tuple[float, float] | None:
         """Return that of a stratum whose parameters of time are less than those of any."""
         both = (np.exp(self.design.most(side, draws)) for side in ("purchases", "dropout"))
-        return self.base.strip(self._moved(draws, *both))
+        least = self.base.strip(self._moved(draws, *both))
+        return least if self.curve is None or least is None else self.curve.strip(*least)
 
     def along(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
         """Purchases of living customers within many lengths, (K, S, ages, lengths)."""
         stratum = self._known(int(stratum_of(x)))
-        return self.base.along(float(plain(x)), T, lengths, self.own(stratum, draws))
+        own = self.own(stratum, draws)
+        return self.of(stratum).along(float(plain(x)), T, lengths, own)
 
     def staying(self, x: float, T: FloatArray, lengths: FloatArray, draws: Draws) -> FloatArray:
         """P(alive after many lengths | alive at T), (K, S, ages, lengths)."""
         stratum = self._known(int(stratum_of(x)))
-        return self.base.staying(float(plain(x)), T, lengths, self.own(stratum, draws))
+        return self.of(stratum).staying(float(plain(x)), T, lengths, self.own(stratum, draws))
 
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
         """Whether the lifetime of anybody in the base that was fitted is."""
@@ -148,14 +164,15 @@ class StratifiedFamily(MadeOfOthers):
         options: Mapping[str, Any],
     ) -> Any:
         """Answer stratum by stratum: x is a number, or its last axis holds customers."""
-        formula, x = getattr(self.base, verb), np.asarray(data["x"], dtype=np.float64)
+        x = np.asarray(data["x"], dtype=np.float64)
         plainly = {**data, "x": plain(x)}
         stratum = stratum_of(x)
         there = np.unique(stratum)
         if len(there) == 1 and there[0] == 0:
             self._only_new(x, data)
-            return self._of_the_mix(formula, plainly, parameters, options)
+            return self._of_the_mix(verb, plainly, parameters, options)
         if len(there) == 1:
+            formula = getattr(self.of(int(there[0])), verb)
             return formula(*plainly.values(), **self.own(int(there[0]), parameters), **options)
         size, found = x.shape[-1], None
         where = stratum.reshape(-1, size)
@@ -164,6 +181,7 @@ class StratifiedFamily(MadeOfOthers):
             rows = np.flatnonzero(where[0] == g)
             some = [_some(one, rows, size) for one in plainly.values()]
             own = self.own(self._known(int(g)), parameters)
+            formula = getattr(self.of(int(g)), verb)
             part = formula(*some, **{n: _some(v, rows, size) for n, v in own.items()}, **options)
             if found is None:
                 found = np.empty((*part.shape[:-1], size), dtype=part.dtype)
@@ -177,14 +195,15 @@ class StratifiedFamily(MadeOfOthers):
 
     def _of_the_mix(
         self,
-        formula: Callable[..., Any],
+        verb: str,
         data: Mapping[str, Numbers],
         parameters: Mapping[str, Numbers],
         options: Mapping[str, Any],
     ) -> Any:
         total = sum(n for _, n in self.design.mix)
         return sum(
-            (n / total) * formula(*data.values(), **self.own(g, parameters), **options)
+            (n / total)
+            * getattr(self.of(g), verb)(*data.values(), **self.own(g, parameters), **options)
             for g, n in self.design.mix
         )
 
