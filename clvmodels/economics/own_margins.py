@@ -50,6 +50,7 @@ class CustomerMargins:
         found = known.reindex(ids).to_numpy(dtype=np.float64)
         return np.where(np.isnan(found), self.base, found)
 
+    @named
     def join(self, rfm: RfmTable, *, column: str = MARGIN) -> RfmTable:
         """Return the table with everybody's margin as a column, and that of the base said.
 
