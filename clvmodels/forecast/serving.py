@@ -83,8 +83,8 @@ class Serving:
 
     def if_alive(self, draws: Draws, x: FloatArray, T: FloatArray) -> FloatArray:
         """Discounted time alive of customers alive at T, both of shape (P,): (P, K, S)."""
-        out = np.empty((len(x), draws.formulas.phases, draws.count))
-        some = max(_MOST_LENGTHS // (out[:1].size * len(self.lengths)), 1)
+        K, S = draws.formulas.phases, draws.count
+        out, some = np.empty((len(x), K, S)), max(_MOST_LENGTHS // (K * S * len(self.lengths)), 1)
         for one in np.unique(x):
             same = np.flatnonzero(x == one)
             for begin in range(0, len(same), some):

@@ -137,6 +137,17 @@ def test_the_loop_is_the_formula(formulas) -> None:
     np.testing.assert_allclose(found.columns["clv_sd"], sd, rtol=1e-8)
 
 
+def test_where_all_are_interpolated_it_is_the_same() -> None:
+    """A chunk of a large base has no (x, T) left that is computed by itself."""
+    draws, (x, t_x, T, m_bar) = some_draws(), many_customers(np.random.default_rng(2))
+    rows = x <= 2
+    who = tuple(column[rows] for column in (x, t_x, T, m_bar))
+    future = Future(Due(365.0, DELTA), 0.9, 0.4, COSTS)
+    found = Predictor(draws, future)(*who)
+    some = Predictor(draws, future)(*(column[:20] for column in who))
+    np.testing.assert_allclose(found.columns["clv"][:20], some.columns["clv"], rtol=1e-9)
+
+
 def test_without_costs_it_is_what_it_was() -> None:
     draws, who = some_draws(), many_customers(np.random.default_rng(2))
     due = Due(365.0, DELTA)
