@@ -160,7 +160,9 @@ def _written(frame: pd.DataFrame, column: Column, currency: str) -> Iterator[Sho
     ends = [_plain(frame, name) if name in frame else [None] * len(frame) for name in column.ends]
     for value, *both in zip(values, *ends, strict=True):
         known = bool(both) and all(one is not None for one in both)
-        span = " to ".join(_said(one, column, currency) for one in both) if known else ""
+        # Below a value the currency stands above
+        sign = currency if column.only else ""
+        span = " to ".join(_said(one, column, sign) for one in both) if known else ""
         text = (span or MISSING) if column.only else _said(value, column, currency)
         raw = _raw(both[1] if column.only else value, column)
         yield ShownCell(

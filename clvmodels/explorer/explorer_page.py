@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvmodels import __version__
+from clvmodels.diagnostics.record import Format
 from clvmodels.diagnostics.words import percent
 from clvmodels.economics.labels import WHOLE
 from clvmodels.explorer import explorer_words as words
@@ -158,7 +159,9 @@ def _sums(asked: Asked, seen: Overview, by: str, place: int) -> Sums:
 
 def _group(asked: Asked, row: dict[str, Any]) -> Group:
     money = has_money(asked.posterior)
-    name, how, small = ("value", "money", "money") if money else ("purchases", "integer", "number")
+    name = "value" if money else "purchases"
+    how: Format = "money" if money else "integer"
+    small: Format = "money" if money else "number"
     said = partial(_said, asked)
     valued, whole = row["customers"] - row["without_value"], row["by"] == WHOLE
     lower, upper = (row[f"{name}_{end}"] for end in ("lower", "upper"))
@@ -168,12 +171,13 @@ def _group(asked: Asked, row: dict[str, Any]) -> Group:
         customers=f"{row['customers']:,}",
         share=percent(row["share"]) if math.isfinite(row["share"]) else MISSING,
         value=said(row[name], how),
-        span=f"{said(lower, how)} to {said(upper, how)}" if math.isfinite(lower) else "",
+        # the currency stands above
+        span=f"{write(lower, how)} to {write(upper, how)}" if math.isfinite(lower) else "",
         each=said(row[name] / valued if valued else math.nan, small),
         only={row["by"]: row["group"]} if leads else {},
         whole=whole,
     )
 
 
-def _said(asked: Asked, value: float, how: Any) -> str:
+def _said(asked: Asked, value: float, how: Format) -> str:
     return write(value, how, currency=asked.currency)

@@ -278,4 +278,10 @@ def test_on_paper(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> N
     browser.open(pages["plain"], width=PAPER, media="print", dark=True)
     assert browser.run("document.documentElement.scrollWidth") == PAPER
     assert browser.run(PALE) == []
+    # the whole list is there, and nothing lies over it
+    bottom, top = browser.run(
+        "[document.getElementById('customers').getBoundingClientRect().bottom,"
+        " document.querySelector('#list > details').getBoundingClientRect().top]"
+    )
+    assert bottom <= top
     assert browser.pdf(tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")

@@ -322,3 +322,50 @@ def test_it_works_in_a_notebooks_frame(
     assert complaints(browser) == []
     assert requests(browser) == [notebook.as_uri()]
     assert browser.run("document.querySelector('iframe').getBoundingClientRect().height") > 700
+
+
+def test_sliders_reckon_from_the_record(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["cdnow"], width=DESK)
+    assert browser.run("document.querySelector('.controls').checkVisibility()")
+    slide = (
+        "(value => {{ const one = document.getElementById('{0}'); one.value = value;"
+        " one.dispatchEvent(new Event('input')); }})"
+    )
+    known = browser.run("JSON.parse(document.getElementById('payback').dataset.curve)")
+    for months in (12, 24):
+        browser.run(f"{slide.format('months')}({months})")
+        for share in (100, 50):
+            browser.run(f"{slide.format('margin')}({share})")
+            brings = known["revenue"][months] * share / 100
+            said = browser.run("document.getElementById('payback-said').textContent")
+            assert f"{brings:,.2f}" in said or f"{brings:,.0f}" in said
+    browser.run(f"{slide.format('cac')}(document.getElementById('cac').max)")
+    assert "Paid back by the first order" not in browser.run(
+        "document.getElementById('payback-said').textContent"
+    )
+
+
+def test_the_list_is_searched_filtered_and_sorted(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["cdnow"], width=DESK)
+    rows = "[...document.querySelectorAll('table.customers tbody tr')].filter(r => !r.hidden)"
+    said = "document.querySelector('.tools output').textContent"
+    assert browser.run(f"{rows}.length") == 100
+    assert browser.run(said) == "200 of 200 customers, 100 shown"
+    first = browser.run(f"{rows}[7].cells[0].textContent")
+    type_it = (
+        "(text => { const box = document.querySelector('.tools input'); box.value = text;"
+        " box.dispatchEvent(new Event('input')); })"
+    )
+    browser.run(f"{type_it}('{first}')")
+    assert first in browser.run(f"{rows}.map(r => r.cells[0].textContent)")
+    browser.run(f"{type_it}('')")
+    states = browser.run("[...document.querySelectorAll('.tools option')].map(o => o.value)")
+    assert states[0] == ""
+    assert len(states) > 2
+    browser.run(
+        "(value => { const one = document.querySelector('.tools select'); one.value = value;"
+        f" one.dispatchEvent(new Event('change')); }})('{states[1]}')"
+    )
+    shown = browser.run(f"{rows}.map(r => r.textContent)")
+    assert shown
+    assert all(states[1] in text for text in shown)

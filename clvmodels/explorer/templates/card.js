@@ -140,7 +140,7 @@
       if (FIGURES.includes(column.name)) {
         const value = plain("dd", ...said(cell));
         value.className = "value";
-        const span = value.querySelector(".ends");
+        const span = value.querySelector(".below");
         const note = plain("dd", unit.slice(1, -1));
         note.className = "note";
         const parts = [plain("dt", heading.dataset.said), value];
