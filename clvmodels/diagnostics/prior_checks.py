@@ -335,7 +335,7 @@ def _prior_repeats(study: Study, priors: Mapping[str, PriorDensity] | None) -> P
         return None
     drawn = prior_draws(study.purchases, priors, _PRIOR_DRAWS, study.question.random_seed)
     columns = {name: one[:, None] for name, one in drawn.items()}
-    of_average = (study.purchases.of_average, columns, *study.ages(_PRIOR_AGES)[:2])
+    of_average = (study.of_average(1)[0], columns, *study.ages(_PRIOR_AGES)[:2])
     shares, means = repeats_by_draw(*of_average)[0], mean_repeats(*of_average)
     return shares / of_average[-1].sum(), means, float(np.mean(study.columns.x))
 

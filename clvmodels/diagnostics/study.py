@@ -16,6 +16,7 @@ from clvmodels.forecast.calendar import Calendar
 from clvmodels.margin import margin_for
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.finite import check_spend
+from clvmodels.posterior.purchases import family_of_average
 from clvmodels.posterior.scorable import at_margin, prepared_for
 from clvmodels.predictive.calendars import CalendarChoice, sd_of
 from clvmodels.purchases.model import Family
@@ -194,7 +195,8 @@ class Study:
         draws = bought.draws(most)
         if bought.metadata.design is None:
             return bought.formulas, draws
-        return bought.of_average, {name: draws[name] for name in bought.facts.parameter_names}
+        own = {name: draws[name] for name in bought.facts.parameter_names}
+        return family_of_average(bought), own
 
     @property
     def certain(self) -> bool:

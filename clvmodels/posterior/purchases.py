@@ -49,16 +49,9 @@ class PurchasePosterior(Posterior):
         """What the model computes."""
         design, clock = self.metadata.design, self.metadata.clock
         if design is None:
-            return self.of_average
+            return family_of_average(self)
         curve = None if clock is None else clock.curve(self.scale.days)
         return StratifiedFamily(self.model, design, curve)
-
-    @property
-    def of_average(self) -> Family:
-        """What computes the average customer, whatever covariates do."""
-        clock = self.metadata.clock
-        curve = None if clock is None else clock.curve(self.scale.days)
-        return self.facts.formulas if curve is None else AgedFamily(self.facts.formulas, curve)
 
     @classmethod
     def from_draws(
@@ -331,3 +324,10 @@ class PurchasePosterior(Posterior):
         kind = columns.kind
         first, inverse = distinct_rows(kind, columns.T, columns.t_x)
         return columns, (kind[first], columns.t_x[first], columns.T[first]), inverse
+
+
+def family_of_average(posterior: PurchasePosterior) -> Family:
+    """What computes the average customer, whatever covariates do."""
+    clock, formulas = posterior.metadata.clock, posterior.facts.formulas
+    curve = None if clock is None else clock.curve(posterior.scale.days)
+    return formulas if curve is None else AgedFamily(formulas, curve)

@@ -176,7 +176,7 @@ class LearntClock:
     notes : tuple of str
         What a reader should know.
     slopes : ndarray, shape (9,) or (0,)
-        Of the age curve; see `clvmodels.purchases.age_curve`.
+        Of the age curve, by steps of the logarithm of days.
     """
 
     first_day: int
