@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -310,6 +311,29 @@ def test_on_paper_nothing_is_cut(
     assert all(box == ["visible", True] for box in inside)
     browser.picture(pictures / f"paper-{name}.png")
     assert browser.pdf(pictures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_all_of_it_takes_ten_pages(
+    browser: Browser, pages: dict[str, Path], pictures: Path
+) -> None:
+    for name in ("cdnow", "failed", "once"):
+        browser.open(pages[name], width=PAPER)
+        browser.run(UNFOLD)
+        printed = browser.pdf(pictures / f"{name}-all.pdf").read_bytes()
+        assert 2 <= len(re.findall(rb"/Type ?/Page\b", printed)) <= 10, name
+
+
+def test_figures_of_a_failed_fit_do_not_stand_out(browser: Browser, pages: dict[str, Path]) -> None:
+    values = (
+        "[...document.querySelectorAll('.fact:not(.base .fact) .value')].map(e => "
+        "[getComputedStyle(e).fontWeight, getComputedStyle(e).textDecorationLine])"
+    )
+    for name, shown in (("failed", ["400", "line-through"]), ("cdnow", ["650", "none"])):
+        browser.open(pages[name], width=DESK)
+        browser.run(UNFOLD)
+        found = browser.run(values)
+        assert len(found) > 8
+        assert all(one == shown for one in found), name
 
 
 def test_it_works_in_a_notebooks_frame(
