@@ -91,7 +91,7 @@ def score_arguments(files: Path, output: str, *more: str) -> list[str]:
 
 
 def assert_readable(text: str) -> None:
-    """Lines fit the terminal (but for paths and commands, which stay whole) and end in no markup."""
+    """Lines fit the terminal, but for paths and commands, which stay whole, and have no markup."""
     whole = ("Wrote", "Next: ")
     long = [
         line
