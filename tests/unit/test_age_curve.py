@@ -103,6 +103,20 @@ def test_points_are_those_of_the_family_in_time_by_age(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["bgnbd", "mbgcnbd2"])
+@pytest.mark.parametrize("verb", ["along", "staying"])
+def test_lengths_of_time_are_those_of_the_family_in_time_by_age(key: str, verb: str) -> None:
+    """Of each age by itself, in the family's own words; the code takes them as of one age."""
+    base, theta, passed = purchase_model(key).formulas, draws(), CURVE.passed
+    ages, lengths = np.array([0.0, 40.0, 900.0]), np.array([1.0, 30.0, 400.0])
+    for x in (0.0, 1.0, 5.0):
+        found = getattr(AgedFamily(base, CURVE), verb)(x, ages, lengths, theta)
+        for i, age in enumerate(ages):
+            ahead = passed(age + lengths) - passed(age)
+            want = getattr(base, verb)(x, passed(ages[i : i + 1]), ahead, theta)
+            np.testing.assert_allclose(found[:, :, i], want[:, :, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("key", ["bgnbd", "mbgcnbd2"])
 @pytest.mark.parametrize("month", [None, 30.4375])
 @pytest.mark.parametrize("horizon", [90.0, 4000.0, np.inf])
 def test_a_flat_curve_discounts_as_the_family_does(
