@@ -60,11 +60,14 @@ class RejectBlocks:
         Whether amounts are read.
     first_counts : bool
         Whether spend depends on first_value.
+    margins : str, optional
+        Column of customers' own margins.
     """
 
     scale: TimeScale
     amounts: bool
     first_counts: bool = False
+    margins: str | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield them as they came, with a reason."""
@@ -76,6 +79,7 @@ class RejectBlocks:
                 duplicated,
                 amounts=self.amounts,
                 first_counts=self.first_counts,
+                margins=self.margins,
             ).reason
             out = np.flatnonzero(code >= 0)
             if len(out):

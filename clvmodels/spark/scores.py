@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from clvmodels import schema
 from clvmodels.keywords import named
-from clvmodels.margin import MarginLike
+from clvmodels.margin import ContributionMargin, MarginLike
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.posterior.scorable import (
     Scorable,
@@ -112,13 +112,14 @@ def rejects(
     *,
     time_unit: TimeUnit | None = None,
     time_scaler: float | None = None,
+    margin: MarginLike = None,
 ) -> DataFrame:
     """Select the rows that `score` refuses, with all their columns and the reason.
 
     Parameters
     ----------
-    data, posterior, time_unit, time_scaler
-        As in `score`.
+    data, posterior, time_unit, time_scaler, margin
+        As in `score`: where customers have margins of their own, a row without one is refused.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def rejects(
     """
     from pyspark.sql.types import StringType, StructField, StructType
 
-    df, _ = _frame_and_margin(data, posterior, time_unit, time_scaler, None)
+    df, used = _frame_and_margin(data, posterior, time_unit, time_scaler, margin)
     rows = counted(df, unique=isinstance(data, SparkRfm))
     output = StructType([*df.schema.fields, StructField(REASON, StringType())])
     spend = spend_of(posterior)
@@ -137,6 +138,7 @@ def rejects(
         posterior.scale,
         reads_amounts(posterior),
         first_counts=spend is not None and counted_of(spend) > 0,
+        margins=used.column if isinstance(used, ContributionMargin) else None,
     )
     return rows.mapInArrow(checks, output)
 

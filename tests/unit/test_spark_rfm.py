@@ -114,6 +114,21 @@ def test_spark_summarises_as_duckdb_does(log: Any, options: dict[str, Any]) -> N
     got.unpersist()
 
 
+def test_amounts_in_several_currencies(spark: Any) -> None:
+    rates = {"EUR": 1.0, "USD": 0.8, "JPY": 0.005}
+    money = np.array([*rates])[np.arange(len(LOG)) % 3]
+    frame = LOG[["who", "when", "paid"]].assign(money=money).dropna()
+    table = spark.createDataFrame(pa.Table.from_pandas(frame, preserve_index=False))
+    with pytest.raises(SchemaError, match="of which no rate is given"):
+        on_spark.rfm_summary(table, **NAMES, currency_col="money")
+    asked: dict[str, Any] = {**NAMES, "currency_col": "money", "rates": rates, "refunds": "net"}
+    found, want = on_spark.rfm_summary(table, **asked), clv.rfm_summary(frame, **asked)
+    in_euros = frame.assign(paid=frame["paid"] * frame["money"].map(rates))
+    plain = clv.rfm_summary(in_euros, **NAMES, refunds="net").to_pandas()
+    for one in (sorted_frame(found.table), want.to_pandas()):
+        pd.testing.assert_frame_equal(one[[*plain]], plain, check_dtype=False, rtol=1e-9)
+
+
 def test_any_ibis_backend_is_a_source(spark: Any, log: Any) -> None:
     log.createOrReplaceTempView("ledger_source")
     zone = spark.conf.get("spark.sql.session.timeZone")

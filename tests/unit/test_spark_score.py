@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from clvmodels import BetaGeoPosterior, CLVPosterior, GammaGammaPosterior
+from clvmodels import BetaGeoPosterior, CLVPosterior, ContributionMargin, GammaGammaPosterior
 from clvmodels import spark as on_spark
 from clvmodels.errors import DomainError, SchemaError, TimeUnitError
 from clvmodels.scoring import Scorer
@@ -165,8 +166,8 @@ ODD_DDL = "customer_id string, frequency double, recency double, T double, monet
 
 @pytest.mark.slow
 def test_one_row_for_every_row_with_its_reason(spark: Any) -> None:
-    # The last is only of posteriors whose spend counts first orders
-    assert {row[-1] for row in ODD} == {None, *range(len(REASONS) - 1)}
+    # The last two are of spend that counts first orders, and of customers' own margins
+    assert {row[-1] for row in ODD} == {None, *range(len(REASONS) - 2)}
     data = [(*row[:-1], f"note {i}") for i, row in enumerate(ODD)]
     df = spark.createDataFrame(data, f"{ODD_DDL}, note string").repartition(3)
     got = on_spark.score(df, POSTERIOR).toArrow().to_pylist()
@@ -388,3 +389,27 @@ def test_errors_come_before_any_work(spark: Any) -> None:
         on_spark.score(df, POSTERIOR, interval=1.5)
     with pytest.raises(SchemaError, match="intervals='none' is unknown"):
         on_spark.score(df, POSTERIOR, intervals="none")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*cannot be used:UserWarning")
+def test_customers_have_margins_of_their_own(spark: Any) -> None:
+    """And costs: each row's own margin; one that has none is left out by its reason."""
+    own = np.random.default_rng(3).uniform(-0.1, 0.6, BASE.num_rows)
+    base = BASE.append_column("own", pa.array(own, mask=np.arange(len(own)) == 7))
+    margin = ContributionMargin(
+        column="own", cost_per_order=1.5, cost_per_year=2.0, cost_per_active_year=3.0
+    )
+    terms: dict[str, Any] = {"margin": margin, "draws": 40, "interval": 0.8}
+    df = spark.createDataFrame(base).repartition(3)
+    scores = sorted_table(on_spark.score(df, POSTERIOR, **terms))
+    assert scores.num_rows == BASE.num_rows
+    got = scores.filter(pc.is_null(scores["reason"]))
+    good = base.filter(pc.is_valid(base["own"]))
+    want = pa.Table.from_pandas(POSTERIOR.predict(good.to_pandas(), **terms), preserve_index=False)
+    assert got.num_rows == want.num_rows == BASE.num_rows - 1
+    for name in ("clv", "clv_sd", "clv_lower", "clv_upper", "historical_value", "margin"):
+        mine, theirs = (t[name].to_numpy() for t in (got, want))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9, err_msg=name)
+    assert scores.filter(pc.is_valid(scores["reason"]))[ID].to_pylist() == [7]
+    assert on_spark.rejects(df, POSTERIOR, margin=margin).toArrow()[ID].to_pylist() == [7]
