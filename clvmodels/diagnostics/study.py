@@ -18,6 +18,7 @@ from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, Pur
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.purchases import family_of_average
 from clvmodels.posterior.scorable import at_margin, prepared_for
+from clvmodels.posterior.shares import refuse_own
 from clvmodels.predictive.calendars import CalendarChoice, sd_of
 from clvmodels.purchases.model import Family
 from clvmodels.rfm import RfmTable
@@ -285,7 +286,7 @@ def _parts(posterior: Any) -> tuple[PurchasePosterior, GammaGammaPosterior | Non
 def _check(question: Question, purchases: PurchasePosterior) -> None:
     check_choice("discounting", question.discounting, ("continuous", "monthly"))
     check_interval(question.interval)
-    margin_for(question.margin)
+    refuse_own(margin_for(question.margin).of)
     check_cost(question.cac)
     purchases.scale.horizon(question.horizon)
     purchases.scale.delta(question.discount_rate)

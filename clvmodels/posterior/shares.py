@@ -35,7 +35,7 @@ def refuse_own(of: ContributionMargin | None) -> None:
     if of is not None:
         raise SchemaError(
             f"margin={of!r} is for values of customers and of new ones (predict, score, "
-            "total_value, new_customer_value, lists and reports of values), and this forecast "
+            "total_value, new_customer_value, customers, tiers, segments, actions), and this "
             "takes one share of revenue for all: pass that, such as margin=0.3."
         )
 

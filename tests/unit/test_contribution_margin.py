@@ -296,7 +296,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
         POSTERIOR.predict(holes.assign(margin="high"), margin=MADE)
     with pytest.raises(DomainError, match="never end"):
         POSTERIOR.predict(OWN, margin=MADE, horizon=None)
-    for verb in (clv.simulate_future, clv.forecast_total, clv.value_distribution):
+    one_share = (clv.simulate_future, clv.forecast_total, clv.value_distribution, clv.explore)
+    for verb in (*one_share, clv.report, clv.compare_with_simple):
         with pytest.raises(SchemaError, match="one share of revenue for all"):
             verb(POSTERIOR, OWN, horizon="90D", margin=MADE)
     holes["margin"] = np.where(np.arange(len(holes)) < 3, np.nan, 0.3)
