@@ -21,6 +21,7 @@ from clvmodels.posterior.scorable import (
     purchases_of,
     reads_amounts,
 )
+from clvmodels.posterior.shares import refuse_own
 from clvmodels.posterior.terms import ListTerms
 from clvmodels.schema import shown
 from clvmodels.warehouse.coefficient_table import can_be_told, table_of
@@ -196,6 +197,7 @@ def score_sql(posterior: Scorable | str | Path, **terms: Unpack[SqlTerms]) -> Sc
         draws=terms["draws"],
         margin=terms["margin"],
     )
+    refuse_own(None if used is None else used.of)
     if not can_be_told(draws):
         raise SchemaError(
             f"A statement does not know how {purchases.facts.name} tells who is alive: score with "

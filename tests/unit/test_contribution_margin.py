@@ -300,6 +300,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
     for verb in (*one_share, clv.report, clv.compare_with_simple):
         with pytest.raises(SchemaError, match="one share of revenue for all"):
             verb(POSTERIOR, OWN, horizon="90D", margin=MADE)
+    with pytest.raises(SchemaError, match="one share of revenue for all"):
+        clv.score_sql(POSTERIOR, margin=MADE, longest=300)
     holes["margin"] = np.where(np.arange(len(holes)) < 3, np.nan, 0.3)
     holes.to_parquet(tmp_path / "holes.parquet")
     with pytest.warns(UserWarning, match="could not be scored"):
