@@ -19,7 +19,7 @@ import numpy.typing as npt
 from clvmodels.formulas.discounting import Due
 from clvmodels.purchases.age_curve import AgeCurve
 from clvmodels.purchases.model import NO_ROWS, Draws, Family, Living, Numbers, Weights
-from clvmodels.purchases.of_others import MadeOfOthers, at_points
+from clvmodels.purchases.of_others import MadeOfOthers
 from clvmodels.purchases.walks import Walks
 from clvmodels.schema import FloatArray
 
@@ -104,15 +104,6 @@ class AgedFamily(MadeOfOthers):
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
         """Whether the undiscounted purchases of a lifetime are infinite: all time passes."""
         return self.base.endless(**parameters)
-
-    # --- at points: as `Family` has them ---
-
-    log_likelihood = at_points(Family.log_likelihood)
-    p_alive = at_points(Family.p_alive)
-    p_purchase = at_points(Family.p_purchase)
-    expected_purchases = at_points(Family.expected_purchases)
-    discounted_purchases = at_points(Family.discounted_purchases)
-    pmf = at_points(Family.pmf)
 
     def _at(
         self,

@@ -172,15 +172,9 @@ class StackedFamily(MadeOfOthers):
             out[: len(found), one.which] = found
         return out
 
-    # --- at points: as `Family` has them ---
+    # --- at points ---
 
     endless = at_points(Family.endless)
-    log_likelihood = at_points(Family.log_likelihood)
-    p_alive = at_points(Family.p_alive)
-    p_purchase = at_points(Family.p_purchase)
-    expected_purchases = at_points(Family.expected_purchases)
-    discounted_purchases = at_points(Family.discounted_purchases)
-    pmf = at_points(Family.pmf)
 
     def _at(
         self,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.story import Customers, Round
-from clvmodels.purchases.model import Numbers
+from clvmodels.purchases.model import Family, Numbers
 from clvmodels.schema import FloatArray
 
 
@@ -33,9 +33,21 @@ def at_points(verb: Callable[..., Any]) -> Any:
 
 
 class MadeOfOthers:
-    """What families lack that let others answer: those are fitted and simulated themselves."""
+    """What families have alike that let others answer, by ``_at``, and what they lack.
+
+    The others are fitted and simulated themselves.
+    """
 
     __slots__ = ()
+
+    # At points: as `Family` has them.
+
+    log_likelihood = at_points(Family.log_likelihood)
+    p_alive = at_points(Family.p_alive)
+    p_purchase = at_points(Family.p_purchase)
+    expected_purchases = at_points(Family.expected_purchases)
+    discounted_purchases = at_points(Family.discounted_purchases)
+    pmf = at_points(Family.pmf)
 
     def fused(
         self,

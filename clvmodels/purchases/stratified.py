@@ -29,7 +29,7 @@ from clvmodels.purchases.model import (
     PurchaseModel,
     Weights,
 )
-from clvmodels.purchases.of_others import MadeOfOthers, at_points
+from clvmodels.purchases.of_others import MadeOfOthers
 from clvmodels.purchases.walks import Walks
 from clvmodels.schema import FloatArray
 
@@ -146,15 +146,6 @@ class StratifiedFamily(MadeOfOthers):
         """Whether the lifetime of anybody in the base that was fitted is."""
         found = [self.base.endless(**self.own(g, parameters)) for g, _ in self.design.mix]
         return np.asarray(np.logical_or.reduce(found))
-
-    # --- at points: as `Family` has them ---
-
-    log_likelihood = at_points(Family.log_likelihood)
-    p_alive = at_points(Family.p_alive)
-    p_purchase = at_points(Family.p_purchase)
-    expected_purchases = at_points(Family.expected_purchases)
-    discounted_purchases = at_points(Family.discounted_purchases)
-    pmf = at_points(Family.pmf)
 
     def _at(
         self,
