@@ -128,11 +128,9 @@ def spend_moments(intercept: FloatArray, slope: FloatArray, out: FloatArray) -> 
     """
     n = intercept.size
     mean_i, mean_s = mean_of(intercept), mean_of(slope)
-    covariance = 0.0
-    for d in range(n):
-        covariance += (intercept[d] - mean_i) * (slope[d] - mean_s)
+    covariance = _covariance(intercept, mean_i, slope, mean_s)
     variance_s = variance_of(slope, mean_s)
-    centre = -covariance / n / variance_s if variance_s > 0.0 else 0.0
+    centre = -covariance / variance_s if variance_s > 0.0 else 0.0
     least = 0.0
     for d in range(n):
         rest = (intercept[d] - mean_i) + (slope[d] - mean_s) * centre
