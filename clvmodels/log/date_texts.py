@@ -203,9 +203,9 @@ def _read(text: Any, reading: DateReading) -> Any:
     import ibis
 
     part = {name: text.re_extract(reading.pattern, i + 1) for i, name in enumerate(reading.fields)}
-    iso = _four_digits(part["Y"]) + "-" + _month(part) + "-" + part["d"].lpad(2, "0")
+    iso = _four_digits(part["Y"]) + "-" + _month(part) + "-" + _two_digits(part["d"])
     if "H" in part:
-        clock = [_hour(part), *(_or_zero(part[name]).lpad(2, "0") for name in "MS" if name in part)]
+        clock = [_hour(part), *(_two_digits(part[name]) for name in "MS" if name in part)]
         clock += ["00"] * (3 - len(clock))
         iso = iso + " " + clock[0] + ":" + clock[1] + ":" + clock[2]
     if "f" in part:
@@ -219,15 +219,21 @@ def _read(text: Any, reading: DateReading) -> Any:
 def _four_digits(year: Any) -> Any:
     import ibis
 
-    century = ibis.ifelse(year < str(PIVOT), ibis.literal("20"), ibis.literal("19"))
-    return ibis.ifelse(year.length() == 2, century + year, year)
+    return ibis.cases((year.length() == 4, ""), (year < str(PIVOT), "20"), else_="19") + year
+
+
+def _two_digits(number: Any) -> Any:
+    """One or two digits, or none -> two; written without lpad, which says its text four times."""
+    import ibis
+
+    return (ibis.literal("00") + number).right(2)
 
 
 def _month(part: Mapping[str, Any]) -> Any:
     import ibis
 
     if "m" in part:
-        return part["m"].lpad(2, "0")
+        return _two_digits(part["m"])
     short = part["b"].lower().substr(0, 3)
     numbers = [(_MONTHS[3 * i : 3 * i + 3], f"{i + 1:02}") for i in range(12)]
     return short.cases(*numbers, else_=ibis.null("string"))
@@ -236,16 +242,10 @@ def _month(part: Mapping[str, Any]) -> Any:
 def _hour(part: Mapping[str, Any]) -> Any:
     import ibis
 
-    hour = _or_zero(part["H"])
+    hour = _two_digits(part["H"])
     if "p" in part:
         marker = part["p"].lower()
         number = hour.cast("int64")
         noon = number % 12 + ibis.ifelse(marker == "p", 12, 0)
         hour = ibis.ifelse(marker.isin(["a", "p"]), noon, number).cast("string")
-    return hour.lpad(2, "0")
-
-
-def _or_zero(text: Any) -> Any:
-    import ibis
-
-    return ibis.ifelse(text == "", ibis.literal("0"), text)
+    return _two_digits(hour)

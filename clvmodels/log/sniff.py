@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from clvmodels.dates import DAY, DIGITS, MOMENT
 from clvmodels.errors import SchemaError
 from clvmodels.log.amounts import currency_of, read_amounts
 from clvmodels.log.column_checks import is_written
@@ -39,6 +41,7 @@ _COMPACT_FROM, _COMPACT_TO = 19_000_101, 21_001_231
 _DIGITS: Final[Mapping[str, str]] = {"s": r"^\d{9,10}$", "ms": r"^\d{12,13}$"}
 # Readings of which one log can have but one
 _GROUPS: Final = (RIVALS, tuple(_DIGITS))
+_READABLE: Final = ("iso", *READINGS, *_DIGITS)
 
 Fetch = Callable[[Any], Any]
 
@@ -112,7 +115,8 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
 def _dates_of_text(column: Any, fetch: Fetch) -> str | None:
     """Reading of dates as text; None is ISO, and where nothing can be read."""
     name, present = column.get_name(), present_rows(column)
-    counts = _fits(present.limit(_FIRST_ROWS), name, fetch)
+    first = present.limit(_FIRST_ROWS)
+    counts = _fits(first, name, fetch, _possible(fetch(first)[name].to_pylist()))
     # A count in another unit is a date as well, so that nothing would show it to be misread
     if len(best := _best(counts)) > 1 or not any(counts.values()) or best[0] in _DIGITS:
         counts = _fits(present, name, fetch)
@@ -144,17 +148,33 @@ def two_date_readings(
     )
 
 
-def _fits(table: Any, name: str, fetch: Fetch) -> dict[str, int]:
+def _fits(
+    table: Any, name: str, fetch: Fetch, possible: Sequence[str] = _READABLE
+) -> dict[str, int]:
     """Rows that each reading fits, and those that any of some rivals fits."""
     column = table[name]
-    fits = {key: read_dates(column, key).notnull() for key in ("iso", *READINGS)}
-    for unit, digits in _DIGITS.items():
-        fits[unit] = column.strip().re_search(digits)
+    fits: dict[str, Any] = {}
+    for key in possible:
+        digits = _DIGITS.get(key)
+        fits[key] = (
+            column.strip().re_search(digits) if digits else read_dates(column, key).notnull()
+        )
     for group in _GROUPS:
-        fits[f"any {group[0]}"] = functools.reduce(operator.or_, (fits[one] for one in group))
+        if there := [fits[one] for one in group if one in fits]:
+            fits[f"any {group[0]}"] = functools.reduce(operator.or_, there)
     sums = {f"n{i}": one.cast("int64").sum() for i, one in enumerate(fits.values())}
-    [line] = fetch(table.aggregate(**sums)).to_pylist()
-    return {key: int(line[f"n{i}"] or 0) for i, key in enumerate(fits)}
+    line = fetch(table.aggregate(**sums)).to_pylist()[0] if sums else {}
+    rows = {key: int(line[f"n{i}"] or 0) for i, key in enumerate(fits)}
+    return dict.fromkeys((*_READABLE, *(f"any {group[0]}" for group in _GROUPS)), 0) | rows
+
+
+def _possible(texts: Sequence[str]) -> list[str]:
+    """Readings whose pattern some text has: the engine is asked of no others, each is long."""
+    distinct = {text.strip() for text in texts}
+    patterns = {"iso": "|".join((DIGITS, DAY, MOMENT))}
+    patterns |= {key: one.pattern for key, one in READINGS.items()} | _DIGITS
+    found = {key: re.compile(pattern, re.ASCII).search for key, pattern in patterns.items()}
+    return [key for key in _READABLE if any(map(found[key], distinct))]
 
 
 def _best(counts: Mapping[str, int]) -> list[str]:
