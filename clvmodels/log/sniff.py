@@ -171,8 +171,8 @@ def _fits(
 def _possible(texts: Sequence[str]) -> list[str]:
     """Readings whose pattern some text has: the engine is asked of no others, each is long."""
     distinct = {text.strip() for text in texts}
-    patterns = {"iso": "|".join((DIGITS, DAY, MOMENT))}
-    patterns |= {key: one.pattern for key, one in READINGS.items()} | _DIGITS
+    patterns = {"iso": "|".join((DIGITS, DAY, MOMENT)), **_DIGITS}
+    patterns |= {key: one.pattern for key, one in READINGS.items()}
     found = {key: re.compile(pattern, re.ASCII).search for key, pattern in patterns.items()}
     return [key for key in _READABLE if any(map(found[key], distinct))]
 
