@@ -98,7 +98,9 @@ if TYPE_CHECKING:
     from clvmodels.purchases.clock import Clock, LearntClock
     from clvmodels.reporting import RenderedReport, report
     from clvmodels.rfm import (
+        CountedHistories,
         RfmTable,
+        count_histories,
         rfm_summary,
         rfm_summary_to_parquet,
         rfm_train_test_split,
@@ -122,6 +124,7 @@ _HOME = {
     "Comparison": "evaluation",
     "ContributionMargin": "margin",
     "ConvergenceError": "errors",
+    "CountedHistories": "rfm",
     "Covariate": "fit.covariates",
     "DomainError": "errors",
     "Explorer": "explorer",
@@ -156,6 +159,7 @@ _HOME = {
     "compare_with_simple": "economics",
     "contributions": "economics",
     "count_distribution": "predictive",
+    "count_histories": "rfm",
     "customer_acquisition_cost": "economics",
     "customer_equity": "economics",
     "customer_margins": "economics",
@@ -217,6 +221,7 @@ __all__ = [
     "Comparison",
     "ContributionMargin",
     "ConvergenceError",
+    "CountedHistories",
     "Covariate",
     "DomainError",
     "Explorer",
@@ -252,6 +257,7 @@ __all__ = [
     "compare_with_simple",
     "contributions",
     "count_distribution",
+    "count_histories",
     "customer_acquisition_cost",
     "customer_equity",
     "customer_margins",

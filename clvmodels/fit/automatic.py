@@ -36,6 +36,7 @@ from clvmodels.schema import check_choice, scale_said
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.counted import CountedHistories
 
 COMPARED_DRAWS: Final = 500  # of each model, as clvmodels.compare takes
 _LEAST_REPEATING: Final = 2
@@ -73,7 +74,9 @@ class AutomaticModel(Parameters):
         check_choice("priors", self.priors, ("default", PYMC_MARKETING))
 
     @named
-    def fit(self, rfm: RfmTable | Frame, **terms: Unpack[FitTerms]) -> PurchasePosterior:
+    def fit(
+        self, rfm: RfmTable | Frame | CountedHistories, **terms: Unpack[FitTerms]
+    ) -> PurchasePosterior:
         """Fit every model, and keep the one that describes the base best, or stack several.
 
         All are fitted by Laplace and compared as `clvmodels.compare` does. Where the best one

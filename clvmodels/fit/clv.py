@@ -15,17 +15,17 @@ from clvmodels.fit.purchases import (
     purchase_specification,
 )
 from clvmodels.fit.run import FitTerms, settings_of
-from clvmodels.fit.specification import look_for_other_ids, observation_end
+from clvmodels.fit.specification import columns_of, look_for_other_ids, observation_end
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import BasketValue, CLVPosterior, PurchasePosterior
 from clvmodels.posterior.spend import spend_from
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
 from clvmodels.rfm import RfmTable
-from clvmodels.rfm.histories import rfm_columns
 from clvmodels.schema import check_choice, scale_said, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
+    from clvmodels.rfm.counted import CountedHistories
 
 
 @named_fields
@@ -99,14 +99,14 @@ class CLVModel(Parameters):
     @named
     def fit(
         self,
-        rfm: RfmTable | Frame,
+        rfm: RfmTable | Frame | CountedHistories,
         **terms: Unpack[FitTerms],
     ) -> CLVPosterior:
         """Fit both models.
 
         Parameters
         ----------
-        rfm : RfmTable or frame
+        rfm : RfmTable, frame or CountedHistories
             The base, with monetary_value unless every purchase has one value; a plain frame
             counts as days unless the unit is said.
         method, draws, tune, chains, importance_draws, random_seed, progressbar, on_failure, start
@@ -129,7 +129,7 @@ class CLVModel(Parameters):
         """
         said = scale_said(terms["time_unit"], terms["time_scaler"])
         settings = settings_of(terms)
-        columns = rfm_columns(rfm, said=said, whole=True)
+        columns = columns_of(rfm, said)
         end = observation_end(rfm)
         if isinstance(self.spend, GammaGammaModel):
             self.spend._described(columns)  # refuses now what would be refused after the first fit

@@ -28,6 +28,7 @@ from clvmodels.posterior import CLVPosterior, Metadata
 from clvmodels.posterior.core import Posterior
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.continuity import continuity_of, warn_of_other_ids
+from clvmodels.rfm.counted import CountedHistories
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_choice, scale_said
 
@@ -81,7 +82,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     @named
     def build(
         self,
-        rfm: RfmTable | Frame,
+        rfm: RfmTable | Frame | CountedHistories,
         *,
         time_unit: TimeUnit | None = None,
         time_scaler: float | None = None,
@@ -90,7 +91,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
 
         Parameters
         ----------
-        rfm : RfmTable or frame
+        rfm : RfmTable, frame or CountedHistories
             The base; a plain frame counts as days unless the unit is said.
         time_unit, time_scaler : optional
             The unit of recency and T of a frame, as in :meth:`RfmTable.from_frame`; a table
@@ -102,20 +103,20 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             An ordinary model: open it, draw it, sample it.
         """
         said = scale_said(time_unit, time_scaler)
-        columns, design = self._designed(rfm_columns(rfm, said=said, whole=True))
+        columns, design = self._designed(columns_of(rfm, said))
         return self._build(*self._prepare(columns), design)
 
     @named
     def fit(
         self,
-        rfm: RfmTable | Frame,
+        rfm: RfmTable | Frame | CountedHistories,
         **terms: Unpack[FitTerms],
     ) -> Fitted:
         """Fit the model to a base.
 
         Parameters
         ----------
-        rfm : RfmTable or frame
+        rfm : RfmTable, frame or CountedHistories
             The base; a plain frame counts as days unless the unit is said.
         method : {"auto", "nuts", "laplace", "map"}
             "laplace" is the importance-weighted approximation at the mode, "nuts" Markov
@@ -293,20 +294,29 @@ class Specification[Fitted: Posterior](Parameters, ABC):
 def look_for_other_ids(columns: RfmColumns, end: str | None) -> None:
     """Warn where the customers of a base seem to have become others at some date."""
     scale = columns.scale or TimeScale()
-    found = continuity_of(columns.x, columns.t_x, columns.T, scale)
+    found = continuity_of(columns.x, columns.t_x, columns.T, scale, columns.customers)
     warn_of_other_ids(found, end, scale)
 
 
-def base_of(rfm: RfmTable | Frame, said: TimeScale | None) -> tuple[RfmColumns, str | None]:
+def base_of(
+    rfm: RfmTable | Frame | CountedHistories, said: TimeScale | None
+) -> tuple[RfmColumns, str | None]:
     """Columns of a base that is to be fitted, looked through, and the end of its observation."""
-    columns, end = rfm_columns(rfm, said=said, whole=True), observation_end(rfm)
+    columns, end = columns_of(rfm, said), observation_end(rfm)
     look_for_other_ids(columns, end)
     return columns, end
 
 
-def observation_end(rfm: RfmTable | Frame) -> str | None:
+def columns_of(rfm: RfmTable | Frame | CountedHistories, said: TimeScale | None) -> RfmColumns:
+    """Columns of a base that is to be fitted."""
+    if isinstance(rfm, CountedHistories):
+        return rfm.columns(said)
+    return rfm_columns(rfm, said=said, whole=True)
+
+
+def observation_end(rfm: RfmTable | Frame | CountedHistories) -> str | None:
     """ISO date at which a table was looked at; None of a plain frame."""
-    if not isinstance(rfm, RfmTable) or rfm.observation_end is None:
+    if not isinstance(rfm, RfmTable | CountedHistories) or rfm.observation_end is None:
         return None
     return iso_date(rfm.observation_end)
 

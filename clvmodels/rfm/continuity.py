@@ -199,15 +199,21 @@ def _window(span: int, scale: TimeScale) -> int:
     return max(round(days / period), 1)
 
 
-def continuity_of(x: Any, t_x: Any, T: Any, scale: TimeScale) -> Continuity | None:
-    """As :func:`continuity`, of histories: arrays of shape (N,) in units of ``scale``."""
+def continuity_of(
+    x: Any, t_x: Any, T: Any, scale: TimeScale, customers: Any = None
+) -> Continuity | None:
+    """As :func:`continuity`, of histories: arrays of shape (N,) in units of ``scale``.
+
+    Of so many customers each; by default of one.
+    """
     repeat = np.asarray(x) > 0
+    shared = None if customers is None else np.asarray(customers)[repeat]
     ages = _periods(np.asarray(T)[repeat], scale)
     silences = _periods((np.asarray(T) - np.asarray(t_x))[repeat], scale)
     length = int(ages.max()) + 1 if len(ages) else 1
     return continuity(
-        np.bincount(ages, minlength=length).astype(np.float64),
-        np.bincount(silences, minlength=length).astype(np.float64),
+        np.bincount(ages, shared, length).astype(np.float64),
+        np.bincount(silences, shared, length).astype(np.float64),
         scale,
     )
 

@@ -113,6 +113,10 @@ class RfmColumns:
         By a model's covariates: see `clvmodels.rfm.attributes`.
     frame : Table or frame
         With all other columns.
+    customers : ndarray, shape (N,), or None
+        Customers that each row stands for; None where it is one each.
+    amounts : RfmColumns or None
+        Rows to read spend off, where purchases and amounts were counted apart.
     """
 
     customer_id: npt.NDArray[np.generic]
@@ -129,6 +133,8 @@ class RfmColumns:
     counted: tuple[FloatArray, FloatArray] | None = None
     stratum: IntArray | None = None
     frame: Any = field(default=None, repr=False)
+    customers: FloatArray | None = None
+    amounts: RfmColumns | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -143,6 +149,10 @@ class RfmColumns:
         """The same of each customer on the day of the first purchase."""
         nothing = np.zeros(len(self))
         return nothing if self.stratum is None else coded(nothing, self.stratum)
+
+    def tally(self, rows: npt.NDArray[np.bool_]) -> int:
+        """Customers whom some rows stand for."""
+        return int(rows.sum() if self.customers is None else self.customers[rows].sum())
 
     @property
     def recency(self) -> FloatArray:
@@ -244,7 +254,7 @@ def purchase_histories(data: RfmTable | Frame | RfmColumns) -> PurchaseHistories
     if not len(columns):
         raise SchemaError("The RFM table has no rows: there is nothing to fit.")
     first, inverse = distinct_rows(columns.kind, columns.T, columns.t_x)
-    count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
+    count = np.bincount(inverse, columns.customers, len(first)).astype(np.float64)
     stratum = None if columns.stratum is None else columns.stratum[first]
     return PurchaseHistories(columns.x[first], columns.t_x[first], columns.T[first], count, stratum)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels import schema
-from clvmodels.errors import DomainError
+from clvmodels.errors import DomainError, SchemaError
 from clvmodels.formulas.gamma_gamma import mean_with_first
 from clvmodels.rfm.distinct import distinct_rows, significant
 from clvmodels.rfm.histories import RfmColumns, digest_of, lacks, rfm_columns
@@ -90,15 +90,23 @@ def spend_histories(
         order that counts, is negative or missing.
     """
     columns = data if isinstance(data, RfmColumns) else rfm_columns(data, money=True)
+    columns = columns.amounts or columns
     if columns.m_bar is None:
         raise lacks([schema.MONETARY_VALUE], ())
     repeat = columns.x > 0
-    _refuse(repeat & _unusable(columns.m_bar), "repeat customers", schema.MONETARY_VALUE)
+    bad = repeat & _unusable(columns.m_bar)
+    _refuse(columns.tally(bad), "repeat customers", schema.MONETARY_VALUE)
     x, m_bar, known = columns.x, columns.m_bar, repeat
     if first_order == "include":
+        if columns.first_value is None and columns.customers is not None:
+            raise SchemaError(
+                "These histories were counted without the amounts of first orders, which are to "
+                "count: count them with count_histories(..., first_order=True)."
+            )
         if columns.first_value is None:
             raise lacks([schema.FIRST_VALUE], ())
-        _refuse(_unusable(columns.first_value), "customers", schema.FIRST_VALUE)
+        bad = _unusable(columns.first_value)
+        _refuse(columns.tally(bad), "customers", schema.FIRST_VALUE)
         m_bar, known = mean_with_first(x, m_bar, columns.first_value), np.ones_like(repeat)
         x = x + 1.0
     used = known & (m_bar > 0)
@@ -110,8 +118,9 @@ def spend_histories(
         )
     total = significant(x[used] * m_bar[used], _SPEND_DIGITS)
     first, inverse = distinct_rows(x[used], total)
-    count = np.bincount(inverse, minlength=len(first)).astype(np.float64)
-    left = int((~known).sum()), int((known & ~used).sum())
+    shared = None if columns.customers is None else columns.customers[used]
+    count = np.bincount(inverse, shared, len(first)).astype(np.float64)
+    left = columns.tally(~known), columns.tally(known & ~used)
     return SpendHistories(x[used][first], total[first], count, *left)
 
 
@@ -119,10 +128,10 @@ def _unusable(amounts: FloatArray) -> BoolArray:
     return ~(np.isfinite(amounts) & (amounts >= 0))
 
 
-def _refuse(bad: BoolArray, whose: str, column: str) -> None:
-    if bad.any():
+def _refuse(bad: int, whose: str, column: str) -> None:
+    if bad:
         raise DomainError(
-            f"{bad.sum():,} {whose} have a negative or missing {column}: "
+            f"{bad:,} {whose} have a negative or missing {column}: "
             "summarise the log with refunds='drop' or 'net', or leave these rows out."
         )
 

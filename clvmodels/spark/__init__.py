@@ -6,9 +6,9 @@ clvmodels too; see README.md in this folder for what runs where.
 
 from clvmodels.spark.files import score_files
 from clvmodels.spark.scores import rejects, score
-from clvmodels.spark.summary import SparkRfm, rfm_summary
+from clvmodels.spark.summary import SparkRfm, count_histories, rfm_summary
 
-__all__ = ["SparkRfm", "rejects", "rfm_summary", "score", "score_files"]
+__all__ = ["SparkRfm", "count_histories", "rejects", "rfm_summary", "score", "score_files"]
 
 
 def __dir__() -> list[str]:

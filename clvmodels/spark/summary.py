@@ -35,6 +35,7 @@ from clvmodels.log.options import TableTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
+from clvmodels.rfm.counted import CountedHistories, counted, fetch_from
 from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.periods import start_of
 from clvmodels.rfm.summary import log_options
@@ -139,6 +140,33 @@ def rfm_summary(
     found = summary_of(df, options, id_map, persist=persist)
     warn_unreadable(found.audit)
     return found
+
+
+@named
+def count_histories(rfm: SparkRfm, *, first_order: bool = False) -> CountedHistories:
+    """Count the distinct histories of a base where it lies; no customer reaches the driver.
+
+    A billion customers, looked at by the day over two years, have some ten million of them.
+
+    Parameters
+    ----------
+    rfm : SparkRfm
+        Of `rfm_summary`.
+    first_order : bool
+        As in :func:`clvmodels.count_histories`.
+
+    Returns
+    -------
+    CountedHistories
+        What a fit takes in place of the base, ``CLVModel().fit(histories)``.
+
+    Raises
+    ------
+    SchemaError
+        The base has no amounts of first orders where they are to count.
+    """
+    with tables_of(rfm.table.sparkSession) as tables:
+        return counted(tables.table(rfm.table), rfm, fetch_from(tables.backend), first_order)
 
 
 def summary_of(

@@ -16,6 +16,8 @@ import clvmodels as clv
 from clvmodels import spark as on_spark
 from clvmodels.errors import SchemaError, TimeUnitError
 from clvmodels.log.audit import Audit, Reason
+from clvmodels.rfm.histories import purchase_histories
+from clvmodels.rfm.spent import spend_histories
 
 # The log holds rows that cannot be read.
 pytestmark = [
@@ -111,6 +113,24 @@ def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
 def test_spark_summarises_as_duckdb_does(log: Any, options: dict[str, Any]) -> None:
     got = on_spark.rfm_summary(log, **{**NAMES, **options})
     assert_same(got, clv.rfm_summary(LOG, **{**NAMES, **options}))
+    got.unpersist()
+
+
+def test_spark_counts_histories_as_duckdb_does(log: Any) -> None:
+    """Rows come in no order, and a fit puts them into one: so its statistics are the same."""
+    asked: dict[str, Any] = {**NAMES, "refunds": "drop", "margin": 0.3}
+    got, want = on_spark.rfm_summary(log, **asked), clv.rfm_summary(LOG, **asked)
+    there = on_spark.count_histories(got, first_order=True)
+    assert there.customers == len(want)
+    columns = there.columns()
+    assert purchase_histories(columns).fingerprint() == purchase_histories(want).fingerprint()
+    for first in ("exclude", "include"):
+        found, expected = (spend_histories(one, first) for one in (columns, want))
+        assert found.fingerprint() == expected.fingerprint()
+        assert found.without_repeat == expected.without_repeat
+        assert found.zero_spend == expected.zero_spend
+    assert (there.scale, there.margin) == (want.scale, 0.3)
+    assert there.observation_end == want.observation_end
     got.unpersist()
 
 
