@@ -38,6 +38,26 @@ def rfm_parquet(customers: int) -> Path:
     return path
 
 
+def parts_parquet(customers: int, a_part: int = 5_000_000) -> Path:
+    """A folder of Parquet parts, of more customers than are simulated at once."""
+    path = cache_dir() / f"parts_{customers}"
+    if not path.exists():
+        from clvmodels.simulate import simulate_rfm
+
+        aside = path.with_suffix(".tmp")
+        aside.mkdir(exist_ok=True)
+        how = {**PURCHASES, **SPEND, "T": (1, 730), "cents": True}
+        for part, first in enumerate(range(0, customers, a_part)):
+            file = aside / f"part-{part:04d}.parquet"
+            if not file.exists():
+                frame = simulate_rfm(min(a_part, customers - first), **how, seed=SEED + part)
+                frame["customer_id"] += first
+                frame.to_parquet(file.with_suffix(".new"), index=False)
+                file.with_suffix(".new").rename(file)
+        aside.rename(path)
+    return path
+
+
 def cdnow_parquet() -> Path:
     """The CDNOW sample, trained to 1997-09-30, as an RFM Parquet file."""
     path = cache_dir() / "rfm_cdnow.parquet"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.bases import base_parquet, posterior_nc
-from benchmarks.measure import run_in_turns, work_alone
+from benchmarks.bases import PURCHASES, SPEND, base_parquet, parts_parquet, posterior_nc
+from benchmarks.measure import run, run_in_turns, work_alone
 from benchmarks.table import Row
 
 MILLION, TEN_MILLION, THIRTY_MILLION = 1_000_000, 10_000_000, 30_000_000
+HUNDRED_MILLION = 100_000_000
+FAR = 0.05  # purchases of one day are one: the truth is that of continuous time
 DRAWS = 500
 BLOCK_ROWS = (100_000, 500_000)  # that a task scores at once
 
@@ -38,3 +40,18 @@ def rows(*, large: bool = True) -> Iterator[Row]:
             same = one.found == here.found
             what = f"score {customers:,} on Spark, {size:,} rows at once"
             yield Row(what, one, "<= 2.5 x local", ratio <= 2.5 and same, here)
+    for customers in (MILLION, HUNDRED_MILLION) if large else (MILLION,):
+        yield _counted(customers)
+
+
+def _counted(customers: int) -> Row:
+    """Count the histories of many customers, fit to them, and look whether the truth is there."""
+    one = work_alone(run("count_on_spark", base=str(parts_parquet(customers)), memory="6GB"))
+    mean, truth = one.found["mean"], {**PURCHASES, **SPEND}
+    away = max(abs(mean[name] / value - 1) for name, value in truth.items())
+    right = away < FAR and one.found["customers"] == customers
+    what = (
+        f"count and fit {customers:,} on Spark: {one.found['histories']:,} histories and "
+        f"{one.found['amounts']:,} amounts, counted in {one.found['count_seconds']:.0f} s"
+    )
+    return Row(what, one, f"all customers, within {FAR:.0%} of the truth", right)

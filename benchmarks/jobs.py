@@ -247,6 +247,29 @@ def score_on_spark(base: str, posterior: str, draws: int, block_rows: int) -> di
     return {"scored": report.scored, "rejected": report.rejected, "seconds": seconds}
 
 
+def count_on_spark(base: str, memory: str) -> dict[str, Any]:
+    """Count the histories of a folder of customers on a Spark of two cores; fit to them."""
+    from clvmodels import CLVModel
+    from clvmodels.spark import count_histories
+    from clvmodels.spark.session import spark_session
+
+    with spark_session(2, memory) as session:
+        session.range(1).count()
+        started = time.perf_counter()
+        histories = count_histories(session.read.parquet(base))
+        counted = time.perf_counter()
+    posterior = CLVModel().fit(histories, method="laplace", random_seed=1, progressbar=False)
+    assert histories.amounts is not None
+    return {
+        "customers": histories.customers,
+        "histories": len(histories.purchases),
+        "amounts": len(histories.amounts),
+        "count_seconds": counted - started,
+        "seconds": time.perf_counter() - started,
+        "mean": posterior.summary()["mean"].to_dict(),
+    }
+
+
 def score_purchases(base: str, model: str, predictive: bool) -> dict[str, Any]:
     """Score purchases by draws about the truth of the base, in seconds of the processor."""
     import numpy as np
@@ -316,6 +339,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         learn_clock,
         score_ours,
         score_on_spark,
+        count_on_spark,
         score_purchases,
         clv_peer,
     )

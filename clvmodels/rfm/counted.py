@@ -6,7 +6,6 @@ counted where the customers lie, in a file or on a cluster, and only they come h
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -145,7 +144,7 @@ def count_histories(rfm: RfmTable | str | Path, *, first_order: bool = False) ->
     """
     with engine_errors(), engine() as backend:
         if isinstance(rfm, RfmTable):
-            return counted(attach(backend, rfm.table, "rfm"), rfm, fetch_from(backend), first_order)
+            return counted(attach(backend, rfm.table, "rfm"), backend, first_order, **facts_of(rfm))
         path = path_of("The table", rfm)
         header = RfmTable.outline(path)
         if header is None:
@@ -154,40 +153,38 @@ def count_histories(rfm: RfmTable | str | Path, *, first_order: bool = False) ->
                 "its time unit: read it, and make it a table with RfmTable.from_frame."
             )
         backend.con.execute(f"CREATE VIEW rfm AS SELECT * FROM {parquet_scan([path])}")
-        return counted(backend.table("rfm"), header, fetch_from(backend), first_order)
+        return counted(backend.table("rfm"), backend, first_order, **facts_of(header))
 
 
-def fetch_from(backend: Any) -> Callable[[Any], pa.Table]:
-    """Return what runs an expression on a backend and brings the rows here."""
-    return lambda expr: fetch(backend, expr)
+def facts_of(known: Any) -> dict[str, Any]:
+    """What counted histories keep of an RfmTable or a SparkRfm, besides its rows."""
+    margin = known.margin if known.margin_said else None
+    return {"scale": known.scale, "observation_end": known.observation_end, "margin": margin}
 
 
-def counted(
-    table: ibis.Table, known: Any, fetch: Callable[[Any], pa.Table], first_order: bool
-) -> CountedHistories:
+def counted(table: ibis.Table, backend: Any, first_order: bool, **facts: Any) -> CountedHistories:
     """Count the histories of customers where they lie.
 
     Parameters
     ----------
     table : ibis.Table
         The customers.
-    known : RfmTable or SparkRfm
-        What is known of them besides.
-    fetch : callable
-        Runs an expression and gives an Arrow table.
+    backend : ibis backend
+        That of the customers.
     first_order : bool
         Whether amounts of first orders are counted too.
+    **facts
+        As of `facts_of`.
     """
     money = [FREQUENCY, MONETARY_VALUE, *([FIRST_VALUE] if first_order else [])]
     has_money = MONETARY_VALUE in table.columns
-    if first_order and (missing := [name for name in money if name not in table.columns]):
+    needed = [FREQUENCY, RECENCY, T, *(money if first_order else [])]
+    if missing := [name for name in needed if name not in table.columns]:
         raise lacks(missing, tuple(table.columns))
     return CountedHistories(
-        fetch(_shared(table, [FREQUENCY, RECENCY, T])),
-        fetch(_shared(table, money)) if has_money else None,
-        known.scale,
-        known.observation_end,
-        known.margin if known.margin_said else None,
+        fetch(backend, _shared(table, [FREQUENCY, RECENCY, T])),
+        fetch(backend, _shared(table, money)) if has_money else None,
+        **facts,
     )
 
 

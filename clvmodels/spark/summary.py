@@ -35,11 +35,11 @@ from clvmodels.log.options import TableTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
-from clvmodels.rfm.counted import CountedHistories, counted, fetch_from
+from clvmodels.rfm.counted import CountedHistories, counted, facts_of
 from clvmodels.rfm.day_pairs import DayPairs
-from clvmodels.rfm.periods import start_of
+from clvmodels.rfm.periods import check_said, start_of
 from clvmodels.rfm.summary import log_options
-from clvmodels.schema import TimeScale
+from clvmodels.schema import TimeScale, TimeUnit, scale_said
 from clvmodels.spark.session import SparkTables, tables_of
 
 if TYPE_CHECKING:
@@ -143,17 +143,25 @@ def rfm_summary(
 
 
 @named
-def count_histories(rfm: SparkRfm, *, first_order: bool = False) -> CountedHistories:
+def count_histories(
+    data: SparkRfm | DataFrame,
+    *,
+    first_order: bool = False,
+    time_unit: TimeUnit | None = None,
+    time_scaler: float | None = None,
+) -> CountedHistories:
     """Count the distinct histories of a base where it lies; no customer reaches the driver.
 
     A billion customers, looked at by the day over two years, have some ten million of them.
 
     Parameters
     ----------
-    rfm : SparkRfm
-        Of `rfm_summary`.
+    data : SparkRfm or pyspark.sql.DataFrame
+        Customers: frequency, recency, T and, where there are amounts, monetary_value.
     first_order : bool
         As in :func:`clvmodels.count_histories`.
+    time_unit, time_scaler : str, float, optional
+        The unit of a plain DataFrame; days by default.
 
     Returns
     -------
@@ -163,10 +171,18 @@ def count_histories(rfm: SparkRfm, *, first_order: bool = False) -> CountedHisto
     Raises
     ------
     SchemaError
-        The base has no amounts of first orders where they are to count.
+        A column is missing, or amounts of first orders where they are to count.
+    TimeUnitError
+        The data are in another unit than is said.
     """
-    with tables_of(rfm.table.sparkSession) as tables:
-        return counted(tables.table(rfm.table), rfm, fetch_from(tables.backend), first_order)
+    said = scale_said(time_unit, time_scaler)
+    if isinstance(data, SparkRfm):
+        check_said(data.scale, said or data.scale)
+        df, facts = data.table, facts_of(data)
+    else:
+        df, facts = data, {"scale": said or TimeScale()}
+    with tables_of(df.sparkSession) as tables:
+        return counted(tables.table(df), tables.backend, first_order, **facts)
 
 
 def summary_of(

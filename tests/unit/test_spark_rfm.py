@@ -131,6 +131,13 @@ def test_spark_counts_histories_as_duckdb_does(log: Any) -> None:
         assert found.zero_spend == expected.zero_spend
     assert (there.scale, there.margin) == (want.scale, 0.3)
     assert there.observation_end == want.observation_end
+    plain = on_spark.count_histories(got.table, time_scaler=7.0)
+    assert plain.scale == clv.RfmTable.from_frame(want.to_pandas(), time_scaler=7.0).scale
+    assert plain.customers == there.customers
+    with pytest.raises(TimeUnitError):
+        on_spark.count_histories(got, time_unit="W")
+    with pytest.raises(SchemaError, match=r"lacks recency"):
+        on_spark.count_histories(got.table.drop("recency"))
     got.unpersist()
 
 
