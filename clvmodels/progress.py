@@ -7,7 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Told(Protocol):
@@ -15,6 +19,11 @@ class Told(Protocol):
 
     def __call__(self, share: float, doing: str = "") -> None:
         """Say the share done and, where it changes, what is being done now."""
+
+
+# Work that asks nobody how far it is to be shown, tells the bar that is there
+_shown: ContextVar[Told | None] = ContextVar("shown", default=None)
+_part: ContextVar[Told | None] = ContextVar("part", default=None)
 
 
 @contextmanager
@@ -27,16 +36,41 @@ def progress(title: str, *, shown: bool) -> Iterator[Told | None]:
         What is being done.
     shown : bool
         Whether the user wants to see it; it goes to stderr, and only to a terminal
-        or a notebook, and is gone when the work is done.
+        or a notebook, and is gone when the work is done. Where a bar is there
+        already, it is that one which moves.
     """
+    whole = _shown.get()
     if not shown:
         yield None
+    elif whole is not None:
+        yield lambda share, doing="": whole(share, _said(title, doing))
     elif in_notebook():
         with _line(title) as told:
             yield told
     else:
-        with _bar(title) as told:
+        with bar(title) as told:
             yield told
+
+
+def telling() -> Told:
+    """Return what the bar that is shown is told by, which does nothing where there is none."""
+    return _shown.get() or _ignore
+
+
+def telling_part() -> Told:
+    """Return what is told how far a `part` is; outside of one it does nothing."""
+    return _part.get() or _ignore
+
+
+@contextmanager
+def part(begin: float, end: float) -> Iterator[None]:
+    """What tells how far it is, here is so much of the whole: from one share to another."""
+    whole = telling()
+    token = _part.set(lambda share, doing="": whole(begin + share * (end - begin), doing))
+    try:
+        yield
+    finally:
+        _part.reset(token)
 
 
 def in_notebook() -> bool:
@@ -47,34 +81,74 @@ def in_notebook() -> bool:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Told]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        SpinnerColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def bar(title: str, console: Console | None = None) -> Iterator[Told]:
+    """Show a bar on a terminal that somebody may watch; before it is told a share, it pulses.
 
-    console = Console(stderr=True)
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    console : Console, optional
+        By default standard error.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.table import Column
+
+    console = Console(stderr=True) if console is None else console
     # Notebooks force colours on in the commands that they run, where no cursor can move
     watched = console.is_terminal and console.file.isatty()
     columns = (
         SpinnerColumn("line"),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
     )
-    with Progress(*columns, console=console, transient=True, disable=not watched) as bar:
-        task = bar.add_task(title, total=1.0)
+    with Progress(*columns, console=console, transient=True, disable=not watched) as live:
+        left = _Left()
+        task = live.add_task(title, total=None, left=left)
 
         def told(share: float, doing: str = "") -> None:
-            bar.update(task, completed=share, description=_said(title, doing))
+            left.told(share)
+            named = _said(title, doing) if doing else None
+            live.update(task, total=1.0, completed=share, description=named)
 
-        yield told
+        token = _shown.set(told)
+        try:
+            yield told
+        finally:
+            _shown.reset(token)
+
+
+class _Left:
+    """The share done and the time left, by the time that the share has taken."""
+
+    def __init__(self) -> None:
+        self.share, self.started = 0.0, time.monotonic()
+        self.at = self.started
+
+    def told(self, share: float) -> None:
+        now = time.monotonic()
+        if share < self.share:  # another piece of work begins
+            self.started = now
+        if share != self.share:
+            self.share, self.at = share, now
+
+    def __str__(self) -> str:
+        now = time.monotonic()
+        if not self.share:
+            return f"{now - self.started:.0f} s"
+        whole = (self.at - self.started) / self.share
+        return f"{self.share:4.0%}  {time_said(max(self.started + whole - now, 0.0))} left"
+
+
+def time_said(seconds: float) -> str:
+    """Seconds, or minutes where they are many."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 @contextmanager
@@ -83,25 +157,31 @@ def _line(title: str) -> Iterator[Told]:
     from IPython import display
 
     show: Any = display.display
-    started = time.monotonic()
-    handle: Any = show(_shown(title), raw=True, display_id=True)
+    left, said = _Left(), title
+    handle: Any = show(_both(title), raw=True, display_id=True)
 
     def told(share: float, doing: str = "") -> None:
-        text = f"{_said(title, doing)}: {share:.0%} after {time.monotonic() - started:.0f} s"
-        handle.update(_shown(text), raw=True)
+        nonlocal said
+        left.told(share)
+        said = _said(title, doing) if doing else said
+        handle.update(_both(f"{said}: {str(left).strip()}"), raw=True)
 
     try:
         yield told
     finally:
-        handle.update(_shown(""), raw=True)
+        handle.update(_both(""), raw=True)
 
 
 def _said(title: str, doing: str) -> str:
     return f"{title}: {doing}" if doing else title
 
 
-def _shown(text: str) -> dict[str, str]:
+def _both(text: str) -> dict[str, str]:
     return {"text/plain": text, "text/html": html.escape(text)}
+
+
+def _ignore(share: float, doing: str = "") -> None:
+    """Nobody watches."""
 
 
 def by_steps(told: Told | None, total: int) -> Callable[[str], None]:

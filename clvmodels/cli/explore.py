@@ -39,7 +39,7 @@ def run(
 
         asked = None if ids is None else _ids_of(ids, csv)
         given = opened({"rfm": rfm, "posterior": posterior}, basket_value, csv)
-    with terminal.step(f"Looking at {len(given.base):,} customers"):
+    with terminal.step("The explorer"):
         explorer = explore(
             given.posterior,
             given.base,

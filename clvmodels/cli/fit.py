@@ -145,17 +145,17 @@ def fit_base(
         specification = specification.replace(clock=clock)
     if any(covariates):
         specification = with_covariates(specification, *covariates)
-    with terminal.step("Fitting how often customers buy, and when they leave"):
-        purchases = specification.fit(rfm, progressbar=False, **options)
+    with terminal.step("Fitting purchases"):
+        purchases = specification.fit(rfm, progressbar=terminal.watched, **options)
     from clvmodels.posterior import CLVPosterior
 
     if basket_value is not None:
         return CLVPosterior(purchases, basket_value)
     if not has_money:
         return purchases
-    with terminal.step("Fitting what they spend"):
+    with terminal.step("Fitting spend"):
         model_of_spend = GammaGammaModel(priors=priors, first_order=first_order)
-        spend = model_of_spend.fit(rfm, progressbar=False, **options)
+        spend = model_of_spend.fit(rfm, progressbar=terminal.watched, **options)
     return CLVPosterior(purchases, spend)
 
 

@@ -89,10 +89,11 @@ def show(terminal: Terminal, found: TotalForecast) -> None:
     from clvmodels.diagnostics.planned import calendar_said, in_words
     from clvmodels.predictive.base import margin_said
 
-    parts = [found.table] if found.whole is None else [found.table, found.whole.table]
-    for one in parts:
-        _show_table(terminal, one)
-    last = parts[-1].to_dict("records")[-1]
+    whole = found.table if found.whole is None else found.whole.table
+    if found.whole is not None:
+        _show_parts(terminal, found.table)
+    _show_table(terminal, whole)
+    last = whole.to_dict("records")[-1]
     terminal.say(
         f"To plan with: the {percent(found.interval)} interval of what may really come. The last "
         "three columns are shares of its variance. "
@@ -107,6 +108,26 @@ def show(terminal: Terminal, found: TotalForecast) -> None:
         terminal.say(f"Value is discounted{margin_said(found.margin, found.margin_from)}.")
     if found.without_value:
         terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
+    terminal.say()
+
+
+def _show_parts(terminal: Terminal, rows: pd.DataFrame) -> None:
+    """A line for each part, with all of its totals."""
+    names = list(rows.columns[: list(rows.columns).index("total")])
+    totals = list(dict.fromkeys(rows["total"]))
+    shown = [
+        (
+            " ".join(map(str, part)),
+            *(
+                text
+                for row in lines.set_index("total").loc[totals].to_dict("records")
+                for text in (number(row["mean"]), between(row["lower"], row["upper"]))
+            ),
+        )
+        for part, lines in rows.groupby(names, sort=False)
+    ]
+    headings = [name for total in totals for name in (total, "plan with")]
+    terminal.show(table((" and ".join(names), *headings), shown))
     terminal.say()
 
 

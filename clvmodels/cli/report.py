@@ -43,7 +43,7 @@ def run(
         fitted = open_scorable(read_posterior(posterior, basket_value))[0]
         known = purchases_of(fitted).metadata
         base, assumed = read_rfm(rfm, known.scale, csv=csv, whole=known.whole)
-    with terminal.step(f"Checking the fit on {len(base):,} customers"):
+    with terminal.step("The report"):
         rendered: RenderedReport = report(
             fitted,
             base,

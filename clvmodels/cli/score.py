@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from clvmodels.cli.files import read_posterior
 from clvmodels.cli.groups import with_costs
@@ -107,29 +99,20 @@ def _judge(report: ScoreReport, allow_rejects: bool) -> int:
 @contextmanager
 def _watched(terminal: Terminal, *, bar: bool) -> Iterator[Any]:
     """Yield a listener that logs every event, and moves a bar where somebody may watch."""
-    shown = bar and terminal.watched
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=terminal.err, transient=True, disable=not shown) as progress:
-        task = progress.add_task("Reading", total=None, rate="")
+    with terminal.step("Scoring") if bar else nullcontext() as told:
 
         def listen(event: str, fields: Mapping[str, Any]) -> None:
             if event == "warning":
                 return  # which is also raised as one, and said as such
             speech.log(event, "info", fields)
+            if told is None:
+                return
             if event == "scoring":
-                total, done = fields["rows"], fields["done"]
-                progress.update(task, description="Scoring", total=total, completed=done)
+                told(fields["done"] / max(fields["rows"], 1), f"{fields['rows']:,} customers")
             elif event == "block":
+                done = fields["done"] == fields["of"]
                 rate = f"{fields['rows_per_second']:,} rows/s"
-                progress.update(task, completed=fields["done"], rate=rate)
-                if fields["done"] == fields["of"]:
-                    progress.update(task, description="Writing", total=None)
+                told(fields["done"] / max(fields["of"], 1), "writing" if done else rate)
 
         yield listen
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
+
+from clvmodels.display import wrapped
 
 Level = Literal["info", "warning", "error"]
 _PREFIXES: Final = {"info": "", "warning": "Warning: ", "error": "Error: "}
@@ -48,7 +51,11 @@ class Speech:
         if self.as_json:
             self.log(level, level, {"message": line})
         else:
-            print(f"{_PREFIXES[level] if prefix else ''}{line}", file=sys.stderr)
+            line = f"{_PREFIXES[level] if prefix else ''}{line}"
+            if sys.stderr.isatty():  # else a terminal breaks it within words
+                width = shutil.get_terminal_size().columns
+                line = "\n".join(wrapped(line, width, break_long_words=False))
+            print(line, file=sys.stderr)
 
     def log(self, event: str, level: Level, fields: Mapping[str, Any]) -> None:
         """Write a record, where records are wanted."""

@@ -11,12 +11,12 @@ from typing import Final
 from rich import box
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from clvmodels.cli.speech import harmless
 from clvmodels.display import wrapped
+from clvmodels.progress import Told, bar
 from clvmodels.verdict import figure_text
 
 MAX_WIDTH: Final = 100
@@ -62,15 +62,13 @@ class Terminal:
         return not self.quiet and self.err.is_terminal and self.err.file.isatty()
 
     @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        """Show a spinner and the time gone by, where somebody may be watching."""
+    def step(self, text: str) -> Iterator[Told | None]:
+        """Show a bar where somebody may be watching; work that tells how far it is moves it."""
         if not self.watched:
-            yield
+            yield None
             return
-        columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=self.err, transient=True) as progress:
-            progress.add_task(f"{text} ...", total=None)
-            yield
+        with bar(text, self.err) as told:
+            yield told
 
     def say(self, text: str = "") -> None:
         """Print a paragraph, wrapped to the terminal."""

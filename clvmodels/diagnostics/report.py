@@ -21,6 +21,7 @@ from clvmodels.diagnostics.tier_values import tier_values
 from clvmodels.diagnostics.words import unit_of
 from clvmodels.keywords import named
 from clvmodels.predictive.calendars import CalendarChoice
+from clvmodels.progress import telling
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
 from clvmodels.uses import in_one_sentence, judge_uses, overall
 from clvmodels.verdict import Check
@@ -121,10 +122,14 @@ def diagnose(
         random_seed=random_seed,
     )
     said = scale_said(time_unit, time_scaler)
+    told = telling()  # shares as measured on bases of 4,000 and 23,000 customers
     study = prepare(posterior, rfm, question, said=said, log=log, id_map=id_map, backtest=backtest)
+    told(0.05, "what the base is worth")
     held = tier_values(study)
     added = totals(study, held)
+    told(0.35, "what is to come, month by month")
     plan = planned(study)
+    told(0.65, "the model")
     provenance = provenance_of(study, date)
     sections = (
         data_section(study),

@@ -26,6 +26,7 @@ from clvmodels.posterior.scorable import Scorable, purchases_of, scorable, spend
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.predictive.customer_list import Limits, kept_attributes, list_part
 from clvmodels.predictive.time_to_next import dates_at
+from clvmodels.progress import part, telling
 from clvmodels.reporting.rendered import FRAME, check_outputs, write_together
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import CUSTOMER_ID, Horizon, T, check_list, check_whole
@@ -158,16 +159,22 @@ def explore(
         Limits(new_within, slow, late, lost_below),
     )
     base = base_for(whose, rfm, terms["margin"])
-    seen = overview(whose, base, kept_attributes(base, attributes), limits, **terms)
+    told = telling()  # shares as measured on a million customers
+    told(0.02, "all customers")
+    with part(0.02, 0.6):
+        seen = overview(whose, base, kept_attributes(base, attributes), limits, **terms)
     asked = Asked(whose, base, limits, dict(terms), currency, title, logged=log is not None)
+    told(0.6, "some of them closely")
     rows, why = choose(base, seen, wanted)
     frame = closely(asked, seen, rows).assign(chosen_as=why)
     order = ranking(frame[measure_of(whose)].to_numpy(), frame[CUSTOMER_ID])
     rows, frame = rows[order], frame.iloc[order].reset_index(drop=True)
+    told(0.8, "their orders")
     orders = None if log is None else orders_of(base, rows, log, id_map)
     lives = timelines(
         whose, _some(base, rows), orders, ahead=periods_ahead(asked), draws=terms["draws"]
     )
+    told(0.95, "the page")
     page, shown = page_of(asked, seen, frame, lives)
     explorer = Explorer(frame.iloc[shown].reset_index(drop=True), seen.totals, page)
     if output is not None:

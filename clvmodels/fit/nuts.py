@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from clvmodels.fit.density import Density
 from clvmodels.fit.mode import Mode
 from clvmodels.machine import available_cores
+from clvmodels.progress import Told, progress
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,6 +26,7 @@ _PILOT: Final = 200
 # small ones, and of 38 countries' draws 16 of 4,000 diverged by the usual share, none by this.
 _ACCEPTED: Final = 0.8
 _ACCEPTED_POOLED: Final = 0.95
+_TOLD_EVERY: Final = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,26 @@ STATISTICS: Final = {
 }
 
 
+class _Made:
+    """Draws that were made so far, of so many: the sampler expands each, of warm-up too."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.draws = total, 0
+
+    def watch(self, told: Told | None, sampler: Any) -> None:
+        """Tell the share until all are made: here, since a notebook's line is this thread's."""
+        while told is not None and not _finished(sampler):
+            told(min(self.draws / self.total, 1.0))
+            time.sleep(_TOLD_EVERY)
+
+
+def _finished(sampler: Any) -> bool:
+    try:
+        return bool(sampler.is_finished)
+    except TimeoutError:  # as nutpie 0.16 says that it is not
+        return False
+
+
 def sample_nuts(
     density: Density,
     mode: Mode,
@@ -64,6 +87,7 @@ def sample_nuts(
     chains: int,
     seed: int,
     progressbar: bool,
+    title: str = "NUTS",
 ) -> NutsDraws:
     """Run nutpie's NUTS over z, where theta = mode + scale z.
 
@@ -74,19 +98,22 @@ def sample_nuts(
     """
     import nutpie
 
+    made = _Made(chains * (tune + draws))
     sampler = nutpie.sample(
-        _whitened_model(density, mode),
+        _whitened_model(density, mode, made),
         draws=draws,
         tune=tune,
         chains=chains,
         cores=min(chains, available_cores()),
         seed=seed,
         save_warmup=False,
-        progress_bar=progressbar,
+        progress_bar=False,
         target_accept=_ACCEPTED_POOLED if density.pooled else _ACCEPTED,
         blocking=False,
     )
     try:
+        with progress(title, shown=progressbar) as told:
+            made.watch(told, sampler)
         tree = sampler.wait()
     except BaseException:
         with contextlib.suppress(RuntimeError):
@@ -117,6 +144,7 @@ def piloted(density: Density, mode: Mode, *, chains: int, seed: int, progressbar
         chains=chains,
         seed=seed,
         progressbar=progressbar,
+        title="NUTS, a pilot run",
     )
     theta = found.theta.reshape(-1, density.dim)
     covariance = np.cov(theta, rowvar=False).reshape(density.dim, density.dim)
@@ -129,7 +157,7 @@ def piloted(density: Density, mode: Mode, *, chains: int, seed: int, progressbar
     return replace(mode, location=theta.mean(axis=0), scale=scale)
 
 
-def _whitened_model(density: Density, mode: Mode) -> Any:
+def _whitened_model(density: Density, mode: Mode, made: _Made) -> Any:
     import nutpie
 
     call = density.whitened_function()
@@ -146,7 +174,11 @@ def _whitened_model(density: Density, mode: Mode) -> Any:
         return evaluate
 
     def expand(seed1: int, seed2: int, chain: int) -> Any:
-        return lambda z: {"z": np.array(z)}
+        def expanded(z: FloatArray) -> dict[str, FloatArray]:
+            made.draws += 1
+            return {"z": np.array(z)}
+
+        return expanded
 
     def start(seed: int) -> FloatArray:
         return np.random.default_rng(seed).normal(size=density.dim) * _SPREAD

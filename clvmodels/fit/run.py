@@ -218,7 +218,7 @@ def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: b
 
 
 def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Result:
-    with progress("Laplace: weighing draws", shown=settings.progressbar) as told:
+    with progress("Laplace, weighing draws", shown=settings.progressbar) as told:
         found = sample_laplace(
             density,
             mode,

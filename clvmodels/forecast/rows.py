@@ -26,6 +26,7 @@ from clvmodels.forecast.worth import Ask
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.strata import plain
 from clvmodels.machine import cores_for
+from clvmodels.progress import telling_part
 from clvmodels.schema import FloatArray
 
 _WANTED: Final = {
@@ -165,8 +166,10 @@ class Predictor:
                 for one in curves:
                     one.prepare(curved.tolist(), least, pool.map)
                 # Added up in the order of the chunks, so that sums repeat exactly.
-                for part in pool.map(work.chunk, range(0, len(groups.x), CHUNK)):
+                told = telling_part()
+                for begin, part in enumerate(pool.map(work.chunk, range(0, len(groups.x), CHUNK))):
                     by_draw += part
+                    told(min((begin + 1) * CHUNK / len(groups.x), 1.0))
             _to_rows(groups, out)
             if self.ask.want == kernel.ALL_INTERVALS:
                 out[1:, _KEPT] = out[0, _KEPT]

@@ -15,6 +15,7 @@ from clvmodels.errors import SchemaError, named_where_full
 from clvmodels.keywords import named
 from clvmodels.outputs import folder_beside, followed, make_room, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
+from clvmodels.progress import telling
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import READERS, Reader, render_page
 from clvmodels.reporting.text import render_text
@@ -208,6 +209,7 @@ def report(
         time_unit=time_unit,
         time_scaler=time_scaler,
     )
+    telling()(0.8, "the page")
     rendered = render(record, reader=reader)
     write_report(rendered, output, json)
     return rendered

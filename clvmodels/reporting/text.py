@@ -40,8 +40,8 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
     width : int
         Columns; 40 at least.
     whole : bool
-        With the sections and all checks; else verdict, figures of the first screen, and the
-        checks that are to be minded.
+        With the sections, all checks, and what each figure leaves out; else what fits a
+        screen: verdict, figures, and the checks that are to be minded.
 
     Returns
     -------
@@ -49,36 +49,37 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
         Plain text without colours or control codes, whatever the data holds.
     """
     width = max(width, _NARROWEST)
-    lines = [one_line(report.title), "", *_verdict(report, width), ""]
-    lines += _facts(report, width)
+    lines = [one_line(report.title), "", *_verdict(report, width, whole=whole), ""]
+    lines += _facts(report, width, whole=whole)
     if report.checks:
-        listed = report.checks if whole else [c for c in report.checks if c.status in _TO_MIND]
-        lines += [f"{count_checks(report.checks)}", ""]
-        lines += [*_checks(listed, width), ""] if listed else []
+        lines += [count_checks(report.checks), ""]
+        lines += _checks(report.checks, width) if whole else _to_mind(report.checks, width)
     if whole:
+        lines += [""] if report.checks else []
         for section in report.sections:
             lines += _section(section, report, width)
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 
-def _verdict(report: Report, width: int) -> list[str]:
+def _verdict(report: Report, width: int, *, whole: bool) -> list[str]:
     verdict = report.verdict
     lines = _wrap(f"{MARKS[verdict.status]}: {verdict.headline}", width)
     for use in verdict.uses:
-        lines += ["", *_wrap(f"{MARKS[use.status]}: {use}", width)]
+        lines += [""] if whole else []
+        lines += [*_wrap(f"{MARKS[use.status]}: {use}", width)]
     lines += [""] if verdict.uses and verdict.sentences else []
     for sentence in verdict.sentences:
         lines += _wrap(sentence, width)
     return lines
 
 
-def _facts(report: Report, width: int) -> list[str]:
+def _facts(report: Report, width: int, *, whole: bool) -> list[str]:
     if not report.facts:
         return []
     rows = [_fact(fact, report) for fact in report.facts]
     lines = [*_grid(("", "", ""), (False, True, True), rows, width), ""]
     for fact in report.facts:  # what the figures that decide leave out
-        if fact.group in _EXPLAINED and fact.note:
+        if whole and fact.group in _EXPLAINED and fact.note:
             lines += [*_wrap(f"{fact.label}: {fact.note}", width), ""]
     return lines
 
@@ -98,9 +99,16 @@ def _checks(checks: Sequence[Check], width: int) -> list[str]:
     lines = _grid(headings, numeric, rows, width)
     for check in checks:
         if check.status != "pass":
-            text = f"{MARKS[check.status]}: {check.name}. {check.advice}"
-            lines += ["", *_wrap(text, width)]
+            lines += ["", *_advice(check, width)]
     return lines
+
+
+def _to_mind(checks: Sequence[Check], width: int) -> list[str]:
+    return [line for c in checks if c.status in _TO_MIND for line in _advice(c, width)]
+
+
+def _advice(check: Check, width: int) -> list[str]:
+    return _wrap(f"{MARKS[check.status]}: {check.name}. {check.advice}", width)
 
 
 def _section(section: Section, report: Report, width: int) -> list[str]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels import schema
+from clvmodels.progress import part
 from clvmodels.scoring import disk
 from clvmodels.scoring.block_records import BlockRecord, FileRecord
 from clvmodels.scoring.manifest import Progress
@@ -82,7 +83,7 @@ def score_blocks(
     reader = _Reader(scorer, staged, prepass)
     clock = _Clock(staged.total, tell)
     records: dict[int, BlockRecord] = {}
-    todo = []
+    todo, whole = [], max(staged.total, 1)
     for block in blocks_of(staged.total, size):
         if (record := done(work, block)) is None:
             todo.append(block)
@@ -92,7 +93,8 @@ def score_blocks(
     with ThreadPoolExecutor(1, "clvmodels-writer") as writer:
         pending: Future[BlockRecord] | None = None
         for block in todo:
-            scored, rejects = reader.score(block)
+            with part(block.start / whole, (block.start + block.rows) / whole):
+                scored, rejects = reader.score(block)
             if pending is not None:
                 _finish(pending, records, clock)
             pending = writer.submit(_write, work, block, scored, rejects, compression)

@@ -481,7 +481,7 @@ def test_progress_is_for_terminals_that_want_it() -> None:
             pass
         return file.getvalue()
 
-    assert "Counting sheep ..." in shown(terminal=True, quiet=False)
+    assert "Counting sheep" in shown(terminal=True, quiet=False)
     assert shown(terminal=False, quiet=False) == ""
     assert shown(terminal=True, quiet=True) == ""
 

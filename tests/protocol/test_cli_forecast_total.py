@@ -57,7 +57,8 @@ def test_months_have_their_whole_and_a_scenario(capsys: pytest.CaptureFixture[st
     assert record["edges"] == list(wanted.edges)
     assert record["whole"][0]["mean"] == wanted.whole.table["mean"][0]
     assert "Scenario: 2024-07 x 1.5." in out
-    assert "purchases 2024-07" in out
+    assert "month purchases plan with value plan with" in out
+    assert "2024-07 " in out
     assert "purchases 90 days" in out
     assert "the standard deviation of 20 % that was asked for" in out
 

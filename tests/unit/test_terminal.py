@@ -12,12 +12,72 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
+from clvmodels import BetaGeoPosterior, GammaGammaModel, score
 from clvmodels.cli.score import _watched
 from clvmodels.cli.terminal import Terminal
-from clvmodels.progress import by_steps, progress
+from clvmodels.progress import _Left, _shown, by_steps, progress
+
+
+def test_the_time_left_is_by_the_share_and_begins_anew_with_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("clvmodels.progress.time.monotonic", lambda: now)
+    left = _Left()
+    now = 4.0
+    assert str(left) == "4 s"
+    left.told(0.25)
+    assert str(left).split() == ["25%", "12", "s", "left"]
+    now = 9.0
+    assert str(left).split() == ["25%", "7", "s", "left"]  # though nothing is told
+    left.told(0.0)
+    now = 129.0
+    left.told(0.5)
+    assert str(left).split() == ["50%", "2", "min", "left"]
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[float, str]]]:
+    """What a bar that is shown is told."""
+    found: list[tuple[float, str]] = []
+    token = _shown.set(lambda share, doing="": found.append((share, doing)))
+    yield found
+    _shown.reset(token)
+
+
+def test_nuts_says_its_share(told: list[tuple[float, str]]) -> None:
+    rng = np.random.default_rng(1)
+    spent = pd.DataFrame({"monetary_value": rng.gamma(5.0, 6.0, 40)}).assign(
+        customer_id=range(40), frequency=3, recency=50.0, T=90.0
+    )
+    GammaGammaModel().fit(
+        spent, method="nuts", draws=3000, chains=2, random_seed=1, on_failure="warn"
+    )
+    shares = [share for share, doing in told if doing == "NUTS"]
+    assert shares == sorted(shares)
+    assert any(0.0 < share < 1.0 for share in shares)
+
+
+def test_a_score_says_its_share_within_a_block(
+    tmp_path: Path, told: list[tuple[float, str]]
+) -> None:
+    rng = np.random.default_rng(1)
+    T = rng.uniform(200.0, 400.0, 40_000)
+    base = pd.DataFrame(
+        {"customer_id": range(40_000), "frequency": 1, "recency": T / 2, "T": T}
+    ).convert_dtypes(dtype_backend="pyarrow")
+    base.to_parquet(tmp_path / "rfm.parquet")
+    posterior = BetaGeoPosterior.from_draws(r=[0.25] * 4, alpha=30.0, a=0.8, b=2.4)
+    score(tmp_path / "rfm.parquet", posterior, tmp_path / "scores.parquet")
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert len({*shares}) >= 3
+    assert shares[-1] == 1.0
 
 
 @contextmanager
@@ -103,8 +163,8 @@ def test_a_notebook_is_told_without_widgets(monkeypatch: pytest.MonkeyPatch) -> 
         begin("reading <a log>")
         begin("fitting")
     assert shown[0] == "Backtest"
-    assert shown[1].startswith("Backtest: reading &lt;a log&gt;: 0% after")
-    assert shown[2].startswith("Backtest: fitting: 25% after")
+    assert shown[1].startswith("Backtest: reading &lt;a log&gt;: 0 s")
+    assert shown[2].startswith("Backtest: fitting: 25%  0 s left")
     assert shown[-1] == ""
 
 
