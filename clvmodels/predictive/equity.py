@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
@@ -12,7 +11,7 @@ import pandas as pd
 
 from clvmodels.economics.outlook import check_base, column
 from clvmodels.economics.unit import check_cost
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import DomainError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.forecast.futures import VALUE
@@ -28,19 +27,15 @@ from clvmodels.posterior.terms import ValueTerms
 from clvmodels.predictive.base import margin_said
 from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
 from clvmodels.predictive.cohort_curves import plain_rows
+from clvmodels.predictive.newcomers import Acquisitions, numbers_won
 from clvmodels.predictive.totals import PATHS, check_few, simulated
-from clvmodels.schema import DAYS_PER_MONTH, FloatArray, T, check_number, shown
+from clvmodels.schema import DAYS_PER_MONTH, FloatArray, T
 
 if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior
     from clvmodels.rfm import RfmTable
 
-Acquisitions = Literal["extrapolated"] | float | Sequence[float] | Mapping[Any, float] | pd.Series
 PARTS: Final = ("customers at hand", "customers to come", "cost of acquiring them", "all together")
-_LEAST_MONTHS: Final = 4
-_MOST_MONTHS: Final = 24  # of the past that is looked at
-_RECENT: Final = 6
-_LEAST_SD: Final = 0.02  # a month, of the logarithm: no trade stands quite still
 _NEAR: Final = 0.05  # months
 
 
@@ -150,8 +145,8 @@ def customer_valuation(
     acquisitions : "extrapolated", float, sequence, mapping or Series
         How many are won in each month of 30.4375 days after the observation end: one number
         for all months, or one for each in order, and none after the last. By default the
-        first orders in the table go on at the mean of the last six months, with doubt that
-        grows as their logarithm wandered over the last two years; seasons are not in it.
+        first orders in the table go on as their logarithm went over the last three years: a
+        level that wanders, a drift that dies out and a season, all of them in doubt.
     cac : float
         Cost of acquiring a customer.
     calendar, scenario
@@ -199,7 +194,7 @@ def customer_valuation(
     nobody = np.zeros(len(base), dtype=np.int64)
     hand = simulated(really, outcomes, nobody, 1, cores, known)[0, VALUE]
     ages = column(base, T) * scale.days
-    acquired = _acquired(acquisitions, ages, months, len(hand), random_seed)
+    acquired = numbers_won(acquisitions, ages, months, len(hand), random_seed)
     each = new_by_month(really, months, scale.days)
     now = _present(really, months, scale.days)
     came = np.tile(each, (1, outcomes.per_draw)) * now[:, None] * acquired
@@ -248,75 +243,6 @@ def new_by_month(given: Prepared, months: int, days_per_unit: float) -> FloatArr
         0, 0, 0, left, due.delta, **draws.purchases, month=due.month or None
     )
     return np.asarray(given.future.margin * spend * (1.0 + again))
-
-
-def _acquired(
-    acquisitions: Acquisitions, ages: FloatArray, months: int, paths: int, seed: int
-) -> FloatArray:
-    """How many customers are won in each month on each path, shape (months, paths)."""
-    if isinstance(acquisitions, str):
-        if acquisitions != "extrapolated":
-            raise SchemaError(
-                f"acquisitions={shown(acquisitions)} must be 'extrapolated', a number a month, or "
-                "one for each month."
-            )
-        return extrapolated(ages, months, paths, seed)
-    values: Any = acquisitions
-    if isinstance(values, Mapping | pd.Series):
-        values = list(values.values()) if isinstance(values, Mapping) else values.tolist()
-    listed = [values] * months if isinstance(values, int | float) else list(values)
-    counts = [check_number("acquisitions", one) for one in listed]
-    if len(counts) > months or not all(0 <= one < math.inf for one in counts):
-        raise DomainError(
-            f"acquisitions={shown(acquisitions)} must be numbers >= 0, at most one for each of the "
-            f"{months:,} months of the horizon."
-        )
-    whole = np.array([*counts, *[0.0] * (months - len(counts))])
-    return np.broadcast_to(whole[:, None], (months, paths))
-
-
-def extrapolated(ages: FloatArray, months: int, paths: int, seed: int) -> FloatArray:
-    """First orders a month as they went on, with doubt, shape (months, paths).
-
-    The logarithm of the monthly number is a random walk with noise: their variances come from
-    how its differences over one and over several months vary.
-
-    Parameters
-    ----------
-    ages : ndarray, shape (N,)
-        Days since everybody's first order.
-    months, paths, seed : int
-
-    Raises
-    ------
-    DomainError
-        There are fewer than four whole months, or nobody came of late.
-    """
-    known = min(math.floor(ages.max() / DAYS_PER_MONTH) - 1, _MOST_MONTHS)  # not the log's first
-    back = np.floor(ages / DAYS_PER_MONTH).astype(np.int64)
-    counts = np.bincount(back[back < known], minlength=max(known, 1))[::-1].astype(np.float64)
-    if known < _LEAST_MONTHS or not counts[-3:].any():
-        raise DomainError(
-            "The table's first orders say too little of how many customers are to come: four "
-            "months and some in the last three are needed. Give acquisitions=, a number a month or "
-            "one for each month."
-        )
-    level = np.log(counts + 0.5)
-    far = max(min(known // 3, _RECENT), 2)
-    near_variance, far_variance = (float(np.mean((level[k:] - level[:-k]) ** 2)) for k in (1, far))
-    walk = max((far_variance - near_variance) / (far - 1), _LEAST_SD**2)
-    noise = max(near_variance - walk, 0.0) / 2.0
-    recent = min(known, _RECENT)
-    rng = np.random.default_rng(seed)
-    sds = np.sqrt([noise / recent + walk * recent / 3.0, walk, noise])
-    start = rng.normal(0.0, sds[0], paths)
-    steps = start + np.cumsum(rng.normal(0.0, sds[1], (months, paths)), axis=0)
-    steps += rng.normal(0.0, sds[2], (months, paths))
-    # Of a logarithm's mean and variance: the mean number itself stays where it was
-    variance = sds[0] ** 2 + walk * np.arange(1, months + 1) + noise
-    mean = counts[-recent:].mean()
-    numbers = rng.poisson(mean * np.exp(steps - 0.5 * variance[:, None]))
-    return np.asarray(numbers, dtype=np.float64)
 
 
 def _table(

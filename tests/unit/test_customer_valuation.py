@@ -15,7 +15,7 @@ import clvmodels as clv
 from clvmodels.cli.entry import main
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
-from clvmodels.predictive.equity import extrapolated
+from clvmodels.predictive.newcomers import extrapolated
 from tests.unit.test_cohorts import COLUMNS, LOG, POSTERIOR
 
 MONTH = 30.4375
@@ -119,6 +119,25 @@ def test_intervals_of_extrapolated_numbers_hold() -> None:
         widths.append((upper - lower) / counts[24:].sum())
     assert 0.8 < np.mean(held) < 0.99, "of 90 % intervals; binomial limits of 200 and some more"
     assert np.median(widths) < 1.5
+
+
+@pytest.mark.parametrize("known", [7, 12, 24])
+@pytest.mark.parametrize(("drift", "season"), [(-0.06, 0.0), (0.05, 0.25)])
+def test_trends_and_seasons_go_on_with_doubt(known: int, drift: float, season: float) -> None:
+    """They last for three more months; of few months' logs the doubt is more than it has to be."""
+    rng, held, off = np.random.default_rng(3), [], []
+    month = np.arange(known + 12)
+    for seed in range(100):
+        level = np.log(200.0) + drift * np.minimum(month, known + 3)
+        level += season * np.cos(2.0 * np.pi * (month / 12.0 + rng.random()))
+        counts = rng.poisson(np.exp(level + np.cumsum(rng.normal(0.0, 0.05, known + 12))))
+        ages = np.append(ages_of(counts[:known], seed), (known + 0.5) * MONTH)
+        total = extrapolated(ages, 12, 400, seed).sum(axis=0)
+        lower, upper = np.quantile(total, [0.05, 0.95])
+        held.append(lower <= counts[known:].sum() <= upper)
+        off.append(math.log(total.mean() / counts[known:].sum()))
+    assert np.mean(held) > 0.8, "of 90 % intervals; binomial limit of 100"
+    assert abs(np.mean(off)) < 0.2
 
 
 def test_a_steady_trade_goes_on_as_it_was() -> None:
