@@ -250,9 +250,9 @@ def _sorted_block(
     purchases, discounted = np.empty((r.size, x.size)), np.empty((r.size, x.size))
     _series.series_block(r, alpha, a, b, *asked, purchases, discounted)
     horizon, delta, month = (np.asarray(value) for value in ask)
-    for i in range(r.size):  # a draw at a time, so that the index arrays stay small
-        if np.isnan(purchases[i]).any():
-            living = (r[i] + x, alpha[i] + T, a[i], b[i] + x + extra_stays, horizon, delta)
-            who, _ = _Living.broadcast(*living, month=float(month))
-            _fill(purchases[i], discounted[i], who)
+    # a draw at a time, so that the index arrays stay small
+    for i in np.flatnonzero(np.isnan(purchases).any(axis=1)):
+        living = (r[i] + x, alpha[i] + T, a[i], b[i] + x + extra_stays, horizon, delta)
+        who, _ = _Living.broadcast(*living, month=float(month))
+        _fill(purchases[i], discounted[i], who)
     return ResidualPurchases(purchases, discounted)
