@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from clvmodels import BetaGeoPosterior, ParetoNBDPosterior, RfmTable
+from clvmodels import BetaGeoPosterior, GammaGammaPosterior, ParetoNBDPosterior, RfmTable
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.by_model import purchase_posterior
-from clvmodels.purchases.design import Design, Effect, Factor, mix_of
+from clvmodels.posterior.core import Posterior
+from clvmodels.purchases.design import Design, Effect, Factor, Side, mix_of
 
 LEVELS = ("ads", "shop", "web")
 S = 30
@@ -58,22 +59,22 @@ def plain_posterior(model: str = "bgnbd", seed: int = 5) -> PurchasePosterior:
     return purchase_posterior(model).from_draws(**{n: draws[n] for n in ("r", "alpha", "a", "b")})
 
 
-def design_of_channels(frame: pd.DataFrame) -> Design:
+def design_of_channels(
+    frame: pd.DataFrame, sides: tuple[Side, ...] = ("purchases", "dropout")
+) -> Design:
     counts = tuple(int((frame["channel"] == one).sum()) for one in LEVELS)
     factor = Factor("channel", LEVELS, counts)
-    effects = tuple(
-        Effect(side, "channel", "level", 1.0, LEVELS) for side in ("purchases", "dropout")
-    )
+    effects = tuple(Effect(side, "channel", "level", 1.0, LEVELS) for side in sides)
     design = Design((factor,), effects)
     codes = factor.codes(frame["channel"].to_numpy(dtype=object))
     return replace(design, mix=mix_of(design.strata({"channel": codes})))
 
 
-def with_effects(
-    posterior: PurchasePosterior,
+def with_effects[P: Posterior](
+    posterior: P,
     design: Design,
     effects: Callable[[np.random.Generator, tuple[int, int]], np.ndarray],
-) -> PurchasePosterior:
+) -> P:
     """The same draws, with effects beside them."""
     shape = (posterior.draws_total, len(design.drawn))
     values = effects(np.random.default_rng(11), shape)[None]
@@ -91,6 +92,14 @@ def nothing(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 def something(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return rng.normal(0.0, 0.5, shape[1]) + rng.normal(0.0, 0.05, shape)
+
+
+def spend_of_level(posterior: GammaGammaPosterior, level: str) -> GammaGammaPosterior:
+    """The plain posterior of the spend of one channel's customers: v times what moves it."""
+    draws = posterior.draws()
+    v = draws["v"] * np.exp(draws[f"spend[channel={level}]"])
+    counts = posterior.metadata.first_order
+    return GammaGammaPosterior.from_draws(p=draws["p"], q=draws["q"], v=v, first_order=counts)
 
 
 def of_level(posterior: PurchasePosterior, level: str) -> PurchasePosterior:

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_folder, check_output, write_aside
-from clvmodels.cli.fit import check_first_order, clock_of_options, with_covariates
+from clvmodels.cli.fit import check_amounts, clock_of_options, with_covariates
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_next
 from clvmodels.cli.score import read_horizon
@@ -55,7 +55,7 @@ def run(
     **options: Any,
 ) -> None:
     """Backtest, print and write to a folder; options are those of `clvmodels.backtest`."""
-    check_first_order(first_order, basket_value)
+    check_amounts(first_order, basket_value, covariates["spend_covariates"])
     timed = clock_of_options(clock=clock, age_curve=age_curve)
     options["model"] = key = regular_key(model, regularity, clock=timed is not None)
     check_folder(output)
@@ -64,13 +64,13 @@ def run(
     terminal = Terminal(quiet=quiet)
     from clvmodels.evaluation import backtest
 
-    counts, by = first_order == "include", any(covariates.values())
+    counts, by = first_order != "exclude", any(covariates.values())
     if basket_value is not None or regularity == AUTO or timed is not None or counts or by:
         from clvmodels.fit import CLVModel
 
         asked = CLVModel(key)
         if by:
-            asked = asked.replace(purchases=with_covariates(asked.purchases, *covariates.values()))
+            asked = with_covariates(asked, *covariates.values())
         if regularity == AUTO:
             asked = asked.replace(purchases__regularity=AUTO)
         if timed is not None:

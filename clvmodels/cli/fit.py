@@ -17,8 +17,10 @@ from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.schema import TimeScale, TimeUnit, scale_said
 
 POOLED: Final = "pooled:"
+COVARIATES: Final = ("purchase_covariates", "dropout_covariates", "spend_covariates")
 
 if TYPE_CHECKING:
+    from clvmodels.fit import CLVModel
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.purchases.clock import Clock
     from clvmodels.rfm import RfmTable
@@ -36,6 +38,7 @@ def run(
     age_curve: bool,
     purchase_covariates: Sequence[str],
     dropout_covariates: Sequence[str],
+    spend_covariates: Sequence[str],
     priors: Any,
     time_unit: TimeUnit | None,
     time_scaler: float | None,
@@ -52,7 +55,7 @@ def run(
     check_output(
         output, suffixes=POSTERIOR_SUFFIXES, inputs=[rfm] if update is None else [rfm, update]
     )
-    check_first_order(first_order, basket_value)
+    check_amounts(first_order, basket_value, spend_covariates)
     key = regular_key(model, regularity, clock=clock or age_curve)
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
@@ -83,7 +86,7 @@ def run(
         model=key,
         automatic_regularity=regularity == AUTO,
         clock=clock_of_options(clock=clock, age_curve=age_curve),
-        covariates=(purchase_covariates, dropout_covariates),
+        covariates=(purchase_covariates, dropout_covariates, spend_covariates),
         priors=priors,
         basket_value=basket_value,
         first_order=first_order,
@@ -123,7 +126,7 @@ def fit_base(
     model: ModelChoice,
     automatic_regularity: bool = False,
     clock: Clock | None = None,
-    covariates: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    covariates: tuple[Sequence[str], Sequence[str], Sequence[str]] = ((), (), ()),
     priors: Any,
     basket_value: float | None = None,
     first_order: FirstOrder = "exclude",
@@ -132,31 +135,38 @@ def fit_base(
     """Fit purchases and, where the table has amounts and no value of a basket is given, spend."""
     has_money = rfm.has_money and basket_value is None
     if has_money:
+        from clvmodels.rfm.histories import rfm_columns
         from clvmodels.rfm.spent import spend_to_fit
 
         spend_to_fit(rfm, first_order)  # refuses now what would be refused after the first fit
     with terminal.step("Loading PyMC"):
         from clvmodels.fit import CLVModel, GammaGammaModel
+        from clvmodels.fit.clv import joint_of
 
     specification = CLVModel(model).purchases.replace(priors=priors)
     if automatic_regularity:
         specification = specification.replace(regularity=AUTO)
     if clock is not None:
         specification = specification.replace(clock=clock)
-    if any(covariates):
-        specification = with_covariates(specification, *covariates)
+    spending = GammaGammaModel(priors=priors, first_order=first_order)
+    both, joint = with_covariates(CLVModel(specification, spending), *covariates), None
+    if has_money:
+        joint = joint_of(both, rfm_columns(rfm))
+    elif covariates[2]:
+        raise SchemaError("Without amounts spend is not fitted: leave --spend-covariate out.")
     with terminal.step("Fitting purchases"):
-        purchases = specification.fit(rfm, progressbar=terminal.watched, **options)
+        purchases = both.purchases.fit(rfm, progressbar=terminal.watched, **options)
     from clvmodels.posterior import CLVPosterior
+    from clvmodels.posterior.effects import on_design
 
     if basket_value is not None:
         return CLVPosterior(purchases, basket_value)
     if not has_money:
         return purchases
     with terminal.step("Fitting spend"):
-        model_of_spend = GammaGammaModel(priors=priors, first_order=first_order)
-        spend = model_of_spend.fit(rfm, progressbar=terminal.watched, **options)
-    return CLVPosterior(purchases, spend)
+        assert isinstance(both.spend, GammaGammaModel)  # as it was passed
+        spend = both.spend.fit(rfm, progressbar=terminal.watched, **options)
+    return CLVPosterior(on_design(purchases, joint), on_design(spend, joint))
 
 
 def clock_of_options(*, clock: bool, age_curve: bool) -> Clock | None:
@@ -171,27 +181,38 @@ def columns_of(covariates: Sequence[str]) -> list[str]:
     return [one.removeprefix(POOLED) for one in covariates]
 
 
-def with_covariates(specification: Any, purchases: Sequence[str], dropout: Sequence[str]) -> Any:
+def with_covariates(
+    model: CLVModel, purchases: Sequence[str], dropout: Sequence[str], spend: Sequence[str]
+) -> CLVModel:
     """The same model, with covariates: names of columns, or pooled:NAME for groups."""
     from clvmodels.fit.automatic import AutomaticModel
     from clvmodels.fit.covariates import Pooled
 
-    if isinstance(specification, AutomaticModel):
+    if not (purchases or dropout or spend):
+        return model
+    if isinstance(model.purchases, AutomaticModel):
         raise SchemaError(
             f"Models are compared without covariates by --model {AUTO}: name one, such as --model "
             "mbgnbd, or leave the covariates out."
         )
     asked = [
         [Pooled(one.removeprefix(POOLED)) if one.startswith(POOLED) else one for one in names]
-        for names in (purchases, dropout)
+        for names in (purchases, dropout, spend)
     ]
-    return specification.replace(purchase_covariates=asked[0], dropout_covariates=asked[1])
+    names = ("purchases__purchase_covariates", "purchases__dropout_covariates", "spend__covariates")
+    return model.replace(**dict(zip(names, asked, strict=True)))
 
 
-def check_first_order(first_order: str, basket_value: float | None) -> None:
-    """Refuse to count first orders where every purchase has one value."""
-    if first_order == "include" and basket_value is not None:
+def check_amounts(
+    first_order: str, basket_value: float | None, spend_covariates: Sequence[str] = ()
+) -> None:
+    """Refuse what is asked of amounts where every purchase has one value."""
+    asked = [
+        *(["--first-order"] if first_order != "exclude" else []),
+        *(["--spend-covariate"] if spend_covariates else []),
+    ]
+    if asked and basket_value is not None:
         raise SchemaError(
             f"No amounts are read where every purchase counts as {basket_value:g}: leave "
-            "--first-order or --basket-value out."
+            f"{' and '.join(asked)} or --basket-value out."
         )

@@ -45,7 +45,7 @@ class Pictured(TypedDict):
     plot: Annotated[Path | None, typer.Option(help="PNG or SVG file to draw.")]
 
 
-@defaults(purchase_covariates=[], dropout_covariates=[])
+@defaults(purchase_covariates=[], dropout_covariates=[], spend_covariates=[])
 class Covariates(TypedDict):
     """What is known of customers besides their purchases."""
 
@@ -62,6 +62,13 @@ class Covariates(TypedDict):
         typer.Option(
             "--dropout-covariate",
             help="Column that moves when customers leave; as --purchase-covariate.",
+        ),
+    ]
+    spend_covariates: Annotated[
+        list[str],
+        typer.Option(
+            "--spend-covariate",
+            help="Column that moves what customers spend; as --purchase-covariate.",
         ),
     ]
 

@@ -143,10 +143,10 @@ Where = Annotated[
     typer.Option(help="Rows of a log to use, such as \"status = 'paid'\"."),
 ]
 FirstOrder = Annotated[
-    Literal["exclude", "include"],
+    Literal["exclude", "include", "covariate"],
     typer.Option(
         help="Whether the amount of the first order counts in what customers spend: those who "
-        "bought once then differ."
+        "bought once then differ. As a covariate, how far it tells later orders is learnt."
     ),
 ]
 WithoutFirstMonth = Annotated[

@@ -137,6 +137,7 @@ def show_in_words(
     terminal: Terminal, posterior: CLVPosterior | PurchasePosterior, *, currency: str = ""
 ) -> None:
     """Say what the parameters mean for the average customer."""
+    from clvmodels.posterior.effects import effects_of
     from clvmodels.posterior.scorable import fits_of, purchases_of
 
     purchases, (_, *others) = purchases_of(posterior), fits_of(posterior)
@@ -151,8 +152,9 @@ def show_in_words(
         rows.append(("spend per purchase, as given", significant(basket), "-"))
     headings = ("the average customer", "mean", f"{percent(INTERVAL)} interval")
     terminal.show(table(headings, rows))
-    if purchases.metadata.design is not None:
-        _show_effects(terminal, purchases)
+    fits = fits_of(posterior)
+    if any(one.metadata.drawn for one in fits):
+        _show_effects(terminal, effects_of(fits, INTERVAL))
 
 
 def _levels(part: Posterior) -> set[str]:
@@ -161,9 +163,8 @@ def _levels(part: Posterior) -> set[str]:
     return set() if design is None else {name for one in design.effects for name in one.names}
 
 
-def _show_effects(terminal: Terminal, purchases: PurchasePosterior) -> None:
+def _show_effects(terminal: Terminal, effects: pd.DataFrame) -> None:
     """Show by how much levels of covariates differ, those that differ most."""
-    effects = purchases.effects()
     effects = effects[effects["level"] != OTHER]
     order = np.argsort(-np.abs(np.log(effects["times"].to_numpy())), kind="stable")
     shown = effects.iloc[np.sort(order[:_MOST_EFFECTS])]

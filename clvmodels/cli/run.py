@@ -18,6 +18,7 @@ from clvmodels import __version__
 from clvmodels.cli import fit, score, summarize
 from clvmodels.cli.commands import STEPS
 from clvmodels.cli.files import check_folder, write_aside
+from clvmodels.cli.fit import COVARIATES
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import ResumeError, SchemaError
@@ -70,7 +71,7 @@ def run(
     said["fit"]["draws"] = fit_draws
     if said["summarize"]["margin_col"] is not None:
         said["score"]["own_margins"] = said["score"]["own_margins"] or MARGIN
-    asked = (*said["fit"]["purchase_covariates"], *said["fit"]["dropout_covariates"])
+    asked = [one for name in COVARIATES for one in said["fit"][name]]
     columns = segments_for(fit.columns_of(asked))
     segments = dict.fromkeys((*said["summarize"]["segment_cols"], *columns))
     said["summarize"]["segment_cols"] = list(segments)

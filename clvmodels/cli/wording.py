@@ -55,6 +55,7 @@ _OPTIONS: Final = {
     "calendar": "--calendar",
     "purchase_covariates": "--purchase-covariate",
     "dropout_covariates": "--dropout-covariate",
+    "spend_covariates": "--spend-covariate",
     "paths": "--paths",
     "acquisitions": "--acquisitions",
     "target_ratio": "--ratio",

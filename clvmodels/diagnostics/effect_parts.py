@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,19 +10,25 @@ import numpy as np
 from clvmodels.diagnostics.record import Figure, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
-from clvmodels.posterior import PurchasePosterior
+from clvmodels.display import listed
+from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.effects import effects_of
 from clvmodels.purchases.design import OTHER, SIDES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST: Final = 24  # levels of one covariate that are shown: those that differ most
-_SIDES: Final = {"purchases": "how often they buy", "dropout": "how readily they leave"}
+_SIDES: Final = {
+    "purchases": "how often they buy",
+    "dropout": "how readily they leave",
+    "spend": "what they spend an order",
+}
 
 
-def effect_data(posterior: PurchasePosterior, interval: float) -> dict[str, Any]:
+def effect_data(fits: Sequence[Posterior], interval: float) -> dict[str, Any]:
     """Data of the figure: multiples of the average customer, by level and side."""
-    table = shown_effects(posterior, interval)
+    table = shown_effects(fits, interval)
     keys = list(dict.fromkeys(zip(table["covariate"], table["level"], strict=True)))
     place = {key: i for i, key in enumerate(keys)}
     series = []
@@ -43,9 +49,9 @@ def effect_data(posterior: PurchasePosterior, interval: float) -> dict[str, Any]
     }
 
 
-def shown_effects(posterior: PurchasePosterior, interval: float) -> pd.DataFrame:
+def shown_effects(fits: Sequence[Posterior], interval: float) -> pd.DataFrame:
     """Effects of the levels that the base had, of each covariate at most `_MOST`."""
-    table = posterior.effects(interval=interval)
+    table = effects_of(fits, interval)
     table = table[table["level"] != OTHER]
     size = np.abs(np.log(table["times"])).groupby([table["covariate"], table["level"]]).max()
     most = size.groupby(level="covariate").nlargest(_MOST).droplevel(0).index
@@ -55,11 +61,10 @@ def shown_effects(posterior: PurchasePosterior, interval: float) -> pd.DataFrame
 
 def effect_figures(study: Study) -> Iterator[Figure]:
     """The effects, where the model has covariates."""
-    design = study.purchases.metadata.design
-    if design is None:
+    if not any(one.metadata.drawn for one in study.models):
         return
-    names = ", ".join(one.name for one in design.factors)
-    table = shown_effects(study.purchases, study.question.interval)
+    table = shown_effects(study.models, study.question.interval)
+    names = ", ".join(dict.fromkeys(table["covariate"]))
     clear = table[(table["times_lower"] > 1.0) | (table["times_upper"] < 1.0)]
     yield Figure(
         key="effects",
@@ -71,15 +76,15 @@ def effect_figures(study: Study) -> Iterator[Figure]:
             "equal."
         ),
         alt=f"Effects of {names}: {len(clear)} of {len(table)} intervals do not reach 1.",
-        data=effect_data(study.purchases, study.question.interval),
+        data=effect_data(study.models, study.question.interval),
     )
 
 
 def effect_tables(study: Study) -> Iterator[Table]:
     """The same effects in plain units."""
-    if study.purchases.metadata.design is None:
+    if not any(one.metadata.drawn for one in study.models):
         return
-    table = shown_effects(study.purchases, study.question.interval)
+    table = shown_effects(study.models, study.question.interval)
     columns = {
         name: name for name in ("covariate", "level", "customers", "times", "what", "figure")
     }
@@ -105,12 +110,16 @@ def effect_tables(study: Study) -> Iterator[Table]:
 
 
 def _title(clear: pd.DataFrame) -> str:
-    bought = clear[clear["on"] == "purchases"]
-    if not len(bought):
-        return "No level clearly buys more or less often than the average customer"
-    most = bought.loc[np.abs(np.log(bought["times"])).idxmax()]
-    times = number(float(most["times"]))
-    return f"{most['covariate']} {most['level']} buys {times} times as often as the average"
+    for side, does in (
+        ("purchases", "buys {} times as often"),
+        ("spend", "spends {} times as much"),
+    ):
+        some = clear[clear["on"] == side]
+        if len(some):
+            most = some.loc[np.abs(np.log(some["times"])).idxmax()]
+            words = does.format(number(float(most["times"])))
+            return f"{most['covariate']} {most['level']} {words} as the average"
+    return "No level clearly buys or spends more or less than the average customer"
 
 
 def _moved(study: Study) -> str:
@@ -119,8 +128,9 @@ def _moved(study: Study) -> str:
     words = {
         "purchases": "purchase rate while active",
         "dropout": "rate of leaving" if by_time else "odds of leaving at a purchase",
+        "spend": "amounts of orders",
     }
-    design = study.purchases.metadata.design
-    assert design is not None  # or there are no effects
-    said = " and ".join(words[side] for side in SIDES if side in {e.side for e in design.effects})
+    designs = [one.metadata.design for one in study.models if one.metadata.design]
+    sides = {effect.side for design in designs for effect in design.effects}
+    said = listed([words[side] for side in SIDES if side in sides])
     return said[0].upper() + said[1:]

@@ -86,7 +86,7 @@ def sensitivity(
         what they mean for a new customer; None where densities of the draws are not known.
     """
     few = posterior.certain or posterior.draws_total < _LEAST_DRAWS
-    if priors is None or few or posterior.metadata.design is not None:
+    if priors is None or few or posterior.metadata.drawn:
         return None
     terms = log_prior_and_likelihood(posterior, priors)
     if terms is None or not all(np.isfinite(term).all() for term in terms):
@@ -168,7 +168,7 @@ def _why_not(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None)
         return "A stack has no priors of its own: look at those of its members."
     if not posterior.metadata.priors:
         return "The draws came without their priors, so their influence is not known."
-    if posterior.metadata.design is not None:
+    if posterior.metadata.drawn:
         return "It is not computed of a model with covariates: effects have priors too."
     if priors is None:
         return "A prior is of a kind whose density is not known here."

@@ -92,8 +92,9 @@ def part(
     if rfm is not None:
         table = _alone(rfm, said) if purchases is None else _table(rfm, purchases.metadata, said)
         columns = rfm_columns(table)
-        if purchases is not None:
-            columns = with_strata(columns, purchases.metadata.design)
+        known = purchases or spend
+        if known is not None:
+            columns = with_strata(columns, known.metadata.design)
         histories = purchase_histories(columns)
     given = {"question": Question(), "columns": columns, "histories": histories} | other
     return _Part(

@@ -13,12 +13,14 @@ from clvmodels import limits
 from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.forecast.spending import split_effects
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
 
 _BINS: Final = 30
 _DRAWS: Final = 60
-_MOST_X: Final = 150
+_MOST_X: Final = 150  # frequencies that are told apart, in all strata
+_LEAST_X: Final = 10  # in each
 _LEAST: Final = 2
 _GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 15), (16, 2**53))
 
@@ -102,33 +104,62 @@ def spend_histogram(study: Study) -> tuple[FloatArray, FloatArray, FloatArray] |
     edges = np.geomspace(low, high, _BINS + 1)
     place = np.searchsorted(edges, m_bar, side="right")
     actual = np.bincount(place, minlength=len(edges) + 1) / len(m_bar)
-    counts, customers = _frequencies(x)
-    draws = study.spend.draws(_DRAWS)
+    draws, effects = split_effects(study.spend.draws(_DRAWS), study.spend.metadata.design)
+    strata = study.repeat_strata
+    each = np.unique(strata)
+    below, above = np.zeros((2, len(draws["p"]), len(edges)))
+    for g in each:
+        times = 1.0 if effects is None else effects.times(int(g))
+        counts, customers = _frequencies(x[strata == g], max(_MOST_X // len(each), _LEAST_X))
+        lower, upper = _beside(edges, counts, customers, draws | {"v": draws["v"] * times})
+        below, above = below + lower, above + upper
+    rising = np.diff(below / len(x), axis=1, prepend=0.0, append=1.0)
+    falling = -np.diff(above / len(x), axis=1, prepend=1.0, append=0.0)
+    # Of two numbers near 1 the difference is rounding
+    return edges, actual, np.where(np.arange(rising.shape[1]) < _BINS // 2, rising, falling)
+
+
+def _beside(
+    edges: FloatArray, counts: FloatArray, customers: FloatArray, draws: dict[str, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Customers whose mean spend is expected below and above each edge, in each draw."""
     below, above = np.empty((2, len(draws["p"]), len(edges)))
     total = counts[:, None] * edges
     for s in range(len(below)):
         p, q, v = (draws[name][s] for name in ("p", "q", "v"))
         at = p * counts[:, None], q, total / (v + total)
         below[s], above[s] = customers @ betainc(*at), customers @ betaincc(*at)
-    rising = np.diff(below / customers.sum(), axis=1, prepend=0.0, append=1.0)
-    falling = -np.diff(above / customers.sum(), axis=1, prepend=1.0, append=0.0)
-    # Of two numbers near 1 the difference is rounding
-    return edges, actual, np.where(np.arange(rising.shape[1]) < _BINS // 2, rising, falling)
+    return below, above
 
 
-def _frequencies(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _frequencies(x: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
     """Distinct frequencies and their customers; the rare large ones stand together."""
     counts, customers = np.unique(x, return_counts=True)
-    if len(counts) <= _MOST_X:
+    if len(counts) <= most:
         return counts, customers.astype(np.float64)
-    group = np.minimum(np.arange(len(counts)), _MOST_X - 1)
+    group = np.minimum(np.arange(len(counts)), most - 1)
     weight = np.bincount(group, weights=customers)
     return np.bincount(group, weights=customers * counts) / weight, np.asarray(weight)
 
 
+def at_average(study: Study) -> tuple[FloatArray, FloatArray] | None:
+    """Frequency and mean spend of repeat customers, less what covariates say; None without."""
+    spend, fitted = study.repeat_spend, study.spend
+    if spend is None or fitted is None or fitted.metadata.design is None:
+        return spend
+    _, effects = split_effects(fitted.draws(_DRAWS), fitted.metadata.design)
+    assert effects is not None
+    strata, place = np.unique(study.repeat_strata, return_inverse=True)
+    times = np.array([np.exp(np.mean(np.log(effects.times(int(g))))) for g in strata])
+    return spend[0], spend[1] / times[place]
+
+
 def correlation(study: Study) -> tuple[float, float] | None:
-    """Rank correlation and correlation of frequency and mean spend; None without spend."""
-    spend = study.repeat_spend
+    """Rank correlation and correlation of frequency and mean spend; None without spend.
+
+    Where spend has covariates it is of what they leave.
+    """
+    spend = at_average(study)
     if spend is None or len(spend[0]) < _LEAST + 1:
         return None
     x, m_bar = spend
@@ -151,7 +182,8 @@ def _correlation_check(study: Study) -> Check:
         found[0],
         limits.MAX_CORRELATION,
         f"{said}: the model takes them to be independent, so values of frequent buyers are off; "
-        "fit groups of customers separately.",
+        "let spend go by frequency, covariates=[Pooled('frequency', ordered=True)], or by what "
+        "explains it.",
         fine=f"{said}: close enough to the independence that the model assumes.",
         within=True,
         **how,
@@ -209,7 +241,7 @@ def _density_figure(
 
 
 def _by_frequency(study: Study) -> Figure:
-    spend, found = study.repeat_spend, correlation(study)
+    spend, found = at_average(study), correlation(study)
     assert spend is not None
     assert found is not None
     x, m_bar = spend
@@ -233,7 +265,9 @@ def _by_frequency(study: Study) -> Figure:
         + f" (rank correlation {found[0]:.2f})",
         caption=(
             "Mean spend per purchase by number of repeats: median (line), the middle half (box) "
-            "and the middle 80 % (whiskers). The spend model assumes that the boxes are level."
+            "and the middle 80 % (whiskers)"
+            + (", as multiples of what covariates expect" if _has_covariates(study) else "")
+            + ". The spend model assumes that the boxes are level."
         ),
         alt="; ".join(
             f"{label} repeats: median {number(float(m))}"
@@ -246,6 +280,10 @@ def _by_frequency(study: Study) -> Figure:
             "currency": study.question.currency,
         },
     )
+
+
+def _has_covariates(study: Study) -> bool:
+    return study.spend is not None and study.spend.metadata.design is not None
 
 
 def _group_label(first: int, last: int) -> str:

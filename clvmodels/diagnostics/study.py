@@ -156,8 +156,19 @@ class Study:
         m_bar = self.columns.m_bar
         if m_bar is None:
             return None
-        used = self.repeat & np.isfinite(m_bar) & (m_bar > 0)
-        return self.columns.x[used], m_bar[used]
+        return self.columns.x[self._spent], m_bar[self._spent]
+
+    @property
+    def repeat_strata(self) -> Any:
+        """Strata of the same customers; 0 where there are none."""
+        stratum, used = self.columns.stratum, self._spent
+        return np.zeros(int(used.sum()), dtype=np.int64) if stratum is None else stratum[used]
+
+    @property
+    def _spent(self) -> Any:
+        m_bar = self.columns.m_bar
+        assert m_bar is not None  # or there would be no spend
+        return self.repeat & np.isfinite(m_bar) & (m_bar > 0)
 
     @property
     def timed(self) -> PurchaseHistories:

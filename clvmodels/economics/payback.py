@@ -16,11 +16,10 @@ from clvmodels.economics.unit import check_cost
 from clvmodels.errors import DomainError
 from clvmodels.forecast import Draws, Future, tail_probabilities
 from clvmodels.forecast.draws import Costs
-from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginSource
 from clvmodels.posterior.finite import check_spend
-from clvmodels.posterior.new_customer import check_share, serving_of_new
+from clvmodels.posterior.new_customer import check_share, orders_of_new, serving_of_new
 from clvmodels.posterior.scorable import asked_for, value_posterior
 from clvmodels.posterior.terms import NewCustomerTerms
 from clvmodels.schema import FloatArray, Horizon
@@ -146,22 +145,17 @@ def payback_period(
     ahead = future.at_pace(pace)
     due, costs = ahead.due, ahead.costs or Costs()
     served = _served(paired, ahead)
-    spend = np.broadcast_to(mean_of_new(paired.spending), paired.count)
-
-    def orders(t: FloatArray) -> FloatArray:
-        return np.asarray(
-            1.0
-            + paired.formulas.discounted_purchases(
-                0, 0, 0, t, due.delta, **paired.purchases, month=due.month or None
-            )
-        )
+    spend = paired.arrivals[2]  # of each kind, as orders are
 
     def expected(t: FloatArray) -> FloatArray:
-        left = share * spend.mean() - costs.order
-        return np.atleast_1d(left * orders(t).mean() - served(t).mean())
+        each = zip(spend, orders_of_new(paired, due, t), strict=True)
+        left = sum((share * one.mean() - costs.order) * orders.mean() for one, orders in each)
+        return np.atleast_1d(left - served(t).mean())
 
     def brought(t: FloatArray) -> FloatArray:
-        return (share * spend - costs.order) * orders(t) - served(t)
+        each = zip(spend, orders_of_new(paired, due, t), strict=True)
+        left = sum((share * one - costs.order) * orders for one, orders in each)
+        return np.asarray(left - served(t))
 
     steps = _STRETCHES if costs.year or costs.active else 1
     by_draw = _first_time(lambda t: brought(t) >= cost, due.horizon, paired.count, steps)

@@ -37,7 +37,6 @@ from clvmodels.evaluation.observed import Observed
 from clvmodels.evaluation.repeats import repeats
 from clvmodels.evaluation.tracking import tracking
 from clvmodels.posterior import CLVPosterior
-from clvmodels.posterior.scorable import attributes_of
 from clvmodels.schema import CUSTOMER_ID, FREQUENCY, MONETARY_VALUE, RECENCY, T
 
 _PATHS: Final = 200
@@ -112,9 +111,10 @@ def evaluate(plan: Plan, span: Span) -> Evaluated:
     )
     if not posterior.certain:
         forecasts.append(expected(observed, centre(posterior), asked, POINT))
-    if attributes_of(posterior):  # besides what a clock tells of older customers
-        plain = plan.fitting.plain.beside(posterior, observed.train)
-        forecasts.append(expected(observed, plain, asked, PLAIN))
+    if plan.fitting.asked:
+        forecasts.append(
+            expected(observed, plan.fitting.without(posterior, observed.train), asked, PLAIN)
+        )
     value = value_target(observed, posterior, forecasts, asked)
     targets = [purchases_target(observed, posterior, forecasts, asked)]
     targets += [] if value is None else [value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from clvmodels.errors import SchemaError
 from clvmodels.evaluation.over_dates import NO_SEASON, WITHOUT
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
-from clvmodels.posterior.core import EFFECTS
+from clvmodels.posterior.core import EFFECTS, Posterior
 from clvmodels.posterior.scorable import fits_of, purchases_of
 from clvmodels.posterior.stacking import StackPosterior, stacked
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
@@ -25,10 +25,9 @@ from clvmodels.verdict import Verdict
 
 if TYPE_CHECKING:
     from clvmodels.fit import CLVModel
+    from clvmodels.fit.covariates import Covariate, Pooled
 
 FittedModel = CLVPosterior | PurchasePosterior
-
-_COVARIATES: Final = ("purchase_covariates", "dropout_covariates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +95,16 @@ class Fitting:
     @property
     def columns(self) -> list[str]:
         """Columns of the log that covariates are made of, which a summary must keep."""
-        if isinstance(self.model, str):
-            return []
-        from clvmodels.fit.covariates import covariates_of
+        return list(segments_for(dict.fromkeys(one.column for one in self.asked)))
 
-        bought = self.specification().purchases
-        asked = (c for name in _COVARIATES for c in covariates_of(name, getattr(bought, name, ())))
-        return list(segments_for(dict.fromkeys(one.column for one in asked)))
+    @property
+    def asked(self) -> tuple[Covariate | Pooled, ...]:
+        """Covariates of purchases, and those of spend."""
+        if isinstance(self.model, str):
+            return ()  # a name stands for a model without any
+        from clvmodels.fit.clv import asked_of
+
+        return asked_of(self.specification())
 
     def beside(self, posterior: FittedModel, rfm: RfmTable) -> FittedModel:
         """Fit purchases, and take spend from a posterior of the same customers."""
@@ -111,11 +113,14 @@ class Fitting:
             return bought
         return CLVPosterior(bought, posterior.spend, margin=posterior.margin)
 
-    @property
-    def plain(self) -> Fitting:
-        """The same without covariates."""
-        none: dict[str, Any] = {f"purchases__{name}": () for name in _COVARIATES}
-        return replace(self, model=self.specification().replace(**none))
+    def without(self, posterior: FittedModel, rfm: RfmTable) -> FittedModel:
+        """Fit the same without covariates, with the spend of a posterior where that has none."""
+        from clvmodels.fit.clv import plain_of
+
+        model = self.specification()
+        plain = plain_of(model)
+        fitting, same = replace(self, model=plain), plain.spend == model.spend
+        return fitting.beside(posterior, rfm) if same else fitting.fit(rfm)
 
     def otherwise(self, posterior: FittedModel) -> dict[str, Fitting]:
         """What to hold a clock against: the same without its season, if it has one, and without.
@@ -163,8 +168,11 @@ def centre(posterior: FittedModel) -> FittedModel:
 
 
 def _spend(posterior: GammaGammaPosterior) -> GammaGammaPosterior:
-    known = posterior.metadata.first_order
-    return GammaGammaPosterior.from_draws(**_point(posterior), first_order=known)
+    metadata = posterior.metadata
+    p, q, v = (_point(posterior)[name] for name in posterior.parameters)
+    point = GammaGammaPosterior.from_draws(p=p, q=q, v=v)
+    known = replace(point.metadata, first_order=metadata.first_order, design=metadata.design)
+    return replace(point, tree=_with_mean_effects(point, posterior), metadata=known)
 
 
 def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
@@ -180,9 +188,9 @@ def _purchases(posterior: PurchasePosterior) -> PurchasePosterior:
     return replace(point, tree=_with_mean_effects(point, posterior), metadata=known)
 
 
-def _with_mean_effects(point: PurchasePosterior, posterior: PurchasePosterior) -> xr.DataTree:
+def _with_mean_effects(point: Posterior, posterior: Posterior) -> xr.DataTree:
     """Draws of a point, with effects beside them: these are logarithms already."""
-    if posterior.metadata.design is None:
+    if not posterior.metadata.drawn:
         return point.tree
     means = posterior.tree["posterior"][EFFECTS].mean(("chain", "draw"))
     data = point.tree["posterior"].to_dataset()

@@ -73,7 +73,7 @@ def simulate_counts(
     """
     draws = Draws(parameters, None, formulas)
     shape = (number_of_draws(parameters), len(edges) - 1)
-    one_each = Outcomes(*(np.zeros(shape[0]),) * 3, per_draw=1, seed=np.uint64(seed))
+    one_each = Outcomes(*(np.zeros(shape[0]),) * 2, per_draw=1, seed=np.uint64(seed))
 
     def one(task: tuple[IntArray, Groups, int]) -> FloatArray:
         rows, groups, begin = task

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from clvmodels.errors import SchemaError
 from clvmodels.fit.automatic import AutomaticModel
+from clvmodels.fit.covariates import Covariate, Pooled, joint_design
 from clvmodels.fit.gamma_gamma import GammaGammaModel
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.purchases import (
@@ -15,16 +16,24 @@ from clvmodels.fit.purchases import (
     purchase_specification,
 )
 from clvmodels.fit.run import FitTerms, settings_of
-from clvmodels.fit.specification import columns_of, look_for_other_ids, observation_end
+from clvmodels.fit.specification import (
+    Specification,
+    columns_of,
+    look_for_other_ids,
+    observation_end,
+)
 from clvmodels.keywords import named, named_fields
 from clvmodels.posterior import BasketValue, CLVPosterior, PurchasePosterior
+from clvmodels.posterior.effects import on_design
 from clvmodels.posterior.spend import spend_from
 from clvmodels.purchases import AUTO, MODELS, ModelChoice
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import check_choice, scale_said, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
+    from clvmodels.purchases.design import Design
     from clvmodels.rfm.counted import CountedHistories
 
 
@@ -131,11 +140,47 @@ class CLVModel(Parameters):
         settings = settings_of(terms)
         columns = columns_of(rfm, said)
         end = observation_end(rfm)
+        joint = None
         if isinstance(self.spend, GammaGammaModel):
             self.spend._described(columns)  # refuses now what would be refused after the first fit
+            joint = joint_of(self, columns)
         look_for_other_ids(columns, end)
         purchases = self.purchases._fit_columns(columns, settings, observation_end=end)
         if not isinstance(self.spend, GammaGammaModel):
             return CLVPosterior(purchases, self.spend)
         spend = self.spend._fit_columns(columns, settings, observation_end=end)
-        return CLVPosterior(purchases, spend)
+        return CLVPosterior(on_design(purchases, joint), on_design(spend, joint))
+
+
+def asked_of(model: CLVModel) -> tuple[Covariate | Pooled, ...]:
+    """Covariates of purchases, and then those of spend."""
+    both = (one for one in (model.purchases, model.spend) if isinstance(one, Specification))
+    return tuple(one for part in both for side in part._asked().values() for one in side)
+
+
+def plain_of(model: CLVModel) -> CLVModel:
+    """The same model without covariates."""
+    parts = {"purchases": model.purchases, "spend": model.spend}
+    known = {n: one._plain() for n, one in parts.items() if isinstance(one, Specification)}
+    return model.replace(**known)
+
+
+def joint_of(model: CLVModel, columns: RfmColumns) -> Design | None:
+    """By what purchases and spend tell customers apart together, where spend does at all.
+
+    Raises
+    ------
+    SchemaError, DomainError
+        The columns are not there, cannot go together, or have too many levels.
+    """
+    if not isinstance(model.spend, GammaGammaModel):
+        return None
+    own = model.spend._designed(columns)[1]
+    if own is None:
+        return None
+    if isinstance(model.purchases, AutomaticModel):
+        raise SchemaError(
+            "Covariates of spend go with one model of purchases, and 'auto' may stack several: "
+            "name one, such as 'mbgnbd'."
+        )
+    return joint_design(columns, model.purchases._designed(columns)[1], own)

@@ -10,7 +10,7 @@ standardised, so that units make no difference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -30,11 +30,11 @@ from clvmodels.purchases.design import (
 from clvmodels.purchases.model import PurchaseModel
 from clvmodels.rfm.attributes import (
     attribute,
-    codes_of,
     first_days,
     is_number,
     level_counts,
     numbers_of,
+    strata_of,
     texts_of,
 )
 from clvmodels.rfm.day_pairs import known_day
@@ -49,9 +49,11 @@ OLDER_SD: Final = 0.5
 """Of the rate of customers who came before the log began, in logarithms."""
 _BINS: Final = 20
 _TAKEN: Final = (
-    *(schema.CUSTOMER_ID, schema.FREQUENCY, schema.RECENCY, schema.T, schema.MONETARY_VALUE),
+    *(schema.CUSTOMER_ID, schema.RECENCY, schema.T, schema.MONETARY_VALUE),
     schema.LOG_GAPS,
 )
+SPEND: Final = "covariates"
+"""The argument of the spend model, which takes frequency too: it does not explain that."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,14 @@ def _check_column(name: Any) -> None:
     if not isinstance(name, str) or not name:
         raise SchemaError(f"column={shown(name)} must be the name of a column: give it as text.")
     if name in _TAKEN:
-        raise SchemaError(
-            f"{name} cannot be a covariate, since it is what the model explains: name a column "
-            "of what is known of customers when they come."
-        )
+        raise _explained(name)
+
+
+def _explained(name: str) -> SchemaError:
+    return SchemaError(
+        f"{name} cannot be a covariate, since it is what the model explains: name a column "
+        "of what is known of customers when they come."
+    )
 
 
 def _check_sd(name: str, value: Any) -> None:
@@ -145,7 +151,7 @@ def _check_sd(name: str, value: Any) -> None:
 
 
 def covariates_of(name: str, given: Sequence[Asked]) -> tuple[Covariate | Pooled, ...]:
-    """Check a list of covariates.
+    """Check a list of covariates; of purchases frequency is none, of spend it may be one.
 
     Raises
     ------
@@ -161,6 +167,8 @@ def covariates_of(name: str, given: Sequence[Asked]) -> tuple[Covariate | Pooled
                 f"{name} holds {shown(one)}: give names of columns, Covariate(...) or Pooled(...)."
             )
         made = Covariate(one) if isinstance(one, str) else one
+        if made.column == schema.FREQUENCY and name != SPEND:
+            raise _explained(made.column)
         if made.column in [other.column for other in found]:
             raise SchemaError(f"{name} names {shown(made.column)} twice: leave one out.")
         found.append(made)
@@ -226,7 +234,7 @@ def design_of(
     factors: dict[str, tuple[Any, Factor]] = {}
     effects = []
     for side in SIDES:
-        for one in asked[side]:
+        for one in asked.get(side, ()):
             cut = (one.bins, one.log, one.categories) if isinstance(one, Covariate) else "names"
             known = factors.get(one.column)
             if known is None:
@@ -245,16 +253,47 @@ def design_of(
         effects.append(Effect("purchases", older.name, "number", OLDER_SD, older.levels))
     if not factors:
         return None
-    design = Design(tuple(one for _, one in factors.values()), tuple(effects))
+    design = _checked(Design(tuple(one for _, one in factors.values()), tuple(effects)))
+    return replace(design, mix=_mix_of_new(design, columns))
+
+
+def _mix_of_new(design: Design, columns: RfmColumns) -> tuple[tuple[int, int], ...]:
+    """As what new customers come: as those of the base did, but for older ones."""
+    strata = strata_of(design, lambda name: attribute(columns, name))
+    came = design.levels_of(strata).get(FIRST_PURCHASE)
+    return mix_of(strata if came is None else strata[came > 0])
+
+
+def joint_design(columns: RfmColumns, *designs: Design | None) -> Design | None:
+    """All factors of several designs of one base, with its mix, and no effects.
+
+    Raises
+    ------
+    SchemaError
+        Two of them cut a column in different ways.
+    DomainError
+        Combinations of levels are too many.
+    """
+    factors: dict[str, Factor] = {}
+    for one in (factor for design in designs if design for factor in design.factors):
+        if factors.setdefault(one.name, one).cut != one.cut:
+            raise SchemaError(
+                f"Purchases and spend cut the column {shown(one.name)} in different ways: give "
+                "both the same bins."
+            )
+    if not factors:
+        return None
+    design = _checked(Design(tuple(factors.values()), ()))
+    return replace(design, mix=_mix_of_new(design, columns))
+
+
+def _checked(design: Design) -> Design:
     if not design.fits:
         raise DomainError(
             f"The covariates have {design.possible:,} combinations of levels, too many: use fewer "
             "columns, or fewer bins."
         )
-    codes = {one.name: codes_of(one, attribute(columns, one.name)) for one in design.factors}
-    strata = design.strata(codes)
-    new = strata if older is None else strata[codes[older.name] > 0]
-    return Design(design.factors, design.effects, mix_of(new))
+    return design
 
 
 def _kind(one: Covariate | Pooled, factor: Factor) -> Kind:
@@ -275,10 +314,13 @@ def _bins(one: Covariate, values: FloatArray) -> Factor:
     """Cut a number into bins of as many customers, or one for each value if they are few."""
     known = np.sort(values[~np.isnan(values)])
     if one.log and len(known) and known[0] <= 0.0:
-        raise DomainError(
-            f"The column {shown(one.column)} has values that are not positive, and so no "
-            "logarithm: leave log=True out."
-        )
+        if one.column != schema.FIRST_VALUE:
+            raise DomainError(
+                f"The column {shown(one.column)} has values that are not positive, and so no "
+                "logarithm: leave log=True out."
+            )
+        # Orders that were free, or came back, stand with the least that was paid
+        known = np.maximum(known, known[known > 0.0].min(initial=np.inf))
     distinct = np.unique(known)
     if len(distinct) > one.bins:
         quantiles = np.quantile(known, np.arange(1, one.bins) / one.bins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,6 @@ from clvmodels.fit.density import STANDARD, Density
 from clvmodels.fit.mode import MODE_TOLERANCE, climb, find_mode
 from clvmodels.fit.run import Result, Settings, infer
 from clvmodels.purchases.design import SIDES, Design, Effect, Factor, Side
-from clvmodels.purchases.model import PurchaseModel
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -51,27 +50,23 @@ def basis(effect: Effect, factor: Factor) -> FloatArray | None:
     return np.asarray(helmert * np.sqrt(count / (count - 1.0)))
 
 
-def moved_variables(
-    model: PurchaseModel,
-    design: Design,
-    stratum: npt.NDArray[np.int64],
-    parameters: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The likelihood's parameters of each stratum, in the PyMC model that is open.
+def times_variables(design: Design, stratum: npt.NDArray[np.int64]) -> dict[Side, Any]:
+    """By how much each side of each stratum is moved, in the PyMC model that is open.
 
     Parameters
     ----------
-    model : PurchaseModel
     design : Design
     stratum : ndarray of int, shape (G,)
         Those of the base, in order.
-    parameters : mapping of str to variable
-        Without covariates.
+
+    Returns
+    -------
+    dict of side to variable, shape (G,)
+        A factor, 1 where there are no effects.
     """
     import pymc as pm
     import pytensor.tensor as pt
 
-    assert model.moved is not None  # `check_moved` has seen to it
     factors, drawn = {one.name: one for one in design.factors}, []
     levels = design.levels_of(stratum)
     rows = {
@@ -97,8 +92,7 @@ def moved_variables(
         drawn += [effects, *((pt.atleast_1d(spread),) if effect.learnt else ())]
     if drawn:
         pm.Deterministic(KNOWN, pt.concatenate(drawn))
-    found = model.moved(parameters, pt.exp(eta["purchases"]), pt.exp(eta["dropout"]))
-    return {name: one + pt.zeros_like(eta["purchases"]) for name, one in found.items()}
+    return {side: pt.exp(one) for side, one in eta.items()}
 
 
 def with_others(posterior: xr.Dataset, design: Design) -> xr.Dataset:

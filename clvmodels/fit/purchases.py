@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, cast
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from clvmodels.fit.covariates import (
     design_of,
     older_customers,
 )
-from clvmodels.fit.effect_variables import moved_variables
 from clvmodels.fit.regularity import fit_of_best_regularity
 from clvmodels.fit.run import Result, Settings
 from clvmodels.fit.specification import Specification
@@ -105,11 +104,13 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         return {**base, **own}
 
     def _asked(self) -> dict[Side, tuple[Covariate | Pooled, ...]]:
-        """Covariates by what they move."""
         return {
             "purchases": covariates_of("purchase_covariates", self.purchase_covariates),
             "dropout": covariates_of("dropout_covariates", self.dropout_covariates),
         }
+
+    def _plain(self) -> Self:
+        return self.replace(purchase_covariates=(), dropout_covariates=())
 
     def _designed(self, columns: RfmColumns) -> tuple[RfmColumns, Design | None]:
         design = design_of(columns, self._asked(), self._older(columns))
@@ -173,10 +174,9 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
         stratum = np.searchsorted(h.strata, h.stratum)
         return self.facts.formulas.fused(h.x, h.t_x, h.T, h.count, stratum=stratum)
 
-    def _moved(
-        self, statistics: PurchaseHistories, design: Design, found: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        return moved_variables(self.facts, design, statistics.strata, found)
+    def _moved(self, found: Mapping[str, Any], times: Mapping[Side, Any]) -> Mapping[str, Any]:
+        assert self.facts.moved is not None  # `check_moved` has seen to it
+        return self.facts.moved(found, times["purchases"], times["dropout"])
 
     def _made_of(self, sampled: Mapping[str, Any]) -> Mapping[str, Any]:
         import pymc as pm

@@ -8,10 +8,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, Unpack
 
 from clvmodels import __version__
-from clvmodels.fit.effect_variables import fit_with
+from clvmodels.fit.effect_variables import fit_with, times_variables
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import (
     PYMC_MARKETING,
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
 
+    from clvmodels.fit.covariates import Covariate, Pooled
     from clvmodels.formulas.fused import Fused
     from clvmodels.frames import Frame
     from clvmodels.purchases.clock import LearntClock
-    from clvmodels.purchases.design import Design
+    from clvmodels.purchases.design import Design, Side
 
 Priors = Literal["default", "pymc-marketing"] | Mapping[str, Any]
 
@@ -208,6 +209,14 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         """The columns in the time that the model is fitted to, and the clock that it is by."""
         return columns, None
 
+    def _asked(self) -> Mapping[Side, tuple[Covariate | Pooled, ...]]:
+        """Covariates by what they move."""
+        return {}
+
+    def _plain(self) -> Self:
+        """The same model without covariates."""
+        return self
+
     def _designed(self, columns: RfmColumns) -> tuple[RfmColumns, Design | None]:
         """The columns with customers' strata, and what these are made of; none by default."""
         return columns, None
@@ -249,8 +258,11 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         with pm.Model() as model:
             found = self._variables(self.resolved_priors(scale))
             if design is not None:
-                found = self._moved(statistics, design, found)
+                times = times_variables(design, statistics.strata)
+                found = self._moved(found, times)
             parameters = [found[name] for name in self.facts.parameter_names]
+            if design is not None:  # each of as many numbers as there are strata
+                parameters = [one + 0.0 * times["purchases"] for one in parameters]
             data = [pm.Data(f"data_{name}", table) for name, table in fused.tables.items()]
             pm.Potential("log_likelihood", log_likelihood(fused, parameters, data))
         return model
@@ -260,11 +272,9 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         sampled = {name: prior.create_variable(name) for name, prior in priors.items()}
         return {**sampled, **self._made_of(sampled)}
 
-    def _moved(
-        self, statistics: Any, design: Design, found: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """The same of each stratum, where the model has covariates."""
-        raise NotImplementedError
+    @abstractmethod
+    def _moved(self, found: Mapping[str, Any], times: Mapping[Side, Any]) -> Mapping[str, Any]:
+        """The same of each stratum, by what covariates multiply each side with."""
 
     def _made_of(self, sampled: Mapping[str, Any]) -> Mapping[str, Any]:
         """Parameters of the likelihood that are made of those that are sampled."""

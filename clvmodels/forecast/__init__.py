@@ -5,7 +5,6 @@ from clvmodels.forecast.draws import (
     Draws,
     Future,
     pair,
-    product_moments,
     share,
     tail_probabilities,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "infinite_share",
     "pair",
     "predict_rows",
-    "product_moments",
     "share",
     "tail_probabilities",
     "totals_by_draw",

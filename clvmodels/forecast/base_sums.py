@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from clvmodels.forecast import spending
 from clvmodels.forecast.calendar import Parts
 from clvmodels.forecast.chunks import CHUNK, Chunk, chunk_of
 from clvmodels.forecast.curves import Curves, Nodes
@@ -21,7 +20,6 @@ from clvmodels.forecast.draws import Draws
 from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.rows import curved_of
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.strata import plain
 from clvmodels.schema import FloatArray
 
 _MOST_AT_ONCE: Final = 2_000_000  # numbers of one horizon
@@ -161,8 +159,7 @@ class _Gather(NamedTuple):
         bought = sum(self._bought(x, T[part], weights[:, part]) for part in parts)
         assert not isinstance(bought, int)
         # Rows whose spend is infinite in some draw add nothing
-        number = plain(np.array([x])) + self.draws.counted
-        intercept, slope = (c[0] for c in spending.coefficients(self.draws.spend, number))
+        intercept, slope = (c[0] for c in self.draws.spend_line(np.array([x])))
         if not np.isfinite(intercept).all():
             intercept, slope = np.zeros((2, 1))
         purchases, alone, with_spend = bought

@@ -40,6 +40,10 @@ class Customers(NamedTuple):
         Mean spend of all rows of the table; 0 where no amount counts.
     counted : float
         Amounts of each that m_bar is the mean of, besides x: see `Draws`.
+    scale : ndarray, shape (V, S)
+        What amounts go with: see `clvmodels.forecast.spending.scales`.
+    scale_of : ndarray of int, shape (H,)
+        Which of them each history has.
     """
 
     x: FloatArray
@@ -48,6 +52,8 @@ class Customers(NamedTuple):
     rows: IntArray
     m_bar: FloatArray
     counted: float
+    scale: FloatArray
+    scale_of: IntArray
 
 
 class Tile(NamedTuple):
@@ -154,8 +160,9 @@ def chunk_of(
     start = groups.start[begin : begin + len(x) + 1]
     spent = np.empty(0) if m_bar is None else m_bar
     family, purchases, keys = draws.formulas, draws.purchases, (x[new], T[new])
+    key_of, scale = np.cumsum(new) - 1, draws.scales(x)
     return Chunk(
-        customers=Customers(plain(x), np.cumsum(new) - 1, start, groups.rows, spent, draws.counted),
+        customers=Customers(plain(x), key_of, start, groups.rows, spent, draws.counted, *scale),
         x=keys[0],
         T=keys[1],
         weights=family.weights(x, t_x, T, purchases),

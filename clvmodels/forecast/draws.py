@@ -9,11 +9,21 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.forecast.spending import (
+    SpendEffects,
+    coefficients,
+    mean_of_new,
+    scales,
+    split_effects,
+)
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.strata import plain
+from clvmodels.formulas.strata import plain, stratum_of
 from clvmodels.purchases import Family
+from clvmodels.purchases.design import Design
+from clvmodels.purchases.stratified import births_of
 from clvmodels.schema import FloatArray
 
+IntArray = npt.NDArray[np.int64]
 _PAIRING_SEED: Final = 20050510
 
 
@@ -78,22 +88,49 @@ class Draws:
         Of the purchase model.
     counted : float
         1 where m_bar is the mean of first orders too, which spend then depends on; else 0.
+    effects : SpendEffects or None
+        By which v differs from stratum to stratum, permuted like p, q and v.
     """
 
     purchases: Mapping[str, FloatArray]
     spend: Mapping[str, FloatArray] | None
     formulas: Family
     counted: float = 0.0
+    effects: SpendEffects | None = None
 
     def means(self, x: FloatArray, m_bar: FloatArray) -> FloatArray:
         """Mean spend of customers, 0 of those without an amount that counts, shape (N,)."""
         return np.where(plain(x) + self.counted == 0, 0.0, m_bar)
 
+    def scales(self, kinds: FloatArray) -> tuple[FloatArray, IntArray]:
+        """What amounts go with, and which of it customers have: see `spending.scales`."""
+        return scales(self.spend, self.effects, kinds, self.count)
+
+    def spend_line(self, kinds: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Intercept and slope in m_bar of the expected spend, each of shape (N, S).
+
+        Parameters
+        ----------
+        kinds : ndarray, shape (N,)
+            Purchases with the strata of customers.
+        """
+        scale, place = self.scales(kinds)
+        return coefficients(self.spend, plain(kinds) + self.counted, scale[place])
+
     @property
-    def spending(self) -> Mapping[str, FloatArray]:
-        """The draws of spend, where a value is asked for, and so there are some."""
-        assert self.spend is not None
-        return self.spend
+    def arrivals(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """As what new customers come who differ in spend: x, shares, and mean spend by draw.
+
+        Shapes (G,), (G,) and (G, S). Where spend is the same for all there is one kind, whose
+        purchases are those of the mix.
+        """
+        assert self.spend is not None  # a value is asked for, and so there is some
+        mean = np.broadcast_to(mean_of_new(self.spend), self.count)
+        if self.effects is None:
+            return np.zeros(1), np.ones(1), mean[None]
+        kinds, shares = births_of(self.formulas)
+        times = [self.effects.times(int(g)) for g in stratum_of(kinds)]
+        return kinds, shares, np.array([mean * one for one in times])
 
     @property
     def endless(self) -> npt.NDArray[np.bool_]:
@@ -111,31 +148,14 @@ def pair(
     spend: Mapping[str, FloatArray],
     formulas: Family,
     counted: float = 0.0,
+    design: Design | None = None,
 ) -> Draws:
     """Pair the draws of two independent posteriors by a fixed, seeded permutation."""
     count = len(next(iter(spend.values())))
     order = np.random.default_rng(_PAIRING_SEED).permutation(count)
     paired = {name: values[order] for name, values in spend.items()}
-    return Draws(purchases, paired, formulas, counted)
-
-
-def product_moments(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and sd over draws of the product of two independent quantities.
-
-    Parameters
-    ----------
-    one, other : ndarray, shape (S, ...)
-        Draws of each.
-
-    Returns
-    -------
-    mean, sd : ndarray, shape (...)
-        From the moments of each, so that no accidental pairing of the draws enters.
-    """
-    mean_1, mean_2 = one.mean(axis=0), other.mean(axis=0)
-    var_1, var_2 = one.var(axis=0), other.var(axis=0)
-    variance = var_1 * mean_2**2 + var_2 * mean_1**2 + var_1 * var_2
-    return mean_1 * mean_2, np.sqrt(variance)
+    own, effects = split_effects(paired, design)
+    return Draws(purchases, own, formulas, counted, effects)
 
 
 def tail_probabilities(interval: float) -> tuple[float, float]:

@@ -31,18 +31,19 @@ class Who(NamedTuple):
     ----------
     row, number : ndarray of int32, shape (n,)
         Of the customer, and of the path.
-    spent, x : ndarray, shape (n,)
-        What they spent in the amounts that count, and x.
+    scale, x : ndarray, shape (n,)
+        What their amounts go with: v of the path's draw and what they spent in the amounts
+        that count; and x.
     """
 
     row: Int32Array
     number: Int32Array
-    spent: FloatArray
+    scale: FloatArray
     x: FloatArray
 
     def some(self, which: slice | IntArray) -> Who:
         """Return some of them."""
-        return Who(self.row[which], self.number[which], self.spent[which], self.x[which])
+        return Who(self.row[which], self.number[which], self.scale[which], self.x[which])
 
 
 @compiled
@@ -87,7 +88,7 @@ def _start(
     Most paths have no purchase, and cost a hash and a comparison.
     """
     S, n, rows, key_of, m_bar = buys.shape[2], 0, customers.rows, customers.key_of, customers.m_bar
-    row, number, spent, counts = who.row, who.number, who.spent, who.x
+    row, number, scale, counts = who.row, who.number, who.scale, who.x
     for h in range(weights.shape[1]):
         low = max(customers.start[begin + h], first)
         high = min(customers.start[begin + h + 1], after)
@@ -95,6 +96,7 @@ def _start(
             continue
         alive, x, k = alive_of(weights, h), customers.x[begin + h], key_of[begin + h]
         some, none = buys[k - key_of[begin]], idle[k - key_of[begin]]
+        level = customers.scale[customers.scale_of[begin + h]]
         for r in range(low, high):
             i = rows[r]
             seed, total = hashed(outcomes.seed, seeds[i]), (x + customers.counted) * m_bar[i]
@@ -109,7 +111,7 @@ def _start(
                         living[j, d] += v - some[which, d] <= none[which, d]
                         continue
                     key[n], phase[n], draw[n], chance[n], state[n] = k, which, d, v, bits
-                    row[n], number[n], spent[n], counts[n] = i, j * S + d, total, x
+                    row[n], number[n], scale[n], counts[n] = i, j * S + d, level[d] + total, x
                     n += 1
     return n
 
@@ -177,12 +179,12 @@ def _scales(
     who: Who, draw: Int32Array, state: Keys, bought: IntArray, outcomes: Outcomes, out: FloatArray
 ) -> None:
     """Fill what one unit of a path's amounts is worth, 1 / nu."""
-    p, q, v, x, spent = outcomes.p, outcomes.q, outcomes.v, who.x, who.spent
+    p, q, x = outcomes.p, outcomes.q, who.x
     for n in range(out.size):
         out[n] = 0.0
         if bought[n] > 0:
             d = draw[n]
-            out[n] = (v[d] + spent[n]) / level_of(x[n], p[d], q[d], state[n])
+            out[n] = who.scale[n] / level_of(x[n], p[d], q[d], state[n])
 
 
 @compiled

@@ -62,10 +62,10 @@ def outcomes_of(draws: Draws, *, paths: int = PATHS, seed: int = _SEED) -> Outco
     """
     # Where nothing is known of spend a purchase counts as one: no amount takes a random number
     spend = {BASKET: np.ones(draws.count)} if draws.spend is None else draws.spend
-    p, q, v = shapes(spend, draws.counted)
+    p, q = shapes(spend, draws.counted)
     paths = check_whole("paths", paths)
     seed = check_whole("random_seed", seed, least=0, most=_MOST_SEED)
-    return Outcomes(p, q, v, max(math.ceil(paths / draws.count), 1), np.uint64(seed))
+    return Outcomes(p, q, max(math.ceil(paths / draws.count), 1), np.uint64(seed))
 
 
 class OutcomePredictor:

@@ -27,8 +27,8 @@ class Outcomes(NamedTuple):
 
     Attributes
     ----------
-    p, q, v : ndarray, shape (S,)
-        Draws of the spend model; p is 0 where every purchase has the value v.
+    p, q : ndarray, shape (S,)
+        Draws of the spend model; p is 0 where every purchase has one value.
     per_draw : int
         Paths of every draw.
     seed : uint64
@@ -36,7 +36,6 @@ class Outcomes(NamedTuple):
 
     p: FloatArray
     q: FloatArray
-    v: FloatArray
     per_draw: int
     seed: np.uint64
 

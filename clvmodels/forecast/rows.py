@@ -24,7 +24,7 @@ from clvmodels.forecast.serving import Serving, annuity
 from clvmodels.forecast.tails import tail_of
 from clvmodels.forecast.worth import Ask
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.strata import plain
+from clvmodels.formulas.strata import coded, plain, stratum_of
 from clvmodels.machine import cores_for
 from clvmodels.progress import telling_part
 from clvmodels.schema import FloatArray
@@ -314,8 +314,9 @@ class _Work:
 
     def _tables(self, chunk: Chunk) -> list[kernel.Tables]:
         """Tables for distinct x and distinct (x, T), for each that is due."""
-        counts, x_of = np.unique(chunk.customers.x, return_inverse=True)
-        intercept, slope = self._spend(counts)
+        who = chunk.customers
+        kinds, x_of = np.unique(coded(who.x, who.scale_of), return_inverse=True)
+        intercept, slope = self._spend(plain(kinds), who.scale[stratum_of(kinds)])
         blend = self._blend(chunk.x, chunk.T)
         found = [self._nodes(one, chunk.x, chunk.T) for one in self.curves]
         return [kernel.Tables(x_of, intercept, slope, *one, self.share, blend) for one in found]
@@ -330,11 +331,11 @@ class _Work:
             out[which, : len(nodes.angles)] = nodes.blend(T[which])
         return out
 
-    def _spend(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _spend(self, counts: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
         draws = self.predictor.draws
         shape = (len(counts), draws.count)
-        intercept, slope = spending.coefficients(draws.spend, counts + draws.counted)
+        intercept, slope = spending.coefficients(draws.spend, counts + draws.counted, scale)
         # Rows whose spend is infinite in some draw are emptied later, and add nothing to sums
         finite = np.isfinite(intercept).all(axis=1, keepdims=True)
         return (

@@ -143,6 +143,7 @@ def _quantiles(
     for j in range(paths.weights.shape[1]):
         h = paths.begin + j
         x, key = customers.x[h] + customers.counted, customers.key_of[h] - paths.first
+        v = customers.scale[customers.scale_of[h]]
         some = _fill_weights(paths.weights, j, paths.buys[key], outcomes.per_draw, weight)
         first = customers.rows[customers.start[h]]
         for r in range(customers.start[h], customers.start[h + 1]):
@@ -151,7 +152,7 @@ def _quantiles(
                 out[:, i] = out[:, first]
                 continue
             if some > tails.min():
-                _fill_values(outcomes.v, x * customers.m_bar[i], paths.units[key], value)
+                _fill_values(v, x * customers.m_bar[i], paths.units[key], value)
                 work[:] = weight
             _customer_quantiles(i, some, value, work, tails, out)
 
@@ -206,12 +207,13 @@ def _scores(
     for j in range(paths.weights.shape[1]):
         h = paths.begin + j
         x, key = customers.x[h] + customers.counted, customers.key_of[h] - paths.first
+        v = customers.scale[customers.scale_of[h]]
         some = _fill_weights(paths.weights, j, paths.buys[key], outcomes.per_draw, weight)
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
             # Who spent alike has the same values: above all, those who bought once.
             if r == customers.start[h] or x > 0.0:
-                _fill_values(outcomes.v, x * customers.m_bar[i], paths.units[key], value)
+                _fill_values(v, x * customers.m_bar[i], paths.units[key], value)
                 order = np.argsort(value)
             out[0, i], out[1, i], out[2, i] = _score(value, weight, order, some, y[i])
 

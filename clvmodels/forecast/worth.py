@@ -192,7 +192,7 @@ def row_columns(
     mean, variance = moments
     mean_spend = spend[0] + spend[1] * m
     variance_spend = spend[3] + spend[4] * (m - spend[2]) * (m - spend[2])
-    # Of a product of independent quantities, as product_moments has it.
+    # Of a product of independent quantities.
     sd = math.sqrt(
         variance * mean_spend * mean_spend
         + variance_spend * mean * mean

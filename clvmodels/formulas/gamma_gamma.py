@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from clvmodels.formulas._domain import check_amounts, check_counts, check_positive
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.fused import Fused, sums
+from clvmodels.formulas.fused import Fused, Table, by_stratum, sums
 from clvmodels.formulas.special import digamma
 from clvmodels.schema import FloatArray
 
@@ -194,8 +194,14 @@ def mean_with_first(x: FloatArray, m_bar: FloatArray, first: FloatArray) -> Floa
     return np.asarray((first + x * m_bar) / (x + 1.0))
 
 
-def fused(x: FloatArray, total: FloatArray, count: FloatArray) -> Fused:
-    """Prepare a base for the fused log-likelihood, in one stratum.
+def fused(
+    x: FloatArray,
+    total: FloatArray,
+    count: FloatArray,
+    *,
+    stratum: npt.NDArray[np.integer] | None = None,
+) -> Fused:
+    """Prepare a base for the fused log-likelihood.
 
     Customers enter through counts per distinct x, two sums of logarithms, and, per distinct
     total spend S, the customers and their purchases, which multiply ln(S + v).
@@ -204,10 +210,19 @@ def fused(x: FloatArray, total: FloatArray, count: FloatArray) -> Fused:
     ----------
     x, total, count : ndarray, shape (H,)
         Distinct purchases and total spends, > 0, and the customers who share each pair.
+    stratum : ndarray of int, shape (H,), optional
+        Whose parameters are the pair's; one for all by default.
     """
+    tables, ends = by_stratum(_tables, (x, total, count), stratum)
+    bounds = np.stack([ends["x"], ends["total"]])
+    return Fused({**tables, "bounds": bounds}, _kernel)
+
+
+def _tables(x: FloatArray, total: FloatArray, count: FloatArray) -> dict[str, Table]:
+    """Distinct x and totals with sums over their customers."""
     kinds, x_index = np.unique(x, return_inverse=True)
     totals, index = np.unique(total, return_inverse=True)
-    tables = {
+    return {
         "x": kinds,
         "x_count": sums(x_index, count, len(kinds)),
         "total": totals,
@@ -216,14 +231,11 @@ def fused(x: FloatArray, total: FloatArray, count: FloatArray) -> Fused:
         # over customers, of x ln S and of ln(S / x)
         "constants": np.array([count * x @ np.log(total), count @ np.log(total / x)]),
     }
-    return Fused(tables, _kernel)
 
 
 @compiled
-def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
-    """Value of note 25's eq. 1a, and its derivatives; see `clvmodels.formulas.fused.Fused`."""
-    p, q, v = theta[0][0], theta[1][0], theta[2][0]
-    x, x_count, total, total_count, total_purchases, constants = tables
+def _stratum(p, q, v, x, x_count, total, total_count, total_purchases, constants):  # type: ignore[no-untyped-def]
+    """Value of note 25's eq. 1a, and its derivatives by p, q and v, shape (4,)."""
     out = np.zeros(4)
     if not (p > 0.0 and q > 0.0 and v > 0.0):
         out[0] = -np.inf
@@ -247,4 +259,24 @@ def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
     out[1] += constants[0]
     out[2] += n * (math.log(v) - digamma(q))
     out[3] += n * q / v
+    return out
+
+
+@compiled
+def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
+    """Add up the strata; see `clvmodels.formulas.fused.Fused`."""
+    p, q, v = theta
+    x, x_count, total, total_count, total_purchases, constants, ends = tables
+    strata = p.size
+    assert strata == ends.shape[1] - 1
+    out = np.zeros(1 + 3 * strata)
+    for g in range(strata):
+        i, j = ends[0, g], ends[0, g + 1]
+        k, m = ends[1, g], ends[1, g + 1]
+        own = _stratum(
+            p[g], q[g], v[g], x[i:j], x_count[i:j], total[k:m], total_count[k:m],
+            total_purchases[k:m], constants[2 * g : 2 * g + 2],
+        )  # fmt: skip
+        out[0] += own[0]
+        out[1 + g :: strata] = own[1:]
     return out

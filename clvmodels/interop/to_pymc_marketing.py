@@ -102,10 +102,11 @@ def _fitted(posterior: OnePosterior, rfm: RfmTable | Frame, said: TimeScale | No
         raise SchemaError(
             "pymc-marketing has no clock: fit the model without one to convert its posterior."
         )
-    if posterior.metadata.design is not None:
+    if posterior.metadata.drawn:
+        why = "knows none of spend" if posterior.model == "gamma_gamma" else "moves a and b apart"
         raise SchemaError(
-            "A posterior with covariates cannot be converted, as pymc-marketing's have effects on "
-            "a and b apart: fit the model without covariates to convert its posterior."
+            f"A posterior with covariates cannot be converted, as pymc-marketing {why}: fit the "
+            "model without covariates to convert its posterior."
         )
     if isinstance(posterior, GammaGammaPosterior):
         if counted_of(posterior):

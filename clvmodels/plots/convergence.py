@@ -215,8 +215,8 @@ def draw_effects(
     levels, covariates : sequence of str
         Each level, and what it is a level of.
     series : sequence of mapping
-        Purchases and leaving, as far as there are effects: name, places among the levels, times,
-        lower and upper.
+        Purchases, leaving and spend, as far as there are effects: name, places among the
+        levels, times, lower and upper.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
@@ -224,9 +224,9 @@ def draw_effects(
     for i, one in enumerate(series):
         at = np.array(one["places"]) + 0.3 * (i - (len(series) - 1) / 2)
         ends = [floats(one[name]) for name in ("times", "lower", "upper")]
-        color = (EXPECTED, ACTUAL)[i]
+        color = (EXPECTED, ACTUAL, CHAINS[2])[i]
         axes.hlines(at, ends[1], ends[2], color=color, linewidth=1.6)
-        axes.plot(ends[0], at, "os"[i], color=color, markersize=5, label=one["name"])
+        axes.plot(ends[0], at, "os^"[i], color=color, markersize=5, label=one["name"])
     axes.axvline(1.0, color="black", linewidth=0.9, linestyle="--")
     axes.set_xscale("log")
     axes.set_yticks(np.arange(len(levels)), [_wrapped(name) for name in levels])

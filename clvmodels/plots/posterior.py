@@ -11,7 +11,6 @@ from clvmodels.plots.common import takes
 from clvmodels.plots.diagnostics import drawn, drawn_panels
 from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
-from clvmodels.posterior.scorable import purchases_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,13 +142,16 @@ def _of_draws(kind: str, posterior: Any) -> single.Data:
 
 @picture
 def plot_effects(
-    posterior: CLVPosterior | PurchasePosterior, *, interval: float = 0.9, ax: Axes | None = None
+    posterior: CLVPosterior | PurchasePosterior | GammaGammaPosterior,
+    *,
+    interval: float = 0.9,
+    ax: Axes | None = None,
 ) -> Axes:
     """What covariates do, level by level, as multiples of the average customer.
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or the like
+    posterior : CLVPosterior, BetaGeoPosterior or the like, or GammaGammaPosterior
         Of a model that was fitted with covariates.
     interval : float
         Probability of the equal-tailed intervals.
@@ -159,7 +161,8 @@ def plot_effects(
     Returns
     -------
     Axes
-        How often customers of each level buy, and the odds or rate at which they leave; of a
+        How often customers of each level buy, the odds or rate at which they leave, and what they
+        spend an order; of a
         covariate with many levels those that differ most.
 
     Raises
@@ -167,6 +170,7 @@ def plot_effects(
     SchemaError
         The model has no covariates.
     """
-    if not isinstance(posterior, CLVPosterior | PurchasePosterior):
+    if not isinstance(posterior, CLVPosterior | PurchasePosterior | GammaGammaPosterior):
         raise takes("plot_effects", posterior)
-    return drawn("effects", effect_data(purchases_of(posterior), interval), ax)
+    fits = posterior.fits if isinstance(posterior, CLVPosterior) else (posterior,)
+    return drawn("effects", effect_data(fits, interval), ax)

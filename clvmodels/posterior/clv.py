@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -20,6 +19,7 @@ from clvmodels.posterior.core import (
     no_attribute,
     with_margin,
 )
+from clvmodels.posterior.effects import KindsOfBoth, by_one_design
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.new_customer import NewCustomerValue, value_of_new_customer
 from clvmodels.posterior.pointwise import group_of_both
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @named_fields
 @dataclass(frozen=True, eq=False, repr=False)
-class CLVPosterior:
+class CLVPosterior(KindsOfBoth):
     """Posteriors of purchases and of spend, fitted to the same base.
 
     Attributes
@@ -94,6 +94,9 @@ class CLVPosterior:
                     "CLVPosterior(purchases, spend), or CLVPosterior(purchases, 25.0) where every "
                     "purchase has the same value."
                 )
+        bought, spent = by_one_design(self.purchases, self.spend)
+        object.__setattr__(self, "purchases", bought)
+        object.__setattr__(self, "spend", spent)
         object.__setattr__(self, "margin", common_margin(self.margin, self.purchases, self.spend))
         for name in ("purchases", "spend"):
             object.__setattr__(self, name, with_margin(getattr(self, name), self.margin))
@@ -138,16 +141,6 @@ class CLVPosterior:
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict of each fit."""
         return {one.metadata.model: one.verdict for one in self.fits}
-
-    def of(self, levels: Mapping[str, Any]) -> CLVPosterior:
-        """Return the same posteriors, whose new customers are those of some levels.
-
-        Parameters
-        ----------
-        levels : mapping
-            As in :meth:`BetaGeoPosterior.of`, which says what is refused.
-        """
-        return replace(self, purchases=self.purchases.of(levels))
 
     def summary(self) -> pd.DataFrame:
         """ArviZ's summary of all parameters."""

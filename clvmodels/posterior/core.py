@@ -117,11 +117,11 @@ class Posterior:
             name: np.asarray(group[name].to_numpy(), dtype=np.float64).reshape(-1)[chosen]
             for name in self.parameters
         }
-        if self.metadata.design is None:
+        if not self.metadata.drawn:
             return found
         effects = np.asarray(group[EFFECTS].to_numpy(), dtype=np.float64)
         by_name = effects.reshape(self.draws_total, -1)[chosen].T
-        return found | dict(zip(self.metadata.design.drawn, by_name.copy(), strict=True))
+        return found | dict(zip(self.metadata.drawn, by_name.copy(), strict=True))
 
     def summary(self) -> pd.DataFrame:
         """ArviZ's table of means, sds and intervals, by parameter.
@@ -138,7 +138,7 @@ class Posterior:
         chains = self.metadata.method in ("nuts", "given")
         frame: pd.DataFrame = summary(
             self.tree,
-            var_names=[*self.parameters, *((EFFECTS,) if self.metadata.design else ())],
+            var_names=[*self.parameters, *((EFFECTS,) if self.metadata.drawn else ())],
             kind="all" if chains else "stats",
             round_to="none",
             ci_kind="eti",
@@ -301,7 +301,8 @@ class Posterior:
 
     def _by(self) -> str:
         design = self.metadata.design
-        return "" if design is None else f", by {' and '.join(design.columns)}"
+        names = {} if design is None else dict.fromkeys(one.factor for one in design.effects)
+        return f", by {' and '.join(names)}" if names else ""
 
     def _repr_html_(self) -> str:
         table = self.summary().to_html(border=0, float_format=lambda v: f"{v:,.4g}")

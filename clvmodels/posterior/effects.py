@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import tail_probabilities
+from clvmodels.keywords import named
 from clvmodels.posterior.core import Posterior
-from clvmodels.purchases.design import OTHER, SIDES, Design, Effect
-from clvmodels.purchases.model import Described, PurchaseModel
-from clvmodels.schema import FloatArray, TimeScale, check_interval, shown
+from clvmodels.purchases.design import OTHER, Design, Side
+from clvmodels.purchases.model import Described
+from clvmodels.schema import FloatArray, check_interval, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_YEAR: Final = 365.25
 
 
 def design_known(posterior: Posterior) -> Design:
@@ -32,10 +31,116 @@ def design_known(posterior: Posterior) -> Design:
     design = posterior.metadata.design
     if design is None:
         raise SchemaError(
-            "This posterior's model has no covariates: fit one with purchase_covariates or "
-            "dropout_covariates."
+            "This posterior's model has no covariates: fit one with purchase_covariates, "
+            "dropout_covariates, or covariates of spend."
         )
     return design
+
+
+def effects_of(fits: Sequence[Any], interval: float) -> pd.DataFrame:
+    """The effects of several posteriors, one below the other.
+
+    Raises
+    ------
+    SchemaError
+        None of them has covariates.
+    """
+    import pandas as pd
+
+    parts = [one for one in fits if one.metadata.drawn]
+    if not parts:
+        design_known(fits[0])
+        parts = list(fits[:1])  # of columns that have one level there is nothing to tell
+    tables: list[pd.DataFrame] = [one.effects(interval=interval) for one in parts]
+    return pd.concat(tables, ignore_index=True)
+
+
+class KindsOfBoth:
+    """What posteriors of purchases and of spend together say of kinds of customers."""
+
+    if TYPE_CHECKING:
+        purchases: Any
+        fits: Any
+
+    def of(self, levels: Mapping[str, Any]) -> Self:
+        """Return the same posteriors, whose new customers are those of some levels.
+
+        Parameters
+        ----------
+        levels : mapping
+            As in :meth:`BetaGeoPosterior.of`, which says what is refused.
+        """
+        changed: Any = replace(self, purchases=self.purchases.of(levels))  # type: ignore[type-var]
+        return cast("Self", changed)
+
+    @named
+    def effects(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """What the covariates do, to purchases and to spend, in plain units.
+
+        Parameters
+        ----------
+        interval : float
+            Probability of the equal-tailed intervals.
+
+        Returns
+        -------
+        DataFrame
+            Rows as :meth:`BetaGeoPosterior.effects` and :meth:`GammaGammaPosterior.effects` have
+            them.
+
+        Raises
+        ------
+        SchemaError
+            Neither model has covariates.
+        """
+        return effects_of(self.fits, interval)
+
+
+def by_one_design[P: Posterior, S: Posterior](purchases: P, spend: S) -> tuple[P, S]:
+    """Both posteriors by the strata of one design, where spend has covariates.
+
+    Raises
+    ------
+    SchemaError
+        They tell customers apart by columns, or bins, that do not go together.
+    """
+    one, other = purchases.metadata.design, spend.metadata.design
+    if other is None:
+        return purchases, spend
+    if purchases.metadata.members:
+        raise SchemaError(
+            "A stack of purchases does not take covariates of spend: fit spend without, or use "
+            "one of the members."
+        )
+    joint = other if one is None else _wider(one, other)
+    return on_design(purchases, joint), on_design(spend, joint)
+
+
+def _wider(one: Design, other: Design) -> Design:
+    """The design that has all factors of both."""
+    cuts = [{factor.name: factor.cut for factor in design.factors} for design in (one, other)]
+    for name in cuts[0].keys() & cuts[1].keys():
+        if cuts[0][name] != cuts[1][name]:
+            raise SchemaError(
+                f"Purchases and spend cut the column {shown(name)} in different ways: give both "
+                "the same bins, and fit both to the same table."
+            )
+    if cuts[1].keys() <= cuts[0].keys():
+        return one
+    if cuts[0].keys() <= cuts[1].keys():
+        return other
+    raise SchemaError(
+        f"Purchases go by {', '.join(cuts[0])} and spend by {', '.join(cuts[1])}, and which "
+        "customers have both is not known: fit both at once, with CLVModel(purchases, spend)."
+    )
+
+
+def on_design[P: Posterior](posterior: P, joint: Design | None) -> P:
+    """The same posterior, by the strata of a design that has all its factors; or as it is."""
+    if joint is None:
+        return posterior
+    known = posterior.metadata.design or Design((), ())
+    return replace(posterior, metadata=replace(posterior.metadata, design=known.on(joint)))
 
 
 def of_kind[P: Posterior](posterior: P, levels: Mapping[str, Any]) -> P:
@@ -89,8 +194,23 @@ def _words(levels: Mapping[str, Any]) -> str:
     return " and ".join(f"{name} {level}" for name, level in levels.items())
 
 
-def effects_table(posterior: Posterior, model: PurchaseModel, interval: float) -> pd.DataFrame:
-    """A row for each level of each effect; see `PurchasePosterior.effects`."""
+def effects_table(
+    posterior: Posterior,
+    describe: Callable[[Side, Mapping[str, FloatArray], FloatArray], Described],
+    interval: float,
+) -> pd.DataFrame:
+    """A row for each level of each effect; see `PurchasePosterior.effects`.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        With covariates.
+    describe : callable
+        Of a side of the model, draws, and by how much the side is moved in each: what that means
+        in plain units.
+    interval : float
+        Probability of the equal-tailed intervals.
+    """
     import pandas as pd
 
     design, draws = design_known(posterior), posterior.draws()
@@ -103,7 +223,7 @@ def effects_table(posterior: Posterior, model: PurchaseModel, interval: float) -
             if level == OTHER and effect.kind == "number":
                 continue
             times = np.exp(draws[name])
-            figure = _figure(posterior.scale, model, effect, draws, times)
+            figure = describe(effect.side, draws, times)
             ends = (np.quantile(v, [low, high]) for v in (times, figure.values))
             times_ends, figure_ends = ends
             rows.append(
@@ -115,7 +235,7 @@ def effects_table(posterior: Posterior, model: PurchaseModel, interval: float) -
                     "times": float(np.median(times)),
                     "times_lower": times_ends[0],
                     "times_upper": times_ends[1],
-                    "what": figure.words.format(leaves=model.leaves),
+                    "what": figure.words,
                     "figure": float(np.median(figure.values)),
                     "figure_lower": figure_ends[0],
                     "figure_upper": figure_ends[1],
@@ -123,18 +243,3 @@ def effects_table(posterior: Posterior, model: PurchaseModel, interval: float) -
             )
     names = ("on", "covariate", "level", "customers", "times", "times_lower", "times_upper")
     return pd.DataFrame(rows, columns=[*names, "what", "figure", "figure_lower", "figure_upper"])
-
-
-def _figure(
-    scale: TimeScale,
-    model: PurchaseModel,
-    effect: Effect,
-    draws: Mapping[str, FloatArray],
-    times: FloatArray,
-) -> Described:
-    """What the effect's side of the model means for customers of the level, in plain units."""
-    assert model.moved is not None  # or there would be no effects
-    both = (times, 1.0) if effect.side == "purchases" else (1.0, times)
-    found = model.describe(model.moved(draws, *both))[SIDES.index(effect.side)]
-    per_year = _YEAR / scale.days if found.counts == "a year" else 1.0
-    return replace(found, values=found.values * per_year)

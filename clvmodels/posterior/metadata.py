@@ -72,7 +72,7 @@ class Metadata:
         By which the customers' time passes, where one was learnt.
     design : Design or None
         What the model knows of customers besides their purchases, where it has covariates.
-    first_order : {"exclude", "include"}
+    first_order : {"exclude", "include", "covariate"}
         Whether a model of spend counts the amounts of first orders.
     """
 
@@ -94,6 +94,11 @@ class Metadata:
     clock: LearntClock | None = None
     design: Design | None = None
     first_order: FirstOrder = "exclude"
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Names of the draws of effects; factors may be known for the other model alone."""
+        return () if self.design is None else self.design.drawn
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -145,7 +150,7 @@ class Metadata:
             **chosen,
             **({"clock": self.clock.to_dict()} if self.clock else {}),
             **({"design": self.design.to_dict()} if self.design else {}),
-            **({"first_order": "include"} if self.first_order == "include" else {}),
+            **({} if self.first_order == "exclude" else {"first_order": self.first_order}),
             **({"members": members} if members else {}),
         }
 

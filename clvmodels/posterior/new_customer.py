@@ -9,10 +9,10 @@ import numpy as np
 
 from clvmodels.display import Readable
 from clvmodels.errors import SchemaError
-from clvmodels.forecast import Draws, Future, product_moments, tail_probabilities
+from clvmodels.forecast import Draws, Future, tail_probabilities
 from clvmodels.forecast.draws import Costs
 from clvmodels.forecast.serving import Serving, annuity
-from clvmodels.forecast.spending import mean_of_new
+from clvmodels.formulas.discounting import Due
 from clvmodels.margin import MarginSource
 from clvmodels.schema import FloatArray
 
@@ -66,17 +66,8 @@ def value_of_new_customer(
     certain : bool
         Whether one of the posteriors is a single point.
     """
-    due = future.due
-    repeats = paired.formulas.discounted_purchases(
-        0, 0, 0, due.horizon, due.delta, **paired.purchases, month=due.month or None
-    )
-    spend = mean_of_new(paired.spending)
     margin, interval = future.margin, future.interval
-    if future.costs is None:
-        mean, sd = (margin * float(moment) for moment in product_moments(1.0 + repeats, spend))
-        value = np.atleast_1d(margin * (1.0 + repeats) * spend)
-    else:
-        mean, sd, value = _left(paired, future, np.atleast_1d(1.0 + repeats), spend)
+    mean, sd, value = _left(paired, future)
     if certain or paired.count == 1:
         return NewCustomerValue(
             mean, math.nan, math.nan, math.nan, interval, horizon, margin, source, value
@@ -110,15 +101,39 @@ def check_share(margin: float) -> float:
     return margin
 
 
-def _left(
-    paired: Draws, future: Future, orders: FloatArray, spend: FloatArray
-) -> tuple[float, float, FloatArray]:
-    """Mean, sd and draws of what is left of orders after costs; spend is independent of them."""
-    assert future.costs is not None
-    share, cost = check_share(future.margin), future.costs.order
+def orders_of_new(paired: Draws, due: Due, until: float | FloatArray) -> list[FloatArray]:
+    """Discounted orders of new customers, the first among them, by the kinds of `Draws.arrivals`.
+
+    Parameters
+    ----------
+    paired : Draws
+        Of both models.
+    due : Due
+        How they are discounted.
+    until : float or ndarray, shape (..., S)
+        For how long they count.
+    """
+    kinds, shares, _ = paired.arrivals
+    formula, month = paired.formulas.discounted_purchases, due.month or None
+    return [
+        share * (1.0 + formula(x, 0, 0, until, due.delta, **paired.purchases, month=month))
+        for x, share in zip(kinds, shares, strict=True)
+    ]
+
+
+def _left(paired: Draws, future: Future) -> tuple[float, float, FloatArray]:
+    """Mean, sd and draws of what is left of orders after costs.
+
+    Spend is independent of orders in the draws, so that the moments are those of products, and
+    no accidental pairing of the draws enters.
+    """
+    costs = future.costs or Costs()
+    share = future.margin if future.costs is None else check_share(future.margin)
+    bought = orders_of_new(paired, future.due, future.due.horizon)
+    orders = np.array([np.broadcast_to(one, paired.count) for one in bought])
+    spend = share * paired.arrivals[2]
     serving = serving_of_new(paired, future)
-    left = share * float(spend.mean()) - cost
-    apart = float((share * spend).var()) * float(orders.var() + orders.mean() ** 2)
-    sd = math.sqrt(float((orders * left - serving).var()) + apart)
-    mean = float(orders.mean()) * left - float(serving.mean())
-    return mean, sd, orders * (share * spend - cost) - serving
+    expected = ((spend.mean(axis=1, keepdims=True) - costs.order) * orders).sum(axis=0) - serving
+    apart = np.cov(spend, bias=True) * (orders @ orders.T / paired.count)
+    sd = math.sqrt(float(expected.var()) + float(apart.sum()))
+    return float(expected.mean()), sd, ((spend - costs.order) * orders).sum(axis=0) - serving

@@ -138,7 +138,7 @@ def draws_of(purchases: PurchasePosterior, spend: SpendPosterior | None, draws: 
     if spend is None:
         return Draws(purchases.draws(draws), None, purchases.formulas)
     bought, spent = side_by_side(purchases, spend, draws)
-    return pair(bought, spent, purchases.formulas, counted_of(spend))
+    return pair(bought, spent, purchases.formulas, counted_of(spend), spend.metadata.design)
 
 
 def side_by_side(

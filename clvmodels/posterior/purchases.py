@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from clvmodels.purchases import (
     PurchaseModel,
 )
 from clvmodels.purchases.aged import AgedFamily
+from clvmodels.purchases.design import SIDES, Side
+from clvmodels.purchases.model import Described
 from clvmodels.purchases.stratified import StratifiedFamily
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.histories import RfmColumns
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
+
+_YEAR: Final = 365.25
 
 
 class PurchasePosterior(Posterior):
@@ -287,7 +292,18 @@ class PurchasePosterior(Posterior):
         SchemaError
             The model has no covariates.
         """
-        return effects_table(self, self.facts, interval)
+        return effects_table(self, self._described, interval)
+
+    def _described(
+        self, side: Side, draws: Mapping[str, FloatArray], times: FloatArray
+    ) -> Described:
+        """What moving a side of the model means for customers, in plain units."""
+        assert self.facts.moved is not None  # or there would be no effects
+        both = (times, 1.0) if side == "purchases" else (1.0, times)
+        found = self.facts.describe(self.facts.moved(draws, *both))[SIDES.index(side)]
+        per_year = _YEAR / self.scale.days if found.counts == "a year" else 1.0
+        words = found.words.format(leaves=self.facts.leaves)
+        return replace(found, words=words, values=found.values * per_year)
 
     def of(self, levels: Mapping[str, Any]) -> Self:
         """Return the same posterior, whose new customers are those of some levels.

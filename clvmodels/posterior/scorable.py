@@ -19,6 +19,7 @@ from clvmodels.posterior.purchases import PurchasePosterior
 from clvmodels.posterior.spend import GammaGammaPosterior, SpendPosterior
 from clvmodels.posterior.terms import FrameTerms, ValueTerms
 from clvmodels.purchases.design import FIRST_PURCHASE
+from clvmodels.schema import FREQUENCY
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
@@ -70,9 +71,10 @@ def reads_amounts(posterior: Scorable) -> bool:
 
 
 def attributes_of(posterior: Scorable) -> tuple[str, ...]:
-    """Columns that tables must have besides: the covariates of the model of purchases."""
+    """Columns that tables must have besides: the covariates of purchases and of spend."""
     design = purchases_of(posterior).metadata.design
-    return () if design is None else tuple(n for n in design.columns if n != FIRST_PURCHASE)
+    known = (FIRST_PURCHASE, FREQUENCY)
+    return () if design is None else tuple(n for n in design.columns if n not in known)
 
 
 def purchases_of(posterior: Scorable) -> PurchasePosterior:

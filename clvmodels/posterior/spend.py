@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self, get_args
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from scipy.special import gammaincinv
 
 from clvmodels import frames
 from clvmodels.errors import SchemaError
+from clvmodels.forecast.spending import at_strata
 from clvmodels.formulas import gamma_gamma
 from clvmodels.keywords import named
 from clvmodels.model_facts import BASKET_VALUE, GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.effects import effects_table
 from clvmodels.posterior.pointwise import LikelihoodTerms
+from clvmodels.purchases.design import Side
+from clvmodels.purchases.model import Described
+from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.distinct import distinct_rows
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.rfm.spent import FirstOrder
@@ -31,6 +37,8 @@ from clvmodels.schema import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
@@ -84,7 +92,7 @@ class GammaGammaPosterior(Posterior):
         DomainError
             A draw is not positive and finite, or lengths differ.
         """
-        check_choice("first_order", first_order, get_args(FirstOrder))
+        check_choice("first_order", first_order, get_args(FirstOrder)[:2])
         made = cls._from_draws({"p": p, "q": q, "v": v}, "D", 1.0)
         return replace(made, metadata=replace(made.metadata, first_order=first_order))
 
@@ -122,17 +130,41 @@ class GammaGammaPosterior(Posterior):
         """
         columns = spend_columns(self, data, scale_said(time_unit, time_scaler))
         self._check_cells(len(columns))
-        x, m_bar = columns.x + counted_of(self), means_of(self, columns)
+        x, m_bar = columns.kind + counted_of(self), means_of(self, columns)
         first, inverse = distinct_rows(x, m_bar)
         draws = {name: values[:, None] for name, values in self.draws().items()}
-        values = gamma_gamma.expected_spend(x[first], m_bar[first], **draws)
+        formula = at_strata(gamma_gamma.expected_spend, self.metadata.design)
+        values = formula(x[first], m_bar[first], **draws)
         return self._labelled(values[:, inverse], columns.customer_id, "expected_spend")
+
+    @named
+    def effects(self, *, interval: float = 0.9) -> pd.DataFrame:
+        """What the covariates do to spend, level by level, in plain units.
+
+        Parameters
+        ----------
+        interval : float
+            Probability of the equal-tailed intervals.
+
+        Returns
+        -------
+        DataFrame
+            As :meth:`BetaGeoPosterior.effects` has it, with ``on`` "spend": ``times`` is how many
+            times as much as the average customer they spend an order, and ``figure`` what an
+            order of the median customer of the level is worth, in the table's money.
+
+        Raises
+        ------
+        SchemaError
+            The model has no covariates.
+        """
+        return effects_table(self, _described, interval)
 
     def _likelihood(self, rfm: RfmTable | Frame, said: TimeScale | None) -> LikelihoodTerms:
         columns = spend_columns(self, rfm, said)
-        x, m_bar = columns.x + counted_of(self), means_of(self, columns)
-        rows = np.flatnonzero((x > 0) & (m_bar > 0))
-        formula = gamma_gamma.log_likelihood
+        x, m_bar = columns.kind + counted_of(self), means_of(self, columns)
+        rows = np.flatnonzero((columns.x + counted_of(self) > 0) & (m_bar > 0))
+        formula = at_strata(gamma_gamma.log_likelihood, self.metadata.design)
         return LikelihoodTerms(columns.customer_id, rows, (x, m_bar), formula)
 
 
@@ -194,7 +226,13 @@ def spend_columns(
     """Columns of a table in whatever unit; a frame is in that of the base, unless said."""
     if said is None and frames.kind_of(data) is not None:
         said = posterior.scale
-    return rfm_columns(data, said=said, money=True)
+    return with_strata(rfm_columns(data, said=said, money=True), posterior.metadata.design)
+
+
+def _described(_: Side, draws: Mapping[str, FloatArray], times: FloatArray) -> Described:
+    """What an order of the median customer is worth: p / nu, nu ~ Gamma(q, v)."""
+    typical = draws["p"] * draws["v"] / gammaincinv(draws["q"], 0.5)
+    return Described("spend an order, at the median customer", typical * times, "money")
 
 
 def checked_spend(columns: RfmColumns) -> FloatArray:

@@ -134,9 +134,13 @@ def enough(draws: Draws, calendar: Calendar, paths: int) -> Draws:
 
 def repeated(draws: Draws, times: int) -> Draws:
     """The same draws, one after the other, several times."""
-    purchases = {name: np.tile(values, times) for name, values in draws.purchases.items()}
-    spend = draws.spend and {name: np.tile(values, times) for name, values in draws.spend.items()}
-    return replace(draws, purchases=purchases, spend=spend)
+
+    def tiled(some: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        return {name: np.tile(values, times) for name, values in some.items()}
+
+    effects = draws.effects and replace(draws.effects, draws=tiled(draws.effects.draws))
+    spend = draws.spend and tiled(draws.spend)
+    return replace(draws, purchases=tiled(draws.purchases), spend=spend, effects=effects)
 
 
 def first_day_of(rfm: Any, what: str) -> pd.Timestamp:

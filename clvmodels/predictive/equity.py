@@ -16,11 +16,11 @@ from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.forecast.futures import VALUE
 from clvmodels.forecast.outcomes import check_finite, outcomes_of
-from clvmodels.forecast.spending import mean_of_new
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import MarginSource
 from clvmodels.posterior.finite import check_spend, valued
+from clvmodels.posterior.new_customer import orders_of_new
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import prepared_for, value_posterior
 from clvmodels.posterior.terms import ValueTerms
@@ -238,11 +238,8 @@ def new_by_month(given: Prepared, months: int, days_per_unit: float) -> FloatArr
     left = np.broadcast_to((due.horizon - begins)[:, None], (months, draws.count))
     if due.calendar:
         left = due.until(draws.count)[None, :] - due.own_time(begins).T
-    spend = np.broadcast_to(mean_of_new(draws.spending), draws.count)
-    again = draws.formulas.discounted_purchases(
-        0, 0, 0, left, due.delta, **draws.purchases, month=due.month or None
-    )
-    return np.asarray(given.future.margin * spend * (1.0 + again))
+    each = zip(draws.arrivals[2], orders_of_new(draws, due, left), strict=True)
+    return np.asarray(given.future.margin * sum(spend * orders for spend, orders in each))
 
 
 def _table(

@@ -2,7 +2,8 @@
 
 A factor is a column of the table: categories, or a number that was cut into bins, so that a
 stratum (a combination of levels) is shared by many customers. An effect moves what is bought,
-or who leaves, by the level of one factor, on the logarithmic scale that the model says. Draws
+who leaves, or what is spent, by the level of one factor, on the logarithmic scale that the model
+says. Draws
 hold every effect by its own name, `Effect.names`, and so are cut and thinned like any other.
 """
 
@@ -20,9 +21,9 @@ from clvmodels.formulas.strata import MOST_STRATA
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
-Side = Literal["purchases", "dropout"]
+Side = Literal["purchases", "dropout", "spend"]
 Kind = Literal["level", "pooled", "ordered", "number"]
-SIDES: Final[tuple[Side, ...]] = ("purchases", "dropout")
+SIDES: Final[tuple[Side, ...]] = ("purchases", "dropout", "spend")
 FIRST_PURCHASE: Final = "first purchase"
 """A factor that needs no column: the day of the first purchase, since 1970-01-01."""
 OTHER: Final = "(other)"
@@ -56,6 +57,11 @@ class Factor:
     numbers: tuple[float, ...] = ()
     numeric: bool = False
 
+    @property
+    def cut(self) -> tuple[Any, ...]:
+        """What two factors have in common that tell customers apart alike."""
+        return self.name, self.levels, self.edges, self.numeric
+
     def codes(self, values: npt.NDArray[Any]) -> IntArray:
         """Level of each value; the one after the last where it is none that was fitted.
 
@@ -82,8 +88,8 @@ class Effect:
 
     Attributes
     ----------
-    side : {"purchases", "dropout"}
-        How often customers buy, or when they leave.
+    side : {"purchases", "dropout", "spend"}
+        How often customers buy, when they leave, or what they spend.
     factor : str
         Name of the factor.
     kind : {"level", "pooled", "ordered", "number"}
@@ -137,6 +143,10 @@ class Design:
     factors: tuple[Factor, ...]
     effects: tuple[Effect, ...]
     mix: tuple[tuple[int, int], ...] = ()
+
+    def on(self, other: Design) -> Design:
+        """The same effects, by the strata and the mix of a design that has all these factors."""
+        return Design(other.factors, self.effects, other.mix)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -87,13 +87,13 @@ class Described:
         What it is; "{leaves}" stands for when a customer may leave.
     values : ndarray, shape (S,)
         In every draw.
-    counts : {"a year", "share"}
-        A rate per unit of time, to be told by the year, or a share.
+    counts : {"a year", "share", "money"}
+        A rate per unit of time, to be told by the year, a share, or an amount.
     """
 
     words: str
     values: FloatArray
-    counts: Literal["a year", "share"]
+    counts: Literal["a year", "share", "money"]
 
 
 class Joint(Protocol):

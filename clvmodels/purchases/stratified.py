@@ -87,8 +87,10 @@ class StratifiedFamily(MadeOfOthers):
 
     def _moved(self, draws: Mapping[str, Any], faster: Any, leave: Any) -> dict[str, Any]:
         model = self.model
-        assert model.moved is not None  # or it was not fitted with covariates
-        found = model.moved({name: draws[name] for name in model.parameter_names}, faster, leave)
+        found = {name: draws[name] for name in model.parameter_names}
+        if self.design.effects:  # or the strata are those of spend
+            assert model.moved is not None
+            found = model.moved(found, faster, leave)
         shape = np.shape(draws[model.parameter_names[0]])
         return {name: np.broadcast_to(value, shape) + 0.0 for name, value in found.items()}
 

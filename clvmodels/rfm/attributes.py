@@ -18,7 +18,7 @@ from clvmodels.rfm.customers import is_text
 from clvmodels.rfm.day_pairs import known_day
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.rfm.periods import cohorts_by
-from clvmodels.schema import FIRST_VALUE, FloatArray, TimeScale, shown
+from clvmodels.schema import FIRST_VALUE, FREQUENCY, FloatArray, TimeScale, shown
 
 COHORT: Final = "cohort"
 _NONE: Final = ("", "(none)", MISSING)
@@ -116,7 +116,7 @@ def codes_of(factor: Factor, column: Column) -> IntArray:
 
 def segments_for(attributes: Iterable[str]) -> tuple[str, ...]:
     """Columns of a log that its summary must keep so that these are there."""
-    return tuple(name for name in attributes if name not in (COHORT, FIRST_VALUE))
+    return tuple(name for name in attributes if name not in (COHORT, FIRST_VALUE, FREQUENCY))
 
 
 def strata_of(design: Design, read: Callable[[str], Column]) -> IntArray:

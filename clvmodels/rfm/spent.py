@@ -12,6 +12,7 @@ import numpy.typing as npt
 from clvmodels import schema
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.formulas.gamma_gamma import mean_with_first
+from clvmodels.formulas.strata import coded
 from clvmodels.rfm.distinct import distinct_rows, significant
 from clvmodels.rfm.histories import RfmColumns, digest_of, lacks, rfm_columns
 from clvmodels.schema import FloatArray
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from clvmodels.rfm import RfmTable
 
 BoolArray = npt.NDArray[np.bool_]
-FirstOrder = Literal["exclude", "include"]
+IntArray = npt.NDArray[np.int64]
+FirstOrder = Literal["exclude", "include", "covariate"]
 # Total spend comes from a mean: to 12 digits the same cents are one number, however rounded.
 _SPEND_DIGITS: Final = 12
 # With fewer customers the priors hold p and q, even where all amounts agree.
@@ -45,6 +47,8 @@ class SpendHistories:
     zero_spend : int
         The other customers whose mean spend is exactly 0: outside the model's support,
         left out of the fit and counted.
+    stratum : ndarray of int or None, shape (H,)
+        By a model's covariates; they come ordered by it first.
     """
 
     x: FloatArray
@@ -52,6 +56,12 @@ class SpendHistories:
     count: FloatArray
     without_repeat: int
     zero_spend: int
+    stratum: IntArray | None = None
+
+    @property
+    def strata(self) -> IntArray:
+        """Strata that there are, in order."""
+        return np.unique(np.empty(0, dtype=np.int64) if self.stratum is None else self.stratum)
 
     @property
     def customers(self) -> int:
@@ -78,7 +88,7 @@ def spend_histories(
     ----------
     data : RfmTable, frame or RfmColumns
         The base.
-    first_order : {"exclude", "include"}
+    first_order : {"exclude", "include", "covariate"}
         Whether the amount of the first order counts, beside those of repeat purchases.
 
     Raises
@@ -117,11 +127,13 @@ def spend_histories(
             "to learn from: use a longer log, or fit the purchase model alone."
         )
     total = significant(x[used] * m_bar[used], _SPEND_DIGITS)
-    first, inverse = distinct_rows(x[used], total)
+    stratum = None if columns.stratum is None else columns.stratum[used]
+    first, inverse = distinct_rows(x[used] if stratum is None else coded(x[used], stratum), total)
     shared = None if columns.customers is None else columns.customers[used]
     count = np.bincount(inverse, shared, len(first)).astype(np.float64)
     left = columns.tally(~known), columns.tally(known & ~used)
-    return SpendHistories(x[used][first], total[first], count, *left)
+    strata = None if stratum is None else stratum[first]
+    return SpendHistories(x[used][first], total[first], count, *left, strata)
 
 
 def _unusable(amounts: FloatArray) -> BoolArray:

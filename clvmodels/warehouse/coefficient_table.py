@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from clvmodels.forecast import Draws, Future, infinite_share, spending
+from clvmodels.forecast import Draws, Future, infinite_share
 from clvmodels.formulas.beta_dropout import BetaDropout
 from clvmodels.formulas.pareto_nbd import ParetoNBD, log_first
 from clvmodels.machine import cores_for
@@ -145,7 +145,7 @@ def _term(coefficients: FloatArray, n: int) -> FloatArray:
 
 def _spend(draws: Draws, x: FloatArray) -> dict[str, FloatArray]:
     """Expected spend is spend + spend_slope m_bar; empty where a draw makes it infinite."""
-    intercept, slope = spending.coefficients(draws.spend, x + draws.counted)
+    intercept, slope = draws.spend_line(x)
     finite = infinite_share(draws, x) == 0
     return {
         name: np.where(finite, np.where(finite[:, None], values, 0.0).mean(axis=1), np.nan)

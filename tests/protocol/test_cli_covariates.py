@@ -11,6 +11,7 @@ from clvmodels.cli.entry import main
 
 START = pd.Timestamp("2023-01-01")
 LOG = ["--customer-id", "customer_id", "--timestamp", "date"]
+AMOUNT = ["--amount", "amount"]
 
 
 def a_log(customers: int = 400, seed: int = 4) -> pd.DataFrame:
@@ -96,6 +97,8 @@ def test_run_keeps_the_columns(folder, monkeypatch) -> None:
     [
         (["--purchase-covariate", "colour"], "The table has no column 'colour'"),
         (["--purchase-covariate", "frequency"], "frequency cannot be a covariate"),
+        (["--spend-covariate", "channel"], "leave --spend-covariate out"),
+        (["--spend-covariate", "channel", "--basket-value", "9"], "or --basket-value out"),
         (["--model", "auto", "--purchase-covariate", "channel"], "leave the covariates out"),
         (
             ["--dropout-covariate", "channel", "--dropout-covariate", "channel"],
@@ -120,3 +123,30 @@ def test_a_backtest_says_whether_covariates_help(folder, monkeypatch, capsys) ->
     assert "comparisons" in out
     metrics = pd.read_parquet("tested/metrics.parquet")
     assert "without_covariates" in set(metrics["forecast"])
+
+
+@pytest.mark.slow
+def test_spend_goes_by_columns_of_its_own(folder, monkeypatch, capsys) -> None:
+    """From a log with amounts to effects and scores; purchases go by another column."""
+    monkeypatch.chdir(folder)
+    rng = np.random.default_rng(3)
+    log = a_log()
+    log = log.assign(
+        country=np.where(log["customer_id"].str[-2:].astype(int) < 40, "far", "near"),
+        amount=np.round(
+            rng.gamma(5.0, 4.0, len(log)) * np.where(log["channel"] == "shop", 2, 1), 2
+        ),
+    )
+    log.to_parquet("paid.parquet", index=False)
+    how = ["--method", "map", "--seed", "1", "--first-order", "covariate"]
+    asked = ["--purchase-covariate", "country", "--spend-covariate", "channel"]
+    assert main(["run", "paid.parquet", "-o", "paid", *LOG, *AMOUNT, *how, *asked]) == 0
+    assert "channel shop" in capsys.readouterr().out
+    posterior = clv.load_posterior("paid/posterior.nc")
+    design = posterior.purchases.metadata.design
+    assert design.columns == ("country", "channel", "first_value")
+    effects = posterior.spend.effects().set_index("level")["times"]
+    assert effects["shop"] / effects["ads"] == pytest.approx(2.0, rel=0.15)
+    found = pd.read_parquet("paid/scores.parquet")
+    wanted = posterior.predict(clv.RfmTable.from_parquet("paid/rfm.parquet"), horizon="365D")
+    np.testing.assert_allclose(found["clv"], wanted["clv"], rtol=1e-12)

@@ -32,10 +32,10 @@ SURFACE: dict[str, tuple[Any, set[str]]] = {
         | {"expected_probability_alive", "expected_purchases", "expected_purchases_new_customer"}
         | {"effects", "formulas", "of", "predict", "probability_of_purchase"},
     ),
-    "spend": (SPEND, OF_POSTERIORS | {"expected_customer_spend"}),
+    "spend": (SPEND, OF_POSTERIORS | {"effects", "expected_customer_spend"}),
     "both": (
         CLVPosterior(PURCHASES, SPEND),
-        {"basket_value", "certain", "draws", "fingerprint", "fits", "gamma_gamma"}
+        {"basket_value", "certain", "draws", "effects", "fingerprint", "fits", "gamma_gamma"}
         | {"log_likelihood", "margin", "new_customer_value", "of", "predict", "purchases"}
         | {"reads_amounts", "save", "scale", "spend", "summary", "to_datatree", "verdicts"},
     ),

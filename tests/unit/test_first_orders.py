@@ -19,7 +19,7 @@ from clvmodels import (
     simulate_future,
     value_distribution,
 )
-from clvmodels.cli.fit import check_first_order
+from clvmodels.cli.fit import check_amounts
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.evaluation.fitting import centre
 from clvmodels.forecast import spending
@@ -155,7 +155,7 @@ def test_tables_without_first_orders_are_refused():
     with pytest.raises(DomainError, match="1 customers have a negative or missing first_value"):
         spend_histories(BASE.assign(first_value=[1, 1, -1, 1, 1]), "include")
     with pytest.raises(SchemaError, match="first_order"):
-        GammaGammaModel(first_order="covariate")
+        GammaGammaModel(first_order="both")
 
 
 def test_statistics_know_one_time_buyers_money_and_no_order_of_rows():
@@ -193,10 +193,10 @@ def test_pymc_marketing_has_no_such_model():
 
 
 def test_one_value_for_all_leaves_no_first_order_to_count():
-    check_first_order("include", None)
-    check_first_order("exclude", 20.0)
+    check_amounts("include", None)
+    check_amounts("exclude", 20.0)
     with pytest.raises(SchemaError, match="counts as 20: leave --first-order or"):
-        check_first_order("include", 20.0)
+        check_amounts("include", 20.0)
 
 
 def test_files_are_scored_as_frames_are(tmp_path):

@@ -18,7 +18,6 @@ from clvmodels.forecast import (
     Whole,
     grouping,
     pair,
-    product_moments,
     rows,
 )
 from clvmodels.forecast.curves import Curves
@@ -49,6 +48,14 @@ def many_customers(rng: np.random.Generator, size: int = 1500) -> tuple[np.ndarr
     T = rng.integers(0, 500, size=size) + np.where(x > 0, 1.0, 0.0)
     t_x = np.where(x > 0, np.floor(T * rng.uniform(0.1, 1.0, size=size)), 0.0)
     return x, t_x, T, np.where(x > 0, rng.gamma(6.0, 5.0, size=size).round(2), 0.0)
+
+
+def product_moments(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd over draws, shape (S, ...), of the product of two independent quantities."""
+    mean_1, mean_2 = one.mean(axis=0), other.mean(axis=0)
+    var_1, var_2 = one.var(axis=0), other.var(axis=0)
+    variance = var_1 * mean_2**2 + var_2 * mean_1**2 + var_1 * var_2
+    return mean_1 * mean_2, np.sqrt(variance)
 
 
 def plainly(draws: Draws, x, t_x, T, m_bar, future: Future) -> dict[str, np.ndarray]:

@@ -50,7 +50,7 @@ def test_arguments_are_kept_as_passed(kind) -> None:
     own = {"regularity": 1} if "regularity" in kind.__dataclass_fields__ else {}
     own |= {"clock": None} if "clock" in kind.__dataclass_fields__ else {}
     if kind is GammaGammaModel:
-        own |= {"first_order": "exclude"}
+        own |= {"first_order": "exclude", "covariates": ()}
     else:
         own |= {"purchase_covariates": (), "dropout_covariates": ()}
     assert one.get_params() == {"priors": PRIORS[kind], **SCALES[kind], **own}
@@ -109,6 +109,7 @@ def test_nested_names() -> None:
         "spend__priors",
         "spend__v_scale",
         "spend__first_order",
+        "spend__covariates",
     }
     assert deep["purchases__T_scale"] == 30.0
     assert deep["purchases"] is one.purchases
