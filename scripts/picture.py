@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 
 import clvmodels as clv
+from clvmodels import plots
 
 mpl.use("Agg")
-from matplotlib import dates as mdates
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-BEGIN, SEEN, END = (pd.Timestamp(day) for day in ("1997-01-01", "1997-09-30", "1998-06-30"))
+SEEN, END = (pd.Timestamp(day) for day in ("1997-09-30", "1998-06-30"))
 NAMES = {
     "customer_id_col": "customer_id",
     "datetime_col": "date",
     "monetary_value_col": "amount",
 }
-BLUE, RED, GREY = "#1f5fa8", "#c2452d", "#8a8f98"
+BLUE, RED, GREY = plots.EXPECTED, plots.ACTUAL, plots.OTHER
 # Evenly spread over the repeat customers of the sample, by what the model says of them.
 SHARES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.995)
 
@@ -48,29 +48,14 @@ def main(path: Path) -> None:
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(11.5, 3.5), layout="constrained", width_ratios=(1.25, 1.1, 0.9)
     )
-    purchases(left, log, chosen)
+    plots.plot_timelines(rfm, log=log, customers=chosen["customer_id"].tolist(), ax=left)
+    left.set_title("A log of purchases", loc="left", fontweight="bold", pad=24)
+    left.set(xlabel="", ylabel="eight customers", yticks=[])
     outcomes(middle, chosen)
+    middle.set_ylim(left.get_ylim())
     totals(right, total, formula.total, values["spent"].sum())
     figure.get_layout_engine().set(wspace=0.04)
     figure.savefig(path, dpi=130)
-
-
-def purchases(axes: Axes, log: pd.DataFrame, chosen: pd.DataFrame) -> None:
-    """When each customer bought, while the model was watching and after."""
-    for row, who in enumerate(chosen["customer_id"]):
-        days = log.loc[log["customer_id"] == who, "date"]
-        seen, later = days[days <= SEEN], days[days > SEEN]
-        axes.axhline(row, color="#e6e8eb", lw=0.8, zorder=0)
-        axes.scatter(seen, np.full(len(seen), row), s=14, color=BLUE, zorder=3)
-        axes.scatter(later, np.full(len(later), row), marker="x", s=16, color=RED, zorder=3)
-    axes.axvline(SEEN, color=GREY, lw=1)
-    axes.set_title("A log of purchases", loc="left", fontweight="bold")
-    axes.text(SEEN, len(chosen) - 0.45, "seen by the model ", ha="right", color=BLUE)
-    axes.text(SEEN, len(chosen) - 0.45, " what came later", ha="left", color=RED)
-    axes.set(xlim=(BEGIN, END), ylim=(-0.6, len(chosen)), yticks=[], ylabel="eight customers")
-    axes.xaxis.set_major_locator(mdates.MonthLocator(bymonth=(1, 4, 7, 10)))
-    axes.xaxis.set_major_formatter(mdates.DateFormatter("%b %Y"))
-    axes.tick_params(axis="x", labelsize=8)
 
 
 def outcomes(axes: Axes, chosen: pd.DataFrame) -> None:
@@ -82,7 +67,7 @@ def outcomes(axes: Axes, chosen: pd.DataFrame) -> None:
     )  # fmt: skip
     axes.scatter(chosen["clv"], rows, color=BLUE, s=26, zorder=3, label="expected")
     axes.scatter(chosen["spent"], rows, color=RED, marker="x", s=26, zorder=4, label="spent")
-    axes.set_title("What each will spend in 39 weeks, $", loc="left", fontweight="bold")
+    axes.set_title("What each will spend in 39 weeks, $", loc="left", fontweight="bold", pad=24)
     axes.set_xscale("symlog", linthresh=20, linscale=0.6)
     ticks = (0, 20, 100, 500, 2000)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -99,7 +84,7 @@ def totals(axes: Axes, model: clv.posterior.TotalValue, formula: float, spent: f
     axes.errorbar(model.mean / 1e3, 1, xerr=reach, color="black", capsize=3)
     for row, value in enumerate(bars.values()):
         axes.text(20, row, f"{value / 1e3:,.0f}", va="center", color="white", fontweight="bold")
-    axes.set_title("All 23,570 together, thousand $", loc="left", fontweight="bold")
+    axes.set_title("All 23,570, thousand $", loc="left", fontweight="bold", pad=24)
     axes.set_ylim(-0.6, 2.6)
 
 

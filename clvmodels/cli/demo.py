@@ -38,7 +38,14 @@ INTERVAL: Final = 0.9
 HORIZON: Final = "39W"
 FUTURE: Final[dict[str, Any]] = {"horizon": HORIZON, "discount_rate": RATE, "interval": INTERVAL}
 SEED: Final = 1997
-FILES: Final = ("rfm.parquet", "posterior.nc", "scores.parquet", "scores.csv", "picture.png")
+FILES: Final = {
+    "rfm.parquet": "one row per customer",
+    "posterior.nc": "the fitted models",
+    "scores.parquet": "predictions per customer",
+    "scores.csv": "the same for spreadsheets",
+    "picture.png": "prediction and reality at a glance",
+    "report.html": "what the numbers can be used for: open it in a browser",
+}
 OWN_LOG: Final = (
     "clvmodels summarize orders.csv -o rfm.parquet \\",
     "    --customer-id CUSTOMER --timestamp DATE --amount AMOUNT",
@@ -78,7 +85,7 @@ class Outcome:
 def run(out: Path, *, quiet: bool) -> None:
     """Run the main job on CDNOW, print it and write its files to a folder."""
     out = path_of("The output", out)
-    rfm_file, posterior_file, scores_file, csv_file, picture = (
+    rfm_file, posterior_file, scores_file, csv_file, picture, page = (
         check_output(out / name) for name in FILES
     )
     terminal = Terminal(quiet=quiet)
@@ -92,6 +99,8 @@ def run(out: Path, *, quiet: bool) -> None:
         write_frame(outcome.scores, scores_file)
         write_frame(outcome.scores, csv_file)
         write_aside(picture, lambda aside: draw(outcome, aside))
+    with terminal.step("The report"):
+        _report(posterior, log, split, page)
     if not quiet:
         _tell_outcome(terminal, outcome)
         _tell_one_time(terminal, outcome)
@@ -171,6 +180,14 @@ def _predict(
         )
 
 
+def _report(posterior: CLVPosterior, log: pd.DataFrame, split: RfmSplit, page: Path) -> None:
+    """What was known on the day, and so no more of the log."""
+    from clvmodels.reporting import report
+
+    known = log[log["date"] <= TODAY]
+    report(posterior, split.train, log=known, output=page, currency="$", draws=200, **FUTURE)
+
+
 def _discounted_spend(log: pd.DataFrame, customers: pd.Series[Any]) -> pd.Series[float]:
     """What customers spent after today, discounted day by day as the predictions are."""
     import pandas as pd
@@ -244,14 +261,7 @@ def _tell_customers(terminal: Terminal, outcome: Outcome, split: RfmSplit) -> No
 
 def _tell_files(terminal: Terminal, out: Path) -> None:
     terminal.heading("Files")
-    what = (
-        "one row per customer",
-        "the fitted models",
-        "predictions per customer",
-        "the same for spreadsheets",
-        "prediction and reality at a glance",
-    )
-    for name, meaning in zip(FILES, what, strict=True):
+    for name, meaning in FILES.items():
         terminal.wrote(out / name, meaning)
     terminal.say()
     terminal.say("The same with a log of your own (each command has --help):")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 HEAD: Final = """\
 # Notebooks
 
-Real data, from a clean kernel, with results that are asserted: a wrong number fails the tests.
-Each is a file of `notebooks/` in the repository, to be opened and run.
+Six questions, each from a log to a decision, with something to think about at the end. The tests
+run them. Each is a file of `notebooks/` in the repository, to be opened and run.
 """
 
 
