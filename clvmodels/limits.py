@@ -53,6 +53,9 @@ MIN_DROPOUT: Final = 0.01
 # What a calendar that is not learnt does to a total: on seven real logs past and future differed
 # by a shift that all customers shared, of 10 to 20 %. Standard deviation of its logarithm.
 CALENDAR_SD: Final = 0.15
+# What customers spend on an order shifts too, for all at once: on ten origins of three real logs by
+# 10 % (root mean square), where purchases shifted by 15 %. Share of the calendar's sd.
+SPEND_SHARE: Final = 0.6
 # Error of a holdout's total: two of those standard deviations are a miss that no calendar excuses.
 MAX_FORECAST_ERROR: Final = 0.30
 # Rank correlation of forecast and outcome: real bases have 0.2 to 0.6, chance 0.

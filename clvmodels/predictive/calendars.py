@@ -13,7 +13,7 @@ import numpy as np
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Draws
 from clvmodels.forecast.calendar import Calendar
-from clvmodels.limits import CALENDAR_SD
+from clvmodels.limits import CALENDAR_SD, SPEND_SHARE
 from clvmodels.posterior.predicting import Prepared
 from clvmodels.purchases.clock import harmonics
 from clvmodels.rfm import RfmTable
@@ -124,6 +124,18 @@ def under(given: Prepared, calendar: Calendar, paths: int, days_per_unit: float)
     draws = enough(given.draws, calendar, paths)
     due = calendar.over(given.future.due, days_per_unit, draws.count)
     return replace(given, draws=draws, future=replace(given.future, due=due))
+
+
+def levels_of_spend(calendar: Calendar, paths: int) -> FloatArray:
+    """What is spent on an order, as a multiple of what is expected, on each path: shape (paths,).
+
+    It moves for all customers at once, as their pace does, and by a share of the calendar's sd.
+    Paths go by twos, the second one with the logarithm mirrored, and their mean is 1.
+    """
+    rng = np.random.default_rng([calendar.seed, 2])
+    half = SPEND_SHARE * calendar.sd * rng.standard_normal(-(-paths // 2))
+    levels = np.exp(np.stack([half, -half], axis=1).ravel()[:paths])
+    return np.asarray(levels / levels.mean())
 
 
 def enough(draws: Draws, calendar: Calendar, paths: int) -> Draws:

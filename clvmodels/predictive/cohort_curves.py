@@ -37,7 +37,13 @@ from clvmodels.posterior.scorable import (
 )
 from clvmodels.predictive.base import margin_said
 from clvmodels.predictive.by_age import ByAge, with_all
-from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of
+from clvmodels.predictive.calendars import (
+    NOTHING,
+    CalendarChoice,
+    Scenario,
+    calendar_of,
+    levels_of_spend,
+)
 from clvmodels.predictive.totals import PATHS
 from clvmodels.rfm.purchases_again import purchases_again
 from clvmodels.schema import DAYS_PER_MONTH, FloatArray, T, annual_rate_to_delta, check_whole
@@ -188,7 +194,8 @@ def cohorts(
         month since then at the month's end. By default it is not.
     calendar : {"auto", "none", "learnt"} or float
         Doubt about what moves all customers at once, as in
-        :func:`~clvmodels.forecast_total`.
+        :func:`~clvmodels.forecast_total`; and here what they spend on an order moves too, by .6
+        of the calendar's sd, where the posterior has amounts.
     scenario : mapping or Series, optional
         As there.
     interval : float
@@ -239,6 +246,8 @@ def cohorts(
     run = ByAge(given, segments, ages, ends, cores, valued(given.draws, given.columns.x).warned())
     so_far = run.so_far(again, None if reads_amounts(whose) else basket_of(whose))
     future = run.future(doubt, paths, random_seed, whose.scale.days)
+    moved = doubt if reads_amounts(whose) else NOTHING
+    future[:, :, 1] *= levels_of_spend(moved, future.shape[-1])
     worth = np.ones((months + 1, 2))
     worth[:, 1] = np.exp(
         -annual_rate_to_delta(discount_rate) * DAYS_PER_MONTH * np.arange(months + 1)

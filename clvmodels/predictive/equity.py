@@ -25,7 +25,14 @@ from clvmodels.posterior.predicting import Prepared
 from clvmodels.posterior.scorable import prepared_for, value_posterior
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.predictive.base import margin_said
-from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
+from clvmodels.predictive.calendars import (
+    NOTHING,
+    CalendarChoice,
+    Scenario,
+    calendar_of,
+    levels_of_spend,
+    under,
+)
 from clvmodels.predictive.cohort_curves import plain_rows
 from clvmodels.predictive.newcomers import Acquisitions, numbers_won
 from clvmodels.predictive.totals import PATHS, check_few, simulated
@@ -151,7 +158,8 @@ def customer_valuation(
         Cost of acquiring a customer.
     calendar, scenario
         Doubt about what moves all customers at once, and what is known of it, as in
-        :func:`~clvmodels.forecast_total`.
+        :func:`~clvmodels.forecast_total`; and here what they spend on an order moves too, by .6
+        of the calendar's sd, where the posterior has amounts.
     paths : int
         Simulated futures, rounded up to as many of every draw.
     random_seed : int
@@ -193,13 +201,14 @@ def customer_valuation(
     known = valued(really.draws, really.columns.x).warned()
     nobody = np.zeros(len(base), dtype=np.int64)
     hand = simulated(really, outcomes, nobody, 1, cores, known)[0, VALUE]
+    level = levels_of_spend(doubt if whose.reads_amounts else NOTHING, len(hand))
     ages = column(base, T) * scale.days
     acquired = numbers_won(acquisitions, ages, months, len(hand), random_seed)
     each = new_by_month(really, months, scale.days)
     now = _present(really, months, scale.days)
-    came = np.tile(each, (1, outcomes.per_draw)) * now[:, None] * acquired
+    came = np.tile(each, (1, outcomes.per_draw)) * now[:, None] * acquired * level
     costs = -cost * now[:, None] * acquired
-    samples = np.stack([hand, came.sum(axis=0), costs.sum(axis=0)])
+    samples = np.stack([hand * level, came.sum(axis=0), costs.sum(axis=0)])
     samples = np.concatenate([samples, samples.sum(axis=0, keepdims=True)])
     means = [float(np.nansum(found.columns["clv"])), *samples[1:3].mean(axis=1)]
     assert given.margin is not None

@@ -17,6 +17,7 @@ from clvmodels.plots.fit import draw_cohorts
 from clvmodels.posterior.finite import valued
 from clvmodels.posterior.scorable import prepared_for
 from clvmodels.predictive.by_age import ByAge
+from clvmodels.predictive.calendars import levels_of_spend
 from clvmodels.simulate import simulate_log
 from tests.unit.test_forecast_total import posterior_of
 
@@ -107,6 +108,30 @@ def test_the_calendar_widens_the_fan_and_threads_change_nothing() -> None:
     width = [one["value_upper"] - one["value_lower"] for one in (sure, open_)]
     assert width[1] > 1.5 * width[0]
     pd.testing.assert_frame_equal(found(threads=1).table, found(threads=2).table)
+
+
+def test_what_is_spent_moves_with_the_calendar_unless_it_was_given() -> None:
+    def doubt(posterior: Any) -> tuple[float, float]:
+        last = whole(clv.cohorts(posterior, RFM, **{**QUICK, "calendar": 0.3, "paths": 400}))
+        one = last.iloc[-1]
+        so_far = last[last["known"] > 0.99].iloc[-1]
+        widths = (
+            (one[f"{name}_upper"] - one[f"{name}_lower"]) / (one[name] - so_far[name])
+            for name in ("purchases", "value")
+        )
+        return next(widths), next(widths)
+
+    bought, spent = doubt(POSTERIOR)
+    assert spent > 1.1 * bought
+    bought, spent = doubt(clv.CLVPosterior(POSTERIOR.purchases, 25.0))
+    assert spent == pytest.approx(bought, rel=1e-9)
+
+
+def test_levels_of_spend_promise_nothing_and_have_their_share_of_the_doubt() -> None:
+    levels = levels_of_spend(Calendar(0.2), 2_000)
+    assert levels.mean() == pytest.approx(1.0, rel=1e-12)
+    assert np.log(levels).std() == pytest.approx(0.6 * 0.2, rel=0.08)
+    assert (levels_of_spend(Calendar(), 5) == 1.0).all()
 
 
 def test_weeks_are_days() -> None:
