@@ -156,4 +156,6 @@ def _name(row: Mapping[Any, Any], names: Sequence[str]) -> str:
 
 
 def _month(month: float) -> str:
+    if month == 0.0:
+        return "first order"
     return "-" if math.isnan(month) else "later" if math.isinf(month) else f"{month:.1f}"

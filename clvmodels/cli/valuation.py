@@ -12,6 +12,8 @@ from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clvmodels.predictive import CustomerValuation
 
 
@@ -81,7 +83,7 @@ def show(terminal: Terminal, found: CustomerValuation) -> None:
             str(row["part"]),
             number(row["customers"]),
             number(row["mean"]),
-            between(row["lower"], row["upper"]),
+            between(row["lower"], row["upper"]) if row["lower"] < row["upper"] else "-",
         )
         for row in found.table.to_dict("records")
     ]
@@ -89,13 +91,10 @@ def show(terminal: Terminal, found: CustomerValuation) -> None:
     terminal.show(table(("", "customers", "expected", ends), rows))
     terminal.say()
     first, last = (found.months.iloc[place] for place in (0, -1))
-    how = "go on as first orders of late did" if found.acquisitions == "extrapolated" else "given"
+    how = "go on as first orders did" if found.acquisitions == "extrapolated" else "given"
     terminal.say(
-        f"Customers to come ({how}): {number(first['acquired'])} in the first month, "
-        f"{between(first['acquired_lower'], first['acquired_upper'])}, and "
-        f"{number(last['acquired'])} in month {number(last['month'])}, "
-        f"{between(last['acquired_lower'], last['acquired_upper'])}. One who is won at once brings "
-        f"{number(first['value_each'], 2)}."
+        f"Customers to come ({how}): {_won(first)} in the first month and {_won(last)} in month "
+        f"{number(last['month'])}. One who is won at once brings {number(first['value_each'], 2)}."
     )
     terminal.say()
     terminal.say(calendar_said(found.calendar))
@@ -103,3 +102,10 @@ def show(terminal: Terminal, found: CustomerValuation) -> None:
     if found.without_value:
         terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
     terminal.say()
+
+
+def _won(month: pd.Series[Any]) -> str:
+    """How many customers are won in a month, with the interval where there is doubt."""
+    lower, upper = month["acquired_lower"], month["acquired_upper"]
+    won = number(month["acquired"])
+    return f"{won} ({between(lower, upper)})" if lower < upper else won

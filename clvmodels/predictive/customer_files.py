@@ -26,7 +26,7 @@ _FORMATS: Final = {
     "money": "#,##0.00",
     "decimal": "0.00",
     "whole": "0",
-    "share": "0%",
+    "share": '[>=0.995]">99%";0%',  # nobody is certain to order
     "date": "yyyy-mm-dd",
 }
 _WIDTHS: Final = {"id": 18, "money": 13, "decimal": 11, "whole": 11, "share": 10, "date": 12}

@@ -233,9 +233,15 @@ def list_part(
     }
     table["orders"] = columns.x.astype(np.int64) + 1
     table |= _times(found, states == LOST, rfm)
-    table |= {n: np.round(c, 2) for n, c in zip(CHANCES, found.chances, strict=True)}
+    table |= {n: _chance(c) for n, c in zip(CHANCES, found.chances, strict=True)}
     texts = dict.fromkeys(("tier", "state", "action"), "str")
     return pd.DataFrame(table).astype(texts)
+
+
+def _chance(chance: FloatArray) -> FloatArray:
+    """Two digits, and three near both ends: .997 is no certainty, and .003 not nothing."""
+    near = (chance < 0.01) | (chance > 0.99)
+    return np.where(near, np.round(chance, 3), np.round(chance, 2))
 
 
 def _readable(column: pd.Series[Any]) -> npt.NDArray[Any]:

@@ -93,8 +93,8 @@ def extrapolated(ages: FloatArray, months: int, paths: int, seed: int) -> FloatA
     if known < _LEAST_MONTHS or not counts[-3:].any():
         raise DomainError(
             "The table's first orders say too little of how many customers are to come: four "
-            "months and some in the last three are needed. Give acquisitions=, a number a month or "
-            "one for each month."
+            "months and some in the last three are needed. Say it yourself, as in acquisitions=100 "
+            "for 100 a month, or with one number for each month."
         )
     rng = np.random.default_rng(seed)
     chances, means, roots = _regressions(counts)

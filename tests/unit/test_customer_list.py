@@ -216,7 +216,7 @@ def test_a_workbook_has_formats_and_explains_itself(
     first = sheet[2]
     assert first[at["value"]].value == found["value"].iloc[0]
     assert first[at["value"]].number_format == "#,##0.00"
-    assert first[at["chance_90_days"]].number_format == "0%"
+    assert first[at["chance_90_days"]].number_format == '[>=0.995]">99%";0%'
     assert first[at["last_order"]].number_format == "yyyy-mm-dd"
     assert first[at["last_order"]].value == found["last_order"].iloc[0].to_pydatetime()
     kinds = {cell.data_type for row in sheet.iter_rows() for cell in row}
