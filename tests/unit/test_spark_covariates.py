@@ -8,6 +8,7 @@ import pytest
 
 from clvmodels import CLVPosterior, SchemaError
 from tests.unit.test_covariates import FRAME, both, something
+from tests.unit.test_spend_covariates import moved
 
 pytest.importorskip("pyspark")
 pytestmark = pytest.mark.slow
@@ -17,7 +18,7 @@ def test_scores_are_those_of_one_machine(spark) -> None:
     from clvmodels.spark import score
 
     _, posterior = both("bgnbd", something)
-    assert isinstance(posterior, CLVPosterior)
+    posterior = CLVPosterior(posterior.purchases, moved(something))  # spend goes by them too
     df = spark.createDataFrame(FRAME)
     found = score(df, posterior, horizon="90D", time_unit="D").toArrow().to_pandas()
     found = found.sort_values("customer_id").reset_index(drop=True)
