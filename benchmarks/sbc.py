@@ -3,7 +3,8 @@
 Parameters are drawn from a prior, a base is simulated from them, and the model is fitted
 with that same prior. Over many bases the rank of the true parameter among the posterior's
 draws must then be uniform (Talts, Betancourt, Simpson, Vehtari & Gelman 2018), whatever
-the prior; an informative one, with its scale fixed, keeps to plausible bases.
+the prior; an informative one, with its scale fixed, keeps to plausible bases. Models with a
+covariate have customers of three channels, whose effects are drawn from their prior too.
 
 ``python -m benchmarks.sbc`` writes ``benchmarks/sbc_ranks.csv``, which the tests judge and
 of which they make some data sets again.
@@ -22,10 +23,12 @@ import pandas as pd
 
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
+from clvmodels.purchases.design import Effect, Factor, Side
 
 RANKS: Final = Path(__file__).with_name("sbc_ranks.csv")
 DATA_SETS: Final = 200
 NUTS_DATA_SETS: Final = 50
+BY_CHANNEL_DATA_SETS: Final = 60
 CUSTOMERS: Final = 500
 # Ranks run from 0 to this, so ten bins of ten are even.
 DRAWS: Final = 99
@@ -43,21 +46,52 @@ LOG_NORMAL: Final = {
     "q": (4.0, 0.2),
     "v": (60.0, 0.4),
 }
+_ASKED: Final[Mapping[Side, str]] = {
+    "purchases": "purchase_covariates",
+    "dropout": "dropout_covariates",
+    "spend": "covariates",
+}
 BETA: Final = {"phi_dropout": (4.0, 12.0)}
 LATER: Final = {"s": (0.8, 0.4), "beta": (60.0, 0.4)}
 # One piece of code computes regular timing, with and without a question at the first purchase.
 _REGULAR: Final = ("bgcnbd2", "mbgcnbd3")
-_FACTS: Final = {
+_BY: Final = " by channel"
+LEVELS: Final = ("ads", "shop", "web")
+EFFECT_SD: Final = 0.5
+_PLAIN: Final = {
     **{key: one for key, one in MODELS.items() if one.regularity == 1 or key in _REGULAR},
     GAMMA_GAMMA.key: GAMMA_GAMMA,
+}
+_FACTS: Final = {
+    **_PLAIN,
+    **{f"{key}{_BY}": _PLAIN[key] for key in ("bgnbd", "paretonbd", GAMMA_GAMMA.key)},
 }
 PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     key: tuple(facts.defaults) for key, facts in _FACTS.items()
 }
+
+
 # The parameters of the formulas are judged too: they are what predictions use.
+def effects_of(model: str) -> tuple[Effect, ...]:
+    """What the channel moves: how often customers buy and when they leave, or what they spend."""
+    if not model.endswith(_BY):
+        return ()
+    sides: tuple[Side, ...] = ("spend",) if GAMMA_GAMMA.key in model else ("purchases", "dropout")
+    return tuple(Effect(side, "channel", "level", EFFECT_SD, LEVELS) for side in sides)
+
+
 JUDGED: Final[Mapping[str, tuple[str, ...]]] = {
-    key: facts.parameter_names for key, facts in _FACTS.items()
+    key: (
+        *facts.parameter_names,
+        *(name for effect in effects_of(key) for name in effect.names[:-1]),
+    )
+    for key, facts in _FACTS.items()
 }
+
+
+def methods_of(model: str) -> Mapping[str, int]:
+    """What a model is fitted by, and how often; chains of covariates are as those of others."""
+    return {"laplace": BY_CHANNEL_DATA_SETS} if effects_of(model) else METHODS
 
 
 @dataclass(frozen=True)
@@ -94,27 +128,67 @@ def data_set(model: str, number: int) -> DataSet:
     drawn["alpha"] /= _stages(model)
     drawn["a"] = drawn["phi_dropout"] * drawn["kappa_dropout"]
     drawn["b"] = (1.0 - drawn["phi_dropout"]) * drawn["kappa_dropout"]
-    bought = model if model in MODELS else "bgnbd"
-    rfm = simulate_rfm(
-        CUSTOMERS,
-        parameters={name: drawn[name] for name in MODELS[bought].parameter_names},
-        **{name: drawn[name] for name in GAMMA_GAMMA.parameter_names},
-        T=rng.uniform(100.0, 700.0, CUSTOMERS),
-        seed=int(rng.integers(2**31)),
-        period=None,  # the models' own process: continuous time
-        model=bought,
-    )
-    return DataSet({name: drawn[name] for name in JUDGED[model]}, rfm)
+    plain = model.removesuffix(_BY)
+    bought = plain if plain in MODELS else "bgnbd"
+    T, seed = rng.uniform(100.0, 700.0, CUSTOMERS), int(rng.integers(2**31))
+    drawn |= _effects(model, np.random.default_rng([SEED, number, 2]))
+    kinds = range(len(LEVELS)) if effects_of(model) else [0]
+    parts = []
+    for kind in kinds:
+        own = _of_level(drawn, bought, LEVELS[kind]) if effects_of(model) else drawn
+        who = T[kind :: len(kinds)]
+        rfm = simulate_rfm(
+            len(who),
+            parameters={name: own[name] for name in MODELS[bought].parameter_names},
+            **{name: own[name] for name in GAMMA_GAMMA.parameter_names},
+            T=who,
+            seed=seed + kind,
+            period=None,  # the models' own process: continuous time
+            model=bought,
+        )
+        if len(kinds) > 1:
+            ids = [f"{LEVELS[kind]}{one}" for one in rfm["customer_id"]]
+            rfm = rfm.assign(channel=LEVELS[kind], customer_id=ids)
+        parts.append(rfm)
+    base = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    return DataSet({name: drawn[name] for name in JUDGED[model]}, base)
+
+
+def _effects(model: str, rng: np.random.Generator) -> dict[str, float]:
+    """Effects of all levels, drawn from their prior."""
+    from clvmodels.fit.effect_variables import basis
+
+    found: dict[str, float] = {}
+    for effect in effects_of(model):
+        matrix = basis(effect, Factor("channel", LEVELS, (1, 1, 1)))
+        assert matrix is not None
+        values = effect.sd * (matrix @ rng.standard_normal(matrix.shape[1]))
+        found |= dict(zip(effect.names, values.tolist(), strict=False))
+    return found
+
+
+def _of_level(drawn: Mapping[str, float], bought: str, level: str) -> dict[str, float]:
+    """Parameters of the customers of one channel."""
+    times = {
+        side: float(np.exp(drawn.get(f"{side}[channel={level}]", 0.0)))
+        for side in ("purchases", "dropout", "spend")
+    }
+    moved = MODELS[bought].moved
+    assert moved is not None
+    own = moved(dict(drawn), times["purchases"], times["dropout"])
+    return {**drawn, **own, "v": drawn["v"] * times["spend"]}
 
 
 def ranks_of(model: str, method: str, number: int) -> dict[str, Any]:
     """Fit one data set and rank the truth among the draws, by parameter."""
-    from clvmodels import GammaGammaModel
+    from clvmodels import Covariate, GammaGammaModel
     from clvmodels.fit.purchases import purchase_specification
 
-    plain: Any = purchase_specification(model) if model in MODELS else GammaGammaModel()
-    made = data_set(model, number)
-    posterior = plain.replace(priors=priors(model)).fit(
+    key = model.removesuffix(_BY)
+    plain: Any = purchase_specification(key) if key in MODELS else GammaGammaModel()
+    made, channel = data_set(model, number), [Covariate("channel", sd=EFFECT_SD)]
+    asked = {_ASKED[effect.side]: channel for effect in effects_of(model)}
+    posterior = plain.replace(priors=priors(model), **asked).fit(
         made.rfm, method=method, random_seed=number, progressbar=False
     )
     draws = posterior.draws(DRAWS)
@@ -128,7 +202,7 @@ def ranks_of(model: str, method: str, number: int) -> dict[str, Any]:
 def all_ranks(models: Iterable[str] = PARAMETERS) -> Iterator[dict[str, Any]]:
     """Every data set of every model by every method."""
     for model in models:
-        for method, count in METHODS.items():
+        for method, count in methods_of(model).items():
             for number in range(count):
                 yield ranks_of(model, method, number)
 
