@@ -97,7 +97,7 @@ def judged(
     advice : str
         What to do where it does not.
     fine : str
-        What it means where it does.
+        What there is to say beyond the check's own sentence where it does.
     fail_from : float, optional
         Beyond which a warning becomes a failure.
     otherwise : {"warn", "fail"}
@@ -114,7 +114,7 @@ def judged(
     status: Status = "pass" if size <= limit else otherwise
     if math.isnan(size) or (fail_from is not None and size > fail_from):
         status = "fail"
-    said = fine if status == "pass" and fine else advice
+    said = fine if status == "pass" else advice
     return Check(name, float(value), limit, status, said, side, unit, bears_on)
 
 
@@ -136,7 +136,7 @@ def judged_least(
     status: Status = "pass" if value >= limit else otherwise
     if math.isnan(value) or (fail_below is not None and value < fail_below):
         status = "fail"
-    said = fine if status == "pass" and fine else advice
+    said = fine if status == "pass" else advice
     return Check(name, float(value), limit, status, said, "at least", unit, bears_on)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from clvmodels.sentences import TEST
 from clvmodels.verdict import USES, Check, Status, Use
 
 Support = Literal["supported", "with care", "not supported", "not checked"]
@@ -27,6 +28,11 @@ _BY_STATUS: Final[dict[Status, Support]] = {status: one for one, status in STATU
 _RANK: Final[tuple[Status, ...]] = ("unavailable", "pass", "warn", "fail")
 _NOT_CHECKED: Final = "No backtest says how well they predict."
 _MOST: Final = 3
+_MORE: Final[dict[Status, tuple[str, str]]] = {
+    "pass": ("agrees", "agree"),
+    "warn": ("warns", "warn"),
+    "fail": ("failed", "failed"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,39 +105,29 @@ def _judge(use: Use, checks: Sequence[Check], predicted: Sequence[Check]) -> Use
     status = _worst(every)
     if not held_out and status != "fail":
         doubts = [check for check in mine if check.status == "warn"]
-        return UseVerdict(use, "not checked", " ".join([_NOT_CHECKED, *_seen(doubts)]))
+        return UseVerdict(use, "not checked", f"{_NOT_CHECKED} {_read(doubts)}".rstrip())
     if status == "pass":
-        return UseVerdict(use, "supported", _held(held_out))
+        return UseVerdict(use, "supported", _read(held_out))
     reasons = [check for check in every if check.status == status]
-    return UseVerdict(use, _BY_STATUS[status], _because(reasons))
+    return UseVerdict(use, _BY_STATUS[status], _read(reasons))
 
 
 def _worst(checks: Sequence[Check]) -> Status:
     return max((check.status for check in checks), key=_RANK.index, default="unavailable")
 
 
-def _seen(doubts: Sequence[Check]) -> list[str]:
-    return [f"Look at: {_named(doubts)}."] if doubts else []
-
-
-def _held(predicted: Sequence[Check]) -> str:
-    return f"The backtest found {_named(predicted)}."
-
-
-def _because(checks: Sequence[Check]) -> str:
-    return f"{_upper(_named(checks))}."
-
-
-def _named(checks: Sequence[Check]) -> str:
-    """Checks with their figures, as many as one reads."""
-    told = [_told(check) for check in checks[:_MOST]]
-    more = len(checks) - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
-
-
-def _told(check: Check) -> str:
-    bound = f" ({check.bound})" if check.bound and check.status != "pass" else ""
-    return f"{check.name}: {check.figure}{bound}"
+def _read(checks: Sequence[Check]) -> str:
+    """What checks of one status found, of as many as one reads."""
+    said = ""
+    for sentence in (check.sentence for check in checks[:_MOST]):
+        again = f"{TEST}, " if said.startswith(TEST) and sentence.startswith(TEST) else ""
+        said = f"{said[:-1]}; {sentence.removeprefix(again)}" if again else f"{said} {sentence}"
+        said = said.lstrip()
+    more = len(checks) - _MOST
+    if more <= 0:
+        return said
+    one, many = _MORE[checks[0].status]
+    return f"{said} {more} more {f'check {one}' if more == 1 else f'checks {many}'}."
 
 
 def _upper(text: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.sentences import sentence_of
+
 FloatArray = npt.NDArray[np.float64]
 type Status = Literal["pass", "warn", "fail", "unavailable"]
 Method = Literal["nuts", "laplace", "map", "given", "stack"]
@@ -47,13 +49,13 @@ class Check:
     Attributes
     ----------
     name : str
-        What was looked at, as it is read aloud before its figure.
+        What was looked at: the key by which files and `sentences` know it.
     value, limit : float or None
         The figure and the bound that it is held against; None where there is none.
     status : {"pass", "warn", "fail", "unavailable"}
         A figure that the method should have and is NaN fails.
     advice : str
-        What it means or what to do.
+        What it means or what to do; "" where the check's own sentence says all.
     side : {"", "at most", "at least", "within"}
         Where the figure has to lie of its limit.
     unit : {"number", "share", "truth"}
@@ -91,11 +93,26 @@ class Check:
         sign = "\N{PLUS-MINUS SIGN}" if self.side == "within" else ""
         return f"{self.side or 'limit'} {sign}{figure_text(self.limit, self.unit)}"
 
-    def __str__(self) -> str:
+    @property
+    def finding(self) -> str:
+        """What it found, as it is read aloud; without its limit, and without a full stop."""
+        return self._said()
+
+    @property
+    def sentence(self) -> str:
+        """What it found, with the limit where it is beyond one."""
+        # that there should be none needs no saying
+        beyond = self.status != "pass" and self.limit
+        return f"{self._said(self.bound if beyond else '')}."
+
+    def _said(self, bound: str = "") -> str:
         if self.value is None:
-            return f"{self.name}: {WORDS[self.status]}"
-        bound = f" ({self.bound})" if self.bound else ""
-        return f"{self.name} {self.figure}{bound}: {WORDS[self.status]}"
+            return f"{self.name[:1].upper()}{self.name[1:]}: {WORDS[self.status]}"
+        passed = self.status == "pass"
+        return sentence_of(self.name, self.figure, self.value, passed=passed, bound=bound)
+
+    def __str__(self) -> str:
+        return f"{WORDS[self.status]}: {self.sentence}"
 
 
 def figure_text(value: float, unit: Unit = "number", *, signed: bool = False) -> str:
@@ -212,10 +229,10 @@ _FITS: Final[dict[Method, str]] = {"given": "fit", "stack": "fit of a member of 
 
 def explain_failure(verdict: Verdict) -> str:
     """One line for an error message."""
-    figures = "; ".join(str(check) for check in verdict.failures)
+    found = " ".join(check.sentence for check in verdict.failures)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
     fit = _FITS.get(verdict.method, f"{verdict.method} fit")
-    return f"The {fit} did not converge ({figures}). {advice}"
+    return f"The {fit} did not converge. {found} {advice}"
 
 
 def at_most(name: str, value: float, limit: float, advice: str) -> Check:
@@ -255,7 +272,7 @@ def nuts_verdict(
     return Verdict(
         "nuts",
         (
-            at_most("largest R-hat", rhat, MAX_RHAT, "The chains disagree: raise tune and draws."),
+            at_most("largest R-hat", rhat, MAX_RHAT, longer),
             at_least("smallest bulk ESS", bulk, need, longer),
             at_least("smallest tail ESS", tail, need, longer),
             _divergences(diverging),

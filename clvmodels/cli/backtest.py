@@ -289,8 +289,7 @@ def _show_verdict(terminal: Terminal, found: Backtest) -> None:
 
 
 def _said(check: Check) -> str:
-    bound = f" ({check.bound})" if check.bound else ""
-    return f"{WORDS[check.status].upper()}  {check.name}: {check.figure}{bound}. {check.advice}"
+    return f"{WORDS[check.status].upper()}  {check.sentence} {check.advice}".rstrip()
 
 
 def _draw(found: Backtest, output: Path) -> None:

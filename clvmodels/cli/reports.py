@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.posterior.core import Posterior
     from clvmodels.rfm import RfmTable
-    from clvmodels.verdict import Check, Verdict
+    from clvmodels.verdict import Verdict
 
 INTERVAL: Final = 0.9
 _MOST_EFFECTS: Final = 12
@@ -127,10 +127,10 @@ def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosteri
 
 def verdict_line(verdict: Verdict) -> str:
     """Say in one sentence whether a fit may be used, and why."""
-    checks = "; ".join(_check(check) for check in verdict.checks)
+    checks = " ".join(check.sentence for check in verdict.checks)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
     how = _METHODS[verdict.method]
-    return f"Verdict: {WORDS[verdict.status]}. Fitted by {how}: {checks}. {advice}"
+    return f"Verdict: {WORDS[verdict.status]}. Fitted by {how}. {checks} {advice}"
 
 
 def show_in_words(
@@ -280,12 +280,6 @@ def _mean_and_interval(draws: Any, certain: bool) -> tuple[str, str]:
         return significant(mean, 3), "-"
     lower, upper = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     return significant(mean), f"{significant(float(lower))} to {significant(float(upper))}"
-
-
-def _check(check: Check) -> str:
-    if check.value is None:
-        return f"{check.name} {WORDS[check.status]}"
-    return f"{check.name} {check.figure}" + (f" ({check.bound})" if check.bound else "")
 
 
 def _negative(amount: float | None) -> float | None:

@@ -75,21 +75,8 @@ def convergence_checks(posterior: OnePosterior) -> list[Check]:
 
 
 def _said(check: Check) -> str:
-    """One sentence that goes with the status."""
-    if check.status == "pass":
-        return _FINE.get(check.name, check.advice)
-    return check.advice
-
-
-_FINE: Final = {
-    "largest R-hat": "The chains agree with each other.",
-    "smallest bulk ESS": "There are enough independent draws for means.",
-    "smallest tail ESS": "There are enough independent draws for intervals.",
-    "share of divergent transitions": "The sampler could follow the posterior everywhere.",
-    "Pareto k-hat": "The Gaussian approximation, weighted, covers the posterior.",
-    "importance ESS": "Enough draws carry weight.",
-    "distance from the mode, in posterior sd": "The optimiser reached the mode.",
-}
+    """What to do; there is nothing to be done where it passed."""
+    return "" if check.status == "pass" else check.advice
 
 
 def _error_check(draws: Mapping[str, FloatArray]) -> Check:
@@ -99,7 +86,6 @@ def _error_check(draws: Mapping[str, FloatArray]) -> Check:
         worst,
         limits.MAX_MCSE,
         "Means are imprecise for lack of draws: raise draws.",
-        fine="Sampling more would not change the means noticeably.",
     )
 
 
@@ -113,7 +99,6 @@ def _energy_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
         float(np.min(bfmi(stats["energy"]))),
         limits.MIN_BFMI,
         "NUTS moves slowly through the posterior's tails: raise draws, or use stronger priors.",
-        fine="NUTS reaches the tails of the posterior.",
     )
 
 
@@ -127,7 +112,6 @@ def _depth_check(stats: Mapping[str, npt.NDArray[Any]]) -> Check:
         float(np.mean(stats["reached_max_treedepth"])),
         limits.MAX_TREE_DEPTH_SHARE,
         "NUTS was cut short: raise tune, or use stronger priors.",
-        fine="NUTS was not cut short.",
         unit="share",
     )
 

@@ -53,7 +53,6 @@ def _checks(study: Study) -> Iterator[Check]:
         float(histories.count[histories.x > 0].sum()),
         limits.FEW_REPEAT_CUSTOMERS,
         "So few customers came back that the priors decide much of what follows: use a longer log.",
-        fine="There are enough repeat customers to learn from.",
         fail_below=limits.TOO_FEW_REPEAT_CUSTOMERS,
     )
     yield from _left_out(study)
@@ -63,7 +62,6 @@ def _checks(study: Study) -> Iterator[Check]:
         limits.MAX_UNOBSERVED,
         "Many customers came in the last period (T = 0), and the data say nothing about them yet: "
         "end the observation later.",
-        fine="Nearly all customers were observed for some time.",
         unit="share",
         bears_on=("ranking", "customers"),
     )
@@ -96,7 +94,7 @@ def _left_out(study: Study) -> Iterator[Check]:
             limit,
             f"Much of the log was left out{why}; make sure that these rows are not purchases or "
             "returns (refunds='net_earlier' takes refunds off earlier purchases).",
-            fine="Little of the log was left out. Rows after the observation end do not count.",
+            fine="Rows after the observation end do not count.",
             **how,
         )
 
@@ -121,7 +119,6 @@ def _zero_spend(study: Study) -> Check:
         limit,
         "Customers who spend nothing lie outside the spend model, which overstates their value: "
         "leave free orders out (zero_amounts='drop').",
-        fine="Hardly any customer's purchases are free.",
         **how,
     )
 
@@ -146,7 +143,6 @@ def _first_month(study: Study) -> Check:
         "times as many as a month after it) who buy more often. Their first row is probably not "
         "their first order: look at them separately (label_first_month), or fit without them "
         "(without_first_month; on the command line fit and backtest have --without-first-month).",
-        fine="Customers of the first month do not clearly buy more often than later ones.",
         bears_on=bears_on,
     )
     if check.status == "warn" and not found.differs:
@@ -179,7 +175,6 @@ def _same_base(study: Study) -> Check:
         1.0,
         "The posterior was fitted to other customers or another date: what follows shows how it "
         "fits this table, not what it was fitted to.",
-        fine="The posterior was fitted to this table.",
         unit="truth",
     )
 

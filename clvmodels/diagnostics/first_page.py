@@ -21,6 +21,8 @@ from clvmodels.diagnostics.words import (
     round_number,
     span,
 )
+from clvmodels.evaluation.checks import relative_error
+from clvmodels.sentences import came_out
 
 _HELD: Final = ("customers", "value_share", "clv_per_customer")
 
@@ -129,13 +131,7 @@ def _tested(study: Study, target: str) -> str:
         return "No test on the past says how far off such a total is."
     forecast, actual = (float(rows.iloc[0][name]) for name in ("forecast", "actual"))
     what = "spending" if target == "value" else "the number of purchases"
-    if forecast <= 0:
-        return f"In a test on the past, no {what} was expected."
-    off = actual / forecast - 1.0
-    if abs(off) < 0.005:
-        return f"In a test on the past, {what} came out as forecast."
-    way = "higher" if off > 0 else "lower"
-    return f"In a test on the past, {what} came out {percent(abs(off))} {way} than forecast."
+    return f"{came_out(what, relative_error(forecast, actual))}."
 
 
 # --- what to do -------------------------------------------------------------------------

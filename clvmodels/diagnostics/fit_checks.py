@@ -107,7 +107,6 @@ def _life_check(study: Study) -> Iterator[Check]:
         0.0,
         f"In {percent(share)} of the draws purchases add up without end ({where}): use a finite "
         "horizon, or a discount rate above 0.",
-        fine="Purchases come to an end in every draw.",
         otherwise="fail",
         unit="share",
     )
@@ -128,7 +127,6 @@ def _dropout_check(study: Study) -> Iterator[Check]:
             "Hardly anybody seems to leave: the share runs to 0 along a ridge, P(alive) is near 1 "
             "for nearly everybody, and long horizons depend on that; a longer log would show who "
             "has left.",
-            fine="Customers drop out noticeably, so P(alive) distinguishes them.",
             unit="share",
             bears_on=("totals", "customers"),
         )

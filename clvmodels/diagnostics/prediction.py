@@ -116,7 +116,6 @@ def _same_customers(study: Study, backtest: Backtest) -> Check:
             "The backtest is of another base and says little about this one: run it on this base's "
             "log."
         ),
-        fine="The backtest is of this base.",
         fail_below=limits.TOO_FEW_SAME_CUSTOMERS,
         unit="share",
     )

@@ -158,7 +158,6 @@ def _sensitivity_check(
             if harmless
             else ": compare prior and posterior, and check that you mean that prior."
         ),
-        fine="A somewhat weaker or stronger prior would not change the answers noticeably.",
         bears_on=() if harmless else USES,
     )
 

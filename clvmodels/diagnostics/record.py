@@ -320,6 +320,7 @@ def check_record(check: Check) -> dict[str, Any]:
         "limit": plain(check.limit),
         "status": check.status,
         "advice": check.advice,
+        "sentence": check.sentence,
         "side": check.side,
         "unit": check.unit,
         "bears_on": list(check.bears_on),

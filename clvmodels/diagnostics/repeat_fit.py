@@ -59,7 +59,6 @@ def _repeats_check(study: Study, expected: FloatArray) -> Check:
         limit,
         "The model does not reproduce how often customers come back: be careful with what it says "
         "about single customers, and try another model (MBG/NBD) or other groups of customers.",
-        fine="The model reproduces how often customers come back, within chance.",
         fail_from=max(limits.TOO_MANY_MISPLACED, limit),
         unit="share",
         bears_on=("customers",),
@@ -80,7 +79,7 @@ def _bars_check(study: Study, expected: FloatArray) -> Iterator[Check]:
         float(len(off)),
         float(binom.ppf(0.95, len(labels), 1.0 - study.question.interval)),
         f"Outside are {named}: be careful with customers of these kinds.",
-        fine=f"Outside is {named}, by chance." if len(off) else "All of them lie inside.",
+        fine=f"Outside is {named}, by chance." if len(off) else "",
         bears_on=("customers",),
     )
 

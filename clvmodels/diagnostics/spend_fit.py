@@ -39,7 +39,6 @@ def spend_checks(study: Study) -> Iterator[Check]:
         f"In {percent(share)} of the draws the mean spend of all customers is infinite (q <= 1), "
         "so values of customers without repeats are not given: use a prior of q above 1, or a "
         "longer log.",
-        fine="The mean spend of all customers is finite in every draw.",
         otherwise="fail",
         unit="share",
     )
@@ -61,7 +60,6 @@ def _histogram_check(study: Study) -> Check:
         max(limit, _by_chance(study, expected)),
         "Amounts are not distributed as Gamma-Gamma expects (a few fixed prices, or very large "
         "orders): be careful with single customers' values.",
-        fine="The model reproduces how much customers spend.",
         fail_from=max(limits.TOO_MUCH_SPEND_MISPLACED, _by_chance(study, expected)),
         **how,
     )

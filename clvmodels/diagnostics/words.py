@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clvmodels.schema import FloatArray, Horizon, TimeScale
+from clvmodels.sentences import percent as percent
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -17,19 +18,6 @@ def number(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 1000 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
-
-
-def percent(share: float | None) -> str:
-    """Write a share in percent."""
-    if share is None or not math.isfinite(share):
-        return "unavailable"
-    value = 100.0 * share
-    if value != 0 and abs(value) < 0.1:
-        return f"{value:.1g} %"
-    if 99.0 < value < 100.0:  # nearly all is not all
-        return ">99.9 %" if value > 99.9 else f"{value:.1f} %"
-    text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
-    return f"{text} %"
 
 
 def money(value: float | None, currency: str = "") -> str:

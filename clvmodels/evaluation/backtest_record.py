@@ -244,7 +244,7 @@ class Backtest:
 
     def __str__(self) -> str:
         lines = [repr(self), *(f"  {use}" for use in self.uses)]
-        lines += [f"  {check.status}: {check.name}: {check.advice}" for check in self.checks]
+        lines += [f"  {check} {check.advice}".rstrip() for check in self.checks]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -326,9 +326,7 @@ def fit_checks(fits: Mapping[str, Verdict]) -> list[Check]:
             float(len(verdict.failures)),
             0.0,
             "pass" if verdict.ok else "fail",
-            "The backtest's own fit converged."
-            if verdict.ok
-            else "The backtest's own fit did not converge, so do not trust its figures.",
+            "" if verdict.ok else "So do not trust its figures.",
             "at most",
         )
         for name, verdict in fits.items()
@@ -354,7 +352,7 @@ def _plain_value(value: Any) -> Any:
 
 def _checks_html(checks: tuple[Check, ...]) -> str:
     rows = "".join(
-        f"<tr><td>{WORDS[check.status]}</td><td>{html.escape(check.name)}</td>"
+        f"<tr><td>{WORDS[check.status]}</td><td>{html.escape(check.finding)}</td>"
         f"<td>{html.escape(check.figure)}</td><td>{html.escape(check.bound)}</td>"
         f"<td>{html.escape(check.advice)}</td></tr>"
         for check in checks

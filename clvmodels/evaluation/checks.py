@@ -78,7 +78,6 @@ def continuity_check(
         found.share,
         limit,
         advice,
-        fine="At no date do customers vanish together, as they would if ids had been reassigned.",
         fail_below=limits.TOO_FEW_RETURNING_AT_ONCE,
         **how,
     )
@@ -204,7 +203,7 @@ def _better_than_chance(
         status = "warn"
         said = "The model ranks customers little better than chance, or its success may be chance."
     else:
-        status, said = "pass", "The model finds those who will buy more."
+        status, said = "pass", ""
     return Check(name, value, enough, status, said, "at least", "number", ("ranking",))
 
 
@@ -214,7 +213,6 @@ def _better_than_chance(
 def coverage_check(coverage: pd.DataFrame, target: str, interval: float) -> Check:
     """Whether customers' predictive intervals hold as often as they say."""
     row = _row(coverage, target, interval)
-    hold = f"{_level(row['coverage'])} of the intervals hold the outcome, {_level(interval)} should"
     short = row["upper"] < interval  # beyond what another draw of customers explains
     far = row["upper"] < interval - limits.TOO_MUCH_UNCOVERED
     status: Status = "fail" if far else "warn" if short else "pass"
@@ -223,7 +221,7 @@ def coverage_check(coverage: pd.DataFrame, target: str, interval: float) -> Chec
         row["coverage"],
         interval,
         status,
-        f"{hold}: they are too narrow for this base." if short else f"{hold}.",
+        "They are too narrow for this base." if short else "",
         "at least",
         "share",
         ("customers",),

@@ -69,7 +69,7 @@ class Fitting:
             warnings.simplefilter("ignore", UserWarning)  # said in the note
             fitted = self.fit(rfm, method="map", on_failure="warn")
         failed = [c for verdict in verdicts(fitted).values() for c in verdict.failures]
-        return fitted, "; ".join(f"{check.name}: {check.value:.2g}" for check in failed)
+        return fitted, "; ".join(check.finding for check in failed)
 
     def specification(self) -> CLVModel:
         """Return the specification, making one of a name."""

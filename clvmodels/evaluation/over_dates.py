@@ -75,11 +75,7 @@ def clock_check(rows: pd.DataFrame | None) -> Check | None:
     ratio = {name: float(one[WITH].mean() / one[name].mean()) for name, one in same.items()}
     worst = max(ratio, key=lambda name: ratio[name])
     fine = ratio[worst] <= 1.0
-    said = (
-        "Over all dates totals to plan with are better with the clock than without it."
-        if fine
-        else f"Over all dates totals to plan with are better {_BETTER[worst]}."
-    )
+    said = "" if fine else f"Totals to plan with are better {_BETTER[worst]}."
     return Check(
         "interval score of totals with the clock, as a multiple of that without",
         ratio[worst],

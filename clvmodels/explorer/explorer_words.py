@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -91,7 +91,8 @@ def sentences(asked: Asked) -> Iterator[str]:
     for fit in fits:
         for check in fit.verdict.checks:
             if check.status in ("fail", "warn"):
-                yield f"{fit.facts.name}: {check}. {check.advice}"
+                own = replace(check, name=f"{fit.facts.name}: {check.name}")
+                yield f"{own.sentence} {check.advice}"
     yield (
         "That says whether the numbers are what the model says, not whether the model is right: "
         "for that see the report and its test on the past."

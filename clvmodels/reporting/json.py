@@ -85,7 +85,11 @@ def _brief(data: Mapping[str, Any] | None) -> Brief | None:
 
 
 def _checks(data: Mapping[str, Any]) -> tuple[Check, ...]:
-    return tuple(Check(**check) for check in data["checks"])
+    # the sentence follows from the rest
+    kept = (
+        {key: one for key, one in check.items() if key != "sentence"} for check in data["checks"]
+    )
+    return tuple(Check(**check) for check in kept)
 
 
 def _section(data: Mapping[str, Any]) -> Section:

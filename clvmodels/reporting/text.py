@@ -94,7 +94,7 @@ def _fact(fact: Fact, report: Report) -> tuple[str, str, str]:
 
 
 def _checks(checks: Sequence[Check], width: int) -> list[str]:
-    rows = [(c.name, MARKS[c.status], c.figure or MISSING, c.bound or MISSING) for c in checks]
+    rows = [(c.finding, MARKS[c.status], c.figure or MISSING, c.bound or MISSING) for c in checks]
     headings, numeric = ("check", "", "value", "limit"), (False, True, True, True)
     lines = _grid(headings, numeric, rows, width)
     for check in checks:
@@ -108,7 +108,7 @@ def _to_mind(checks: Sequence[Check], width: int) -> list[str]:
 
 
 def _advice(check: Check, width: int) -> list[str]:
-    return _wrap(f"{MARKS[check.status]}: {check.name}. {check.advice}", width)
+    return _wrap(f"{MARKS[check.status]}: {check.sentence} {check.advice}", width)
 
 
 def _section(section: Section, report: Report, width: int) -> list[str]:

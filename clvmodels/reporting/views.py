@@ -186,7 +186,7 @@ def count_checks(checks: Sequence[Check]) -> str:
 def shown_checks(section: Section) -> tuple[ShownCheck, ...]:
     """The checks of a section."""
     return tuple(
-        ShownCheck(c.name, _figure(c), _bound(c), c.status, c.advice) for c in section.checks
+        ShownCheck(c.finding, _figure(c), _bound(c), c.status, c.advice) for c in section.checks
     )
 
 
@@ -289,7 +289,7 @@ def _said(value: Any, fact: Fact, report: Report) -> Cell:
 
 def _check_row(check: Check) -> tuple[Cell, ...]:
     status = Cell(check.status, status=check.status)
-    name = Cell(check.name, header=True, more=check.advice)
+    name = Cell(check.finding, header=True, more=check.advice)
     return (status, name, _figure(check), _bound(check))
 
 

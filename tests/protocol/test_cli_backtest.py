@@ -104,7 +104,7 @@ def test_it_writes_its_files_and_says_what_it_found(
     for use in found.uses:
         assert str(use) in words
     assert "Errors are model minus real" in words
-    assert "WARN error of total purchases in the holdout: -12" in words
+    assert "WARN In a test on the past, the number of purchases came out 14 % higher than" in words
     assert "purchases were forecast, 1,882 came" in words
     assert "mean absolute error" in words
     assert "predictive interval of the total" in words

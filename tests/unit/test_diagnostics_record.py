@@ -90,7 +90,8 @@ def test_every_figure_and_check_speaks(report: Report) -> None:
         assert len(figure.alt) > 20
     assert len({figure.key for figure in report.figures}) == len(report.figures)
     for check in report.checks:
-        assert check.advice.endswith(".")
+        assert check.advice.endswith(".") or (not check.advice and check.status == "pass")
+        assert check.finding != f"{check.name[:1].upper()}{check.name[1:]}: {check.figure}"
         assert check.value is None or math.isfinite(check.value)
         assert (check.value is None) == (check.status == "unavailable")
     assert len({check.name for check in report.checks}) == len(report.checks)

@@ -17,6 +17,7 @@ from clvmodels.evaluation.fitting import Fitting
 from clvmodels.evaluation.metrics import METRIC_LABELS
 from clvmodels.reporting import render_text
 from clvmodels.reporting.values import write
+from clvmodels.sentences import percent
 from clvmodels.simulate import simulate_log
 from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses, overall
 from clvmodels.verdict import USES, Check, laplace_verdict
@@ -85,8 +86,8 @@ def test_without_a_backtest_the_headline_says_so() -> None:
 
 def test_the_reason_names_the_figure_and_the_limits_side() -> None:
     (totals, *_) = judge_uses([], [made("fail", "totals", value=2.5)])
-    assert totals.reason == "Figure: 2.5 (at most 2)."
-    assert str(totals) == "Totals: not supported. Figure: 2.5 (at most 2)."
+    assert totals.reason == "Figure: 2.5 (it should be at most 2)."
+    assert str(totals) == "Totals: not supported. Figure: 2.5 (it should be at most 2)."
 
 
 # --- real cases ---
@@ -137,8 +138,8 @@ def good(log: pd.DataFrame, cut: pd.Timestamp) -> Backtest:
 @pytest.mark.slow
 def test_a_base_that_does_what_the_model_says_is_supported(good: Backtest) -> None:
     assert judged(good) == dict.fromkeys(USES, "supported")
-    assert all(use.reason.startswith("The backtest found ") for use in good.uses)
-    assert "error of total purchases in the holdout" in good.uses[0].reason
+    assert all("In a test on the past, " in use.reason for use in good.uses)
+    assert "the number of purchases came out " in good.uses[0].reason
 
 
 @pytest.mark.slow
@@ -155,7 +156,7 @@ def test_customers_who_get_new_ids_fail_the_totals(log: pd.DataFrame, cut: pd.Ti
     (check,) = [c for c in found.checks if c.name.startswith("error of total purchases")]
     assert (check.status, check.value) == ("fail", pytest.approx(error))
     assert check.bound == "within ±30 %"
-    assert check.figure in found.uses[0].reason
+    assert f"came out {percent(1 - 1 / (1 + error))} lower than forecast" in found.uses[0].reason
     assert "Do not use totals" in in_one_sentence(found.uses)
     assert "Totals: not supported" in str(found)
     assert "Do not use totals" in found._repr_html_()
@@ -301,14 +302,19 @@ def test_a_backtest_of_another_base_supports_nothing(good: Backtest) -> None:
     rfm = rfm_summary(other[["customer_id", "date", "amount"]], **COLUMNS)
     report = diagnose(known(), rfm, backtest=replace(good, customers=strangers))
     assert {use.verdict for use in report.verdict.uses} == {"not supported"}
-    assert all("customers who are in this base: 0 %" in use.reason for use in report.verdict.uses)
+    assert all(
+        "only 0 % of its customers are in this one" in use.reason for use in report.verdict.uses
+    )
 
 
 @pytest.mark.slow
 def test_a_backtest_whose_own_fit_failed_supports_nothing(good: Backtest) -> None:
     failed = replace(good, fits={"bgnbd": laplace_verdict(1.3, 900.0)})
     assert judged(failed) == dict.fromkeys(USES, "not supported")
-    assert "the backtest's own fit of bgnbd: 1 (at most 0)" in failed.uses[0].reason
+    assert (
+        "The test's own fit of bgnbd did not converge: 1 of its checks failed"
+        in failed.uses[0].reason
+    )
 
 
 # --- the first screen ---
