@@ -56,8 +56,9 @@ class Backtest:
     metrics : DataFrame
         One row for each target ("purchases", "value"), metric and forecast: value,
         lower, upper; difference (model minus baseline; of absolute values for bias) with
-        its interval; model_is "better", "worse" or "unclear" against that baseline, ""
-        where there is nothing to compare.
+        its interval; model_is "better", "worse" or "unclear" against that baseline, of all
+        comparisons of a date together (Holm's correction for their number), "" where there
+        is nothing to compare.
     customers : DataFrame
         One row per customer of the calibration: customer_id, history,
         purchases_actual, purchases_<forecast>, purchases_lower and _upper (predictive);

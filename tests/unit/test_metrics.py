@@ -6,11 +6,13 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from clvmodels.economics import gini
 from clvmodels.evaluation import losses, metrics
+from clvmodels.evaluation.evaluated import beyond_chance
 from clvmodels.evaluation.metrics import (
     Replicates,
     Target,
@@ -253,6 +255,28 @@ def test_rows_say_where_the_model_is_better_or_worse(rng: np.random.Generator) -
 
 def _by_forecast(rows: list[dict[str, object]], metric: str) -> dict[str, dict[str, float]]:
     return {str(row["forecast"]): row for row in rows if row["metric"] == metric}  # type: ignore[misc]
+
+
+def test_many_comparisons_are_judged_together(rng: np.random.Generator) -> None:
+    """Of forty that differ by chance alone none is told apart, and what is far apart stays."""
+
+    def table(differences: np.ndarray) -> pd.DataFrame:
+        lower, upper = differences - 1.645, differences + 1.645
+        told = np.where(upper < 0, "better", np.where(lower > 0, "worse", "unclear"))
+        ends = {"difference_lower": lower, "difference_upper": upper}
+        return pd.DataFrame({"difference": differences, **ends, "model_is": told})
+
+    alone = together = 0
+    for _ in range(200):
+        found = table(rng.normal(size=40))
+        alone += bool((found["model_is"] != "unclear").any())
+        together += bool((beyond_chance(found, 0.9)["model_is"] != "unclear").any())
+    assert alone > 190
+    assert together <= 20 + 4 * np.sqrt(200 * 0.1 * 0.9)  # of 200, at a chance of a tenth
+    rows = table(np.array([-8.0, 8.0, 1.7, 0.0, -np.inf, 2.9]))
+    rows = pd.concat([rows, table(np.full(1, np.nan)).assign(model_is="")])
+    found = beyond_chance(rows, 0.9)["model_is"].tolist()
+    assert found == ["better", "worse", "unclear", "unclear", "better", "worse", ""]
 
 
 def test_calibration_groups() -> None:
