@@ -6,6 +6,7 @@ Apart, since a command's options are there at once, and what it does loads when 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def run(
             output=output,
             json=json,
             horizon=read_horizon(horizon),
+            date=datetime.now().astimezone().date().isoformat(),
             **options,
         )
     if quiet:

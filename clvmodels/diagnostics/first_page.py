@@ -168,8 +168,8 @@ def _slipping(study: Study, tables: Sequence[Table]) -> Iterator[str]:
     many, lost = int(row[2]), float(row[-1] or 0.0)
     if many:
         yield (
-            f"Win back the {many:,} of the best customers who are slipping away: the silence of "
-            f"all who slip away has cost {_amount(study, lost)} already."
+            f"Win back the {many:,} once among the best customers who are slipping away: the "
+            f"silence of all who slip away has cost {_amount(study, lost)} already."
         )
 
 

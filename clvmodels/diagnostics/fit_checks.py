@@ -146,7 +146,7 @@ def tracking_figures(
     yield Figure(
         key="tracking",
         kind="purchases_over_time",
-        title=f"Week by week {percent(_inside(tracked))} of what the base did lies "
+        title=f"{percent(_inside(tracked))} of the periods lie "
         + ("in the model's band" if len(tracked.bands.lower) else "near the model's line"),
         caption=(
             "Repeat purchases of all customers in each period: actual (points) and expected when "
@@ -223,11 +223,9 @@ def _conditional_figure(study: Study) -> Iterator[Figure]:
     yield Figure(
         key="conditional-expectations",
         kind="conditional_expectations",
-        title="Who bought more before also bought more afterwards, about as much as expected"
-        if abs(expected[worst] - actual[worst]) <= 0.25 * max(actual[worst], 1.0)
-        else f"Customers with {labels[worst]} repeats bought "
-        + ("more" if actual[worst] > expected[worst] else "less")
-        + " afterwards than expected",
+        title=f"Furthest off are customers with {labels[worst]} repeats: "
+        f"{number(float(actual[worst]))} purchases afterwards, "
+        f"{number(float(expected[worst]))} expected",
         caption=(
             "Mean purchases in the backtest's holdout by number of repeats in its calibration: "
             "actual (dashed) and expected (line). Where they separate, the model is wrong for "

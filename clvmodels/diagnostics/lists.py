@@ -34,22 +34,24 @@ def whom_by_value(study: Study) -> Iterator[Table | Figure | str]:
         lists.counts,
         {
             "customers": ("customers", "integer"),
-            "valuable": ("of the most valuable fifth", "integer"),
+            "valuable": ("once of the most valuable fifth", "integer"),
             "p_purchase": ("chance to buy again", "percent"),
             "clv": ("value", "money"),
             "clv_lost": ("value lost by silence", "money"),
         },
-        f"{_STATES} Value lost is what this silence has taken off their value.",
+        f"{_STATES} Value lost is what this silence has taken off their value; the most valuable "
+        "fifth is as it was before it.",
     )
     yield _first_customers(study, lists.customers, "clv", ("value", "money"))
     top = lists.slipping.head(_LISTED)
     if not len(top):
-        yield "No valuable customer is slipping away."
+        yield "Nobody who was once of the most valuable fifth is slipping away."
         return
     share = len(lists.slipping) / len(study.rfm)
     yield table_of(
         "slipping",
-        f"{len(lists.slipping):,} valuable customers ({percent(share)}) are slipping away",
+        f"{len(lists.slipping):,} customers once of the most valuable fifth ({percent(share)} of "
+        "all) are slipping away",
         "customer_id",
         top.assign(customer_id=[str(one) for one in top["customer_id"]]),
         {
@@ -77,7 +79,7 @@ def whom_by_purchases(study: Study) -> Iterator[Table | Figure | str]:
         lists.counts,
         {
             "customers": ("customers", "integer"),
-            "top_buyer": ("of the fifth that buys most", "integer"),
+            "top_buyer": ("once of the fifth that buys most", "integer"),
             "p_purchase": ("chance to buy again", "percent"),
             "expected_purchases": ("purchases ahead", "number"),
             "expected_purchases_lost": ("lost by silence", "number"),

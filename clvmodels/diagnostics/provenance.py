@@ -39,12 +39,12 @@ def provenance_of(study: Study, date: str | None) -> dict[str, Any]:
     ----------
     study : Study
     date : str, optional
-        Of the report, as it is to be printed; by default the posterior's observation
-        end, so that the same input gives the same report.
+        When the report was made, as it is to be printed; by default it is not said, so that
+        the same input gives the same report.
     """
     question = study.question
     return {
-        "date": date or study.purchases.metadata.observation_end,
+        "date": date,
         "observation_end": study.purchases.metadata.observation_end,
         "customers": study.histories.customers,
         "table_fingerprint": study.histories.fingerprint(),
@@ -163,8 +163,8 @@ def _facts_table(study: Study, provenance: Mapping[str, Any]) -> Table:
     settings = provenance["settings"]
     rate = settings["discount_rate"]
     rows = [
-        ("date", provenance["date"] or "not given"),
-        ("observation end", provenance["observation_end"] or "unknown"),
+        *((("made on", provenance["date"]),) if provenance["date"] else ()),
+        ("observed until", provenance["observation_end"] or "unknown"),
         ("customers", f"{provenance['customers']:,}"),
         ("horizon", study.scale.horizon_words(settings["horizon"])),
         *(

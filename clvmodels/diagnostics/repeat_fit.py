@@ -113,7 +113,7 @@ def repeat_figure(study: Study, expected: FloatArray) -> Figure:
     return Figure(
         key="repeats",
         kind="repeat_histogram",
-        title=f"The model puts {percent(1.0 - share)} of the customers into the right bar"
+        title=f"Bars and points differ by {percent(share)} of the customers"
         + _said_of_bars(study, expected),
         caption=(
             "Customers by number of repeat purchases: what they did (bars), and what the model "

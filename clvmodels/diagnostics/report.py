@@ -85,8 +85,8 @@ def diagnose(
     id_map : mapping or frame, optional
         As it was given to `rfm_summary`.
     date : str, optional
-        Of the report, as it is to be printed; by default the posterior's observation
-        end: the same input gives the same report.
+        When the report was made, as it is to be printed; by default it is not said: the
+        same input gives the same report.
     title : str, optional
         Of the report.
     time_unit, time_scaler : optional

@@ -216,7 +216,7 @@ def _density_figure(
     return Figure(
         key="spend-density",
         kind="spend_density",
-        title=f"The spend model puts {percent(1.0 - share)} of the customers where they are",
+        title=f"Bars and line differ by {percent(share)} of the customers",
         caption=(
             "Mean spend per purchase of repeat customers, on a logarithmic axis: data (bars) and "
             "what the model expects of customers with as many purchases (line"
@@ -255,12 +255,9 @@ def _by_frequency(study: Study) -> Figure:
         key="spend-by-frequency",
         kind="spend_by_frequency",
         title="Customers who come back more often spend "
-        + (
-            "about as much per purchase"
-            if abs(found[0]) <= limits.MAX_CORRELATION
-            else ("more" if found[0] > 0 else "less") + " per purchase"
-        )
-        + f" (rank correlation {found[0]:.2f})",
+        + ("a little " if abs(found[0]) <= limits.MAX_CORRELATION else "")
+        + ("more" if found[0] > 0 else "less")
+        + f" per purchase (rank correlation {found[0]:.2f})",
         caption=(
             "Mean spend per purchase by number of repeats: median (line), the middle half (box) "
             "and the middle 80 % (whiskers)"

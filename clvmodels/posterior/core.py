@@ -124,11 +124,10 @@ class Posterior:
         return found | dict(zip(self.metadata.drawn, by_name.copy(), strict=True))
 
     def summary(self) -> pd.DataFrame:
-        """ArviZ's table of means, sds and intervals, by parameter.
+        """ArviZ's table of means, sds and 90 % intervals, by parameter.
 
-        Markov chains have ESS, R-hat and Monte Carlo errors beside them; importance
-        draws the effective sample size of their weights, since the draws are resampled
-        from those. A mode stands alone, without uncertainty.
+        Markov chains have ESS, R-hat and Monte Carlo errors beside them; importance draws,
+        resampled, the effective sample size of their weights. A mode has no uncertainty.
         """
         import pandas as pd
         from arviz_stats import summary
@@ -142,6 +141,7 @@ class Posterior:
             kind="all" if chains else "stats",
             round_to="none",
             ci_kind="eti",
+            ci_prob=0.9,
         )
         if self.metadata.method == "laplace":
             frame["importance_ess"] = float(self.tree["sample_stats"]["importance_ess"])

@@ -104,6 +104,7 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
                 _section(section, report, draw, listed=brief is not None) for section in sections
             ],
             version=_version(report),
+            made_on=report.provenance.get("date"),
             **page,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,7 @@ def test_page_record_and_terminal_say_the_same(
         horizon="39W",
         draws=60,
         currency="$",
+        date=str(datetime.now().astimezone().date()),
     )
     text = Path("report.json").read_text(encoding="utf-8")
     assert from_json(text) == from_json(json.dumps(expected.to_dict()))
@@ -103,6 +105,7 @@ def test_the_librarys_report_is_the_commands(files: Path) -> None:
         load_posterior(files / "posterior.nc"),
         RfmTable.from_parquet(files / "rfm.parquet"),
         draws=60,
+        date=str(datetime.now().astimezone().date()),  # which the command says by itself
         output="own/report.html",
         json="own/report.json",
     )

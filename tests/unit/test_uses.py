@@ -334,7 +334,7 @@ def test_beside_the_value_stand_the_backtests_error_and_the_calendars_doubt(
     total = good.totals.set_index(["target", "level"]).loc[("value", 0.9)]
     error = facts["backtest_error_value"]
     assert error.value == pytest.approx(total["forecast"] / total["actual"] - 1)
-    text = " ".join(render_text(report, whole=False).split())
+    text = " ".join(render_text(report).split())
     assert write(error.value, "error") in text
     assert "An assumption, not a result" in text
     name = "error of total discounted value in the holdout"
