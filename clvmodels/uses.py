@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 from clvmodels.sentences import TEST
@@ -119,10 +120,11 @@ def _worst(checks: Sequence[Check]) -> Status:
 def _read(checks: Sequence[Check]) -> str:
     """What checks of one status found, of as many as one reads."""
     said = ""
-    for sentence in (check.sentence for check in checks[:_MOST]):
-        again = f"{TEST}, " if said.startswith(TEST) and sentence.startswith(TEST) else ""
-        said = f"{said[:-1]}; {sentence.removeprefix(again)}" if again else f"{said} {sentence}"
-        said = said.lstrip()
+    for before, sentence in pairwise(["", *(check.sentence for check in checks[:_MOST])]):
+        if before.startswith(TEST) and sentence.startswith(TEST):
+            said = f"{said[:-1]}; {sentence.removeprefix(f'{TEST}, ')}"
+        else:
+            said = f"{said} {sentence}".lstrip()
     more = len(checks) - _MOST
     if more <= 0:
         return said

@@ -29,6 +29,7 @@ FLOOR: Final = 210
 _HEADROOM: Final = 1.08
 _MONTHS: Final = 6  # between marks
 _LABEL: Final = 20.0  # between names of lines
+_SHORT: Final = ((1e6, "m"), (1e3, "k"), (1.0, ""))
 _END: Final = 540  # where lines end that have a name beside them
 
 
@@ -54,12 +55,14 @@ class Axes:
         return " ".join(placed[::-1] if back else placed)
 
     def marks(self, how: Format, currency: str = "") -> tuple[tuple[float, str], ...]:
-        """Round values up to the top."""
+        """Round values up to the top, as short as there is room: no names of currencies."""
+        sign = currency if len(currency) == 1 else ""
         step = round_step(self.top)
         values = [step * place for place in range(int(self.top / step) + 1)]
-        texts = write_column(values, "integer" if step >= 1 else how)
+        size, letter = next(one for one in _SHORT if self.top >= one[0] * 10 or one[0] == 1)
+        texts = write_column([v / size for v in values], "integer" if step >= size else how)
         return tuple(
-            (self.y(value), with_currency(unpadded(text), currency))
+            (self.y(value), with_currency(unpadded(text) + (letter if value else ""), sign))
             for value, text in zip(values, texts, strict=True)
         )
 

@@ -92,6 +92,11 @@ class Grid:
         return len(self.rows) >= SORTED and len(self.columns) > 2 and self.id not in _ORDERED
 
     @property
+    def wide(self) -> bool:
+        """Whether a phone shows each row as a block: of many columns, or of intervals."""
+        return len(self.columns) > 3 or any(cell.room for row in self.rows[:1] for cell in row)
+
+    @property
     def long(self) -> bool:
         """Whether it scrolls in a box of its own."""
         return len(self.rows) > LONG and self.id != "checks"

@@ -60,6 +60,19 @@ PALE = """
     }).filter(([_, ratio, limit]) => ratio < limit);
 })()
 """
+# Texts that do not fit into their cells, cards or lines, and boxes with more than they show.
+CUT = """
+[...document.querySelectorAll('.value, .interval, td, th, dt, dd, h2, h3, p, li, figcaption')]
+  .filter(e => e.checkVisibility() && e.clientWidth > 8 && !e.closest('table.wide thead')
+    && e.scrollWidth > e.clientWidth + 1)
+  .concat([...document.querySelectorAll('.scroll')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && !e.querySelector('table.customers')))
+  .concat([...document.querySelectorAll('svg[role=img] text')].filter(e => {
+    const box = e.getBBox();
+    return box.x < 0 || box.x + box.width > e.ownerSVGElement.viewBox.baseVal.width;
+  }))
+  .map(e => e.outerHTML.slice(0, 120))
+"""
 # What axe-core finds wrong on the page, everything unfolded: rule, elements, the first of them.
 FAULTS = """
 axe.run().then(found => found.violations.map(v => [v.id, v.nodes.length, v.nodes[0].html]))
@@ -94,6 +107,23 @@ def cdnow() -> Report:
     return diagnose(posterior, rfm, log=log, currency="$", draws=100)
 
 
+def millions() -> Report:
+    """Return a report of orders of some hundred thousand, in a currency with a long name."""
+    log = load_cdnow(sample=True).head(1_500)
+    rfm = rfm_summary(
+        log.assign(amount=log["amount"] * 1e4),
+        customer_id_col="customer_id",
+        datetime_col="date",
+        monetary_value_col="amount",
+    )
+    few = np.exp(0.05 * np.random.default_rng(3).standard_normal(60))
+    posterior = CLVPosterior(
+        BetaGeoPosterior.from_draws(r=0.25 * few, alpha=38.0, a=0.62, b=2.75),
+        GammaGammaPosterior.from_draws(p=4.8, q=4.2 * few, v=24.6e4),
+    )
+    return diagnose(posterior, rfm, currency="EUR", margin=0.3, cac=90_000, draws=60)
+
+
 def once() -> Report:
     """Return a report of customers who all bought once, by purchases alone."""
     rows = base(60, T=(30, 90)).assign(frequency=0.0, recency=0.0)[["customer_id", *COUNTED]]
@@ -117,6 +147,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "cdnow": render_page(cdnow()),
         "once": render_page(once()),
         "failed": render_page(failed()),
+        "millions": render_page(millions()),
         "long": render_page(sample(names=("N" * 5000,), title="T" * 500), draw),
     }
     for name, page in made.items():
@@ -159,6 +190,17 @@ def test_it_is_quiet_and_fits(
     assert len(sizes) >= 2
     assert all(done and wide > 300 for done, wide in sizes)
     assert browser.picture(pictures / f"{name}-{width}.png").stat().st_size > 10_000
+
+
+def test_nothing_is_cut_off(browser: Browser, pages: dict[str, Path]) -> None:
+    """Unfolded; of tables only the list of customers scrolls, and only on a phone."""
+    for name in ("cdnow", "once", "failed", "millions"):
+        for width in (1400, PHONE):
+            browser.open(pages[name], width=width)
+            browser.run(UNFOLD)
+            assert browser.run(CUT) == [], (name, width)
+    browser.run("document.querySelector('.fact .value').textContent = 'W'.repeat(60)")
+    assert len(browser.run(CUT)) == 1
 
 
 @pytest.mark.parametrize("dark", [False, True])

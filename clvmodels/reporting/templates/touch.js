@@ -7,6 +7,7 @@
     const known = JSON.parse(svg.dataset.curve);
     const name = svg.namespaceURI;
     const [cac, margin, months] = ["cac", "margin", "months"].map(get);
+    const sign = known.currency.length > 1 ? "" : known.currency; // a name takes more room than there is
     const money = (value, digits) => lists.money(value, known.currency, digits);
     const add = (tag, attributes, text = "") => {
       const made = document.createElementNS(name, tag);
@@ -37,10 +38,11 @@
       get("payback-axes").replaceChildren();
       const size = 10 ** Math.floor(Math.log10(top / 3));
       const round = size * [5, 2, 1].find((one) => size * one <= top / 3);
+      const [unit, letter] = [[1e6, "m"], [1e3, "k"], [1, ""]].find(([one]) => top >= one * 10 || one === 1);
       for (let mark = 0; mark <= top; mark += round) {
         const at = y(mark);
         add("line", { class: "grid", x1: known.left, x2: known.right, y1: at, y2: at });
-        add("text", { x: known.left - 6, y: at + 4, "text-anchor": "end" }, money(mark, round >= 1 ? 0 : 2));
+        add("text", { x: known.left - 6, y: at + 4, "text-anchor": "end" }, lists.money(mark / unit, sign, round >= unit ? 0 : 2) + (mark ? letter : ""));
       }
       const step = last > 12 ? 6 : Math.max(1, Math.floor(last / 6));
       for (let k = 0; k <= last; k += step) add("text", { x: x(k), y: known.floor + 19, "text-anchor": "middle" }, String(k));
