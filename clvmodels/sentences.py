@@ -227,7 +227,7 @@ def sentence_of(name: str, figure: str, value: float, *, passed: bool, bound: st
     if "target" in parts:
         words["came"] = came_out(words["what"], value)
     text = said[0 if passed else 1].format(figure=figure, **words)
-    text = re.sub("^0 of ", "None of ", text)
+    text = re.sub("^(Only )?0 of ", "None of ", text)
     if "{came}" not in said:
         text = _limited(text, bound)
     return f"{parts['whose']}: {text[:1].lower()}{text[1:]}" if parts["whose"] else text

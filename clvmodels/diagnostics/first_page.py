@@ -34,7 +34,7 @@ def brief(
     plan: Planned,
     tables: Sequence[Table],
     *,
-    converged: bool,
+    why_not: str,
 ) -> Brief:
     """Say on one page what the figures mean for whoever decides.
 
@@ -44,22 +44,22 @@ def brief(
         What the report is about, and its sums.
     tables : sequence of Table
         Of the section of what the model says: whom to act on.
-    converged : bool
-        Whether the fit may be used.
+    why_not : str
+        Why nothing of it can be used, in a sentence; "" where something can.
     """
     new = new_customers(study)
     answer = new.answer
-    if not converged:
-        answer = "The fit did not converge: no budget can be set from it. Fit it again first."
+    if why_not:
+        answer = "No budget can be set from these figures."
     return Brief(
-        sentence=_sentence(study, plan, converged),
+        sentence=_sentence(study, plan, why_not),
         answer=answer,
         facts=(*_base(study, plan), *new.facts),
-        actions=tuple(_actions(study, added, plan, tables, new.advice))[:3] if converged else (),
+        actions=tuple(_actions(study, added, plan, tables, new.advice))[:3] if not why_not else (),
         tables=(*new.tables, *_concentration(held)),
         curve=new.curve,
-        reliable=converged,
-        cohorts=cohort_lines(study) if converged else {},
+        reliable=not why_not,
+        cohorts=cohort_lines(study) if not why_not else {},
     )
 
 
@@ -78,20 +78,22 @@ def _amount(study: Study, value: float) -> str:
     return round_money(value, study.question.currency)
 
 
-def _sentence(study: Study, plan: Planned, converged: bool) -> str:
+def _sentence(study: Study, plan: Planned, why_not: str) -> str:
     row, size = _planned(study, plan), f"{study.histories.customers:,}"
-    if not converged:
-        return f"Nothing can be said of these {size} customers yet: the fit did not converge."
+    if why_not:
+        return f"Nothing can be said of these {size} customers yet. {why_not}"
     if row is None:
         return f"There is no total to plan with for these {size} customers."
     what = ""
     if study.clv is not None:
         what = " of revenue" if study.rfm.margin == 1 else " of profit"
     who = "This customer is" if size == "1" else f"These {size} customers are"
+    low, high = (row[end] for end in ("lower", "upper"))
+    first = _amount(study, low) if study.clv is not None else round_number(low)
     return (
         f"{who} expected to bring {_amount(study, row['mean'])}{what} in "
         f"{horizon_of(study.question.horizon, study.scale)}; plan with "
-        f"{span(_amount(study, row['lower']), _amount(study, row['upper']))}."
+        f"{span(first, _amount(study, high))}."
     )
 
 

@@ -52,7 +52,7 @@ class _Asked:
 def new_customers(study: Study) -> NewCustomers:
     """Value a new customer, and say what one may cost."""
     if study.clv is None:
-        return NewCustomers(f"What a new customer may cost is not known: {study.why_no_value}")
+        return NewCustomers(f"What a new customer may cost is not known. {study.why_no_value}")
     try:
         value = study.clv.new_customer_value(**study.question.terms(), margin=study.rfm.margin)
         asked = _Asked(study, value, _months(study))
@@ -66,7 +66,7 @@ def new_customers(study: Study) -> NewCustomers:
             _curve(asked),
         )
     except ClvError as error:
-        return NewCustomers(f"What a new customer may cost is not known: {error}")
+        return NewCustomers(f"What a new customer may cost is not known. {error}")
 
 
 def _months(study: Study) -> tuple[NewCustomerValue, ...]:

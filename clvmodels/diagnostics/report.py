@@ -142,18 +142,22 @@ def diagnose(
     )
     checks = tuple(check for section in sections for check in section.checks)
     converged = all(check.status != "fail" for check in sections[1].checks)
+    said_first = headline(
+        checks, checks_of_forecasts(study), study.why_no_value, converged=converged
+    )
+    why_not = "" if converged else "The fit did not converge: fit it again first."
+    if not why_not and all(use.verdict == "not supported" for use in said_first.uses):
+        why_not = said_first.uses[0].reason
     return Report(
         title=title or _title(study),
-        verdict=headline(
-            checks, checks_of_forecasts(study), study.why_no_value, converged=converged
-        ),
+        verdict=said_first,
         checks=checks,
         facts=tuple(facts(study, added, plan)),
         sections=sections,
         provenance=provenance,
         currency=currency,
         time_unit=unit_of(study.scale),
-        brief=brief(study, added, held, plan, sections[-2].tables, converged=converged),
+        brief=brief(study, added, held, plan, sections[-2].tables, why_not=why_not),
     )
 
 

@@ -141,13 +141,18 @@ def shown_brief(report: Report) -> ShownBrief | None:
         return None
     lists = (one for section in report.sections for one in section.tables)
     tables = (*brief.tables, *(one for one in lists if one.key == FIRST_CUSTOMERS))
-    grids = {table.key: table_grid(table, report) for table in tables}
+    # of a fit that may not be used: what it would have said, and nothing to go by
+    facts = [
+        fact if brief.reliable else replace(fact, lower=None, upper=None, note="")
+        for fact in brief.facts
+    ]
+    grids = {table.key: table_grid(table, report) for table in tables if brief.reliable}
     return ShownBrief(
         sentence=brief.sentence,
         answer=brief.answer,
-        facts=tuple(shown_fact(fact, report) for fact in brief.facts),
+        facts=tuple(shown_fact(fact, report) for fact in facts),
         actions=brief.actions,
-        costs=grids.get("brief-costs") if brief.reliable else None,
+        costs=grids.get("brief-costs"),
         tiers=grids.get("brief-tiers"),
         customers=grids.get(FIRST_CUSTOMERS),
         curve=_curve(dict(brief.curve), report.currency)

@@ -121,6 +121,20 @@ def test_a_fit_that_failed_sets_no_budget(report: Report) -> None:
     assert 'class="brief-facts unreliable"' in page
     assert 'id="payback"' not in page
     assert "table-brief-costs" not in page
+    assert "table-brief-tiers" not in page
+    assert 'class="interval"' not in page
+
+
+def test_nothing_is_advised_where_nothing_can_be_used(rows: pd.DataFrame) -> None:
+    once = rows.head(60).assign(frequency=0.0, recency=0.0, monetary_value=0.0)
+    found = page_of(diagnose(given(), once, draws=20))
+    assert found.sentence == (
+        "Nothing can be said of these 60 customers yet. None of the customers came back (it should "
+        "be at least 100)."
+    )
+    assert found.answer == "No budget can be set from these figures."
+    assert found.actions == ()
+    assert not found.reliable
 
 
 def test_records_come_back_and_older_ones_too(report: Report) -> None:
