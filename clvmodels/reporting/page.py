@@ -11,7 +11,6 @@ from clvmodels.keywords import named
 from clvmodels.reporting.images import Draw, Picture, limit_each, make_pictures
 from clvmodels.reporting.manager_view import shown_brief
 from clvmodels.reporting.self_contained import asset, dressed, environment
-from clvmodels.reporting.values import MISSING
 from clvmodels.reporting.views import (
     Grid,
     ShownCheck,
@@ -95,7 +94,6 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
             whole=brief is None or reader != "manager",
             folded=brief is not None,
             uses=shown_uses(report),
-            missing=MISSING,
             facts=fact_groups(report),
             to_mind=check_grid(report.checks, passed=False),
             passed=check_grid(report.checks, passed=True),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final, Literal
 
+from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
 from clvmodels.reporting.values import (
     MISSING,
@@ -31,6 +32,7 @@ LONG: Final = 25  # rows from which a table scrolls in its own box
 CODE: Final = ("reproduce",)  # tables of lines to copy
 SORTED: Final = 6  # rows from which a table can be sorted
 _ORDERED: Final = ("table-brief-costs", "table-brief-tiers")  # in an order of their own
+_STATES: Final = ("table-states", "table-purchase-states")
 _GROUPS: Final = {
     "worth": "What the base is worth",
     "buy": "Who will buy",
@@ -92,6 +94,11 @@ class Grid:
         return len(self.rows) >= SORTED and len(self.columns) > 2 and self.id not in _ORDERED
 
     @property
+    def leads(self) -> tuple[str, str] | None:
+        """The list whose customers its rows lead to, and by which of its columns."""
+        return (f"table-{slug(FIRST_CUSTOMERS)}", "state") if self.id in _STATES else None
+
+    @property
     def wide(self) -> bool:
         """Whether a phone shows each row as a block: of many columns, or of intervals."""
         return len(self.columns) > 3 or any(cell.room for row in self.rows[:1] for cell in row)
@@ -136,8 +143,7 @@ class ShownUse:
 class ShownCheck:
     """One check, beside the section that it judges."""
 
-    name: str
-    value: Cell
+    said: str
     limit: Cell
     status: Status
     advice: str
@@ -190,9 +196,7 @@ def count_checks(checks: Sequence[Check]) -> str:
 
 def shown_checks(section: Section) -> tuple[ShownCheck, ...]:
     """The checks of a section."""
-    return tuple(
-        ShownCheck(c.finding, _figure(c), _bound(c), c.status, c.advice) for c in section.checks
-    )
+    return tuple(ShownCheck(c.finding, _bound(c), c.status, c.advice) for c in section.checks)
 
 
 def worst(checks: Sequence[Check]) -> Status | None:

@@ -435,3 +435,13 @@ def test_the_list_is_searched_filtered_and_sorted(browser: Browser, pages: dict[
     shown = browser.run(f"{rows}.map(r => r.textContent)")
     assert shown
     assert all(states[1] in text for text in shown)
+    # a state of the table whom to act on leads to its customers
+    lead = "[...document.querySelectorAll('#section-says button.lead')]"
+    names = browser.run(f"{lead}.map(b => b.textContent)")
+    assert set(names) == set(states[1:])
+    browser.run("document.querySelector('details.customers').open = false")
+    browser.run(f"{lead}.at(-1).click()")
+    assert browser.run("document.querySelector('details.customers').open")
+    shown = browser.run(f"{rows}.map(r => r.textContent)")
+    assert shown
+    assert all(names[-1] in text for text in shown)

@@ -106,6 +106,7 @@ const lists = (() => {
       search.value = "";
       for (const [name, one] of filters) one.select.value = wanted[name] ?? "";
       show(STEP);
+      tools.closest("details")?.setAttribute("open", "");
       tools.scrollIntoView({ block: "start" });
       search.focus({ preventScroll: true });
     }
