@@ -14,7 +14,7 @@ from benchmarks.table import Row
 
 MILLION, TEN_MILLION, THIRTY_MILLION = 1_000_000, 10_000_000, 30_000_000
 HUNDRED_MILLION = 100_000_000
-FAR = 0.05  # purchases of one day are one: the truth is that of continuous time
+FAR = 0.1  # purchases of one day are one: the truth is that of continuous time
 DRAWS = 500
 BLOCK_ROWS = (100_000, 500_000)  # that a task scores at once
 

@@ -215,7 +215,7 @@ def read_rfm(
 
     check_input(path)
     stated = {} if margin is None else said_margin(margin)
-    if kind_of(path) == "parquet" and _is_own(path):
+    if kind_of(path) == "parquet" and is_own_table(path):
         return replace(RfmTable.from_parquet(path), **stated), None
     wanted = (CUSTOMER_ID, FREQUENCY, RECENCY, T)
     frame, note = read_table(path, csv, wanted=wanted)
@@ -233,7 +233,8 @@ def read_rfm(
     )
 
 
-def _is_own(path: Path) -> bool:
+def is_own_table(path: Path) -> bool:
+    """Whether a Parquet file was written by RfmTable.to_parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

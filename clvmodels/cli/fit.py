@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.files import check_output, read_rfm
+from clvmodels.cli.files import check_input, check_output, is_own_table, kind_of, read_rfm
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clvmodels.posterior import CLVPosterior, PurchasePosterior
     from clvmodels.purchases.clock import Clock
     from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.counted import CountedHistories
     from clvmodels.rfm.spent import FirstOrder
 
 
@@ -59,19 +61,26 @@ def run(
     key = regular_key(model, regularity, clock=clock or age_curve)
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
-    base, assumed = read_rfm(
-        rfm,
-        said or TimeScale(),
-        csv=csv,
-        said=said is not None,
-        margin=margin,
-        margin_else="1, so that values are revenue (--margin sets another)",
-    )
-    everybody = len(base)
-    if without_first_month:
-        from clvmodels.rfm import without_first_month as later_only
+    by_customer = clock or age_curve or without_first_month or AUTO in (model, regularity)
+    by_customer = by_customer or first_order == "covariate"
+    base: RfmTable | CountedHistories | None = None
+    assumed, left = None, 0
+    if not (by_customer or purchase_covariates or dropout_covariates or spend_covariates):
+        base = _histories_of(rfm, margin=margin, first_order=first_order == "include")
+    if base is None:
+        base, assumed = read_rfm(
+            rfm,
+            said or TimeScale(),
+            csv=csv,
+            said=said is not None,
+            margin=margin,
+            margin_else="1, so that values are revenue (--margin sets another)",
+        )
+        if without_first_month:
+            from clvmodels.rfm import without_first_month as later_only
 
-        base = later_only(base)
+            everybody, base = len(base), later_only(base)
+            left = everybody - len(base)
     if basket_value is not None:
         from clvmodels.posterior import BasketValue
 
@@ -97,8 +106,7 @@ def run(
         return
     if assumed:
         terminal.say(assumed)
-    if len(base) < everybody:
-        left = everybody - len(base)
+    if left:
         terminal.say(f"{left:,} customers of the log's first month were left out of the fit.")
     if basket_value is not None:
         read = ", and the table's amounts are not read" if base.has_money else ""
@@ -121,7 +129,7 @@ def run(
 
 def fit_base(
     terminal: Terminal,
-    rfm: RfmTable,
+    rfm: RfmTable | CountedHistories,
     *,
     model: ModelChoice,
     automatic_regularity: bool = False,
@@ -135,10 +143,12 @@ def fit_base(
     """Fit purchases and, where the table has amounts and no value of a basket is given, spend."""
     has_money = rfm.has_money and basket_value is None
     if has_money:
+        from clvmodels.rfm.counted import CountedHistories
         from clvmodels.rfm.histories import rfm_columns
         from clvmodels.rfm.spent import spend_to_fit
 
-        spend_to_fit(rfm, first_order)  # refuses now what would be refused after the first fit
+        columns = rfm.columns() if isinstance(rfm, CountedHistories) else rfm_columns(rfm)
+        spend_to_fit(columns, first_order)  # refuses now what would be refused after the first fit
     with terminal.step("Loading PyMC"):
         from clvmodels.fit import CLVModel, GammaGammaModel
         from clvmodels.fit.clv import joint_of
@@ -151,7 +161,7 @@ def fit_base(
     spending = GammaGammaModel(priors=priors, first_order=first_order)
     both, joint = with_covariates(CLVModel(specification, spending), *covariates), None
     if has_money:
-        joint = joint_of(both, rfm_columns(rfm))
+        joint = joint_of(both, columns)
     elif covariates[2]:
         raise SchemaError("Without amounts spend is not fitted: leave --spend-covariate out.")
     with terminal.step("Fitting purchases"):
@@ -167,6 +177,28 @@ def fit_base(
         assert isinstance(both.spend, GammaGammaModel)  # as it was passed
         spend = both.spend.fit(rfm, progressbar=terminal.watched, **options)
     return CLVPosterior(on_design(purchases, joint), on_design(spend, joint))
+
+
+def _histories_of(
+    path: Path, *, margin: float | None, first_order: bool
+) -> CountedHistories | None:
+    """Count the histories of a file of RfmTable.to_parquet, which is not read into memory.
+
+    None of other files, and of one whose rows contradict themselves: who reads it whole can say
+    which row does.
+    """
+    from clvmodels.margin import said_margin
+    from clvmodels.rfm.counted import count_histories
+
+    check_input(path)
+    if kind_of(path) != "parquet" or not is_own_table(path):
+        return None
+    try:
+        found = count_histories(path, first_order=first_order)
+        found.columns()
+    except SchemaError:
+        return None
+    return found if margin is None else replace(found, margin=said_margin(margin)["margin"])
 
 
 def clock_of_options(*, clock: bool, age_curve: bool) -> Clock | None:

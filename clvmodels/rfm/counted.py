@@ -72,6 +72,11 @@ class CountedHistories:
         """Number of customers in the base."""
         return int(self.purchases[CUSTOMERS].to_numpy().sum())
 
+    @property
+    def has_money(self) -> bool:
+        """Whether amounts were counted."""
+        return self.amounts is not None
+
     def columns(self, said: TimeScale | None = None) -> RfmColumns:
         """Return what a fit takes of it, checked; a row stands for some customers.
 

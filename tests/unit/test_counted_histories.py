@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import clvmodels as clv
+from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import SchemaError, TimeUnitError
 
@@ -120,3 +121,35 @@ def test_bad_amounts_are_counted_in_customers(rfm: clv.RfmTable) -> None:
     assert wrong > often.sum()
     with pytest.raises(clv.DomainError, match=f"^{wrong:,} repeat customers"):
         clv.CLVModel().fit(histories, **LAPLACE)
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--margin=0.2"], ["--first-order=include"], ["--basket-value=20"]]
+)
+def test_the_command_fits_a_file_as_its_table(
+    options: list[str], rfm: clv.RfmTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which it does not read: a table would be asked for all its columns."""
+    rfm.to_parquet(tmp_path / "rfm.parquet")
+    monkeypatch.setattr(clv.RfmTable, "from_parquet", lambda path: pytest.fail("it was read"))
+    command = ["fit", str(tmp_path / "rfm.parquet"), "-o", str(tmp_path / "p.nc"), "--quiet"]
+    assert main([*command, "--method", "laplace", "--seed", "1", *options]) == 0
+    found = clv.load_posterior(tmp_path / "p.nc")
+    first = "include" if "--first-order=include" in options else "exclude"
+    value: Any = 20.0 if "--basket-value=20" in options else clv.GammaGammaModel(first_order=first)
+    expected = clv.CLVModel(spend=value).fit(rfm, **LAPLACE)
+    pd.testing.assert_frame_equal(found.summary(), expected.summary(), check_exact=True)
+    assert found.margin == (0.2 if "--margin=0.2" in options else 0.3)
+    assert found.purchases.metadata.fingerprint == expected.purchases.metadata.fingerprint
+
+
+def test_the_command_names_the_row_that_contradicts_itself(
+    rfm: clv.RfmTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = rfm.table.to_pandas()
+    columns.loc[7, "recency"] = columns.loc[7, "T"] + 1.0
+    wrong = replace(rfm, table=pa.Table.from_pandas(columns, preserve_index=False))
+    wrong.to_parquet(tmp_path / "rfm.parquet")
+    command = ["fit", str(tmp_path / "rfm.parquet"), "-o", str(tmp_path / "p.nc")]
+    assert main(command) != 0
+    assert "the first is row 7" in " ".join(capsys.readouterr().err.split())
