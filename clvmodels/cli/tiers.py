@@ -88,13 +88,14 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
     share = "value_share" if worth == "clv" else "purchase_share"
     what = "value" if worth == "clv" else "purchases"
     terminal.heading(f"Customers by expected {what}")
+    shared = found[worth].iloc[-1] > 0.0  # of a loss there are no shares
     rows = [
         (
             str(row["tier"]),
             number(row["customers"]),
             number(row[worth]),
-            percent(row[share]),
-            between(100 * row[f"{share}_lower"], 100 * row[f"{share}_upper"], 1),
+            percent(row[share]) if shared else "-",
+            between(100 * row[f"{share}_lower"], 100 * row[f"{share}_upper"], 1) if shared else "-",
             percent(row["past_share"]),
         )
         for row in found.to_dict("records")

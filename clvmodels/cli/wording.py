@@ -89,11 +89,13 @@ _ASSIGNED: Final = re.compile(
 )
 # missing_ids=['nan', 'NULL']: an option that is repeated
 _LISTED: Final = re.compile(r"\b(missing_ids|segment_cols)=(\[[^\[\]]*\])")
+# pass log=, or leave it out: an argument alone
+_ALONE: Final = re.compile(rf"\b({_NAMES}|log|by)=(?=[,.;:]( |$))")
 _BASKET: Final = re.compile(r"CLVPosterior\(purchases, ([\d.]+?)(?:\.0)?\)")
 _BARE: Final = re.compile(
     r"\b(?:a )?(customer_id_col|order_id_col|datetime_col|monetary_value_col|segment_cols|"
     r"memory_limit|observation_period_end|train_period_end|test_period_end|"
-    r"cost_per_order|cost_per_year|cost_per_active_year)\b"
+    r"cost_per_order|cost_per_year|cost_per_active_year|purchase_covariates(?!=))\b"
 )
 
 
@@ -106,6 +108,8 @@ def in_options(message: str) -> str:
     '--margin 2.0 must be a share; --refunds drop leaves them out.'
     >>> in_options("leave them out with missing_ids=['nan', 'not known'].")
     "leave them out with --missing-id nan --missing-id 'not known'."
+    >>> in_options("give log=, or choose the rows of one with where=.")
+    'give --log, or choose the rows of one with --where.'
     >>> in_options("pass restart=True to begin at the start.")
     'pass --restart to begin at the start.'
     """
@@ -115,6 +119,7 @@ def in_options(message: str) -> str:
     message = _BASKET.sub(r"--basket-value \1", message)
     message = _LISTED.sub(_repeated, message)
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
+    message = _ALONE.sub(lambda found: _OPTIONS.get(found[1], f"--{found[1]}"), message)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], message)
 
 
