@@ -52,7 +52,7 @@ def run(
         given = opened(fitted, basket_value, csv)
         whose = value_posterior(given.posterior)
         divided = read_by(by, segments, csv)
-    with terminal.step("Valuing new customers"):
+    with terminal.step("Valuing new customers", loops=True):
         found = acquisition_report(whose, given.base, by=divided, log=log, **options)
     write_results(results, found, {"interval": options["interval"], "rows": plain_rows(found)})
     if quiet:

@@ -59,7 +59,7 @@ def run(
         given = opened(fitted, basket_value, csv)
     options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "new_within": read_horizon(new_within)}
-    with terminal.step(f"Sorting {len(given.base):,} customers"):
+    with terminal.step(f"Sorting {len(given.base):,} customers", loops=True):
         found = action_lists(given.posterior, given.base, **options)
     write_results(results, found.counts, {"rows": plain_rows(found.counts)})
     if lists is not None:

@@ -46,7 +46,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         divided = read_by(by, segments, csv)
-    with terminal.step(f"Following {len(given.base):,} customers"):
+    with terminal.step(f"Following {len(given.base):,} customers", loops=True):
         every: Any = None if cohort == "none" else cohort
         found = cohorts(
             given.posterior, given.base, log=log, cohort=every, by=divided, cac=costs, **options

@@ -40,7 +40,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         whose = value_posterior(given.posterior)
-    with terminal.step(f"Valuing {len(given.base):,} customers"):
+    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
         found = top_shares(whose, given.base, shares=share, **options)
         found = found.dropna(axis="columns", how="all")
         with warnings.catch_warnings():  # as `top_shares` said already

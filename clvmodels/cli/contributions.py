@@ -58,7 +58,7 @@ def run(
         margins: Any = margin
         if log is not None:
             margins = margins_of([log], columns, csv)
-    with terminal.step(f"Valuing {len(given.base):,} customers"):
+    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
         found = contributions(whose, given.base, margins=margins, **options)
     one, new = found.total, found.new_customer
     figures = [

@@ -47,7 +47,7 @@ def run(
     terms = {**with_costs(options), "horizon": read_horizon(horizon)}
     limits = Limits(new_within, slow, late, lost_below)
     seen = _Seen()
-    with terminal.step(f"Listing {len(base):,} customers"):
+    with terminal.step(f"Listing {len(base):,} customers", loops=True):
         parts = customer_parts(given, base, attribute or None, limits, **terms)
         first, parts = _peeked(parts)
         meanings = meanings_of(given, [*map(str, first)], limits, **terms)

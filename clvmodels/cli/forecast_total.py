@@ -43,7 +43,7 @@ def run(
         given = opened(fitted, basket_value, csv)
         divided = read_by(by, segments, csv)
     lengths = [read_horizon(one) for one in horizon]
-    with terminal.step(f"Forecasting the totals of {len(given.base):,} customers"):
+    with terminal.step(f"Forecasting the totals of {len(given.base):,} customers", loops=True):
         found: TotalForecast = forecast_total(
             given.posterior,
             given.base,

@@ -46,7 +46,7 @@ def run(
             raise SchemaError("Name what divides the customers: --by COLUMN, or --segments FILE.")
     options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "cac": costs, "acquisition_spend": total}
-    with terminal.step(f"Valuing {len(given.base):,} customers"):
+    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
         found = segment_report(value_posterior(given.posterior), given.base, by=divided, **options)
     write_results(results, found, {"interval": options["interval"], "rows": plain_rows(found)})
     finish(terminal, given, lambda: show(terminal, found, options["interval"]), results)

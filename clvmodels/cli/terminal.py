@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from clvmodels.cli.speech import harmless
 from clvmodels.display import wrapped
-from clvmodels.progress import Told, bar
+from clvmodels.progress import Told, bar, part
 from clvmodels.verdict import figure_text
 
 MAX_WIDTH: Final = 100
+_ANY_WIDTH: Final = 1_000
+_LONGEST_WORD: Final = 24  # of a first column; ids may be longer, and are folded
+_NOTHING: Final = re.compile(r"^-(0(?:\.0*)?)$")
 # Words of verdicts, where they stand for one
 _INKS: Final = {
     r"(?m)^ok:|\bok(?= +\S)|(?<=^Verdict: )pass": "green",
@@ -62,12 +67,15 @@ class Terminal:
         return not self.quiet and self.err.is_terminal and self.err.file.isatty()
 
     @contextmanager
-    def step(self, text: str) -> Iterator[Told | None]:
-        """Show a bar where somebody may be watching; work that tells how far it is moves it."""
+    def step(self, text: str, *, loops: bool = False) -> Iterator[Told | None]:
+        """Show a bar where somebody may be watching; work that tells how far it is moves it.
+
+        `loops` says that it is few loops over the base, each of which may move the bar by itself.
+        """
         if not self.watched:
             yield None
             return
-        with bar(text, self.err) as told:
+        with bar(text, self.err) as told, part(0.0, 1.0) if loops else nullcontext():
             yield told
 
     def say(self, text: str = "") -> None:
@@ -104,14 +112,36 @@ class Terminal:
                 self.wrote(path, _RESULTS[what])
 
     def show(self, item: RenderableType, *, indent: int = 2) -> None:
-        """Print a table."""
-        self.out.print(Padding(item, (0, 0, 0, indent), expand=False))
+        """Print a table; where its words would be broken, in parts, one below the other."""
+        room = self.out.width - indent
+        for place, one in enumerate(self._parts(item, room) if isinstance(item, Table) else [item]):
+            if place:
+                self.out.print()
+            self.out.print(Padding(one, (0, 0, 0, indent), expand=False))
+
+    def _parts(self, whole: Table, room: int) -> list[Table]:
+        figures = range(1, len(whole.columns))
+        for most in reversed(figures):
+            first = _columns(whole, figures[:most])
+            if most == 1 or self._least(first) <= room:
+                rest = _columns(whole, figures[most:])
+                return [first, *(self._parts(rest, room) if most < len(figures) else [])]
+        return [whole]
+
+    def _least(self, laid: Table) -> int:
+        """Columns that a table takes with its first column folded between words."""
+        wide = self.out.options.update(width=_ANY_WIDTH)
+        texts = list(map(str, laid.columns[0].cells))
+        full = max(map(len, "\n".join(texts).split("\n")))
+        word = max(map(len, " ".join(texts).split()), default=0)
+        whole = Measurement.get(self.out, wide, laid).maximum
+        return whole - full + min(word, full, _LONGEST_WORD)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, ruled: bool = True) -> Table:
     """Lay out rows of text: the first column is words, the others are figures.
 
-    Where the terminal is too narrow, only the first column is folded.
+    Where the terminal is too narrow, only the first column is folded, between its words.
     """
     laid_out = Table(
         box=box.SIMPLE_HEAD if ruled else None,
@@ -130,9 +160,17 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, ruled: bool
     return laid_out
 
 
+def _columns(whole: Table, figures: Sequence[int]) -> Table:
+    """The first column of a table, and some of the others."""
+    chosen = [whole.columns[place] for place in (0, *figures)]
+    rows = zip(*(list(column.cells) for column in chosen), strict=True)
+    headings = [str(column.header) for column in chosen]
+    return table(headings, [list(map(str, row)) for row in rows], ruled=whole.box is not None)
+
+
 def number(value: float, digits: int = 0) -> str:
     """Print a number with thousands separators; what is missing is a dash."""
-    return "-" if value != value else f"{value:,.{digits}f}"
+    return "-" if value != value else _NOTHING.sub(r"\1", f"{value:,.{digits}f}")
 
 
 def between(lower: float, upper: float, digits: int = 0) -> str:
@@ -142,7 +180,10 @@ def between(lower: float, upper: float, digits: int = 0) -> str:
 
 def percent(share: float, digits: int = 3) -> str:
     """Print a share as a percentage."""
-    return "-" if share != share else f"{100 * share:.{digits}g} %"
+    if share != share:
+        return "-"
+    text = f"{100 * share:.{digits}g}"
+    return f"{100 * share:,.0f} %" if "e+" in text else f"{text} %"
 
 
 def signed(share: float) -> str:

@@ -58,7 +58,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         old = None if before is None else read_table(before, csv, wanted=(CUSTOMER_ID,))[0]
-    with terminal.step(f"Valuing {len(given.base):,} customers"):
+    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
         found = tier_report(given.posterior, given.base, **cuts, **options)
         tiers = None
         if assign is not None or old is not None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_output, check_results, opened, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal, between, number, signed, table
+from clvmodels.display import listed
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_twice
 
@@ -68,7 +70,13 @@ def run(
         with terminal.step(f"Recording what {len(known.base):,} customers are to bring"):
             record_forecast(known.posterior, known.base, ledger, horizon=lengths, **options)
         if not quiet:
+            terminal.say(
+                f"Recorded what {len(known.base):,} customers are to bring in {listed(horizon)}."
+            )
             terminal.wrote(ledger, "the forecasts, to be judged when they are due")
+            terminal.follow(
+                f"clvmodels track {quote(str(ledger))} --log LOG --customer-id ... --timestamp ..."
+            )
     return code
 
 

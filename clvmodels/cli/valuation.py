@@ -40,7 +40,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         whose = value_posterior(given.posterior)
-    with terminal.step(f"Following {len(given.base):,} customers, and those to come"):
+    with terminal.step(f"Following {len(given.base):,} customers, and those to come", loops=True):
         found = customer_valuation(whose, given.base, acquisitions=counts, **options)
     write_results(results, found.months, found.to_dict())
     finish(terminal, given, lambda: show(terminal, found), results)

@@ -77,6 +77,7 @@ _FLAGS: Final = {
     "allow_rejects=True": "--allow-rejects",
     "BetaGeoModel(clock=True)": "'clvmodels fit --clock'",
     "(..., day_pairs=True)": " --day-pairs",
+    "a smaller longest= or most_purchases=": "a smaller --longest or --most-purchases",
     "by date_format and decimal": "by --date-format and --decimal",
     "rates=, such as {'EUR': 1.0, 'USD': 0.92}": "--rate EUR=1 --rate USD=0.92",
     "rates={'EUR': 1.0, 'USD': 0.92}": "--rate EUR=1 --rate USD=0.92",

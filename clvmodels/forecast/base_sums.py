@@ -20,6 +20,7 @@ from clvmodels.forecast.draws import Draws
 from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.rows import curved_of
 from clvmodels.formulas.discounting import Due
+from clvmodels.progress import telling_part
 from clvmodels.schema import FloatArray
 
 _MOST_AT_ONCE: Final = 2_000_000  # numbers of one horizon
@@ -87,8 +88,11 @@ def sums_of_base(
             total = total.plus(part) if part is not None else total
             for x_, weights in found.items():
                 at_nodes[x_] += weights
-        for part in pool.map(lambda x: gather.added(x, nodes[x].T, at_nodes[x]), at_nodes):
+        told = telling_part()
+        found_at = pool.map(lambda x: gather.added(x, nodes[x].T, at_nodes[x]), at_nodes)
+        for done, part in enumerate(found_at, start=1):
             total = total.plus(part)
+            told(done / len(at_nodes), "what is expected")
     return total
 
 

@@ -28,6 +28,7 @@ from clvmodels.posterior.scorable import Scorable, prepared_for, scorable
 from clvmodels.posterior.terms import FrameTerms
 from clvmodels.predictive.base import in_either_order, margin_said, row_keys
 from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, under
+from clvmodels.progress import telling_part
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import FloatArray, check_choice
 
@@ -304,8 +305,11 @@ def followed(
 
     total: FloatArray = np.zeros((apart * segments, *shape))
     with ThreadPoolExecutor(threads) as pool:
-        for part in pool.map(work, chunks(groups)):  # in order, so that sums repeat exactly
+        told, begins = telling_part(), list(chunks(groups))
+        # in order, so that sums repeat exactly
+        for done, part in enumerate(pool.map(work, begins), start=1):
             total += part
+            told(done / len(begins), "what may come")
     total[segments:, ..., -1] = 0.0
     whole: FloatArray = total.reshape(apart, segments, *shape).sum(axis=0)
     whole[..., -1] *= given.future.margin

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from clvmodels import BetaGeoPosterior, GammaGammaModel, score
 from clvmodels.cli.score import _watched
-from clvmodels.cli.terminal import Terminal
+from clvmodels.cli.terminal import Terminal, number, percent, table
 from clvmodels.progress import _Left, _shown, by_steps, progress
 
 
@@ -204,3 +204,36 @@ def test_letters_that_the_terminal_lacks_are_no_error(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"Next: clvmodels fit" in done.stdout
+
+
+def shown_at(width: int, item: Any) -> list[str]:
+    terminal = Terminal()
+    terminal.out = Console(file=io.StringIO(), width=width)
+    terminal.show(item)
+    return terminal.out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_words_of_tables_are_not_broken() -> None:
+    """Figures that do not fit stand below, and no figure is lost."""
+    headings = ("segment", "customers", "value", "interval", "of each")
+    rows = [("Netherlands and Belgium", "9", "235,021", "232,650 to 237,112", "57,822.71")]
+    wide, narrow = (shown_at(width, table(headings, rows)) for width in (100, 58))
+    assert len(wide) == 3
+    assert any("Netherlands" in line for line in narrow)
+    assert all(len(line) <= 58 for line in narrow)
+    for text in (*headings, *rows[0][1:], "Netherlands", "Belgium"):
+        assert text in "\n".join(narrow), text
+    long = shown_at(40, table(headings, [("x" * 90, *rows[0][1:])]))
+    assert "".join("".join(long).split()).count("x") >= 90
+    assert all(len(line) <= 40 for line in long)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(1.0, "100 %"), (0.996, "100 %"), (0.994, "99 %"), (0.0123, "1.2 %")]
+)
+def test_percentages_have_no_powers_of_ten(share: float, said: str) -> None:
+    assert percent(share, 2) == said
+
+
+def test_nothing_has_no_sign() -> None:
+    assert (number(-0.2), number(-0.004, 2), number(-0.6)) == ("0", "0.00", "-1")
