@@ -41,7 +41,8 @@ def render_text(report: Report, *, width: int = 100, whole: bool = True) -> str:
         Columns; 40 at least.
     whole : bool
         With the sections, all checks, and what each figure leaves out; else what fits a
-        screen: verdict, figures, and the checks that are to be minded.
+        screen: verdict, figures, what the first of them is of, and the checks that are to be
+        minded.
 
     Returns
     -------
@@ -78,9 +79,10 @@ def _facts(report: Report, width: int, *, whole: bool) -> list[str]:
         return []
     rows = [_fact(fact, report) for fact in report.facts]
     lines = [*_grid(("", "", ""), (False, True, True), rows, width), ""]
-    for fact in report.facts:  # what the figures that decide leave out
-        if whole and fact.group in _EXPLAINED and fact.note:
-            lines += [*_wrap(f"{fact.label}: {fact.note}", width), ""]
+    explained = [fact for fact in report.facts if fact.group in _EXPLAINED and fact.note]
+    # what the figures that decide leave out; at least over which time the first is, at which margin
+    for fact in explained if whole else explained[:1]:
+        lines += [*_wrap(f"{fact.label}: {fact.note}", width), ""]
     return lines
 
 
