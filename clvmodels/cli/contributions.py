@@ -122,9 +122,11 @@ def show(terminal: Terminal, found: Contributions, interval: float) -> None:
     terminal.show(table(("", "expected", f"{percent(interval)} interval"), rows))
     terminal.say()
     low, middle, high = customers["margin"].quantile([0.05, 0.5, 0.95])
-    terminal.say(
+    margins = (
         f"Margins go from {percent(low)} to {percent(high)} for nine customers in ten, half are "
-        f"above {percent(middle)}. {found.losing:,} customers are expected to cost more than they "
-        "bring."
+        f"above {percent(middle)}."
+        if low < high
+        else f"The margin of nine customers in ten is {percent(middle)}."
     )
+    terminal.say(f"{margins} {found.losing:,} customers are expected to cost more than they bring.")
     terminal.say()

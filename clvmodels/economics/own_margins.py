@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from clvmodels import frames
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import OURS, DomainError, SchemaError
 from clvmodels.keywords import named
 from clvmodels.schema import CUSTOMER_ID, MARGIN, FloatArray, shown
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
+
+_MORE_THAN_SHARES: Final = (
+    5.0  # half of the orders are above it: a margin of 1 is then next to none
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -116,6 +121,11 @@ def customer_margins(
     DomainError
         No row is left, or a margin is missing.
 
+    Warns
+    -----
+    UserWarning
+        What is left of the orders looks like shares of their amounts.
+
     Examples
     --------
     >>> import pandas as pd
@@ -141,6 +151,7 @@ def customer_margins(
     )
     own = sums["left"] / sums["revenue"]
     base = float(sums["left"].sum() / sums["revenue"].sum())
+    _warn_of_shares(margin_col, orders, base)
     within = _within(orders, own)
     between = _between(sums["revenue"].to_numpy(), own.to_numpy(), base, within)
     weight = 0.0 if between == 0 else sums["revenue"] / (sums["revenue"] + within / between)
@@ -165,6 +176,20 @@ def _orders(rows: pd.DataFrame, who: str, when: str, amount: str, margin: str) -
     days = pd.to_datetime(rows[when]).dt.floor("D")
     found = rows.groupby([rows[who].rename(CUSTOMER_ID), days.rename("day")])
     return found.agg(revenue=(amount, "sum"), left=(margin, "sum")).reset_index()
+
+
+def _warn_of_shares(name: str, orders: pd.DataFrame, base: float) -> None:
+    """Warn of margins that look like shares of the amounts, where they are to be money."""
+    left = orders["left"]
+    if 0.0 < left.abs().max() <= 1.0 and orders["revenue"].median() > _MORE_THAN_SHARES:
+        warnings.warn(
+            f"{shown(name)} holds numbers from {left.min():g} to {left.max():g}, which look like "
+            f"shares of the amounts but are read as money, so that {base:.1%} of revenue is left. "
+            "If they are shares, multiply them by the amounts.",
+            UserWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
 
 
 def _within(orders: pd.DataFrame, own: pd.Series[float]) -> float:

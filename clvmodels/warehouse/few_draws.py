@@ -27,7 +27,7 @@ from clvmodels.formulas.discounting import Due
 from clvmodels.schema import FloatArray
 
 IntArray = npt.NDArray[np.int64]
-_PRECISION: Final = 3e-9  # of P(alive) of every draw, as a share
+_PRECISION: Final = 1e-9  # of P(alive) of every draw, as a share
 _LEAST_ALIVE: Final = 1e-6  # P(alive) below which that precision is absolute
 _MOST: Final = 128  # draws that stand for the others
 _LENGTHS: Final = 40  # of the grid

@@ -15,7 +15,6 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import BasketValue, total_value
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.purchases import PurchasePosterior
-from clvmodels.reporting.text import render_text
 from clvmodels.simulate import simulate_log, simulate_rfm
 from tests.kinds import KINDS
 
@@ -129,7 +128,7 @@ def test_only_what_was_fitted_has_a_verdict(purchases: PurchasePosterior) -> Non
 
 def test_the_report_says_the_value_of_a_basket(purchases: PurchasePosterior) -> None:
     found = clv.report(CLVPosterior(purchases, 25.0), TABLE)
-    text = render_text(found.record)
+    text = str(found)
     assert "every purchase counted at 25" in " ".join(text.split())
     assert "There are no values" not in text
 

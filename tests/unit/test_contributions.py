@@ -63,6 +63,13 @@ def test_without_differences_all_have_the_margin_of_the_base() -> None:
     assert clv.customer_margins(back, **NAMES).base == FOUND.base, "refunds are left out"
 
 
+def test_shares_in_place_of_money_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="look like shares of the amounts but are read as money"):
+        found = clv.customer_margins(LOG.assign(left=0.3), **NAMES)
+    assert found.base < 0.05
+    clv.customer_margins(LOG.assign(left=0.0), **NAMES)  # nothing is left of anything
+
+
 def test_contributions_are_margin_times_revenue_less_costs() -> None:
     found = clv.contributions(
         POSTERIOR, RFM, margins=FOUND, cost_per_order=2.0, cost_per_year=1.5, draws=60
