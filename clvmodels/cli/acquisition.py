@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.cohorts import read_costs
 from clvmodels.cli.files import check_results, opened, read_by, write_results
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvmodels.rfm import RfmTable
+
+_ENOUGH: Final = 30  # customers of a segment, for others like them to be as they are on average
 
 
 def run(
@@ -143,7 +145,19 @@ def _meaning(found: pd.DataFrame, asked: MarginLike) -> str:
         f"{what}; the first order is in it. It is what customers bring after their own first "
         f"orders: these are a horizon ago for {100 * found['known'].iloc[-1]:.0f} % of them, and "
         "for the others the rest is forecast. The interval is of what they bring on average, "
-        "chance and calendar included."
+        "chance and calendar included, not of how far others like them would differ." + _few(found)
+    )
+
+
+def _few(found: pd.DataFrame) -> str:
+    """Say of how many segments there are too few customers to go by."""
+    few = int((found["customers"].iloc[:-1] < _ENOUGH).sum())
+    if not few:
+        return ""
+    have = "one segment has" if few == 1 else f"{few} segments have"
+    return (
+        f" That is much where there are few: {have} fewer than {_ENOUGH} customers. A fit with the "
+        "column as --purchase-covariate learns from the other segments too."
     )
 
 

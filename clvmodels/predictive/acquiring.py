@@ -117,7 +117,8 @@ def acquisition_report(
         median with a log), infinite where not within the horizon (with a log) or five years;
         with customers to win acquired, and budget: at the lower of both limits. All figures of
         money have ``_lower`` and ``_upper``: of the expected value, as the parameters are
-        known; with a log of what the customers bring on average, chance and calendar included.
+        known; with a log of what these customers bring on average, chance and calendar included,
+        not of how far others like them would differ, which is much where there are few.
         Ends of the budget of the whole are sums, as if all segments were at theirs together.
         The last column is the margin that is in the values.
 
