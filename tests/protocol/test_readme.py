@@ -69,8 +69,8 @@ def test_every_block_runs_in_turn(tmp_path: Path) -> None:
     made = {path.name for path in (tmp_path / "clv").iterdir()}
     assert made >= {"rfm.parquet", "posterior.nc", "scores.parquet"}
     page = SPARK_PAGE.read_text(encoding="utf-8")
-    (spark,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
-    run([sys.executable, "-c", SPARK + spark], tmp_path / "clv")
+    scoring, fitting = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    run([sys.executable, "-c", SPARK + scoring + fitting], tmp_path / "clv")
 
 
 def test_it_is_short() -> None:
