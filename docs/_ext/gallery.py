@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HEAD: Final = """\
 # Notebooks
 
-Six questions, each from a log to a decision, with something to think about at the end. The tests
+Seven questions, each from a log to a decision, with something to think about at the end. The tests
 run them. Each is a file of `notebooks/` in the repository, to be opened and run.
 """
 

@@ -31,6 +31,7 @@ NAMES = [
     "04_how_far_can_i_trust_it",
     "05_which_channel",
     "06_the_export",
+    "07_from_scores_to_decisions",
 ]
 LARGEST = 400_000  # bytes of a stored notebook
 
