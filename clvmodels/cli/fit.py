@@ -15,7 +15,7 @@ from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.purchases import AUTO, ModelChoice
-from clvmodels.schema import TimeScale, TimeUnit, scale_said
+from clvmodels.schema import TimeScale, TimeUnit, check_margin, scale_said
 
 POOLED: Final = "pooled:"
 COVARIATES: Final = ("purchase_covariates", "dropout_covariates", "spend_covariates")
@@ -61,11 +61,11 @@ def run(
     key = regular_key(model, regularity, clock=clock or age_curve)
     terminal = Terminal(quiet=quiet)
     said = scale_said(time_unit, time_scaler)
-    by_customer = clock or age_curve or without_first_month or AUTO in (model, regularity)
-    by_customer = by_customer or first_order == "covariate"
+    covariates = (purchase_covariates, dropout_covariates, spend_covariates)
+    by_customer = clock or age_curve or without_first_month or first_order == "covariate"
     base: RfmTable | CountedHistories | None = None
     assumed, left = None, 0
-    if not (by_customer or purchase_covariates or dropout_covariates or spend_covariates):
+    if not (by_customer or any(covariates) or AUTO in (model, regularity)):
         base = _histories_of(rfm, margin=margin, first_order=first_order == "include")
     if base is None:
         base, assumed = read_rfm(
@@ -95,7 +95,7 @@ def run(
         model=key,
         automatic_regularity=regularity == AUTO,
         clock=clock_of_options(clock=clock, age_curve=age_curve),
-        covariates=(purchase_covariates, dropout_covariates, spend_covariates),
+        covariates=covariates,
         priors=priors,
         basket_value=basket_value,
         first_order=first_order,
@@ -187,7 +187,6 @@ def _histories_of(
     None of other files, and of one whose rows contradict themselves: who reads it whole can say
     which row does.
     """
-    from clvmodels.margin import said_margin
     from clvmodels.rfm.counted import count_histories
 
     check_input(path)
@@ -198,7 +197,7 @@ def _histories_of(
         found.columns()
     except SchemaError:
         return None
-    return found if margin is None else replace(found, margin=said_margin(margin)["margin"])
+    return found if margin is None else replace(found, margin=check_margin(margin))
 
 
 def clock_of_options(*, clock: bool, age_curve: bool) -> Clock | None:

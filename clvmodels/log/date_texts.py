@@ -243,9 +243,8 @@ def _hour(part: Mapping[str, Any]) -> Any:
     import ibis
 
     hour = _two_digits(part["H"])
-    if "p" in part:
-        marker = part["p"].lower()
-        number = hour.cast("int64")
-        noon = number % 12 + ibis.ifelse(marker == "p", 12, 0)
-        hour = ibis.ifelse(marker.isin(["a", "p"]), noon, number).cast("string")
-    return _two_digits(hour)
+    if "p" not in part:
+        return hour
+    marker, number = part["p"].lower(), hour.cast("int64")
+    noon = number % 12 + ibis.ifelse(marker == "p", 12, 0)
+    return _two_digits(ibis.ifelse(marker.isin(["a", "p"]), noon, number).cast("string"))
