@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import is_there, small_log
+from benchmarks.logs import renewed, small_log
 
 PATH: Final = Path(__file__).with_suffix(".csv")
 PLANS: Final = {
@@ -70,14 +70,7 @@ def held(both: pd.DataFrame, total: str) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     """Measure, print and keep."""
-    kept = pd.read_csv(PATH) if PATH.exists() else pd.DataFrame({"log": []})
-    parts = {str(name): part for name, part in kept.groupby("log")}
-    for name in names or list(PLANS):
-        if is_there(name):
-            parts[name] = rows(name)
-            print(parts[name].to_string(index=False), flush=True)
-    table = pd.concat([parts[name] for name in PLANS if name in parts])
-    table.to_csv(PATH, index=False, lineterminator="\n")
+    renewed(PATH, names, PLANS, rows)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,3 +112,32 @@ def by_hand(log: Path, out: Path) -> str:
             FROM customers ORDER BY customer_id
         ) TO '{out}' (FORMAT parquet, COMPRESSION zstd)
     """
+
+
+def renewed(
+    path: Path, names: Sequence[str], logs: Iterable[str], measure: Callable[[str], pd.DataFrame]
+) -> pd.DataFrame:
+    """Measure logs anew, and keep what a file has of the others.
+
+    Parameters
+    ----------
+    path : Path
+        The file: CSV with a column ``log``.
+    names : sequence of str
+        Which logs; all where there is none. What is not here is left as it is.
+    logs : iterable of str
+        All of them, in the order of the file.
+    measure : callable
+        Rows of one log.
+    """
+    import pandas as pd
+
+    kept = pd.read_csv(path) if path.exists() else pd.DataFrame({"log": []})
+    parts = {str(name): part for name, part in kept.groupby("log")}
+    for name in names or list(logs):
+        if is_there(name):
+            parts[name] = measure(name)
+            print(parts[name].to_string(index=False), flush=True)
+    table = pd.concat([parts[name] for name in logs if name in parts])
+    table.to_csv(path, index=False, lineterminator="\n")
+    return table

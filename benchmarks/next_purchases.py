@@ -15,7 +15,7 @@ from typing import Any, Final
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import is_there, small_log
+from benchmarks.logs import renewed, small_log
 
 PATH: Final = Path(__file__).with_suffix(".csv")
 PLANS: Final = {
@@ -55,11 +55,7 @@ def rows(name: str) -> pd.DataFrame:
 
 def main(names: list[str]) -> None:
     """Measure, print and keep."""
-    kept = pd.read_csv(PATH) if PATH.exists() else pd.DataFrame({"log": []})
-    parts = {str(name): part for name, part in kept.groupby("log")}
-    parts |= {name: rows(name) for name in names or list(PLANS) if is_there(name)}
-    table = pd.concat([parts[name] for name in PLANS if name in parts])
-    table.to_csv(PATH, index=False, lineterminator="\n")
+    renewed(PATH, names, PLANS, rows)
 
 
 if __name__ == "__main__":

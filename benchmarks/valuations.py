@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import is_there, small_log
+from benchmarks.logs import renewed, small_log
 from clvmodels.schema import DAYS_PER_MONTH
 
 PATH: Final = Path(__file__).with_suffix(".csv")
@@ -119,14 +119,7 @@ def held(table: pd.DataFrame, part: str, came: float) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     """Measure, print and keep."""
-    kept = pd.read_csv(PATH) if PATH.exists() else pd.DataFrame({"log": []})
-    parts = {str(name): part for name, part in kept.groupby("log")}
-    for name in names or list(ORIGINS):
-        if is_there(name):
-            parts[name] = rows(name)
-            print(parts[name].to_string(index=False), flush=True)
-    table = pd.concat([parts[name] for name in ORIGINS if name in parts])
-    table.to_csv(PATH, index=False, lineterminator="\n")
+    table = renewed(PATH, names, ORIGINS, rows)
     by = table.assign(off=table["error"].abs()).groupby(["calendar", "numbers", "part"])
     print(by[["inside", "off"]].mean().round(3).to_string())
 
