@@ -307,11 +307,11 @@ def _priors(model: PurchaseSpecification[Any], scale: float) -> Density:
     import pymc as pm
 
     with pm.Model() as built:
-        found = model._variables(model.resolved_priors(scale))
+        found = model._variables(scale)
         parameters = [found[name] for name in model.facts.parameter_names]
         slopes = pm.Data("slopes", np.zeros(len(parameters)))
         pm.Potential("pull", sum(slopes[i] * one for i, one in enumerate(parameters)))
-    return compile_density(built, key=("clock", model._key(scale)))
+    return compile_density(built, key=("clock", model._key()))
 
 
 def _parts(log: DailyLog, clock: Clock, *, season: bool) -> list[tuple[str, FloatArray]]:

@@ -117,7 +117,7 @@ def evidence_of(
     columns, design = specification._designed(columns)
     statistics, scale = specification._prepare(columns)
     model = specification._build(statistics, scale, design)
-    key = specification._key(scale, design)
+    key = specification._key(design)
     found = model_evidence(model, draws, random_seed, key=key)
     return Evidence(found.value + beside, found.laplace + beside, found.error, found.khat)
 

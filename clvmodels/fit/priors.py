@@ -12,18 +12,19 @@ from clvmodels.schema import check_number, shown
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
+    from pytensor.tensor import TensorVariable
 
 PYMC_MARKETING: Final = "pymc-marketing"
 
 
-def resolve(defaults: Mapping[str, Default], scale: float) -> dict[str, Prior]:
+def resolve(defaults: Mapping[str, Default], scale: float | TensorVariable) -> dict[str, Prior]:
     """Turn defaults into pymc-extras priors in the units of the data.
 
     Parameters
     ----------
     defaults : mapping
         Parameter names to defaults.
-    scale : float
+    scale : float or variable of a model
         The time or amount that scaled defaults are multiplied by.
     """
     from pymc_extras.prior import Prior
@@ -33,9 +34,17 @@ def resolve(defaults: Mapping[str, Default], scale: float) -> dict[str, Prior]:
         if isinstance(default, BetaDefault):
             resolved[name] = Prior("Beta", alpha=default.alpha, beta=default.beta)
         else:
-            median = default.median * (scale if default.scaled else 1.0)
-            resolved[name] = Prior("LogNormal", mu=math.log(median), sigma=default.sigma)
+            mu = _log(default.median * scale) if default.scaled else math.log(default.median)
+            resolved[name] = Prior("LogNormal", mu=mu, sigma=default.sigma)
     return resolved
+
+
+def _log(median: float | TensorVariable) -> Any:
+    if isinstance(median, int | float):
+        return math.log(median)
+    import pytensor.tensor as pt
+
+    return pt.log(median)
 
 
 def pymc_marketing_priors(facts: ModelFacts) -> dict[str, Prior]:

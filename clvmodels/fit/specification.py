@@ -10,6 +10,8 @@ from datetime import datetime, time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, Unpack
 
+import numpy as np
+
 from clvmodels import __version__
 from clvmodels.fit.effect_variables import fit_with, times_variables
 from clvmodels.fit.parameters import Parameters
@@ -35,6 +37,7 @@ from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_choice, scal
 if TYPE_CHECKING:
     import pymc as pm
     from pymc_extras.prior import Prior
+    from pytensor.tensor import TensorVariable
 
     from clvmodels.fit.covariates import Covariate, Pooled
     from clvmodels.formulas.fused import Fused
@@ -168,7 +171,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         plain = clock is None and design is None
         observed = statistics if plain else self._prepare(replace(columns, stratum=None))[0]
         base, priors = self._facts(columns, observed), as_dict(self.resolved_priors(scale))
-        model, key = self._build(statistics, scale, design), self._key(scale, design)
+        model, key = self._build(statistics, scale, design), self._key(design)
         customers = int(base["customers"])
         if design is None:
             start = self._begin(settings.start)
@@ -221,9 +224,9 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         """The columns with customers' strata, and what these are made of; none by default."""
         return columns, None
 
-    def _key(self, scale: float, design: Design | None = None) -> Hashable:
-        """What is equal for models that differ in their data only."""
-        priors = json.dumps(as_dict(self.resolved_priors(scale)), sort_keys=True)
+    def _key(self, design: Design | None = None) -> Hashable:
+        """What is equal for models that differ in their data only, and in the scale."""
+        priors = json.dumps(as_dict(self.resolved_priors(1.0)), sort_keys=True)
         return self.name, priors, design and design.graph
 
     def _described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
@@ -231,7 +234,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         statistics, _ = self._prepare(columns)
         return self._facts(columns, statistics), str(statistics.fingerprint())
 
-    def resolved_priors(self, scale: float) -> dict[str, Prior]:
+    def resolved_priors(self, scale: float | TensorVariable) -> dict[str, Prior]:
         """The priors in the units of the data, the way that they enter the model."""
         if self.priors == PYMC_MARKETING:
             return pymc_marketing_priors(self.facts)
@@ -256,7 +259,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
 
         fused = self._fused(statistics)
         with pm.Model() as model:
-            found = self._variables(self.resolved_priors(scale))
+            found = self._variables(scale)
             if design is not None:
                 times = times_variables(design, statistics.strata)
                 found = self._moved(found, times)
@@ -267,8 +270,16 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             pm.Potential("log_likelihood", log_likelihood(fused, parameters, data))
         return model
 
-    def _variables(self, priors: dict[str, Prior]) -> Mapping[str, Any]:
-        """The likelihood's parameters, and others, in the model that is open."""
+    def _variables(self, scale: float) -> Mapping[str, Any]:
+        """The likelihood's parameters, and others, in the model that is open.
+
+        A scale of the priors is data of the model: bases of any scale share one compilation.
+        """
+        import pymc as pm
+
+        scaled = as_dict(self.resolved_priors(1.0)) != as_dict(self.resolved_priors(2.0))
+        by = pm.Data(self._scale_name(), np.float64(scale)) if scaled else scale
+        priors = self.resolved_priors(by)
         sampled = {name: prior.create_variable(name) for name, prior in priors.items()}
         return {**sampled, **self._made_of(sampled)}
 

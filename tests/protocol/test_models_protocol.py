@@ -28,8 +28,10 @@ from clvmodels import (
     load_posterior,
 )
 from clvmodels.errors import ConvergenceError, DomainError, SchemaError
+from clvmodels.fit import density
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.fit.run import FitTerms
+from clvmodels.fit.specification import Specification
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS, Family, PurchaseModel
 from clvmodels.simulate import simulate_rfm
@@ -41,7 +43,7 @@ SPECIFICATIONS = [*PURCHASES, GammaGammaModel()]
 NAMES = [*KINDS, GammaGammaModel.name]
 POSTERIORS = {kind: purchase_posterior(kind.name) for kind in PURCHASES}
 POSTERIORS[GammaGammaModel()] = GammaGammaPosterior
-# Given, so that fits of one model share a compilation.
+# Given, so that every base meets the same priors.
 SCALES = {kind: {"T_scale": 200.0} for kind in PURCHASES}
 SCALES[GammaGammaModel()] = {"v_scale": 20.0}
 RFM = simulate_rfm(
@@ -356,6 +358,25 @@ def test_fits_that_share_a_compilation_do_not_share_data() -> None:
     means = [float(np.log(p.draws()["r"]).mean()) for p in (first, second)]
     assert abs(means[0] - np.log(0.55)) < 1.0 < means[1] - means[0] + 0.5
     assert moved.draws()["alpha"].mean() > 1.02 * first.draws()["alpha"].mean()
+
+
+@pytest.mark.parametrize("specification", SPECIFICATIONS, ids=NAMES)
+def test_bases_of_any_scale_share_a_compilation(
+    specification: Specification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = {name: 2.0 * RFM[name] for name in ("recency", "T")}
+    other = RFM.assign(**later, monetary_value=3.0 * RFM["monetary_value"])
+    first = specification.fit(RFM, method="map", **QUIET)
+    compiled: list[object] = []
+    monkeypatch.setattr(density, "_compile", lambda *args: compiled.append(args))
+    second = specification.fit(other, method="map", **QUIET)
+    assert not compiled
+    # Default priors know no units: what is a time or an amount goes with the scale.
+    money = specification.name == "gamma_gamma"
+    goes, by = (("v",), 3.0) if money else (("alpha", "beta"), 2.0)
+    for name, value in second.draws().items():
+        expected = (by if name in goes else 1.0) * first.draws()[name][0]
+        assert value[0] == pytest.approx(expected, rel=1e-4)
 
 
 # --- documentation ---

@@ -38,7 +38,7 @@ ROUNDS = [3_000] * 8 + [40_000]
 SPECIFICATIONS = {key: purchase_specification(key) for key in KINDS}
 SPECIFICATIONS |= {"gamma_gamma": GammaGammaModel()}
 SCALE = dict.fromkeys(KINDS, "T_scale") | {"gamma_gamma": "v_scale"}
-# Given, so that the models differ in their data only and are compiled once.
+# Given, so that every base meets the same priors.
 GIVEN = dict.fromkeys(KINDS, 300.0) | {"gamma_gamma": 20.0}
 
 

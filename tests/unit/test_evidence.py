@@ -28,7 +28,7 @@ KS = [1, 2, 3, 4]
 def regular(k: int) -> PurchaseSpecification[Any]:
     """BG/CNBD-k; alpha is a time of stages, so that its prior goes down with k.
 
-    The scale of alpha is given, so that the density is compiled once for all bases.
+    The scale of alpha is given, so that all bases meet the same prior.
     """
     alpha = BGNBD.defaults["alpha"]
     assert isinstance(alpha, LogNormalDefault)
