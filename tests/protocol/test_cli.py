@@ -38,8 +38,8 @@ from clvmodels.cli.terminal import Terminal
 from clvmodels.cli.wording import in_options
 from clvmodels.datasets import load_cdnow
 from clvmodels.scoring import Scorer
+from tests.readable import WIDTH, too_long
 
-WIDTH = 80
 # Children find the package whatever their folder is.
 ENVIRONMENT = {
     **os.environ,
@@ -91,14 +91,8 @@ def score_arguments(files: Path, output: str, *more: str) -> list[str]:
 
 
 def assert_readable(text: str) -> None:
-    """Lines fit the terminal, but for paths and commands, which stay whole, and have no markup."""
-    whole = ("Wrote", "Next: ")
-    long = [
-        line
-        for line in text.splitlines()
-        if len(line) > WIDTH and not any(word in line for word in whole)
-    ]
-    assert long == []
+    """Lines fit the terminal, and no fault shows."""
+    assert too_long(text) == []
     assert "Traceback" not in text
 
 

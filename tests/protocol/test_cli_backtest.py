@@ -16,8 +16,8 @@ from clvmodels.cli import main
 from clvmodels.cli.backtest import gain
 from clvmodels.datasets import load_cdnow
 from clvmodels.evaluation.fitting import Fitting
+from tests.readable import WIDTH, too_long
 
-WIDTH = 80
 FILES = {
     "baselines.png",
     "calendar_totals.parquet",
@@ -65,11 +65,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def folded(said: str) -> list[str]:
-    """Lines of text: paths and the next command stay whole."""
-    return [one for one in said.splitlines() if "Wrote" not in one and "Next: " not in one]
-
-
 def arguments(log: Path, *more: str, end: str = "1997-09-30") -> list[str]:
     columns = ["--customer-id", "customer_id", "--timestamp", "date", "--amount", "amount"]
     quick = ["--bootstrap", "40", "--draws", "40"]
@@ -91,7 +86,7 @@ def test_it_writes_its_files_and_says_what_it_found(
     assert main(arguments(log)) == 0
     said = capsys.readouterr().out
     assert {path.name for path in Path("out").iterdir()} == FILES
-    assert all(len(line) <= WIDTH for line in folded(said))
+    assert too_long(said) == []
     found = load_backtest("out")
     metrics = pd.read_parquet("out/metrics.parquet")
     pd.testing.assert_frame_equal(metrics, found.metrics)
@@ -117,7 +112,7 @@ def test_origins_and_sensitivity(log: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert "The same at other dates" in said
     assert "observation starts on" in said
-    assert all(len(line) <= WIDTH for line in folded(said))
+    assert too_long(said) == []
     found = load_backtest("out")
     assert found.rolling is not None
     assert found.rolling["origin"].nunique() == 2

@@ -10,6 +10,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
+from tests.readable import too_long
 from tests.unit.test_cohorts import COLUMNS, LOG, POSTERIOR
 
 GIVEN = ["--rfm", "rfm.parquet", "--posterior", "posterior.nc", "--log", "log.parquet"]
@@ -32,7 +33,7 @@ def test_table_json_and_picture(capsys: pytest.CaptureFixture[str]) -> None:
     files = ["-o", "found.csv", "--json", "found.json", "--plot", "found.png"]
     assert run("--cac", "20", *files) == 0
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 100
+    assert too_long(out, 100) == []
     assert "Value per customer so far, by months since the first order" in out
     assert "paid back" in out
     assert "Wrote found.png" in out

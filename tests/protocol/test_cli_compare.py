@@ -19,8 +19,8 @@ from clvmodels import (
 )
 from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
+from tests.readable import WIDTH, too_long
 
-WIDTH = 80
 FILES = ["comparison.csv", "comparison.parquet", "comparison.png", "simple_formula.csv"]
 
 
@@ -82,7 +82,7 @@ def test_it_writes_the_librarys_table_and_prints_it(
     assert main(arguments(files, *more)) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert [line for line in out.splitlines() if len(line) > WIDTH and "Wrote" not in line] == []
+    assert too_long(out) == []
     expected = compare_with_simple(
         load_posterior(files / "posterior.nc"),
         RfmTable.from_parquet(files / "rfm.parquet"),

@@ -15,6 +15,7 @@ from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
 from clvmodels.evaluation.fitting import Fitting
 from clvmodels.purchases import MODELS
+from tests.readable import WIDTH, too_long
 
 NAMED = ["--customer-id", "customer_id", "--timestamp", "date"]
 KINDS = {"bgnbd": BetaGeoPosterior, "mbgnbd": ModifiedBetaGeoPosterior}
@@ -29,7 +30,7 @@ def drawn(kind: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Fitting, "purchases", lambda self, rfm: drawn(KINDS[self.model]))
 
@@ -50,7 +51,7 @@ def test_a_log_has_both_halves(files: Path, capsys: pytest.CaptureFixture[str]) 
     more = ["--origins", "2", "--draws", "120", "--json", "found.json"]
     assert main(["compare-models", log, *NAMED, *TWO, *more]) == 0
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 80
+    assert too_long(out) == []
     for text in ("Forecasts for 2,357 customers at 2 dates", "total", "Wrote found.json"):
         assert text in out
     record = json.loads(Path("found.json").read_text())
@@ -80,11 +81,11 @@ def test_all_models_by_default(files: Path, capsys: pytest.CaptureFixture[str]) 
         patch.setattr(Fitting, "purchases", lambda self, rfm: drawn(BetaGeoPosterior))
         log = str(files / "log.parquet")
         assert main(["compare-models", log, *NAMED, "--origins", "1", "--draws", "100"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[0] for line in lines if line.strip()} >= {
+    out = capsys.readouterr().out
+    assert {line.split()[0] for line in out.splitlines() if line.strip()} >= {
         key for key, one in MODELS.items() if one.regularity <= 2
     }
-    assert max(map(len, lines)) <= 80
+    assert too_long(out) == []
 
 
 def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
+from tests.readable import too_long
 
 START = pd.Timestamp("2023-01-01")
 LOG = ["--customer-id", "customer_id", "--timestamp", "date"]
@@ -54,7 +55,7 @@ def test_fit_shows_effects_and_scores_by_them(folder, monkeypatch, capsys) -> No
     assert main([*FIT, *CHANNEL]) == 0
     out = capsys.readouterr().out
     assert "channel shop   purchases" in out
-    assert max(map(len, out.splitlines())) <= 100
+    assert too_long(out, 100) == []
     posterior = clv.load_posterior("p.nc")
     assert posterior.metadata.design.columns == ("channel",)
     assert main(["score", "rfm.parquet", "--posterior", "p.nc", "-o", "s.parquet"]) == 0

@@ -11,6 +11,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
+from tests.readable import too_long
 from tests.unit.test_cohorts import COLUMNS, LOG, POSTERIOR
 
 GIVEN = ["--rfm", "rfm.parquet", "--posterior", "posterior.nc", "--draws", "60"]
@@ -29,7 +30,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def printed(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     assert main([command[0], *GIVEN, *command[1:]]) == 0
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 100
+    assert too_long(out, 100) == []
     return " ".join(out.split())
 
 

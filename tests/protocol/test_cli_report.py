@@ -25,8 +25,7 @@ from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
 from clvmodels.diagnostics import Report, diagnose
 from clvmodels.reporting import from_json, render_page, render_text
-
-WIDTH = 80
+from tests.readable import WIDTH, too_long
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +92,7 @@ def test_page_record_and_terminal_say_the_same(
     assert page.startswith("<!doctype html>")
     assert len(page) < 5_000_000
     assert out.startswith(render_text(expected, width=WIDTH, whole=False))
-    assert [line for line in out.splitlines() if len(line) > WIDTH and "Wrote" not in line] == []
+    assert too_long(out) == []
     assert len(re.findall("^Wrote report.(?:html|json) ", out, re.MULTILINE)) == 2
     assert sorted(path.name for path in Path().iterdir()) == ["report.html", "report.json"]
 

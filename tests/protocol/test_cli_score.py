@@ -31,8 +31,8 @@ from clvmodels.cli import score as command
 from clvmodels.cli.terminal import Terminal
 from clvmodels.datasets import load_cdnow
 from clvmodels.scoring import Scorer
+from tests.readable import WIDTH
 
-WIDTH = 80
 LOG_OPTIONS = ["--customer-id", "customer_id", "--timestamp", "date", "--amount", "amount"]
 LOG = {"customer_id_col": "customer_id", "datetime_col": "date", "monetary_value_col": "amount"}
 

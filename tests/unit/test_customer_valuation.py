@@ -16,6 +16,7 @@ from clvmodels.cli.entry import main
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
 from clvmodels.predictive.newcomers import extrapolated
+from tests.readable import too_long
 from tests.unit.test_cohorts import COLUMNS, LOG, POSTERIOR
 
 MONTH = 30.4375
@@ -186,7 +187,7 @@ def test_command_line(
     files = ["--acquisitions", "plan.csv", "--json", "found.json", "-o", "found.csv"]
     assert main([*asked, *quick, *files]) == 0
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 100
+    assert too_long(out, 100) == []
     assert "customers to come" in out
     wanted = valued(acquisitions=[30.0, 40.0], cac=5.0)
     assert json.loads(Path("found.json").read_text()) == json.loads(json.dumps(wanted.to_dict()))

@@ -18,6 +18,7 @@ import pytest
 import clvmodels as clv
 from clvmodels.cli.entry import main
 from clvmodels.evaluation import judge_forecasts, read_ledger, record_forecast
+from tests.readable import too_long
 
 LOG = clv.datasets.load_cdnow(sample=True)
 COLUMNS: Any = {
@@ -202,7 +203,7 @@ def test_the_command_records_judges_and_raises_the_alarm(
     assert main([*both, "--json", "judged.json", "-o", "judged.csv", "--only-these"]) == 7
     said = capsys.readouterr()
     assert "1997-09-30 30D" in " ".join(said.out.replace("\n", " ").split())
-    assert max(map(len, said.out.splitlines())) <= 100
+    assert too_long(said.out, 100) == []
     assert "value within 30D of 1997-09-30" in said.err
     assert json.loads(Path("judged.json").read_text())["alarms"]
     assert len(pd.read_csv("judged.csv")) == 12
