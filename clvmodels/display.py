@@ -13,14 +13,28 @@ from typing import Any, Final
 _ROWS: Final = 5
 _LONGEST: Final = 70
 _LEFT: Final = '<th style="text-align: left">'
+_OF_ONE: Final = {"are": "is", "have": "has", "were": "was"}
 _LARGE: Final = 1e6  # above it six digits would be an exponent
 
 
-def wrapped(text: str, width: int, *, break_long_words: bool = True) -> list[str]:
+def wrapped(text: str, width: int, *, break_long_words: bool = True, indent: str = "") -> list[str]:
     """Break a paragraph into lines, not at hyphens, nor before the percent sign of a number."""
     kept = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
-    lines = textwrap.wrap(kept, width, break_long_words=break_long_words, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        kept,
+        width,
+        break_long_words=break_long_words,
+        break_on_hyphens=False,
+        subsequent_indent=indent,
+    )
     return [line.replace("\N{NO-BREAK SPACE}%", " %") for line in lines]
+
+
+def many(count: int, noun: str, verb: str = "") -> str:
+    """A count with its noun, and the verb that goes with it: 1 customer is, 2,357 customers are."""
+    one = count == 1
+    said = f"{count:,} {noun}{'' if one else 's'}"
+    return f"{said} {_OF_ONE[verb] if one else verb}" if verb else said
 
 
 def listed(names: Any, word: str = "and") -> str:

@@ -62,6 +62,11 @@ def telling_part() -> Told:
     return _part.get() or _ignore
 
 
+def is_told() -> bool:
+    """Whether anybody is shown how far a `part` is."""
+    return _part.get() is not None and _shown.get() is not None
+
+
 @contextmanager
 def part(begin: float, end: float) -> Iterator[None]:
     """What tells how far it is, here is so much of the whole: from one share to another."""
@@ -142,8 +147,10 @@ class _Left:
         now = time.monotonic()
         if not self.share:
             return f"{now - self.started:.0f} s"
-        whole = (self.at - self.started) / self.share
-        return f"{self.share:4.0%}  {time_said(max(self.started + whole - now, 0.0))} left"
+        left = self.started + (self.at - self.started) / self.share - now
+        if left < 0.0 and self.share < 1.0:  # it takes longer than what came before let expect
+            return f"{self.share:4.0%}  {time_said(now - self.started)}"
+        return f"{self.share:4.0%}  {time_said(max(left, 0.0))} left"
 
 
 def time_said(seconds: float) -> str:

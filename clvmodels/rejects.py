@@ -135,6 +135,5 @@ def warn_unreadable(audit: Audit) -> None:
 def _lost(counts: Mapping[str, int], rows: int) -> str:
     rejected = sum(counts.values())
     reasons = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
-    return (
-        f"{rejected:,} of {rows:,} rows ({rejected / max(rows, 1):.1%}) cannot be used ({reasons})"
-    )
+    share = 100 * rejected / max(rows, 1)
+    return f"{rejected:,} of {rows:,} rows ({share:.1f} %) cannot be used ({reasons})"

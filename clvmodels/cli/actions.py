@@ -17,6 +17,7 @@ from clvmodels.cli.files import (
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, percent, table
+from clvmodels.display import many
 from clvmodels.outputs import refuse_inputs, refuse_twice
 from clvmodels.path_checks import named_paths
 
@@ -59,7 +60,7 @@ def run(
         given = opened(fitted, basket_value, csv)
     options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "new_within": read_horizon(new_within)}
-    with terminal.step(f"Sorting {len(given.base):,} customers", loops=True):
+    with terminal.step(f"Sorting {many(len(given.base), 'customer')}", loops=True):
         found = action_lists(given.posterior, given.base, **options)
     write_results(results, found.counts, {"rows": plain_rows(found.counts)})
     if lists is not None:
@@ -69,7 +70,8 @@ def run(
     finish(terminal, given, lambda: show(terminal, found), results)
     if lists is not None and not quiet:
         for name in FILES:
-            terminal.wrote(lists / f"{name}.csv", f"{len(getattr(found, name)):,} customers")
+            whom = "valuable customer" if name == "slipping" else "customer"
+            terminal.wrote(lists / f"{name}.csv", many(len(getattr(found, name)), whom))
 
 
 def show(terminal: Terminal, found: ActionLists) -> None:

@@ -16,6 +16,7 @@ from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, signed, table
 from clvmodels.cli.totals_by_date import show_totals
 from clvmodels.cli.wording import in_options
+from clvmodels.display import many
 from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.verdict import WORDS, figure_text
 
@@ -118,7 +119,7 @@ def show(terminal: Terminal, found: Backtest) -> None:
 
 def _say_split(terminal: Terminal, found: Backtest) -> None:
     s = found.settings
-    terminal.heading(f"{len(found):,} customers, as if today were {found.train_end}")
+    terminal.heading(f"{many(len(found), 'customer')}, as if today were {found.train_end}")
     new = s["new_customers"]
     terminal.say(
         f"The model was fitted to the log up to {found.train_end} and predicted the "
@@ -302,7 +303,8 @@ def _draw_tracking(found: Backtest, path: Path) -> None:
     from clvmodels import plots
 
     until = f"calibration to {found.train_end}, holdout to {found.test_end}"
-    figure, axes = plots.new_figure(1, 2, f"Repeat purchases of {len(found):,} customers: {until}")
+    title = f"Repeat purchases of {many(len(found), 'customer')}: {until}"
+    figure, axes = plots.new_figure(1, 2, title)
     level = percent(found.settings["interval"])
     plots.plot_purchases_over_time(found.tracking, ax=axes[0])
     axes[0].set_title(f"By week, with {level} predictive band")

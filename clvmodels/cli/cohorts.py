@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import check_results, opened, read_by, write_results
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         divided = read_by(by, segments, csv)
-    with terminal.step(f"Following {len(given.base):,} customers", loops=True):
+    with terminal.step(f"Following {many(len(given.base), 'customer')}", loops=True):
         every: Any = None if cohort == "none" else cohort
         found = cohorts(
             given.posterior, given.base, log=log, cohort=every, by=divided, cac=costs, **options
@@ -108,15 +109,15 @@ def show(terminal: Terminal, found: CohortCurves) -> None:
     headings = ("cohort", "customers", *(f"month {month}" for month in months))
     terminal.show(table(headings, rows))
     terminal.say()
-    left = len(groups) - _SHOWN
-    more = f" {left} earlier cohorts are in the files." if left > 0 else ""
+    earlier = many(len(groups) - _SHOWN, "earlier cohort", "are")
+    more = f" {earlier} left out here; -o writes all." if len(groups) > _SHOWN else ""
     terminal.say(
         "A single number has happened; two are the interval of what may have come by then." + more
     )
     if found.payback is not None:
         _show_payback(terminal, found.payback, found)
     if found.without_value:
-        terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
+        terminal.say(f"{many(found.without_value, 'customer', 'have')} no value: {found.reason}")
     terminal.say()
 
 

@@ -231,7 +231,10 @@ def contributions(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(help="Instead, one margin for all, as a share of revenue; may be negative."),
+        typer.Option(
+            help="Instead, one margin for all, as a share of revenue; may be negative. By default "
+            "those of the table, by customer or for all."
+        ),
     ] = None,
     costs: UnitCosts,
     basket_value: BasketOfPosterior = None,

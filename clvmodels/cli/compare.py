@@ -18,6 +18,7 @@ from clvmodels.cli.files import (
 from clvmodels.cli.reports import ahead, interval_name
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
 from clvmodels.path_checks import named_paths
@@ -77,7 +78,7 @@ def run(
 
         source = None if not log else log[0] if len(log) == 1 else list(log)
         simple = simple_clv(base, log=source, silence=silence, **options)
-    with terminal.step(f"Comparing {len(base):,} customers"):
+    with terminal.step(f"Comparing {many(len(base), 'customer')}", loops=True):
         compared = compare_with_simple(
             fitted,
             base,
@@ -98,6 +99,7 @@ def run(
     terminal.say()
     for path, what in zip(paths, _meanings(), strict=True):
         terminal.wrote(path, what)
+    terminal.follow("clvmodels backtest LOG --customer-id ... --timestamp ... -o backtest")
 
 
 def read_actual(path: Path, csv: Mapping[str, str | None]) -> pd.Series[float]:
@@ -162,7 +164,7 @@ def draw(compared: pd.DataFrame, interval: float, path: Path) -> None:
     bounds = None if certain else (whole["model_lower"], whole["model_upper"])
     plots.plot_totals(totals, colours=colours, interval=bounds, ax=axes[0])
     name = "" if certain else f"\nwith {percent(interval)} interval of the model's expected value"
-    axes[0].set_title(f"All {whole['customers']:,} customers{name}")
+    axes[0].set_title(f"All {many(whole['customers'], 'customer')}{name}")
     plots.plot_comparison(compared, ax=axes[1])
     axes[1].set_title("By groups of customers")
     plots.save_figure(figure, path)
@@ -176,7 +178,8 @@ def _show(
     interval: float,
 ) -> None:
     of = "revenue" if base.margin == 1 else f"a margin of {percent(base.margin)} on revenue"
-    terminal.heading(f"What {len(base):,} customers are worth, by the simple formula and the model")
+    who = many(len(base), "customer", "are")
+    terminal.heading(f"What {who} worth, by the simple formula and the model")
     terminal.say(
         f"Value is {of} over {ahead(options['horizon'], base)}, discounted at "
         f"{percent(options['discount_rate'])} a year, summed over the customers of each group, in "
@@ -231,8 +234,8 @@ def _say_simple(terminal: Terminal, simple: SimpleClv) -> None:
         f"{simple.orders_per_year:.2f} purchases per customer and year x margin {simple.margin:g} "
         f"x {simple.retained_years:.3f} years (retention summed over the horizon, discounted) = "
         f"{number(simple.value, 2)} for each customer. Churn is {percent(simple.churn)} a year: "
-        f"{simple.lost:,} customers count as lost because they have been silent for more than "
-        f"{simple.silence:g} days, {_SILENCE[simple.silence_source]}."
+        f"{many(simple.lost, 'customer', 'are')} taken for lost, silent for more than "
+        f"{simple.silence:.4g} days, {_SILENCE[simple.silence_source]}."
     )
     terminal.say()
     terminal.say(

@@ -10,6 +10,7 @@ from clvmodels.cli.files import check_input, check_output, read_rfm, write_json
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, percent, table
 from clvmodels.cli.wording import in_options
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def run(
     if json is not None:
         terminal.say()
         terminal.wrote(json, "the same numbers")
+    best = set.intersection(set(found.table.index), *({*one.leaders} for one in found.strengths))
+    if is_log and len(best) == 1:
+        terminal.follow(f"clvmodels fit rfm.parquet --model {best.pop()} -o posterior.nc")
 
 
 def _of_log(
@@ -120,7 +124,7 @@ def _of_table(
         first = purchases_of(next(iter(opened.values())))
         csv = {name: options[name] for name in ("decimal", "delimiter", "encoding")}
         base, assumed = read_rfm(path, first.scale, csv=csv, whole=first.metadata.whole)
-    with terminal.step(f"Comparing {len(base):,} customers"):
+    with terminal.step(f"Comparing {many(len(base), 'customer')}"):
         return compare(opened, base, draws=draws, progressbar=False, **cuts), assumed
 
 
@@ -134,9 +138,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def show(terminal: Terminal, found: Comparison) -> None:
     """Print a comparison."""
-    terminal.heading(
-        f"How {len(found.table)} models describe the purchases of {found.customers:,} customers"
-    )
+    whose = many(found.customers, "customer")
+    terminal.heading(f"How {len(found.table)} models describe the purchases of {whose}")
     _show_timings(terminal, found)
     if found.heldout is not None:
         _show_forecasts(terminal, found.heldout)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clvmodels.cli.files import check_results, finish, opened, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         whose = value_posterior(given.posterior)
-    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
+    with terminal.step(f"Valuing {many(len(given.base), 'customer')}", loops=True):
         found = top_shares(whose, given.base, shares=share, **options)
         found = found.dropna(axis="columns", how="all")
         with warnings.catch_warnings():  # as `top_shares` said already

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clvmodels.cli.files import check_results, finish, opened, read_table, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ def run(
         "monetary_value_col": monetary_value_col,
         "margin_col": margin_col,
     }
-    if (log is None) == (margin is None) or (log is not None and None in columns.values()):
+    if log is not None and (margin is not None or None in columns.values()):
         raise SchemaError(
-            "Say where margins are from: --margin, one for all; or --log with --customer-id, "
-            "--timestamp, --amount and --margin-col."
+            "Margins are of a log's orders or one for all: give --log with --customer-id, "
+            "--timestamp, --amount and --margin-col, or --margin alone."
         )
     options["horizon"] = read_horizon(horizon)
     terminal = Terminal(quiet=quiet)
@@ -58,7 +59,7 @@ def run(
         margins: Any = margin
         if log is not None:
             margins = margins_of([log], columns, csv)
-    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
+    with terminal.step(f"Valuing {many(len(given.base), 'customer')}", loops=True):
         found = contributions(whose, given.base, margins=margins, **options)
     one, new = found.total, found.new_customer
     figures = [
@@ -128,5 +129,6 @@ def show(terminal: Terminal, found: Contributions, interval: float) -> None:
         if low < high
         else f"The margin of nine customers in ten is {percent(middle)}."
     )
-    terminal.say(f"{margins} {found.losing:,} customers are expected to cost more than they bring.")
+    losing = many(found.losing, "customer", "are")
+    terminal.say(f"{margins} {losing} expected to cost more than revenue covers.")
     terminal.say()

@@ -11,6 +11,7 @@ from clvmodels.cli.files import check_input, check_output, read_posterior, read_
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, table
+from clvmodels.display import many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def run(
     terms = {**with_costs(options), "horizon": read_horizon(horizon)}
     limits = Limits(new_within, slow, late, lost_below)
     seen = _Seen()
-    with terminal.step(f"Listing {len(base):,} customers", loops=True):
+    with terminal.step(f"Listing {many(len(base), 'customer')}", loops=True):
         parts = customer_parts(given, base, attribute or None, limits, **terms)
         first, parts = _peeked(parts)
         meanings = meanings_of(given, [*map(str, first)], limits, **terms)
@@ -58,7 +59,7 @@ def run(
         terminal.say(assumed)
     _show(terminal, seen)
     terminal.say()
-    terminal.wrote(output, f"{sum(seen.customers.values()):,} customers")
+    terminal.wrote(output, many(sum(seen.customers.values()), "customer"))
 
 
 def _peeked(parts: Iterator[pd.DataFrame]) -> tuple[pd.DataFrame, Iterator[pd.DataFrame]]:

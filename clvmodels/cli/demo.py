@@ -19,6 +19,7 @@ from clvmodels.cli.reports import (
     show_top,
 )
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.limits import CALENDAR_SD
 from clvmodels.path_checks import path_of
 from clvmodels.schema import annual_rate_to_delta
@@ -164,7 +165,7 @@ def _fit(terminal: Terminal, split: RfmSplit) -> CLVPosterior:
 def _predict(
     terminal: Terminal, posterior: CLVPosterior, log: pd.DataFrame, split: RfmSplit
 ) -> Outcome:
-    with terminal.step(f"Predicting {len(split.train):,} customers"):
+    with terminal.step(f"Predicting {many(len(split.train), 'customer')}"):
         from clvmodels.economics import simple_clv
         from clvmodels.posterior import total_value
         from clvmodels.predictive import forecast_total
@@ -227,8 +228,8 @@ def _tell_outcome(terminal: Terminal, outcome: Outcome) -> None:
         f"{simple.retained_years:.3f} years (retention summed over the {HORIZON[:-1]} weeks, "
         f"discounted) x margin {simple.margin:g} = ${simple.value:,.2f} for each of "
         f"{simple.customers:,} customers. It uses a churn of {percent(simple.churn)} a year: "
-        f"{simple.lost:,} customers count as lost because they have been silent for more than "
-        f"{simple.silence:g} days, longer than 95 % of the gaps between purchases."
+        f"{many(simple.lost, 'customer', 'are')} taken for lost, silent for more than "
+        f"{simple.silence:.4g} days, longer than 95 % of the gaps between purchases."
     )
 
 

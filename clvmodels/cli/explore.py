@@ -12,6 +12,7 @@ from typing import Any
 from clvmodels.cli.files import check_input, check_output, opened, read_table
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, number, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.schema import CUSTOMER_ID
 
@@ -56,7 +57,7 @@ def run(
         terminal.say(given.assumed)
     _show(terminal, explorer.totals)
     terminal.say()
-    terminal.wrote(output, f"{len(explorer.customers):,} customers to look up")
+    terminal.wrote(output, f"{many(len(explorer.customers), 'customer')} to look up")
 
 
 def _ids_of(path: Path, csv: Mapping[str, str | None]) -> list[Any]:
@@ -70,10 +71,11 @@ def _ids_of(path: Path, csv: Mapping[str, str | None]) -> list[Any]:
 
 def _show(terminal: Terminal, totals: Any) -> None:
     name = "value" if "value" in totals else "purchases"
-    states = totals[totals["by"].isin(["tier", "state"])]
-    rows = [
-        (row["group"], number(row["customers"]), number(row[name]))
-        for row in (*states.to_dict("records"), totals.iloc[-1].to_dict())
-    ]
+    parts = [totals[totals["by"] == by] for by in ("tier", "state")] + [totals.iloc[-1:]]
+    rows: list[tuple[str, str, str]] = []
+    for part in parts:
+        each = part.to_dict("records")
+        rows += [("", "", "")] if rows and each else []
+        rows += [(row["group"], number(row["customers"]), number(row[name])) for row in each]
     terminal.heading("All customers")
     terminal.show(table(("\ngroup", "\ncustomers", f"expected\n{name}"), rows))

@@ -12,6 +12,7 @@ from clvmodels.cli.files import check_input, check_output, is_own_table, kind_of
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_in_words, show_posterior
 from clvmodels.cli.terminal import Terminal
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.purchases import AUTO, ModelChoice
@@ -107,7 +108,9 @@ def run(
     if assumed:
         terminal.say(assumed)
     if left:
-        terminal.say(f"{left:,} customers of the log's first month were left out of the fit.")
+        terminal.say(
+            f"{many(left, 'customer', 'were')} left out of the fit: of the log's first month."
+        )
     if basket_value is not None:
         read = ", and the table's amounts are not read" if base.has_money else ""
         terminal.say(f"Every purchase counts as {basket_value:g}: spend was not fitted{read}.")

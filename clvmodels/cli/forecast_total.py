@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_results, finish, opened, read_by, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -43,7 +45,9 @@ def run(
         given = opened(fitted, basket_value, csv)
         divided = read_by(by, segments, csv)
     lengths = [read_horizon(one) for one in horizon]
-    with terminal.step(f"Forecasting the totals of {len(given.base):,} customers", loops=True):
+    with terminal.step(
+        f"Forecasting the totals of {many(len(given.base), 'customer')}", loops=True
+    ):
         found: TotalForecast = forecast_total(
             given.posterior,
             given.base,
@@ -54,6 +58,8 @@ def run(
         )
     write_results(results, found.table, found.to_dict())
     finish(terminal, given, lambda: show(terminal, found), results)
+    files = f"--rfm {quote(str(fitted['rfm']))} --posterior {quote(str(fitted['posterior']))}"
+    terminal.follow(f"clvmodels track forecasts.parquet {files}")
 
 
 def read_scenario(said: Sequence[str]) -> dict[str, float] | str | None:
@@ -107,7 +113,7 @@ def show(terminal: Terminal, found: TotalForecast) -> None:
     if found.margin is not None:
         terminal.say(f"Value is discounted{margin_said(found.margin, found.margin_from)}.")
     if found.without_value:
-        terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
+        terminal.say(f"{many(found.without_value, 'customer', 'have')} no value: {found.reason}")
     terminal.say()
 
 
@@ -133,6 +139,10 @@ def _show_parts(terminal: Terminal, rows: pd.DataFrame) -> None:
 
 def _show_table(terminal: Terminal, rows: pd.DataFrame) -> None:
     names = list(rows.columns[: list(rows.columns).index("total")])
+    first = "total"
+    if "horizon" in names and len({*rows["horizon"]}) == 1:  # said once, and not in each row
+        first = str(rows["horizon"].iloc[0])
+        names.remove("horizon")
     shown = [
         (
             " ".join([row["total"], *(str(row[name]) for name in names)]),
@@ -145,6 +155,6 @@ def _show_table(terminal: Terminal, rows: pd.DataFrame) -> None:
         )
         for row in rows.to_dict("records")
     ]
-    headings = ("total", "expected", "plan with", "parameters", "chance", "calendar")
+    headings = (first, "expected", "plan with", "parameters", "chance", "calendar")
     terminal.show(table(headings, shown))
     terminal.say()

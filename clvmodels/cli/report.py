@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from clvmodels.cli.files import check_input, read_posterior, read_rfm
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal
+from clvmodels.cli.wording import in_options
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
 from clvmodels.path_checks import path_of
@@ -61,12 +63,15 @@ def run(
     if assumed:
         terminal.say(assumed)
     text = render_text(rendered.record, width=terminal.out.width, whole=full)
-    terminal.judge(text)
+    terminal.judge(in_options(text))
     terminal.wrote(output, "the report")
     if json is not None:
         terminal.wrote(json, "the same numbers")
     if not full:
         terminal.say("All checks and sections are in the page; --full prints them.")
+    if any(use.status != "fail" for use in rendered.record.verdict.uses):
+        files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))}"
+        terminal.follow(f"clvmodels customers {files} -o customers.csv")
 
 
 def _check_inputs(rfm: Path, posterior: Path, backtest: Path | None) -> None:

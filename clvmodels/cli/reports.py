@@ -11,7 +11,7 @@ import numpy as np
 
 from clvmodels.cli.terminal import Terminal, between, number, percent, significant, table
 from clvmodels.cli.wording import in_options
-from clvmodels.display import wrapped
+from clvmodels.display import many, wrapped
 from clvmodels.purchases.design import OTHER
 from clvmodels.schema import DAYS_PER_YEAR, Horizon, TimeScale
 from clvmodels.verdict import WORDS
@@ -52,8 +52,8 @@ def show_audit(terminal: Terminal, audit: Audit, time_unit: str) -> None:
     terminal.say()
     period = _PERIODS[time_unit]
     terminal.say(
-        f"{audit.customers:,} customers made {audit.periods:,} purchases; everything that one "
-        f"customer buys within one {period} is one purchase."
+        f"{many(audit.customers, 'customer')} made {many(audit.periods, 'purchase')}; everything "
+        f"that one customer buys within one {period} is one purchase."
     )
     for text in audit.about_refunds():
         terminal.say(f"{text}.")
@@ -128,7 +128,8 @@ def show_posterior(terminal: Terminal, posterior: CLVPosterior | PurchasePosteri
 def verdict_line(verdict: Verdict) -> str:
     """Say in one sentence whether a fit may be used, and why."""
     checks = " ".join(check.sentence for check in verdict.checks)
-    advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
+    doubted = [check for check in verdict.checks if check.status in ("fail", "warn")]
+    advice = in_options(" ".join(dict.fromkeys(check.advice for check in doubted)))
     how = _METHODS[verdict.method]
     return f"Verdict: {WORDS[verdict.status]}. Fitted by {how}. {checks} {advice}"
 

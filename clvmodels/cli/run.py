@@ -90,6 +90,7 @@ def run(
             "log_json": log_json,
             "basket_value": None,
             "restart": not begun,
+            "alone": False,
         }
         return score.run(str(rfm), posterior, str(scored), **more, **said["score"])
 
@@ -98,7 +99,7 @@ def run(
         record.make("summarize", rfm, _files(log), said["summarize"], summarized)
         record.make("fit", posterior, [rfm], said["fit"], fitted)
         code = record.make("score", scored, [rfm, posterior], said["score"], all_scored)
-    files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))}"
+    files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))} --log {quote(log)}"
     Terminal(quiet=quiet).follow(f"clvmodels report {files} -o report.html")
     return code
 

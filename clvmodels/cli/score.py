@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.cli.files import read_posterior
@@ -22,6 +23,7 @@ from clvmodels.cli.reports import (
 )
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.schema import Horizon, plain_horizon
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def run(
     allow_rejects: bool,
     basket_value: float | None,
     horizon: Sequence[str],
+    alone: bool = True,
     **options: Any,
 ) -> int:
     """Score customers; options are those of `clvmodels.score`.
@@ -63,6 +66,9 @@ def run(
         report = score(source, given, output, allow_rejects=True, progress=progress, **options)
     if not quiet:
         show_scored(terminal, report, given, options)
+        if alone and report.scored and report.record["audit"] is None and Path(source).is_file():
+            files = f"--rfm {quote(source)} --posterior {quote(str(posterior))}"
+            terminal.follow(f"clvmodels report {files} -o report.html")
     return _judge(report, allow_rejects)
 
 
@@ -108,7 +114,7 @@ def _watched(terminal: Terminal, *, bar: bool) -> Iterator[Any]:
             if told is None:
                 return
             if event == "scoring":
-                told(fields["done"] / max(fields["rows"], 1), f"{fields['rows']:,} customers")
+                told(fields["done"] / max(fields["rows"], 1), many(fields["rows"], "customer"))
             elif event == "block":
                 done = fields["done"] == fields["of"]
                 rate = f"{fields['rows_per_second']:,} rows/s"
@@ -160,13 +166,13 @@ def show_scored(
         show_audit(terminal, Audit.from_dict(report.record["audit"]), unit)
     if report.scored and report.clv is not None:
         figures = read_figures(report, options["table"])
-        terminal.heading(f"What {report.scored:,} customers are worth")
+        terminal.heading(f"What {many(report.scored, 'customer', 'are')} worth")
         _show_value(terminal, report, report.clv, figures, posterior, options)
         terminal.heading("The ten most valuable")
         show_top(terminal, figures.top, posterior, options["interval"])
     elif report.scored and report.purchases is not None:
         figures = read_figures(report, options["table"])
-        terminal.heading(f"What {report.scored:,} customers are expected to buy")
+        terminal.heading(f"What {many(report.scored, 'customer', 'are')} expected to buy")
         _show_purchases(terminal, report, report.purchases, figures, posterior, options)
         terminal.heading("The ten who are expected to buy most")
         _show_busiest(terminal, figures.top, posterior, options["interval"])
@@ -174,9 +180,9 @@ def show_scored(
         terminal.heading("By horizon")
         _show_horizons(terminal, report, posterior)
     terminal.say()
-    terminal.wrote(report.output, f"{report.scored:,} customers")
+    terminal.wrote(report.output, many(report.scored, "customer"))
     if report.rejects is not None:
-        terminal.wrote(report.rejects, f"{report.rejected:,} rows that could not be scored")
+        terminal.wrote(report.rejects, f"{many(report.rejected, 'row')} that could not be scored")
 
 
 def read_figures(report: ScoreReport, table_name: str) -> Figures:

@@ -11,6 +11,7 @@ from clvmodels.cli.files import check_results, finish, opened, read_by, write_re
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(
             raise SchemaError("Name what divides the customers: --by COLUMN, or --segments FILE.")
     options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "cac": costs, "acquisition_spend": total}
-    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
+    with terminal.step(f"Valuing {many(len(given.base), 'customer')}", loops=True):
         found = segment_report(value_posterior(given.posterior), given.base, by=divided, **options)
     write_results(results, found, {"interval": options["interval"], "rows": plain_rows(found)})
     finish(terminal, given, lambda: show(terminal, found, options["interval"]), results)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clvmodels.cli.files import PARQUET, check_output
 from clvmodels.cli.reports import BaseOutline, show_audit, show_base
 from clvmodels.cli.terminal import Terminal
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run(
     check_output(output, suffixes=PARQUET)
     _check_margins(margin_col, options)
     terminal = Terminal(quiet=quiet)
-    with terminal.step("Reading the log"):
+    with terminal.step("Reading the log", loops=True):
         from clvmodels.rfm import RfmTable, rfm_summary_to_parquet
         from clvmodels.rfm.continuity import WHAT_TO_DO, is_broken
 
@@ -53,7 +54,7 @@ def run(
         terminal.say()
         terminal.say(WHAT_TO_DO)
     terminal.say()
-    terminal.wrote(output, f"{outline.customers:,} customers")
+    terminal.wrote(output, many(outline.customers, "customer"))
     if alone:
         terminal.follow(f"clvmodels fit {quote(str(output))} -o posterior.nc")
 

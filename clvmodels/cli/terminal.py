@@ -24,6 +24,8 @@ from clvmodels.verdict import figure_text
 MAX_WIDTH: Final = 100
 _ANY_WIDTH: Final = 1_000
 _LONGEST_WORD: Final = 24  # of a first column; ids may be longer, and are folded
+_HELD: Final = "\N{NO-BREAK SPACE}"
+_WHOLE: Final = re.compile(r"'[^']*'|(?<= )--?[\w-]+ (?=[^-])")  # of a command
 _NOTHING: Final = re.compile(r"^-(0(?:\.0*)?)$")
 # Words of verdicts, where they stand for one
 _INKS: Final = {
@@ -92,8 +94,17 @@ class Terminal:
         self.out.print(shown, soft_wrap=True)
 
     def follow(self, command: str) -> None:
-        """Say which command comes next; it stays in one piece, to be copied."""
-        self.out.print(f"Next: {command}", soft_wrap=True)
+        """Say which command comes next, as a shell takes it when it is copied."""
+        self.out.print("\n".join(self._shell_lines(f"Next: {command}")), soft_wrap=True)
+
+    def _shell_lines(self, command: str) -> list[str]:
+        """A command too long for a terminal goes on in lines of its own; a file has it whole."""
+        if len(command) <= self.out.width or not self.out.is_terminal or os.name == "nt":
+            return [command]
+        held = _WHOLE.sub(lambda found: found[0].replace(" ", _HELD), command)
+        room = {"break_long_words": False, "indent": " " * 6}
+        *most, last = wrapped(held, self.out.width - 2, **room)  # type: ignore[arg-type]
+        return [line.replace(_HELD, " ") for line in (*(f"{one} \\" for one in most), last)]
 
     def heading(self, text: str) -> None:
         """Print a heading."""
@@ -102,8 +113,12 @@ class Terminal:
         self.out.print()
 
     def wrote(self, path: Path, what: str) -> None:
-        """Say that a file was written; the path stays in one piece."""
-        self.out.print(f"Wrote {path} ({what}, {_size(path)}).", soft_wrap=True)
+        """Say that a file was written; its path stays in one piece."""
+        name, size = (text.replace(" ", _HELD) for text in (str(path), f"{_size(path)})."))
+        lines = [f"Wrote {name} ({what}, {size}"]
+        if self.out.is_terminal:  # which breaks words; a file is read by programs too
+            lines = wrapped(lines[0], self.out.width, break_long_words=False)
+        self.out.print("\n".join(lines).replace(_HELD, " "), soft_wrap=True)
 
     def wrote_all(self, results: Mapping[str, Path | None]) -> None:
         """Say which of the results that a command may write it wrote."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from clvmodels.cli.files import (
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.outputs import refuse_twice
 from clvmodels.schema import CUSTOMER_ID
 
@@ -58,7 +60,7 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         old = None if before is None else read_table(before, csv, wanted=(CUSTOMER_ID,))[0]
-    with terminal.step(f"Valuing {len(given.base):,} customers", loops=True):
+    with terminal.step(f"Valuing {many(len(given.base), 'customer')}", loops=True):
         found = tier_report(given.posterior, given.base, **cuts, **options)
         tiers = None
         if assign is not None or old is not None:
@@ -89,20 +91,22 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
     what = "value" if worth == "clv" else "purchases"
     terminal.heading(f"Customers by expected {what}")
     shared = found[worth].iloc[-1] > 0.0  # of a loss there are no shares
+    ends = found[[f"{share}_lower", f"{share}_upper"]] * 100
+    ends = ends.where(found["tier"] != "(whole)") if shared else ends * math.nan
     rows = [
         (
             str(row["tier"]),
             number(row["customers"]),
             number(row[worth]),
             percent(row[share]) if shared else "-",
-            between(100 * row[f"{share}_lower"], 100 * row[f"{share}_upper"], 1) if shared else "-",
+            between(lower, upper, 1),
             percent(row["past_share"]),
         )
-        for row in found.to_dict("records")
+        for row, (lower, upper) in zip(found.to_dict("records"), ends.to_numpy(), strict=True)
     ]
     heads = ("\ntier", "\ncustomers", f"\n{what}", f"share of\n{what}")
-    ends = f"{percent(interval)}\ninterval, %"
-    terminal.show(table((*heads, ends, "share of\nthe past"), rows))
+    level = f"{percent(interval)}\ninterval, %"
+    terminal.show(table((*heads, level, "share of\nthe past"), rows))
     terminal.say()
 
 

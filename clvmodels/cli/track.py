@@ -14,7 +14,7 @@ from clvmodels.cli.files import check_output, check_results, opened, write_resul
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal, between, number, signed, table
-from clvmodels.display import listed
+from clvmodels.display import listed, many
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_twice
 
@@ -67,12 +67,11 @@ def run(
         from clvmodels.evaluation import record_forecast
 
         lengths = [read_horizon(one) for one in horizon]
-        with terminal.step(f"Recording what {len(known.base):,} customers are to bring"):
+        who = many(len(known.base), "customer", "are")
+        with terminal.step(f"Recording what {who} to bring", loops=True):
             record_forecast(known.posterior, known.base, ledger, horizon=lengths, **options)
         if not quiet:
-            terminal.say(
-                f"Recorded what {len(known.base):,} customers are to bring in {listed(horizon)}."
-            )
+            terminal.say(f"Recorded what {who} to bring in {listed(horizon)}.")
             terminal.wrote(ledger, "the forecasts, to be judged when they are due")
             terminal.follow(
                 f"clvmodels track {quote(str(ledger))} --log LOG --customer-id ... --timestamp ..."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clvmodels.cli.files import check_results, finish, opened, read_table, write_results
 from clvmodels.cli.score import read_horizon
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def run(
 
         given = opened(fitted, basket_value, csv)
         whose = value_posterior(given.posterior)
-    with terminal.step(f"Following {len(given.base):,} customers, and those to come", loops=True):
+    with terminal.step(
+        f"Following {many(len(given.base), 'customer')}, and those to come", loops=True
+    ):
         found = customer_valuation(whose, given.base, acquisitions=counts, **options)
     write_results(results, found.months, found.to_dict())
     finish(terminal, given, lambda: show(terminal, found), results)
@@ -100,7 +103,7 @@ def show(terminal: Terminal, found: CustomerValuation) -> None:
     terminal.say(calendar_said(found.calendar))
     terminal.say(f"Value is discounted{margin_said(found.margin, found.margin_from)}.")
     if found.without_value:
-        terminal.say(f"{found.without_value:,} customers have no value: {found.reason}")
+        terminal.say(f"{many(found.without_value, 'customer', 'have')} no value: {found.reason}")
     terminal.say()
 
 

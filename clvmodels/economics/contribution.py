@@ -60,7 +60,7 @@ def contributions(
     posterior: CLVPosterior,
     rfm: RfmTable,
     *,
-    margins: CustomerMargins | float,
+    margins: CustomerMargins | float | None = None,
     cost_per_order: float = 0.0,
     cost_per_year: float = 0.0,
     cost_per_active_year: float = 0.0,
@@ -78,9 +78,10 @@ def contributions(
         Of purchases and spend.
     rfm : RfmTable
         The customers.
-    margins : CustomerMargins or float
+    margins : CustomerMargins or float, optional
         Of `customer_margins`; or one for all, as a share of revenue, which may be negative. It
-        takes the place of margins of table and posterior.
+        takes the place of margins of table and posterior. By default the table's column
+        "margin", else the margin that it or the posterior says.
     cost_per_order, cost_per_year, cost_per_active_year : float
         As of :class:`~clvmodels.ContributionMargin`: of each order; of a year, whether or not a
         customer still buys, all through the horizon; and of a year for as long as they stay.
@@ -95,7 +96,7 @@ def contributions(
     Raises
     ------
     SchemaError, DomainError
-        A margin or cost is no number, or a cost per year has no end; or as
+        A margin or cost is no number, or nobody says a margin; a cost per year has no end; or as
         :meth:`CLVPosterior.predict`.
     """
     whose = value_posterior(posterior)
@@ -150,6 +151,17 @@ def _joined(margins: Any, base: RfmTable) -> tuple[RfmTable, float]:
         raise SchemaError(
             "The margins must be those of customer_margins(...), which shrinks them, or one number."
         )
+    if margins is None:
+        said = base.margin if base.margin_said else None
+        if MARGIN in base.table.column_names:
+            return base, _share(said)
+        if said is None:
+            raise SchemaError(
+                "Neither the table nor the posterior says a margin: pass margins=0.3 if it is one "
+                "for all, or those of customer_margins(...), on the command line --log with "
+                "--margin-col."
+            )
+        margins = said
     if not isinstance(margins, CustomerMargins):
         nobody = pd.DataFrame({CUSTOMER_ID: base.table[CUSTOMER_ID].to_pandas()[:0], MARGIN: []})
         margins = CustomerMargins(nobody, _share(margins), 0.0, 0.0)

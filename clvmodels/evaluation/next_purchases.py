@@ -79,7 +79,7 @@ def _statements(
     yield "bought by the median", 0.5 * ever[told], (first <= found.median)[told]
     told = found.upper <= horizon
     inside = (first > found.lower) & (first <= found.upper)
-    yield f"bought in the {WINDOW:.0%} window", WINDOW * ever[told], inside[told]
+    yield f"bought in the {100 * WINDOW:.0f} % window", WINDOW * ever[told], inside[told]
     for name, part in (("not overdue", ~found.overdue), ("overdue", found.overdue)):
         yield f"{name}: bought in the holdout", within[part], np.isfinite(first[part])
 

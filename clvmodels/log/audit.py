@@ -202,9 +202,9 @@ class Audit:
         rows, amount = self.share_lost()
         if max(rows, amount or 0.0) <= MAX_LEFT_OUT:
             return ""
-        money = "" if amount is None else f", and {amount:.1%} of the amount,"
+        money = "" if amount is None else f", and {100 * amount:.1f} % of the amount,"
         most = max(self.lost(), key=lambda item: abs(item.amount or 0.0) if amount else item.rows)
-        return f"{rows:.1%} of the rows{money} were left out, mainly: {most.reason}."
+        return f"{100 * rows:.1f} % of the rows{money} were left out, mainly: {most.reason}."
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per line of the account: read, each reason, used.

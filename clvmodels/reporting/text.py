@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich import box
@@ -106,7 +107,11 @@ def _checks(checks: Sequence[Check], width: int) -> list[str]:
 
 
 def _to_mind(checks: Sequence[Check], width: int) -> list[str]:
-    return [line for c in checks if c.status in _TO_MIND for line in _advice(c, width)]
+    lines, said = [], ""
+    for check in (c for c in checks if c.status in _TO_MIND):
+        lines += _advice(check if check.advice != said else replace(check, advice=""), width)
+        said = check.advice
+    return lines
 
 
 def _advice(check: Check, width: int) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -44,6 +47,7 @@ from clvmodels.machine import check_memory_limit
 from clvmodels.margin import said_margin
 from clvmodels.outputs import aside, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
+from clvmodels.progress import Told, is_told, telling_part
 from clvmodels.rejects import RejectLimit, refuse_loss, unreadable, warn_unreadable
 from clvmodels.rfm.continuity import noted_of_ledger
 from clvmodels.rfm.day_pairs import DayPairs
@@ -53,6 +57,8 @@ from clvmodels.rfm.table import METADATA_KEY, RfmTable
 from clvmodels.schema import CUSTOMER_ID
 
 _LEDGER: Final = "ledger"
+_MOST: Final = 0.9  # of the time, for the ledger
+_EVERY: Final = 0.2  # seconds
 
 
 @named
@@ -200,11 +206,40 @@ def _in_parts(log: OpenLog) -> bool:
 
 
 def _store(backend: Any, pieces: Sequence[Any]) -> None:
+    told = telling_part()
     for i, piece in enumerate(pieces):
         how = (
             f"INSERT INTO {_LEDGER} BY NAME" if i else f"CREATE OR REPLACE TEMP TABLE {_LEDGER} AS"
         )
-        backend.con.execute(f"{how} {backend.compile(piece)}")
+        with _watched(backend.con, partial(_of_pieces, told, i, len(pieces))):
+            backend.con.execute(f"{how} {backend.compile(piece)}")
+
+
+def _of_pieces(told: Told, place: int, pieces: int, share: float) -> None:
+    told(_MOST * (place + share) / pieces)
+
+
+@contextmanager
+def _watched(connection: Any, told: Callable[[float], None]) -> Iterator[None]:
+    """Tell how far a statement is while it runs, where somebody watches and DuckDB knows."""
+    if not is_told() or not hasattr(connection, "query_progress"):  # before DuckDB 1.3
+        yield
+        return
+    connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(_EVERY):
+            if (share := connection.query_progress() / 100) > 0.0:
+                told(share)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
 
 
 def _day_pairs(backend: Any, ledger: Any, log: OpenLog, resources: Resources) -> DayPairs | None:

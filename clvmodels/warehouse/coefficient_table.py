@@ -16,6 +16,7 @@ from clvmodels.forecast import Draws, Future, infinite_share
 from clvmodels.formulas.beta_dropout import BetaDropout
 from clvmodels.formulas.pareto_nbd import ParetoNBD, log_first
 from clvmodels.machine import cores_for
+from clvmodels.progress import telling_part
 from clvmodels.schema import FREQUENCY, FloatArray
 from clvmodels.warehouse.few_draws import Few, Polynomials, Span, degree, few_of
 
@@ -66,8 +67,11 @@ def table_of(draws: Draws, future: Future, span: Span) -> CoefficientTable:
         alike = {name: np.full(len(few.draw), float(value)) for name, value in of_x.items()}
         return {**alike, **own, **polynomials.of(few)}
 
+    told, parts = telling_part(), []
     with ThreadPoolExecutor(cores_for(None)) as pool:
-        parts = list(pool.map(one, range(span.most_purchases + 1)))
+        for part in pool.map(one, range(span.most_purchases + 1)):
+            parts.append(part)
+            told(len(parts) / (span.most_purchases + 1))
     degrees = {
         name: max(degree(part[name]) for part in parts)
         for name, values in parts[0].items()

@@ -23,6 +23,7 @@ from clvmodels.posterior.scorable import (
 )
 from clvmodels.posterior.shares import refuse_own
 from clvmodels.posterior.terms import ListTerms
+from clvmodels.progress import part
 from clvmodels.schema import shown
 from clvmodels.warehouse.coefficient_table import can_be_told, table_of
 from clvmodels.warehouse.few_draws import Span
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _OLDER: Final = 1.5  # T of customers to come, as a multiple of the longest that was fitted
 _MOST: Final = 1000
 _TRIED: Final = 40  # histories of each x that are compared
+_SHARE: Final = 0.8  # of the time, for the table; the rest compares
 _CLOSE: Final = 1e-6
 _TABLE: Final = re.compile(r'[A-Za-z_"`][\w$"`.\- ]*')
 
@@ -206,10 +208,12 @@ def score_sql(posterior: Scorable | str | Path, **terms: Unpack[SqlTerms]) -> Sc
     span = _span(purchases, terms["most_purchases"], terms["longest"])
     amounts = reads_amounts(fitted)
     money = None if used is None else Money(used.value, amounts, draws.counted > 0)
-    table = table_of(draws, future, span)
+    with part(0.0, _SHARE):
+        table = table_of(draws, future, span)
     endless = math.isinf(future.due.horizon) and bool(draws.endless.any())
     writer = Writer("duckdb", table, span, money, endless)
-    error = _difference(writer, draws, future)
+    with part(_SHARE, 1.0):
+        error = _difference(writer, draws, future)
     if not error <= _CLOSE:
         raise DomainError(
             f"The statement would differ by {error:.1e} from predict: give a smaller longest= or "

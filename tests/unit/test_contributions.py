@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ import clvmodels as clv
 from clvmodels.cli.entry import main
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import total_value
+from tests.readable import too_long
 from tests.unit.test_cohorts import COLUMNS, LOG, POSTERIOR
 from tests.unit.test_customer_valuation import POINT
 
@@ -148,11 +150,26 @@ def test_command_line(
     more = ["--amount", "amount", "--margin-col", "left", "--cost-per-order", "2"]
     files = ["-o", "found.csv", "--json", "found.json"]
     assert main([*asked, *log, *more, *files]) == 0
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    assert too_long(capsys.readouterr().out, 100) == []
     wanted = clv.contributions(POSTERIOR, RFM, margins=FOUND, cost_per_order=2.0, draws=60)
     pd.testing.assert_frame_equal(pd.read_csv("found.csv"), wanted.customers, check_dtype=False)
     total = json.loads(Path("found.json").read_text())["rows"][0]
     assert total["mean"] == pytest.approx(wanted.total.mean)
     assert main([*asked, "--margin", "0.3"]) == 0
+    assert main([*asked, "--log", "orders.csv"]) == 2
+    assert "give --log with --customer-id" in capsys.readouterr().err
     assert main(asked) == 2
-    assert "Say where margins are from" in capsys.readouterr().err
+    assert "Neither the table nor the posterior says a margin" in capsys.readouterr().err
+
+
+def test_the_table_knows_the_margins() -> None:
+    """Its column, or else its own margin; so --margin need not be said again."""
+    own = clv.contributions(POSTERIOR, FOUND.join(RFM), cost_per_order=2.0, draws=60)
+    wanted = clv.contributions(POSTERIOR, RFM, margins=FOUND, cost_per_order=2.0, draws=60)
+    pd.testing.assert_frame_equal(own.customers, wanted.customers)
+    assert own.new_customer == wanted.new_customer
+    said = dataclasses.replace(RFM, margin=0.3, margin_said=True)
+    same = clv.contributions(POSTERIOR, said, draws=60)
+    assert same.total == clv.contributions(POSTERIOR, RFM, margins=0.3, draws=60).total
+    with pytest.raises(SchemaError, match="Neither the table nor the posterior says a margin"):
+        clv.contributions(POSTERIOR, RFM, draws=60)

@@ -11,7 +11,7 @@ import pytest
 import clvmodels as clv
 from clvmodels import RfmTable, SchemaError
 from clvmodels.diagnostics import diagnose
-from clvmodels.display import wrapped
+from clvmodels.display import many, wrapped
 from tests.unit.diagnostics_cases import base, given
 
 LOG = pd.DataFrame(
@@ -133,3 +133,11 @@ def test_lengths_of_time_are_shown_with_their_unit() -> None:
     assert ["lower", "nan"] in [line.split() for line in repr(unpaid).splitlines()]
     simple = clv.simple_clv(RfmTable.from_pandas(base(60)), silence=60)
     assert ["silence", "60", "days"] in [line.split() for line in repr(simple).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 customers are"), (1, "1 customer is"), (2357, "2,357 customers are")]
+)
+def test_counts_have_their_nouns_and_verbs(count: int, said: str) -> None:
+    assert many(count, "customer", "are") == said
+    assert many(count, "customer") == said.rsplit(" ", 1)[0]

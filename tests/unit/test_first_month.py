@@ -127,7 +127,7 @@ def test_the_command_line_leaves_them_out(
     assert main([*fit, "--without-first-month"]) == 0
     left_out = len(begun) - len(without_first_month(begun))
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{left_out:,} customers of the log's first month were left out of the fit" in said
+    assert f"{left_out:,} customers were left out of the fit: of the log's first month" in said
     want = clv.BetaGeoModel().fit(
         without_first_month(begun), method="map", random_seed=1, progressbar=False
     )

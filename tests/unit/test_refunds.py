@@ -112,7 +112,7 @@ def test_shares_that_are_left_out_are_of_rows_and_of_amount() -> None:
     audit = clv.rfm_summary(many, **NAMES).audit
     assert audit is not None
     assert audit.share_lost() == pytest.approx((0.01, 100 / 98 if 100 < 98 else 1.0))
-    assert "1.0% of the rows, and 100.0% of the amount, were left out" in str(audit)
+    assert "1.0 % of the rows, and 100.0 % of the amount, were left out" in str(audit)
     audit = clv.rfm_summary(many, **NET).audit
     assert audit is not None
     assert audit.share_lost() == (0.0, 0.0)

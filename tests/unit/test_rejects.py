@@ -90,7 +90,7 @@ OUTPUTS = ("scores.parquet", "scores.csv", "scores.duckdb", "scores")
 def test_too_many_rejects_leave_last_nights_output(place: Path, output: str, limit: Any) -> None:
     score("rfm.parquet", "posterior.nc", output, draws=20)
     before = contents(place)
-    with pytest.raises(SchemaError, match=r"8 of 80 rows \(10.0%\) cannot be used .*left as it"):
+    with pytest.raises(SchemaError, match=r"8 of 80 rows \(10.0 %\) cannot be used .*left as it"):
         score("some.parquet", "posterior.nc", output, draws=20, max_rejects=limit)
     assert contents(place) == before
     report = score("some.parquet", "posterior.nc", output, draws=20, max_rejects="10%", **QUIET)
@@ -125,7 +125,7 @@ def test_a_log_that_cannot_be_read_is_said_even_when_quiet(
         assert main(command) == 0
         said = capsys.readouterr()
         assert not said.out
-        assert "Warning: 8 of 400 rows (2.0%) cannot be used (8 non-finite amount)" in said.err
+        assert "Warning: 8 of 400 rows (2.0 %) cannot be used (8 non-finite amount)" in said.err
         assert "to be given by --date-format and --decimal." in said.err
     with pytest.warns(UserWarning, match="8 of 400 rows"):
         rfm_summary(pd.read_parquet("holes.parquet"), **LOG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -17,10 +18,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from clvmodels import BetaGeoPosterior, GammaGammaModel, score
+from clvmodels import (
+    BetaGeoPosterior,
+    GammaGammaModel,
+    rfm_summary_to_parquet,
+    score,
+    score_sql,
+)
 from clvmodels.cli.score import _watched
 from clvmodels.cli.terminal import Terminal, number, percent, table
-from clvmodels.progress import _Left, _shown, by_steps, progress
+from clvmodels.progress import _Left, _shown, by_steps, part, progress
 
 
 def test_the_time_left_is_by_the_share_and_begins_anew_with_other_work(
@@ -35,10 +42,34 @@ def test_the_time_left_is_by_the_share_and_begins_anew_with_other_work(
     assert str(left).split() == ["25%", "12", "s", "left"]
     now = 9.0
     assert str(left).split() == ["25%", "7", "s", "left"]  # though nothing is told
+    now = 30.0
+    assert str(left).split() == ["25%", "30", "s"]  # no promise that was not kept
     left.told(0.0)
-    now = 129.0
+    now = 150.0
     left.told(0.5)
     assert str(left).split() == ["50%", "2", "min", "left"]
+
+
+def test_statements_tell_how_far_they_are(told: list[tuple[float, str]], tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, 400_000), "D")
+    log = pd.DataFrame({"who": rng.integers(0, 50_000, 400_000), "day": days.astype(str)})
+    log.to_csv(tmp_path / "log.csv", index=False)
+    columns: dict[str, Any] = {"customer_id_col": "who", "datetime_col": "day"}
+    with part(0.0, 1.0):
+        rfm_summary_to_parquet(tmp_path / "log.csv", tmp_path / "rfm.parquet", **columns)
+    shares = [share for share, _ in told]
+    assert shares
+    assert all(0.0 < share <= 0.9 for share in shares)
+
+
+def test_sql_tells_how_far_it_is(told: list[tuple[float, str]]) -> None:
+    bought = BetaGeoPosterior.from_draws(r=0.24, alpha=4.4, a=0.8, b=2.4, time_scaler=7)
+    score_sql(bought, most_purchases=9, longest=100)
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[:10] == pytest.approx([0.08 * n for n in range(1, 11)])
+    assert shares[-1] == pytest.approx(1.0)
 
 
 @pytest.fixture
@@ -211,6 +242,40 @@ def shown_at(width: int, item: Any) -> list[str]:
     terminal.out = Console(file=io.StringIO(), width=width)
     terminal.show(item)
     return terminal.out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no backslashes there")
+def test_a_command_that_is_copied_is_the_same_on_any_terminal() -> None:
+    words = ["clvmodels", "report", "--rfm", "my files/rfm.parquet", "--posterior", "p.nc"]
+    shown = {}
+    for width, watched in ((40, True), (60, True), (40, False)):
+        terminal = Terminal()
+        terminal.out = Console(
+            file=io.StringIO(), width=width, force_terminal=watched, highlight=False
+        )
+        terminal.follow(shlex.join(words))
+        shown[width, watched] = terminal.out.file.getvalue()  # type: ignore[attr-defined]
+    for text in shown.values():
+        assert shlex.split(text.removeprefix("Next: ").replace("\\\n", "")) == words
+    assert all(len(line) <= 40 for line in shown[40, True].splitlines())
+    assert shown[60, True].splitlines()[0].endswith(" \\")
+    assert len(shown[40, False].splitlines()) == 1
+
+
+def test_a_file_is_said_in_lines_that_fit_with_its_path_whole(tmp_path: Path) -> None:
+    path = tmp_path / "my table.csv"
+    path.write_text("x" * 1200)
+    for watched in (True, False):
+        terminal = Terminal()
+        width = len(str(path)) + 30
+        terminal.out = Console(
+            file=io.StringIO(), width=width, force_terminal=watched, highlight=False
+        )
+        terminal.wrote(path, "how well expectations and intervals hold in the end")
+        lines = terminal.out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        assert len(lines) == (2 if watched else 1)
+        assert lines[0].startswith(f"Wrote {path} (how well")
+        assert lines[-1].endswith(", 1.2 kB).")
 
 
 def test_words_of_tables_are_not_broken() -> None:
