@@ -115,9 +115,7 @@ def summarize(
     columns: LogColumns,
     segment_cols: Annotated[
         list[str],
-        typer.Option(
-            "--segment", help="Column to keep per customer, by its first value; may be repeated."
-        ),
+        typer.Option("--segment", help="Column to keep, one value a customer; may be repeated."),
     ] = [],  # noqa: B006
     unit: Unit,
     observation_period_end: Annotated[

@@ -230,6 +230,7 @@ class MaybeUnit(TypedDict):
     duplicates="keep",
     implausible_dates="error",
     missing_ids=[],
+    varying_segments="first",
     rates=[],
 )
 class Rows(TypedDict):
@@ -263,6 +264,13 @@ class Rows(TypedDict):
     missing_ids: Annotated[
         list[str],
         typer.Option("--missing-id", help='An id that means "no customer"; may be repeated.'),
+    ]
+    varying_segments: Annotated[
+        Literal["first", "last", "error"],
+        typer.Option(
+            help="A segment column or covariate that varies within a customer: keep the first "
+            "value in time, or the last, or refuse it."
+        ),
     ]
     date_format: Annotated[
         str | None,

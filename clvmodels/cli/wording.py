@@ -21,6 +21,7 @@ _OPTIONS: Final = {
     "duplicates": "--duplicates",
     "implausible_dates": "--implausible-dates",
     "missing_ids": "--missing-id",
+    "varying_segments": "--varying-segments",
     "date_format": "--date-format",
     "decimal": "--decimal",
     "delimiter": "--delimiter",

@@ -120,9 +120,9 @@ def simple_clv(
         Columns of a log, which needs all three.
     time_unit, time_scaler, observation_period_end, segment_cols, refunds, order_id_col
         Of a log only, as in `rfm_summary`; likewise all that follow.
-    zero_amounts, duplicates, implausible_dates, missing_ids, date_format, decimal, where
+    zero_amounts, duplicates, implausible_dates, missing_ids, varying_segments
         As in `rfm_summary`.
-    delimiter, encoding, currency_col, rates
+    date_format, decimal, where, delimiter, encoding, currency_col, rates
         As in `rfm_summary`.
 
     Returns
@@ -192,9 +192,9 @@ def simple_clv_per_customer(
         As in `simple_clv`: of a log only, likewise all that follow.
     observation_period_end, segment_cols, refunds, order_id_col, zero_amounts, duplicates
         As in `simple_clv`.
-    implausible_dates, missing_ids, date_format, decimal, where, currency_col, rates
+    implausible_dates, missing_ids, varying_segments, date_format, decimal, where
         As in `simple_clv`.
-    delimiter, encoding
+    delimiter, encoding, currency_col, rates
         As in `simple_clv`.
 
     Returns

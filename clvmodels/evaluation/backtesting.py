@@ -100,7 +100,7 @@ def backtest(
         As in `rfm_summary`. Calibration and holdout each know the refunds up to their own
         end; one of a purchase in the calibration, made in the holdout, changes neither.
         Without a margin, values are revenue; ``settings`` says which it is.
-    implausible_dates, missing_ids
+    implausible_dates, missing_ids, varying_segments
         As in `rfm_summary`.
     date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.

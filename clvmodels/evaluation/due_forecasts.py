@@ -112,7 +112,7 @@ def judge_forecasts(
         As in `rfm_summary`; without amounts only purchases are judged.
     refunds, order_id_col, zero_amounts, duplicates, implausible_dates, missing_ids
         As in `rfm_summary`.
-    date_format, decimal, delimiter, encoding, where, currency_col, rates
+    varying_segments, date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in `rfm_summary`.
 
     Returns

@@ -93,7 +93,7 @@ def compare(
         As in `backtest`.
     refunds, order_id_col, zero_amounts, duplicates, implausible_dates, missing_ids
         As in `rfm_summary`.
-    date_format, decimal, delimiter, encoding, where, currency_col, rates
+    varying_segments, date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in `rfm_summary`.
     method, on_failure : str
         How models are fitted, as in :meth:`BetaGeoModel.fit`.

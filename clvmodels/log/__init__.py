@@ -33,7 +33,6 @@ from clvmodels.log.options import (
     LogTerms,
     Refunds,
 )
-from clvmodels.log.row_expressions import SEGMENT
 from clvmodels.log.sources import OpenLog, open_log
 from clvmodels.log.successive import (
     ages_from,
@@ -43,7 +42,6 @@ from clvmodels.log.successive import (
 )
 
 __all__ = [
-    "SEGMENT",
     "WHOLE_ID",
     "FileTerms",
     "ImplausibleDates",

@@ -44,6 +44,7 @@ from clvmodels.log.row_expressions import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
 from clvmodels.log.sources import OpenLog, open_log
 from clvmodels.log.successive import ages_from, day_pairs_expr
 from clvmodels.log.unread import with_texts
+from clvmodels.log.varying import varying_notes
 from clvmodels.schema import CUSTOMER_ID
 
 _SHORT: Final = (NO_EARLIER, TOO_LARGE)
@@ -260,7 +261,7 @@ def read_audit(
         Ids are floats that are not whole numbers, or too many amounts cannot be read.
     """
     options = log.options
-    lines = fetch(backend, audit_of(ledger)).to_pylist()
+    lines = fetch(backend, audit_of(ledger, options)).to_pylist()
     if rows_read is not None:
         left_out = sum(line["rows"] for line in lines if line["reason"] != Reason.USED)
         for line in lines:
@@ -282,7 +283,7 @@ def read_audit(
     doubtful = doubtful_ids(ledger, options, backend)
     for text in doubtful:
         warnings.warn(text, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
-    notes += order_notes(lines, options)
+    notes += (*order_notes(lines, options), *varying_notes(lines, options))
     known = [line for line in lines if line["reason"] != Reason.IMPLAUSIBLE_DATE]
     last = _latest(known, "last")
     note = last_period_note(options, last, _latest(known, "day"))

@@ -36,7 +36,14 @@ def earliest(value: Any, by: Any, *, where: Any = None) -> Any:
     if not _is_duckdb(value):
         return value.argmin(by, where=where)
     # Ibis writes an ordered FIRST, which sorts each group
-    return _arg_min(value.type(), by.type())(value, by, where=where)
+    return _arg("arg_min", value.type(), by.type())(value, by, where=where)
+
+
+def latest(value: Any, by: Any, *, where: Any = None) -> Any:
+    """Return the value at the largest ``by``, which must be unique in its group."""
+    if not _is_duckdb(value):
+        return value.argmax(by, where=where)
+    return _arg("arg_max", value.type(), by.type())(value, by, where=where)
 
 
 def local_time(zone: str, column: Any) -> Any:
@@ -90,11 +97,11 @@ def _builtins() -> dict[str, Any]:
 
 
 @functools.cache
-def _arg_min(value: Any, by: Any) -> Any:
+def _arg(name: str, value: Any, by: Any) -> Any:
     import ibis
 
-    @ibis.udf.agg.builtin(signature=((value, by), value))
-    def arg_min(value, by):  # type: ignore[no-untyped-def]
-        """Value at the smallest ``by``."""
+    @ibis.udf.agg.builtin(name=name, signature=((value, by), value))
+    def arg(value, by):  # type: ignore[no-untyped-def]
+        """Value at the smallest or the largest ``by``."""
 
-    return arg_min
+    return arg

@@ -23,7 +23,8 @@ from clvmodels.log.audit import Reason
 from clvmodels.log.engines import earliest, total_of
 from clvmodels.log.netting import net, resum
 from clvmodels.log.options import LogOptions
-from clvmodels.log.row_expressions import SEGMENT, classify, last_whole, to_persons, used_rows
+from clvmodels.log.row_expressions import classify, last_whole, to_persons, used_rows
+from clvmodels.log.varying import SEGMENT, VARIES, customers_by_column, kept_values, of_moments
 from clvmodels.schema import (
     CUSTOMER_ID,
     FIRST_VALUE,
@@ -93,7 +94,7 @@ def audit_expr(
         From ids in the log to customers.
     """
     options = _ended(table, options)
-    return audit_of(_to_ledger(_customer_periods(table, options, id_map), options))
+    return audit_of(_to_ledger(_customer_periods(table, options, id_map), options), options)
 
 
 def _ended(table: ibis.Table, options: LogOptions) -> LogOptions:
@@ -117,7 +118,8 @@ def ledger_expr(
         (netting) or extra_amount (duplicates); extra (duplicates); earlier_rows and earlier
         (netting against earlier purchases); seen (orders: last period of any row), stray_rows,
         stray,
-        beyond_rows and beyond (orders: refunds that their order does not cover); segment_0, ...
+        beyond_rows and beyond (orders: refunds that their order does not cover); segment_0, ...,
+        and varies_0, ... (1 where the customer has several values)
     """
     periods = _with_gaps(_customer_periods(table, options, id_map), ["customer", "reason"])
     return _to_ledger(periods, options)
@@ -187,11 +189,13 @@ def customers_of(ledger: ibis.Table, options: LogOptions) -> ibis.Table:
     -------
     ibis.Table
         customer_id, purchases, first, last, log_gaps; with amounts total and first_value;
-        then segment_0, ...
+        then segment_0, ..., and varies_0, ...
     """
     columns = ["customer", "purchases", "first", "last", LOG_GAPS]
     columns += ["total", "first_value"] if options.has_money else []
-    columns += [SEGMENT.format(i) for i in range(len(options.segment_cols))]
+    columns += [
+        one.format(i) for one in (SEGMENT, VARIES) for i in range(len(options.segment_cols))
+    ]
     used = ledger.filter(ledger["reason"] == int(Reason.USED))
     return used.select(*columns).rename({CUSTOMER_ID: "customer"})
 
@@ -224,7 +228,7 @@ def rfm_of(customers: ibis.Table, options: LogOptions, end: Any) -> ibis.Table:
     return c.select(**columns, **segments)
 
 
-def audit_of(ledger: ibis.Table) -> ibis.Table:
+def audit_of(ledger: ibis.Table, options: LogOptions) -> ibis.Table:
     """Ledger -> one row per reason.
 
     Returns
@@ -234,7 +238,8 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
         (copies beyond the first), negative_rows and negative (netted amounts), earlier_rows
         and earlier (those netted against purchases of earlier periods); stray_rows, stray,
         beyond_rows and beyond (refunds of orders that are not there, or are less); day (the
-        last one, as an ordinal) where weeks or months are counted to the log's end.
+        last one, as an ordinal) where weeks or months are counted to the log's end; varies_0,
+        ... and missing_0, ... (customers with several values of a segment column, and with none).
     """
     import ibis
 
@@ -249,6 +254,7 @@ def audit_of(ledger: ibis.Table) -> ibis.Table:
             name: total_of(ledger[name]) if name in names else ibis.literal(0.0)
             for name in _COUNTED
         },
+        **customers_by_column(ledger, options),
         **_last_day(ledger),
     )
 
@@ -264,7 +270,7 @@ def merge_customers(customers: ibis.Table, options: LogOptions) -> ibis.Table:
     Parameters
     ----------
     customers : ibis.Table
-        As `customers_of`, with one or two rows per customer; log_gaps may be lacking.
+        As `customers_of`, with one or two rows per customer; log_gaps and varies_0 may be lacking.
     """
     import ibis
 
@@ -283,7 +289,7 @@ def merge_customers(customers: ibis.Table, options: LogOptions) -> ibis.Table:
         between = (c["first"].max() - c["last"].min()).cast("float64")
         seam = ibis.ifelse(c.count() > 1, between, 1.0).ln()
         aggregates[LOG_GAPS] = total_of(c[LOG_GAPS].fill_null(0.0)) + seam
-    return c.group_by(CUSTOMER_ID).agg(**aggregates, **_earliest(c, "first"))
+    return c.group_by(CUSTOMER_ID).agg(**aggregates, **kept_values(c, "first", options))
 
 
 # --- stage 1: customer-periods -----------------------------------------------------
@@ -329,12 +335,11 @@ def _to_periods(
         aggregates["beyond"] = total_of(rows["beyond"])
     if not options.segment_cols:
         return rows.group_by(list(keys)).agg(**aggregates, **_last_day(rows))
-    # one row per moment first: then the earliest value is unique, the smallest of its moment
-    segments = [SEGMENT.format(i) for i in range(len(options.segment_cols))]
-    smallest = {name: rows[name].min() for name in segments}
-    moments = rows.group_by([*keys, "stamp"]).agg(**aggregates, **smallest, **_last_day(rows))
+    # one row per moment first: then the first value in time is unique, as is the last
+    at_once = of_moments(rows, options)
+    moments = rows.group_by([*keys, "stamp"]).agg(**aggregates, **at_once, **_last_day(rows))
     sums = resum(moments, aggregates) | _last_day(moments)
-    return moments.group_by(keys).agg(**sums, **_earliest(moments, "stamp"))
+    return moments.group_by(keys).agg(**sums, **kept_values(moments, "stamp", options))
 
 
 def _split_copies(rows: ibis.Table, options: LogOptions) -> ibis.Table:
@@ -379,14 +384,8 @@ def _to_ledger(
         aggregates[LOG_GAPS] = total_of(p["gap"].cast("float64").ln())
     names = ("rows", "total", *_COUNTED, "seen")
     sums = resum(p, [name for name in names if name in p.columns]) | _last_day(p)
-    return p.group_by(list(keys)).agg(**aggregates, **sums, **_earliest(p, "period"))
+    return p.group_by(list(keys)).agg(**aggregates, **sums, **kept_values(p, "period", options))
 
 
 def _last_day(table: ibis.Table) -> dict[str, Any]:
     return {"day": table["day"].max()} if "day" in table.columns else {}
-
-
-def _earliest(table: ibis.Table, by: str) -> dict[str, Any]:
-    """First value in time of each segment column, missing values passed over."""
-    names = [name for name in table.columns if name.startswith("segment_")]
-    return {name: earliest(table[name], table[by], where=table[name].notnull()) for name in names}

@@ -20,6 +20,7 @@ Refunds = Literal["drop", "net", "net_earlier", "error"]
 KeepDrop = Literal["keep", "drop"]
 Rates = Mapping[str, float] | Sequence[str]
 ImplausibleDates = Literal["error", "drop", "keep"]
+Varying = Literal["first", "last", "error"]
 
 
 @defaults(
@@ -29,6 +30,7 @@ ImplausibleDates = Literal["error", "drop", "keep"]
     duplicates="keep",
     implausible_dates="error",
     missing_ids=(),
+    varying_segments="first",
     date_format=None,
     decimal=None,
     where=None,
@@ -44,6 +46,7 @@ class LogTerms(TypedDict, total=False):
     duplicates: KeepDrop
     implausible_dates: ImplausibleDates
     missing_ids: Sequence[str | int]
+    varying_segments: Varying
     date_format: str | None
     decimal: str | None
     where: str | None
@@ -161,6 +164,7 @@ class LogOptions:
     segment_cols: tuple[str, ...] = ()
     implausible_dates: ImplausibleDates = "error"
     missing_ids: tuple[str | int, ...] = ()
+    varying_segments: Varying = "first"
     margin: float | None = None
     end: int | None = None
     until: int | None = None
@@ -182,6 +186,7 @@ class LogOptions:
         check_choice("zero_amounts", self.zero_amounts, get_args(KeepDrop))
         check_choice("duplicates", self.duplicates, get_args(KeepDrop))
         check_choice("implausible_dates", self.implausible_dates, get_args(ImplausibleDates))
+        check_choice("varying_segments", self.varying_segments, get_args(Varying))
         object.__setattr__(self, "missing_ids", check_ids(self.missing_ids))
         if self.order_id_col is not None and self.refunds != "net_earlier":
             raise SchemaError(

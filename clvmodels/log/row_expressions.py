@@ -16,6 +16,7 @@ from clvmodels.log.column_checks import is_fine_instant
 from clvmodels.log.date_texts import read_dates
 from clvmodels.log.engines import is_finite, local_time
 from clvmodels.log.options import LogOptions
+from clvmodels.log.varying import SEGMENT
 from clvmodels.log.where import condition
 from clvmodels.schema import TimeScale
 
@@ -27,7 +28,6 @@ FRACTIONAL_ID: Final = -1
 # Refunds that no purchase is left for; the audit says why, under `Reason.REFUND`.
 NO_EARLIER: Final = -2
 TOO_LARGE: Final = -3
-SEGMENT: Final = "segment_{}"
 _ORDER: Final = ["customer", "order"]
 # A share of what moved below which a sum over rows is rounding: a thousand additions of floats
 # are off by 1e-13 of it.

@@ -89,7 +89,7 @@ def rfm_summary_to_parquet(
         As in :func:`clvmodels.rfm_summary`.
     segment_cols, margin, day_pairs
         As in :func:`clvmodels.rfm_summary`.
-    implausible_dates, missing_ids
+    implausible_dates, missing_ids, varying_segments
         As in :func:`clvmodels.rfm_summary`.
     date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.

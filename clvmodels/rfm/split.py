@@ -84,7 +84,7 @@ def rfm_train_test_split(
         one of a purchase in the calibration changes neither part.
     segment_cols, id_map, margin, day_pairs
         As in `rfm_summary`.
-    implausible_dates, missing_ids
+    implausible_dates, missing_ids, varying_segments
         As in `rfm_summary`.
     date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.

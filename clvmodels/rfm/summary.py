@@ -98,6 +98,10 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
     missing_ids : sequence of str or int
         Ids that mean "no customer", such as "nan", "guest" or 0. Words like these, and 0
         or -1 with far more purchases than anybody else, are named in the audit's notes.
+    varying_segments : {"first", "last", "error"}
+        Which value of a segment column is kept where it varies within a customer: the first
+        in time that is not missing, the last, or none, as it is refused; of several at one
+        moment the smallest. The audit counts the customers with several, and with none.
     date_format : str, optional
         How dates are written if they are text or numbers: "iso", "dmy", "mdy", "ymd" (any of
         ``/ . -`` between, a time after), a format of strptime such as "%d.%m.%Y %H:%M", or
@@ -125,8 +129,7 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         refunds alike, and the audit says so. One rate holds for the whole log; where rates move,
         convert the column before.
     segment_cols : sequence of str
-        Columns to keep per customer, by their first value in time that is not missing;
-        of several at one moment the smallest.
+        Columns to keep, one value a customer: see ``varying_segments``.
     day_pairs : bool
         Also count purchases by their day and the day of the customer's purchase before, in a
         second reading, which nearly doubles the time. Time must be counted in days.

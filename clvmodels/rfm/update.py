@@ -5,16 +5,24 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvmodels.errors import OURS, SchemaError
-from clvmodels.log import SEGMENT, Ledger, LogOptions, collect, read_id_map, to_rfm
+from clvmodels.log import Ledger, LogOptions, collect, read_id_map, to_rfm
 from clvmodels.log.audit import Audit
 from clvmodels.log.orders import NO_PURCHASE
+from clvmodels.log.varying import (
+    SEGMENT,
+    VARIES,
+    is_missing,
+    missing_note,
+    refuse_varying,
+    varying_note,
+)
 from clvmodels.rfm.continuity import noted
 from clvmodels.rfm.day_pairs import DayPairs
 from clvmodels.rfm.periods import end_options, ordinal_of, start_of
@@ -30,6 +38,8 @@ from clvmodels.schema import (
 
 if TYPE_CHECKING:
     from clvmodels.rfm.table import RfmTable
+
+_LATER: Final = " of a later log, or from what it was before"
 
 
 def updated(rfm: RfmTable, new_log: Any, observation_period_end: Any, id_map: Any) -> RfmTable:
@@ -69,11 +79,14 @@ def _for_update(rfm: RfmTable) -> tuple[LogOptions, int]:
 def _merged(
     rfm: RfmTable, old: pa.Table, ledger: Ledger, options: LogOptions, end: int, mapped: bool
 ) -> RfmTable:
-    parts = [old, _same_types(ledger.customers, old)] if len(ledger.customers) else [old]
+    new = ledger.customers
+    parts = [old, _same_types(new, old)] if len(new) else [old]
+    varying = _varying_later(old, parts[1], new, options) if len(new) else []
     table = to_rfm(parts, options, end)
     periods = table.num_rows + int(pc.sum(table[FREQUENCY]).as_py())
     assert rfm.audit is not None
     audit = rfm.audit.merge(ledger.audit, customers=table.num_rows, periods=periods)
+    audit = replace(audit, notes=_of_segments(audit.notes, table, options, varying))
     if start_of(end, rfm.scale) == rfm.observation_end:
         audit = replace(audit, last_period=rfm.audit.last_period)
     return replace(
@@ -84,6 +97,32 @@ def _merged(
         has_id_map=rfm.has_id_map or mapped,
         day_pairs=_later_pairs(rfm.day_pairs, ledger, old),
     )
+
+
+def _varying_later(old: pa.Table, new: pa.Table, later: pa.Table, options: LogOptions) -> list[str]:
+    """Say, or refuse, that segment columns vary within a later log or are not what they were."""
+    notes = []
+    for i, name in enumerate(options.segment_cols):
+        value = SEGMENT.format(i)
+        was, now = (one.select([CUSTOMER_ID, value]).to_pandas() for one in (old, new))
+        before = was.set_index(CUSTOMER_ID)[value].reindex(now[CUSTOMER_ID])
+        moved = before.notna().to_numpy() & now[value].notna().to_numpy()
+        moved[moved] = before.to_numpy()[moved] != now[value].to_numpy()[moved]
+        varying = int((moved | (later[VARIES.format(i)].to_numpy() > 0)).sum())
+        refuse_varying(name, varying, options, _LATER)
+        notes += varying_note(name, varying, options, _LATER)
+    return notes
+
+
+def _of_segments(
+    notes: tuple[str, ...], table: pa.Table, options: LogOptions, varying: list[str]
+) -> tuple[str, ...]:
+    """Notes with those of a later log's segments, and with missing values counted anew."""
+    starts = tuple(map(is_missing, options.segment_cols))
+    kept = [one for one in notes if not one.startswith(starts)] if starts else list(notes)
+    for name in options.segment_cols:
+        kept += missing_note(name, table[name].null_count)
+    return tuple(dict.fromkeys([*kept, *varying]))
 
 
 def _later_pairs(known: DayPairs | None, ledger: Ledger, old: pa.Table) -> DayPairs | None:

@@ -65,7 +65,7 @@ def score(
         Columns of a log.
     observation_period_end, refunds, order_id_col, zero_amounts, duplicates
         How a log is read, as in :func:`clvmodels.rfm_summary`.
-    implausible_dates, missing_ids
+    implausible_dates, missing_ids, varying_segments
         How a log is read, as in :func:`clvmodels.rfm_summary`.
     date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.

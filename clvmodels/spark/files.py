@@ -59,7 +59,7 @@ def score_files(
         Of a log.
     refunds, order_id_col, zero_amounts, duplicates, implausible_dates, missing_ids : optional
         Of a log.
-    time_unit, time_scaler, margin, table, allow_rejects
+    varying_segments, time_unit, time_scaler, margin, table, allow_rejects
         As in `clvmodels.score`.
     date_format, decimal, delimiter, encoding, where, currency_col, rates
         As in :func:`clvmodels.rfm_summary`.

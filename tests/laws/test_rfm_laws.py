@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
+import re
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -76,6 +77,8 @@ class Reference:
     earlier_rows: int = 0
     earlier: int = 0
     uncovered: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    varying_segments: str = "first"
+    varying: int = 0
 
 
 def reference(
@@ -86,6 +89,7 @@ def reference(
     refunds: str = "drop",
     zero_amounts: str = "keep",
     duplicates: str = "keep",
+    varying_segments: str = "first",
     end: int | None = None,
     id_map: dict[str, str] | None = None,
 ) -> Reference:
@@ -128,6 +132,7 @@ def reference(
         if reason != "used":
             reasons[reason].append(amount)
     result = Reference({}, reasons, last if end is None else end)
+    result.varying_segments = varying_segments
     for who, mine in periods.items():
         add_customer(result, who, mine, refunds, scaler)
     return result
@@ -199,6 +204,10 @@ def add_customer(result: Reference, who: str, mine: Any, refunds: str, scaler: f
     first, last = min(totals), max(totals)
     repeats = [total for period, total in totals.items() if period != first]
     mean = float(sum(repeats, Fraction(0)) / len(repeats)) if repeats else 0.0
+    result.varying += len({kind for _, kind in kinds}) > 1
+    at = (max if result.varying_segments == "last" else min)(
+        (one for one, _ in kinds), default=EPOCH
+    )
     assert result.end is not None
     result.rows[who] = [
         len(repeats),
@@ -206,7 +215,7 @@ def add_customer(result: Reference, who: str, mine: Any, refunds: str, scaler: f
         (result.end - first) / scaler,
         mean,
         float(totals[first]),
-        min(kinds)[1] if kinds else None,
+        min((kind for moment, kind in kinds if moment == at), default=None),
         math.fsum(math.log((b - a) / scaler) for a, b in itertools.pairwise(sorted(totals))),
     ]
 
@@ -240,6 +249,14 @@ def assert_same(table: RfmTable, expected: Reference, *, segments: bool = False)
     if segments:
         kinds = [None if pd.isna(kind) else kind for kind in got["kind"]]
         assert kinds == [row[5] for row in want]
+        assert table.audit is not None
+        notes = "".join(table.audit.notes)
+        for said, count in (
+            ("varies within ", expected.varying),
+            ("missing for ", kinds.count(None)),
+        ):
+            found = re.search(rf"'kind' .*?{said}(\d+) customer", notes)
+            assert (0 if found is None else int(found[1])) == count
 
 
 def assert_audited(table: RfmTable, expected: Reference, log: list[Row]) -> None:
@@ -311,6 +328,7 @@ policies = st.fixed_dictionaries(
         "refunds": st.sampled_from(["drop", "net", "net_earlier"]),
         "zero_amounts": st.sampled_from(["keep", "drop"]),
         "duplicates": st.sampled_from(["keep", "drop"]),
+        "varying_segments": st.sampled_from(["first", "last"]),
     }
 )
 units = st.tuples(st.sampled_from("hDWM"), st.sampled_from([1, 7, 0.5]))

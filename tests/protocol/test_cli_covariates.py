@@ -113,6 +113,26 @@ def test_what_is_refused(folder, monkeypatch, capsys, more, said) -> None:
     assert said in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_column_that_varies(folder, monkeypatch, capsys) -> None:
+    """The first value in time, the last, or a word of what to do."""
+    monkeypatch.chdir(folder)
+    log = a_log(40).assign(
+        channel=lambda log: log["channel"] + log.groupby("customer_id").cumcount().astype(str)
+    )
+    log.to_parquet("varying.parquet", index=False)
+    command = ["summarize", "varying.parquet", "-o", "v.parquet", *LOG, "--segment", "channel"]
+    groups = log.groupby("customer_id")["channel"]
+    for kept, wanted in (("first", groups.first()), ("last", groups.last())):
+        assert main([*command, "--varying-segments", kept]) == 0
+        found = pd.read_parquet("v.parquet").set_index("customer_id")["channel"]
+        assert found.to_dict() == wanted.to_dict()
+        said = " ".join(capsys.readouterr().out.split())
+        many = int((groups.size() > 1).sum())
+        assert f"'channel' varies within {many} customers: the {kept} value in time is" in said
+    assert main([*command, "--varying-segments", "error"]) == 2
+    assert "pass --varying-segments first" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.slow
 def test_a_backtest_says_whether_covariates_help(folder, monkeypatch, capsys) -> None:
     monkeypatch.chdir(folder)

@@ -28,7 +28,7 @@ COLUMNS = {
 @pytest.fixture(scope="module")
 def log() -> pd.DataFrame:
     frame = load_cdnow(sample=True)[["customer_id", "date", "amount"]].copy()
-    frame["shop"] = np.where(frame["customer_id"] % 3 == 0, "a", "b")
+    frame["shop"] = np.where((frame["customer_id"] + frame.index) % 3 == 0, "a", "b")
     frame.loc[frame.index[::50], "amount"] = -1.0
     frame.loc[frame.index[::71], "amount"] = np.nan
     return frame
@@ -43,8 +43,9 @@ def log() -> pd.DataFrame:
         {"time_unit": "W", "observation_period_end": "1997-12-31", "margin": 0.3},
         {"refunds": "net", "zero_amounts": "drop", "duplicates": "drop", "time_scaler": 7},
         {"segment_cols": ["shop"]},
+        {"segment_cols": ["shop"], "varying_segments": "last", "refunds": "net", "time_scaler": 7},
     ],
-    ids=["default", "weeks", "net", "segments"],
+    ids=["default", "weeks", "net", "segments", "last"],
 )
 def test_it_is_the_table_of_memory(
     log: pd.DataFrame, tmp_path: Path, suffix: str, options: dict[str, Any]

@@ -97,7 +97,7 @@ def assert_same(got: on_spark.SparkRfm, want: clv.RfmTable) -> None:
         {"time_unit": "W", "refunds": "net", "zero_amounts": "drop"},
         {"time_unit": "M", "segment_cols": ["shop"], "duplicates": "drop", "margin": 0.4},
         {"time_unit": "h", "refunds": "net", "duplicates": "drop", "segment_cols": ["shop"]},
-        {"refunds": "net_earlier", "segment_cols": ["shop"], "duplicates": "drop"},
+        {"refunds": "net_earlier", "segment_cols": ["shop"], "varying_segments": "last"},
         {"refunds": "net_earlier", "order_id_col": "order", "time_unit": "W"},
         {"time_scaler": 7, "observation_period_end": "1970-07-01", "id_map": {1: 2, 3: 2}},
         {"id_map": {1: "one", 2: "one"}, "monetary_value_col": None, "time_unit": "W"},

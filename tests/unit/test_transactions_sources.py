@@ -117,10 +117,37 @@ def in_ibis(data: pa.Table) -> ibis.Table:
 )
 @pytest.mark.parametrize("duplicates", ["keep", "drop"])
 def test_frames(make: Any, duplicates: str) -> None:
-    table = check(make(), segment_cols=["shop"], duplicates=duplicates)
-    shops = table.to_pandas()["shop"]
-    assert list(shops[:2]) == ["a", "a"]
-    assert pd.isna(shops[2])
+    how = {"segment_cols": ["shop"], "duplicates": duplicates}
+    for kept, wanted in (("first", ["a", "a"]), ("last", ["a", "c"])):
+        table = check(make(), **how, varying_segments=kept)
+        shops = table.to_pandas()["shop"]
+        assert list(shops[:2]) == wanted  # of two at one moment the smallest
+        assert pd.isna(shops[2])
+        assert table.audit is not None
+        assert [note[:33] for note in table.audit.notes[-2:]] == [
+            "'shop' varies within 2 customers:",
+            "'shop' is missing for 1 customer",
+        ]
+    with pytest.raises(SchemaError, match="'shop' varies within 2 customers: pass varying_seg"):
+        check(make(), **how, varying_segments="error")
+
+
+def test_segments_that_do_not_vary_are_not_refused() -> None:
+    same = LOG.assign(shop=LOG["who"].astype(str).where(LOG.index > 0))
+    table = check(same, segment_cols=["shop"], varying_segments="error")
+    assert list(table.to_pandas()["shop"]) == ["3", "7", "11"]
+    assert table.audit is not None
+    assert table.audit.notes == ()
+    later = same.assign(when=same["when"] + pd.Timedelta(days=90))
+    assert table.update(later).audit.notes == ()
+    moved = later.assign(shop=later["shop"].replace("3", "4"))
+    for kept, value in (("first", "3"), ("last", "4")):
+        updated = check(same, segment_cols=["shop"], varying_segments=kept).update(moved)
+        assert updated.to_pandas()["shop"][0] == value
+        (note,) = updated.audit.notes
+        assert note.startswith("'shop' varies within 1 customer of a later log, or from what it")
+    with pytest.raises(SchemaError, match="varies within 1 customer of a later log, or from what"):
+        table.update(moved)
 
 
 def test_files(tmp_path: Path) -> None:
