@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from clvmodels.errors import SchemaError
+from clvmodels.errors import OURS, SchemaError
 from clvmodels.forecast import tail_probabilities
 from clvmodels.keywords import named
 from clvmodels.posterior.core import Posterior
@@ -18,6 +19,8 @@ from clvmodels.schema import FloatArray, check_interval, shown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from clvmodels.rfm.histories import RfmColumns
 
 
 def design_known(posterior: Posterior) -> Design:
@@ -141,6 +144,29 @@ def on_design[P: Posterior](posterior: P, joint: Design | None) -> P:
         return posterior
     known = posterior.metadata.design or Design((), ())
     return replace(posterior, metadata=replace(posterior.metadata, design=known.on(joint)))
+
+
+def narrowed[P: Posterior](posterior: P) -> P:
+    """The same posterior, by its own covariates alone, without those of another's."""
+    design = posterior.metadata.design
+    if design is None or design.moving == design.columns:
+        return posterior
+    return replace(posterior, metadata=replace(posterior.metadata, design=design.narrowed()))
+
+
+def warn_of_unknown(design: Design | None, columns: RfmColumns) -> None:
+    """Warn of customers with levels that the base did not have: how many, of which columns."""
+    if design is None or columns.stratum is None:
+        return
+    for name, count in design.unknown_by(columns.stratum).items():
+        warnings.warn(
+            f"{count:,} of {len(columns):,} customers have values of {shown(name)} that the base "
+            "which was fitted did not have: they are predicted as customers of the population "
+            "that its levels come from, with its doubt. Fit again to learn of them.",
+            UserWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
 
 
 def of_kind[P: Posterior](posterior: P, levels: Mapping[str, Any]) -> P:

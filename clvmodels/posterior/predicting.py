@@ -16,6 +16,7 @@ from clvmodels.formulas.discounting import Due
 from clvmodels.keywords import named
 from clvmodels.margin import Margin, MarginLike, margin_for
 from clvmodels.posterior.core import evenly_spaced
+from clvmodels.posterior.effects import warn_of_unknown
 from clvmodels.posterior.finite import check_life, no_value, valued
 from clvmodels.posterior.layout import by_label, intervals_of, labelled, points_of
 from clvmodels.posterior.shares import costs_by, own_shares, past_value, refuse_own, shares_of
@@ -50,13 +51,18 @@ def columns_of(
     said : TimeScale or None
         The unit that the caller says a frame is in.
     money : bool
-        Whether monetary_value must be there.
+        Whether monetary_value must be there, and what covariates of spend go by.
 
     Returns
     -------
     RfmColumns
         Its columns, each of shape (N,); t_x and T by the posterior's clock, if it has one,
         and strata by its covariates.
+
+    Warns
+    -----
+    UserWarning
+        Customers are of levels that the base did not have.
     """
     columns = rfm_columns(
         data,
@@ -66,7 +72,11 @@ def columns_of(
         fitted=purchases.metadata.longest_T,
         money=money,
     )
-    return with_strata(by_clock(columns, purchases.metadata.clock), purchases.metadata.design)
+    design = purchases.metadata.design
+    used = None if money or design is None else design.moving
+    found = with_strata(by_clock(columns, purchases.metadata.clock), design, used)
+    warn_of_unknown(design, found)
+    return found
 
 
 def own_horizon(purchases: Posterior, horizon: Horizon, last_day: int | None) -> float:

@@ -13,6 +13,7 @@ from clvmodels.margin import Margin, MarginLike, margin_for
 from clvmodels.path_checks import path_of
 from clvmodels.posterior.clv import CLVPosterior
 from clvmodels.posterior.core import Posterior
+from clvmodels.posterior.effects import narrowed
 from clvmodels.posterior.loading import load_posterior
 from clvmodels.posterior.predicting import Prepared, asked_of, margin_known, prepared
 from clvmodels.posterior.purchases import PurchasePosterior
@@ -36,7 +37,9 @@ def scorable(found: object, what: str = "Scoring needs") -> Scorable:
     SchemaError
         It is another thing, or knows spend alone.
     """
-    if isinstance(found, CLVPosterior | PurchasePosterior):
+    if isinstance(found, PurchasePosterior):
+        return narrowed(found)
+    if isinstance(found, CLVPosterior):
         return found
     raise SchemaError(
         f"{what} a posterior of purchases, alone or with spend, found {type(found).__name__}: pass "

@@ -18,7 +18,7 @@ from clvmodels.formulas import gamma_gamma
 from clvmodels.keywords import named
 from clvmodels.model_facts import BASKET_VALUE, GAMMA_GAMMA, ModelFacts
 from clvmodels.posterior.core import Posterior
-from clvmodels.posterior.effects import effects_table
+from clvmodels.posterior.effects import effects_table, warn_of_unknown
 from clvmodels.posterior.pointwise import LikelihoodTerms
 from clvmodels.purchases.design import Side
 from clvmodels.purchases.model import Described
@@ -226,7 +226,11 @@ def spend_columns(
     """Columns of a table in whatever unit; a frame is in that of the base, unless said."""
     if said is None and frames.kind_of(data) is not None:
         said = posterior.scale
-    return with_strata(rfm_columns(data, said=said, money=True), posterior.metadata.design)
+    design = posterior.metadata.design
+    columns = rfm_columns(data, said=said, money=True)
+    found = with_strata(columns, design, None if design is None else design.moving)
+    warn_of_unknown(design, found)
+    return found
 
 
 def _described(_: Side, draws: Mapping[str, FloatArray], times: FloatArray) -> Described:

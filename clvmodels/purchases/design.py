@@ -184,11 +184,11 @@ class Design:
         Parameters
         ----------
         codes : mapping of str to ndarray of int, shape (N,)
-            Level by factor, as `Factor.codes` has it.
+            Level by factor, as `Factor.codes` has it; of one that is left out, the first.
         """
-        found = np.zeros(len(next(iter(codes.values()))), dtype=np.int64)
+        found = np.zeros(len(next(iter(codes.values()), ())), dtype=np.int64)
         for factor, size in zip(self.factors, self.sizes, strict=True):
-            found = found * size + codes[factor.name]
+            found = found * size + codes.get(factor.name, 0)
         return found + 1
 
     def levels_of(self, strata: npt.ArrayLike) -> dict[str, IntArray]:
@@ -205,9 +205,36 @@ class Design:
 
     def unknown(self, strata: IntArray) -> int:
         """How many of these customers have a level that the base did not have."""
+        return int(np.logical_or.reduce([*self._new(strata).values()]).sum())
+
+    def unknown_by(self, strata: IntArray) -> dict[str, int]:
+        """The same by factor, of those where there are some."""
+        counts = {name: int(new.sum()) for name, new in self._new(strata).items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def _new(self, strata: IntArray) -> dict[str, npt.NDArray[np.bool_]]:
         levels = self.levels_of(strata)
-        new = [levels[one.name] == len(one.levels) for one in self.factors]
-        return int(np.logical_or.reduce(new).sum())
+        return {one.name: levels[one.name] == len(one.levels) for one in self.factors}
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """Names of the factors that some effect goes by."""
+        own = {one.factor for one in self.effects}
+        return tuple(name for name in self.columns if name in own)
+
+    def narrowed(self) -> Design | None:
+        """The same effects by their own factors alone; None where there are no effects."""
+        kept = tuple(one for one in self.factors if one.name in self.moving)
+        if not kept:
+            return None
+        found, strata = (
+            Design(kept, self.effects),
+            np.array([g for g, _ in self.mix], dtype=np.int64),
+        )
+        own, sizes = found.strata(self.levels_of(strata)), [n for _, n in self.mix]
+        each, place = np.unique(own, return_inverse=True)
+        counts = np.bincount(place, sizes, len(each)).astype(np.int64)
+        return Design(kept, self.effects, tuple(zip(each.tolist(), counts.tolist(), strict=True)))
 
     def eta(self, side: Side, stratum: int, draws: Mapping[str, Any]) -> Any:
         """By how much a stratum's customers differ from the average, in every draw."""

@@ -119,13 +119,30 @@ def segments_for(attributes: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in attributes if name not in (COHORT, FIRST_VALUE, FREQUENCY))
 
 
-def strata_of(design: Design, read: Callable[[str], Column]) -> IntArray:
-    """Stratum of each customer of a table whose columns `read` returns by name."""
-    return design.strata({one.name: codes_of(one, read(one.name)) for one in design.factors})
+def strata_of(
+    design: Design, read: Callable[[str], Column], used: Iterable[str] | None = None
+) -> IntArray:
+    """Stratum of each customer of a table whose columns `read` returns by name.
+
+    Of columns that are not ``used`` everybody has the first level, and they are not read.
+    """
+    names = design.columns if used is None else tuple(used)
+    codes = {one.name: codes_of(one, read(one.name)) for one in design.factors if one.name in names}
+    return design.strata(codes)
 
 
-def with_strata(columns: RfmColumns, design: Design | None) -> RfmColumns:
+def with_strata(
+    columns: RfmColumns, design: Design | None, used: Iterable[str] | None = None
+) -> RfmColumns:
     """The same customers, with the stratum of each; as they are where there is no design.
+
+    Parameters
+    ----------
+    columns : RfmColumns
+        Of a table.
+    design : Design or None
+    used : iterable of str, optional
+        Columns that count, as in `strata_of`; by default all of the design.
 
     Raises
     ------
@@ -134,7 +151,10 @@ def with_strata(columns: RfmColumns, design: Design | None) -> RfmColumns:
     """
     if design is None:
         return columns
-    return replace(columns, stratum=strata_of(design, lambda name: attribute(columns, name)))
+    stratum = strata_of(design, lambda name: attribute(columns, name), used)
+    if not len(stratum):  # nothing was read: all are of the first
+        stratum = np.ones(len(columns), dtype=np.int64)
+    return replace(columns, stratum=stratum)
 
 
 def level_counts(texts: Iterable[Any]) -> dict[str, int]:

@@ -172,7 +172,8 @@ def test_a_file_without_the_column(tmp_path) -> None:
 def test_unknown_levels_have_the_doubt_of_the_population() -> None:
     _, other = both("bgnbd", something)
     new = replace(RFM, table=table_of(FRAME.assign(channel="radio")).table)
-    found = other.purchases.expected_probability_alive(new)
+    with pytest.warns(UserWarning, match="240 of 240 customers have values of 'channel' that the"):
+        found = other.purchases.expected_probability_alive(new)
     alone = of_level(other.purchases, "(other)").expected_probability_alive(new)
     np.testing.assert_allclose(found, alone, rtol=1e-12)
 

@@ -14,6 +14,7 @@ from scipy.special import betainc
 import clvmodels as clv
 from clvmodels import CLVPosterior, GammaGammaPosterior, SchemaError, load_posterior
 from clvmodels.posterior import PurchasePosterior, total_value
+from clvmodels.posterior.effects import narrowed
 from clvmodels.purchases.design import Factor
 from tests.covariates import (
     LEVELS,
@@ -238,9 +239,11 @@ def test_files_of_customers_and_rows_in_any_order(tmp_path) -> None:
     result = clv.score(tmp_path / "b.parquet", output=tmp_path / "s.parquet", **how, **terms)
     assert result.unknown_levels == 7
     found = pd.read_parquet(tmp_path / "s.parquet")
-    wanted = both.predict(base, **terms)[list(found.columns)]
+    with pytest.warns(UserWarning, match="7 of 240 customers have values of 'channel'"):
+        wanted = both.predict(base, **terms)[list(found.columns)]
     assert_frame_equal(found, wanted, rtol=1e-12, check_dtype=False)
-    here = both.predict(FRAME.assign(channel=channel), **terms)[list(found.columns)]
+    with pytest.warns(UserWarning, match="7 of 240 customers have values of 'channel'"):
+        here = both.predict(FRAME.assign(channel=channel), **terms)[list(found.columns)]
     found = found.sort_values("customer_id").reset_index(drop=True)
     assert_frame_equal(found, here, rtol=1e-10, check_dtype=False)
 
@@ -248,7 +251,8 @@ def test_files_of_customers_and_rows_in_any_order(tmp_path) -> None:
 def test_unknown_levels_have_the_doubt_of_the_population() -> None:
     posterior = moved(something)
     new = FRAME.assign(channel="radio")
-    found = posterior.expected_customer_spend(new).to_numpy()
+    with pytest.warns(UserWarning, match="240 of 240 customers have values of 'channel'"):
+        found = posterior.expected_customer_spend(new).to_numpy()
     alone = spend_of_level(posterior, "(other)").expected_customer_spend(FRAME).to_numpy()
     np.testing.assert_allclose(found, alone, rtol=1e-12)
 
@@ -337,3 +341,37 @@ def test_a_backtest_keeps_the_columns_and_takes_the_middle_of_the_effects() -> N
         clv.GammaGammaModel(covariates=["channel", "frequency"], first_order="covariate"),
     )
     assert Fitting(model, {}).columns == ["country", "channel"]
+
+
+def test_purchases_alone_ask_for_their_own_columns(tmp_path) -> None:
+    """Where spend goes by a column that purchases do not, or by which they go too."""
+    plain, spend = plain_posterior("mbgnbd"), moved(something)
+    posterior = CLVPosterior(plain, spend)
+    bare = table_of(FRAME.drop(columns="channel"))
+    with pytest.raises(SchemaError, match="no column 'channel', a covariate of the model"):
+        posterior.predict(bare, horizon="90D")
+    wanted = plain.predict(bare, horizon="90D")
+    same(posterior.purchases.predict(bare, horizon="90D"), wanted)
+    same(
+        clv.count_distribution(posterior, bare, horizon="90D").quantile(0.9),
+        clv.count_distribution(plain, bare, horizon="90D").quantile(0.9),
+    )
+    bare.to_parquet(tmp_path / "b.parquet")
+    clv.score(
+        tmp_path / "b.parquet",
+        posterior=posterior.purchases,
+        output=tmp_path / "s.parquet",
+        horizon="90D",
+        draws=S,
+    )
+    found = pd.read_parquet(tmp_path / "s.parquet")
+    same(found, wanted[list(found.columns)].astype(found.dtypes))
+    country = Factor("country", ("here",), (len(FRAME),))
+    design = replace(DESIGN, factors=(country, *DESIGN.factors))
+    purchases = with_effects(plain, design_of_channels(FRAME), something)
+    wider = replace(design, effects=purchases.metadata.design.effects)
+    joint = replace(purchases, metadata=replace(purchases.metadata, design=wider))
+    found = joint.predict(RFM, horizon="90D")  # a table without a country
+    same(found, purchases.predict(RFM, horizon="90D"))
+    narrow = narrowed(joint).metadata.design
+    assert narrow.factors == purchases.metadata.design.factors
