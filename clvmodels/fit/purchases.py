@@ -46,8 +46,7 @@ from clvmodels.rfm.histories import (
 from clvmodels.schema import TimeScale
 
 if TYPE_CHECKING:
-    from pymc_extras.prior import Prior
-
+    from clvmodels.fit.priors import AnyPrior
     from clvmodels.formulas.fused import Fused
 
 
@@ -97,7 +96,7 @@ class PurchaseSpecification[Bought: PurchasePosterior](Specification[Bought]):
                 f"Give priors of {made}, or of {sampled}: a whole pair, and only one."
             )
 
-    def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:
+    def _merge(self, base: dict[str, AnyPrior], own: dict[str, AnyPrior]) -> dict[str, AnyPrior]:
         joint = self.facts.joint
         if joint is not None and joint.made[0] in own:
             base = {name: one for name, one in base.items() if name not in joint.sampled}

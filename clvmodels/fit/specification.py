@@ -17,9 +17,11 @@ from clvmodels.fit.effect_variables import fit_with, times_variables
 from clvmodels.fit.parameters import Parameters
 from clvmodels.fit.priors import (
     PYMC_MARKETING,
+    AnyPrior,
     as_dict,
     check_names,
     check_scale,
+    in_pymc_extras,
     pymc_marketing_priors,
     resolve,
 )
@@ -170,7 +172,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         statistics, scale = self._prepare(timed)
         plain = clock is None and design is None
         observed = statistics if plain else self._prepare(replace(columns, stratum=None))[0]
-        base, priors = self._facts(columns, observed), as_dict(self.resolved_priors(scale))
+        base, priors = self._facts(columns, observed), as_dict(self._priors(scale))
         model, key = self._build(statistics, scale, design), self._key(design)
         customers = int(base["customers"])
         if design is None:
@@ -226,7 +228,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
 
     def _key(self, design: Design | None = None) -> Hashable:
         """What is equal for models that differ in their data only, and in the scale."""
-        priors = json.dumps(as_dict(self.resolved_priors(1.0)), sort_keys=True)
+        priors = json.dumps(as_dict(self._priors(1.0)), sort_keys=True)
         return self.name, priors, design and design.graph
 
     def _described(self, columns: RfmColumns) -> tuple[Mapping[str, float], str]:
@@ -234,14 +236,17 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         statistics, _ = self._prepare(columns)
         return self._facts(columns, statistics), str(statistics.fingerprint())
 
-    def resolved_priors(self, scale: float | TensorVariable) -> dict[str, Prior]:
+    def resolved_priors(self, scale: float) -> dict[str, Prior]:
         """The priors in the units of the data, the way that they enter the model."""
+        return {name: in_pymc_extras(one) for name, one in self._priors(scale).items()}
+
+    def _priors(self, scale: float | TensorVariable) -> dict[str, AnyPrior]:
         if self.priors == PYMC_MARKETING:
             return pymc_marketing_priors(self.facts)
         own = {} if isinstance(self.priors, str) else dict(self.priors)
         return self._merge(resolve(self.facts.defaults, scale), own)
 
-    def _merge(self, base: dict[str, Prior], own: dict[str, Prior]) -> dict[str, Prior]:
+    def _merge(self, base: dict[str, AnyPrior], own: dict[str, AnyPrior]) -> dict[str, AnyPrior]:
         return {**base, **own}
 
     def _assumed(self, columns: RfmColumns) -> tuple[str, ...]:
@@ -277,9 +282,9 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         """
         import pymc as pm
 
-        scaled = as_dict(self.resolved_priors(1.0)) != as_dict(self.resolved_priors(2.0))
+        scaled = as_dict(self._priors(1.0)) != as_dict(self._priors(2.0))
         by = pm.Data(self._scale_name(), np.float64(scale)) if scaled else scale
-        priors = self.resolved_priors(by)
+        priors = self._priors(by)
         sampled = {name: prior.create_variable(name) for name, prior in priors.items()}
         return {**sampled, **self._made_of(sampled)}
 

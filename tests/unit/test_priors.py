@@ -71,6 +71,17 @@ def test_scaled_defaults_move_with_the_scale_and_others_do_not() -> None:
     assert {n for n in SPEND_DEFAULTS if SPEND_DEFAULTS[n].scaled} == {"v"}
 
 
+@pytest.mark.parametrize("priors", ["default", "pymc-marketing"])
+@pytest.mark.parametrize("kind", PURCHASES)
+def test_what_a_fit_takes_is_pymc_extras_prior_without_its_import(kind, priors) -> None:
+    ours = kind(priors)._priors(5.0)
+    theirs = kind(priors).resolved_priors(5.0)
+    assert ours.keys() == theirs.keys()
+    for name, prior in theirs.items():
+        assert isinstance(prior, Prior)
+        assert ours[name].to_dict() == prior.to_dict()
+
+
 @pytest.mark.parametrize("kind", PURCHASES)
 def test_own_priors_replace_those_they_name(kind) -> None:
     own = Prior("Gamma", alpha=2, beta=3)
