@@ -98,7 +98,7 @@ def codes_of(factor: Factor, column: Column) -> IntArray:
         A number is wanted, and the column holds something else.
     """
     if not factor.numeric:
-        return factor.codes(texts_of(column))
+        return _codes_of_texts(factor, column)
     kind = column.type
     if not (is_number(column) or pa.types.is_null(kind) or is_text(kind)):
         raise SchemaError(
@@ -112,6 +112,17 @@ def codes_of(factor: Factor, column: Column) -> IntArray:
             f"The column {shown(factor.name)} holds text that is not a number, and the model was "
             f"fitted to numbers there: correct it ({one_line(error, 80)})."
         ) from error
+
+
+def _codes_of_texts(factor: Factor, column: Column) -> IntArray:
+    """The same of categories: a text for each different one, and not for each customer."""
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_number(column)):
+        return factor.codes(texts_of(column))
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    different = pc.dictionary_encode(whole, null_encoding="encode")
+    codes = factor.codes(texts_of(different.dictionary))
+    return np.asarray(codes[different.indices.to_numpy(zero_copy_only=False)])
 
 
 def segments_for(attributes: Iterable[str]) -> tuple[str, ...]:
