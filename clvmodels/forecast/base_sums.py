@@ -78,8 +78,9 @@ def sums_of_base(
         return total
     groups, m_bar = group_rows(x, t_x, T), draws.means(x, m_bar)
     curves = Curves(draws, due, (float(T.min()), float(T.max())))
-    curved, least = curved_of(groups, curves)
-    nodes = dict(zip(curved.tolist(), curves.chosen(least), strict=True))
+    curved = curved_of(groups, curves)
+    kept, least = curved.x[curved.kept], curved.least[curved.kept]
+    nodes = dict(zip(kept.tolist(), curves.chosen(kept, least), strict=True))
     gather = _Gather(draws, groups, m_bar, nodes, _expect(draws, due, ends))
     at_nodes = {x: np.zeros((2, len(n.T), *gather.shape)) for x, n in nodes.items()}
     with ThreadPoolExecutor(threads) as pool:

@@ -15,17 +15,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import batched, groupby
-from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels.forecast.calendar import Parts, by_parts
 from clvmodels.forecast.draws import Draws
+from clvmodels.forecast.grouping import IntArray
 from clvmodels.forecast.serving import Serving
+from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.discounting import Due
-from clvmodels.formulas.strata import plain
+from clvmodels.formulas.strata import plain, stratum_of
+from clvmodels.purchases.stratified import strip_of
 from clvmodels.schema import FloatArray
 
 # Truncation error aimed at, relative: eps times what the function grows by off the axis.
@@ -73,15 +75,71 @@ class Nodes:
 
     def blend(self, T: FloatArray) -> FloatArray:
         """Weights of the nodes' values for each T, shape (len(T), nodes)."""
-        t = (np.log(self.shift + T) - self.middle) / self.half
-        gap = t[:, None] - np.cos(self.angles)
-        sign = (-1.0) ** np.arange(len(self.angles)) * np.sin(self.angles)
-        hit = gap == 0.0
-        share = sign / np.where(hit, 1.0, gap)
-        share /= share.sum(axis=1, keepdims=True)
-        on_node = hit.any(axis=1)
-        share[on_node] = hit[on_node]
-        return np.asarray(share)
+        out = np.empty((len(T), len(self.angles)))
+        sign = np.asarray((-1.0) ** np.arange(len(self.angles)) * np.sin(self.angles))
+        _fill_blend(T, self.shift, self.middle, self.half, np.cos(self.angles), sign, out)
+        return out
+
+
+@compiled
+def _fill_blend(
+    T: FloatArray,
+    shift: float,
+    middle: float,
+    half: float,
+    places: FloatArray,
+    sign: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Barycentric weights of Chebyshev's points (Berrut & Trefethen 2004, eq. 4.2 and 5.3)."""
+    for i in range(T.size):
+        t, total, hit = (math.log(shift + T[i]) - middle) / half, 0.0, -1
+        for k in range(places.size):
+            gap = t - places[k]
+            hit = k if gap == 0.0 else hit
+            out[i, k] = sign[k] / gap
+            total += out[i, k]
+        for k in range(places.size):
+            on = 1.0 if k == hit else 0.0
+            out[i, k] = on if hit >= 0 else out[i, k] / total
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The nodes of one stratum, of which each reach down to an age of their own.
+
+    Attributes
+    ----------
+    nodes : list of Nodes
+        From the upper end of the span down to the least T of each; none where interpolation
+        is not worth it.
+    least : ndarray, shape (len(nodes),)
+        The least T of each, ascending.
+    """
+
+    nodes: list[Nodes]
+    least: FloatArray
+
+    @classmethod
+    def of(cls, strip: tuple[float, float] | None, span: tuple[float, float]) -> Choice:
+        """Those of a stratum with this strip; see `Family.strip`."""
+        if strip is None:
+            return cls([], np.zeros(0))
+        shift, width = strip
+        low, high = (math.log(shift + T) for T in span)
+        begin = high - (high - low) * _SHORTER
+        nodes = [Nodes.between(shift, float(u), high, width) for u in begin]
+        return cls(nodes, np.maximum(np.exp(begin) - shift, span[0]))
+
+    def which(self, least: FloatArray) -> IntArray:
+        """The last nodes that reach down to each T; the first ones reach down to the span's."""
+        return np.maximum(np.searchsorted(self.least, least, side="right") - 1, 0)
+
+    def counts(self, least: FloatArray) -> IntArray:
+        """How many there are of those."""
+        if not self.nodes:
+            return np.full(len(least), sys.maxsize)  # more than there can be
+        return np.array([len(nodes.angles) for nodes in self.nodes])[self.which(least)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +171,22 @@ class Whole:
         return np.where(self.x[at] == bought, np.minimum(self.youngest[at], T), T)
 
 
+class Curved(NamedTuple):
+    """Which x are interpolated.
+
+    Attributes
+    ----------
+    x, least : ndarray, shape (X,)
+        Ascending, and the least T of each.
+    kept : ndarray of bool, shape (X,)
+        Whether the values at its nodes are kept; they are else evaluated where they are needed.
+    """
+
+    x: FloatArray
+    least: FloatArray
+    kept: npt.NDArray[np.bool_]
+
+
 class Curves:
     """Purchases of the living by draw, undiscounted and discounted, for x and T.
 
@@ -139,67 +213,103 @@ class Curves:
         self._known: dict[tuple[float, int], Values] = {}
         self._room = _MOST_BYTES // (16 * draws.formulas.phases * draws.count)
         self._now: dict[float, int] = {}
-        strip = draws.formulas.strip(draws.purchases)
-        self._nodes: list[Nodes] = []
-        self._least = np.zeros(0)
-        if strip is not None:
-            shift, width = strip
-            low, high = (math.log(shift + T) for T in span)
-            begin = high - (high - low) * _SHORTER
-            self._nodes = [Nodes.between(shift, float(u), high, width) for u in begin]
-            self._least = np.maximum(np.exp(begin) - shift, span[0])
+        self._choices: dict[int, Choice] = {}
 
     def covers(self, low: float, high: float) -> bool:
         """Whether these T lie in the span."""
         return self._span[0] <= low and high <= self._span[1]
 
-    def enough(self, least: FloatArray) -> npt.NDArray[np.int64]:
-        """How many nodes an x has whose least T is this: with more T it is interpolated."""
-        if not self._nodes:
-            return np.full(len(least), sys.maxsize)  # more than there can be
-        counts = np.array([len(nodes.angles) for nodes in self._nodes])
-        return np.asarray(counts[self._which(least)])
+    def enough(self, x: FloatArray, least: FloatArray) -> IntArray:
+        """How many nodes each x has whose least T is this: with more T it is interpolated."""
+        out = np.empty(len(x), dtype=np.int64)
+        for choice, rows in self._by_stratum(x):
+            out[rows] = choice.counts(least[rows])
+        return out
 
-    def _which(self, least: FloatArray) -> npt.NDArray[np.int64]:
-        """The last nodes that reach down to each T; the first ones reach down to the span's."""
-        return np.maximum(np.searchsorted(self._least, least, side="right") - 1, 0)
+    def curved(self, x: FloatArray, ages: IntArray, batches: int, least: FloatArray) -> Curved:
+        """Choose the x that have enough different T to be worth interpolating.
+
+        Parameters
+        ----------
+        x : ndarray, shape (X,)
+            Ascending.
+        ages : ndarray of int, shape (X,)
+            How many T each has in this batch.
+        batches : int
+            How many there are. Nodes serve those to come too, as far as there is room for them;
+            half of the T that those are likely to have is counted.
+        least : ndarray, shape (X,)
+            The least T of each.
+        """
+        enough = self.enough(x, least)
+        many = np.flatnonzero(ages * (1 + batches) / 2 > enough)
+        many = many[np.argsort(-ages[many], kind="stable")]
+        kept = np.zeros(len(x), dtype=np.bool_)
+        kept[many[np.cumsum(enough[many]) <= self._room]] = True
+        most = kept | (ages > enough)
+        return Curved(x[most], least[most], kept[most])
+
+    def chosen(self, x: FloatArray, least: FloatArray) -> list[Nodes]:
+        """The nodes of x whose least T are these."""
+        which = self._which(x, least).tolist()
+        return [self._at(*one) for one in zip(x.tolist(), which, strict=True)]
+
+    def _which(self, x: FloatArray, least: FloatArray) -> IntArray:
+        """Which of the nodes of its stratum each x has."""
+        out = np.empty(len(x), dtype=np.int64)
+        for choice, rows in self._by_stratum(x):
+            out[rows] = choice.which(least[rows])
+        return out
+
+    def _at(self, x: float, which: int) -> Nodes:
+        return self._choices[int(stratum_of(x))].nodes[which]
+
+    def _by_stratum(self, x: FloatArray) -> Iterator[tuple[Choice, IntArray]]:
+        """What nodes each stratum has to choose from, and where its x are."""
+        strata, place = np.unique(stratum_of(x), return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        ends = np.cumsum(np.bincount(place, minlength=len(strata)))[:-1]
+        for stratum, rows in zip(strata.tolist(), np.split(order, ends), strict=False):
+            if stratum not in self._choices:
+                strip = strip_of(self._draws.formulas, stratum, self._draws.purchases)
+                self._choices[stratum] = Choice.of(strip, self._span)
+            yield self._choices[stratum], rows
 
     def _rows(self, wanted: Iterable[tuple[float, int]]) -> int:
         """How many nodes these x have together."""
-        return sum(len(self._nodes[which].angles) for _, which in wanted)
+        return sum(len(self._at(*one).angles) for one in wanted)
 
-    def fit(self, least: FloatArray) -> npt.NDArray[np.bool_]:
-        """Whether there is room for the nodes of x, the first first, whose least T are these."""
-        return np.cumsum(self.enough(least)) <= self._room
-
-    def chosen(self, least: FloatArray) -> list[Nodes]:
-        """The nodes of x whose least T are these."""
-        return [self._nodes[i] for i in self._which(least)]
-
-    def prepare(self, counts: Sequence[float], least: FloatArray, run: Mapper) -> None:
-        """Evaluate the nodes of these x down to their least T, if they are not known yet.
+    def prepare(self, curved: Curved, run: Mapper) -> None:
+        """Evaluate the nodes of these x that are to be kept, if they are not known yet.
 
         Nodes are those of these customers alone, though others that reach further down may be
         known: numbers must not depend on which customers came before, since a run that is
         resumed begins in the middle.
         """
-        which = self._which(least).tolist() if counts else []
-        self._now = dict(zip(counts, which, strict=True))
-        now = list(self._now.items())
+        which = self._which(curved.x, curved.least).tolist()
+        self._now = dict(zip(curved.x.tolist(), which, strict=True))
+        now = [(x, self._now[x]) for x in curved.x[curved.kept].tolist()]
         if self._rows({*self._known, *now}) > self._room:
             self._known = {one: self._known[one] for one in now if one in self._known}
-        wanted = [one for one in now if one not in self._known]
-        pieces = list(_together(wanted))
-        for piece, found in zip(pieces, run(self._at_nodes, pieces), strict=True):
-            self._known |= dict(zip(piece, found, strict=True))
+        self._known |= self._found([one for one in now if one not in self._known], run)
 
     def nodes(self, x: float) -> Nodes:
         """The nodes of a prepared x."""
-        return self._nodes[self._now[x]]
+        return self._at(x, self._now[x])
 
-    def at_nodes(self, x: float) -> Values:
-        """Values there, each of shape (nodes, K S)."""
-        return self._known[x, self._now[x]]
+    def at_nodes(self, some: Iterable[float]) -> list[Values]:
+        """Values there of some prepared x, each of shape (nodes, K S)."""
+        wanted = [(x, self._now[x]) for x in some]
+        passing = self._found([one for one in wanted if one not in self._known], map)
+        return [passing[one] if one in passing else self._known[one] for one in wanted]
+
+    def _found(self, wanted: Wanted, run: Mapper) -> dict[tuple[float, int], Values]:
+        """Values of some x at the nodes that they want."""
+        pieces = list(_together(wanted))
+        both = zip(pieces, run(self._at_nodes, pieces), strict=True)
+        return {
+            one: values for piece, found in both for one, values in zip(piece, found, strict=True)
+        }
 
     def exactly(self, x: FloatArray, T: FloatArray) -> Values:
         """Values at these x and T without interpolation, each of shape (len(x), K S)."""
@@ -215,7 +325,7 @@ class Curves:
 
     def _at_nodes(self, piece: Wanted) -> list[Values]:
         """Values of some x at the same nodes, which cost less together."""
-        T = self._nodes[piece[0][1]].T
+        T = self._at(*piece[0]).T
         counts = np.array([x for x, _ in piece])
         found = self.exactly(np.repeat(counts, len(T)), np.tile(T, len(counts)))
         parts = (np.split(one, len(counts)) for one in found)
@@ -224,5 +334,9 @@ class Curves:
 
 def _together(wanted: Iterable[tuple[float, int]]) -> Iterator[list[tuple[float, int]]]:
     """Cut x and which nodes they want into pieces that want the same, in the order of x."""
-    for _, alike in groupby(sorted(wanted, key=itemgetter(1, 0)), key=itemgetter(1)):
+
+    def nodes(one: tuple[float, int]) -> tuple[int, int]:
+        return int(stratum_of(one[0])), one[1]
+
+    for _, alike in groupby(sorted(wanted, key=lambda one: (nodes(one), one[0])), key=nodes):
         yield from map(list, batched(alike, _TOGETHER))

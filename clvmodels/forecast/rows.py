@@ -17,7 +17,7 @@ import numpy as np
 
 from clvmodels.forecast import kernel, spending
 from clvmodels.forecast.chunks import CHUNK, Chunk, chunk_of
-from clvmodels.forecast.curves import Curves, Whole
+from clvmodels.forecast.curves import Curved, Curves, Whole
 from clvmodels.forecast.draws import Costs, Draws, Future, tail_probabilities
 from clvmodels.forecast.grouping import Groups, IntArray, group_rows, new_pairs
 from clvmodels.forecast.serving import Serving, annuity
@@ -160,11 +160,11 @@ class Predictor:
             m_bar = self.draws.means(x, m_bar)[groups.rows]
             own = self._shares(share, len(x))
             own = own[groups.rows] if own.size else own
-            curved, least = curved_of(groups, curves[0], self._whole)
-            work = _Work(self, curves, _in_order(groups), curved, m_bar, own, out)
+            curved = curved_of(groups, curves[0], self._whole)
+            work = _Work(self, curves, _in_order(groups), curved.x, m_bar, own, out)
             with ThreadPoolExecutor(self._threads) as pool:
                 for one in curves:
-                    one.prepare(curved.tolist(), least, pool.map)
+                    one.prepare(curved, pool.map)
                 # Added up in the order of the chunks, so that sums repeat exactly.
                 told = telling_part()
                 for begin, part in enumerate(pool.map(work.chunk, range(0, len(groups.x), CHUNK))):
@@ -323,13 +323,18 @@ class _Work:
 
     def _blend(self, x: FloatArray, T: FloatArray) -> FloatArray:
         """Weights of the nodes of each (x, T), as far as its x is interpolated."""
-        curves, curved = self.curves[0], np.intersect1d(x, self.curved).tolist()
-        parts = [(x == number, curves.nodes(number)) for number in curved]
+        parts = [(which, self.curves[0].nodes(number)) for number, which in self._parts(x)]
         most = max((len(nodes.angles) for _, nodes in parts), default=0)
         out = np.empty((len(x), most))
         for which, nodes in parts:
             out[which, : len(nodes.angles)] = nodes.blend(T[which])
         return out
+
+    def _parts(self, x: FloatArray) -> list[tuple[float, slice]]:
+        """Those x that are interpolated, and where they stand: they are ordered."""
+        some = np.intersect1d(x, self.curved)
+        ends = (np.searchsorted(x, some, side=side).tolist() for side in ("left", "right"))
+        return [(number, slice(*at)) for number, *at in zip(some.tolist(), *ends, strict=True)]
 
     def _spend(self, counts: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected spend is intercept + slope m_bar, both of shape (X, S)."""
@@ -347,14 +352,17 @@ class _Work:
         self, curves: Curves, x: FloatArray, T: FloatArray
     ) -> tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
         """First node and number of nodes of each (x, T), and the values at all nodes."""
-        curved = np.isin(x, self.curved)
-        found = [curves.exactly(x[~curved], T[~curved])]
-        first, count = np.cumsum(~curved) - 1, np.ones(len(x), dtype=np.int64)
-        after = int((~curved).sum())
-        for number in np.unique(x[curved]):
-            found.append(curves.at_nodes(float(number)))
-            nodes = len(found[-1][0])
-            first[x == number], count[x == number] = after, nodes
+        parts = self._parts(x)
+        direct = np.ones(len(x), dtype=np.bool_)
+        for _, which in parts:
+            direct[which] = False
+        found = [curves.exactly(x[direct], T[direct])] if direct.any() else []
+        first, count = np.cumsum(direct) - 1, np.ones(len(x), dtype=np.int64)
+        after = int(direct.sum())
+        for (_, which), there in zip(parts, curves.at_nodes(x for x, _ in parts), strict=True):
+            found.append(there)
+            nodes = len(there[0])
+            first[which], count[which] = after, nodes
             after += nodes
         values = [np.concatenate(part) for part in zip(*found, strict=True)]
         alive = values[2] if len(values) > 2 else np.empty((0, 0))
@@ -377,19 +385,9 @@ def _to_rows(groups: Groups, out: FloatArray) -> None:
             column[groups.rows] = column.copy()
 
 
-def curved_of(
-    groups: Groups, curves: Curves, whole: Whole | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Those x that have enough different T to be worth interpolating, and their least T.
-
-    Nodes serve further batches too; half of the T that those are likely to have is counted.
-    """
+def curved_of(groups: Groups, curves: Curves, whole: Whole | None = None) -> Curved:
+    """Those x that are interpolated."""
     new = new_pairs(groups.x, groups.T)
-    counts, first, ages = np.unique(groups.x[new], return_index=True, return_counts=True)
-    least, batches = groups.T[new][first], 1
-    if whole is not None:
-        least, batches = whole.least(counts, least), whole.batches
-    many = np.flatnonzero(ages * (1 + batches) / 2 > curves.enough(least))
-    many = many[np.argsort(-ages[many], kind="stable")]
-    most = np.sort(many[curves.fit(least[many])])
-    return counts[most], least[most]
+    x, first, ages = np.unique(groups.x[new], return_index=True, return_counts=True)
+    least, whole = groups.T[new][first], whole or Whole((0.0, 0.0))
+    return curves.curved(x, ages, whole.batches, whole.least(x, least))

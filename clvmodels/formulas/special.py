@@ -24,6 +24,7 @@ _LN2_LOW: Final = 1.90821492927058770002e-10
 _LEAST_EXPONENT: Final = -708.0
 _FRACTION: Final = (1 << 52) - 1
 _ONE: Final = 1023 << 52
+_MOST: Final = 1e300
 
 
 @compiled
@@ -161,4 +162,21 @@ def log_sums(t: FloatArray, alpha: FloatArray) -> FloatArray:
     for i in range(t.size):
         for d in range(alpha.size):
             out[i, d] = log_from_one(alpha[d] + t[i])
+    return out
+
+
+@compiled
+def growth_logs(length: FloatArray, t: FloatArray, alpha: FloatArray) -> FloatArray:
+    """Natural logarithm of 1 + length / (alpha + t) by time and draw, shape (len(t), S).
+
+    Lengths, one for each draw, are at least 0, and may be infinite; to 4 ulp.
+    """
+    out = np.empty((t.size, alpha.size))
+    for i in range(t.size):
+        for d in range(alpha.size):
+            e = length[d] / (alpha[d] + t[i])
+            y = 1.0 + min(e, _MOST)
+            # What 1 + e has lost of e, over y, is missing in the logarithm
+            log = log_from_one(y) + (min(e, _MOST) - (y - 1.0)) / y
+            out[i, d] = log if e <= _MOST else np.inf
     return out

@@ -32,7 +32,7 @@ from clvmodels.formulas.counts import (
 )
 from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.random import exponential, uniform
-from clvmodels.formulas.special import exp_negative, log_sums, one_less_exp
+from clvmodels.formulas.special import exp_negative, growth_logs, log_sums, one_less_exp
 from clvmodels.purchases.model import NO_ROWS, Draws, LeavesAtPurchases, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
@@ -132,7 +132,7 @@ class _Living:
     @cached_property
     def growth(self) -> FloatArray:
         """ln((A + horizon) / A) of each distinct T."""
-        return np.asarray(np.log1p(self.until / (self.draws["alpha"] + self.ages[:, None])))
+        return growth_logs(self.until, self.ages, self.draws["alpha"])
 
     def expect(self) -> tuple[FloatArray, FloatArray]:
         both = self.family.if_alive_block(

@@ -209,6 +209,13 @@ def births_of(family: Family) -> tuple[FloatArray, FloatArray]:
     return coded(np.zeros(len(strata)), strata), counts / counts.sum()
 
 
+def strip_of(family: Family, stratum: int, draws: Draws) -> tuple[float, float] | None:
+    """`Family.strip` for the customers of one stratum: of all strata it is the narrowest."""
+    if not isinstance(family, StratifiedFamily):
+        return family.strip(draws)
+    return family.of(stratum).strip(family.own(stratum, draws))
+
+
 def _some(values: Numbers, rows: IntArray, size: int) -> Any:
     """Those of some customers, where there is one for each."""
     found = np.asarray(values)

@@ -137,6 +137,22 @@ def test_one_customer() -> None:
     )
 
 
+@pytest.mark.parametrize("room", [2**28, 0], ids=["kept", "passing"])
+def test_where_all_customers_of_a_chunk_are_interpolated(monkeypatch, room) -> None:
+    """Where nobody is left to compute directly, and with room for no nodes to be kept."""
+    from clvmodels.forecast import curves
+
+    monkeypatch.setattr(curves, "_MOST_BYTES", room)
+    _, other = both("bgnbd", something)
+    T = np.tile(np.arange(2.0, 200.0), len(LEVELS))
+    frame = pd.DataFrame(
+        {"customer_id": np.arange(len(T)), "frequency": 1.0, "recency": T // 2.0, "T": T}
+    ).assign(monetary_value=30.0, channel=np.repeat(LEVELS, len(T) // len(LEVELS)))
+    some = frame.iloc[::90]
+    found = other.predict(frame, horizon="90D").iloc[::90].reset_index(drop=True)
+    same(found, other.predict(some, horizon="90D").reset_index(drop=True))
+
+
 def test_the_column_must_be_there() -> None:
     _, other = both("bgnbd", something)
     with pytest.raises(SchemaError, match="no column 'channel', a covariate of the model"):

@@ -20,7 +20,7 @@ from clvmodels.forecast import (
     pair,
     rows,
 )
-from clvmodels.forecast.curves import Curves
+from clvmodels.forecast.curves import Curved, Curves
 from clvmodels.forecast.tails import tail_of, tail_quantile
 from clvmodels.formulas import gamma_gamma
 from clvmodels.formulas.discounting import Due
@@ -103,9 +103,10 @@ def test_every_column_is_that_of_the_formulas(
 def test_these_customers_are_interpolated_and_looked_up() -> None:
     x, t_x, T, _ = many_customers(np.random.default_rng(1))
     living = Curves(some_draws(), YEAR.due, (T.min(), T.max()))
-    curves, least = rows.curved_of(grouping.group_rows(x, t_x, T), living)
-    assert curves.tolist() == [0.0, 1.0, 2.0, 9.0]
-    assert least.tolist() == [T[x == one].min() for one in curves]
+    curved = rows.curved_of(grouping.group_rows(x, t_x, T), living)
+    assert curved.x.tolist() == [0.0, 1.0, 2.0, 9.0]
+    assert curved.least.tolist() == [T[x == one].min() for one in curved.x]
+    assert curved.kept.all()
 
 
 def test_many_batches_interpolate_what_one_alone_would_not(
@@ -196,17 +197,20 @@ def test_interpolation_is_exact(
     living = Curves(draws, Due(horizon, DELTA, month or 0.0), (0.0, 730.0))
     counts = []
     for least in (600.0, 100.0, 3.0, 0.0):  # each needs nodes further down than the one before
-        living.prepare([x], np.array([least]), map)
+        living.prepare(Curved(np.array([x]), np.array([least]), np.array([True])), map)
         T, nodes = np.linspace(least, 730.0, 57), living.nodes(x)
         counts.append(len(nodes.angles))
-        assert counts[-1] == living.enough(np.array([least]))[0]
-        for known, exact in zip(living.at_nodes(x), living.exactly(np.full(57, x), T), strict=True):
+        assert counts[-1] == living.enough(np.array([x]), np.array([least]))[0]
+        for known, exact in zip(
+            living.at_nodes([x])[0], living.exactly(np.full(57, x), T), strict=True
+        ):
             finite = np.isfinite(exact).all(axis=0)  # without end some draws have no number
             blended = nodes.blend(T) @ known[:, finite]
             np.testing.assert_allclose(blended, exact[:, finite], rtol=1e-10)
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
-    living.prepare([x], np.array([600.0]), map)  # others that reach further are known by now
+    # others that reach further are known by now
+    living.prepare(Curved(np.array([x]), np.array([600.0]), np.array([True])), map)
     assert len(living.nodes(x).angles) == counts[0]
 
 

@@ -8,6 +8,7 @@ from scipy.special import digamma as scipy_digamma
 from clvmodels.formulas.special import (
     digamma,
     exp_negative,
+    growth_logs,
     log1p_unit,
     log_sums,
     one_less_exp,
@@ -69,6 +70,16 @@ def test_logs_of_sums_are_right_below_one_too() -> None:
     right = np.log(alpha.astype(np.longdouble) + t[:, None])
     error = np.abs(log_sums(t, alpha) - right)
     assert np.max(error / np.maximum(np.abs(right), 1.0)) <= 4 * ULP
+
+
+def test_logs_of_growth_are_right_for_short_and_endless_horizons() -> None:
+    rng = np.random.default_rng(12)
+    length, alpha = 10 ** rng.uniform(-20, 6, 400), 10 ** rng.uniform(-3, 3, 400)
+    t = np.append(rng.uniform(0, 900, 40), 0.0)
+    right = np.log1p((length / (alpha + t[:, None])).astype(np.longdouble))
+    np.testing.assert_allclose(growth_logs(length, t, alpha), right, rtol=4 * ULP)
+    assert (growth_logs(np.full(400, np.inf), t, alpha) == np.inf).all()
+    assert (growth_logs(np.zeros(400), t, alpha) == 0.0).all()
 
 
 @pytest.mark.parametrize("model", ["bgnbd", "mbgnbd", "mbgcnbd3"])
