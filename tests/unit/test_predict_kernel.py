@@ -17,6 +17,7 @@ from clvmodels.forecast import (
     Predictor,
     Whole,
     grouping,
+    kernel,
     pair,
     rows,
 )
@@ -107,6 +108,21 @@ def test_these_customers_are_interpolated_and_looked_up() -> None:
     assert curved.x.tolist() == [0.0, 1.0, 2.0, 9.0]
     assert curved.least.tolist() == [T[x == one].min() for one in curved.x]
     assert curved.kept.all()
+
+
+@pytest.mark.parametrize("nodes", [3, 8, 16, 25, 27])
+@pytest.mark.parametrize("draws", [1, 30, 83, 500])
+def test_sums_of_two_do_not_depend_on_which_is_first(nodes: int, draws: int) -> None:
+    """Who stands beside whom differs where blocks do, and numbers must not to the last bit."""
+    rng = np.random.default_rng(nodes)
+    weights, others, values = (rng.normal(size=n) for n in (nodes, nodes, (nodes, draws)))
+    one, other, again = np.empty(draws), np.empty(draws), np.empty((2, draws))
+    kernel._blend(weights, others, values, one, other)
+    kernel._blend(others, weights, values, again[0], again[1])
+    np.testing.assert_array_equal([one, other], again[::-1])
+    kernel._blend(weights, weights, values, again[0], again[1])
+    np.testing.assert_array_equal([one, one], again)
+    np.testing.assert_allclose(one, weights @ values, atol=1e-13)
 
 
 def test_many_batches_interpolate_what_one_alone_would_not(
