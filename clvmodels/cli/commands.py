@@ -300,8 +300,12 @@ def score(
     ] = False,
     machine: Machine,
     block_rows: Annotated[
-        int, typer.Option(help="Rows scored at once; memory grows with it.")
-    ] = 500_000,
+        int | None,
+        typer.Option(
+            help="Rows scored at once; memory grows with it. By default 500,000, or 1,500,000 of "
+            "ten strata or more."
+        ),
+    ] = None,
     restart: Annotated[
         bool,
         typer.Option("--restart", help="Remove what a stopped run left; begin at the start."),

@@ -35,7 +35,7 @@ _TOLERANCE: Final = 1e-15
 _LEAST_NODES: Final = 8
 _SHORTER: Final = 0.75 ** np.arange(8)  # shares of the range of u from its upper end down
 _TOGETHER: Final = 16  # x that are evaluated at the same nodes at a time
-_MOST_BYTES: Final = 256 * 2**20  # of the values at nodes that are kept from batch to batch
+_MOST_BYTES: Final = 384 * 2**20  # of the values at nodes that are kept from batch to batch
 
 Values = tuple[FloatArray, ...]  # purchases, those discounted, and time alive where asked for
 Wanted = Sequence[tuple[float, int]]

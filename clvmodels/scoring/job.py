@@ -93,7 +93,7 @@ class ScoreTerms(TypedDict, total=False):
     max_rejects=None,
     memory_limit=None,
     threads=None,
-    block_rows=BLOCK_ROWS,
+    block_rows=None,
     restart=False,
     progress=None,
 )
@@ -105,7 +105,7 @@ class ScoreOptions(ScoreTerms, ReadTerms, total=False):
     max_rejects: float | str | None
     memory_limit: str | None
     threads: int | None
-    block_rows: int
+    block_rows: int | None
     restart: bool
     progress: Progress | None
 
@@ -139,6 +139,9 @@ class Engine(Protocol):
 
     def threads(self, asked: int) -> int:
         """Cores of one scorer."""
+
+    def block_rows(self, strata: int) -> int:
+        """Rows that are scored at once, by a model of so many strata, where nobody says it."""
 
     def record(self) -> dict[str, Any]:
         """What the manifest says of the engine, and a resumed run must agree in."""
@@ -252,7 +255,8 @@ def open_job(
     check_flag("predictive", options["predictive"])
     check_flag("allow_rejects", options["allow_rejects"])
     check_flag("restart", options["restart"])
-    block_rows = check_whole("block_rows", options["block_rows"])
+    given = options["block_rows"]
+    block_rows = None if given is None else check_whole("block_rows", given)
     most = RejectLimit.read(options["max_rejects"])
     cores = cores_for(options["threads"])
     limit = check_memory_limit(options["memory_limit"])
@@ -270,6 +274,9 @@ def open_job(
         common_schema(
             found.schemas, found.scale, amounts=found.amounts, attributes=found.attributes
         )
+    if block_rows is None:
+        design = purchases_of(fitted).metadata.design
+        block_rows = engine.block_rows(1 if design is None else len(design.mix))
     target = open_target(output, options["table"])
     engine.check(found, target)
     refuse_overlap(target, [*named_paths(source), *([] if path is None else [path])])

@@ -6,19 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from clvmodels.keywords import named
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
 from clvmodels.scoring.block_records import BlockRecord
 from clvmodels.scoring.blocks import score_blocks
-from clvmodels.scoring.job import ScoreOptions, ScoringJob, run_score
+from clvmodels.scoring.job import BLOCK_ROWS, ScoreOptions, ScoringJob, run_score
 from clvmodels.scoring.manifest import ScoreReport
 from clvmodels.scoring.scorer import Scorer
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Prepass, Staged, prepare, stage
 from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
+
+_MANY_STRATA: Final = 10
+_BLOCK_ROWS_OF_STRATA: Final = 1_500_000
 
 
 @named
@@ -87,8 +90,9 @@ def score(
         for the summary of a log a quarter of the machine's memory, at most 4 GB.
     threads : int, optional
         Cores to use; by default all.
-    block_rows : int
-        Rows that are scored at once: memory grows with it.
+    block_rows : int, optional
+        Rows that are scored at once: memory grows with it. By default 500,000, or 1,500,000
+        where the posterior has covariates of ten strata or more.
     restart : bool
         Remove what a run that was stopped has left, and begin at the start. A run that cannot
         go on any more, since its input has changed or another version began it, is removed
@@ -128,6 +132,10 @@ class _Here:
     def threads(self, asked: int) -> int:
         """All that were asked for."""
         return asked
+
+    def block_rows(self, strata: int) -> int:
+        """More of many strata, whose customers share histories with few others in a block."""
+        return BLOCK_ROWS if strata < _MANY_STRATA else _BLOCK_ROWS_OF_STRATA
 
     def record(self) -> dict[str, Any]:
         """Nothing: it is the usual one."""

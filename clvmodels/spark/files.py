@@ -20,7 +20,7 @@ from clvmodels.schema import TimeScale
 from clvmodels.scoring import Scorer, ScoreReport, disk
 from clvmodels.scoring.block_records import BlockRecord
 from clvmodels.scoring.input_files import PARQUET
-from clvmodels.scoring.job import ScoreOptions, ScoringJob, run_score
+from clvmodels.scoring.job import BLOCK_ROWS, ScoreOptions, ScoringJob, run_score
 from clvmodels.scoring.source import Source
 from clvmodels.scoring.staging import Figures, Staged, figures_sql
 from clvmodels.scoring.target import Target
@@ -67,8 +67,8 @@ def score_files(
         As in `clvmodels.score`.
     memory_limit, threads : optional
         Of the session, where it is started here.
-    block_rows : int
-        Rows that a task scores at once.
+    block_rows : int, optional
+        Rows that a task scores at once; by default 500,000.
     restart : bool
         As in `clvmodels.score`.
     progress : callable, optional
@@ -116,6 +116,10 @@ class _Spark:
     def threads(self, asked: int) -> int:
         """One: Spark runs a task per core."""
         return 1
+
+    def block_rows(self, strata: int) -> int:
+        """The same for all: tasks share the memory of an executor."""
+        return BLOCK_ROWS
 
     def record(self) -> dict[str, Any]:
         """Its rows are in another order."""

@@ -234,3 +234,16 @@ def test_weeks_and_repeats_go_by_what_each_customer_came_as() -> None:
     np.testing.assert_allclose(weeks, total, rtol=1e-10)
     np.testing.assert_allclose(counts, own_counts, rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(means * len(FRAME), own_means, rtol=1e-10)
+
+
+def test_of_many_strata_more_customers_are_scored_at_a_time_on_one_machine(tmp_path) -> None:
+    """By few strata, and on Spark, whose tasks share memory, as many as without covariates."""
+    from clvmodels.scoring import local
+    from clvmodels.spark import files
+
+    _, other = both("bgnbd", something)
+    RFM.to_parquet(tmp_path / "b.parquet")
+    report = clv.score(tmp_path / "b.parquet", posterior=other, output=tmp_path / "s", draws=S)
+    assert report.record["options"]["block_rows"] == 500_000
+    assert local._Here().block_rows(50) == 1_500_000
+    assert files.BLOCK_ROWS == 500_000
