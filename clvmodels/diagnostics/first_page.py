@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from clvmodels.diagnostics.base_totals import Totals
 from clvmodels.diagnostics.cohort_lines import cohort_lines
+from clvmodels.diagnostics.customers_listed import TIER
 from clvmodels.diagnostics.new_customers import new_customers
 from clvmodels.diagnostics.planned import Planned
 from clvmodels.diagnostics.record import Brief, Fact, Table
@@ -189,14 +190,15 @@ def _concentration(held: TierValues | None) -> Iterator[Table]:
         f"{percent(share)} of the customers hold {percent(top)} of the value",
         ("customers", "number", "share of the value", "value each"),
         tuple(
-            (_said(place, len(frame), row["customer_share"]), *(row[name] for name in _HELD))
+            (_said(row, place, len(frame)), *(row[name] for name in _HELD))
             for place, row in enumerate(frame.to_dict("records"))
         ),
         formats={"number": "integer", "share of the value": "percent", "value each": "money"},
         bars=("share of the value",),
+        leads={TIER: held.names},
     )
 
 
-def _said(place: int, tiers: int, share: float) -> str:
-    which = "the top" if place == 0 else "the other" if place == tiers - 1 else "the next"
-    return f"{which} {percent(share)}"
+def _said(row: dict[Any, Any], place: int, tiers: int) -> str:
+    which = "top" if place == 0 else "other" if place == tiers - 1 else "next"
+    return f"{row['tier']} ({which} {percent(row['customer_share'])})"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from clvmodels.display import Readable
 
@@ -56,6 +57,14 @@ class Table(Readable):
         Headings above several columns.
     folded : str
         Column whose rows of 0 are not shown.
+    leads : mapping of str to tuple of str
+        Groups of customers that the rows name, by the column of the list of customers that has
+        them; "" for a row that leads to nobody.
+    lives : tuple of str
+        Of a list of customers: what happened to the one of each row, as
+        `clvmodels.predictive.timelines` writes it.
+    reading : mapping
+        How the lives are read.
     """
 
     key: str
@@ -69,9 +78,13 @@ class Table(Readable):
     bars: tuple[str, ...] = ()
     spanners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folded: str = ""
+    leads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lives: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(tuple(plain(v) for v in row) for row in self.rows))
+        object.__setattr__(self, "reading", plain(self.reading))
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"table {self.key}: rows and columns do not match")
         # what `table_of` left out since nothing is known of it
@@ -108,7 +121,35 @@ class Table(Readable):
             "bars": list(self.bars),
             "folded": self.folded,
             "spanners": {name: list(below) for name, below in self.spanners.items()},
+            "leads": {name: list(groups) for name, groups in self.leads.items()},
+            "lives": list(self.lives),
+            "reading": dict(self.reading),
         }
+
+
+def table_of(
+    key: str,
+    title: str,
+    index: str,
+    frame: pd.DataFrame,
+    columns: dict[str, tuple[str, Format]],
+    caption: str,
+    **shown_as: Any,
+) -> Table:
+    """A table of some columns of a frame, under their own headings."""
+    there = {name: shown for name, shown in columns.items() if not frame[name].isna().all()}
+    rows: list[tuple[Any, ...]] = [
+        tuple(row) for row in frame[[index, *there]].itertuples(index=False, name=None)
+    ]
+    return Table(
+        key=key,
+        title=title,
+        columns=(index.replace("_", " "), *(shown for shown, _ in there.values())),
+        rows=tuple((str(row[0]), *row[1:]) for row in rows),
+        caption=caption,
+        formats=dict(there.values()),
+        **shown_as,
+    )
 
 
 def plain(value: Any) -> Any:

@@ -11,13 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clvmodels.diagnostics.customers_listed import TIER, heading_of
 from clvmodels.diagnostics.lists import (
-    table_of,
     tiers_by_purchases,
     whom_by_purchases,
     whom_by_value,
 )
 from clvmodels.diagnostics.record import Figure, Format, Table
+from clvmodels.diagnostics.record_tables import table_of
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.diagnostics.words import horizon_of, listed, money, percent, short
@@ -162,6 +163,7 @@ def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
         f"other half; intervals of {level}.",
         intervals=_VALUE,
         bars=("share of the value",),
+        leads={TIER: held.names},
     )
     best = report.iloc[0]
     yield Figure(
@@ -321,6 +323,7 @@ def _segments(study: Study) -> Iterator[Table | Figure | str]:
             f"The most valuable first, with {percent(study.question.interval)} intervals."
             + (f" {gathered:,} small segments are grouped as {_OTHERS}." if gathered else ""),
             intervals=_VALUE,
+            leads={heading_of(name): tuple(str(one) for one in rows[name])},
         )
     if not names:
         yield "The table has no segment columns; rfm_summary(segment_cols=...) keeps them."

@@ -17,8 +17,7 @@ from clvmodels.economics.outlook import base_for, measure_of, ranking
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.explorer.choosing import TIERS, IntArray, Overview, Wanted, choose, overview
 from clvmodels.explorer.explorer_page import page_of
-from clvmodels.explorer.explorer_words import Asked, periods_ahead
-from clvmodels.explorer.timelines import orders_of, timelines
+from clvmodels.explorer.explorer_words import Asked
 from clvmodels.keywords import named
 from clvmodels.path_checks import named_paths
 from clvmodels.posterior.predicting import predicted_frame
@@ -26,6 +25,7 @@ from clvmodels.posterior.scorable import Scorable, purchases_of, scorable, spend
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.predictive.customer_list import Limits, kept_attributes, list_part
 from clvmodels.predictive.time_to_next import dates_at
+from clvmodels.predictive.timelines import orders_of, timelines
 from clvmodels.progress import part, telling
 from clvmodels.reporting.rendered import FRAME, check_outputs, write_together
 from clvmodels.rfm import RfmTable
@@ -171,9 +171,7 @@ def explore(
     rows, frame = rows[order], frame.iloc[order].reset_index(drop=True)
     told(0.8, "their orders")
     orders = None if log is None else orders_of(base, rows, log, id_map)
-    lives = timelines(
-        whose, _some(base, rows), orders, ahead=periods_ahead(asked), draws=terms["draws"]
-    )
+    lives = timelines(whose, _some(base, rows), orders, ahead=asked.ahead, draws=terms["draws"])
     told(0.95, "the page")
     page, shown = page_of(asked, seen, frame, lives)
     explorer = Explorer(frame.iloc[shown].reset_index(drop=True), seen.totals, page)

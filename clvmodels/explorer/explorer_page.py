@@ -19,8 +19,8 @@ from clvmodels.explorer import explorer_words as words
 from clvmodels.explorer.cells import Column, ShownCell, columns_of_list, rows_of_list
 from clvmodels.explorer.choosing import ALL, OTHERS, Overview
 from clvmodels.explorer.explorer_words import Asked
-from clvmodels.explorer.timelines import Timeline
 from clvmodels.posterior.scorable import has_money
+from clvmodels.predictive.timelines import Timeline
 from clvmodels.reporting.self_contained import asset, dressed, environment
 from clvmodels.reporting.values import MISSING, write
 
@@ -96,8 +96,9 @@ def _rendered(
     columns: Sequence[Column],
     rows: Sequence[tuple[tuple[ShownCell, ...], Timeline]],
 ) -> str:
-    scripts = asset("script.js") + asset("list.js") + asset("card.js", _HOME)
-    styles = asset("style.css") + asset("list.css") + asset("card.css", _HOME) + _laid_out(columns)
+    scripts = asset("script.js") + asset("list.js") + asset("card.js")
+    styles = "".join(asset(one) for one in ("style.css", "list.css", "card.css"))
+    styles += asset("explorer.css", _HOME) + _laid_out(columns)
     names = [one.by for one in seen.segments]
     return (
         environment(_HOME)

@@ -12,12 +12,11 @@ import pandas as pd
 from clvmodels.diagnostics.words import horizon_of, percent, profit_or_revenue
 from clvmodels.explorer.cells import Column
 from clvmodels.explorer.choosing import ALL, ASKED, AT_RISK, SAMPLE, VALUABLE
-from clvmodels.explorer.timelines import AHEAD, PAST
 from clvmodels.posterior.scorable import Scorable, fits_of, has_money, purchases_of
 from clvmodels.predictive.customer_list import Limits, meanings_of
+from clvmodels.predictive.timelines import periods_ahead, reading
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import last_day_of, ordinal_of
-from clvmodels.schema import DAYS_PER_YEAR
 from clvmodels.verdict import Status
 
 _KINDS: Final = {
@@ -26,6 +25,17 @@ _KINDS: Final = {
     SAMPLE: "{:,} others at random",
     ASKED: "{:,} that were asked for",
 }
+# What stands large with one customer
+_FIGURES: Final = (
+    "clv",
+    "value",
+    "expected_purchases",
+    "purchases",
+    "p_alive",
+    "p_purchase",
+    "next_order",
+    "next_order_in",
+)
 HEADLINES: Final[Mapping[Status, str]] = {
     "pass": "The fit passed its checks.",
     "warn": "The fit passed its checks, with a warning.",
@@ -64,16 +74,14 @@ class Asked:
         return "" if end is None else last_day_of(ordinal_of(end, scale), scale)
 
     @property
+    def ahead(self) -> int:
+        """How far curves go on, in periods."""
+        return periods_ahead(self.horizon, self.rfm.scale)
+
+    @property
     def level(self) -> str:
         """How probable intervals are."""
         return percent(self.terms["interval"])
-
-
-def periods_ahead(asked: Asked) -> int:
-    """How far curves go on: the horizon, but a year at most."""
-    scale = asked.rfm.scale
-    length = min(asked.horizon, DAYS_PER_YEAR / scale.days)
-    return max(round(length * scale.time_scaler), 1)
 
 
 def title(asked: Asked) -> str:
@@ -186,14 +194,6 @@ def meanings(asked: Asked, columns: Sequence[Column]) -> list[tuple[str, str]]:
 
 
 def settings(asked: Asked) -> dict[str, Any]:
-    """What the script needs to know of times and money."""
-    end, unit = asked.rfm.observation_end, asked.rfm.time_unit
-    return {
-        "end": "" if end is None else f"{end:%Y-%m-%d}",
-        "unit": unit,
-        "ahead": periods_ahead(asked),
-        "currency": asked.currency,
-        "logged": asked.logged,
-        "past": PAST,
-        "steps": AHEAD,
-    }
+    """What the script needs to know of times, money and columns."""
+    known = reading(asked.rfm, asked.ahead, asked.currency)
+    return known | {"alive": "p_alive", "figures": _FIGURES}

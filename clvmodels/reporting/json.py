@@ -109,4 +109,7 @@ def _table(data: Mapping[str, Any]) -> Table:
     pairs = {name: tuple(ends) for name, ends in data.get("intervals", {}).items()}
     below = {name: tuple(columns) for name, columns in data.get("spanners", {}).items()}
     made = {"columns": tuple(data["columns"]), "rows": rows, "bars": tuple(data.get("bars", ()))}
-    return Table(**{**data, **made, "intervals": pairs, "spanners": below})
+    leads = {name: tuple(groups) for name, groups in data.get("leads", {}).items()}
+    lives = tuple(data.get("lives", ()))
+    pairs_and_groups = {"intervals": pairs, "spanners": below, "leads": leads, "lives": lives}
+    return Table(**{**data, **made, **pairs_and_groups})

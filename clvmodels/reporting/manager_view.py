@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
+from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Format, Report
 from clvmodels.reporting.values import (
     significant,
@@ -110,6 +110,7 @@ class CohortLine:
 class CohortChart:
     """What customers of some cohorts bring by months since their first order."""
 
+    data: str
     lines: tuple[CohortLine, ...]
     marks: tuple[tuple[float, str], ...]
     months: tuple[tuple[float, str], ...]
@@ -175,9 +176,8 @@ def _curve(known: dict[str, Any], currency: str) -> Curve:
     said = {name: spoken_money(value, currency) for name, value in (
         ("cac", cac), ("first", worth[0]), ("last", worth[-1])
     )}  # fmt: skip
-    geometry = {"left": LEFT, "right": RIGHT, "top": TOP, "floor": FLOOR, "room": _HEADROOM}
     return Curve(
-        data=json.dumps({**known, "currency": currency, **geometry}, allow_nan=False),
+        data=_data({**known, "room": _HEADROOM}, currency, RIGHT),
         line=axes.points(worth),
         band=f"{axes.points(ends[0])} {axes.points(ends[1], back=True)}",
         cost=axes.y(cac),
@@ -192,6 +192,12 @@ def _curve(known: dict[str, Any], currency: str) -> Curve:
         highest=f"{max(worth[-1] * 1.5, cac * 1.5):.2g}",
         horizon=last,
     )
+
+
+def _data(known: dict[str, Any], currency: str, right: int) -> str:
+    """What the script needs of a chart, and where it is drawn."""
+    geometry = {"left": LEFT, "right": right, "top": TOP, "floor": FLOOR}
+    return json.dumps({**known, "currency": currency, **geometry}, allow_nan=False)
 
 
 def _cohorts(known: dict[str, Any], currency: str) -> CohortChart:
@@ -223,6 +229,7 @@ def _cohorts(known: dict[str, Any], currency: str) -> CohortChart:
         for line in lines
     ]
     return CohortChart(
+        data=_data({"lines": lines, "months": last, "value": value}, currency, _END),
         lines=_dodged(drawn),
         marks=axes.marks("money" if value else "number", currency if value else ""),
         months=axes.months(),

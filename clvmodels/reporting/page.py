@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
+from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Figure, Report, Section
 from clvmodels.keywords import named
 from clvmodels.reporting.images import Draw, Picture, limit_each, make_pictures
 from clvmodels.reporting.manager_view import shown_brief
 from clvmodels.reporting.self_contained import asset, dressed, environment
 from clvmodels.reporting.views import (
+    LIST,
     Grid,
     ShownCheck,
     check_grid,
@@ -79,8 +80,8 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
     draw = draw or _own_drawing()
     check_choice("reader", reader, READERS)
     page = dressed(
-        asset("style.css") + asset("list.css"),
-        asset("script.js") + asset("list.js") + asset("touch.js"),
+        "".join(asset(one) for one in ("style.css", "list.css", "card.css")),
+        "".join(asset(one) for one in ("script.js", "list.js", "card.js", "touch.js")),
         figures=dark_style(),
     )
     brief = None if reader == "analyst" else shown_brief(report)
@@ -91,6 +92,7 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
         .render(
             report=report,
             brief=brief,
+            customers_list=LIST,
             whole=brief is None or reader != "manager",
             folded=brief is not None,
             uses=shown_uses(report),

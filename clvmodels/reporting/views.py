@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final, Literal
 
-from clvmodels.diagnostics.lists import FIRST_CUSTOMERS
+from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Fact, Format, Report, Section, Table
 from clvmodels.reporting.values import (
     MISSING,
@@ -32,7 +33,7 @@ LONG: Final = 25  # rows from which a table scrolls in its own box
 CODE: Final = ("reproduce",)  # tables of lines to copy
 SORTED: Final = 6  # rows from which a table can be sorted
 _ORDERED: Final = ("table-brief-costs", "table-brief-tiers")  # in an order of their own
-_STATES: Final = ("table-states", "table-purchase-states")
+LIST: Final = f"table-{FIRST_CUSTOMERS}"
 _GROUPS: Final = {
     "worth": "What the base is worth",
     "buy": "Who will buy",
@@ -87,6 +88,9 @@ class Grid:
     cut: str = ""
     code: str = ""
     spanners: tuple[Spanner, ...] = ()
+    leads: tuple[str, ...] = ()  # of each row: filters of the list of customers, as JSON
+    lives: tuple[str, ...] = ()
+    reading: str = ""  # how they are read, as JSON
 
     @property
     def sortable(self) -> bool:
@@ -94,9 +98,9 @@ class Grid:
         return len(self.rows) >= SORTED and len(self.columns) > 2 and self.id not in _ORDERED
 
     @property
-    def leads(self) -> tuple[str, str] | None:
-        """The list whose customers its rows lead to, and by which of its columns."""
-        return (f"table-{slug(FIRST_CUSTOMERS)}", "state") if self.id in _STATES else None
+    def filters(self) -> str:
+        """Columns of a list of customers by which it can be filtered, one a line."""
+        return "\n".join(one.name for one in self.columns[1:] if one.kind == "text")
 
     @property
     def wide(self) -> bool:
@@ -220,7 +224,19 @@ def table_grid(table: Table, report: Report) -> Grid:
         cut=cut,
         code=code,
         spanners=_spanners(table, [name for name in table.columns if name not in table.joined]),
+        leads=_leads(table),
+        lives=table.lives[:MAX_ROWS],
+        reading=json.dumps(dict(table.reading)) if table.lives else "",
     )
+
+
+def _leads(table: Table) -> tuple[str, ...]:
+    """Which customers each row leads to; none for the rows after those that name groups."""
+    if not table.leads:
+        return ()
+    ((column, groups),) = table.leads.items()
+    known = [json.dumps({column: one}) if one else "" for one in groups]
+    return (*known, *[""] * (len(table.rows) - len(known)))
 
 
 def columns_of(

@@ -196,7 +196,7 @@ def test_the_curve_tells_what_it_is_pointed_at(browser: Browser, pages: dict[str
     )
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     said = browser.run("document.getElementById('pointed').textContent")
-    end = browser.run("JSON.parse(document.getElementById('list').dataset.settings).end")
+    end = browser.run("JSON.parse(document.getElementById('one').dataset.settings).end")
     assert said.startswith(f"{end}: P(alive) ")
 
 

@@ -77,6 +77,15 @@ CUT = """
 FAULTS = """
 axe.run().then(found => found.violations.map(v => [v.id, v.nodes.length, v.nodes[0].html]))
 """
+# A pointer over a chart: at its left edge 0, at its right edge 1.
+MOVED = """
+(() => {{
+  const svg = document.querySelector('{}');
+  const box = svg.getBoundingClientRect();
+  const at = {{ clientX: box.left + {} * box.width, clientY: box.top + box.height / 2 }};
+  svg.dispatchEvent(new PointerEvent('pointermove', at));
+}})()
+"""
 UNFOLD = "document.querySelectorAll('details').forEach(part => { part.open = true; })"
 COLUMN = """
 [...document.querySelectorAll('#section-data tbody tr')]
@@ -416,7 +425,7 @@ def test_the_list_is_searched_filtered_and_sorted(browser: Browser, pages: dict[
     rows = "[...document.querySelectorAll('table.customers tbody tr')].filter(r => !r.hidden)"
     said = "document.querySelector('.tools output').textContent"
     assert browser.run(f"{rows}.length") == 100
-    assert browser.run(said) == "200 of 200 customers, 100 shown"
+    assert browser.run(said).endswith(" customers, 100 shown")
     first = browser.run(f"{rows}[7].cells[0].textContent")
     type_it = (
         "(text => { const box = document.querySelector('.tools input'); box.value = text;"
@@ -425,23 +434,88 @@ def test_the_list_is_searched_filtered_and_sorted(browser: Browser, pages: dict[
     browser.run(f"{type_it}('{first}')")
     assert first in browser.run(f"{rows}.map(r => r.cells[0].textContent)")
     browser.run(f"{type_it}('')")
-    states = browser.run("[...document.querySelectorAll('.tools option')].map(o => o.value)")
+    options = "[...document.querySelectorAll('.tools select')[{}].options].map(o => o.value)"
+    tiers, states = (browser.run(options.format(place)) for place in (0, 1))
+    assert tiers == ["", *(f"tier {place}" for place in range(1, 5))]
     assert states[0] == ""
     assert len(states) > 2
     browser.run(
-        "(value => { const one = document.querySelector('.tools select'); one.value = value;"
+        "(value => { const one = document.querySelectorAll('.tools select')[1]; one.value = value;"
         f" one.dispatchEvent(new Event('change')); }})('{states[1]}')"
     )
     shown = browser.run(f"{rows}.map(r => r.textContent)")
     assert shown
     assert all(states[1] in text for text in shown)
-    # a state of the table whom to act on leads to its customers
-    lead = "[...document.querySelectorAll('#section-says button.lead')]"
-    names = browser.run(f"{lead}.map(b => b.textContent)")
-    assert set(names) == set(states[1:])
-    browser.run("document.querySelector('details.customers').open = false")
-    browser.run(f"{lead}.at(-1).click()")
-    assert browser.run("document.querySelector('details.customers').open")
-    shown = browser.run(f"{rows}.map(r => r.textContent)")
-    assert shown
-    assert all(names[-1] in text for text in shown)
+
+
+def test_tiers_and_states_lead_to_their_customers(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["cdnow"], width=DESK)
+    browser.run(UNFOLD)
+    rows = "[...document.querySelectorAll('table.customers tbody tr')].filter(r => !r.hidden)"
+    leads = "[...document.querySelectorAll('{} button.lead')]"
+    found = {
+        "#brief .tiers": [f"tier {place}" for place in range(1, 5)],
+        "#section-says": [*(f"tier {place}" for place in range(1, 5)), "active"],
+    }
+    for part, names in found.items():
+        told = browser.run(f"{leads.format(part)}.map(b => b.textContent)")
+        for name in names:
+            (place, *_) = (i for i, text in enumerate(told) if text.startswith(name))
+            browser.run("document.querySelector('details.customers').open = false")
+            browser.run(f"{leads.format(part)}[{place}].click()")
+            assert browser.run("document.querySelector('details.customers').open")
+            shown = browser.run(f"{rows}.map(r => [...r.cells].map(c => c.textContent))")
+            assert shown
+            assert all(name in cells[1:3] for cells in shown), name
+
+
+def test_a_customer_of_the_list_has_a_timeline(
+    browser: Browser, pages: dict[str, Path], pictures: Path
+) -> None:
+    for width, dark in ((DESK, False), (PHONE, True)):
+        browser.open(pages["cdnow"], width=width, dark=dark)
+        browser.run(UNFOLD)
+        sparks = browser.run(
+            "[...document.querySelectorAll('table.customers tbody tr')].filter(r => !r.hidden)"
+            ".map(r => [r.cells[7].textContent.trim(), !!r.querySelector('svg.spark')])"
+        )
+        assert all((text != "\N{EN DASH}") == drawn for text, drawn in sparks)
+        assert sum(drawn for _, drawn in sparks) > 90
+        name = browser.run("document.querySelector('table.customers button.lead').textContent")
+        browser.click("table.customers button.lead")
+        assert browser.run("document.getElementById('one').checkVisibility()")
+        assert browser.run("document.getElementById('one-title').textContent").endswith(name)
+        assert browser.run("document.querySelectorAll('#life .order').length") > 1
+        assert browser.run("document.querySelectorAll('#life .alive').length") == 2
+        assert browser.run(OVERFLOWING) == []
+        assert complaints(browser) == []
+        figures = browser.run(
+            "[...document.querySelectorAll('#figures .value')].map(e => e.textContent)"
+        )
+        assert figures[0].startswith("$")
+        browser.picture(pictures / f"customer-{width}.png", whole=False)
+        still = browser.run("document.getElementById('pointed').textContent")
+        browser.run(MOVED.format("#life", 0.3))
+        assert browser.run("document.getElementById('pointed').textContent") != still
+        browser.click("#close")
+        assert browser.run("document.activeElement.type") == "search"
+
+
+def test_charts_say_what_they_show_at_a_month(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["cdnow"], width=DESK)
+    known = browser.run("JSON.parse(document.getElementById('payback').dataset.curve)")
+    still = browser.run("document.getElementById('payback-pointed').textContent")
+    browser.run(MOVED.format("#payback", 1))
+    said = browser.run("document.getElementById('payback-pointed').textContent")
+    assert said.startswith(f"After 12 months: ${known['revenue'][12]:.2f} (")
+    browser.run("document.getElementById('payback').dispatchEvent(new Event('pointerleave'))")
+    assert browser.run("document.getElementById('payback-pointed').textContent") == still
+    chart = browser.run("JSON.parse(document.querySelector('svg[data-chart]').dataset.chart)")
+    browser.run(MOVED.format("svg[data-chart]", 0))
+    said = browser.run("document.getElementById('cohorts-said').textContent")
+    first = chart["lines"][0]
+    assert said == f"After 0 months: {first['cohort']} ${first['mean'][0]:.2f}."
+    browser.run(MOVED.format("svg[data-chart]", 1))
+    said = browser.run("document.getElementById('cohorts-said').textContent")
+    assert said.startswith(f"After {chart['months']} months: {first['cohort']} $")
+    assert "expected (" in said

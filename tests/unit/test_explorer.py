@@ -18,9 +18,9 @@ from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.explorer import choosing, explorer_page
-from clvmodels.explorer.timelines import AHEAD, PAST, grid
 from clvmodels.posterior.predicting import columns_of
 from clvmodels.predictive.alive_history import Looked, alive_at
+from clvmodels.predictive.timelines import AHEAD, PAST, grid
 from clvmodels.schema import TimeScale
 from clvmodels.verdict import Check, Verdict
 from tests.clocks import clock

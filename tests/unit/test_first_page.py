@@ -6,14 +6,17 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from clvmodels import payback_period
+from clvmodels import RfmTable, payback_period
 from clvmodels.diagnostics import Brief, Report, diagnose
+from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.new_customers import after
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import CLVPosterior
+from clvmodels.predictive.timelines import PAST
 from clvmodels.reporting import from_json, render, render_page, to_json
 from tests.protocol.report_samples import draw
 from tests.unit.diagnostics_cases import base, given
@@ -144,3 +147,61 @@ def test_records_come_back_and_older_ones_too(report: Report) -> None:
     found = from_json(json.dumps(older))
     assert found.brief is None
     assert found.facts == from_json(text).facts
+
+
+# --- the list of customers --------------------------------------------------------------
+
+
+def listed(report: Report) -> pd.DataFrame:
+    """The list of customers, under its headings."""
+    tables = [table for section in report.sections for table in section.tables]
+    (found,) = (table for table in tables if table.key == FIRST_CUSTOMERS)
+    assert len(found.lives) == len(found.rows)
+    return pd.DataFrame(found.rows, columns=list(found.columns)).assign(life=found.lives)
+
+
+def test_every_group_of_the_tables_leads_to_customers() -> None:
+    many = base(900)
+    kinds = np.where(np.arange(len(many)) % 450 == 7, "rare", "usual")
+    table = RfmTable.from_frame(many.assign(value=kinds), observation_end="2011-12-09")
+    report = diagnose(given(), table, draws=20)
+    found = listed(report)
+    assert 200 < len(found) < 500
+    assert (found["value"].diff().dropna() <= 0).all()
+    scores = given().predict(table, draws=20)
+    first = scores.sort_values("clv", ascending=False)["customer_id"].head(200)
+    assert set(map(str, first)) <= set(found["customer id"])
+    tables = [one for section in report.sections for one in section.tables]
+    leads = [one.leads for one in (*tables, *page_of(report).tables) if one.leads]
+    assert {name for one in leads for name in one} == {"tier", "state", "value (segment)"}
+    named = {(name, group) for one in leads for name, groups in one.items() for group in groups}
+    there = {(name, group) for name, _ in named for group in found[name]}
+    counts = next(one for one in tables if one.key == "states")
+    empty = {("state", row[0]) for row in counts.rows if row[1] == 0}
+    assert named - empty == there
+
+
+def test_the_list_says_what_predict_says(rows: pd.DataFrame, report: Report) -> None:
+    found = listed(report).set_index("customer id")
+    said = given().predict(rows, draws=20).assign(customer_id=lambda t: t["customer_id"].map(str))
+    said = said.set_index("customer_id").loc[found.index]
+    once = said["frequency"] == 0
+    assert found.loc[once, "P(alive)"].isna().all()
+    assert found.loc[~once, "P(alive)"].to_numpy() == pytest.approx(said["p_alive"][~once])
+    assert found["chance to buy again"].to_numpy() == pytest.approx(said["p_purchase"])
+    assert (found["orders"] - 1).tolist() == said["frequency"].tolist()
+    assert set(found["tier"]) == {f"tier {place}" for place in range(1, 5)}
+    # the curve ends with today's P(alive), in thousandths to the base of 36
+    for life, row in zip(found["life"], said.to_dict("records"), strict=True):
+        curve = life.split("|")[2]
+        today = curve[2 * PAST - 2 : 2 * PAST] if len(curve) > 2 else curve
+        assert int(today, 36) == round(1000 * row["p_alive"])
+        assert life.endswith("||")  # no log, no orders
+
+
+def test_a_list_of_purchases_alone_has_lives_too(rows: pd.DataFrame) -> None:
+    posterior = given()
+    assert isinstance(posterior, CLVPosterior)
+    found = listed(diagnose(posterior.purchases, rows, draws=20))
+    assert "value" not in found
+    assert found["purchases ahead"].is_monotonic_decreasing

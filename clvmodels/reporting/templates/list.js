@@ -28,7 +28,7 @@ const lists = (() => {
   function headed(heading) {
     const name = heading.dataset.key ?? (heading.querySelector("button") ?? heading).firstChild.textContent.trim();
     const plain = heading.matches(".number, .date");
-    return { name, plain, ends: (heading.dataset.ends ?? "").split(" ").filter(Boolean), only: heading.dataset.only !== undefined };
+    return { heading, name, plain, ends: (heading.dataset.ends ?? "").split(" ").filter(Boolean), only: heading.dataset.only !== undefined };
   }
 
   function save(text, name) {

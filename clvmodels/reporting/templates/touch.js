@@ -1,7 +1,40 @@
 
-// The manager's page: sliders of the payback curve.
+// The manager's page: sliders of the payback curve, and what charts say at a month.
 (() => {
   const get = (id) => document.getElementById(id);
+
+  // While there is a pointer, the caption tells the month that it is at.
+  function point(svg, caption, { left, right, top, floor }, last, say) {
+    const still = caption.textContent;
+    const line = document.createElementNS(svg.namespaceURI, "line");
+    for (const [key, value] of Object.entries({ class: "pointer", y1: top, y2: floor, visibility: "hidden" })) line.setAttribute(key, value);
+    svg.append(line);
+    svg.addEventListener("pointermove", (event) => {
+      const box = svg.getBoundingClientRect();
+      const share = (((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width - left) / (right - left);
+      const month = Math.round(Math.min(Math.max(share, 0), 1) * last());
+      const at = left + (month / last()) * (right - left);
+      for (const end of ["x1", "x2"]) line.setAttribute(end, at);
+      line.setAttribute("visibility", "visible");
+      caption.textContent = `After ${month} month${month === 1 ? "" : "s"}: ${say(month)}.`;
+    });
+    svg.addEventListener("pointerleave", () => {
+      line.setAttribute("visibility", "hidden");
+      caption.textContent = still;
+    });
+  }
+
+  // Cohorts: what each has brought by then, or is expected to.
+  function cohorts(svg) {
+    const known = JSON.parse(svg.dataset.chart);
+    const amount = (value) => (known.value ? lists.money(value, known.currency) : value.toFixed(1));
+    const told = (line, month) => {
+      const mean = `${line.cohort} ${amount(line.mean[month])}`;
+      if (month <= line.known) return mean;
+      return `${mean} expected (${amount(line.lower[month])} to ${amount(line.upper[month])})`;
+    };
+    point(svg, get("cohorts-said"), known, () => known.months, (month) => known.lines.map((line) => told(line, month)).join("; "));
+  }
 
   function payback(svg) {
     const known = JSON.parse(svg.dataset.curve);
@@ -58,8 +91,14 @@
     for (const input of [cac, margin, months]) input.addEventListener("input", draw);
     document.querySelector(".controls").hidden = false;
     draw();
+    point(svg, get("payback-pointed"), known, () => Number(months.value), (month) => {
+      const [worth, lower, upper] = [known.revenue, known.lower, known.upper].map((values) => money((values[month] ?? known.revenue[month]) * (Number(margin.value) / 100)));
+      return lower === upper ? worth : `${worth} (${lower} to ${upper})`;
+    });
   }
 
   const curve = get("payback");
   if (curve) payback(curve);
+  const lines = document.querySelector("svg[data-chart]");
+  if (lines) cohorts(lines);
 })();

@@ -2,10 +2,12 @@
 // One customer: the figures of a row, and what happened, with P(alive) before and after.
 (() => {
   const get = (id) => document.getElementById(id);
-  const list = lists.of("customers");
-  const known = JSON.parse(get("list").dataset.settings);
+  const frame = get("one");
+  const list = frame && lists.of(frame.dataset.list);
+  if (!list) return;
+  const known = JSON.parse(frame.dataset.settings);
+  const find = document.querySelector(`.tools[data-list="${frame.dataset.list}"] input`);
   const DAYS = { h: 1 / 24, D: 1, W: 7, M: 30.4375 }[known.unit];
-  const FIGURES = ["clv", "value", "expected_purchases", "purchases", "p_alive", "p_purchase", "next_order", "next_order_in"];
   const box = { left: 46, right: 748, top: 16, floor: 196 };
   const made = (tag, attributes = {}, text = "") => {
     const element = document.createElementNS(get("life").namespaceURI, tag);
@@ -83,7 +85,7 @@
     }
     for (const value of [0, 0.5, 1]) {
       svg.append(made("line", { class: "grid", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
-      svg.append(made("text", { x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, `${100 * value} %`));
+      svg.append(made("text", { x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, `${100 * value}\u00a0%`));
     }
     for (let i = 0; i <= 4; i++) {
       const day = first + ((last - first) * i) / 4;
@@ -100,7 +102,7 @@
     svg.append(pointer);
     const now = life.points.find((point) => point.day === 0 && point.order !== -1);
     svg.setAttribute("aria-label", `P(alive) is ${percent(now.value)} at the end of the data and, without an order, ${percent(life.points.at(-1).value)} at the end of the picture.`);
-    const still = `Dashed: if no order comes. ${next ? "Shaded: 80 % window of the next order; its line is the median. " : ""}${life.orders.length ? "Strokes below: orders." : "The curve begins at the last order; with a log it begins at the first."}`;
+    const still = `Dashed: if no order comes. ${next ? "Shaded: 80\u00a0% window of the next order; its line is the median. " : ""}${life.orders.length ? "Strokes below: orders." : "The curve begins at the last order; with a log it begins at the first."}`;
     get("pointed").textContent = still;
     svg.onpointermove = (event) => {
       const frame = svg.getBoundingClientRect();
@@ -126,7 +128,9 @@
 
   // What a cell says, without the small picture in it.
   function said(cell) {
-    return [...cell.childNodes].filter((node) => node.nodeName !== "svg").map((node) => node.cloneNode(true));
+    const copies = [...cell.childNodes].filter((node) => node.nodeName !== "svg").map((node) => node.cloneNode(true));
+    for (const copy of copies) if (copy.nodeType === 3) copy.data = copy.data.replace(/[\u2007\u2008]/g, ""); // blanks of columns
+    return copies;
   }
 
   function fill(row) {
@@ -135,25 +139,27 @@
       const cell = row.cells[i];
       const text = list.textOf(cell);
       if (i === 0 || column.name === "action" || !text) return;
-      const heading = list.table.tHead.rows[0].cells[i];
+      const { heading } = column;
       const unit = heading.querySelector(".unit")?.textContent ?? "";
-      if (FIGURES.includes(column.name)) {
+      if (known.figures.includes(column.name)) {
         const value = plain("dd", ...said(cell));
+        const inMoney = unit === `(${known.currency})`; // then beside the figure, and not below it
+        if (inMoney) value.textContent = lists.money(Number(cell.dataset.value), known.currency);
         value.className = "value";
         const span = value.querySelector(".below");
         const note = plain("dd", unit.slice(1, -1));
         note.className = "note";
-        const parts = [plain("dt", heading.dataset.said), value];
+        const parts = [plain("dt", heading.dataset.said ?? column.name), value];
         if (span) {
           span.remove();
           parts.push(plain("dd", span.textContent));
           parts.at(-1).className = "interval";
         }
-        if (unit) parts.push(note);
+        if (unit && !inMoney) parts.push(note);
         figures.push(plain("div", ...parts));
         figures.at(-1).className = "fact";
       } else {
-        rest.push(plain("div", plain("dt", heading.dataset.said), plain("dd", ...said(cell))));
+        rest.push(plain("div", plain("dt", heading.dataset.said ?? column.name), plain("dd", ...said(cell))));
       }
     });
     get("figures").replaceChildren(...figures);
@@ -181,11 +187,11 @@
     row.cells[0].append(button);
     button.addEventListener("click", () => open(row));
   }
-  const alive = list.columns.findIndex((column) => column.name === "p_alive");
+  const alive = list.columns.findIndex((column) => column.name === known.alive);
   // P(alive) so far as a small line beside its figure.
   function spark(row) {
     const cell = row.cells[alive];
-    if (cell.querySelector("svg")) return;
+    if (!cell || cell.querySelector("svg") || !list.textOf(cell)) return;
     const { past } = read(row);
     const picture = made("svg", { class: "spark", viewBox: "0 0 60 16", "aria-hidden": "true" });
     const points = past.map((value, i) => `${((60 * i) / (past.length - 1)).toFixed(1)},${(15 - 14 * value).toFixed(1)}`);
@@ -197,12 +203,12 @@
   sketch(list.rows.filter((row) => !row.hidden));
   list.table.classList.add("short");
   // Enter opens the first customer who was found
-  document.querySelector(".tools input").addEventListener("keydown", (event) => {
+  find.addEventListener("keydown", (event) => {
     const first = [...list.table.tBodies[0].rows].find((row) => !row.hidden);
     if (event.key === "Enter" && first) open(first);
   });
   get("close").addEventListener("click", () => {
     get("one").hidden = true;
-    document.querySelector(".tools input").focus();
+    find.focus();
   });
 })();

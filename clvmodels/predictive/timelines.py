@@ -1,6 +1,6 @@
-"""What happened to some customers, and P(alive) before and after: as texts for a page.
+"""What happened to some customers, and P(alive) before and after: as texts for pages.
 
-Times are whole periods since the first order, so that the page reckons the same ones.
+Times are whole periods since the first order, so that a page reckons the same ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clvmodels.posterior.scorable import Scorable, purchases_of
 from clvmodels.predictive.alive_history import Looked, alive_at
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.purchases_again import purchases_again
-from clvmodels.schema import FloatArray
+from clvmodels.schema import DAYS_PER_YEAR, FloatArray, TimeScale
 
 IntArray = npt.NDArray[np.int64]
 PAST: Final = 36
@@ -58,6 +58,9 @@ class Timeline(NamedTuple):
     alive: str
     jumps: str
     orders: str
+
+    def __str__(self) -> str:
+        return "|".join(map(str, self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +105,24 @@ def grid(start: int, now: int, ahead: int) -> list[int]:
 def _share(length: int, part: int, parts: int) -> int:
     """A whole number of periods, halves up, as scripts round."""
     return (2 * length * part + parts) // (2 * parts)
+
+
+def periods_ahead(horizon: float, scale: TimeScale) -> int:
+    """How far curves go on: a horizon in the table's unit, but a year at most."""
+    return max(round(min(horizon, DAYS_PER_YEAR / scale.days) * scale.time_scaler), 1)
+
+
+def reading(rfm: RfmTable, ahead: int, currency: str) -> dict[str, Any]:
+    """What a page's script needs to know of times and money."""
+    end = rfm.observation_end
+    return {
+        "end": "" if end is None else f"{end:%Y-%m-%d}",
+        "unit": rfm.time_unit,
+        "ahead": ahead,
+        "currency": currency,
+        "past": PAST,
+        "steps": AHEAD,
+    }
 
 
 def orders_of(rfm: RfmTable, rows: IntArray, log: Any, id_map: Any) -> list[Orders]:
