@@ -17,6 +17,8 @@ from clvmodels.diagnostics.words import horizon_of, unit_of
 from clvmodels.economics import value_tiers
 from clvmodels.economics.labels import segments_of
 from clvmodels.errors import SchemaError
+from clvmodels.posterior.predicting import columns_of, draws_of
+from clvmodels.predictive.alive_history import Alive
 from clvmodels.predictive.timelines import (
     Orders,
     orders_of,
@@ -141,13 +143,14 @@ def _chosen(ranked: pd.DataFrame, segments: Sequence[str]) -> IntArray:
 
 def _lives(study: Study, rows: IntArray) -> tuple[str, ...]:
     some = replace(study.rfm, table=study.rfm.table.take(rows))
-    found = timelines(
-        study.purchases,
-        some,
-        _orders(study, rows),
-        ahead=_ahead(study),
-        draws=study.question.draws,
+    spend = None if study.clv is None else study.clv.spend
+    by = Alive(
+        draws_of(study.purchases, spend, study.question.draws),
+        study.purchases.metadata.clock,
+        study.scale,
     )
+    columns = columns_of(study.purchases, some, None)
+    found = timelines(by, some, columns, _orders(study, rows), ahead=_ahead(study))
     return tuple(map(str, found))
 
 

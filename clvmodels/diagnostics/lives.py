@@ -12,13 +12,14 @@ import pandas as pd
 
 from clvmodels.diagnostics.words import short
 from clvmodels.errors import DomainError, SchemaError
-from clvmodels.log.purchases import collect_purchases
 from clvmodels.posterior import CLVPosterior, PurchasePosterior
+from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.scorable import purchases_of
+from clvmodels.predictive.alive_history import Looked, alive_by
 from clvmodels.purchases import MODELS, ModelKey
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import ordinal_of, start_of
-from clvmodels.rfm.purchases_again import positions_of, purchases_again
+from clvmodels.rfm.purchases_again import purchases_again
 from clvmodels.schema import (
     CUSTOMER_ID,
     FREQUENCY,
@@ -79,21 +80,14 @@ class _Bought(NamedTuple):
 
 
 def _bought(rfm: RfmTable, log: Any, id_map: Any, rows: Sequence[int]) -> _Bought:
-    again = purchases_again(rfm, log, id_map)
-    assert rfm.options is not None
+    again = purchases_again(rfm, log, id_map, later=True)
     end, scaler = ordinal_of(rfm.observation_end, rfm.scale), rfm.time_scaler
     first = end - np.rint(rfm.table[T].to_numpy() * scaler).astype(np.int64)
-    seen = [
+    found = [
         np.sort(first[row] + np.rint(again.age[again.who == row] * scaler).astype(np.int64))
         for row in rows
     ]
-    options = replace(
-        rfm.options, end=None, until=None, whole=False, segment_cols=(), day_pairs=False
-    )
-    found = collect_purchases(log, options, id_map).table
-    period = found["period"].to_numpy().astype(np.int64)
-    who = positions_of(rfm.table[CUSTOMER_ID].to_pandas(), found["customer"])
-    return _Bought(seen, [np.sort(period[(who == row) & (period > end)]) for row in rows], end)
+    return _Bought([one[one <= end] for one in found], [one[one > end] for one in found], end)
 
 
 def _dates(periods: Iterable[int], scale: TimeScale) -> list[str]:
@@ -124,56 +118,31 @@ def alive_history(
     dates = np.linspace(when[0] + 1, end, _DATES).astype(np.int64)
     dates = np.unique(np.concatenate([dates, when[1:], when[1:] - 1]))
     dates = dates[dates > when[0]]
-    rows = [_as_of(rfm, row, when, date) for date in dates]
-    found = _predicted(purchases_of(posterior), rfm, rows, dates, interval)
-    known = not posterior.certain
+    whose = purchases_of(posterior)
+    mine = replace(rfm, table=rfm.table.slice(row, 1))
+    level = check_interval(interval)
+    alive, *ends = alive_by(whose).at(
+        columns_of(whose, mine, None),
+        _looks(when, dates, rfm.time_scaler),
+        probability=() if posterior.certain else ((1 - level) / 2, (1 + level) / 2),
+    )
+    lower, upper = map(short, ends) if ends else ([], [])
     return {
         "dates": _dates(dates, rfm.scale),
-        "p_alive": short(found["p_alive"].to_numpy()),
-        "lower": short(found["p_alive_lower"].to_numpy()) if known else [],
-        "upper": short(found["p_alive_upper"].to_numpy()) if known else [],
+        "p_alive": short(alive),
+        "lower": lower,
+        "upper": upper,
         "purchases": _dates(when, rfm.scale),
-        "interval": check_interval(interval),
+        "interval": level,
         "name": str(rfm[CUSTOMER_ID].iloc[row]),
     }
 
 
-def _as_of(rfm: RfmTable, row: int, when: IntArray, date: int) -> dict[str, Any]:
-    """The customer's row of a table that ends with an earlier period."""
-    own: dict[str, Any] = (
-        rfm.table.slice(row, 1).select([CUSTOMER_ID, *rfm.segment_cols]).to_pylist()[0]
-    )
-    past = when[when <= date]
-    numbers = (len(past) - 1, past[-1] - when[0], date - when[0])
-    scales = (1.0, rfm.time_scaler, rfm.time_scaler)
-    values = [number / scale for number, scale in zip(numbers, scales, strict=True)]
-    return own | dict(zip((FREQUENCY, RECENCY, T), values, strict=True))
-
-
-def _predicted(
-    posterior: PurchasePosterior,
-    rfm: RfmTable,
-    rows: list[dict[str, Any]],
-    dates: IntArray,
-    interval: float,
-) -> pd.DataFrame:
-    """Predict the rows: in one pass, where it does not matter on what date they end."""
-    unit: dict[str, Any] = {"time_unit": rfm.time_unit, "time_scaler": rfm.time_scaler}
-    terms: dict[str, Any] = {"interval": interval, "horizon": 1.0}
-    frame = pd.DataFrame(rows).astype({FREQUENCY: "int64"})
-    if posterior.metadata.clock is None and posterior.metadata.design is None:
-        frame[CUSTOMER_ID] = np.arange(len(frame))
-        return pd.DataFrame(posterior.predict(RfmTable.from_frame(frame, **unit), **terms))
-    parts = [
-        posterior.predict(
-            RfmTable.from_frame(
-                frame.iloc[[i]], observation_end=start_of(int(date), rfm.scale), **unit
-            ),
-            **terms,
-        )
-        for i, date in enumerate(dates)
-    ]
-    return pd.DataFrame(pd.concat(parts, ignore_index=True))
+def _looks(when: IntArray, dates: IntArray, scaler: float) -> Looked:
+    """What was known of the customer at earlier dates."""
+    until = np.searchsorted(when, dates, side="right") - 1
+    times = ((day - when[0]) / scaler for day in (when[until], dates))
+    return Looked(np.zeros(len(dates), dtype=np.int64), until.astype(np.float64), *times)
 
 
 # --- some customers ---------------------------------------------------------------------

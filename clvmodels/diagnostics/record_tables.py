@@ -62,7 +62,7 @@ class Table(Readable):
         them; "" for a row that leads to nobody.
     lives : tuple of str
         Of a list of customers: what happened to the one of each row, as
-        `clvmodels.predictive.timelines` writes it.
+        ``clvmodels.predictive.timelines`` writes it.
     reading : mapping
         How the lives are read.
     """

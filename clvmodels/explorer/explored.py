@@ -20,9 +20,10 @@ from clvmodels.explorer.explorer_page import page_of
 from clvmodels.explorer.explorer_words import Asked
 from clvmodels.keywords import named
 from clvmodels.path_checks import named_paths
-from clvmodels.posterior.predicting import predicted_frame
+from clvmodels.posterior.predicting import columns_of, predicted_frame
 from clvmodels.posterior.scorable import Scorable, purchases_of, scorable, spend_of
 from clvmodels.posterior.terms import ValueTerms
+from clvmodels.predictive.alive_history import alive_by
 from clvmodels.predictive.customer_list import Limits, kept_attributes, list_part
 from clvmodels.predictive.time_to_next import dates_at
 from clvmodels.predictive.timelines import orders_of, timelines
@@ -171,7 +172,9 @@ def explore(
     rows, frame = rows[order], frame.iloc[order].reset_index(drop=True)
     told(0.8, "their orders")
     orders = None if log is None else orders_of(base, rows, log, id_map)
-    lives = timelines(whose, _some(base, rows), orders, ahead=asked.ahead, draws=terms["draws"])
+    some = _some(base, rows)
+    columns = columns_of(purchases_of(whose), some, None)
+    lives = timelines(alive_by(whose, terms["draws"]), some, columns, orders, ahead=asked.ahead)
     told(0.95, "the page")
     page, shown = page_of(asked, seen, frame, lives)
     explorer = Explorer(frame.iloc[shown].reset_index(drop=True), seen.totals, page)

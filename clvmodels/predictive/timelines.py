@@ -13,10 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.posterior.predicting import columns_of
-from clvmodels.posterior.scorable import Scorable, purchases_of
-from clvmodels.predictive.alive_history import Looked, alive_at
+from clvmodels.predictive.alive_history import Alive, Looked
 from clvmodels.rfm import RfmTable
+from clvmodels.rfm.histories import RfmColumns
 from clvmodels.rfm.purchases_again import purchases_again
 from clvmodels.schema import DAYS_PER_YEAR, FloatArray, TimeScale
 
@@ -149,28 +148,28 @@ def orders_of(rfm: RfmTable, rows: IntArray, log: Any, id_map: Any) -> list[Orde
 
 
 def timelines(
-    posterior: Scorable,
+    by: Alive,
     rfm: RfmTable,
+    columns: RfmColumns,
     orders: Sequence[Orders] | None,
     *,
     ahead: int,
-    draws: int,
 ) -> list[Timeline]:
     """Draw up the lives of the customers of a table.
 
     Parameters
     ----------
-    posterior : CLVPosterior, BetaGeoPosterior or the like
+    by : Alive
+        What P(alive) is reckoned by.
     rfm : RfmTable
         These customers alone.
+    columns : RfmColumns
+        Theirs, as the posterior takes them.
     orders : sequence of Orders or None
         Of each; None where no log is given: curves then begin at the last order.
     ahead : int
         Periods to look ahead.
-    draws : int
-        Posterior draws to use.
     """
-    columns = columns_of(purchases_of(posterior), rfm, None)
     periods = [
         np.rint(one * rfm.time_scaler).astype(np.int64) for one in (columns.recency, columns.age)
     ]
@@ -191,7 +190,7 @@ def timelines(
             (last, now), periods, (columns.recency, columns.age), strict=True
         )
     ]
-    alive = alive_at(posterior, columns, Looked(who, x, *times), draws=draws)
+    alive = by.at(columns, Looked(who, x, *times))[0]
     parts = np.split(alive, np.cumsum(counts)[:-1])
     return [_timeline(*both) for both in zip(lives, parts, strict=True)]
 

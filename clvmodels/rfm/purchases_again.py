@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PurchasesAgain:
-    """Every purchase of a table's customers, the first ones too.
+    """Every purchase of a table's customers, the first ones too, and later ones if wanted.
 
     Attributes
     ----------
@@ -42,8 +42,18 @@ class PurchasesAgain:
     total: FloatArray | None = field(repr=False)
 
 
-def purchases_again(rfm: RfmTable, log: Any, id_map: Any = None) -> PurchasesAgain:
+def purchases_again(
+    rfm: RfmTable, log: Any, id_map: Any = None, *, later: bool = False
+) -> PurchasesAgain:
     """Read the log of a table again, in the way in which it was read.
+
+    Parameters
+    ----------
+    rfm : RfmTable
+    log, id_map
+        What it was made of.
+    later : bool
+        Whether purchases after the table's end are among them, whose ages are above T.
 
     Raises
     ------
@@ -61,12 +71,15 @@ def purchases_again(rfm: RfmTable, log: Any, id_map: Any = None) -> PurchasesAga
         )
     end = ordinal_of(rfm.observation_end, rfm.scale)
     options = replace(rfm.options, end=end, segment_cols=(), day_pairs=False)
+    if later:
+        options = replace(options, end=None, until=None, whole=False)
     found = collect_purchases(log, options, id_map).table
     position = positions_of(rfm.table[CUSTOMER_ID].to_pandas(), found["customer"])
     mine = position >= 0
     who, period = position[mine], found["period"].to_numpy()[mine].astype(np.int64)
     repeats = np.asarray(rfm.table[FREQUENCY].to_numpy(), dtype=np.int64)
-    if not np.array_equal(np.bincount(who, minlength=len(rfm)), repeats + 1):
+    seen = who[period <= end]
+    if not np.array_equal(np.bincount(seen, minlength=len(rfm)), repeats + 1):
         raise SchemaError(
             "The log has other purchases than the table: pass the log that the table was made of, "
             "or summarise this one again."

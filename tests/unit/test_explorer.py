@@ -19,7 +19,7 @@ from clvmodels.datasets import load_cdnow
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.explorer import choosing, explorer_page
 from clvmodels.posterior.predicting import columns_of
-from clvmodels.predictive.alive_history import Looked, alive_at
+from clvmodels.predictive.alive_history import Looked, alive_by
 from clvmodels.predictive.timelines import AHEAD, PAST, grid
 from clvmodels.schema import TimeScale
 from clvmodels.verdict import Check, Verdict
@@ -194,9 +194,10 @@ def test_p_alive_now_is_predicts_and_earlier_that_of_an_earlier_table(
     looked = Looked(
         who, *(some[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
     )
-    found = alive_at(posterior, columns, looked, draws=30)
-    said = posterior.predict(earlier, draws=30).set_index("customer_id")["p_alive"]
-    np.testing.assert_allclose(found, said.loc[ids[who]], rtol=1e-9)
+    found = alive_by(posterior, 30).at(columns, looked, probability=(0.05, 0.95))
+    said = posterior.predict(earlier, draws=30, interval=0.9).set_index("customer_id")
+    for values, name in zip(found, ("p_alive", "p_alive_lower", "p_alive_upper"), strict=True):
+        np.testing.assert_allclose(values, said.loc[ids[who], name], rtol=1e-9)
 
 
 def test_p_alive_by_a_clock_counts_own_time(log: pd.DataFrame) -> None:
@@ -209,10 +210,10 @@ def test_p_alive_by_a_clock_counts_own_time(log: pd.DataFrame) -> None:
         who, *(table[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
     )
     columns = columns_of(posterior, now, None)
-    found = alive_at(posterior, columns, looked, draws=30)
+    (found,) = alive_by(posterior, 30).at(columns, looked)
     said = posterior.predict(now, draws=30)["p_alive"]
     np.testing.assert_allclose(found, said, rtol=1e-9)
-    later = alive_at(posterior, columns, looked._replace(now=looked.now + 60.0), draws=30)
+    (later,) = alive_by(posterior, 30).at(columns, looked._replace(now=looked.now + 60.0))
     assert (later <= found + 1e-12).all()
     assert (later < found).any()
 
