@@ -12,7 +12,7 @@ from clvmodels.diagnostics.words import round_number
 
 MISSING: Final = "\N{EN DASH}"
 NUMERIC: Final = frozenset({"integer", "number", "percent", "error", "money", "duration"})
-_DIGITS: Final = {"percent": 3, "error": 3, "number": 4, "duration": 4, "thousands": 4}
+_DIGITS: Final = {"number": 4, "duration": 4}
 _FIGURE: Final = "\N{FIGURE SPACE}"
 _POINT: Final = "\N{PUNCTUATION SPACE}"
 _WRITTEN: Final = re.compile(r"(?P<whole>[^.]*\d)(?P<fraction>\.\d+)?(?P<rest>( %)?)")
@@ -83,6 +83,10 @@ def unpadded(text: str) -> str:
 def write_column(values: Sequence[Any], how: Format, *, thousands: bool = False) -> list[str]:
     """Write a column so that its decimal points lie below each other.
 
+    Shares and amounts have as many decimals as their column; what is too small for these is said
+    to be below them. Other numbers, which need not be of one kind, keep their digits, and blanks
+    as wide as these follow.
+
     Parameters
     ----------
     values : sequence
@@ -92,17 +96,15 @@ def write_column(values: Sequence[Any], how: Format, *, thousands: bool = False)
     thousands : bool
         Whether amounts are written in thousands.
     """
-    numbers = [v for v in values if is_number(v) and math.isfinite(v)]
-    kind: str = how
-    if how == "money":
-        if not thousands and max(map(abs, numbers), default=0.0) >= _WHOLE_MONEY:
-            return [write(v, "integer") for v in values]
-        if not thousands:
-            return [write(v, how) for v in values]
-        values = [v / 1000.0 if is_number(v) else v for v in values]
-        kind, how = "thousands", "number"
+    numbers = [v for v in values if _there(v)]
+    if how == "money" and thousands:
+        return _in_thousands(values)
+    if how == "money" and max(map(abs, numbers), default=0.0) >= _WHOLE_MONEY:
+        return [write(v, "integer") for v in values]
+    if how in ("percent", "error"):
+        return _shares(values, sign="+" * (how == "error"))
     texts = [write(v, how) for v in values]
-    if kind not in _DIGITS:
+    if how not in _DIGITS:
         return texts
     found = [
         _WRITTEN.fullmatch(one) if is_number(v) else None
@@ -110,9 +112,48 @@ def write_column(values: Sequence[Any], how: Format, *, thousands: bool = False)
     ]
     most = max((len(one["fraction"] or ".") - 1 for one in found if one), default=0)
     return [
-        _padded(one, _DIGITS[kind], most) if one else text
+        _padded(one, _DIGITS[how], most) if one else text
         for text, one in zip(texts, found, strict=True)
     ]
+
+
+def _shares(values: Sequence[Any], *, sign: str) -> list[str]:
+    """Percentages, with no decimals where all are whole, and two where one is below 1."""
+    known = [abs(100.0 * v) for v in values if _there(v) and v]
+    whole = all(abs(one - round(one)) < 5e-4 for one in known)
+    places = 0 if whole else 2 if min(known) < 1 else 1
+    return [_share(100.0 * v, places, sign) if _there(v) else MISSING for v in values]
+
+
+def _share(size: float, places: int, sign: str) -> str:
+    text = f"{size:{sign if size > 0 else ''},.{places}f} %"
+    least = 10.0**-places
+    if size and not round(size, places):
+        return f"{_nearly_0(size)}{least:.{places}f} %"
+    if not sign and size < 100 and round(size, places) == 100:
+        return f">{100 - least:.{places}f} %"
+    return text
+
+
+def _in_thousands(values: Sequence[Any]) -> list[str]:
+    sizes = [v / 1000.0 if _there(v) else None for v in values]
+    places = int(any(one and abs(one) < _WHOLE_MONEY for one in sizes))
+    return [
+        MISSING
+        if one is None
+        else f"{_nearly_0(one)}{10.0**-places:.{places}f}"
+        if one and not round(one, places)
+        else f"{one:,.{places}f}"
+        for one in sizes
+    ]
+
+
+def _nearly_0(size: float) -> str:
+    return "<" if size > 0 else ">-"
+
+
+def _there(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
 
 
 def _padded(written: re.Match[str], digits: int, most: int) -> str:

@@ -337,7 +337,7 @@ def _cells(
     parts: Sequence[Sequence[Any]], how: Format, *, header: bool, thousands: bool
 ) -> list[Cell]:
     """The cells of a column, with the ends of its intervals where it has them."""
-    texts, *ends = (write_column(part, how, thousands=thousands) for part in parts)
+    texts, *ends = _columns(parts, how, thousands)
     plain = [[unpadded(one) for one in end] for end in ends]
     spans = [f"{low} to {high}" for low, high in zip(*plain, strict=True)] if ends else []
     room = max(map(len, spans), default=0)
@@ -351,6 +351,15 @@ def _cells(
         for cell, span, low, _ in known
     ]
     return joined or made
+
+
+def _columns(parts: Sequence[Sequence[Any]], how: Format, thousands: bool) -> list[list[str]]:
+    """A column and its ends, with as many decimals where they are shares or amounts."""
+    if how not in ("percent", "error", "money"):
+        return [write_column(part, how) for part in parts]
+    texts = write_column([v for part in parts for v in part], how, thousands=thousands)
+    size = len(parts[0])
+    return [texts[at * size : (at + 1) * size] for at in range(len(parts))]
 
 
 def _cell(value: Any, how: Format, *, header: bool = False, **units: str) -> Cell:

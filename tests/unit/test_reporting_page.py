@@ -306,6 +306,10 @@ def assert_shows(text: str, raw: str | None, value: Any, how: str, times: int = 
         return
     assert float(raw or "nan") == value
     seen, margin = (times * one for one in read_back(text))
+    if text[0] in "<>":  # closer to 0, or to 100 %, than the column's decimals
+        assert (value < seen) == (text[0] == "<")
+        assert abs(seen - value) <= 2.1 * margin
+        return
     assert abs(seen - value) <= margin, (text, value)
 
 
@@ -392,12 +396,19 @@ def test_how_values_are_written(value: Any, how: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("values", "how", "thousands", "texts"),
     [
-        ([0.25, 0.444, 1.0], "percent", False, ["25.0 %", "44.4 %", "100   %"]),
+        ([0.25, 0.444, 1.0], "percent", False, ["25.0 %", "44.4 %", "100.0 %"]),
+        ([0.9999, 0.00244, 0.00001, 0.0], "percent", False,
+         ["99.99 %", "0.24 %", "<0.01 %", "0.00 %"]),
+        ([0.5, 1.0, 0.1], "percent", False, ["50 %", "100 %", "10 %"]),
+        ([0.9996, 0.5], "percent", False, [">99.9 %", "50.0 %"]),
+        ([-0.101, 0.286], "error", False, ["-10.1 %", "+28.6 %"]),
         ([0.825301, 69.5465, 0.0045, None], "number", False,
          ["0.8253", "69.55  ", "0.0045", "\N{EN DASH}"]),
         ([4526.2, 929.44, 0.64], "money", False, ["4,526", "929", "1"]),
         ([30.0, 5.5], "money", False, ["30.00", "5.50"]),
-        ([2_157_134.0, 70_539.0, 5_321.0], "money", True, ["2,157    ", "70.54 ", "5.321"]),
+        ([2_157_134.0, 70_539.0, 5_321.0], "money", True, ["2,157.1", "70.5", "5.3"]),
+        ([2_157_134.0, 191.4, 20.0, 0.0], "money", True, ["2,157.1", "0.2", "<0.1", "0.0"]),
+        ([2_157_134.0, 170_539.0], "money", True, ["2,157", "171"]),
         ([0.0, 0.5402], "number", False, ["0     ", "0.5402"]),
         ([3, 12], "integer", False, ["3", "12"]),
         (["a", None], "text", False, ["a", "\N{EN DASH}"]),
@@ -435,13 +446,13 @@ def test_an_interval_stands_in_the_cell_of_its_value() -> None:
     ]  # fmt: skip
     first, second = found.all("tbody")[0].all("tr")
     _, value, other, share = first.all("th", "td")
-    assert value.text == "982.2\u2007\u2007 (970.2 to 993.5)"  # 5.321 below it
+    assert value.text == "982.2 (970.2 to 993.5)"
     assert value.attributes["data-value"] == "982177.0"
     assert other.text.split() == ["2.50+", "model", "better"]
     assert share.all("rect")[0].attributes["width"] == "40.0"
     assert "(" not in second.all("td")[0].text
     lines = render_text(report, width=100).split("\n")
-    assert any("982.2   (970.2 to 993.5)" in line and "2.50 +" in line for line in lines)
+    assert any("982.2 (970.2 to 993.5)" in line and "2.50 +" in line for line in lines)
 
 
 def test_named_currencies_follow_the_number() -> None:
