@@ -11,13 +11,8 @@ import re
 from typing import Final
 
 TEST: Final = "In a test on the past"
-_SPREAD: Final = "{figure} of the {who} would have to {what} to be spread as the model expects"
-_COUNTS: Final = _SPREAD.format(
-    figure="{figure}", who="customers", what="have another number of repeats"
-)
-_AMOUNTS: Final = _SPREAD.format(
-    figure="{figure}", who="repeat customers", what="spend another mean amount"
-)
+_COUNTS: Final = "The model misplaces {figure} of the customers by their number of repeats"
+_AMOUNTS: Final = "The model misplaces {figure} of the repeat customers by what they spend an order"
 _BACK: Final = "known customers come back{of}"
 _NO_ORDER: Final = "forecasts hardly told who would {do} more"
 _DOING: Final = {

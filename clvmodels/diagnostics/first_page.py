@@ -106,7 +106,7 @@ def _base(study: Study, plan: Planned) -> Iterator[Fact]:
     margin, ahead = study.rfm.margin, horizon_of(study.question.horizon, study.scale)
     yield Fact(
         "brief_base",
-        f"What all customers will bring in {ahead}",
+        f"What all customers will {'bring' if value else 'buy'} in {ahead}",
         row["mean"],
         row["lower"],
         row["upper"],
@@ -151,7 +151,7 @@ def _actions(
         yield (
             f"Ask for the second order: {added.once:,} customers "
             f"({percent(added.once / known)}) ordered only once, and about "
-            f"{round_number(added.again.mean)} of them are expected to come back in "
+            f"{added.again.mean:,.0f} of them are expected to come back in "
             f"{horizon_of(study.question.horizon, study.scale)}."
         )
     if row := _planned(study, plan):
@@ -171,7 +171,7 @@ def _slipping(study: Study, tables: Sequence[Table]) -> Iterator[str]:
     many, lost = int(row[2]), float(row[-1] or 0.0)
     if many:
         yield (
-            f"Win back the {many:,} once among the best customers who are slipping away: the "
+            f"Win back the {many:,} formerly best customers who are slipping away: the "
             f"silence of all who slip away has cost {_amount(study, lost)} already."
         )
 

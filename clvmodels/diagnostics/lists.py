@@ -33,7 +33,7 @@ def whom_by_value(study: Study) -> Iterator[Table | Figure | str]:
         lists.counts,
         {
             "customers": ("customers", "integer"),
-            "valuable": ("once of the most valuable fifth", "integer"),
+            "valuable": ("once in the most valuable fifth", "integer"),
             "p_purchase": ("chance to buy again", "percent"),
             "clv": ("value", "money"),
             "clv_lost": ("value lost by silence", "money"),
@@ -45,12 +45,12 @@ def whom_by_value(study: Study) -> Iterator[Table | Figure | str]:
     yield customers_listed(study, lists.customers, "clv", ("value", "money"))
     top = lists.slipping.head(_LISTED)
     if not len(top):
-        yield "Nobody who was once of the most valuable fifth is slipping away."
+        yield "Nobody who was once in the most valuable fifth is slipping away."
         return
     share = len(lists.slipping) / len(study.rfm)
     yield table_of(
         "slipping",
-        f"{len(lists.slipping):,} customers once of the most valuable fifth ({percent(share)} of "
+        f"{len(lists.slipping):,} customers once in the most valuable fifth ({percent(share)} of "
         "all) are slipping away",
         "customer_id",
         top.assign(customer_id=[str(one) for one in top["customer_id"]]),
@@ -79,7 +79,7 @@ def whom_by_purchases(study: Study) -> Iterator[Table | Figure | str]:
         lists.counts,
         {
             "customers": ("customers", "integer"),
-            "top_buyer": ("once of the fifth that buys most", "integer"),
+            "top_buyer": ("once in the fifth that buys most", "integer"),
             "p_purchase": ("chance to buy again", "percent"),
             "expected_purchases": ("purchases ahead", "number"),
             "expected_purchases_lost": ("lost by silence", "number"),

@@ -52,7 +52,10 @@ class _Asked:
 def new_customers(study: Study) -> NewCustomers:
     """Value a new customer, and say what one may cost."""
     if study.clv is None:
-        return NewCustomers(f"What a new customer may cost is not known. {study.why_no_value}")
+        why = study.why_no_value
+        if study.spend is None:
+            why = "Purchases are known, and amounts are not: give the report the value of a basket."
+        return NewCustomers(f"What a new customer may cost is not known. {why}")
     try:
         value = study.clv.new_customer_value(**study.question.terms(), margin=study.rfm.margin)
         asked = _Asked(study, value, _months(study))
@@ -193,12 +196,12 @@ def _costs(asked: _Asked) -> Table:
     return Table(
         "brief-costs",
         "What may be paid for a new customer",
-        ("cost of one", "paid back after", "back for each one spent"),
+        ("cost of one", "paid back after", "times the cost"),
         tuple(rows),
         caption=f"In {asked.value.horizon}; payback is looked for in {MONTHS} months.",
         formats={
             "cost of one": "money",
-            "back for each one spent": "number",
+            "times the cost": "number",
         },
     )
 

@@ -18,7 +18,7 @@ from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import money, number, percent, short
 from clvmodels.evaluation.backtest_record import fit_checks
 from clvmodels.evaluation.baselines import LABELS, MODEL, POINT
-from clvmodels.evaluation.checks import name_of_total, relative_error, signed, total_check
+from clvmodels.evaluation.checks import name_of_total, total_check
 from clvmodels.evaluation.metrics import METRIC_LABELS, SHARES
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check
@@ -245,10 +245,7 @@ def _tracking(backtest: Backtest) -> Figure:
     return Figure(
         key="backtest-tracking",
         kind="purchases_over_time",
-        title=(
-            f"In the holdout {expected:,.0f} purchases were forecast and {actual:,.0f} came"
-            + (f" ({signed(relative_error(expected, actual))})" if actual > 0 else "")
-        ),
+        title=f"In the holdout {expected:,.0f} purchases were forecast and {actual:,.0f} came",
         caption=(
             "Repeat purchases added up over time, actual (dashed) and expected (line, with its "
             f"{percent(float(backtest.settings.get('interval', 0.9)))} predictive band). To the "

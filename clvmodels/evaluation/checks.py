@@ -103,7 +103,7 @@ def total_check(
     inside, far = lower <= actual <= upper, not abs(error) <= most
     said = "A value of {} was forecast" if target == "value" else "{} purchases were forecast"
     text = (
-        f"{said.format(write(forecast))}, {write(actual)} came ({signed(error)}), "
+        f"{said.format(write(forecast))}, {write(actual)} came, "
         f"{'inside' if inside else 'outside'} the {_level(interval)} predictive interval of the "
         f"total, {write(lower)} to {write(upper)}"
     )

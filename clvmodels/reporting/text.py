@@ -68,7 +68,10 @@ def _verdict(report: Report, width: int, *, whole: bool) -> list[str]:
     lines = _wrap(f"{MARKS[verdict.status]}: {verdict.headline}", width)
     for use in verdict.uses:
         lines += [""] if whole else []
-        lines += [*_wrap(f"{MARKS[use.status]}: {use}", width)]
+        said = str(use)
+        if not whole and use.status in _TO_MIND:  # why is among what is to be minded, below
+            said = f"{use.subject[:1].upper()}{use.subject[1:]}: {use.verdict}."
+        lines += [*_wrap(f"{MARKS[use.status]}: {said}", width)]
     lines += [""] if verdict.uses and verdict.sentences else []
     for sentence in verdict.sentences:
         lines += _wrap(sentence, width)

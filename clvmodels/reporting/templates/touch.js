@@ -82,8 +82,9 @@
       get("cac-said").textContent = money(cost);
       get("margin-said").textContent = `${margin.value}\u00a0%`;
       get("months-said").textContent = months.value;
-      const ratio = cost > 0 ? `; ${(worth[last] / cost).toFixed(1)} back for each one spent` : "";
-      const said = `${when(cost, share)}. In ${last} months a new customer brings ${money(worth[last])}: may cost at most that${ratio}.`;
+      const ratio = cost > 0 ? `, ${(worth[last] / cost).toFixed(1)} times the cost` : "";
+      const brings = money(worth[last], worth[last] >= 10 ? 0 : 2);
+      const said = `${when(cost, share)}. In ${last} months a new customer brings ${brings}${ratio}, and may cost at most that.`;
       get("payback-said").textContent = said;
       svg.setAttribute("aria-label", said);
     }
