@@ -168,6 +168,11 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
         f"{TEST}, covariates did forecasts no harm",
         f"{TEST}, covariates made more forecasts worse than better",
     ),
+    "gain in the Gini of value where first orders count": (
+        f"{TEST}, values ranked customers {{better}} where first orders count in spend (by "
+        "{figure} of the Gini)",
+    )
+    * 2,
     "interval score of totals with the clock, as a multiple of that without": (
         f"{TEST}, totals were forecast no worse with the clock than without it",
         f"{TEST}, totals were forecast worse with the clock (interval score "
@@ -240,6 +245,7 @@ def _directions(value: float) -> dict[str, str]:
         "off": "as many" if exact else f"{percent(abs(value))} {'more' if value > 0 else 'fewer'}",
         "than": "as" if exact else "than",
         "more": "more" if value > 0 else "less",
+        "better": "alike" if exact else "better" if value > 0 else "worse",
     }
 
 

@@ -41,6 +41,7 @@ _OPTIONS: Final = {
     "horizon": "--horizon",
     "discount_rate": "--discount-rate",
     "discounting": "--discounting",
+    "first_order": "--first-order",
     "interval": "--interval",
     "intervals": "--intervals",
     "max_rejects": "--max-rejects",

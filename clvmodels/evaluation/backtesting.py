@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 import pandas as pd
 
 from clvmodels.evaluation.backtest_record import Backtest
+from clvmodels.evaluation.counting_first import first_order_check
 from clvmodels.evaluation.cut_dates import ORIGINS, Calendar, Span
 from clvmodels.evaluation.cuts import Reading
 from clvmodels.evaluation.evaluated import (
@@ -217,8 +218,8 @@ def _tested(plan: Plan, span: Span, rolling: list[Span], sensitivity: bool) -> B
         calendar_totals=totals,
         sensitivity=data_sensitivity(plan, main) if sensitivity else None,
     )
-    if (judged := clock_check(totals)) is not None:
-        found = replace(found, checks=(*found.checks, judged))
+    for judged in (clock_check(totals), first_order_check(main, plan)):
+        found = found if judged is None else replace(found, checks=(*found.checks, judged))
     if not (left_out := main.observed.left_out):
         return found
     note = f"{left_out:,} customers of the log's first month are left out"
@@ -281,6 +282,7 @@ def _settings(plan: Plan, main: Evaluated) -> dict[str, Any]:
         "discounting": asked.discounting,
         "model": plan.fitting.name,
         **plan.fitting.basket,
+        "first_order": plan.fitting.first_order if observed.has_money else None,
         "method": plan.fitting.options["method"],
         "draws": asked.draws,
         "interval": asked.interval,

@@ -143,6 +143,11 @@ class Fitting:
         return {name: replace(self, model=one) for name, one in found.items()}
 
     @property
+    def first_order(self) -> str | None:
+        """Whether first orders count in spend; None where spend is not fitted."""
+        return getattr(self.specification().spend, "first_order", None)
+
+    @property
     def name(self) -> str:
         """What the model of purchases is called."""
         return self.model if isinstance(self.model, str) else self.model.purchases.name

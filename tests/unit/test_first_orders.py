@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from mpmath import mp
 from numpy.testing import assert_allclose
+from scipy.stats import rankdata
 
 import clvmodels
 from clvmodels import (
@@ -21,12 +22,14 @@ from clvmodels import (
 )
 from clvmodels.cli.fit import check_amounts
 from clvmodels.errors import DomainError, SchemaError
+from clvmodels.evaluation.counting_first import CHECK
 from clvmodels.evaluation.fitting import centre
 from clvmodels.forecast import spending
 from clvmodels.forecast.base_sums import sums_of_base
 from clvmodels.posterior.scorable import prepared_for
 from clvmodels.rfm.spent import spend_histories
 from clvmodels.scoring import Scorer
+from clvmodels.simulate import simulate_log
 
 P, Q, V = 6.25, 3.74, 15.44
 DRAWS = {"p": [P, 6.0, 5.8], "q": [Q, 3.9, 4.1], "v": [V, 15.0, 16.2]}
@@ -240,3 +243,52 @@ def test_parameters_are_recovered_from_first_orders_alone():
         values = fitted.draws()[name]
         assert abs(values.mean() - truth) < 4 * values.std(), name
     assert CLVModel(spend=model).spend.first_order == "include"
+
+
+def concentration(order, amounts):
+    """Gini of amounts in an order, those of ties shared."""
+    ranks = rankdata(order)
+    return float(((2.0 * ranks - len(ranks) - 1.0) * amounts.to_numpy()).sum())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_backtest_recommends_to_count_first_orders_or_not(tmp_path, alike):
+    """Where they tell later ones, and where they are of another kind; kept and read."""
+    rng = np.random.default_rng(5)
+    names = {"r": 0.8, "alpha": 40.0, "a": 0.8, "b": 3.0, "p": 60.0, "q": 3.0, "v": 1.0}
+    log = simulate_log(900, **names, T=(200.0, 300.0), seed=4)[["customer_id", "date", "amount"]]
+    if not alike:
+        first = ~log.sort_values("date").duplicated("customer_id").reindex(log.index)
+        log["amount"] = log["amount"].mask(first, rng.gamma(0.3, 300.0, len(log)))
+    cut = log["date"].min() + 0.6 * (log["date"].max() - log["date"].min())
+    columns = {
+        "customer_id_col": "customer_id",
+        "datetime_col": "date",
+        "monetary_value_col": "amount",
+    }
+    model = CLVModel("mbgnbd")
+    how = {"method": "map", "bootstrap": 100, "calendar": "none", "on_failure": "warn"}
+    end = str(cut.date())
+    found = clvmodels.backtest(log, model=model, train_period_end=end, **columns, **how)
+    found.save(tmp_path / "b")
+    kept = clvmodels.load_backtest(tmp_path / "b")
+    assert kept.settings["first_order"] == "exclude"
+    (check,) = (one for one in kept.checks if one.name == CHECK)
+    assert (check.status, check.bears_on) == ("pass", ())
+    train = clvmodels.rfm_train_test_split(log, train_period_end=end, **columns).train
+    actual = found.customers.set_index("customer_id")["value_actual"][train["customer_id"]]
+    ginis = {}
+    for choice in ("include", "exclude"):
+        fitted = model.replace(spend__first_order=choice).fit(
+            train, method="map", progressbar=False, on_failure="warn", random_seed=0
+        )
+        value = fitted.predict(train, horizon=f"{found.settings['horizon_days']:g}D")["clv"]
+        ginis[choice] = concentration(value, actual) / concentration(actual, actual)
+        assert f"{ginis[choice]:.3f}" in check.advice
+    assert check.value == pytest.approx(ginis["include"] - ginis["exclude"], abs=1e-9)
+    if alike:
+        assert "first_order='include' ranks customers better beyond chance: fit w" in check.advice
+        assert "customers better where first orders count" in check.sentence
+    else:
+        assert "keep first_order='exclude'." in check.advice
