@@ -9,7 +9,7 @@ REPORTS ?= report-output
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo report test test-quick lint format docs notebooks bench faults wheel sbom constraints clean distclean
+.PHONY: help env demo report test test-quick lint format docs notebooks bench faults mutants wheel sbom constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ faults: env ## kills, full disks, damaged files and odd columns, at full counts 
 	    tests/unit/test_storage.py tests/unit/test_spark_killed.py \
 	    tests/protocol/test_column_types.py tests/protocol/test_score_fuzz.py \
 	    tests/protocol/test_score_fuzz_files.py
+
+# Cosmic Ray wants packages that ours have no use for, so that it has an environment of its own.
+mutants: env ## plant faults into formulas and count those that tests notice; ONLY="EACH [MODULE ...]"
+	scripts/install-into build/cosmic-ray cosmic-ray
+	build/cosmic-ray/bin/python scripts/mutants.py benchmarks/mutants.csv $(ONLY)
 
 bench: env ## measure speed and memory beside pymc-marketing (an hour); ONLY=NAME for one suite
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
