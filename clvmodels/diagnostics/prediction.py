@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -277,23 +278,30 @@ def _calibration(study: Study, backtest: Backtest, target: str) -> Figure:
     table = backtest.calibration
     table = table[(table["target"] == target) & (table["forecast"] == MODEL)]
     expected, actual = (table[name].to_numpy(dtype=np.float64) for name in ("expected", "actual"))
-    last = f"{number(float(expected[-1]))} expected, {number(float(actual[-1]))} came"
+    lower, upper = (table[f"actual_{end}"].to_numpy(dtype=np.float64) for end in ("lower", "upper"))
+    currency = study.question.currency if target == "value" else ""
+    says = partial(money, currency=currency) if target == "value" else number
+    last = f"{says(float(expected[-1]))} expected, {says(float(actual[-1]))} came"
+    every = np.concatenate([expected, actual, lower, upper])
+    spread = target == "value" and bool(len(every)) and bool((every > 0).all())
     return Figure(
         key=f"calibration-{target}",
         kind="group_calibration",
         title=f"Of the customers with the highest forecast of {TARGETS[target]}: {last}",
         caption=(
-            "Customers in tenths by forecast: mean forecast against what came, with its interval. "
-            "Points on the line were forecast correctly; above it the forecast was too low."
+            "Customers in tenths by forecast: mean forecast against what came, with its interval"
+            f"{', on logarithmic axes' if spread else ''}. Points on the line were forecast "
+            "correctly; above it the forecast was too low."
         ),
         alt=f"Calibration of {TARGETS[target]} in {len(table)} groups; in the highest: {last}.",
         data={
             "expected": short(expected),
             "actual": short(actual),
-            "lower": short(table["actual_lower"].to_numpy(dtype=np.float64)),
-            "upper": short(table["actual_upper"].to_numpy(dtype=np.float64)),
+            "lower": short(lower),
+            "upper": short(upper),
             "quantity": TARGETS[target],
-            "unit": study.question.currency if target == "value" else "",
+            "unit": currency,
+            "logarithmic": spread,
         },
     )
 

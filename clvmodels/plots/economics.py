@@ -169,12 +169,14 @@ def draw_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     axes = one_axes(axes)
     tiers = report.iloc[:-1]
     bars = {
-        "customers": ("customer_share", OTHER),
+        "customers": ("customer_share", PALE),  # as greys the others are alike
         "past revenue": ("past_share", ACTUAL),
         "expected value": ("value_share", EXPECTED),
     }
     for place, (label, (name, colour)) in enumerate(bars.items()):
-        axes.bar(_beside(len(tiers), place, 3), tiers[name], 0.26, color=colour, label=label)
+        edge = OTHER if colour == PALE else colour
+        at = _beside(len(tiers), place, 3)
+        axes.bar(at, tiers[name], 0.26, color=colour, label=label, edgecolor=edge)
     _whiskers(axes, _beside(len(tiers), 2, 3), tiers, "value_share")
     axes.set_xticks(range(len(tiers)), list(tiers["tier"]))
     axes.yaxis.set_major_formatter(as_percent)

@@ -142,6 +142,7 @@ def draw_group_calibration(
     upper: Numbers,
     quantity: str,
     unit: str = "",
+    logarithmic: bool = False,
     axes: Axes | None = None,
 ) -> Axes:
     """Mean forecast of groups of customers against what came.
@@ -152,17 +153,25 @@ def draw_group_calibration(
         Of each group; the interval is of what came.
     quantity, unit : str
         What was forecast.
+    logarithmic : bool
+        Whether both axes are: of values, of which nearly all are small.
     axes : matplotlib Axes, optional
         Where to draw; by default a figure of its own.
     """
     axes = one_axes(axes)
     x, y = floats(expected), floats(actual)
     ends = np.stack([floats(lower), floats(upper)])
-    top = float(np.nanmax(np.concatenate([x, y, ends.ravel()]), initial=1e-9)) * 1.05
-    axes.plot([0, top], [0, top], color=OTHER, linewidth=1)
+    every = np.concatenate([x, y, ends.ravel()])
+    top = float(np.nanmax(every, initial=1e-9)) * (1.3 if logarithmic else 1.05)
+    low = float(np.nanmin(every)) / 1.3 if logarithmic else 0.0
+    axes.plot([low, top], [low, top], color=OTHER, linewidth=1)
     axes.vlines(x, ends[0], ends[1], color=EXPECTED, linewidth=1.5)
     axes.plot(x, y, "o", color=EXPECTED)
-    axes.set(xlim=(0, top), ylim=(0, top))
+    axes.set(xlim=(low, top), ylim=(low, top))
+    if logarithmic:
+        axes.set_yscale("log")
+        for which in ("x", "y"):
+            money_axis(axes, which, unit)
     words = f"{quantity} per customer" + (f" ({unit})" if unit else "")
     axes.set_xlabel(f"forecast {words}")
     axes.set_ylabel(f"actual {words}")
