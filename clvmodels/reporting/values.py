@@ -118,10 +118,10 @@ def write_column(values: Sequence[Any], how: Format, *, thousands: bool = False)
 
 
 def _shares(values: Sequence[Any], *, sign: str) -> list[str]:
-    """Percentages, with no decimals where all are whole, and two where one is below 1."""
+    """Percentages, with no decimals where all are whole, and two where all are below 10."""
     known = [abs(100.0 * v) for v in values if _there(v) and v]
     whole = all(abs(one - round(one)) < 5e-4 for one in known)
-    places = 0 if whole else 2 if min(known) < 1 else 1
+    places = 0 if whole else 2 if max(known) < 10 else 1
     return [_share(100.0 * v, places, sign) if _there(v) else MISSING for v in values]
 
 
