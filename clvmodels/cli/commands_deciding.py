@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clvmodels.cli.groups import (
+    Ahead,
     CalendarOption,
     Costs,
     Divided,
@@ -64,10 +65,8 @@ def acquisition(
     ] = [],  # noqa: B006
     money: Money,
     own: OwnMargins,
-    horizon: Horizon = "365D",
-    terms: Terms,
+    ahead: Ahead,
     calendar: CalendarOption = "auto",
-    draws: DrawsUsed = 500,
     paths: Annotated[int, typer.Option(help="Simulated futures, with a log.")] = 500,
     random_seed: Annotated[int, typer.Option("--seed", help="Makes it repeatable.")] = 0,
     csv: Csv,
@@ -92,9 +91,7 @@ def segments(
     ] = [],  # noqa: B006
     money: Money,
     own: OwnMargins,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:
@@ -129,9 +126,7 @@ def tiers(
     ] = [],  # noqa: B006
     money: Money,
     own: OwnMargins,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:
@@ -181,9 +176,7 @@ def concentration(
             help="Value of every purchase, such as 25, for a posterior of purchases alone."
         ),
     ] = None,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:
@@ -238,9 +231,7 @@ def contributions(
     ] = None,
     costs: UnitCosts,
     basket_value: BasketOfPosterior = None,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from clvmodels.cli.groups import (
+    Ahead,
     CalendarOption,
     Costs,
     Covariates,
@@ -31,7 +32,6 @@ from clvmodels.cli.options import (
     DiscountRate,
     DrawsUsed,
     FirstOrder,
-    Horizon,
     Interval,
     JsonFile,
     LogColumns,
@@ -44,7 +44,6 @@ from clvmodels.cli.options import (
     Quiet,
     Regularity,
     Rows,
-    Terms,
     Unit,
     Where,
     WithoutFirstMonth,
@@ -74,9 +73,7 @@ def compare(
         typer.Option(help="Days without a purchase after which a customer counts as lost."),
     ] = None,
     basket_value: BasketOfPosterior = None,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:
@@ -231,9 +228,7 @@ def report(
     ] = [],  # noqa: B006
     backtest: Annotated[Path | None, typer.Option(help="Folder of 'backtest'.")] = None,
     basket_value: BasketOfPosterior = None,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     calendar: CalendarOption = "auto",
     margin: Margin = None,
     cac: Annotated[
@@ -266,9 +261,7 @@ def customers(
     margin: Margin = None,
     own: OwnMargins,
     basket_value: BasketOfPosterior = None,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:
@@ -335,9 +328,7 @@ def explore(
     basket_value: BasketOfPosterior = None,
     currency: Annotated[str, typer.Option(help="Sign or name of the log's money.")] = "",
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
-    horizon: Horizon = "365D",
-    terms: Terms,
-    draws: DrawsUsed = 500,
+    ahead: Ahead,
     csv: Csv,
     quiet: Quiet = False,
 ) -> None:

@@ -11,9 +11,11 @@ from clvmodels.cli.options import (
     Base,
     BasketOfPosterior,
     DrawsUsed,
+    Horizon,
     JsonFile,
     Margin,
     PosteriorFile,
+    Terms,
 )
 from clvmodels.keywords import defaults
 from clvmodels.limits import CALENDAR_SD
@@ -71,6 +73,17 @@ class Covariates(TypedDict):
             help="Column that moves what customers spend; as --purchase-covariate.",
         ),
     ]
+
+
+class _Horizon(TypedDict):
+    horizon: Horizon
+
+
+@defaults(horizon="365D", draws=500)
+class Ahead(_Horizon, Terms):
+    """How far to look ahead, on which terms, and by how many draws."""
+
+    draws: DrawsUsed
 
 
 @defaults(by=[])
