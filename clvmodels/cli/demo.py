@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clvmodels import plots
-from clvmodels.cli.files import check_output, write_aside, write_frame
+from clvmodels.cli.files import check_folder, check_output, write_aside, write_frame
 from clvmodels.cli.fit import fit_base
 from clvmodels.cli.reports import (
     interval_name,
@@ -21,7 +21,6 @@ from clvmodels.cli.reports import (
 from clvmodels.cli.terminal import Terminal, between, number, percent, table
 from clvmodels.display import many
 from clvmodels.limits import CALENDAR_SD
-from clvmodels.path_checks import path_of
 from clvmodels.schema import annual_rate_to_delta
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Outcome:
 
 def run(out: Path, *, quiet: bool) -> None:
     """Run the main job on CDNOW, print it and write its files to a folder."""
-    out = path_of("The output", out)
+    out = check_folder(out)
     rfm_file, posterior_file, scores_file, csv_file, picture, page = (
         check_output(out / name) for name in FILES
     )

@@ -43,6 +43,13 @@ DISK_FULL: Final = 5
 MACHINE_FAILED: Final = 6
 STOPPED: Final = {128 + number: ended_text(number) for number in ENDED}
 _FAILED: Final = (errno.ENOMEM, errno.EIO)
+_OTHER: Final = "choose a folder that you may write to, and a file that you may read"
+_PLACES: Final = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a part of the path is a file, so name a folder there",
+    errno.EEXIST: "name a folder, or a file that can be replaced",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _OTHER),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,9 +145,12 @@ def _explained(error: Exception) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "clvmodels"
         text = error.format_message().rstrip(".")
+        if not text:  # no command was named, and all have been listed
+            return BAD_INPUT
         for theirs, ours in _PLAINER.items():
             text = text.replace(theirs, ours)
-        speech.say("error", f"{text}. See '{command} --help'.")
+        end = "" if text.endswith("?") else "."
+        speech.say("error", f"{text}{end} See '{command} --help'.")
         return BAD_INPUT
     if (path := full_disk(error)) is not None:
         place = f" ({path})" if path else ""
@@ -159,7 +169,8 @@ def _explained(error: Exception) -> int:
         return BAD_INPUT
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        speech.say("error", in_options(f"{error.strerror}{where}"))
+        what = _PLACES.get(error.errno or 0)
+        speech.say("error", in_options(f"{error.strerror}{where}{f': {what}.' if what else ''}"))
         return MACHINE_FAILED if error.errno in _FAILED else BAD_INPUT
     if isinstance(error, MemoryError):
         said = f" ({one_line(error)})" if str(error) else ""

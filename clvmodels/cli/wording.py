@@ -73,6 +73,10 @@ _OPTIONS: Final = {
     "sample": "--sample",
     "attributes": "--attribute",
     "ids": "--ids",
+    "by": "--by",
+    "quantiles": "--quantile",
+    "thresholds": "--threshold",
+    "labels": "--label",
 }
 _FLAGS: Final = {
     "restart=True": "--restart",
@@ -91,9 +95,13 @@ _ASSIGNED: Final = re.compile(
     rf"\b({_NAMES})(?:\[\d+\])?=(?:(['\"])(.*?)\2|([^\s,.:;)]+(?:\.\d+)?))"
 )
 # missing_ids=['nan', 'NULL']: an option that is repeated
-_LISTED: Final = re.compile(r"\b(missing_ids|segment_cols)=(\[[^\[\]]*\])")
+_LISTED: Final = re.compile(
+    r"\b(missing_ids|segment_cols|quantiles|thresholds|labels)=(\[[^\[\]]*\])"
+)
 # pass log=, or leave it out: an argument alone
-_ALONE: Final = re.compile(rf"\b({_NAMES}|log|by)=(?=[,.;:]( |$))")
+_ALONE: Final = re.compile(rf"\b({_NAMES}|log)=(?=[,.;:]( |$))")
+_SUMMARY: Final = re.compile(r"rfm = rfm_summary\([^()]*\)")
+_ALONE_FITTED: Final = re.compile(r", found (?!GammaGamma)\w+Posterior(?=: fit amounts)")
 _BASKET: Final = re.compile(r"CLVPosterior\(purchases, ([\d.]+?)(?:\.0)?\)")
 _BARE: Final = re.compile(
     r"\b(?:a )?(customer_id_col|order_id_col|datetime_col|monetary_value_col|segment_cols|"
@@ -118,7 +126,9 @@ def in_options(message: str) -> str:
     """
     for said, flag in _FLAGS.items():
         message = message.replace(said, flag)
+    message = _SUMMARY.sub("'clvmodels summarize LOG --customer-id ... --timestamp ...'", message)
     message = message.replace("rfm_summary", "'clvmodels summarize'")
+    message = _ALONE_FITTED.sub(", and the posterior is of purchases alone", message)
     message = _BASKET.sub(r"--basket-value \1", message)
     message = _LISTED.sub(_repeated, message)
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
@@ -131,6 +141,6 @@ def _repeated(found: re.Match[str]) -> str:
         items = ast.literal_eval(found[2])
     except (SyntaxError, ValueError):
         return found[0]  # no list of constants, such as [...]
-    if not all(isinstance(item, str | int) for item in items):
+    if not all(isinstance(item, str | int | float) for item in items):
         return found[0]
     return " ".join(f"{_OPTIONS[found[1]]} {shlex.quote(str(item))}" for item in items)

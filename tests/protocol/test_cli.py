@@ -128,6 +128,53 @@ def test_options_that_are_not_numbers_are_said_in_sentences(
     assert f"{said} See 'clvmodels fit --help'." in err
 
 
+def test_no_command_lists_them_all_without_an_empty_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert "summarize" in out + err
+    assert "Error" not in err
+
+
+def test_a_typo_is_answered_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summarise"]) == 2
+    said = "No such command 'summarise'. Did you mean 'summarize'? See 'clvmodels --help'."
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_place_that_cannot_be_written_to_is_said_with_what_to_do(
+    tmp_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    log = str(files / "log.csv")
+    assert main(["summarize", log, "-o", "taken/rfm.parquet", *LOG_OPTIONS]) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert err.endswith(".")
+    assert "taken" in err
+    assert main(["demo", "--out", "taken"]) == 2
+    assert "is a file: name a folder." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("by='channel' is not a segment column.", "--by channel is not a segment column."),
+        ("quantiles=[2.0] must lie between 0 and 1.", "--quantile 2.0 must lie between 0 and 1."),
+        (
+            "summarise it first, rfm = rfm_summary(log, customer_id_col=..., datetime_col=...).",
+            "summarise it first, 'clvmodels summarize LOG --customer-id ... --timestamp ...'.",
+        ),
+        (
+            "A value needs spend, found ModifiedBetaGeoPosterior: fit amounts too.",
+            "A value needs spend, and the posterior is of purchases alone: fit amounts too.",
+        ),
+    ],
+)
+def test_messages_are_in_options(said: str, shown: str) -> None:
+    assert in_options(said) == shown
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"clvmodels \d+\.\d+\.\d+\n", capsys.readouterr().out)
