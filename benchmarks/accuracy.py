@@ -99,14 +99,19 @@ def beside(table: pd.DataFrame) -> pd.DataFrame:
             "weeks": weeks,
             "model": model,
             "figure": column,
-            "published": f"{value:g}",
-            "here": f"{ours.loc[(log, weeks, model), column]:g}",
+            "published": _figure(value),
+            "here": _figure(ours.loc[(log, weeks, model), column]),
             "source": source,
         }
         for (log, weeks, model, column), (value, source) in PUBLISHED.items()
         if (log, weeks, model) in ours.index
     ]
     return pd.DataFrame(rows)
+
+
+def _figure(value: float) -> str:
+    """A number of purchases whole, all else with the digits that papers print."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.3f}"
 
 
 def main(names: list[str]) -> None:
@@ -119,7 +124,7 @@ def main(names: list[str]) -> None:
             print(parts[split.log, split.weeks].to_string(index=False), flush=True)
     order = [(one.log, one.weeks) for one in SPLITS if (one.log, one.weeks) in parts]
     table = pd.concat([parts[keys] for keys in order])
-    table.to_csv(PATH, index=False)
+    table.to_csv(PATH, index=False, float_format="%.3f")
     beside(table).to_csv(PATH.with_name("accuracy_published.csv"), index=False)
 
 

@@ -117,6 +117,7 @@ class Gallery(Directive):
         for name in sorted(set(examples()) - {"setup"}):
             target = f"generated/clvmodels.plots.{name}.html"
             image = nodes.image(uri=f"/{PICTURES}/{name}.png", alt=name, loading="lazy")
-            link = nodes.reference("", "", image, nodes.inline(text=name), refuri=target)
+            broken = name.replace("_", "_\N{ZERO WIDTH SPACE}")  # where a line may end
+            link = nodes.reference("", "", image, nodes.inline(text=broken), refuri=target)
             whole += nodes.paragraph("", "", link)
         return [whole]
