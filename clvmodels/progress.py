@@ -102,7 +102,7 @@ def bar(title: str, console: Console | None = None) -> Iterator[Told]:
 
     console = Console(stderr=True) if console is None else console
     # Notebooks force colours on in the commands that they run, where no cursor can move
-    watched = console.is_terminal and console.file.isatty()
+    watched = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
     columns = (
         SpinnerColumn("line"),
         TextColumn(

@@ -16,7 +16,7 @@ from clvmodels.cli.files import (
 )
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
-from clvmodels.cli.terminal import Terminal, number, percent, table
+from clvmodels.cli.terminal import Terminal, number, share_text, table
 from clvmodels.display import many
 from clvmodels.outputs import refuse_inputs, refuse_twice
 from clvmodels.path_checks import named_paths
@@ -84,7 +84,7 @@ def show(terminal: Terminal, found: ActionLists) -> None:
             str(row["state"]),
             number(row["customers"]),
             number(row[best]),
-            percent(row["p_purchase"]),
+            share_text(row["p_purchase"]),
             number(row[worth]),
             number(row[f"{worth}_lost"]),
             _DO.get(str(row["state"]), ""),

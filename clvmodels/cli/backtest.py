@@ -167,11 +167,17 @@ def gain(row: dict[Any, Any]) -> str:
         return "-"
     if METRICS[metric] == "low":
         share = 1.0 if math.isinf(baseline) else -difference / baseline if baseline else math.nan
-        text = "-" if math.isnan(share) else f"{100 * share:+.0f} %"
+        text = "-" if math.isnan(share) else f"{_plus(100 * share)} %"
     else:
         gained = -difference if METRICS[metric] == "zero" else difference
-        text = f"{100 * gained:+.0f} pt" if metric in SHARES else f"{gained:+.2f}"
+        text = f"{_plus(100 * gained)} pt" if metric in SHARES else _plus(gained, 2)
     return text if model_is in ("better", "worse") else f"({text})"
+
+
+def _plus(value: float, digits: int = 0) -> str:
+    """With its sign, unless it is printed as nothing."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def _figure(metric: str, value: float) -> str:

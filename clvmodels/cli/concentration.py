@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_results, finish, opened, write_results
 from clvmodels.cli.score import read_horizon
-from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.cli.terminal import Terminal, between, number, percent, share_text, table
 from clvmodels.display import many
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def show(
         (
             f"top {percent(row['top'])}",
             number(row["customers"]),
-            percent(row["value_share"]),
+            share_text(row["value_share"]),
             between(100 * row.get("value_share_lower", float("nan")),
                     100 * row.get("value_share_upper", float("nan")), 1),
-            *((percent(row["past_share"]), percent(row["past_top_share"])) if past else ()),
+            *((share_text(row["past_share"]), share_text(row["past_top_share"])) if past else ()),
         )
         for row in found.to_dict("records")
     ]  # fmt: skip

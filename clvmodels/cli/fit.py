@@ -125,7 +125,12 @@ def run(
     show_in_words(terminal, posterior)
     terminal.say()
     terminal.wrote(output, "posterior")
-    if alone:
+    from clvmodels.posterior.scorable import fits_of
+
+    failed = [one.verdict.method for one in fits_of(posterior) if not one.verdict.ok]
+    if alone and failed and "nuts" not in failed:
+        terminal.follow(f"clvmodels fit {quote(str(rfm))} --method nuts -o {quote(str(output))}")
+    elif alone and not failed:
         files = f"{quote(str(rfm))} --posterior {quote(str(output))}"
         terminal.follow(f"clvmodels score {files} -o scores.parquet")
 

@@ -66,7 +66,8 @@ class Terminal:
     def watched(self) -> bool:
         """Whether somebody may watch something move."""
         # Notebooks have colours forced on where nothing can move the cursor
-        return not self.quiet and self.err.is_terminal and self.err.file.isatty()
+        moves = self.err.is_terminal and not self.err.is_dumb_terminal
+        return not self.quiet and moves and self.err.file.isatty()
 
     @contextmanager
     def step(self, text: str, *, loops: bool = False) -> Iterator[Told | None]:
@@ -199,6 +200,11 @@ def percent(share: float, digits: int = 3) -> str:
         return "-"
     text = f"{100 * share:.{digits}g}"
     return f"{100 * share:,.0f} %" if "e+" in text else f"{text} %"
+
+
+def share_text(share: float) -> str:
+    """Print a share in a column of others: one decimal for all, so that they line up."""
+    return "-" if share != share else f"{_NOTHING.sub(r'\1', f'{100 * share:.1f}')} %"
 
 
 def signed(share: float) -> str:

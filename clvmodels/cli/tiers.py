@@ -19,7 +19,7 @@ from clvmodels.cli.files import (
 )
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
-from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.cli.terminal import Terminal, between, number, percent, share_text, table
 from clvmodels.display import many
 from clvmodels.outputs import refuse_twice
 from clvmodels.schema import CUSTOMER_ID
@@ -98,9 +98,9 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
             str(row["tier"]),
             number(row["customers"]),
             number(row[worth]),
-            percent(row[share]) if shared else "-",
+            share_text(row[share]) if shared else "-",
             between(lower, upper, 1),
-            percent(row["past_share"]),
+            share_text(row["past_share"]),
         )
         for row, (lower, upper) in zip(found.to_dict("records"), ends.to_numpy(), strict=True)
     ]

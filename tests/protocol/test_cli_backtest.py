@@ -191,6 +191,7 @@ def test_the_output_is_a_folder(log: Path, capsys: pytest.CaptureFixture[str]) -
         ("bias", -0.45, 0.57, "better", "+45 pt"),
         ("top_found", -0.02, 0.4, "unclear", "(-2 pt)"),
         ("gini", -0.05, 0.7, "worse", "-0.05"),
+        ("mae", 0.001, 1.0, "unclear", "(0 %)"),
         ("spearman", math.nan, math.nan, "", "-"),
     ],
 )
