@@ -151,7 +151,7 @@ def _actions(
         yield (
             f"Ask for the second order: {added.once:,} customers "
             f"({percent(added.once / known)}) ordered only once, and about "
-            f"{added.again.mean:,.0f} of them are expected to come back in "
+            f"{round_number(round(added.again.mean))} of them are expected to come back in "
             f"{horizon_of(study.question.horizon, study.scale)}."
         )
     if row := _planned(study, plan):
