@@ -1,10 +1,12 @@
-"""Likelihoods with covariates are those of pymc-marketing's models, at any point."""
+"""Likelihoods with covariates are those of pymc-marketing's models, at any point, and fits too."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from benchmarks.covariate_fits import PATH, recovered
 from clvmodels import BetaGeoPosterior, ParetoNBDPosterior
 from tests.covariates import base_of, design_of_channels, with_effects
 
@@ -69,3 +71,21 @@ def unconstrained(model, at, buys, leaves):
     start = model.model.initial_point()
     assert set(values) == set(start)
     return {name: np.asarray(values[name], dtype=start[name].dtype) for name in start}
+
+
+def test_fits_kept_on_file_agree() -> None:
+    """To so many Monte Carlo errors of the difference; `python -m benchmarks.covariate_fits`."""
+    table = pd.read_csv(PATH)
+    mine = table[table["base"] == "bgnbd"]
+    assert len(mine) == 6
+    assert mine["apart"].abs().max() < 4.0
+
+
+def test_published_effects_are_given_back() -> None:
+    """Of customers simulated with the parameters that CLVTools publishes of its apparel log."""
+    found = recovered(4_000)
+    off = (found["ours"] - found["truth"]) / found["sd"]
+    assert off.abs().max() < 3.5
+    kept = pd.read_csv(PATH)
+    kept = kept[kept["base"] == "apparel"]
+    assert ((kept["lower"] < kept["truth"]) & (kept["truth"] < kept["upper"])).all()
