@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numba
 import numpy as np
@@ -42,6 +42,28 @@ STANDARD: Final = "standard_"
 _compiled: OrderedDict[Hashable, _Compiled] = OrderedDict()
 
 
+class Smooth(Protocol):
+    """What the search for a mode and the weighing of draws take of a density."""
+
+    @property
+    def dim(self) -> int:
+        """Length of the vector."""
+
+    @property
+    def start(self) -> FloatArray:
+        """Where a climb begins."""
+
+    @property
+    def metric(self) -> FloatArray | None:
+        """Steps that change the density about alike, of a start that is near the mode."""
+
+    def __call__(self, theta: FloatArray, /) -> tuple[float, FloatArray]:
+        """Value and gradient."""
+
+    def value_function(self) -> Callable[[FloatArray], float]:
+        """Return a function theta -> value."""
+
+
 @dataclass(frozen=True)
 class Density:
     """Log density and gradient of a model over a flat, unconstrained vector.
@@ -58,6 +80,8 @@ class Density:
         Of such a point: steps that change the density about alike.
     pooled : bool
         Whether spreads of groups are learnt, so that the mode says little of where the mass is.
+    groups : tuple of slice
+        Where the effects of many groups stand, of each side that they move: as many each.
     """
 
     compiled: _Compiled
@@ -65,6 +89,7 @@ class Density:
     start: FloatArray
     metric: FloatArray | None = None
     pooled: bool = False
+    groups: tuple[slice, ...] = ()
 
     @property
     def dim(self) -> int:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import chdtri, gammaln, ndtri
 from scipy.stats import qmc
 
-from clvmodels.fit.density import Density
+from clvmodels.fit.density import Smooth
 from clvmodels.fit.mode import Mode
 from clvmodels.machine import available_cores
 
@@ -60,7 +60,7 @@ class LaplaceDraws:
 
 
 def sample_laplace(
-    density: Density,
+    density: Smooth,
     mode: Mode,
     *,
     draws: int,
@@ -140,7 +140,7 @@ def _student_points(dim: int, count: int, seed: int) -> FloatArray:
 
 
 def _evaluate(
-    density: Density, theta: FloatArray, progress: Callable[[float], None] | None
+    density: Smooth, theta: FloatArray, progress: Callable[[float], None] | None
 ) -> FloatArray:
     evaluate = density.value_function()
     result = np.empty(len(theta))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from clvmodels.fit.density import Density
+from clvmodels.fit.density import Smooth
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Mode:
     curved: bool
 
 
-def find_mode(density: Density) -> Mode:
+def find_mode(density: Smooth) -> Mode:
     """Climb by L-BFGS, then polish by damped Newton steps."""
     theta = climb(density)
     value, gradient = density(theta)
@@ -95,14 +95,14 @@ def _long_step(matrix: FloatArray, gradient: FloatArray) -> FloatArray:
     return np.asarray(vectors @ along)
 
 
-def distance_to_mode(density: Density, theta: FloatArray) -> float:
+def distance_to_mode(density: Smooth, theta: FloatArray) -> float:
     """Newton's decrement at a point, in posterior sd; NaN where no mode is near."""
     _, gradient = density(theta)
     scale, curved = whiten(hessian(density, theta))
     return float(np.linalg.norm(scale.T @ gradient)) if curved else math.nan
 
 
-def hessian(density: Density, theta: FloatArray) -> FloatArray:
+def hessian(density: Smooth, theta: FloatArray) -> FloatArray:
     """Second derivatives by central differences of the exact gradient."""
     rows = []
     for step in np.eye(density.dim) * _STEP:
@@ -111,7 +111,7 @@ def hessian(density: Density, theta: FloatArray) -> FloatArray:
     return (matrix + matrix.T) / 2.0
 
 
-def climb(density: Density) -> FloatArray:
+def climb(density: Smooth) -> FloatArray:
     """Go uphill by L-BFGS, to near the mode."""
     start = density.start
     if density.metric is not None:
@@ -129,7 +129,7 @@ def climb(density: Density) -> FloatArray:
     return np.asarray(found.x, dtype=np.float64)
 
 
-def _climb_by(metric: FloatArray, density: Density) -> FloatArray:
+def _climb_by(metric: FloatArray, density: Smooth) -> FloatArray:
     """The same from a start that is near, by steps in which all directions are about as curved."""
     start = density.start
     level = density(start)[0]
@@ -154,7 +154,7 @@ def whiten(matrix: FloatArray) -> tuple[FloatArray, bool]:
 
 
 def line_search(
-    density: Density, theta: FloatArray, value: float, step: FloatArray
+    density: Smooth, theta: FloatArray, value: float, step: FloatArray
 ) -> tuple[FloatArray, float]:
     """Halve a step until it leads uphill; return where it leads, and the value there."""
     for halvings in range(12):

@@ -127,15 +127,8 @@ def sample_nuts(
     )
 
 
-def piloted(density: Density, mode: Mode, *, chains: int, seed: int, progressbar: bool) -> Mode:
-    """Where a short run finds the density, and how wide, in place of the Hessian at the mode.
-
-    Where spreads of groups are learnt, the mode is not where the density's mass is, nor as wide:
-    of 38 countries, nine customers in ten from one, the average and that country's effect move
-    together ten times as far as the Hessian says. Sampling then takes a fifth of the steps, for
-    five times as many effective draws. As many draws as there are dimensions count for variables
-    that do not depend on each other, so that the covariance is that of many groups too.
-    """
+def pilot(density: Density, mode: Mode, *, chains: int, seed: int, progressbar: bool) -> FloatArray:
+    """Draws of a short run, shape (chains, draws, dim)."""
     found = sample_nuts(
         density,
         mode,
@@ -146,13 +139,33 @@ def piloted(density: Density, mode: Mode, *, chains: int, seed: int, progressbar
         progressbar=progressbar,
         title="NUTS, a pilot run",
     )
-    theta = found.theta.reshape(-1, density.dim)
-    covariance = np.cov(theta, rowvar=False).reshape(density.dim, density.dim)
+    return found.theta
+
+
+def as_wide_as(mode: Mode, draws: FloatArray) -> Mode:
+    """Where draws find the density, and how wide, in place of the Hessian at the mode.
+
+    Where spreads of groups are learnt, the mode is not where the density's mass is, nor as wide:
+    of 38 countries, nine customers in ten from one, the average and that country's effect move
+    together ten times as far as the Hessian says. Sampling then takes a fifth of the steps, for
+    five times as many effective draws. As many draws as there are dimensions count for variables
+    that do not depend on each other, so that the covariance is that of many groups too.
+
+    Parameters
+    ----------
+    mode : Mode
+        Kept where the draws never moved.
+    draws : ndarray, shape (chains, draws, dim)
+        Of a pilot run, or by weights.
+    """
+    dim = draws.shape[-1]
+    theta = draws.reshape(-1, dim)
+    covariance = np.cov(theta, rowvar=False).reshape(dim, dim)
     sds = np.sqrt(np.diag(covariance))
-    if not np.all(sds > 0.0):  # the chains never moved: nothing is known by them
+    if not np.all(sds > 0.0):  # nothing is known by them
         return mode
-    own = density.dim / (density.dim + len(theta))
-    correlation = (1.0 - own) * covariance / np.outer(sds, sds) + own * np.eye(density.dim)
+    own = dim / (dim + len(theta))
+    correlation = (1.0 - own) * covariance / np.outer(sds, sds) + own * np.eye(dim)
     scale = sds[:, None] * np.linalg.cholesky(correlation)
     return replace(mode, location=theta.mean(axis=0), scale=scale)
 

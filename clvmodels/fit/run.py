@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import numpy as np
@@ -14,9 +14,10 @@ import xarray as xr
 
 from clvmodels.errors import OURS, ConvergenceError, DomainError, SchemaError
 from clvmodels.fit.density import Density, begun_at, compile_density
-from clvmodels.fit.laplace import sample_laplace
+from clvmodels.fit.laplace import LaplaceDraws, sample_laplace
+from clvmodels.fit.marginal import Marginal
 from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
-from clvmodels.fit.nuts import piloted, sample_nuts
+from clvmodels.fit.nuts import as_wide_as, pilot, sample_nuts
 from clvmodels.keywords import defaults
 from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.core import Posterior
@@ -203,10 +204,13 @@ def infer(
 
 
 def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: bool) -> Result:
-    mode = find_mode(density)
+    target = Marginal(density) if density.groups else density
+    mode = find_mode(target)
     notes: tuple[str, ...] = ()
+    if laplace_first or density.groups:
+        found = _weighed(target, mode, settings, seed)
     if laplace_first:
-        result = _laplace(density, mode, settings, seed)
+        result = _laplace(density, found, settings, seed)
         if result.verdict.ok:
             return result
         if settings.method == "laplace" and settings.on_failure != "nuts":
@@ -214,10 +218,24 @@ def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: b
         notes = (f"{explain_failure(result.verdict)} Went on to NUTS.",)
         if settings.method == "laplace":
             warnings.warn(notes[0], UserWarning, stacklevel=2, skip_file_prefixes=OURS)
+    if density.groups and laplace_verdict(found.khat, found.importance_ess).ok:
+        mode = as_wide_as(mode, found.theta)
+    elif density.pooled:
+        mode = _tried(density, find_mode(density) if density.groups else mode, settings, seed + 1)
     return _nuts(density, mode, settings, seed, notes)
 
 
-def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Result:
+def _tried(density: Density, mode: Mode, settings: Settings, seed: int) -> Mode:
+    draws = pilot(
+        density, mode, chains=settings.chains, seed=seed, progressbar=settings.progressbar
+    )
+    return as_wide_as(mode, draws)
+
+
+def _weighed(
+    density: Density | Marginal, mode: Mode, settings: Settings, seed: int
+) -> LaplaceDraws:
+    """Draws by the Laplace approximation; effects of groups that are integrated out are drawn."""
     with progress("Laplace, weighing draws", shown=settings.progressbar) as told:
         found = sample_laplace(
             density,
@@ -228,6 +246,14 @@ def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Res
             seed=seed,
             progress=told,
         )
+    if isinstance(density, Density):
+        return found
+    flat = found.theta.reshape(-1, density.dim)
+    whole = density.draw(flat, np.random.default_rng(seed + 1))
+    return replace(found, theta=whole.reshape(settings.chains, settings.draws, -1))
+
+
+def _laplace(density: Density, found: LaplaceDraws, settings: Settings, seed: int) -> Result:
     tree = _tree(density, found.theta, {"lp": found.logp}, "laplace", seed)
     whole = {
         "khat": found.khat,
@@ -242,14 +268,6 @@ def _laplace(density: Density, mode: Mode, settings: Settings, seed: int) -> Res
 def _nuts(
     density: Density, mode: Mode, settings: Settings, seed: int, notes: tuple[str, ...]
 ) -> Result:
-    if density.pooled:
-        mode = piloted(
-            density,
-            mode,
-            chains=settings.chains,
-            seed=seed + 1,
-            progressbar=settings.progressbar,
-        )
     found = sample_nuts(
         density,
         mode,
