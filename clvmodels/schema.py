@@ -265,7 +265,7 @@ def check_rate(discount_rate: float) -> float:
         percent = rate / 100 if rate < 100 else 0.10
         meant = f"{percent:.2f}" if percent == round(percent, 2) else f"{percent:.4g}"
         raise DomainError(
-            f"discount_rate={discount_rate!r} is {rate:,.0%} a year: did you mean {meant}? "
+            f"discount_rate={discount_rate!r} is {100 * rate:,.0f} % a year: did you mean {meant}? "
             "It is an effective annual rate below 1, and 0.10 is ten percent."
         )
     return rate

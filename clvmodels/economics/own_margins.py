@@ -77,7 +77,7 @@ class CustomerMargins:
         return replace(joined, margin=self.base, margin_said=True) if known else joined
 
     def __repr__(self) -> str:
-        return f"<CustomerMargins, {self.base:.1%} of the base>\n{self.table}"
+        return f"<CustomerMargins, {100 * self.base:.1f} % of the base>\n{self.table}"
 
     def _repr_html_(self) -> str:
         return str(self.table.to_html(border=0, max_rows=10))
@@ -184,8 +184,8 @@ def _warn_of_shares(name: str, orders: pd.DataFrame, base: float) -> None:
     if 0.0 < left.abs().max() <= 1.0 and orders["revenue"].median() > _MORE_THAN_SHARES:
         warnings.warn(
             f"{shown(name)} holds numbers from {left.min():g} to {left.max():g}, which look like "
-            f"shares of the amounts but are read as money, so that {base:.1%} of revenue is left. "
-            "If they are shares, multiply them by the amounts.",
+            f"shares of the amounts but are read as money, so that {100 * base:.1f} % of revenue "
+            "is left. If they are shares, multiply them by the amounts.",
             UserWarning,
             stacklevel=2,
             skip_file_prefixes=OURS,

@@ -105,7 +105,7 @@ def _figures(score: str, best: str, second: str, heldout: HeldOut, se: float) ->
     name = {
         "gini": "Gini",
         "log_score": "log score a customer",
-        "interval_score": f"score of {heldout.interval:.0%} intervals".replace("%", " %"),
+        "interval_score": f"score of {100 * heldout.interval:.0f} % intervals",
     }[score]
     return f"{name} {one:.3f}, {second} {other:.3f}", se, ".3f", ""
 
@@ -147,9 +147,9 @@ def in_words(found: Sequence[Strength], heldout: HeldOut) -> Iterator[str]:
     if not heldout.table["totals_inside"].any():
         many = "the date" if heldout.dates == 1 else f"any of the {heldout.dates} dates"
         yield (
-            f"The actual total was outside every model's {heldout.interval:.0%} interval at "
-            f"{many}: what changes for the whole base, such as a season, is in none of them."
-        ).replace("%", " %")
+            f"The actual total was outside every model's {100 * heldout.interval:.0f} % interval "
+            f"at {many}: what changes for the whole base, such as a season, is in none of them."
+        )
 
 
 def _who_for_what(found: Sequence[Strength]) -> str:

@@ -53,7 +53,7 @@ def draw_alive_history(
     axes = one_axes(axes)
     when, bought = _days(dates), _days(purchases)
     if len(lower):
-        band(axes, when, floats(lower), floats(upper), label=f"{interval:.0%} interval")
+        band(axes, when, floats(lower), floats(upper), label=f"{100 * interval:.0f} % interval")
     axes.plot(when, floats(p_alive), color=EXPECTED, linewidth=1.8, label="P(alive)")
     marks = np.full(len(bought), 1.06)
     axes.plot(bought, marks, "v", color=ACTUAL, markersize=6, label="purchases", clip_on=False)
@@ -110,7 +110,7 @@ def draw_timelines(
     _dated(axes)
     for row, chance in zip(rows, floats(p_alive), strict=False):
         place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
-        axes.text(1.01, float(row), f"P(alive) {chance:.0%}", fontsize="small", **place)
+        axes.text(1.01, float(row), f"P(alive) {100 * chance:.0f} %", fontsize="small", **place)
     above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0.2}
     axes.legend(frameon=False, **above)
     return axes
@@ -153,7 +153,7 @@ def draw_times_between(
         axes.plot(middle, floats(expected), color=EXPECTED, label="expected by the model")
     label = f"median, {median:,.4g} {unit}"
     axes.axvline(median, color="black", linewidth=1.2, linestyle=":", label=label)
-    more = f"; {beyond:.1%} are longer" if beyond > 0 else ""
+    more = f"; {100 * beyond:.1f} % are longer" if beyond > 0 else ""
     axes.set_xlabel(f"time from one purchase to the next ({unit}{more})")
     axes.set_ylabel("times between purchases")
     axes.set_xlim(left=0, right=at[-1])
@@ -226,11 +226,11 @@ def draw_customer_value(
     axes = one_axes(axes)
     at, sign = floats(edges), written(unit)
     width, zero = at[1] - at[0], -(at[1] - at[0]) * 1.5
-    axes.bar([zero], [nothing], width, color=OTHER, label=f"nothing, {nothing:.0%}")
+    axes.bar([zero], [nothing], width, color=OTHER, label=f"nothing, {100 * nothing:.0f} %")
     axes.stairs(floats(chances), at, fill=True, facecolor=PALE, edgecolor=EXPECTED, linewidth=1)
     axes.axvline(mean, color=EXPECTED, linewidth=1.8, label=f"mean, {sign}{mean:,.4g}")
     top = axes.get_ylim()[1]
-    said = f"{interval:.0%} of the cases, {sign}{lower:,.4g} to {sign}{upper:,.4g}"
+    said = f"{100 * interval:.0f} % of the cases, {sign}{lower:,.4g} to {sign}{upper:,.4g}"
     axes.plot([lower, upper], [top, top], "|-", color=ACTUAL, linewidth=2.5, label=said)
     axes.set_xlabel("value within the horizon" + (f" ({sign})" if unit else ""))
     axes.set_ylabel("chance")
@@ -277,12 +277,12 @@ def draw_next_purchase(
     dated = not unit
     at: Any = _days(times) if dated else floats(times)
     axes.plot(at, floats(chances), color=EXPECTED, linewidth=1.8, label="has bought again")
-    label = f"ever buys again, {1 - never:.0%}"
+    label = f"ever buys again, {100 * (1 - never):.0f} %"
     axes.axhline(1.0 - never, color=OTHER, linewidth=1.2, linestyle="--", label=label)
     middle, low, high = (_place(one, at, dated=dated) for one in next)
     if low is not None:
         right = at[-1] if high is None else high
-        said = f"if so, in {interval:.0%} of the cases"
+        said = f"if so, in {100 * interval:.0f} % of the cases"
         axes.plot([low, right], [0.02, 0.02], "|-", color=ACTUAL, linewidth=2.5, label=said)
         if middle is not None:
             axes.plot([middle], [0.02], "o", color=ACTUAL, label="median of these")
@@ -344,7 +344,7 @@ def draw_payback(
     """
     axes = one_axes(axes)
     if len(lower):
-        band(axes, months, floats(lower), floats(upper), label=f"{interval:.0%} interval")
+        band(axes, months, floats(lower), floats(upper), label=f"{100 * interval:.0f} % interval")
     axes.plot(months, floats(value), color=EXPECTED, linewidth=1.8, label="expected")
     if cac is not None:
         label = f"CAC {written(unit)}{cac:,.4g}"

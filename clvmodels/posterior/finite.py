@@ -38,7 +38,7 @@ def check_spend(paired: Draws, x: FloatArray | None = None) -> None:
     infinite = share(spending.infinite(paired.spend, least_x + counted))
     if infinite > 0:
         raise DomainError(
-            f"{infinite:.1%} of the draws have p x + q <= 1 at frequency x = {least_x:g}, "
+            f"{100 * infinite:.1f} % of the draws have p x + q <= 1 at frequency x = {least_x:g}, "
             "where expected spend is infinite. Give q a prior with its mass above 1, fit to a "
             "longer log, or predict customers with more repeat purchases only."
         )
@@ -65,7 +65,7 @@ def no_value(paired: Draws, x: FloatArray) -> npt.NDArray[np.object_] | None:
     reasons = np.full(len(x), None, dtype=object)
     for one in np.unique(shares[shares > 0]):
         reasons[shares == one] = (
-            f"expected spend is infinite in {one:.1%} of the draws at this frequency"
+            f"expected spend is infinite in {100 * one:.1f} % of the draws at this frequency"
         )
     return reasons
 
@@ -123,7 +123,7 @@ def valued(paired: Draws, x: FloatArray) -> Valued:
     if has.all():
         return Valued(has, "")
     most, least = shares.max(), shares[~has].min()
-    span = f"{most:.1%}" if most == least else f"{least:.1%} to {most:.1%}"
+    span = f"{100 * most:.1f} %" if most == least else f"{100 * least:.1f} % to {100 * most:.1f} %"
     return Valued(has, f"expected spend is infinite in {span} of the draws (p x + q <= 1)")
 
 
@@ -187,7 +187,7 @@ def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
         endless = share(paired.endless)
         if endless > 0:
             raise DomainError(
-                f"{endless:.1%} of the draws have {facts.endless_where}, where the undiscounted "
-                "purchases of a lifetime are infinite: use a discount rate above 0, or a "
-                "finite horizon."
+                f"{100 * endless:.1f} % of the draws have {facts.endless_where}, where the "
+                "undiscounted purchases of a lifetime are infinite: use a discount rate above 0, "
+                "or a finite horizon."
             )

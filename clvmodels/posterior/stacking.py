@@ -299,7 +299,7 @@ def _kind_of(weights: Any) -> str:
 
 def _left_out(weights: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(
-        f"{name} has a weight of {weight:.1%} and is left out."
+        f"{name} has a weight of {100 * weight:.1f} % and is left out."
         for name, weight in weights.items()
         if weight < LEAST_WEIGHT
     )

@@ -128,7 +128,7 @@ class CohortCurves:
         }
 
     def __repr__(self) -> str:
-        said = f"{self.months} months, {self.interval:.0%} intervals"
+        said = f"{self.months} months, {100 * self.interval:.0f} % intervals"
         said += margin_said(self.margin, self.margin_from)
         return f"<CohortCurves, {said}>\n{self.table}"
 

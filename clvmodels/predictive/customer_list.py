@@ -323,18 +323,22 @@ def meanings_of(
     posterior: Scorable, names: Sequence[str], limits: Limits, **terms: Unpack[ValueTerms]
 ) -> dict[str, str]:
     """Say what each column of a list means."""
-    level, window, ahead = f"{terms['interval']:.0%}", f"{WINDOW:.0%}", _said(terms["horizon"])
+    level, window, ahead = (
+        f"{100 * terms['interval']:.0f} %",
+        f"{100 * WINDOW:.0f} %",
+        _said(terms["horizon"]),
+    )
     by = "value" if has_money(posterior) else "expected orders"
-    discounted = f", discounted at {terms['discount_rate']:.1%} a year"
+    discounted = f", discounted at {100 * terms['discount_rate']:.1f} % a year"
     known = {
         CUSTOMER_ID: "The customer, as in the log.",
         "tier": f"Tier by {by}: tier 1 is the top 5 %, then come 15 %, 30 % and 50 %.",
         "state": (
             f"new: one order, within {_said(limits.new_within)}; slowing: silent for longer than "
-            f"{limits.slow:.0%} of the times to a next order expected at the last one, or one "
-            "order and no longer new; overdue: silent for longer "
-            f"than {limits.late:.0%}; probably lost: overdue, and an order within a year less "
-            f"likely than {limits.lost_below:.0%}; active: all others."
+            f"{100 * limits.slow:.0f} % of the times to a next order expected at the last one, or "
+            "one order and no longer new; overdue: silent for longer "
+            f"than {100 * limits.late:.0f} %; probably lost: overdue, and an order within a year "
+            f"less likely than {100 * limits.lost_below:.0f} %; active: all others."
         ),
         "action": "What one might do, by state and tier: a suggestion, not a forecast.",
         "value": f"Expected value of the orders to come within {ahead}{discounted}.",
@@ -347,7 +351,9 @@ def meanings_of(
         ),
         "next_order_from": f"Start of the {window} window of the next order.",
         "next_order_to": f"End of the {window} window of the next order.",
-        "overdue_since": f"Date from which silence was longer than {limits.late:.0%} of times.",
+        "overdue_since": (
+            f"Date from which silence was longer than {100 * limits.late:.0f} % of times."
+        ),
         "next_order_in": "The same in days from the end of the data: half have ordered by then.",
         "next_order_in_from": f"Start of the {window} window of the next order, in days.",
         "next_order_in_to": f"End of the {window} window of the next order, in days.",

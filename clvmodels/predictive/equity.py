@@ -109,7 +109,7 @@ class CustomerValuation:
         }
 
     def __repr__(self) -> str:
-        said = f"{self.horizon}, {self.interval:.0%} intervals"
+        said = f"{self.horizon}, {100 * self.interval:.0f} % intervals"
         said += margin_said(self.margin, self.margin_from)
         return f"<CustomerValuation, {said}>\n{self.table}"
 

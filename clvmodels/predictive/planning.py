@@ -128,7 +128,7 @@ class TotalForecast:
         if self.scenario:
             said += ", scenario " + ", ".join(f"{p} x {f:g}" for p, f in self.scenario.items())
         said += margin_said(self.margin, self.margin_from)
-        return f"<TotalForecast, {self.interval:.0%} intervals, {said}>\n{self.table}"
+        return f"<TotalForecast, {100 * self.interval:.0f} % intervals, {said}>\n{self.table}"
 
     def _repr_html_(self) -> str:
         return str(frames.to_pandas(self.table).to_html(border=0))

@@ -106,7 +106,7 @@ class Portfolio:
 
     def __repr__(self) -> str:
         said = margin_said(self.margin, self.margin_from)
-        return f"<Portfolio, {self.interval:.0%} intervals{said}>\n{self.table}"
+        return f"<Portfolio, {100 * self.interval:.0f} % intervals{said}>\n{self.table}"
 
     def _repr_html_(self) -> str:
         return str(frames.to_pandas(self.table).to_html(border=0))

@@ -118,7 +118,7 @@ class Continuity:
             return f"{start}{when}, some of them: {self.swap}"
         return (
             f"{start}{when}: only {self.returning:,} of them buy again from then on; some weeks "
-            f"before and after, {self.usual:,} did ({self.share:.0%})"
+            f"before and after, {self.usual:,} did ({100 * self.share:.0f} %)"
         )
 
 

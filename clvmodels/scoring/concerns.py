@@ -97,9 +97,9 @@ def _endless_spend(scorer: Scorer, least_x: float | None) -> list[str]:
     if not (shares > 0).any():
         return []
     return [
-        f"Expected spend is infinite in {shares[0]:.1%} of the draws at frequency {least_x:g} (p "
-        "x + q <= 1): such customers have no value but a reason why, and the value of the base "
-        "leaves them out (without_value says how many)."
+        f"Expected spend is infinite in {100 * shares[0]:.1f} % of the draws at frequency "
+        f"{least_x:g} (p x + q <= 1): such customers have no value but a reason why, and "
+        "the value of the base leaves them out (without_value says how many)."
     ]
 
 

@@ -288,14 +288,14 @@ def test_infinite_spend_is_infinite_in_the_function_and_empty_in_values() -> Non
     assert np.isinf(found[:, 0]).tolist() == [True, True, False, False]  # x = 0
     assert np.isinf(found[:, 1]).tolist() == [False] * 4  # p x + q = 1.1 at x = 2
     assert (gamma_gamma.expected_spend(2, 22.35, p=0.2, q=q, v=15.0) == found[:, 1]).all()
-    with pytest.raises(DomainError, match=r"50.0% of the draws.*q a prior.*longer log"):
+    with pytest.raises(DomainError, match=r"50.0 % of the draws.*q a prior.*longer log"):
         one.new_customer_value()
     repeat = one.predict(ROW.iloc[[1]])
     assert np.isfinite(repeat["clv"]).all()
     with pytest.warns(UserWarning, match="have no expected value"):
         table = one.predict(ROW)
     assert table.loc[0, ["expected_spend", "clv", "clv_sd", "clv_upper"]].isna().all()
-    assert "in 50.0% of the draws" in table.loc[0, "reason"]
+    assert "in 50.0 % of the draws" in table.loc[0, "reason"]
     assert table.loc[1, "clv"] == repeat["clv"].iloc[0]
     assert table["expected_purchases"].notna().all()
 

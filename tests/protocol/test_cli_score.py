@@ -310,7 +310,7 @@ def test_rates_in_percent_and_horizons_of_every_kind(files: Path, capsys: Any) -
     line = arguments(files, "rfm.parquet", "units.parquet")
     assert main([*line, "--discount-rate", "10"]) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert "--discount-rate 10.0 is 1,000% a year: did you mean 0.10?" in error
+    assert "--discount-rate 10.0 is 1,000 % a year: did you mean 0.10?" in error
     for given, said in (("12m", "12 months"), ("2 weeks", "2 weeks"), ("12", "12 days")):
         assert main([*line, "--horizon", given]) == 0
         assert f"over the next {said}," in " ".join(capsys.readouterr().out.split())

@@ -197,7 +197,7 @@ def test_purchases_alone_and_the_kind_of_frame() -> None:
     assert isinstance(found.table, pl.DataFrame)
     assert found.table["total"].to_list() == ["purchases"]
     assert "margin" not in found.table.columns
-    assert repr(found).startswith("<TotalForecast, 90% intervals, calendar's sd 0.15, assumed>")
+    assert repr(found).startswith("<TotalForecast, 90 % intervals, calendar's sd 0.15, assumed>")
 
 
 # --- scenarios ---

@@ -48,7 +48,7 @@ def test_totals_are_those_of_any_basket_without_its_value(purchases: PurchasePos
     alone = purchases.predict(TABLE, horizon="180D")
     assert found.table["purchases"].iloc[-1] == pytest.approx(alone["expected_purchases"].sum())
     assert (found.margin, found.margin_from, found.without_value) == (None, None, 0)
-    assert repr(found).startswith("<Portfolio, 90% intervals>")
+    assert repr(found).startswith("<Portfolio, 90 % intervals>")
     with pytest.raises(SchemaError, match=r"total=.*buyers"):
         found.draws("value")
 

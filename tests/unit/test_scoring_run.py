@@ -786,7 +786,7 @@ def test_infinite_spend_leaves_values_empty_and_says_so(base: Path, tmp_path: Pa
         BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=0.793, b=2.43),
         GammaGammaPosterior.from_draws(p=6.25, q=[0.9, 3.0], v=15.4),
     )
-    with pytest.warns(UserWarning, match=r"infinite in 50\.0% of the draws at frequency 0"):
+    with pytest.warns(UserWarning, match=r"infinite in 50\.0 % of the draws at frequency 0"):
         report = score(base, endless, tmp_path / "s.parquet")
     found = pd.read_parquet(tmp_path / "s.parquet")
     once = found["frequency"] == 0

@@ -243,7 +243,7 @@ def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: Any, tmp_path: P
 def test_values_that_are_infinite_in_some_draws_are_empty(spark: Any, tmp_path: Path) -> None:
     write_base(tmp_path / "base", files=2)
     endless = make_posterior(q=0.9)
-    with pytest.warns(UserWarning, match=r"infinite in 85\.0% of the draws at frequency 0"):
+    with pytest.warns(UserWarning, match=r"infinite in 85\.0 % of the draws at frequency 0"):
         report = on_spark.score_files(
             tmp_path / "base", endless, tmp_path / "out", allow_rejects=True
         )

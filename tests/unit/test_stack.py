@@ -348,7 +348,7 @@ def test_members_of_no_weight_are_left_out_and_said() -> None:
     given = {"one": posterior("bgnbd"), "other": posterior("mbgnbd")}
     stack = clv.stack(given, weights={"one": 0.999, "other": 0.001})
     assert stack.weights == {"one": 1.0}
-    assert stack.metadata.notes[0] == "other has a weight of 0.1% and is left out."
+    assert stack.metadata.notes[0] == "other has a weight of 0.1 % and is left out."
     assert "All the weight is on one." in repr(stack)
 
 

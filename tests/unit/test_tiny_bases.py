@@ -44,7 +44,7 @@ MONEY = [
     *("clv", "clv_sd", "clv_lower", "clv_upper", "total_value"),
 ]
 OTHERS = ["p_alive", "p_purchase", "expected_purchases", "discounted_purchases", "p_alive_lower"]
-REASON = "expected spend is infinite in 0.5% of the draws at this frequency"
+REASON = "expected spend is infinite in 0.5 % of the draws at this frequency"
 HALF = "2 of 4 customers have no expected value"
 
 
@@ -81,7 +81,7 @@ def test_other_frames_have_nulls_and_the_reason() -> None:
 @pytest.mark.parametrize("output", ["scores.parquet", "scores.csv"])
 def test_score_fills_what_is_finite(output: str, tmp_path: Path) -> None:
     RfmTable.from_pandas(FRAME).to_parquet(tmp_path / "rfm.parquet")
-    with pytest.warns(UserWarning, match=r"infinite in 0\.5% of the draws at frequency 0"):
+    with pytest.warns(UserWarning, match=r"infinite in 0\.5 % of the draws at frequency 0"):
         report = clv.score(tmp_path / "rfm.parquet", POSTERIOR, tmp_path / output, intervals="all")
     assert (report.scored, report.rejected, report.without_value) == (4, 0, 2)
     alone = total_value(POSTERIOR, RfmTable.from_pandas(FRAME[REPEAT]))
@@ -129,7 +129,7 @@ def test_a_total_is_of_those_who_have_a_value() -> None:
     np.testing.assert_allclose(found.draws, alone.draws, rtol=1e-12)
     assert (found.lower, found.upper) == pytest.approx((alone.lower, alone.upper))
     assert (found.customers, found.without_value, alone.without_value) == (4, 2, 0)
-    assert "infinite in 0.5% of the draws" in found.reason
+    assert "infinite in 0.5 % of the draws" in found.reason
     assert "without_value  2" in repr(found)
     assert alone.reason == ""
     with pytest.warns(UserWarning, match=HALF):
@@ -146,9 +146,9 @@ def test_there_is_no_total_of_nobody() -> None:
         lambda: POSTERIOR.new_customer_value(),
         lambda: economics.payback_period(POSTERIOR, 10.0),
     ):
-        with pytest.raises(DomainError, match=r"0\.5% of the draws"):
+        with pytest.raises(DomainError, match=r"0\.5 % of the draws"):
             verb()
-    assert "0.5% of the draws" in clv.report(POSTERIOR, TABLE).json
+    assert "0.5 % of the draws" in clv.report(POSTERIOR, TABLE).json
 
 
 def test_tiers_have_a_row_of_those_without() -> None:
@@ -257,7 +257,7 @@ def test_totals_of_what_will_happen_leave_them_out(by: str | None) -> None:
     assert whole["value"] == pytest.approx(scores["clv"].sum())
     assert whole["buyers"] == pytest.approx(scores["p_purchase"].sum())  # of all of them
     assert (whole["customers"], whole["without_value"], found.without_value) == (4, 2, 2)
-    assert "infinite in 2.0% of the draws" in found.reason
+    assert "infinite in 2.0 % of the draws" in found.reason
     if by:
         shop = found.table.iloc[0]
         assert (shop["channel"], shop["customers"], shop["without_value"]) == ("shop", 1, 1)
