@@ -81,6 +81,8 @@ def read_costs(
         name, _, cost = (part.strip() for part in one.rpartition("="))
         try:
             amount = float(cost)
+            if not math.isfinite(amount):
+                raise ValueError
         except ValueError:
             raise SchemaError(
                 f"{what} {one!r} must be a number, or a cohort or segment and its number, such as "

@@ -57,8 +57,12 @@ def sql(
     basket_value: BasketOfPosterior = None,
     draws: DrawsUsed = 500,
     most_purchases: Annotated[
-        int, typer.Option(help="Repeat purchases up to which customers are scored.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            help="Repeat purchases up to which customers are scored; by default 100, or as many as "
+            "the longest T has room for."
+        ),
+    ] = None,
     longest: Annotated[
         float | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from clvmodels.diagnostics.base_totals import Totals
 from clvmodels.diagnostics.cohort_lines import cohort_lines
 from clvmodels.diagnostics.customers_listed import TIER
-from clvmodels.diagnostics.new_customers import new_customers
+from clvmodels.diagnostics.new_customers import NewCustomers, new_customers
 from clvmodels.diagnostics.planned import Planned
 from clvmodels.diagnostics.record import Brief, Fact, Table
 from clvmodels.diagnostics.study import Study
@@ -36,6 +36,7 @@ def brief(
     tables: Sequence[Table],
     *,
     why_not: str,
+    no_budget: str = "",
 ) -> Brief:
     """Say on one page what the figures mean for whoever decides.
 
@@ -47,16 +48,19 @@ def brief(
         Of the section of what the model says: whom to act on.
     why_not : str
         Why nothing of it can be used, in a sentence; "" where something can.
+    no_budget : str
+        Why sums, and so what a new customer brings, can't be used; "" where they can.
     """
     new = new_customers(study)
-    answer = new.answer
-    if why_not:
-        answer = "No budget can be set from these figures."
+    if why_not or no_budget:
+        new = NewCustomers("No budget can be set from these figures.", facts=new.facts)
+    figures = () if no_budget and not why_not else (*_base(study, plan), *new.facts)
+    planned = None if no_budget else _planned(study, plan)
     return Brief(
-        sentence=_sentence(study, plan, why_not),
-        answer=answer,
-        facts=(*_base(study, plan), *new.facts),
-        actions=tuple(_actions(study, added, plan, tables, new.advice))[:3] if not why_not else (),
+        sentence=_sentence(study, plan, why_not, no_budget),
+        answer=new.answer,
+        facts=figures,
+        actions=() if why_not else tuple(_actions(study, added, planned, tables, new.advice))[:3],
         tables=(*new.tables, *_concentration(held)),
         curve=new.curve,
         reliable=not why_not,
@@ -79,12 +83,12 @@ def _amount(study: Study, value: float) -> str:
     return round_money(value, study.question.currency)
 
 
-def _sentence(study: Study, plan: Planned, why_not: str) -> str:
+def _sentence(study: Study, plan: Planned, why_not: str, no_budget: str) -> str:
     row, size = _planned(study, plan), f"{study.histories.customers:,}"
     if why_not:
-        return f"Nothing can be said of these {size} customers yet. {why_not}"
-    if row is None:
-        return f"There is no total to plan with for these {size} customers."
+        return f"Nothing can be said about these {size} customers yet. {why_not}"
+    if row is None or no_budget:
+        return f"There is no total to plan with for these {size} customers. {no_budget}".strip()
     what = ""
     if study.clv is not None:
         what = " of revenue" if study.rfm.margin == 1 else " of profit"
@@ -141,7 +145,11 @@ def _tested(study: Study, target: str) -> str:
 
 
 def _actions(
-    study: Study, added: Totals, plan: Planned, tables: Sequence[Table], advice: str
+    study: Study,
+    added: Totals,
+    planned: dict[str, Any] | None,
+    tables: Sequence[Table],
+    advice: str,
 ) -> Iterator[str]:
     if advice:
         yield advice
@@ -154,9 +162,9 @@ def _actions(
             f"{round_number(round(added.again.mean))} of them are expected to come back in "
             f"{horizon_of(study.question.horizon, study.scale)}."
         )
-    if row := _planned(study, plan):
+    if planned:
         yield (
-            f"Plan with the range, not with one figure: {_amount(study, row['lower'])} is the "
+            f"Plan with the range, not with one figure: {_amount(study, planned['lower'])} is the "
             "figure to be safe with."
         )
 
@@ -168,11 +176,14 @@ def _slipping(study: Study, tables: Sequence[Table]) -> Iterator[str]:
     row = next((row for row in found.rows if row[0] == "slipping"), None)
     if row is None:
         return
-    many, lost = int(row[2]), float(row[-1] or 0.0)
-    if many:
+    slipped, lost = int(row[2]), float(row[-1] or 0.0)
+    best = f"{slipped:,} formerly best customers who are"
+    if slipped == 1:
+        best = "formerly best customer who is"
+    if slipped:
         yield (
-            f"Win back the {many:,} formerly best customers who are slipping away: the "
-            f"silence of all who slip away has cost {_amount(study, lost)} already."
+            f"Win back the {best} slipping away: the silence of all who slip away has cost "
+            f"{_amount(study, lost)} already."
         )
 
 

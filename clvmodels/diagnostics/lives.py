@@ -65,8 +65,8 @@ def row_of(rfm: RfmTable, customer_id: Any) -> int:
     if found < 0:
         first = ", ".join(map(str, ids[:5]))
         raise SchemaError(
-            f"customer_id={shown(customer_id)} is no customer of the table: choose one of its ids, "
-            f"which begin with {first}."
+            f"customer_id={shown(customer_id)} is not a customer of the table: choose one of its "
+            f"ids, which begin with {first}."
         )
     return found
 

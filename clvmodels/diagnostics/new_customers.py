@@ -100,6 +100,8 @@ def _answer(asked: _Asked) -> str:
             f"A new customer {said} {asked.money(value.mean)} in {value.horizon}, first order "
             f"included.{_of_revenue(asked)}"
         )
+    if asked.study.rfm.margin == 1 and 0 < cost < value.mean:
+        return _from_margin(asked, cost)
     mean, back = asked.money(value.mean), asked.payback(cost)
     low, high = (value.lower, value.upper) if value.lower == value.lower else (value.mean,) * 2
     said = f"May a new customer cost {asked.money(cost)}? "
@@ -115,6 +117,16 @@ def _answer(asked: _Asked) -> str:
     return f"{said}; it is paid back {when}.{_of_revenue(asked)}"
 
 
+def _from_margin(asked: _Asked, cost: float) -> str:
+    """From which margin a cost pays, where only revenue is known."""
+    return (
+        f"May a new customer cost {asked.money(cost)}? That depends on your margin: one brings "
+        f"{asked.money(asked.value.mean)} of revenue in {asked.value.horizon}, first order "
+        f"included, which pays the cost from a margin of {percent(cost / asked.value.mean)} on. "
+        "Give the report your margin for an answer."
+    )
+
+
 def _of_revenue(asked: _Asked) -> str:
     """A warning where costs are held against revenue."""
     if asked.study.rfm.margin < 1:
@@ -126,8 +138,8 @@ def _advice(asked: _Asked) -> str:
     if asked.study.rfm.margin == 1:
         return (
             "Give the report your margin before you set a budget for new customers: their "
-            f"{asked.money(asked.value.mean)} in {asked.value.horizon} are revenue, of which a "
-            "cost cannot be paid."
+            f"{asked.money(asked.value.mean)} in {asked.value.horizon} are revenue, and "
+            "costs are paid out of profit."
         )
     goal = highest_cac(asked.value, target_ratio=TARGET)
     return (
@@ -148,7 +160,7 @@ def _facts(asked: _Asked) -> Iterator[Fact]:
         *ends,
         "money",
         f"{profit_or_revenue(value.margin).capitalize()} in {value.horizon}, first order included. "
-        f"The customers you have will still bring {asked.money(still)} each: that is no measure of "
+        f"The customers you have will still bring {asked.money(still)} each, which does not say "
         "what a new one may cost.",
         "worth",
     )

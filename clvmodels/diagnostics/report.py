@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from clvmodels.diagnostics.active import active_section
@@ -23,8 +24,8 @@ from clvmodels.keywords import named
 from clvmodels.predictive.calendars import CalendarChoice
 from clvmodels.progress import telling
 from clvmodels.schema import Discounting, Horizon, TimeUnit, scale_said
-from clvmodels.uses import in_one_sentence, judge_uses, overall
-from clvmodels.verdict import Check
+from clvmodels.uses import UseVerdict, in_one_sentence, judge_uses, overall
+from clvmodels.verdict import Check, Use
 
 if TYPE_CHECKING:
     from clvmodels.evaluation.backtest_record import Backtest
@@ -157,8 +158,22 @@ def diagnose(
         provenance=provenance,
         currency=currency,
         time_unit=unit_of(study.scale),
-        brief=brief(study, added, held, plan, sections[-2].tables, why_not=why_not),
+        brief=brief(
+            study,
+            added,
+            held,
+            plan,
+            sections[-2].tables,
+            why_not=why_not,
+            no_budget=_unsupported(said_first.uses, "totals"),
+        ),
     )
+
+
+def _unsupported(uses: Sequence[UseVerdict], use: Use) -> str:
+    """Why the numbers must not be used for something; "" where they may."""
+    of_it = (one for one in uses if one.use == use and one.verdict == "not supported")
+    return next((one.reason for one in of_it), "")
 
 
 def _title(study: Study) -> str:

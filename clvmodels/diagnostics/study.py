@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvmodels import frames
 from clvmodels.economics.unit import check_cost
-from clvmodels.errors import ClvError, SchemaError
+from clvmodels.errors import ClvError, DomainError, SchemaError
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.margin import margin_for
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
@@ -298,8 +298,12 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     check_choice("discounting", question.discounting, ("continuous", "monthly"))
     check_interval(question.interval)
     refuse_own(margin_for(question.margin).of)
-    check_cost(question.cac)
-    purchases.scale.horizon(question.horizon)
+    if question.cac is not None and not math.isfinite(check_cost(question.cac)):
+        raise DomainError(f"cac={question.cac!r} must be an amount of money >= 0.")
+    if purchases.scale.horizon(question.horizon) == 0:
+        raise DomainError(
+            f"horizon={question.horizon!r} looks no time ahead: give a longer one, such as '365D'."
+        )
     purchases.scale.delta(question.discount_rate)
     purchases.draws(question.draws)
     sd_of(question.calendar, Calendar.by(purchases.metadata.clock, 0))

@@ -246,10 +246,10 @@ def _places(ids: pd.Series[Any], asked: Sequence[Any]) -> IntArray:
     place = index.get_indexer(pd.Index(keys, dtype=index.dtype if not texts else object))
     if (place < 0).any():
         strangers = [key for key, one in zip(keys, place, strict=True) if one < 0]
-        more = f", and {len(strangers) - 1:,} others are none either" * (len(strangers) > 1)
+        more = f", and {len(strangers) - 1:,} others are not either" * (len(strangers) > 1)
         raise SchemaError(
-            f"ids={shown(strangers[0])} is no customer of the table{more}: give ids as they stand "
-            "in its customer_id."
+            f"ids={shown(strangers[0])} is not a customer of the table{more}: give ids as they "
+            "stand in its customer_id."
         )
     return np.asarray(place, dtype=np.int64)
 

@@ -25,7 +25,7 @@ from clvmodels.rfm.periods import check_said, check_scale
 
 if TYPE_CHECKING:
     from clvmodels.frames import Frame
-    from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.table import RfmTable
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -261,7 +261,7 @@ def purchase_histories(data: RfmTable | Frame | RfmColumns) -> PurchaseHistories
 
 def _frame_of(data: RfmTable | Frame) -> tuple[Any, RfmTable | None]:
     """The rows, and the table that has them if it is one of ours."""
-    from clvmodels.rfm import RfmTable
+    from clvmodels.rfm.table import RfmTable
 
     if isinstance(data, RfmTable):
         return data.table, data

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from clvmodels.posterior.purchases import PurchasePosterior
 
 _OLDER: Final = 1.5  # T of customers to come, as a multiple of the longest that was fitted
+_USUAL: Final = 100
 _MOST: Final = 1000
 _TRIED: Final = 40  # histories of each x that are compared
 _SHARE: Final = 0.8  # of the time, for the table; the rest compares
@@ -42,11 +43,11 @@ _CLOSE: Final = 1e-6
 _TABLE: Final = re.compile(r'[A-Za-z_"`][\w$"`.\- ]*')
 
 
-@defaults(most_purchases=100, longest=None)
+@defaults(most_purchases=None, longest=None)
 class SqlTerms(ListTerms, total=False):
     """Of a posterior as SQL."""
 
-    most_purchases: int
+    most_purchases: int | None
     longest: float | None
 
 
@@ -154,8 +155,9 @@ def score_sql(posterior: Scorable | str | Path, **terms: Unpack[SqlTerms]) -> Sc
         What :meth:`CLVModel.fit` returned, or its file.
     horizon, discount_rate, discounting, draws, margin
         As in :meth:`CLVPosterior.predict`; a table's own margin is not known here.
-    most_purchases : int
-        Repeat purchases up to which customers are scored, at most 1,000.
+    most_purchases : int, optional
+        Repeat purchases up to which customers are scored, at most 1,000; by default 100, or as
+        many as the longest T has room for.
     longest : float, optional
         T up to which they are, in the posterior's unit of time; by default one and a half
         times the longest of the base that was fitted.
@@ -241,9 +243,9 @@ def _refuse(purchases: PurchasePosterior) -> None:
         )
 
 
-def _span(purchases: PurchasePosterior, most: int, longest: float | None) -> Span:
+def _span(purchases: PurchasePosterior, said: int | None, longest: float | None) -> Span:
     """Check which histories the table is for."""
-    most = schema.check_whole("most_purchases", most, least=0)
+    most = _USUAL if said is None else schema.check_whole("most_purchases", said, least=0)
     if most > _MOST:
         raise DomainError(f"most_purchases={most} must be at most {_MOST:,}: rows grow with it.")
     metadata = purchases.metadata
@@ -256,6 +258,8 @@ def _span(purchases: PurchasePosterior, most: int, longest: float | None) -> Spa
         longest = _OLDER * metadata.longest_T
     longest = schema.check_number("longest", longest)
     step = 1.0 / metadata.scale.time_scaler if metadata.whole else 0.0
+    if said is None and step and 0 < longest <= most * step:
+        most = max(math.ceil(longest / step) - 1, 0)  # each purchase takes a period
     if not most * step < longest < math.inf:
         raise DomainError(
             f"longest={longest:g} must be finite and above {most * step:g}, the least T of a "

@@ -104,7 +104,7 @@ def test_a_history_says_whom_it_needs(log: pd.DataFrame, rfm: RfmTable) -> None:
     posterior = given(20)
     with pytest.raises(SchemaError, match="say which one is meant, as in customer_id="):
         plots.plot_alive_history(posterior, rfm, log=log)
-    with pytest.raises(SchemaError, match="customer_id=-1 is no customer of the table"):
+    with pytest.raises(SchemaError, match="customer_id=-1 is not a customer of the table"):
         plots.plot_alive_history(posterior, rfm, log=log, customer_id=-1)
     with pytest.raises(SchemaError, match="plot_alive_history takes a posterior"):
         plots.plot_alive_history(posterior, rfm.to_pandas(), log=log, customer_id=1)

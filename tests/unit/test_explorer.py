@@ -155,7 +155,7 @@ def test_a_given_list_is_shown_and_no_other(rfm: clv.RfmTable) -> None:
     found = clv.explore(valued(), rfm, ids=["20111", 111, "00111"[2:]], draws=20)
     assert sorted(found.customers["customer_id"]) == [111, 20111]
     assert "asked for" in found.html
-    with pytest.raises(SchemaError, match="ids=1 is no customer"):
+    with pytest.raises(SchemaError, match="ids=1 is not a customer"):
         clv.explore(valued(), rfm, ids=[1], draws=20)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from clvmodels import RfmTable, payback_period
 from clvmodels.diagnostics import Brief, Report, diagnose
 from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.new_customers import after
+from clvmodels.diagnostics.words import percent
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import CLVPosterior
 from clvmodels.predictive.timelines import PAST
@@ -60,6 +62,46 @@ def test_it_says_whether_a_cost_pays(rows: pd.DataFrame, cost: float, said: str)
     assert said in brief.answer
     assert ("not paid back within 36 months" in brief.answer) == (cost > 1)
     assert cost in [row[0] for row in brief.tables[0].rows]
+
+
+def test_of_revenue_the_margin_decides(rows: pd.DataFrame) -> None:
+    """No yes to a cost that only revenue was held against."""
+    brief = page_of(diagnose(given(), rows, cac=30.0, draws=20))
+    worth = brief.facts[1].value
+    assert "Yes" not in brief.answer
+    assert "depends on your margin" in brief.answer
+    assert f"from a margin of {percent(30.0 / worth)} on" in brief.answer
+    dear = page_of(diagnose(given(), rows, cac=2.0 * worth, draws=20))
+    assert "No: one is" in dear.answer
+
+
+def test_where_totals_must_not_be_used_no_budget_is_set(rows: pd.DataFrame) -> None:
+    """Rankings may do; what the base brings, or a new customer, is not known."""
+    found = diagnose(given(alpha=300.0), rows, margin=0.3, cac=3.0, draws=20)
+    verdicts = {one.use: one for one in found.verdict.uses}
+    assert verdicts["totals"].verdict == "not supported" != verdicts["ranking"].verdict
+    brief = page_of(found)
+    assert brief.answer == "No budget can be set from these figures."
+    assert brief.sentence.endswith(f"for these 150 customers. {verdicts['totals'].reason}")
+    assert not brief.facts
+    assert not brief.curve
+    assert "brief-costs" not in {table.key for table in brief.tables}
+    said = " ".join(brief.actions)
+    assert "Win new customers" not in said
+    assert "Plan with" not in said
+    assert brief.answer in render_page(found)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ({"cac": float("nan")}, "cac=nan must be an amount of money"),
+        ({"horizon": "0D"}, "horizon='0D' looks no time ahead"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(rows: pd.DataFrame, question: Any, said: str) -> None:
+    with pytest.raises(DomainError, match=said):
+        diagnose(given(), rows, margin=0.3, **question)
 
 
 def test_revenue_is_no_budget(rows: pd.DataFrame) -> None:
@@ -132,8 +174,8 @@ def test_nothing_is_advised_where_nothing_can_be_used(rows: pd.DataFrame) -> Non
     once = rows.head(60).assign(frequency=0.0, recency=0.0, monetary_value=0.0)
     found = page_of(diagnose(given(), once, draws=20))
     assert found.sentence == (
-        "Nothing can be said of these 60 customers yet. None of the customers came back (it should "
-        "be at least 100)."
+        "Nothing can be said about these 60 customers yet. None of the customers came back (it "
+        "should be at least 100)."
     )
     assert found.answer == "No budget can be set from these figures."
     assert found.actions == ()

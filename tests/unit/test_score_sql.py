@@ -23,6 +23,7 @@ import sqlglot
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
+from clvmodels.errors import DomainError
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.warehouse.statement import DIALECTS
 from tests.clocks import clock
@@ -110,6 +111,16 @@ def test_a_lifetime_may_have_no_mean_count(rate: Any) -> None:
     agree(scores, some.predict(rfm, time_unit="D", time_scaler=7, **how), (*NUMBERS[:2], *MONEY))
     assert scores["expected_purchases"].isna().all()
     assert "monetary_value" not in found.statement()
+
+
+def test_of_a_short_base_as_many_purchases_as_there_is_room_for() -> None:
+    one = bought(time_scaler=1.0)
+    base = {"whole_periods": 1.0, "max_T": 57.0}  # 57 weeks, and half as many to come
+    weeks = replace(one, metadata=replace(one.metadata, base=base))
+    found = clv.score_sql(weeks)
+    assert (found.longest, found.most_purchases) == (85.5, 85)
+    with pytest.raises(DomainError, match="must be finite and above 100"):
+        clv.score_sql(weeks, most_purchases=100)
 
 
 def test_who_bought_every_day_is_in_the_table() -> None:
