@@ -104,8 +104,8 @@ def test_the_sample_warns_of_its_total(sample: Backtest) -> None:
     (warning,) = [check for check in sample.checks if "total purchases" in check.name]
     assert warning.status == "warn"
     assert warning.value == pytest.approx(total["forecast"] / 1882 - 1)
-    assert "1,882" in warning.advice
-    assert f"{100 * (total['forecast'] / 1882 - 1):+.3g} %" in warning.advice
+    said = f"{total['forecast']:,.0f} purchases were forecast, 1,882 came, outside the 90 %"
+    assert warning.advice.startswith(said)
     assert sample.status == "warn"
     assert {use.use: use.verdict for use in sample.uses}["totals"] == "with care"
 
