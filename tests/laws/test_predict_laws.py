@@ -254,9 +254,9 @@ def test_whole_life_with_some_a_below_one() -> None:
     assert (table["p_purchase"] == table["p_alive"]).all()
     assert table.filter(like="expected_purchases").isna().all(axis=None)
     assert np.isfinite(table[["discounted_purchases", "clv", "clv_sd", "clv_upper"]]).all(axis=None)
-    with pytest.raises(DomainError, match=f"{share:.1%} of the draws have a <= 1"):
+    with pytest.raises(DomainError, match=f"{100 * share:.1f} % of the draws have a <= 1"):
         one.predict(ROW, horizon=None, discount_rate=0)
-    with pytest.raises(DomainError, match=f"{share:.1%} of the draws have a <= 1"):
+    with pytest.raises(DomainError, match=f"{100 * share:.1f} % of the draws have a <= 1"):
         one.new_customer_value(None, 0.0)
     infinite = one.purchases.expected_purchases(ROW, future_t=None).to_numpy()[0]
     assert (np.isinf(infinite) == (a <= 1)[:, None]).all()

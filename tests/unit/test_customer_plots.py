@@ -132,7 +132,7 @@ def test_timelines_are_the_dates_of_the_log(log: pd.DataFrame, rfm: RfmTable) ->
         assert len(seen) == (wanted <= np.datetime64(END)).sum()
     assert [text.get_text() for text in axes.get_yticklabels()] == [str(one) for one in chosen]
     said = given(20).predict(rfm).set_index("customer_id").loc[chosen[0], "p_alive"]
-    assert f"P(alive) {said:.0%}" in [text.get_text() for text in axes.texts]
+    assert f"P(alive) {100 * said:.0f} %" in [text.get_text() for text in axes.texts]
 
 
 def test_timelines_spread_over_those_who_came_back(log: pd.DataFrame, rfm: RfmTable) -> None:
