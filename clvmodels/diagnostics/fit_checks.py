@@ -259,7 +259,9 @@ def _notes(study: Study, tracked: Tracked | None, why_not: str) -> Iterator[str]
         )
     if study.backtest is None:
         yield "Conditional expectations by frequency need a backtest, and none was given."
-    if study.spend is None:
+    if study.clv is None:
         yield "The posterior is of purchases alone, so the report says nothing about spend."
+    elif study.spend is None:
+        yield "Every purchase has the value that was given, so there is no fit of spend to check."
     elif study.columns.m_bar is None:
         yield "The table has no monetary_value, so the fit of spend is not checked."

@@ -131,6 +131,8 @@ def test_the_report_says_the_value_of_a_basket(purchases: PurchasePosterior) -> 
     text = str(found)
     assert "every purchase counted at 25" in " ".join(text.split())
     assert "There are no values" not in text
+    assert "purchases alone" not in found.json
+    assert "no fit of spend to check" in found.json
 
 
 @pytest.mark.parametrize("value", [0.0, -3, np.nan, np.inf])
