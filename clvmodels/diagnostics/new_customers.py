@@ -181,10 +181,17 @@ def _facts(asked: _Asked) -> Iterator[Fact]:
         f"Paid back, at a cost of {asked.money(cost)}",
         after(asked.payback(cost)),
         format="text",
-        note="When what a new customer is expected to bring makes up for the cost."
+        note=f"When what a new customer is expected to bring{_discounted(asked)} makes up for the "
+        "cost, in whole months."
         + (" Give the report your own cost to see it here." if given is None else ""),
         group="worth",
     )
+
+
+def _discounted(asked: _Asked) -> str:
+    """The rate, where there is one: a payback without is sooner."""
+    rate = asked.study.question.discount_rate
+    return f", discounted at {percent(rate)} a year," if rate else ""
 
 
 def _ends(lower: float, upper: float) -> tuple[float | None, float | None]:
@@ -210,7 +217,10 @@ def _costs(asked: _Asked) -> Table:
         "What may be paid for a new customer",
         ("cost of one", "paid back after", "times the cost"),
         tuple(rows),
-        caption=f"In {asked.value.horizon}; payback is looked for in {MONTHS} months.",
+        caption=(
+            f"In {asked.value.horizon}; payback is looked for in {MONTHS} months"
+            f"{_discounted(asked).rstrip(',')}."
+        ),
         formats={
             "cost of one": "money",
             "times the cost": "number",
