@@ -54,12 +54,12 @@ def brief(
     new = new_customers(study)
     if why_not or no_budget:
         new = NewCustomers("No budget can be set from these figures.", facts=new.facts)
-    figures = () if no_budget and not why_not else (*_base(study, plan), *new.facts)
-    planned = None if no_budget else _planned(study, plan)
+    no_total = bool(no_budget) and not why_not
+    planned = None if no_total else _planned(study, plan)
     return Brief(
-        sentence=_sentence(study, plan, why_not, no_budget),
+        sentence=_sentence(study, planned, why_not, no_budget),
         answer=new.answer,
-        facts=figures,
+        facts=() if no_total else (*_base(study, plan, planned), *new.facts),
         actions=() if why_not else tuple(_actions(study, added, planned, tables, new.advice))[:3],
         tables=(*new.tables, *_concentration(held)),
         curve=new.curve,
@@ -83,11 +83,11 @@ def _amount(study: Study, value: float) -> str:
     return round_money(value, study.question.currency)
 
 
-def _sentence(study: Study, plan: Planned, why_not: str, no_budget: str) -> str:
-    row, size = _planned(study, plan), f"{study.histories.customers:,}"
+def _sentence(study: Study, row: dict[str, Any] | None, why_not: str, no_budget: str) -> str:
+    size = f"{study.histories.customers:,}"
     if why_not:
         return f"Nothing can be said about these {size} customers yet. {why_not}"
-    if row is None or no_budget:
+    if row is None:
         return f"There is no total to plan with for these {size} customers. {no_budget}".strip()
     what = ""
     if study.clv is not None:
@@ -102,8 +102,7 @@ def _sentence(study: Study, plan: Planned, why_not: str, no_budget: str) -> str:
     )
 
 
-def _base(study: Study, plan: Planned) -> Iterator[Fact]:
-    row = _planned(study, plan)
+def _base(study: Study, plan: Planned, row: dict[str, Any] | None) -> Iterator[Fact]:
     if row is None or plan.whole is None:
         return
     value = study.clv is not None

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from clvmodels.diagnostics.words import horizon_of, percent, profit_or_revenue
+from clvmodels.display import many
 from clvmodels.explorer.cells import Column
 from clvmodels.explorer.choosing import ALL, ASKED, AT_RISK, SAMPLE, VALUABLE
 from clvmodels.posterior.scorable import Scorable, fits_of, has_money, purchases_of
@@ -87,8 +88,7 @@ class Asked:
 def title(asked: Asked) -> str:
     """Of a page that was given none."""
     until = f", observed until {asked.observed}" if asked.observed else ""
-    many = len(asked.rfm)
-    return f"{many:,} customer{'s' * (many != 1)}{until}"
+    return f"{many(len(asked.rfm), 'customer')}{until}"
 
 
 def sentences(asked: Asked) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.log.audit import Reason
 from clvmodels.log.engines import earliest, latest
@@ -98,9 +99,9 @@ def refuse_varying(name: str, customers: int, options: LogOptions, where: str = 
     """Raise SchemaError where customers have several values, and that is to be an error."""
     if customers and options.varying_segments == "error":
         raise SchemaError(
-            f"{name!r} varies within {_counted(customers)}{where}: pass varying_segments='first' "
-            "or 'last' to keep the first or the last value in time, or give every customer one "
-            "value."
+            f"{name!r} varies within {many(customers, 'customer')}{where}: pass "
+            "varying_segments='first' or 'last' to keep the first or the last value in time, "
+            "or give every customer one value."
         )
 
 
@@ -110,20 +111,16 @@ def varying_note(name: str, customers: int, options: LogOptions, where: str = ""
     if not customers:
         return []
     return [
-        f"{name!r} varies within {_counted(customers)}{where}: the {kept} value in time is kept; "
-        f"varying_segments={other!r} keeps the {other}"
+        f"{name!r} varies within {many(customers, 'customer')}{where}: the {kept} value in "
+        f"time is kept; varying_segments={other!r} keeps the {other}"
     ]
 
 
 def missing_note(name: str, customers: int) -> list[str]:
     """Say how many customers have no value of a column, where there are such."""
-    return [f"{is_missing(name)}{_counted(customers)}"] if customers else []
+    return [f"{is_missing(name)}{many(customers, 'customer')}"] if customers else []
 
 
 def is_missing(name: str) -> str:
     """How a note of `missing_note` begins."""
     return f"{name!r} is missing for "
-
-
-def _counted(customers: int) -> str:
-    return f"{customers:,} customer{'s' * (customers != 1)}"
