@@ -33,7 +33,11 @@ FROM (
     MIN_BY(
       IF(`t14`.`segment_0` IS NOT NULL, `t14`.`segment_0`, NULL),
       IF(`t14`.`segment_0` IS NOT NULL, `t14`.`period`, NULL)
-    ) AS `segment_0`
+    ) AS `segment_0`,
+    GREATEST(
+      MAX(`t14`.`varies_0`),
+      CAST(COALESCE(MIN(`t14`.`segment_0`) < MAX(`t14`.`segment_0`), FALSE) AS INT64)
+    ) AS `varies_0`
   FROM (
     SELECT
       `t13`.`customer`,
@@ -46,6 +50,7 @@ FROM (
       `t13`.`negative_rows`,
       `t13`.`negative`,
       `t13`.`segment_0`,
+      `t13`.`varies_0`,
       `t13`.`period` - LAG(`t13`.`period`) OVER (PARTITION BY `t13`.`customer`, `t13`.`reason` ORDER BY `t13`.`period` ASC) AS `gap`
     FROM (
       SELECT
@@ -88,7 +93,8 @@ FROM (
         `t12`.`extra_amount`,
         `t12`.`negative_rows`,
         `t12`.`negative`,
-        `t12`.`segment_0`
+        `t12`.`segment_0`,
+        `t12`.`varies_0`
       FROM (
         SELECT
           `t11`.`customer`,
@@ -103,7 +109,11 @@ FROM (
           MIN_BY(
             IF(`t11`.`segment_0` IS NOT NULL, `t11`.`segment_0`, NULL),
             IF(`t11`.`segment_0` IS NOT NULL, `t11`.`stamp`, NULL)
-          ) AS `segment_0`
+          ) AS `segment_0`,
+          GREATEST(
+            MAX(`t11`.`varies_0`),
+            CAST(COALESCE(MIN(`t11`.`segment_0`) < MAX(`t11`.`segment_0`), FALSE) AS INT64)
+          ) AS `varies_0`
         FROM (
           SELECT
             `t10`.`customer`,
@@ -116,7 +126,8 @@ FROM (
             SUM(`t10`.`amount` * `t10`.`extra`) AS `extra_amount`,
             SUM(CAST(`t10`.`amount` < 0 AS INT64)) AS `negative_rows`,
             SUM(IF(`t10`.`amount` < 0, `t10`.`amount`, 0.0)) AS `negative`,
-            MIN(`t10`.`segment_0`) AS `segment_0`
+            MIN(`t10`.`segment_0`) AS `segment_0`,
+            CAST(COALESCE(MIN(`t10`.`segment_0`) < MAX(`t10`.`segment_0`), FALSE) AS INT64) AS `varies_0`
           FROM (
             SELECT
               `t9`.`copies`,

@@ -35,7 +35,11 @@ FROM (
     (
       ARRAY_AGG("t14"."segment_0" ORDER BY "t14"."period" ASC) FILTER(WHERE
         "t14"."period" IS NOT NULL AND "t14"."segment_0" IS NOT NULL)
-    )[1] AS "segment_0"
+    )[1] AS "segment_0",
+    GREATEST(
+      MAX("t14"."varies_0"),
+      CAST(COALESCE(MIN("t14"."segment_0") < MAX("t14"."segment_0"), FALSE) AS BIGINT)
+    ) AS "varies_0"
   FROM (
     SELECT
       "t13"."customer",
@@ -48,6 +52,7 @@ FROM (
       "t13"."negative_rows",
       "t13"."negative",
       "t13"."segment_0",
+      "t13"."varies_0",
       "t13"."period" - LAG("t13"."period") OVER (
         PARTITION BY "t13"."customer", "t13"."reason"
         ORDER BY "t13"."period" ASC
@@ -94,7 +99,8 @@ FROM (
         "t12"."extra_amount",
         "t12"."negative_rows",
         "t12"."negative",
-        "t12"."segment_0"
+        "t12"."segment_0",
+        "t12"."varies_0"
       FROM (
         SELECT
           "t11"."customer",
@@ -109,7 +115,11 @@ FROM (
           (
             ARRAY_AGG("t11"."segment_0" ORDER BY "t11"."stamp" ASC) FILTER(WHERE
               "t11"."stamp" IS NOT NULL AND "t11"."segment_0" IS NOT NULL)
-          )[1] AS "segment_0"
+          )[1] AS "segment_0",
+          GREATEST(
+            MAX("t11"."varies_0"),
+            CAST(COALESCE(MIN("t11"."segment_0") < MAX("t11"."segment_0"), FALSE) AS BIGINT)
+          ) AS "varies_0"
         FROM (
           SELECT
             "t10"."customer",
@@ -122,7 +132,8 @@ FROM (
             SUM("t10"."amount" * "t10"."extra") AS "extra_amount",
             SUM(CAST("t10"."amount" < 0 AS BIGINT)) AS "negative_rows",
             SUM(CASE WHEN "t10"."amount" < 0 THEN "t10"."amount" ELSE 0.0 END) AS "negative",
-            MIN("t10"."segment_0") AS "segment_0"
+            MIN("t10"."segment_0") AS "segment_0",
+            CAST(COALESCE(MIN("t10"."segment_0") < MAX("t10"."segment_0"), FALSE) AS BIGINT) AS "varies_0"
           FROM (
             SELECT
               "t9"."copies",
