@@ -116,6 +116,9 @@ class ToyFamily:
         tables, ends = by_stratum(_tables, (x, t_x, T, count), stratum)
         return Fused({**tables, "ends": ends["gap"]}, _kernel)
 
+    def in_sql(self) -> None:
+        """A warehouse is not told of it: `strip` is None, and no T is like another."""
+
     def in_time(self, x: Array, count: Array, *, stratum: Array | None = None) -> None:
         """It learns no calendar."""
 

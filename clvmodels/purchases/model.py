@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.model_facts import ModelFacts
+from clvmodels.purchases.alive_in_sql import AliveInSql, dropout_in_sql
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
@@ -173,6 +174,12 @@ class Family(Protocol):
         Analytic in T where those are.
         """
 
+    def in_sql(self) -> AliveInSql | None:
+        """P(alive, in phase) as an expression in SQL; None where a warehouse cannot compute it.
+
+        What the living buy goes there as polynomials, for which there must be a `strip`.
+        """
+
     def endless(self, **parameters: Numbers) -> npt.NDArray[np.bool_]:
         """Whether the undiscounted purchases of a lifetime are infinite in expectation."""
 
@@ -295,6 +302,10 @@ class LeavesAtPurchases:
         bought = self.along(x, T, lengths, {**draws, "a": a + 1.0})
         stay: FloatArray = 1.0 - leave[:, None, None] * bought
         return stay
+
+    def in_sql(self: Any) -> AliveInSql:
+        """P(alive, in phase) in SQL: the odds of having left at one of the purchases."""
+        return dropout_in_sql(self, self.phases)
 
 
 class NoCalendar:

@@ -66,6 +66,9 @@ class MadeOfOthers:
     ) -> None:
         """There is none."""
 
+    def in_sql(self) -> None:
+        """There is none."""
+
     def customers(
         self,
         size: int,

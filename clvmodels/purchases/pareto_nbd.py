@@ -38,6 +38,7 @@ from clvmodels.formulas.pareto_nbd import ParetoNBD
 from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
 from clvmodels.formulas.special import exp_negative
+from clvmodels.purchases.alive_in_sql import AliveInSql, leaving_in_sql
 from clvmodels.purchases.model import NO_ROWS, Draws, NoCalendar, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
@@ -79,6 +80,10 @@ class ParetoFamily(OnePhase, NoCalendar, ParetoNBD):
     def strip(self, draws: Draws) -> tuple[float, float]:
         """Return the least alpha or beta, and pi: T occurs as alpha + T and beta + T alone."""
         return float(min(draws["alpha"].min(), draws["beta"].min())), math.pi
+
+    def in_sql(self) -> AliveInSql:
+        """P(alive) in SQL."""
+        return leaving_in_sql()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from clvmodels.forecast import Draws, Future, infinite_share
-from clvmodels.formulas.beta_dropout import BetaDropout
-from clvmodels.formulas.pareto_nbd import ParetoNBD, log_first
 from clvmodels.machine import cores_for
 from clvmodels.progress import telling_part
+from clvmodels.purchases.alive_in_sql import PHASE, AliveInSql
 from clvmodels.schema import FREQUENCY, FloatArray
-from clvmodels.warehouse.few_draws import Few, Polynomials, Span, degree, few_of
+from clvmodels.warehouse.few_draws import Few, Polynomials, Span, degree, few_of, strip_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +27,6 @@ MIDDLE: Final = "middle"
 HALF: Final = "half"
 SPEND: Final = "spend"
 SLOPE: Final = "spend_slope"
-GONE: Final = "log_leaves"  # of Pareto/NBD, by t_x
-STILL: Final = "log_buys"  # and by T
-_NEVER: Final = -1e300  # a logarithm of 0 that every warehouse can store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,28 +39,28 @@ class CoefficientTable:
         Columns of numbers.
     degrees : mapping of str to int
         Of the polynomials in each column's name.
-    regularity : int
-        Phases of a living customer; 0 of Pareto/NBD, whose P(alive) has another form.
+    alive : AliveInSql
+        How P(alive) comes about: of which functions are of t_x, the other degrees are of T.
     shift : float
         c of u = ln(c + t), of which polynomials are.
     """
 
     rows: pd.DataFrame
     degrees: Mapping[str, int]
-    regularity: int
+    alive: AliveInSql
     shift: float
 
 
-def table_of(draws: Draws, future: Future, span: Span) -> CoefficientTable:
-    """Make the table for all x up to the greatest."""
+def table_of(draws: Draws, future: Future, span: Span, alive: AliveInSql) -> CoefficientTable:
+    """Make the table for all x up to the greatest, of who is alive as the family says."""
 
     def one(x: int) -> dict[str, FloatArray]:
         few = few_of(draws, x, span)
         polynomials = Polynomials(draws, future.due, span, x)
-        own = _pareto(draws, x, few, polynomials) if _is_pareto(draws) else _beta(draws, x, few)
         nodes = polynomials.nodes
         of_x = {FREQUENCY: x, LEAST: span.least(x), MIDDLE: nodes.middle, HALF: nodes.half}
         alike = {name: np.full(len(few.draw), float(value)) for name, value in of_x.items()}
+        own = _alive(alive, draws, x, few, polynomials)
         return {**alike, **own, **polynomials.of(few)}
 
     told, parts = telling_part(), []
@@ -77,51 +73,21 @@ def table_of(draws: Draws, future: Future, span: Span) -> CoefficientTable:
         for name, values in parts[0].items()
         if values.ndim == 2
     }
-    shift, _ = draws.formulas.strip(draws.purchases) or (0.0, 0.0)
-    return CoefficientTable(
-        _framed(parts, degrees, draws),
-        degrees,
-        0 if _is_pareto(draws) else draws.formulas.phases,
-        shift,
-    )
+    shift, _ = strip_of(draws)
+    return CoefficientTable(_framed(parts, degrees, draws), degrees, alive, shift)
 
 
-def can_be_told(draws: Draws) -> bool:
-    """Whether P(alive) of a family has a form that a warehouse computes."""
-    return isinstance(draws.formulas, BetaDropout | ParetoNBD)
-
-
-def _is_pareto(draws: Draws) -> bool:
-    return isinstance(draws.formulas, ParetoNBD)
-
-
-def _beta(draws: Draws, x: int, few: Few) -> dict[str, FloatArray]:
-    """What the odds of having left owe to x and the draw."""
-    formulas: Any = draws.formulas
+def _alive(
+    alive: AliveInSql, draws: Draws, x: int, few: Few, polynomials: Polynomials
+) -> dict[str, FloatArray]:
+    """What P(alive) owes to x and the draw, and polynomials."""
     chosen = {name: values[few.draw] for name, values in draws.purchases.items()}
-    odds = formulas.log_odds_terms(float(x), **chosen)
-    found = {
-        "alpha": chosen["alpha"],
-        "power": odds.power + np.zeros(len(few.draw)),
-        "log_odds": np.maximum(odds.offset, _NEVER),
-    }
-    return {**found, "phase": few.phase.astype(float)} if formulas.phases > 1 else found
-
-
-def _pareto(draws: Draws, x: int, few: Few, polynomials: Polynomials) -> dict[str, FloatArray]:
-    """The parameters, and the chances of what comes first to a living customer."""
-    chosen = {name: values[few.draw] for name, values in draws.purchases.items()}
-    t = polynomials.times[:, None]
-    living = chosen["r"] + x, chosen["alpha"] + t, chosen["s"], chosen["beta"] + t
-    leaves, buys = (log_first(living, purchase=one) for one in (False, True))
-    return {
-        "alpha": chosen["alpha"],
-        "power": chosen["r"] + x,
-        "beta": chosen["beta"],
-        "s": chosen["s"],
-        GONE: polynomials.through(leaves),
-        STILL: polynomials.through(buys),
-    }
+    found = alive.columns(float(x), chosen)
+    if draws.formulas.phases > 1:
+        found[PHASE] = few.phase.astype(float)
+    for name, function in {**alive.of_recency, **alive.of_age}.items():
+        found[name] = polynomials.through(function(float(x), polynomials.times, chosen))
+    return found
 
 
 def _framed(

@@ -76,6 +76,13 @@ class Few:
     share: FloatArray
 
 
+def strip_of(draws: Draws) -> tuple[float, float]:
+    """`Family.strip` of a family that has one: others are not asked for in SQL."""
+    found = draws.formulas.strip(draws.purchases)
+    assert found is not None
+    return found
+
+
 def few_of(draws: Draws, x: int, span: Span) -> Few:
     """Choose them for the histories of one x."""
     alive = _alive(draws, x, *_grid(draws, x, span))
@@ -88,7 +95,7 @@ def few_of(draws: Draws, x: int, span: Span) -> Few:
 
 def _grid(draws: Draws, x: int, span: Span) -> tuple[FloatArray, FloatArray]:
     """Recencies and ages of histories that tell all that there is, denser at their ends."""
-    shift = float(draws.purchases["alpha"].min())
+    shift, _ = strip_of(draws)
     least = np.log(shift + span.least(x))
     share = [(1.0 - np.cos(np.pi * np.arange(n) / (n - 1))) / 2.0 for n in (_AGES, _LENGTHS)]
     age = least + (np.log(shift + span.longest) - least) * share[0][:, None]
@@ -146,9 +153,7 @@ class Polynomials:
     """
 
     def __init__(self, draws: Draws, due: Due, span: Span, x: int) -> None:
-        strip = draws.formulas.strip(draws.purchases)
-        assert strip is not None  # of the families that can be told in SQL
-        shift, width = strip
+        shift, width = strip_of(draws)
         low, high = (math.log(shift + T) for T in (span.least(x), span.longest))
         self.nodes = Nodes.between(shift, low, high, width)
         self._draws, self._due, self._x = draws, due, x

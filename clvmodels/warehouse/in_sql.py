@@ -25,7 +25,7 @@ from clvmodels.posterior.shares import refuse_own
 from clvmodels.posterior.terms import ListTerms
 from clvmodels.progress import part
 from clvmodels.schema import shown
-from clvmodels.warehouse.coefficient_table import can_be_told, table_of
+from clvmodels.warehouse.coefficient_table import table_of
 from clvmodels.warehouse.few_draws import Span
 from clvmodels.warehouse.statement import DIALECTS, Dialect, Money, Writer
 
@@ -202,7 +202,8 @@ def score_sql(posterior: Scorable | str | Path, **terms: Unpack[SqlTerms]) -> Sc
         margin=terms["margin"],
     )
     refuse_own(None if used is None else used.of)
-    if not can_be_told(draws):
+    alive = draws.formulas.in_sql()
+    if alive is None or draws.formulas.strip(draws.purchases) is None:
         raise SchemaError(
             f"A statement does not know how {purchases.facts.name} tells who is alive: score with "
             "'score'."
@@ -211,7 +212,7 @@ def score_sql(posterior: Scorable | str | Path, **terms: Unpack[SqlTerms]) -> Sc
     amounts = reads_amounts(fitted)
     money = None if used is None else Money(used.value, amounts, draws.counted > 0)
     with part(0.0, _SHARE):
-        table = table_of(draws, future, span)
+        table = table_of(draws, future, span, alive)
     endless = math.isinf(future.due.horizon) and bool(draws.endless.any())
     writer = Writer("duckdb", table, span, money, endless)
     with part(_SHARE, 1.0):

@@ -2,7 +2,7 @@
 
 Of each distinct history a row of powers, cos(n arccos v) of u = ln(c + T); of each history and
 each of the few draws of its x a weight, P(alive, in phase), and polynomials; their sums are the
-means. Logarithms of odds are cut at +-300: PostgreSQL refuses numbers that are too small.
+means.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from clvmodels.schema import (
     T,
 )
 from clvmodels.warehouse.coefficient_table import (
-    GONE,
     HALF,
     LEAST,
     MIDDLE,
     SLOPE,
     SPEND,
-    STILL,
     CoefficientTable,
 )
 from clvmodels.warehouse.few_draws import MEANS, Span
@@ -41,7 +39,6 @@ _SUMS: Final = {  # column of the means -> what is weighted
     "expected_purchases": "purchases",
     "discounted_purchases": "discounted",
 }
-_CUT: Final = 300
 _ROWS: Final = 50  # of one INSERT
 
 
@@ -158,11 +155,11 @@ class Writer:
         )
 
     def _powers(self, coefficients: str) -> str:
-        """cos(n arccos v) of T, and of t_x where Pareto/NBD needs it."""
-        degrees = self.table.degrees
-        most = {"age": max((n for name, n in degrees.items() if name != GONE), default=0)}
-        if GONE in degrees:
-            most["t_x"] = degrees[GONE]
+        """cos(n arccos v) of T, and of t_x where P(alive) needs it."""
+        degrees, of_recency = self.table.degrees, self.table.alive.of_recency
+        most = {"age": max(n for name, n in degrees.items() if name not in of_recency)}
+        if of_recency:
+            most["t_x"] = max(degrees[name] for name in of_recency)
         u = f"(LN({self.table.shift!r} + GREATEST({{}}, 0.0)) - b.{MIDDLE}) / b.{HALF}"
         angles = ", ".join(
             f"ACOS(LEAST(1.0, GREATEST(-1.0, {u.format(of)}))) AS angle_{of}" for of in most
@@ -181,7 +178,8 @@ class Writer:
             f"    ) b ON b.x = h.x AND h.t_x >= b.{LEAST}\n  ) angles"
         )
 
-    def _polynomial(self, name: str, of: str = "age") -> str:
+    def _polynomial(self, name: str) -> str:
+        of = "t_x" if name in self.table.alive.of_recency else "age"
         terms = (
             f"c.{self._name(f'{name}_{n}')}" + (f" * {of}_{n}" if n else "")
             for n in range(self.table.degrees[name] + 1)
@@ -190,21 +188,11 @@ class Writer:
 
     def _weight(self) -> str:
         """P(alive, in phase) of one draw."""
-        alpha, power = (f"c.{self._name(name)}" for name in ("alpha", "power"))
-        passed = f"{power} * LN(({alpha} + age) / ({alpha} + t_x))"
-        if self.table.regularity == 0:
-            beta, s = (f"c.{self._name(name)}" for name in ("beta", "s"))
-            log = f"{passed} + {s} * LN(({beta} + age) / ({beta} + t_x))"
-            log += f"\n      + {self._polynomial(GONE, 't_x')}"
-            return f"1.0 / (EXP({self._polynomial(STILL)})\n      + {_exp(log)})"
-        odds = ["1.0"]
-        for j in range(1, self.table.regularity):
-            step = f"(age - t_x) / ({alpha} + age) * ({power} + {j - 1}) / {j}"
-            odds.append(step if j == 1 else f"{odds[-1]} * {step}")
-        left = _exp(f"c.{self._name('log_odds')} + {passed}")
-        phase = f"c.{self._name('phase')}"
-        own = "CASE " + " ".join(f"WHEN {phase} = {j} THEN {one}" for j, one in enumerate(odds))
-        return f"{f'({own} END)' if len(odds) > 1 else '1.0'} / ({' + '.join(odds)} + {left})"
+        degrees = self.table.degrees
+        columns = {name: f"c.{self._name(name)}" for name in map(str, self.table.rows)}
+        return self.table.alive.text.format(
+            **columns, **{name: self._polynomial(name) for name in degrees}
+        )
 
     def _parts(self, coefficients: str) -> str:
         polynomials = "".join(f",\n    {self._polynomial(name)} AS {name}" for name in MEANS)
@@ -278,7 +266,3 @@ def _mean_amount(money: Money) -> str:
 def _share(of: str) -> str:
     """Within 0 and 1, whatever rounding does."""
     return f"CASE WHEN {of} > 1.0 THEN 1.0 WHEN {of} < 0.0 THEN 0.0 ELSE {of} END"
-
-
-def _exp(log: str) -> str:
-    return f"EXP(LEAST({_CUT}.0, GREATEST(-{_CUT}.0, {log})))"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,8 @@ import clvmodels as clv
 from clvmodels.cli.entry import main
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.posterior.by_model import purchase_posterior
+from clvmodels.purchases import MODELS
+from clvmodels.purchases.alive_in_sql import AliveInSql, exp_in_sql
 from clvmodels.simulate import simulate_rfm
 from tests.toy_family import TOY, TRUTH, ToyFamily, add_to_catalogue
 
@@ -116,6 +121,45 @@ def test_the_command_line_compares_it(tmp_path: Path, capsys: pytest.CaptureFixt
     command = ["compare-models", str(tmp_path / "rfm.parquet")]
     assert main([*command, *(part for file in files for part in ("--posterior", str(file)))]) == 0
     assert "toy" in capsys.readouterr().out
+
+
+# --- in a warehouse ---
+
+
+@dataclass(frozen=True)
+class ToldFamily(ToyFamily):
+    """The same, of whom a warehouse knows; what living customers do is the same at any T."""
+
+    def strip(self, draws: Any) -> tuple[float, float]:
+        return 1.0, math.pi
+
+    def in_sql(self) -> AliveInSql:
+        def columns(x: float, draws: Any) -> dict[str, Any]:
+            odds = np.log(draws["p_leave"]) - np.log1p(-draws["p_leave"])
+            return {"log_odds": odds if x else np.full_like(odds, -300.0), "rate": draws["lam"]}
+
+        left = exp_in_sql("{log_odds} + {rate} * (age - t_x)")
+        return AliveInSql(f"1.0 / (1.0 + {left})", columns)
+
+
+def test_sql_is_refused_by_the_family_that_has_none() -> None:
+    with pytest.raises(clv.SchemaError, match=r"how Toy/NBD tells who is alive: score with"):
+        clv.score_sql(purchases(), longest=300)
+
+
+def test_a_family_that_tells_it_is_scored_in_sql(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, TOY.key, replace(TOY, family=ToldFamily()))
+    whole, rfm = clv.CLVPosterior(purchases(), 20.0), base()
+    found = clv.score_sql(whole, most_purchases=40, longest=300, margin=0.5)
+    assert found.error < 1e-6
+    with duckdb.connect() as connection:
+        connection.register("rfm", rfm)
+        connection.register("clv_coefficients", found.coefficients)
+        scores = connection.execute(found.statement()).df().set_index("customer_id")
+    expected = whole.predict(rfm, margin=0.5).set_index("customer_id")
+    assert scores["reason"].isna().all()
+    for name in ("p_alive", "p_purchase", "expected_purchases", "clv"):
+        np.testing.assert_allclose(scores.loc[expected.index, name], expected[name], rtol=1e-6)
 
 
 # --- economics ---
