@@ -16,6 +16,7 @@ from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.forecast.outcomes import check_finite, outcomes_of
+from clvmodels.forecast.paths import MOST_PURCHASES
 from clvmodels.keywords import named
 from clvmodels.machine import cores_for
 from clvmodels.margin import MarginSource
@@ -225,11 +226,12 @@ def forecast_total(
     known = valued(given.draws, given.columns.x).warned()
     usual = under(given, doubt.average, 1, whose.scale.days)
     really = under(given, doubt, paths, whose.scale.days)
-    alone = replace(usual.draws, spend=None)
-    bought = Predictor(alone, usual.future, wanted="none", threads=cores)(*usual.who)
-    check_few(bought.columns["expected_purchases"])
     run = Run(asked, group, len(labels), cores, known)
     usually = run.expected(usual)
+    if usually[:, -1, 0, 0].sum() > MOST_PURCHASES:  # of all: somebody may make as many
+        alone = replace(usual.draws, spend=None)
+        bought = Predictor(alone, usual.future, wanted="none", threads=cores)(*usual.who)
+        check_few(bought.columns["expected_purchases"])
     likely = run.expected(really) if doubt.sd > 0.0 else usually
     samples = run.outcomes(really, outcomes_of(really.draws, paths=paths, seed=random_seed))
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}

@@ -291,6 +291,20 @@ def test_options_are_checked(options: Any, error: type[Exception], said: str) ->
         clv.forecast_total(POSTERIOR, RFM, **{"horizon": HORIZON, **options})
 
 
+def test_nobody_is_followed_for_ever() -> None:
+    """Two who come daily and stay: it is each that may make 100,000 purchases, not both."""
+    rates = {"r": [1.0, 1.1], "alpha": [1e-3, 2e-3], "a": [1e-9, 1e-9], "b": [1.0, 1.0]}
+    posterior = clv.BetaGeoPosterior.from_draws(**rates)
+    frame = pd.DataFrame(
+        {"customer_id": [1, 2], "frequency": [40, 40], "recency": [40.0, 40.0], "T": [40.0, 40.0]}
+    )
+    ask: dict[str, Any] = {"draws": 2, "paths": 2, "calendar": "none"}
+    mean = rows(clv.forecast_total(posterior, frame, horizon=80_000.0, **ask)).loc[0, "mean"]
+    assert 160_000 < mean < 170_000
+    with pytest.raises(DomainError, match="more than 100,000 purchases within the horizon"):
+        clv.forecast_total(posterior, frame, horizon=100_000.0, **ask)
+
+
 def test_no_customers_and_endless_spend() -> None:
     with pytest.raises(DomainError, match="no customers"):
         clv.forecast_total(POSTERIOR, RFM.to_pandas().iloc[:0], horizon=HORIZON)
