@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from clvmodels.fit.covariates import SPREAD_SD
 from clvmodels.fit.density import STANDARD, Density
 from clvmodels.fit.marginal import Marginal
 from clvmodels.fit.mode import MODE_TOLERANCE, climb, find_mode
@@ -34,6 +35,10 @@ _LEAST_SPREAD: Final = 0.05
 KNOWN: Final = "known_effects"
 """Effects of the levels that the base has, as they are sampled."""
 _OTHER_SEED: Final = 20071218
+# Of the grid by which levels' spread is learnt, and of what the base must say of a contrast.
+_GRID: Final = 600
+_WIDEST_SPREAD: Final = 6.0
+_LEAST_TOLD: Final = 0.02
 
 
 def basis(effect: Effect, factor: Factor) -> FloatArray | None:
@@ -104,27 +109,65 @@ def with_others(posterior: xr.Dataset, design: Design) -> xr.Dataset:
     """Draws of all effects: of the base's levels, and of a level that it did not have.
 
     A group that nobody has seen is one of the population that the others come from: its effect
-    has their spread, and, where they are ordered, it is one more step from the last. A number
-    that is missing is the average.
+    has their spread, and, where they are ordered, it is one more step from the last. Of levels
+    that are not pooled the spread is what these levels tell of it: by their prior alone a new
+    one's customers would buy 1.6 times as often in the mean. A number that is missing is the
+    average, and so is any new level of a single point, which has no doubt.
     """
     if not design.effects:
         shape = (posterior.sizes["chain"], posterior.sizes["draw"], 0)
         return posterior.assign(effects=(("chain", "draw", "effect"), np.zeros(shape)))
     known = posterior[KNOWN].to_numpy()
-    rng, begin, found = np.random.default_rng(_OTHER_SEED), 0, []
+    # Of each side a stream of its own: a new level does not spend more because it buys more
+    streams = {side: np.random.default_rng((_OTHER_SEED, i)) for i, side in enumerate(SIDES)}
+    begin, found = 0, []
     for effect in design.effects:
         end = begin + len(effect.levels)
-        mine, noise = known[..., begin:end], rng.standard_normal(known.shape[:2])
-        spread = known[..., end] if effect.learnt else np.full(known.shape[:2], effect.sd)
-        last = mine[..., -1] if effect.kind == "ordered" else 0.0
-        other = np.zeros_like(noise) if effect.kind == "number" else last + spread * noise
-        found += [mine, other[..., None], *((spread[..., None],) if effect.learnt else ())]
+        mine = known[..., begin:end]
+        spread = (known[..., end, None],) if effect.learnt else ()
+        other = _of_new_level(effect, mine, spread, streams[effect.side])
+        found += [mine, other[..., None], *spread]
         begin = end + int(effect.learnt)
     effects = np.concatenate(found, axis=-1)
     rest = posterior.drop_vars(KNOWN)
     return rest.assign(effects=(("chain", "draw", "effect"), effects)).assign_coords(
         effect=np.array(design.drawn)
     )
+
+
+def _of_new_level(
+    effect: Effect, known: FloatArray, spread: Sequence[FloatArray], rng: np.random.Generator
+) -> FloatArray:
+    """Draws of the effect of a level that the base did not have, given those of its levels."""
+    count, last = len(effect.levels), known[..., -1] if effect.kind == "ordered" else 0.0
+    if effect.kind == "number" or known[..., 0].size == 1:
+        return np.zeros(known.shape[:-1]) + last
+    noise = rng.standard_normal(known.shape[:-1])
+    if spread:
+        return np.asarray(last + spread[0][..., 0] * noise)
+    # Levels are told from their own mean, which differs from the population's
+    return np.asarray(_spreads(effect, known, rng) * np.sqrt(1.0 + 1.0 / count) * noise)
+
+
+def _spreads(effect: Effect, known: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draws of the spread of the population of levels, as `Pooled` would have it.
+
+    The levels' contrasts and their covariance, less what their prior has put in, are what the
+    base says of them; it is as likely as a Gaussian of that and of the spread together.
+    """
+    count = len(effect.levels)
+    contrasts = np.linalg.qr(np.eye(count)[:, : count - 1] - 1.0 / count)[0]
+    prior = effect.sd * np.sqrt(count / (count - 1.0))
+    numbers = known.reshape(-1, count) @ contrasts / prior
+    shares, axes = np.linalg.eigh(np.atleast_2d(np.cov(numbers.T)))
+    told = np.maximum(1.0 - shares, _LEAST_TOLD)
+    means, doubts = numbers.mean(axis=0) @ axes / told, shares / told
+    grid = (np.arange(_GRID) + 0.5) * (_WIDEST_SPREAD / _GRID)  # of the half-normal's sds
+    widths = doubts + (grid[:, None] * SPREAD_SD * effect.sd / prior) ** 2
+    logs = -0.5 * (grid**2 + (np.log(widths) + means**2 / widths).sum(axis=1))
+    ends = np.cumsum(np.exp(logs - logs.max()))
+    places = np.interp(rng.random(known.shape[:-1]), ends / ends[-1], grid)
+    return np.asarray(places * SPREAD_SD * effect.sd)
 
 
 def fit_with(

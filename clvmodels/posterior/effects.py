@@ -158,11 +158,23 @@ def warn_of_unknown(design: Design | None, columns: RfmColumns) -> None:
     """Warn of customers with levels that the base did not have: how many, of which columns."""
     if design is None or columns.stratum is None:
         return
+    numbers = {one.name for one in design.factors if one.numeric}
+    plain = {one.factor for one in design.effects if one.kind == "level"}
     for name, count in design.unknown_by(columns.stratum).items():
+        who = f"{count:,} of {len(columns):,} customers"
+        cure = f", by Pooled({name!r}) if new ones keep coming" if name in plain else ""
+        if name in numbers:
+            warnings.warn(
+                f"{who} have no number in {shown(name)}: they are predicted as average in it.",
+                UserWarning,
+                stacklevel=2,
+                skip_file_prefixes=OURS,
+            )
+            continue
         warnings.warn(
-            f"{count:,} of {len(columns):,} customers have values of {shown(name)} that the base "
-            "which was fitted did not have: they are predicted as customers of the population "
-            "that its levels come from, with its doubt. Fit again to learn of them.",
+            f"{who} have values of {shown(name)} that the base which was fitted did not have: they "
+            "are predicted as customers of the population that its levels come from, with its "
+            f"doubt. Fit again to learn of them{cure}.",
             UserWarning,
             stacklevel=2,
             skip_file_prefixes=OURS,

@@ -11,6 +11,7 @@ from pandas.testing import assert_frame_equal
 
 import clvmodels as clv
 from clvmodels import CLVPosterior, GammaGammaPosterior, SchemaError, load_posterior
+from clvmodels.purchases.design import Design, Effect, Factor
 from tests.covariates import (
     LEVELS,
     S,
@@ -192,6 +193,20 @@ def test_unknown_levels_have_the_doubt_of_the_population() -> None:
         found = other.purchases.expected_probability_alive(new)
     alone = of_level(other.purchases, "(other)").expected_probability_alive(new)
     np.testing.assert_allclose(found, alone, rtol=1e-12)
+
+
+def test_who_is_not_known_is_said_with_what_to_do() -> None:
+    """Of categories by pooling them; a number that is missing is no level of a population."""
+    _, other = both("bgnbd", something)
+    new = table_of(FRAME.assign(channel="radio"))
+    with pytest.warns(UserWarning, match=r"by Pooled\('channel'\) if new ones keep coming"):
+        other.predict(new, horizon="90D", margin=1.0)
+    frame = FRAME.assign(age=40.0)
+    aged = Factor("age", ("30", "50"), (120, 120), (40.0,), (-1.0, 1.0), numeric=True)
+    design = Design((aged,), (Effect("purchases", "age", "number", 1.0, aged.levels),))
+    posterior = with_effects(plain_posterior(), design, nothing)
+    with pytest.warns(UserWarning, match="3 of 240 customers have no number in 'age': they are"):
+        posterior.predict(frame.assign(age=frame["age"].mask(frame.index < 3)), horizon="90D")
 
 
 def test_scoring_counts_customers_of_levels_that_were_not_fitted(tmp_path) -> None:

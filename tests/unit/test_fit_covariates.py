@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from pandas.testing import assert_frame_equal
 
 from clvmodels import (
@@ -23,6 +24,8 @@ from clvmodels import (
     stack,
 )
 from clvmodels.datasets import load_online_retail
+from clvmodels.fit.effect_variables import KNOWN, with_others
+from clvmodels.purchases.design import Design, Effect, Factor
 from clvmodels.rfm.attributes import attribute, texts_of
 from clvmodels.rfm.histories import rfm_columns
 from tests.covariates import base_of, table_of
@@ -311,3 +314,37 @@ def test_what_a_base_does_not_have() -> None:
         BetaGeoModel(purchase_covariates=[Covariate("income", log=True)]).fit(
             table_of(frame), **QUICK
         )
+
+
+def told(effects: np.ndarray, sd: float, draws: int, side: str = "purchases") -> np.ndarray:
+    """Draws of a level that the base did not have, of levels known up to some doubt."""
+    names = tuple(f"l{i}" for i in range(len(effects)))
+    effect = Effect(side, "channel", "level", 1.0, names)
+    design = Design((Factor("channel", names, (1,) * len(names)),), (effect,))
+    noise = np.random.default_rng(4).normal(0.0, sd, (1, draws, len(effects)))
+    values = effects - effects.mean() + noise - noise.mean(axis=2, keepdims=True)
+    given = xr.Dataset({KNOWN: (("chain", "draw", "known"), values)})
+    return with_others(given, design)["effects"].to_numpy()[0, :, -1]
+
+
+def test_a_new_level_differs_as_those_do_that_are_known() -> None:
+    """Of levels without doubt the spread's density is that of normal numbers, here by sums."""
+    effects = np.array([-0.25, 0.1, 0.2, -0.1, 0.05, 0.0])
+    found = told(effects, 1e-4, 20_000)
+    grid = np.linspace(1e-3, 4.0, 40_000)
+    squares, count = np.sum((effects - effects.mean()) ** 2), len(effects)
+    logs = -0.5 * ((grid / 0.5) ** 2 + squares / grid**2) - (count - 1) * np.log(grid)
+    weights = np.exp(logs - logs.max())
+    variance = np.sum(weights * grid**2) / np.sum(weights) * (1.0 + 1.0 / count)
+    assert found.std() == pytest.approx(np.sqrt(variance), rel=0.05)
+    assert abs(found.mean()) < 4.5 * found.std() / np.sqrt(len(found))
+
+
+def test_a_new_level_s_orders_are_no_larger_for_being_more() -> None:
+    effects = np.array([-0.4, 0.1, 0.3])
+    more, larger = told(effects, 0.05, 4000), told(effects, 0.05, 4000, "spend")
+    assert abs(np.corrcoef(more, larger)[0, 1]) < 4.5 / np.sqrt(4000)
+
+
+def test_a_mode_has_no_doubt_about_new_levels() -> None:
+    assert told(np.array([-0.4, 0.1, 0.3]), 0.0, 1)[0] == 0.0
