@@ -44,7 +44,13 @@ TESTS = {
     "forecast/values.py": PREDICTIONS,
     "forecast/worth.py": PREDICTIONS,
 }
-SECOND = ["tests/golden", "tests/laws/test_formula_laws.py", "tests/unit/test_predict_kernel.py"]
+SECOND = [
+    "tests/golden",
+    "tests/laws/test_formula_laws.py",
+    "tests/unit/test_predict_kernel.py",
+    "tests/unit/test_base_sums.py",
+    "tests/unit/test_calendar.py",
+]
 
 
 def main(target: str, each: str = "8", *modules: str) -> None:

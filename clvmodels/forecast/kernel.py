@@ -138,11 +138,25 @@ def _blend(
 
 
 @compiled
+def _copy(values: FloatArray, out: FloatArray) -> None:
+    """Fill ``out``: to assign a slice would compile the texts of the error that shapes differ."""
+    for d in range(out.size):
+        out[d] = values[d]
+
+
+@compiled
+def _repeat(first: int, row: int, begin: int, end: int, out: FloatArray) -> None:
+    """Copy some columns of one row to another."""
+    for column in range(begin, end):
+        out[column, row] = out[column, first]
+
+
+@compiled
 def _enter_node(key: int, other: int, tables: Tables, nodes: FloatArray, out: FloatArray) -> None:
     """Fill what the living of two (x, T) do, of what is known at nodes that they share."""
     n, count = tables.first_node[key], tables.node_count[key]
     if count == 1:
-        out[0] = nodes[n]
+        _copy(nodes[n], out[0])
     else:
         weights, others = tables.blend[key, :count], tables.blend[other, :count]
         _blend(weights, others, nodes[n : n + count], out[0], out[1])
@@ -187,7 +201,7 @@ def _history_columns(
     out: FloatArray,
 ) -> None:
     """Columns that do not depend on spend, for one row of the history."""
-    out[:4, first] = means
+    _copy(means, out[:4, first])
     if ask.want < 2:
         return
     if not ask.again:
@@ -266,11 +280,11 @@ def score_tile(
             # Spend does not tell these apart either
             alike = customers.x[h] + customers.counted == 0.0 and not ask.own
             if row != first and (alike or not ask.money):
-                out[:, row] = out[:, first]
+                _repeat(first, row, 0, len(out), out)
                 continue
             if row != first:
-                out[:4, row] = out[:4, first]
-                out[9:13, row] = out[9:13, first]
+                _repeat(first, row, 0, 4, out)
+                _repeat(first, row, 9, min(13, len(out)), out)
             if ask.money:
                 m = m_bar[row]
                 row_columns(row, m, later, moments, intercept, slope, spend, ask, scores, work, out)

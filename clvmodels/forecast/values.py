@@ -149,11 +149,13 @@ def _quantiles(
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
             if i != first and (x == 0.0 or some <= tails.min()):
-                out[:, i] = out[:, first]
+                for column in range(len(out)):
+                    out[column, i] = out[column, first]
                 continue
             if some > tails.min():
                 _fill_values(v, x * customers.m_bar[i], paths.units[key], value)
-                work[:] = weight
+                for n in range(size):
+                    work[n] = weight[n]
             _customer_quantiles(i, some, value, work, tails, out)
 
 

@@ -101,7 +101,8 @@ def _count_nodes(
 @compiled
 def _longer(values: FloatArray) -> FloatArray:
     more = np.empty(2 * values.size + 17)
-    more[: values.size] = values
+    for n in range(values.size):
+        more[n] = values[n]
     return more
 
 
