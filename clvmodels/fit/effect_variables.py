@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from clvmodels.errors import OURS
 from clvmodels.fit.covariates import SPREAD_SD
 from clvmodels.fit.density import STANDARD, Density
 from clvmodels.fit.marginal import Marginal
@@ -175,18 +177,36 @@ def fit_with(
 ) -> Result:
     """Fit a model with covariates; draws of effects are then there under their names."""
     names = [one.name for one in model.free_RVs]
-    settle = partial(settled, names=names, many=_many(design))
+    if settings.method == "map":
+        learnt = {one.factor for one in design.effects if one.learnt}
+        many = _most(design)
+        _warn_of_mode(sorted(learnt - {design.effects[i].factor for i in many}))
+        settle = partial(_apart, names=names, many=many) if learnt else None
+    else:
+        settle = partial(settled, names=names, many=_most(design, beyond=_MANY_LEVELS))
     result = infer(model, settings, customers=customers, key=key, settle=settle)
     tree = result.tree.copy()
     tree["posterior"] = xr.DataTree(with_others(tree["posterior"].to_dataset(), design))
     return replace(result, tree=tree)
 
 
-def _many(design: Design) -> tuple[int, ...]:
+def _warn_of_mode(columns: Sequence[str]) -> None:
+    if columns:
+        warnings.warn(
+            f"At the mode the groups of {', '.join(columns)} are hardly drawn to their average, "
+            "which method='map' does for one pooled column, that with the most groups: use "
+            "method='nuts'.",
+            UserWarning,
+            stacklevel=2,
+            skip_file_prefixes=OURS,
+        )
+
+
+def _most(design: Design, *, beyond: int = 0) -> tuple[int, ...]:
     """Effects of the column with the most groups that are pooled, where these are many."""
     pooled = [one for one in design.effects if one.kind == "pooled"]
     most = max(pooled, key=lambda one: len(one.levels), default=None)
-    if most is None or len(most.levels) <= _MANY_LEVELS:
+    if most is None or len(most.levels) <= beyond:
         return ()
     return tuple(
         i
@@ -242,6 +262,16 @@ def settled(density: Density, names: Sequence[str], many: Sequence[int] = ()) ->
     mode = find_mode(found)
     there = mode.curved and mode.decrement < MODE_TOLERANCE
     return replace(found, start=mode.location) if there else density
+
+
+def _apart(density: Density, names: Sequence[str], many: Sequence[int]) -> Density:
+    """The same density, told of the effects of which its mode is found apart."""
+    if not many:
+        return density
+    places = dict(zip(names, density.compiled.places, strict=True))
+    density = replace(density, groups=tuple(_slice(places[f"{STANDARD}{i}"]) for i in many))
+    spreads = [places[f"{_SPREAD}{i}"] for i in many]
+    return replace(density, start=_with_groups(density, climb(density), spreads))
 
 
 def _with_groups(density: Density, theta: FloatArray, spreads: Sequence[Any]) -> FloatArray:

@@ -163,7 +163,7 @@ def infer(
     customers: int,
     key: Hashable | None = None,
     start: Mapping[str, FloatArray] | None = None,
-    settle: Callable[[Density], Density] = lambda density: density,
+    settle: Callable[[Density], Density] | None = None,
 ) -> Result:
     """Fit a model by the method that the settings name.
 
@@ -190,12 +190,15 @@ def infer(
     started = time.perf_counter()
     seed = _seed(settings.random_seed)
     if settings.method == "map":
-        density = compile_density(model, jacobian=False, key=key)
-        result = _map(begun_at(density, model, start), seed)
+        # A spread of groups may be nothing, where only its logarithm has a density with a mode
+        density = compile_density(model, jacobian=settle is not None, key=key)
+        density = begun_at(density, model, start)
+        result = _map(settle(density) if settle else density, seed)
     else:
         automatic = "nuts" if customers < AUTO_CUSTOMERS else "laplace"
         first = automatic if settings.method == "auto" else settings.method
-        density = settle(begun_at(compile_density(model, key=key), model, start))
+        density = begun_at(compile_density(model, key=key), model, start)
+        density = settle(density) if settle else density
         result = _sample(density, settings, seed, laplace_first=first == "laplace")
     result.tree["posterior"].attrs["sampling_time"] = time.perf_counter() - started
     if not result.verdict.ok:
@@ -299,8 +302,10 @@ def _columns(values: FloatArray) -> Iterator[tuple[str, FloatArray]]:
 
 
 def _map(density: Density, seed: int) -> Result:
-    mode = find_mode(density)
-    point = mode.location.reshape(1, 1, -1)
+    target = Marginal(density) if density.groups else density
+    mode = find_mode(target)
+    point = mode.location if isinstance(target, Density) else target.with_groups(mode.location)
+    point = point.reshape(1, 1, -1)
     stats: dict[str, npt.NDArray[Any]] = {"lp": np.array([[mode.value]])}
     tree = _tree(density, point, stats, "map", seed)
     decrement = mode.decrement if mode.curved else np.nan

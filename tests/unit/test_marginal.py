@@ -120,3 +120,21 @@ def test_effects_of_many_groups_come_back() -> None:
     other = draws["purchases[country=(other)]"]
     assert 2.0 * large.std() < small.std() < 1.1 * other.std()
     assert other.std() == pytest.approx(0.4, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_mode_draws_small_groups_to_the_average() -> None:
+    """Of all effects and their spread at once the density is highest where none is drawn."""
+    model, table = BetaGeoModel(purchase_covariates=[Pooled("country")]), table_of(FRAME.head(2000))
+    sampled, mode = (model.fit(table, **QUICK | {"method": m}).draws() for m in ("laplace", "map"))
+    of = [name for name in mode if "country" in name and "(other)" not in name]
+    away = {n: (mode[n][0] - sampled[n].mean()) / sampled[n].std() for n in of}
+    assert max(map(abs, away.values())) < 0.7, away
+    assert mode["purchases[country=(other)]"][0] == 0.0
+
+
+@pytest.mark.slow
+def test_a_mode_says_which_groups_it_does_not_draw() -> None:
+    model = BetaGeoModel(purchase_covariates=[Pooled("country"), Pooled("channel")])
+    with pytest.warns(UserWarning, match="the groups of channel are hardly drawn to their"):
+        model.fit(table_of(FRAME.head(300)), **QUICK | {"method": "map", "on_failure": "warn"})
