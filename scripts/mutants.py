@@ -37,7 +37,7 @@ TESTS = {
     "formulas/residual.py": FORMULAS,
     "formulas/special.py": [*FORMULAS, "tests/unit/test_special_functions.py"],
     "purchases/beta_geometric.py": PREDICTIONS,
-    "purchases/model.py": PREDICTIONS,
+    "purchases/family.py": PREDICTIONS,
     "forecast/rows.py": PREDICTIONS,
     "forecast/spending.py": PREDICTIONS,
     "forecast/tails.py": PREDICTIONS,

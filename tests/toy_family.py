@@ -25,7 +25,8 @@ from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.story import Customers, Round, rounds
 from clvmodels.model_facts import BetaDefault, LogNormalDefault, Parameter
 from clvmodels.purchases import MODELS, PurchaseModel
-from clvmodels.purchases.model import NO_ROWS, Described
+from clvmodels.purchases.family import NO_ROWS
+from clvmodels.purchases.model import Described
 from clvmodels.purchases.walks import Walks, order
 
 Array = np.ndarray

@@ -20,7 +20,7 @@ from clvmodels.posterior.purchases import family_of_average
 from clvmodels.posterior.scorable import at_margin, prepared_for
 from clvmodels.posterior.shares import refuse_own
 from clvmodels.predictive.calendars import CalendarChoice, sd_of
-from clvmodels.purchases.model import Family
+from clvmodels.purchases.family import Family
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.attributes import with_strata
 from clvmodels.rfm.customers import warn_of_unit

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clvmodels.fit.purchases import PurchaseSpecification
     from clvmodels.frames import Frame
     from clvmodels.posterior import PurchasePosterior
-    from clvmodels.purchases.model import Family
+    from clvmodels.purchases.family import Family
     from clvmodels.rfm import RfmTable
 
 DRAWS: Final = 1000

@@ -12,7 +12,7 @@ from clvmodels.forecast.draws import Draws
 from clvmodels.forecast.grouping import Groups, IntArray, new_pairs
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.strata import plain
-from clvmodels.purchases.model import Living, Weights
+from clvmodels.purchases.family import Living, Weights
 from clvmodels.schema import FloatArray
 
 # Histories worked off at a time: tables for them stay in the caches where times repeat, and

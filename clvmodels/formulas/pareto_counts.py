@@ -293,7 +293,7 @@ def count_tables(
 ) -> tuple[FloatArray, IntArray]:
     """P(count >= n | alive) by draw of some (x, T), until there are `_ROWS` rows.
 
-    As `clvmodels.purchases.model.Living.survival` has it, which says what least, most and
+    As `clvmodels.purchases.family.Living.survival` has it, which says what least, most and
     fewest are.
     """
     filled, keys = 0, 0

@@ -22,7 +22,7 @@ from clvmodels.forecast.grouping import Groups
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.discounting import Due
 from clvmodels.predictive.base import history_of_rows
-from clvmodels.purchases.model import Living
+from clvmodels.purchases.family import Living
 from clvmodels.schema import FloatArray, TimeScale
 
 FAR: Final = 100 * 365.25  # days beyond which no time is told

@@ -10,7 +10,8 @@ from clvmodels.purchases.catalogue import (
     regularities,
     with_regularity,
 )
-from clvmodels.purchases.model import Family, PurchaseModel
+from clvmodels.purchases.family import Family
+from clvmodels.purchases.model import PurchaseModel
 
 __all__ = [
     "AUTO",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas.discounting import Due
 from clvmodels.purchases.age_curve import AgeCurve
-from clvmodels.purchases.model import NO_ROWS, Draws, Family, Living, Numbers, Weights
+from clvmodels.purchases.family import NO_ROWS, Draws, Family, Living, Numbers, Weights
 from clvmodels.purchases.of_others import MadeOfOthers
 from clvmodels.purchases.walks import Walks
 from clvmodels.schema import FloatArray
@@ -36,7 +36,7 @@ _LIFE: Final = 36_525.0  # days, up to which purchases are dated
 
 @dataclass(frozen=True, slots=True)
 class AgedFamily(MadeOfOthers):
-    """What the loops read; see `clvmodels.purchases.model.Family`.
+    """What the loops read; see `clvmodels.purchases.family.Family`.
 
     Attributes
     ----------

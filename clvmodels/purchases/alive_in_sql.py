@@ -20,7 +20,7 @@ from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.formulas.beta_dropout import BetaDropout
-    from clvmodels.purchases.model import Draws
+    from clvmodels.purchases.family import Draws
 
 PHASE: Final = "phase"
 _CUT: Final = 300  # PostgreSQL refuses exponentials of less than -745

@@ -33,7 +33,7 @@ from clvmodels.formulas.counts import (
 from clvmodels.formulas.discounting import Due, calendar_time, present_value
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative, growth_logs, log_sums, one_less_exp
-from clvmodels.purchases.model import NO_ROWS, Draws, LeavesAtPurchases, OnePhase
+from clvmodels.purchases.family import NO_ROWS, Draws, LeavesAtPurchases, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -43,7 +43,7 @@ _ROWS: Final = 256  # of tables of counts, at 8 bytes for each draw, that stay i
 
 @dataclass(frozen=True, slots=True)
 class BetaGeometricFamily(OnePhase, LeavesAtPurchases, BetaGeometric):
-    """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
+    """The formulas, and what the loops read; see `clvmodels.purchases.family.Family`."""
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
         """P(alive) of histories; what depends on x is computed once for each distinct one."""

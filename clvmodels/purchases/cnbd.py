@@ -29,7 +29,7 @@ from clvmodels.formulas.erlang_means import purchases_if_alive
 from clvmodels.formulas.random import exponential, uniform
 from clvmodels.formulas.special import exp_negative, log_from_one
 from clvmodels.purchases.beta_geometric import Logs
-from clvmodels.purchases.model import NO_ROWS, Draws, LeavesAtPurchases
+from clvmodels.purchases.family import NO_ROWS, Draws, LeavesAtPurchases
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -40,7 +40,7 @@ _ROWS: Final = 256  # of tables of counts, at 8 bytes for each phase and draw
 
 @dataclass(frozen=True, slots=True)
 class RegularFamily(LeavesAtPurchases, RegularBetaGeometric):
-    """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
+    """The formulas, and what the loops read; see `clvmodels.purchases.family.Family`."""
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
         """P(alive, in phase) of histories; what depends on x is computed once for each."""

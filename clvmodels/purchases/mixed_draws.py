@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas.discounting import Due
 from clvmodels.purchases.catalogue import purchase_model
-from clvmodels.purchases.model import NO_ROWS, Draws, Family, Living, Weights
+from clvmodels.purchases.family import NO_ROWS, Draws, Family, Living, Weights
 from clvmodels.purchases.walks import Walks
 from clvmodels.schema import FloatArray
 

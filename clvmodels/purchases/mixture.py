@@ -20,16 +20,9 @@ from clvmodels.errors import SchemaError
 from clvmodels.formulas.discounting import Due
 from clvmodels.model_facts import Parameter
 from clvmodels.purchases.catalogue import purchase_model
+from clvmodels.purchases.family import Draws, Family, Living, Numbers, Weights
 from clvmodels.purchases.mixed_draws import MEMBER, mixed_living, mixed_weights, parts_of
-from clvmodels.purchases.model import (
-    Described,
-    Draws,
-    Family,
-    Living,
-    Numbers,
-    PurchaseModel,
-    Weights,
-)
+from clvmodels.purchases.model import Described, PurchaseModel
 from clvmodels.purchases.of_others import MadeOfOthers, at_points
 from clvmodels.schema import FloatArray
 
@@ -101,7 +94,7 @@ class _Describe:
 
 @dataclass(frozen=True, slots=True)
 class StackedFamily(MadeOfOthers):
-    """What the loops read of a stack; see `clvmodels.purchases.model.Family`.
+    """What the loops read of a stack; see `clvmodels.purchases.family.Family`.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas.fused import Fused
 from clvmodels.formulas.story import Customers, Round
-from clvmodels.purchases.model import Family, Numbers
+from clvmodels.purchases.family import Family, Numbers
 from clvmodels.schema import FloatArray
 
 

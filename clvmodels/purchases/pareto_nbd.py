@@ -39,7 +39,7 @@ from clvmodels.formulas.pareto_nbd_fused import distinct_pairs
 from clvmodels.formulas.random import exponential
 from clvmodels.formulas.special import exp_negative
 from clvmodels.purchases.alive_in_sql import AliveInSql, leaving_in_sql
-from clvmodels.purchases.model import NO_ROWS, Draws, NoCalendar, OnePhase
+from clvmodels.purchases.family import NO_ROWS, Draws, NoCalendar, OnePhase
 from clvmodels.purchases.walks import Int32Array, Walks, order
 from clvmodels.schema import FloatArray
 
@@ -53,7 +53,7 @@ def _parameters(draws: Draws) -> tuple[FloatArray, FloatArray, FloatArray, Float
 
 @dataclass(frozen=True, slots=True)
 class ParetoFamily(OnePhase, NoCalendar, ParetoNBD):
-    """The formulas, and what the loops read; see `clvmodels.purchases.model.Family`."""
+    """The formulas, and what the loops read; see `clvmodels.purchases.family.Family`."""
 
     def weights(self, x: FloatArray, t_x: FloatArray, T: FloatArray, draws: Draws) -> _Weights:
         """P(alive) of histories; quadratures are done once for each distinct (x, time)."""

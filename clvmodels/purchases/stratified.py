@@ -20,15 +20,8 @@ from clvmodels.purchases.age_curve import AgeCurve
 from clvmodels.purchases.aged import AgedFamily
 from clvmodels.purchases.catalogue import purchase_model
 from clvmodels.purchases.design import Design
-from clvmodels.purchases.model import (
-    NO_ROWS,
-    Draws,
-    Family,
-    Living,
-    Numbers,
-    PurchaseModel,
-    Weights,
-)
+from clvmodels.purchases.family import NO_ROWS, Draws, Family, Living, Numbers, Weights
+from clvmodels.purchases.model import PurchaseModel
 from clvmodels.purchases.of_others import MadeOfOthers
 from clvmodels.purchases.walks import Walks
 from clvmodels.schema import FloatArray
@@ -38,7 +31,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class StratifiedFamily(MadeOfOthers):
-    """What the loops read of a model with covariates; see `clvmodels.purchases.model.Family`.
+    """What the loops read of a model with covariates; see `clvmodels.purchases.family.Family`.
 
     Attributes
     ----------
