@@ -257,8 +257,8 @@ def alive_note(posterior: CLVPosterior | PurchasePosterior, horizon: Horizon) ->
     facts = purchases_of(posterior).facts
     if facts.once_says_nothing:
         said += (
-            f" It says nothing about customers who bought only once: in {facts.name} a customer "
-            f"can leave only right {facts.leaves}, so for them it stays 1 forever."
+            f" It says nothing about {facts.silent_of('customers who bought only once')}: "
+            f"in {facts.name} {facts.leaving}, so for them it stays 1 forever."
         )
     return said
 

@@ -101,9 +101,9 @@ def _blind(study: Study) -> bool:
 def _alive_notes(study: Study, totals: Totals) -> Iterator[str]:
     if _blind(study) and totals.once:
         yield (
-            f"In {study.purchases.facts.name} a customer can leave only "
-            f"{study.purchases.facts.leaves}, so P(alive) stays 1 forever for the {totals.once:,} "
-            "customers who bought once. They are not among the active customers counted here."
+            f"In {study.purchases.facts.name} {study.purchases.facts.leaving}, so P(alive) stays 1 "
+            f"forever for the {totals.once:,} customers who bought once. They are not among the "
+            "active customers counted here."
         )
     if study.certain:
         yield "The posterior is a single point, so there are no intervals."

@@ -14,6 +14,7 @@ from clvmodels.display import listed
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.effects import effects_of
 from clvmodels.purchases.design import OTHER, SIDES
+from clvmodels.purchases.model import AT_ANY_TIME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,7 @@ def _title(clear: pd.DataFrame) -> str:
 
 def _moved(study: Study) -> str:
     """What the effects move, in words."""
-    by_time = "beta" in study.purchases.facts.parameter_names
+    by_time = study.purchases.facts.leaves == AT_ANY_TIME
     words = {
         "purchases": "purchase rate while active",
         "dropout": "rate of leaving" if by_time else "odds of leaving at a purchase",

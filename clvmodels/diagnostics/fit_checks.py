@@ -95,6 +95,10 @@ def _total_check(study: Study) -> Check:
     )
 
 
+def _in_brackets(where: str) -> str:
+    return f" ({where})" if where else ""
+
+
 def _life_check(study: Study) -> Iterator[Check]:
     """Only of a lifetime that is not discounted: elsewhere nothing can be without end."""
     endless = math.isinf(study.scale.horizon(study.question.horizon))
@@ -105,8 +109,8 @@ def _life_check(study: Study) -> Iterator[Check]:
         "share of draws in which customers buy without end",
         share,
         0.0,
-        f"In {percent(share)} of the draws purchases add up without end ({where}): use a finite "
-        "horizon, or a discount rate above 0.",
+        f"In {percent(share)} of the draws purchases add up without end{_in_brackets(where)}: use "
+        "a finite horizon, or a discount rate above 0.",
         otherwise="fail",
         unit="share",
     )
@@ -255,7 +259,7 @@ def _notes(study: Study, tracked: Tracked | None, why_not: str) -> Iterator[str]
         where = study.purchases.facts.endless_where
         yield (
             f"In {percent(share)} of the draws customers would buy without end if nothing were "
-            f"discounted ({where}); a finite or discounted horizon is not affected."
+            f"discounted{_in_brackets(where)}; a finite or discounted horizon is not affected."
         )
     if study.backtest is None:
         yield "Conditional expectations by frequency need a backtest, and none was given."

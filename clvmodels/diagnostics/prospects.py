@@ -19,6 +19,7 @@ from clvmodels.posterior.scorable import purchases_of
 from clvmodels.predictive import next_purchase, value_distribution
 from clvmodels.predictive.time_to_next import dates_at
 from clvmodels.purchases import MODELS, ModelKey
+from clvmodels.purchases.model import AT_ANY_TIME, NEVER
 from clvmodels.rfm import RfmTable
 from clvmodels.schema import (
     CUSTOMER_ID,
@@ -170,7 +171,7 @@ def heterogeneity(posterior: Buying, interval: float) -> dict[str, Any]:
     draws = purchases.draws(_DRAWS)
     units = _YEAR / purchases.scale.days  # of time in a year
     key = cast("ModelKey", model.key)
-    at_any_time = model.leaves == "at any time"
+    at_any_time = model.leaves == AT_ANY_TIME
     rates, leaving = [], []
     for i in range(len(next(iter(draws.values())))):
         own = {name: float(draws[name][i]) for name in model.parameter_names}
@@ -179,7 +180,8 @@ def heterogeneity(posterior: Buying, interval: float) -> dict[str, Any]:
         chance = -np.expm1(-people.dropout * units) if at_any_time else people.dropout
         rates.append(_shares(yearly, _RATES))
         leaving.append(_shares(chance, _SHARES))
-    leaves = "within a year" if at_any_time else model.leaves
+    leaves = "leaving within a year" if at_any_time else f"leaving {model.leaves}"
+    leaves = "ever leaving" if model.leaves == NEVER else leaves
     return {
         "parameters": [
             {
@@ -188,7 +190,7 @@ def heterogeneity(posterior: Buying, interval: float) -> dict[str, Any]:
                 **_with_ends(np.array(rates), interval),
             },
             {
-                "name": f"chance of leaving {leaves}",
+                "name": f"chance of {leaves}",
                 "bins": [f"{100 * low:.0f}-{100 * low + 10:.0f} %" for low in _SHARES[:-1]],
                 **_with_ends(np.array(leaving), interval),
             },

@@ -141,8 +141,8 @@ def explained(asked: Asked) -> Iterator[str]:
     facts = purchases_of(asked.posterior).facts
     if facts.once_says_nothing:
         yield (
-            f"P(alive) says nothing of customers who ordered once: in {facts.name} a customer can "
-            f"leave only {facts.leaves}, so theirs stays 100 %. Go by the chance to buy."
+            f"P(alive) says nothing of {facts.silent_of('customers who ordered once')}: "
+            f"in {facts.name} {facts.leaving}, so theirs stays 100 %. Go by the chance to buy."
         )
     else:
         yield (

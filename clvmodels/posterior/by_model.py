@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from clvmodels.keywords import named
 from clvmodels.posterior.purchases import PurchasePosterior
-from clvmodels.purchases import MODELS, PurchaseModel, learn, purchase_model, with_regularity
+from clvmodels.purchases import MODELS, PurchaseModel, learn, purchase_model, sent, with_regularity
 from clvmodels.schema import TimeUnit
 
 
@@ -143,15 +143,14 @@ def _made(model: PurchaseModel) -> type[PurchasePosterior]:
         "facts": model,
         "__doc__": f"Posterior of {model.name}.",
         "_of": f" of {model.name}",
-        "__reduce__": lambda one: (_remade, (model, one.tree, one.metadata)),
+        "__reduce__": lambda one: (_remade, (sent(model), one.tree, one.metadata)),
     }
     return type(kind.__name__, (kind,), body)
 
 
-def _remade(model: PurchaseModel, *parts: Any) -> PurchasePosterior:
+def _remade(model: PurchaseModel | str, *parts: Any) -> PurchasePosterior:
     """Make a posterior again elsewhere: Spark pickles, and finds no class by name that was made."""
-    learn(model)
-    return purchase_posterior(model.key)(*parts)
+    return purchase_posterior(learn(model).key)(*parts)
 
 
 def purchase_posterior(key: str) -> type[PurchasePosterior]:

@@ -186,8 +186,9 @@ def check_life(paired: Draws, future: Future, facts: PurchaseModel) -> None:
     if math.isinf(future.due.horizon) and future.due.delta == 0:
         endless = share(paired.endless)
         if endless > 0:
+            where = facts.endless_where
+            some = f"{100 * endless:.1f} % of the draws have {where}, where"
             raise DomainError(
-                f"{100 * endless:.1f} % of the draws have {facts.endless_where}, where the "
-                "undiscounted purchases of a lifetime are infinite: use a discount rate above 0, "
-                "or a finite horizon."
+                f"{some if where else f'In {facts.name}'} the undiscounted purchases of a lifetime "
+                "are infinite: use a discount rate above 0, or a finite horizon."
             )

@@ -23,7 +23,7 @@ from clvmodels.posterior.stackable import (
     checked_members,
     checked_weights,
 )
-from clvmodels.purchases import PurchaseModel, learn
+from clvmodels.purchases import PurchaseModel, learn, sent
 from clvmodels.purchases.mixed_draws import MEMBER
 from clvmodels.purchases.mixture import STACK, stacked_model
 from clvmodels.schema import FloatArray, check_whole
@@ -65,7 +65,7 @@ class StackPosterior(PurchasePosterior):
         object.__setattr__(self, "parameters", facts.parameter_names)
 
     def __reduce__(self) -> Any:
-        models = tuple(one.facts for one in self.members.values())
+        models = tuple(sent(one.facts) for one in self.members.values())
         return _remade, (models, self.tree, self.metadata)
 
     @property
@@ -126,8 +126,9 @@ class StackPosterior(PurchasePosterior):
         )
 
 
-def _remade(models: tuple[PurchaseModel, ...], *parts: Any) -> StackPosterior:
-    learn(*models)
+def _remade(models: tuple[PurchaseModel | str, ...], *parts: Any) -> StackPosterior:
+    for model in models:
+        learn(model)
     return StackPosterior(*parts)
 
 

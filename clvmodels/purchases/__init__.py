@@ -8,6 +8,7 @@ from clvmodels.purchases.catalogue import (
     learn,
     purchase_model,
     regularities,
+    sent,
     with_regularity,
 )
 from clvmodels.purchases.family import Family
@@ -23,6 +24,7 @@ __all__ = [
     "learn",
     "purchase_model",
     "regularities",
+    "sent",
     "with_regularity",
 ]
 

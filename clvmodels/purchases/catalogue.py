@@ -6,6 +6,7 @@ A new model is a file beside this one, an entry here, and a test of its formulas
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal
 
 from clvmodels.errors import SchemaError
 from clvmodels.model_facts import BetaDefault, Default, LogNormalDefault, Parameter, Peer
-from clvmodels.purchases.model import Described, PurchaseModel
+from clvmodels.purchases.model import AT_ANY_TIME, Described, PurchaseModel
 from clvmodels.schema import FloatArray, check_choice, shown
 
 
@@ -222,7 +223,7 @@ PARETONBD: Final = PurchaseModel(
         },
     ),
     ridges=(("r", "alpha"), ("s", "beta")),
-    leaves="at any time",
+    leaves=AT_ANY_TIME,
     once_says_nothing=False,
     endless_where="s <= 1",
     moved=_leaving_moved,
@@ -267,14 +268,47 @@ def purchase_model(key: str) -> PurchaseModel:
     return MODELS[key]
 
 
-def learn(*models: PurchaseModel) -> None:
-    """Add models that a posterior brings along, where this process does not know them.
+_OWN: Final = dict(MODELS)
 
-    Spark's workers import the package anew: what a program added to the catalogue is not in
-    theirs.
+
+def sent(model: PurchaseModel) -> PurchaseModel | str:
+    """Return what tells another process which model it is, for `learn` there.
+
+    Spark's workers import the package anew: they know its own models by their keys, but not
+    what a program added to the catalogue.
+
+    Raises
+    ------
+    SchemaError
+        A model that was added has parts that cannot be found by name there.
     """
-    for model in models:
-        MODELS.setdefault(model.key, model)
+    if _OWN.get(model.key) is model:
+        return model.key
+    for part in ("describe", "moved", "family"):
+        if not _has_a_name(getattr(model, part)):
+            raise SchemaError(
+                f"The model {model.name} cannot be sent to other processes, since {part}= has no "
+                "name in a module that they could import: define it in a module of its own with "
+                "def or class, not as a lambda or in a notebook."
+            )
+    return model
+
+
+def _has_a_name(part: Any) -> bool:
+    """Whether it, or what it is an instance of, can be found by its module and its name."""
+    if part is None or isinstance(part, str):
+        return True
+    part = getattr(part, "func", part)  # of a partial
+    named = part if hasattr(part, "__qualname__") else type(part)
+    home = sys.modules.get(named.__module__)
+    return named.__module__ != "__main__" and getattr(home, named.__qualname__, None) is named
+
+
+def learn(model: PurchaseModel | str) -> PurchaseModel:
+    """Return a model that was `sent`, and add it to the catalogue if it is not there."""
+    if isinstance(model, str):
+        return purchase_model(model)
+    return MODELS.setdefault(model.key, model)
 
 
 def regularities(model: PurchaseModel) -> dict[int, PurchaseModel]:

@@ -22,7 +22,7 @@ from clvmodels.model_facts import Parameter
 from clvmodels.purchases.catalogue import purchase_model
 from clvmodels.purchases.family import Draws, Family, Living, Numbers, Weights
 from clvmodels.purchases.mixed_draws import MEMBER, mixed_living, mixed_weights, parts_of
-from clvmodels.purchases.model import Described, PurchaseModel
+from clvmodels.purchases.model import NEVER, Described, PurchaseModel
 from clvmodels.purchases.of_others import MadeOfOthers, at_points
 from clvmodels.schema import FloatArray
 
@@ -54,9 +54,9 @@ def stacked_model(members: tuple[str, ...]) -> PurchaseModel:
         papers=" ".join([*dict.fromkeys(one.papers for one in kinds), _PAPER]),
         parameters=(*parameters.values(), Parameter(MEMBER)),
         defaults={name: one for model in models for name, one in model.defaults.items()},
-        leaves=_or(one.leaves for one in kinds),
+        leaves=_or(one.leaves for one in kinds if one.leaves != NEVER) or NEVER,
         once_says_nothing=all(one.once_says_nothing for one in kinds),
-        endless_where=_or(one.endless_where for one in kinds),
+        endless_where=_or(one.endless_where for one in kinds if one.endless_where),
         describe=_Describe(members),
         family=StackedFamily(members),
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 
 from clvmodels.model_facts import ModelFacts
 from clvmodels.schema import FloatArray
 
 if TYPE_CHECKING:
     from clvmodels.purchases.family import Family
+
+AT_ANY_TIME: Final = "at any time"
+NEVER: Final = "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,13 +27,17 @@ class PurchaseModel(ModelFacts):
         What computes; as "module:name" it is imported when it is first asked for, so that
         facts cost nothing.
     leaves : str
-        When a customer may leave, in words.
+        When a customer may leave, in words that follow "leaves": `AT_ANY_TIME`, `NEVER`, or
+        such as "after each purchase".
     once_says_nothing : bool
         Whether P(alive) of customers who bought once is 1 forever, whatever they do.
     endless_where : str
-        Where the undiscounted purchases of a lifetime are infinite, in symbols.
+        Where the undiscounted purchases of a lifetime are infinite, in symbols; empty where
+        they are whatever the parameters.
     describe : callable
-        Takes draws by parameter and says what they mean for the average customer.
+        Takes draws by parameter and says what they mean for the average customer. Like
+        ``moved`` and ``family`` it goes to Spark's workers by its name, so that of an entry
+        which is not the package's own it must not be a lambda.
     joint : Joint, optional
         Parameters that are sampled in place of others.
     moved : callable, optional
@@ -53,6 +60,17 @@ class PurchaseModel(ModelFacts):
     moved: Callable[[Mapping[str, Any], Any, Any], dict[str, Any]] | None = None
     regularity: int = 1
     irregular: str = ""
+
+    @property
+    def leaving(self) -> str:
+        """Who leaves when, to follow "in" and the model's name."""
+        if self.leaves == NEVER:
+            return "nobody ever leaves"
+        return f"a customer can leave only {self.leaves}"
+
+    def silent_of(self, once: str) -> str:
+        """Of whom P(alive) says nothing where `once_says_nothing`: of all if nobody leaves."""
+        return "any customer" if self.leaves == NEVER else once
 
     @property
     def formulas(self) -> Family:

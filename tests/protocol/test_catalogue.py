@@ -25,6 +25,7 @@ from clvmodels.purchases import (
     MODELS,
     ModelKey,
     PurchaseModel,
+    catalogue,
     purchase_model,
     regularities,
     with_regularity,
@@ -178,6 +179,33 @@ def test_a_posterior_keeps_its_model_where_the_catalogue_does_not_know_it(
         assert found.fingerprint() == wanted.fingerprint()
         pd.testing.assert_frame_equal(found.predict(rfm), wanted.predict(rfm))
     pd.testing.assert_frame_equal(mixed.predict(rfm), stacked.predict(rfm))
+
+
+def test_a_model_of_the_package_is_sent_by_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its entry is made of: another process has the entry too."""
+    own = replace(TOY, describe=lambda draws: ())
+    monkeypatch.setitem(MODELS, TOY.key, own)
+    monkeypatch.setitem(catalogue._OWN, TOY.key, own)
+    one = purchase_posterior(TOY.key).from_draws(lam=0.1, p_leave=0.2)
+    for posterior in (one, stack({"a": one, "b": one})):
+        again = pickle.loads(pickle.dumps(posterior))
+        assert again.facts.name == posterior.facts.name
+    assert pickle.loads(pickle.dumps(one)).facts is own
+
+
+@pytest.mark.parametrize(
+    ("part", "made"),
+    [("describe", lambda draws: ()), ("moved", lambda *parts: {}), ("family", type("X", (), {})())],
+)
+def test_what_has_no_name_elsewhere_is_refused(
+    part: str, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark pickles, and would say "attribute lookup <lambda> failed"."""
+    monkeypatch.setitem(MODELS, TOY.key, replace(TOY, **{part: made}))
+    one = purchase_posterior(TOY.key).from_draws(lam=0.1, p_leave=0.2)
+    for posterior in (one, stack({"a": one, "b": one})):
+        with pytest.raises(SchemaError, match=rf"Toy/NBD cannot be sent .* since {part}= has no"):
+            pickle.dumps(posterior)
 
 
 REGULAR = {key: one for key, one in MODELS.items() if one.regularity > 1}

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import clvmodels as clv
+from clvmodels.cli.reports import alive_note
+from clvmodels.diagnostics.prospects import heterogeneity
 from clvmodels.evaluation.fitting import centre
 from clvmodels.fit.density import compile_density
 from clvmodels.fit.purchases import purchase_specification
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.posterior.total import total_value
+from clvmodels.purchases import MODELS
+from clvmodels.purchases.mixture import stacked_model
+from clvmodels.purchases.model import NEVER
 from clvmodels.rfm.histories import purchase_histories
 from clvmodels.simulate import simulate_customers, simulate_log, simulate_rfm
 from tests.toy_family import TOY, TRUTH, ToyFamily, add_to_catalogue
@@ -349,6 +355,37 @@ def test_a_share_is_less_than_one(share) -> None:
         purchase_posterior("toy").from_draws(lam=0.1, p_leave=share)
     with pytest.raises(clv.errors.DomainError, match=r"p_leave=1.5 must lie between 0 and 1"):
         simulate_rfm(3, parameters={"lam": 0.1, "p_leave": 1.5}, T=9, seed=1, model="toy")
+
+
+class EndlessFamily(ToyFamily):
+    """Taken for one of which nobody leaves, as far as words go."""
+
+    def endless(self, **parameters: Any) -> np.ndarray:
+        return np.ones(np.shape(parameters["lam"]), dtype=bool)
+
+
+def test_a_model_of_which_nobody_leaves_has_words_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = dataclasses.replace(TOY, leaves=NEVER, endless_where="", family=EndlessFamily())
+    monkeypatch.setitem(MODELS, TOY.key, kept)
+    one, rfm = posterior(), clv.RfmTable.from_frame(some(), time_unit="D")
+    said = alive_note(one, "90D")
+    assert "It says nothing about any customer: in Toy/NBD nobody ever leaves, so for" in said
+    found = clv.diagnostics.diagnose(one.purchases, rfm, horizon="90D")
+    notes = [note for section in found.sections for note in section.notes]
+    assert any(
+        note.startswith("In Toy/NBD nobody ever leaves, so P(alive) stays") for note in notes
+    )
+    without = "buy without end if nothing were discounted; a finite or discounted horizon"
+    assert any(without in note for note in notes)
+    _, leaving = heterogeneity(one.purchases, 0.9)["parameters"]
+    assert leaving["name"] == "chance of ever leaving"
+    with pytest.raises(clv.DomainError, match=r"^In Toy/NBD the undiscounted purchases of a"):
+        one.predict(rfm, horizon=None, discount_rate=0.0)
+    both = stacked_model.__wrapped__(("toy", "bgnbd"))  # not from the cache, nor into it
+    assert both.leaves == "after each repeat purchase"
+    assert both.endless_where == "a <= 1"
 
 
 def test_without_a_peer_it_is_not_converted() -> None:
