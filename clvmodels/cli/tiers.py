@@ -90,6 +90,7 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
     share = "value_share" if worth == "clv" else "purchase_share"
     what = "value" if worth == "clv" else "purchases"
     terminal.heading(f"Customers by expected {what}")
+    past = "past_share" in found
     shared = found[worth].iloc[-1] > 0.0  # of a loss there are no shares
     ends = found[[f"{share}_lower", f"{share}_upper"]] * 100
     ends = ends.where(found["tier"] != "(whole)") if shared else ends * math.nan
@@ -100,13 +101,13 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
             number(row[worth]),
             share_text(row[share]) if shared else "-",
             between(lower, upper, 1),
-            share_text(row["past_share"]),
+            *((share_text(row["past_share"]),) if past else ()),
         )
         for row, (lower, upper) in zip(found.to_dict("records"), ends.to_numpy(), strict=True)
     ]
     heads = ("\ntier", "\ncustomers", f"\n{what}", f"share of\n{what}")
     level = f"{percent(interval)}\ninterval, %"
-    terminal.show(table((*heads, level, "share of\nthe past"), rows))
+    terminal.show(table((*heads, level, *(("share of\nthe past",) if past else ())), rows))
     terminal.say()
 
 

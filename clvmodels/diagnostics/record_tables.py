@@ -136,8 +136,12 @@ def table_of(
     caption: str,
     **shown_as: Any,
 ) -> Table:
-    """A table of some columns of a frame, under their own headings."""
-    there = {name: shown for name, shown in columns.items() if not frame[name].isna().all()}
+    """A table of some columns of a frame, as far as it has them, under their own headings."""
+    there = {
+        name: shown
+        for name, shown in columns.items()
+        if name in frame and not frame[name].isna().all()
+    }
     rows: list[tuple[Any, ...]] = [
         tuple(row) for row in frame[[index, *there]].itertuples(index=False, name=None)
     ]

@@ -166,6 +166,7 @@ def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
         leads={TIER: held.names},
     )
     best = report.iloc[0]
+    past = "" if held.past is None else ", of past revenue"
     yield Figure(
         key="tiers",
         kind="tiers",
@@ -174,8 +175,8 @@ def _tiers(study: Study, held: TierValues) -> Iterator[Table | Figure | str]:
             f"{percent(float(best['value_share']))} of the value"
         ),
         caption=(
-            "What share each tier holds of the customers, of past revenue and of the expected "
-            f"value, with its {level} interval."
+            f"What share each tier holds of the customers{past} and of the expected value, "
+            f"with its {level} interval."
         ),
         alt="; ".join(
             f"{row['tier']}: {percent(row['customer_share'])} of the customers, "
@@ -192,8 +193,7 @@ def tier_frame(held: TierValues) -> pd.DataFrame:
     everything = held.values.with_whole()
     lower, upper = everything.bounds()
     share, share_lower, share_upper = held.values.shares()
-    past = np.full(len(held.names), np.nan) if held.past is None else held.past
-    past = np.append(past, past.sum())
+    past = None if held.past is None else np.append(held.past, held.past.sum())
     whole = 1.0 if everything.mean[-1] else np.nan
     certain = np.nan if held.values.certain else whole
     return pd.DataFrame(
@@ -208,7 +208,7 @@ def tier_frame(held: TierValues) -> pd.DataFrame:
             "value_share": np.append(share, whole),
             "value_share_lower": np.append(share_lower, certain),
             "value_share_upper": np.append(share_upper, certain),
-            "past_share": ratio(past, past[-1]),
+            **({} if past is None else {"past_share": ratio(past, past[-1])}),
         }
     )
 

@@ -135,8 +135,8 @@ def top_shares(
         of money are; value_share of the customers with the
         highest mean clv, with its interval over draws, value_share_lower and
         value_share_upper; past_share, what the same customers have of past revenue; and
-        past_top_share, what as many customers with the highest past revenue have of it.
-        NaN where there is nothing to share, or first purchases are not known.
+        past_top_share, what as many customers with the highest past revenue have of it,
+        unless the table lacks amounts or first purchases. NaN where there is nothing to share.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def _past_shares(
     revenue: FloatArray | None, top: npt.NDArray[np.bool_], ids: pd.Series[str]
 ) -> dict[str, float]:
     if revenue is None:
-        return {"past_share": np.nan, "past_top_share": np.nan}
+        return {}
     biggest = ranking(revenue, ids)[: int(top.sum())]
     return {
         "past_share": float(ratio(revenue[top].sum(), revenue.sum())),

@@ -167,7 +167,7 @@ def tier_report(
     DataFrame
         The most valuable tier first, "(whole)" last: tier, customers, customer_share,
         clv (sum), clv_per_customer, value_share; past_revenue and past_share, which are
-        known and need no interval (empty where the table lacks first purchases);
+        known and need no interval, unless the table lacks amounts or first purchases;
         ``_lower`` and ``_upper`` of clv and value_share; and the margin that is in clv.
         Shares of nothing, and means of an empty tier, are NaN. Customers without a finite
         expected value belong to no tier: they have a row of their own, "(no value)", and are
@@ -191,10 +191,12 @@ def tier_report(
     values = group_values(posterior, rfm, group, len(names), **terms)
     money = has_money(posterior)
     past = past_revenue(rfm) if money else column(rfm, FREQUENCY) + 1.0
-    by_tier = np.full(len(names), np.nan)
+    held = {TIER: [*names, WHOLE], **_holdings(values)}
     if past is not None:
         by_tier = np.asarray([past[group == i].sum() for i in range(len(names))])
-    table = pd.DataFrame({TIER: [*names, WHOLE], **_holdings(values, by_tier)})
+        past_all = np.append(by_tier, by_tier.sum())
+        held |= {"past_revenue": past_all, "past_share": ratio(past_all, past_all[-1])}
+    table = pd.DataFrame(held)
     return table.assign(margin=rfm.margin) if money else table.rename(columns=_OF_PURCHASES)
 
 
@@ -243,13 +245,12 @@ def tier_movement(before: Frame, after: Frame) -> Any:
     return frames.like(before, counts.rename_axis(index="before", columns="after"))
 
 
-def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
+def _holdings(values: GroupValues) -> dict[str, Any]:
     everything = values.with_whole()
     lower, upper = everything.bounds()
     share, share_lower, share_upper = values.shares()
     certain = np.nan if values.certain else 1.0
     whole = float(ratio(everything.mean[-1], everything.mean[-1]))
-    past_all = np.append(past, past.sum())
     return {
         "customers": everything.customers,
         "customer_share": everything.customers / values.customers.sum(),
@@ -261,8 +262,6 @@ def _holdings(values: GroupValues, past: FloatArray) -> dict[str, Any]:
         "value_share": np.append(share, whole),
         "value_share_lower": np.append(share_lower, whole * certain),
         "value_share_upper": np.append(share_upper, whole * certain),
-        "past_revenue": past_all,
-        "past_share": ratio(past_all, past.sum()),
     }
 
 

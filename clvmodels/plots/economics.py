@@ -95,7 +95,7 @@ def plot_tiers(
     """
     if isinstance(report, CLVPosterior):
         report = tier_report(report, with_customers("plot_tiers", rfm))
-    columns = ("tier", "customer_share", "past_share", "value_share")
+    columns = ("tier", "customer_share", "value_share")
     return draw_tiers(
         table_with("plot_tiers", report, columns),
         axes=shown_axes(ax),
@@ -173,11 +173,12 @@ def draw_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
         "past revenue": ("past_share", ACTUAL),
         "expected value": ("value_share", EXPECTED),
     }
+    bars = {label: bar for label, bar in bars.items() if bar[0] in tiers}
     for place, (label, (name, colour)) in enumerate(bars.items()):
         edge = OTHER if colour == PALE else colour
-        at = _beside(len(tiers), place, 3)
+        at = _beside(len(tiers), place, len(bars))
         axes.bar(at, tiers[name], 0.26, color=colour, label=label, edgecolor=edge)
-    _whiskers(axes, _beside(len(tiers), 2, 3), tiers, "value_share")
+    _whiskers(axes, _beside(len(tiers), len(bars) - 1, len(bars)), tiers, "value_share")
     axes.set_xticks(range(len(tiers)), list(tiers["tier"]))
     axes.yaxis.set_major_formatter(as_percent)
     axes.set_ylim(bottom=0)

@@ -11,6 +11,8 @@ import pytest
 
 import clvmodels as clv
 from clvmodels import CLVModel, CLVPosterior, GammaGammaPosterior, RfmTable, load_posterior
+from clvmodels.cli.terminal import Terminal
+from clvmodels.cli.tiers import show
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.posterior import BasketValue, total_value
 from clvmodels.posterior.by_model import purchase_posterior
@@ -99,7 +101,26 @@ def test_sums_and_new_customers(purchases: PurchasePosterior) -> None:
     ],
 )
 def test_tables_of_economics_need_no_amounts(purchases: PurchasePosterior, report) -> None:
-    assert len(str(report(CLVPosterior(purchases, 25.0), TABLE)))
+    found = report(CLVPosterior(purchases, 25.0), TABLE)
+    assert len(str(found))
+    for table in (found, getattr(found, "customers", None)):
+        if isinstance(table, pd.DataFrame):  # what is not known is not there
+            assert not [name for name in table if table[name].isna().all()]
+
+
+def test_tiers_without_past_revenue_are_shown_and_drawn(
+    purchases: PurchasePosterior, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = clv.tier_report(CLVPosterior(purchases, 25.0), TABLE)
+    show(Terminal(quiet=False), found, 0.9)
+    out = capsys.readouterr().out
+    assert "share of" in out
+    assert "the past" not in out
+    axes = clv.plots.plot_tiers(found)
+    assert [one.get_text() for one in axes.get_legend().get_texts()] == [
+        "customers",
+        "expected value",
+    ]
 
 
 def test_the_simple_formula_still_needs_orders(purchases: PurchasePosterior) -> None:
