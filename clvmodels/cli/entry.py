@@ -91,12 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-# What typer says of a value that is not a number
+# What typer says of a value that is not a number, or none of the choices
 _PLAINER: Final = {
     "Input should be a valid number, unable to parse string as a number": (
         "write a number with a decimal point, such as 0.3"
     ),
     "Input should be a valid integer, unable to parse string as an integer": "write a whole number",
+    r"Invalid value for '(\S+)': (?:Value error, )?'(.*)' is not one of (.*)": (
+        r"\1 \2 is unknown: use one of \3"
+    ),
+    r"Invalid value for '(\S+)': \w+='(.*)' is unknown": r"\1 \2 is unknown",
+    "Value error, ": "",
 }
 
 
@@ -148,7 +153,7 @@ def _explained(error: Exception) -> int:
         if not text:  # no command was named, and all have been listed
             return BAD_INPUT
         for theirs, ours in _PLAINER.items():
-            text = text.replace(theirs, ours)
+            text = re.sub(theirs, ours, text)
         end = "" if text.endswith("?") else "."
         speech.say("error", f"{text}{end} See '{command} --help'.")
         return BAD_INPUT

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.cli.files import check_input, check_output, is_own_table, kind_of, read_rfm
 from clvmodels.cli.options import regular_key
 from clvmodels.cli.reports import show_in_words, show_posterior
+from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
 from clvmodels.display import many
 from clvmodels.errors import SchemaError
+from clvmodels.limits import TOO_FEW_REPEAT_CUSTOMERS
 from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.schema import TimeScale, TimeUnit, check_margin, scale_said
@@ -103,6 +105,7 @@ def run(
         **options,
     )
     posterior.save(output)
+    _warn_of_few(posterior)
     if quiet:
         return
     if assumed:
@@ -133,6 +136,20 @@ def run(
     elif alone and not failed:
         files = f"{quote(str(rfm))} --posterior {quote(str(output))}"
         terminal.follow(f"clvmodels score {files} -o scores.parquet")
+
+
+def _warn_of_few(posterior: CLVPosterior | PurchasePosterior) -> None:
+    """Say at once what the report would say at last: too few came back."""
+    from clvmodels.posterior.scorable import purchases_of
+
+    returned = int(purchases_of(posterior).metadata.base["repeat_customers"])
+    if returned < TOO_FEW_REPEAT_CUSTOMERS:
+        speech.say(
+            "warning",
+            f"{f'Only {many(returned, "customer")}' if returned else 'Nobody'} came back, so that "
+            "the priors decide what follows, and no use of these numbers is supported: use a "
+            "longer log.",
+        )
 
 
 def fit_base(

@@ -160,9 +160,7 @@ WithoutFirstMonth = Annotated[
 LogFiles = Annotated[
     str, typer.Argument(help="Parquet or CSV: a file, a folder of Parquet files, a pattern.")
 ]
-Base = Annotated[
-    Path, typer.Option(help="File of 'summarize', or Parquet or CSV with RFM columns.")
-]
+Base = Annotated[Path, typer.Option(help="File of 'summarize', or Parquet or CSV of RFM columns.")]
 PosteriorFile = Annotated[Path, typer.Option(help="File of 'fit'.")]
 JsonFile = Annotated[Path | None, typer.Option(help="JSON file to write, with the same numbers.")]
 Horizon = Annotated[
@@ -369,6 +367,7 @@ def declared(command: Callable[..., None]) -> Callable[..., None]:
         shown += options
 
     def call(**given: Any) -> None:
+        import_module("clvmodels.cli.mistaken").refuse_mistaken(given)
         run = import_module(f"clvmodels.cli.{command.__name__}").run
         for name in groups.keys() & signature(run).parameters.keys():
             given[name] = {option: given.pop(option) for option in groups[name]}

@@ -9,15 +9,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_input, read_posterior, read_rfm
 from clvmodels.cli.score import read_horizon
+from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
-from clvmodels.cli.wording import in_options
+from clvmodels.cli.wording import spoken
 from clvmodels.errors import SchemaError
 from clvmodels.outputs import refuse_inputs
 from clvmodels.path_checks import path_of
+
+if TYPE_CHECKING:
+    from clvmodels.posterior.scorable import Scorable
 
 
 def run(
@@ -58,12 +62,16 @@ def run(
             date=datetime.now().astimezone().date().isoformat(),
             **options,
         )
+    _warn_of_unused(fitted, options)
     if quiet:
         return
     if assumed:
         terminal.say(assumed)
-    text = render_text(rendered.record, width=terminal.out.width, whole=full)
-    terminal.judge(in_options(text))
+    record = spoken(rendered.record)
+    terminal.judge(render_text(record, width=terminal.out.width, whole=full))
+    if record.brief is not None:
+        terminal.say(record.brief.answer)
+        terminal.say()
     terminal.wrote(output, "the report")
     if json is not None:
         terminal.wrote(json, "the same numbers")
@@ -72,6 +80,20 @@ def run(
     if any(use.status != "fail" for use in rendered.record.verdict.uses):
         files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))}"
         terminal.follow(f"clvmodels customers {files} -o customers.csv")
+
+
+def _warn_of_unused(fitted: Scorable, options: Mapping[str, Any]) -> None:
+    """Say that there is no money for a margin or a cost to be held against."""
+    from clvmodels.posterior import CLVPosterior
+
+    asked = [f"--{name}" for name in ("margin", "cac") if options[name] is not None]
+    if asked and not isinstance(fitted, CLVPosterior):
+        changes = "changes" if len(asked) == 1 else "change"
+        speech.say(
+            "warning",
+            f"{' and '.join(asked)} {changes} nothing, since the fit knows no amounts: pass "
+            "--basket-value, such as 25, or fit a table with amounts.",
+        )
 
 
 def _check_inputs(rfm: Path, posterior: Path, backtest: Path | None) -> None:

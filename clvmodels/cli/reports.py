@@ -148,10 +148,10 @@ def show_in_words(
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.where(d["q"] > 1, d["p"] * d["v"] / (d["q"] - 1), np.inf)
         name = "spend per purchase" + (f", in {currency}" if currency else "")
-        rows.append((name, *_mean_and_interval(mean, spend.certain)))
+        rows.append((name, *_middle_and_interval(mean, spend.certain)))
     if basket := getattr(posterior, "basket_value", None):
-        rows.append(("spend per purchase, as given", significant(basket), "-"))
-    headings = ("the average customer", "mean", f"{percent(INTERVAL)} interval")
+        rows.append(("spend per purchase, as given", significant(basket, 3), "-"))
+    headings = ("the average customer", "median", f"{percent(INTERVAL)} interval")
     terminal.show(table(headings, rows))
     fits = fits_of(posterior)
     if any(one.metadata.drawn for one in fits):
@@ -173,8 +173,8 @@ def _show_effects(terminal: Terminal, effects: pd.DataFrame) -> None:
         (
             f"{row['covariate']} {row['level']}",
             row["on"],
-            significant(row["times"]),
-            f"{significant(row['times_lower'])} to {significant(row['times_upper'])}",
+            significant(row["times"], 3),
+            f"{significant(row['times_lower'], 3)} to {significant(row['times_upper'], 3)}",
             number(row["customers"]),
         )
         for _, row in shown.iterrows()
@@ -195,7 +195,7 @@ def _average_customer(purchases: PurchasePosterior) -> Iterator[tuple[str, str, 
             words, values = f"{words}, in %", 100 * values
         else:
             values = values * DAYS_PER_YEAR / purchases.scale.days
-        yield (words, *_mean_and_interval(values, purchases.certain))
+        yield (words, *_middle_and_interval(values, purchases.certain))
 
 
 def show_top(
@@ -272,15 +272,19 @@ def ahead(horizon: Horizon, rfm: RfmTable | CLVPosterior | PurchasePosterior) ->
 
 def _parameter(name: str, draws: Any, certain: bool) -> tuple[str, str, str, str]:
     mean, sd = float(np.mean(draws)), float("nan") if certain else float(np.std(draws))
-    return (name, significant(mean), significant(sd, 2), _mean_and_interval(draws, certain)[1])
+    return (name, significant(mean), significant(sd, 2), _interval(draws, certain, 4))
 
 
-def _mean_and_interval(draws: Any, certain: bool) -> tuple[str, str]:
-    mean = float(np.mean(draws))
+def _middle_and_interval(draws: Any, certain: bool) -> tuple[str, str]:
+    """The middle of the draws, as the report has it: a mean may be far off it, or infinite."""
+    return significant(float(np.median(draws)), 3), _interval(draws, certain, 3)
+
+
+def _interval(draws: Any, certain: bool, digits: int) -> str:
     if certain:
-        return significant(mean, 3), "-"
+        return "-"
     lower, upper = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return significant(mean), f"{significant(float(lower))} to {significant(float(upper))}"
+    return f"{significant(float(lower), digits)} to {significant(float(upper), digits)}"
 
 
 def _negative(amount: float | None) -> float | None:

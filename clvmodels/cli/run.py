@@ -19,6 +19,7 @@ from clvmodels.cli import fit, score, summarize
 from clvmodels.cli.commands import STEPS
 from clvmodels.cli.files import check_folder, write_aside
 from clvmodels.cli.fit import COVARIATES
+from clvmodels.cli.mistaken import refuse_mistaken
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import ResumeError, SchemaError
@@ -31,6 +32,10 @@ RECORD: Final = "run.json"
 _LOCK: Final = ".run.lock"
 # What changes no number of a step
 _WITHOUT_EFFECT: Final = ("memory_limit", "threads", "block_rows", "allow_rejects", "engine")
+_NOT_JUDGED: Final = (
+    "No report is written yet: it judges what these numbers may be used for. Read it before you "
+    "use them."
+)
 Versions = dict[str, list[int]]
 
 
@@ -61,6 +66,7 @@ def run(
     int
         That of ``score``: 3 where rows could not be scored.
     """
+    refuse_mistaken({"log": log})
     rfm, posterior, scored = (check_folder(output) / name for name in _names(scores))
     refuse_inputs([rfm, posterior, scored, output / RECORD], named_paths(log))
     said: dict[str, dict[str, Any]] = {
@@ -100,7 +106,9 @@ def run(
         record.make("fit", posterior, [rfm], said["fit"], fitted)
         code = record.make("score", scored, [rfm, posterior], said["score"], all_scored)
     files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))} --log {quote(log)}"
-    Terminal(quiet=quiet).follow(f"clvmodels report {files} -o report.html")
+    terminal = Terminal(quiet=quiet)
+    terminal.say(_NOT_JUDGED)
+    terminal.follow(f"clvmodels report {files} -o report.html")
     return code
 
 

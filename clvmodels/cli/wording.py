@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from typing import Final
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Final
 
 _OPTIONS: Final = {
     "customer_id_col": "--customer-id",
@@ -91,7 +92,23 @@ _FLAGS: Final = {
     "rates=, such as {'EUR': 1.0, 'USD': 0.92}": "--rate EUR=1 --rate USD=0.92",
     "rates={'EUR': 1.0, 'USD': 0.92}": "--rate EUR=1 --rate USD=0.92",
     "The rates need currency_col": "Rates need --currency-col",
+    "give the report your margin": "pass --margin",
+    "Give the report your margin": "Pass --margin",
+    "Give the report your own cost": "Pass --cac",
+    "give the report the value of a basket": "pass --basket-value",
+    "fit the purchase model alone": "pass --basket-value, such as 25, at which every purchase then "
+    "counts",
+    "or fit a CLVModel to a table with amounts": "or fit a table with amounts",
+    "Give q a prior with its mass above 1, or fit": "Fit",  # which no option does
+    "Give q a prior with its mass above 1, fit": "Fit",
+    "use a prior of q above 1, or a longer log": "use a longer log",
+    "covariates=[Pooled('frequency', ordered=True)]": "--spend-covariate pooled:frequency",
+    "raise tune and draws": "raise --tune and --draws",
+    "raise tune,": "raise --tune,",
+    "with Backtest.save": "by 'clvmodels backtest'",
 }
+# What a report's record says in sentences
+_TEXTS: Final = ("advice", "answer", "intro", "note", "notes", "reason", "sentences")
 _NAMES: Final = "|".join(_OPTIONS)
 # name='value', name="value", name=3 and segment_cols[0]='value'
 _ASSIGNED: Final = re.compile(
@@ -137,6 +154,21 @@ def in_options(message: str) -> str:
     message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
     message = _ALONE.sub(lambda found: _OPTIONS.get(found[1], f"--{found[1]}"), message)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], message)
+
+
+def spoken(record: Any, *, said: bool = False) -> Any:
+    """Put what a record of a report says in options, before its lines are broken.
+
+    Its keys, its tables and its code stay as they are.
+    """
+    if isinstance(record, str):
+        return in_options(record) if said and "\n" not in record else record
+    if isinstance(record, tuple):
+        return tuple(spoken(one, said=said) for one in record)
+    if not is_dataclass(record) or isinstance(record, type):
+        return record
+    names = [one.name for one in fields(record) if one.init]
+    return replace(record, **{n: spoken(getattr(record, n), said=n in _TEXTS) for n in names})
 
 
 def _repeated(found: re.Match[str]) -> str:

@@ -463,6 +463,17 @@ def test_a_full_disk_has_an_exit_code(
         ("missing_ids=[0, 'not known']", "--missing-id 0 --missing-id 'not known'"),
         ("say with observation_period_end when", "say with --observation-end when"),
         ("segment_cols=[...]", "--segment [...]"),
+        ("Sample longer: raise tune and draws.", "Sample longer: raise --tune and --draws."),
+        (
+            "let spend go by frequency, covariates=[Pooled('frequency', ordered=True)].",
+            "let spend go by frequency, --spend-covariate pooled:frequency.",
+        ),
+        (
+            "use a longer log, or fit the purchase model alone.",
+            "use a longer log, or pass --basket-value, such as 25, at which every purchase then "
+            "counts.",
+        ),
+        ("Give q a prior with its mass above 1, or fit to a longer log.", "Fit to a longer log."),
     ],
 )
 def test_messages_name_options(message: str, spoken: str) -> None:

@@ -132,10 +132,22 @@ def test_what_a_posterior_does_not_know_is_said(
     files: Path, posterior: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named = [part.replace("posterior.nc", posterior) for part in arguments(files)]
-    assert main(named) == 0
-    out = capsys.readouterr().out
+    assert main([*named, "--margin", "0.3", "--cac", "30"]) == 0
+    out, err = capsys.readouterr()
     assert "not available" in out
+    assert ("--margin and --cac change nothing" in err) == (posterior == "purchases.nc")
     assert Path("report.html").stat().st_size > 50_000
+
+
+@pytest.mark.slow
+def test_the_terminal_answers_what_a_customer_may_cost(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(files, "--cac", "30", "--margin", "0.3", "--json", "report.json")) == 0
+    brief = from_json(Path("report.json").read_text()).brief
+    assert brief is not None
+    assert brief.answer.startswith("May a new customer cost 30.00? ")
+    assert brief.answer in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

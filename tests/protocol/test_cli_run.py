@@ -120,6 +120,15 @@ def test_a_run_that_was_stopped_goes_on(done: list[str], monkeypatch: pytest.Mon
     assert done == ALL
 
 
+def test_a_run_says_that_nothing_has_judged_its_numbers(
+    done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "orders.csv", "-o", "night", *NAMED]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "No report is written yet" in out
+    assert out.index("No report is written yet") < out.index("Next: clvmodels report")
+
+
 def test_rows_that_could_not_be_scored_are_told_of_each_time(
     done: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
