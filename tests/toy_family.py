@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from scipy.special import gammainc
+from scipy.special import expit, gammainc, logit
 
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.discounting import Due, calendar_time, flow_value, present_value
@@ -65,8 +65,7 @@ class ToyFamily:
     def p_alive(self, x: Any, t_x: Any, T: Any, *, lam: Any, p_leave: Any) -> Array:
         """Of those who bought again: 1 / (1 + p / (1 - p) e^(lam (T - t_x)))."""
         x, gap = np.asarray(x), np.asarray(T) - np.asarray(t_x)
-        odds = p_leave / (1.0 - np.asarray(p_leave)) * np.exp(np.asarray(lam) * gap)
-        return np.where(x > 0, 1.0 / (1.0 + odds), 1.0)
+        return np.where(x > 0, expit(-logit(p_leave) - np.asarray(lam) * gap), 1.0)
 
     def p_purchase(self, x: Any, t_x: Any, T: Any, horizon: Any, **parameters: Any) -> Array:
         alive = self.p_alive(x, t_x, T, **parameters)
