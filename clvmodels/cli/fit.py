@@ -219,10 +219,12 @@ def _histories_of(
         return None
     try:
         found = count_histories(path, first_order=first_order)
+        if margin is not None:
+            found = replace(found, margin=check_margin(margin))
         found.columns()
     except SchemaError:
         return None
-    return found if margin is None else replace(found, margin=check_margin(margin))
+    return found
 
 
 def clock_of_options(*, clock: bool, age_curve: bool) -> Clock | None:

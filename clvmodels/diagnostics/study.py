@@ -13,7 +13,6 @@ from clvmodels import frames
 from clvmodels.economics.unit import check_cost
 from clvmodels.errors import ClvError, DomainError, SchemaError
 from clvmodels.forecast.calendar import Calendar
-from clvmodels.margin import margin_for
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, Metadata, PurchasePosterior
 from clvmodels.posterior.finite import check_spend
 from clvmodels.posterior.purchases import family_of_average
@@ -297,9 +296,9 @@ def _parts(posterior: Any) -> tuple[PurchasePosterior, GammaGammaPosterior | Non
 def _check(question: Question, purchases: PurchasePosterior) -> None:
     check_choice("discounting", question.discounting, ("continuous", "monthly"))
     check_interval(question.interval)
-    refuse_own(margin_for(question.margin).of)
-    if question.cac is not None and not math.isfinite(check_cost(question.cac)):
-        raise DomainError(f"cac={question.cac!r} must be an amount of money >= 0.")
+    refuse_own(question.margin)
+    if question.cac is not None:
+        check_cost(question.cac, known=True)
     if purchases.scale.horizon(question.horizon) == 0:
         raise DomainError(
             f"horizon={question.horizon!r} looks no time ahead: give a longer one, such as '365D'."

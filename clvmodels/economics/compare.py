@@ -24,7 +24,6 @@ from clvmodels.economics.outlook import (
 from clvmodels.economics.simple import simple_clv, simple_clv_per_customer
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.keywords import named
-from clvmodels.margin import margin_for
 from clvmodels.posterior.finite import left_out
 from clvmodels.posterior.scorable import value_posterior
 from clvmodels.posterior.shares import refuse_own
@@ -96,7 +95,7 @@ def compare_with_simple(
         :meth:`CLVPosterior.predict`.
     """
     groups = check_whole("groups", groups)
-    refuse_own(margin_for(terms["margin"]).of)  # the formula knows one share alone
+    refuse_own(terms["margin"])  # the formula knows one share alone
     rfm = base_for(value_posterior(posterior), rfm, terms["margin"])
     ids = customer_ids(rfm)
     really = None if actual is None else _by_customer(actual, ids)

@@ -194,10 +194,10 @@ def acquisition_budget(
     return each.times(float(customers))
 
 
-def check_cost(cac: float | None) -> float:
-    """Return a cost >= 0 as a float, NaN where it is not known."""
+def check_cost(cac: float | None, *, known: bool = False) -> float:
+    """Return a cost >= 0 as a float, NaN where it is not known, unless it must be and be finite."""
     cost = math.nan if cac is None else check_number("cac", cac)
-    if cost < 0:
+    if cost < 0 or (known and not math.isfinite(cost)):
         raise DomainError(f"cac={cac!r} must be an amount of money >= 0.")
     return cost
 

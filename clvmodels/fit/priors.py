@@ -37,10 +37,13 @@ class KnownPrior:
     distribution : str
         Of PyMC.
     parameters : mapping of str to number or variable of a model
+    scaled : bool
+        Whether some of them are multiples of the data's scale.
     """
 
     distribution: str
     parameters: Mapping[str, Any]
+    scaled: bool = False
 
     def create_variable(self, name: str) -> Any:
         """Put it into the model that is open."""
@@ -78,7 +81,8 @@ def resolve(defaults: Mapping[str, Default], scale: float | TensorVariable) -> d
             resolved[name] = KnownPrior("Beta", {"alpha": default.alpha, "beta": default.beta})
         else:
             mu = _log(default.median * scale) if default.scaled else math.log(default.median)
-            resolved[name] = KnownPrior("LogNormal", {"mu": mu, "sigma": default.sigma})
+            known = {"mu": mu, "sigma": default.sigma}
+            resolved[name] = KnownPrior("LogNormal", known, default.scaled)
     return resolved
 
 

@@ -282,9 +282,9 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         """
         import pymc as pm
 
-        scaled = as_dict(self._priors(1.0)) != as_dict(self._priors(2.0))
-        by = pm.Data(self._scale_name(), np.float64(scale)) if scaled else scale
-        priors = self._priors(by)
+        priors = self._priors(scale)
+        if any(getattr(one, "scaled", False) for one in priors.values()):
+            priors = self._priors(pm.Data(self._scale_name(), np.float64(scale)))
         sampled = {name: prior.create_variable(name) for name, prior in priors.items()}
         return {**sampled, **self._made_of(sampled)}
 

@@ -12,7 +12,7 @@ from clvmodels import frames
 from clvmodels.errors import SchemaError
 from clvmodels.forecast import Future
 from clvmodels.forecast.draws import Costs
-from clvmodels.margin import ContributionMargin, Margin
+from clvmodels.margin import ContributionMargin, Margin, MarginLike, margin_for
 from clvmodels.rfm.attributes import numbers_of
 from clvmodels.rfm.histories import RfmColumns
 from clvmodels.schema import DAYS_PER_YEAR, FloatArray, TimeScale, shown
@@ -24,15 +24,17 @@ def costs_by(scale: TimeScale, of: ContributionMargin) -> Costs:
     return Costs(of.cost_per_order, of.cost_per_year / year, of.cost_per_active_year / year)
 
 
-def refuse_own(of: ContributionMargin | None) -> None:
+def refuse_own(margin: MarginLike) -> None:
     """Refuse margins of customers and costs where only one share of revenue is known.
 
     Raises
     ------
     SchemaError
         There are some.
+    DomainError
+        The margin is not a share of revenue.
     """
-    if of is not None:
+    if (of := margin_for(margin).of) is not None:
         raise SchemaError(
             f"margin={of!r} is for values of customers and of new ones (predict, score, "
             "total_value, new_customer_value, customers, tiers, segments, actions), and this "

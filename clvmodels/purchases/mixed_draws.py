@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -157,16 +157,8 @@ class _Living:
         whose = place[walks.draw]
         for i, (one, living) in enumerate(zip(self.parts, self.found, strict=True)):
             rows = np.flatnonzero((whose == i) & (walks.phase < one.family.phases))
-            own = walks.some(rows)
-            own = replace(
-                own,
-                draw=own_draw[own.draw],
-                shape=np.ascontiguousarray(walks.shape[one.which]),
-                begin=walks.begin[rows] if len(walks.begin) else walks.begin,
-            )
-            living.walk(own)
-            for name in ("state", "orders", "bought", "stays"):
-                getattr(walks, name)[rows] = getattr(own, name)
+            shape = np.ascontiguousarray(walks.shape[one.which])
+            walks.by(living, rows, draw=own_draw[walks.draw[rows]], shape=shape)
 
     def _together(self, found: Sequence[FloatArray]) -> FloatArray:
         """Bring what members say of their draws, (..., K, S) each, to all draws and phases."""

@@ -8,7 +8,7 @@ draws. New customers, whose stratum is not known, are the mix of the base that w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -289,12 +289,7 @@ class _Living:
             rows = np.flatnonzero((walks.key >= run.begin) & (walks.key < run.end))
             if not len(rows):
                 continue
-            own = walks.some(rows)
-            begin = walks.begin[rows] if len(walks.begin) else walks.begin
-            own = replace(own, key=(own.key - run.begin).astype(np.int32), begin=begin)
-            run.of.walk(own)
-            for name in ("state", "orders", "bought", "stays"):
-                getattr(walks, name)[rows] = getattr(own, name)
+            walks.by(run.of, rows, key=(walks.key[rows] - run.begin).astype(np.int32))
 
     def _run(self, key: int) -> _Run[Living]:
         return next(one for one in self.runs if one.begin <= key < one.end)

@@ -7,7 +7,8 @@ due, is the same for all families, and stands here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.random import gamma
 from clvmodels.schema import FloatArray
+
+if TYPE_CHECKING:
+    from clvmodels.purchases.family import Living
 
 Int32Array = npt.NDArray[np.int32]
 
@@ -94,6 +98,14 @@ class Walks:
             self.times,
             self.amounts,
         )
+
+    def by(self, living: Living, rows: npt.NDArray[np.int64], **own: Any) -> None:
+        """Let others walk some of the paths, which are ``own`` ones to them, and take them back."""
+        begin = self.begin[rows] if len(self.begin) else self.begin
+        some = replace(self.some(rows), begin=begin, **own)
+        living.walk(some)
+        for name in ("state", "orders", "bought", "stays"):
+            getattr(self, name)[rows] = getattr(some, name)
 
 
 @compiled

@@ -7,6 +7,7 @@ counted where the customers lie, in a file or on a cluster, and only they come h
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 CUSTOMERS: Final = "customers"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CountedHistories:
     """The distinct histories of a base, each with the number of customers who share it.
 
@@ -94,6 +95,11 @@ class CountedHistories:
         """
         if said is not None:
             check_said(self.scale, said)
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> RfmColumns:
+        """The same, checked once for all fits."""
         x, t_x, age, shared = _numbers(self.purchases, (FREQUENCY, RECENCY, T, CUSTOMERS))
         check_rows(x, t_x, age)
         check_periods(x, t_x, self.scale)

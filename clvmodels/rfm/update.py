@@ -101,14 +101,15 @@ def _merged(
 
 def _varying_later(old: pa.Table, new: pa.Table, later: pa.Table, options: LogOptions) -> list[str]:
     """Say, or refuse, that segment columns vary within a later log or are not what they were."""
+    if not options.segment_cols:
+        return []
     notes = []
+    place = pc.index_in(new[CUSTOMER_ID], value_set=old[CUSTOMER_ID].combine_chunks())
     for i, name in enumerate(options.segment_cols):
         value = SEGMENT.format(i)
-        was, now = (one.select([CUSTOMER_ID, value]).to_pandas() for one in (old, new))
-        before = was.set_index(CUSTOMER_ID)[value].reindex(now[CUSTOMER_ID])
-        moved = before.notna().to_numpy() & now[value].notna().to_numpy()
-        moved[moved] = before.to_numpy()[moved] != now[value].to_numpy()[moved]
-        varying = int((moved | (later[VARIES.format(i)].to_numpy() > 0)).sum())
+        moved = pc.fill_null(pc.not_equal(old[value].take(place), new[value]), False)
+        moved = pc.or_(moved, pc.greater(later[VARIES.format(i)], 0))
+        varying = pc.sum(moved).as_py() or 0
         refuse_varying(name, varying, options, _LATER)
         notes += varying_note(name, varying, options, _LATER)
     return notes
