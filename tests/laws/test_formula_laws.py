@@ -203,15 +203,14 @@ def test_a_new_customer_of_bgnbd_is_one_who_bought_once_just_now(
 
 
 MODERATE = st.fixed_dictionaries(
-    {
+    {name: st.floats(0.05, 0.95) if name in SHARES else powers(-2, 0) for name in sorted(NAMES)}
+    | {
         "r": powers(-1, 0.7),
         "alpha": powers(0, 2),
         "a": powers(-2, 1),
         "b": powers(-2, 1),
         "s": powers(-2, 1),
         "beta": powers(0, 2),
-        "lam": powers(-3, -0.5),
-        "p_leave": st.floats(0.01, 0.99),
     }
 )
 

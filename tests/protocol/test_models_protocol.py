@@ -7,8 +7,10 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import typing
 import warnings
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -34,6 +36,7 @@ from clvmodels.fit.run import FitTerms
 from clvmodels.fit.specification import Specification
 from clvmodels.posterior.by_model import purchase_posterior
 from clvmodels.purchases import MODELS, Family, PurchaseModel
+from clvmodels.purchases.family import LeavesAtPurchases, Living, NoCalendar, OnePhase
 from clvmodels.simulate import simulate_rfm
 from tests.kinds import KINDS
 from tests.toy_family import TOY
@@ -158,6 +161,20 @@ def test_a_family_has_every_verb(model: PurchaseModel) -> None:
         found = list(parameters(getattr(model.formulas, name)))
         named = [one for one in wanted if one != "parameters"] + list(model.parameter_names)
         assert found in (wanted, named), name
+
+
+def test_ten_lines_name_all_that_a_model_is_made_of() -> None:
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## Adding a model of purchases")[1].split("\n## ")[0].strip()
+    assert len(section.splitlines()) <= 10
+    assert all(len(line) <= 124 for line in section.splitlines())
+    wanted = {name for kind in (Family, Living) for name in vars(kind) if not name.startswith("_")}
+    mix_ins = {OnePhase.__name__, LeavesAtPurchases.__name__, NoCalendar.__name__}
+    named = set(re.findall(r"`([^`]+)`", section))
+    assert wanted | mix_ins | {Family.__name__, PurchaseModel.__name__} <= named
+    for path in (one for one in named if "/" in one):
+        there = (Path(__file__).parents[2], Path(clvmodels.__file__).parent)
+        assert any((folder / path).exists() for folder in there), path
 
 
 # --- specifications ---
