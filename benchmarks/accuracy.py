@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import is_there, small_log
+from benchmarks.logs import renewed, small_log
 
 PATH: Final = Path(__file__).with_suffix(".csv")
 MODELS: Final = ("bgnbd", "mbgnbd", "paretonbd", "bgcnbd2", "mbgcnbd2")
@@ -76,6 +76,11 @@ def judged(split: Split) -> pd.DataFrame:
     return table
 
 
+def rows(name: str) -> pd.DataFrame:
+    """Errors on all splits of one log."""
+    return pd.concat([judged(split) for split in SPLITS if split.log == name])
+
+
 def errors(expected: np.ndarray, actual: np.ndarray) -> dict[str, float]:
     """Figures of one model: customers' expected purchases against those that came."""
     off = expected - actual
@@ -116,15 +121,8 @@ def _figure(value: float) -> str:
 
 def main(names: list[str]) -> None:
     """Judge, print and keep."""
-    kept = pd.read_csv(PATH) if PATH.exists() else pd.DataFrame({"log": [], "weeks": []})
-    parts = dict(iter(kept.groupby(["log", "weeks"], sort=False)))
-    for split in SPLITS:
-        if (not names or split.log in names) and is_there(split.log):
-            parts[split.log, split.weeks] = judged(split)
-            print(parts[split.log, split.weeks].to_string(index=False), flush=True)
-    order = [(one.log, one.weeks) for one in SPLITS if (one.log, one.weeks) in parts]
-    table = pd.concat([parts[keys] for keys in order])
-    table.to_csv(PATH, index=False, float_format="%.3f")
+    logs = dict.fromkeys(split.log for split in SPLITS)
+    table = renewed(PATH, names, logs, rows, float_format="%.3f")
     beside(table).to_csv(PATH.with_name("accuracy_published.csv"), index=False)
 
 

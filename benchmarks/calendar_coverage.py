@@ -20,7 +20,7 @@ from typing import Any, Final
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import is_there, small_log
+from benchmarks.logs import renewed, small_log
 from clvmodels.simulate import simulate_log
 
 PATH: Final = Path(__file__).with_suffix(".csv")
@@ -73,7 +73,7 @@ def interval_score(lower: float, upper: float, actual: float) -> float:
     return upper - lower + 2.0 / (1.0 - LEVEL) * missed
 
 
-def rows(name: str) -> list[dict[str, Any]]:
+def rows(name: str) -> pd.DataFrame:
     """Each origin, and each calendar."""
     log, columns = log_of(name)
     columns = {k: v for k, v in columns.items() if k != "monetary_value_col"}
@@ -113,7 +113,7 @@ def rows(name: str) -> list[dict[str, Any]]:
                 | {"seconds": round(seconds, 2)}
             )
             print(found[-1], flush=True)
-    return found
+    return pd.DataFrame(found)
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,13 +125,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(names: list[str]) -> None:
     """Measure, print and keep."""
-    kept = pd.read_csv(PATH) if PATH.exists() else pd.DataFrame({"log": []})
-    parts = {str(name): part for name, part in kept.groupby("log")}
-    for name in names or list(ORIGINS):
-        if name == "stable" or is_there(name):
-            parts[name] = pd.DataFrame(rows(name))
-    table = pd.concat([parts[name] for name in ORIGINS if name in parts])
-    table.to_csv(PATH, index=False, lineterminator="\n")
+    table = renewed(PATH, names, ORIGINS, rows)
     print(summary(table).to_string())
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import small_log
+from benchmarks.logs import renewed, small_log
 
 PATH: Final = Path(__file__).with_suffix(".csv")
 CUTS: Final = {
@@ -76,13 +76,7 @@ def rows(name: str) -> pd.DataFrame:
 def main() -> None:
     """Make the figures of all logs, or of some in place of those on file."""
     warnings.simplefilter("ignore")
-    for name in sys.argv[1:] or CUTS:
-        made = rows(name)
-        if PATH.exists():
-            kept = pd.read_csv(PATH)
-            made = pd.concat([kept[kept["log"] != name], made])
-        made.to_csv(PATH, index=False)
-        print(made.to_string(index=False))
+    renewed(PATH, sys.argv[1:], CUTS, rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,11 @@ def by_hand(log: Path, out: Path) -> str:
 
 
 def renewed(
-    path: Path, names: Sequence[str], logs: Iterable[str], measure: Callable[[str], pd.DataFrame]
+    path: Path,
+    names: Sequence[str],
+    logs: Iterable[str],
+    measure: Callable[[str], pd.DataFrame],
+    **written: Any,
 ) -> pd.DataFrame:
     """Measure logs anew, and keep what a file has of the others.
 
@@ -129,6 +133,8 @@ def renewed(
         All of them, in the order of the file.
     measure : callable
         Rows of one log.
+    **written
+        How the file is, as ``DataFrame.to_csv`` takes it.
     """
     import pandas as pd
 
@@ -139,5 +145,5 @@ def renewed(
             parts[name] = measure(name)
             print(parts[name].to_string(index=False), flush=True)
     table = pd.concat([parts[name] for name in logs if name in parts])
-    table.to_csv(path, index=False, lineterminator="\n")
+    table.to_csv(path, index=False, lineterminator="\n", **written)
     return table

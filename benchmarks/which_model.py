@@ -17,7 +17,7 @@ from typing import Any, Final
 import pandas as pd
 
 import clvmodels as clv
-from benchmarks.logs import is_there, small_log
+from benchmarks.logs import renewed, small_log
 from clvmodels.purchases import MODELS
 
 PATH: Final = Path(__file__).with_suffix(".csv")
@@ -64,16 +64,16 @@ def rows(name: str, found: clv.Comparison) -> pd.DataFrame:
     return table.reset_index().set_index(["log", "model"]).reset_index()
 
 
+def measured(name: str) -> pd.DataFrame:
+    """Compare on one log, and print it."""
+    found = [compared(name, models) for models in CANDIDATES]
+    print(name, *found, sep="\n\n", flush=True)
+    return pd.concat([rows(name, one) for one in found])
+
+
 def main(names: list[str]) -> None:
-    """Compare, print and keep."""
-    kept = pd.read_csv(PATH) if PATH.exists() else pd.DataFrame({"log": []})
-    parts = {str(name): part for name, part in kept.groupby("log")}
-    for name in names or list(CUTS):
-        if is_there(name):
-            found = [compared(name, models) for models in CANDIDATES]
-            print(name, *found, sep="\n\n", flush=True)
-            parts[name] = pd.concat([rows(name, one) for one in found])
-    pd.concat([parts[name] for name in CUTS if name in parts]).to_csv(PATH, index=False)
+    """Compare and keep."""
+    renewed(PATH, names, CUTS, measured)
 
 
 if __name__ == "__main__":
