@@ -104,7 +104,7 @@ class ScoreSQL:
         Raises
         ------
         SchemaError
-            There is no such dialect, or a name is none of a table.
+            There is no such dialect, or a name is not a table's.
         """
         names = (_table("rfm", rfm), _table("coefficients", coefficients))
         return self._for(dialect).statement(*names)
@@ -129,7 +129,7 @@ class ScoreSQL:
         Raises
         ------
         SchemaError
-            There is no such dialect, or the name is none of a table.
+            There is no such dialect, or the name is not a table's.
         """
         return self._for(dialect).creation(_table("coefficients", coefficients))
 

@@ -30,6 +30,9 @@ from clvmodels.purchases import (
     regularities,
     with_regularity,
 )
+from clvmodels.purchases.aged import AgedFamily
+from clvmodels.purchases.mixture import StackedFamily
+from clvmodels.purchases.stratified import StratifiedFamily
 from clvmodels.simulate import simulate_rfm
 from tests.toy_family import TOY
 
@@ -82,6 +85,51 @@ def test_nobody_else_decides_by_the_name_of_a_model(file: Path) -> None:
 )
 def test_a_decision_by_name_is_seen(code: str) -> None:
     assert list(names_in(ast.parse(code)))
+
+
+FAMILIES = {
+    one.__name__
+    for kind in (*(type(model.formulas) for model in MODELS.values()), StackedFamily, AgedFamily)
+    for one in (*kind.__mro__, StratifiedFamily)
+} - {"object"}
+
+
+def types_asked(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield classes of families by which code tells one from the other."""
+    for node in ast.walk(tree):
+        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if named and node.func.id in ("isinstance", "issubclass"):
+            inner = (one for given in node.args[1:] for one in ast.walk(given))
+        elif isinstance(node, ast.MatchClass):
+            inner = ast.walk(node.cls)
+        else:
+            continue
+        for one in inner:
+            name = getattr(one, "id", getattr(one, "attr", ""))
+            if name in FAMILIES:
+                yield one.lineno, name
+
+
+def test_nobody_else_decides_by_the_type_of_a_family() -> None:
+    found = {
+        file.stem: asked
+        for file in PACKAGE.rglob("*.py")
+        if (asked := list(types_asked(ast.parse(file.read_text(encoding="utf-8")))))
+        and file.parent.name != "purchases"
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "isinstance(draws.formulas, BetaDropout | ParetoNBD)",
+        "issubclass(type(x), formulas.BetaGeometric)",
+        "match x:\n    case StackedFamily():\n        pass",
+    ],
+)
+def test_a_decision_by_type_is_seen(code: str) -> None:
+    assert list(types_asked(ast.parse(code)))
 
 
 def test_the_typed_keys_are_those_of_the_catalogue() -> None:
