@@ -10,7 +10,7 @@ from typing import Any, Final
 from clvmodels.diagnostics.record import Fact, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import percent, profit_or_revenue, round_money
-from clvmodels.economics import highest_cac, ltv_to_cac
+from clvmodels.economics import highest_cac, ltv_to_cac, payback_period
 from clvmodels.errors import ClvError
 from clvmodels.posterior.new_customer import NewCustomerValue
 from clvmodels.schema import DAYS_PER_MONTH
@@ -33,20 +33,27 @@ class NewCustomers:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a new customer is judged by: the value, and the revenue of each month from the first."""
+    """What a new customer is judged by: the value, and how much of the cost is back by when.
+
+    As everywhere (`payback_period`), what pays a cost back is money as it comes, not discounted.
+    """
 
     study: Study
     value: NewCustomerValue
-    months: tuple[NewCustomerValue, ...]
 
     def money(self, amount: float) -> str:
         return round_money(amount, self.study.question.currency)
 
     def payback(self, cost: float) -> float:
         """Months after which a cost is paid back: 0 by the first order, infinite if never."""
-        margin = self.study.rfm.margin
-        paid = (month for month, one in enumerate(self.months) if margin * one.mean >= cost)
-        return next(paid, math.inf)
+        assert self.study.clv is not None
+        terms: dict[str, Any] = self.study.question.terms() | {
+            "within": f"{MONTHS}M",
+            "discount_rate": 0.0,
+            "margin": self.study.rfm.margin,
+        }
+        del terms["horizon"]
+        return payback_period(self.study.clv, cost, **terms).days / DAYS_PER_MONTH
 
 
 def new_customers(study: Study) -> NewCustomers:
@@ -58,7 +65,7 @@ def new_customers(study: Study) -> NewCustomers:
         return NewCustomers(f"What a new customer may cost is not known. {why}")
     try:
         value = study.clv.new_customer_value(**study.question.terms(), margin=study.rfm.margin)
-        asked = _Asked(study, value, _months(study))
+        asked = _Asked(study, value)
         if not math.isfinite(value.mean):
             return NewCustomers("A new customer has no finite value: choose a horizon that ends.")
         return NewCustomers(
@@ -72,10 +79,10 @@ def new_customers(study: Study) -> NewCustomers:
         return NewCustomers(f"What a new customer may cost is not known. {error}")
 
 
-def _months(study: Study) -> tuple[NewCustomerValue, ...]:
+def _months(study: Study, rate: float) -> tuple[NewCustomerValue, ...]:
     """Revenue of a new customer by the first order, and until the end of each month."""
     assert study.clv is not None
-    terms: dict[str, Any] = study.question.terms() | {"margin": 1.0}
+    terms: dict[str, Any] = study.question.terms() | {"margin": 1.0, "discount_rate": rate}
     return tuple(
         study.clv.new_customer_value(**{**terms, "horizon": f"{month}M" if month else "0D"})
         for month in range(MONTHS + 1)
@@ -88,7 +95,7 @@ def after(months: float) -> str:
         return "the first order"
     if math.isinf(months):
         return f"not within {MONTHS} months"
-    return f"{months:g} month{'s' if months > 1 else ''}"
+    return f"{max(months, 0.1):.1f} months"
 
 
 def _answer(asked: _Asked) -> str:
@@ -113,7 +120,7 @@ def _answer(asked: _Asked) -> str:
         said += f"It may just pay: one is worth {mean} in {value.horizon}, and that is not certain"
     if math.isinf(back):
         return f"{said}; it is not paid back within {MONTHS} months.{_of_revenue(asked)}"
-    when = "by the first order" if back == 0 else f"within {after(back)}"
+    when = "by the first order" if back == 0 else f"after {after(back)}"
     return f"{said}; it is paid back {when}.{_of_revenue(asked)}"
 
 
@@ -181,17 +188,11 @@ def _facts(asked: _Asked) -> Iterator[Fact]:
         f"Paid back, at a cost of {asked.money(cost)}",
         after(asked.payback(cost)),
         format="text",
-        note=f"When what a new customer is expected to bring{_discounted(asked)} makes up for the "
-        "cost, in whole months."
+        note="When what a new customer is expected to bring, as it comes in and not discounted, "
+        "makes up for the cost."
         + (" Give the report your own cost to see it here." if given is None else ""),
         group="worth",
     )
-
-
-def _discounted(asked: _Asked) -> str:
-    """The rate, where there is one: a payback without is sooner."""
-    rate = asked.study.question.discount_rate
-    return f", discounted at {percent(rate)} a year," if rate else ""
 
 
 def _ends(lower: float, upper: float) -> tuple[float | None, float | None]:
@@ -218,8 +219,8 @@ def _costs(asked: _Asked) -> Table:
         ("cost of one", "paid back after", "times the cost"),
         tuple(rows),
         caption=(
-            f"In {asked.value.horizon}; payback is looked for in {MONTHS} months"
-            f"{_discounted(asked).rstrip(',')}."
+            f"Times the cost: by what one is worth in {asked.value.horizon}. Payback is looked for "
+            f"in {MONTHS} months, and nothing is discounted in it."
         ),
         formats={
             "cost of one": "money",
@@ -229,14 +230,18 @@ def _costs(asked: _Asked) -> Table:
 
 
 def _curve(asked: _Asked) -> dict[str, Any]:
-    """Revenue of a new customer by month, from which every cost and margin follows."""
-    found = asked.months
+    """Revenue of a new customer by month, from which every cost and margin follows.
+
+    ``today`` is what it is worth discounted, where there is a rate: what a cost is held against.
+    """
+    found, rate = _months(asked.study, 0.0), asked.study.question.discount_rate
     days = asked.study.scale.horizon(asked.study.question.horizon) * asked.study.scale.days
     cost = asked.study.question.cac
     return {
         "revenue": [float(f"{one.mean:.6g}") for one in found],
         "lower": [float(f"{one.lower:.6g}") for one in found],
         "upper": [float(f"{one.upper:.6g}") for one in found],
+        "today": [float(f"{one.mean:.6g}") for one in _months(asked.study, rate)] if rate else [],
         "margin": asked.study.rfm.margin,
         "cac": asked.value.mean / TARGET if cost is None else cost,
         "months": max(round(min(days / DAYS_PER_MONTH, MONTHS)), 1),

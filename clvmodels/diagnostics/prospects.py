@@ -145,6 +145,7 @@ def payback(
         "upper": [] if math.isnan(values[-1].lower) else [one.upper for one in values],
         "is_profit": values[0].margin < 1.0,
         "interval": values[0].interval,
+        "discount_rate": terms["discount_rate"],
     }
     if cac is None:
         return found

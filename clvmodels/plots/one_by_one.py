@@ -318,6 +318,7 @@ def draw_payback(
     interval: float = 0.9,
     cac: float | None = None,
     paid_back: float | None = None,
+    discount_rate: float = 0.0,
     unit: str = "",
     axes: Axes | None = None,
 ) -> Axes:
@@ -337,6 +338,8 @@ def draw_payback(
         Cost of acquiring a customer.
     paid_back : float, optional
         Months after which the value has reached it.
+    discount_rate : float
+        Effective annual rate at which the value is discounted.
     unit : str
         Of money.
     axes : matplotlib Axes, optional
@@ -351,12 +354,18 @@ def draw_payback(
         axes.axhline(cac, color=ACTUAL, linewidth=1.5, linestyle="--", label=label)
     if cac is not None and paid_back is not None:
         at_once = paid_back == 0.0
-        label = "paid by the first order" if at_once else f"paid back after {paid_back:.1f} months"
+        label = (
+            "paid by the first order"
+            if at_once
+            else f"paid back after {max(paid_back, 0.1):.1f} months"
+        )
         height = float(floats(value)[0]) if at_once else cac
         axes.plot([paid_back], [height], "o", color=ACTUAL, label=label, clip_on=False)
     axes.set_xlabel("months since the first order")
     what = "profit" if is_profit else "revenue"
-    axes.set_ylabel(f"{what} of a new customer so far" + (f" ({written(unit)})" if unit else ""))
+    rate = f"discounted at {100 * discount_rate:g} % a year" if discount_rate else "not discounted"
+    money = f" ({written(unit)})" if unit else ""
+    axes.set_ylabel(f"{what} of a new customer so far{money},\n{rate}")
     axes.yaxis.set_major_formatter(thousands)
     axes.set_xlim(0, max(months))
     axes.set_ylim(bottom=0)

@@ -156,7 +156,8 @@ def plot_payback(
     months : int
         How far the curve goes.
     discount_rate : float
-        Effective annual rate at which value is discounted; by default it is not.
+        Effective annual rate at which value is discounted; by default it is not, as in
+        :func:`~clvmodels.payback_period`, :func:`~clvmodels.acquisition_report` and the report.
     margin : float, optional
         As in :meth:`CLVPosterior.predict`.
     interval : float

@@ -109,18 +109,19 @@ def acquisition_report(
     Returns
     -------
     DataFrame
-        One row per segment and a last one, "(whole)", of all customers: the columns of
-        ``by``; customers, in the table; known, with a log: the share of them whose first order
-        is a horizon ago, of whom nothing is forecast; value, of a new customer; highest_cac, the
-        most that one may cost at the target; with a payback payback_cac, the most that is
-        back by then, not discounted; with a cac cac, ltv_to_cac, and payback_months (the
-        median with a log), infinite where not within the horizon (with a log) or five years;
-        with customers to win acquired, and budget: at the lower of both limits. All figures of
-        money have ``_lower`` and ``_upper``: of the expected value, as the parameters are
-        known; with a log of what these customers bring on average, chance and calendar included,
-        not of how far others like them would differ, which is much where there are few.
-        Ends of the budget of the whole are sums, as if all segments were at theirs together.
-        The last column is the margin that is in the values.
+        One row per segment and a last one, "(whole)", of all customers: the columns of ``by``;
+        customers, in the table; known, with a log: the share of them whose first order is a horizon
+        ago, of whom nothing is forecast; value, of a new customer; highest_cac, the most that one
+        may cost at the target; with a payback payback_cac, the most that is back by then, not
+        discounted; with a cac cac, ltv_to_cac, and payback_months, in which nothing is discounted
+        either, as in :func:`~clvmodels.payback_period` (with a log whole months, and the median),
+        infinite where not within the horizon (with a log) or five years; with customers to win
+        acquired, and budget: at the lower of both limits. All figures of money have ``_lower`` and
+        ``_upper``: of the expected value, as the parameters are known; with a log of what these
+        customers bring on average, chance and calendar included, not of how far others like them
+        would differ, which is much where there are few. Ends of the budget of the whole are sums,
+        as if all segments were at theirs together. The last column is the margin that is in the
+        values.
 
     Raises
     ------

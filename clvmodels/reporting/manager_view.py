@@ -185,7 +185,7 @@ def _curve(known: dict[str, Any], currency: str) -> Curve:
         months=axes.months(),
         alt=(
             f"What a new customer brings rises from {said['first']} by the first order to "
-            f"{said['last']} after {last} months; the cost is {said['cac']}."
+            f"{said['last']} after {last} months, not discounted; the cost is {said['cac']}."
         ),
         margin=f"{100 * margin:g}",
         cac=f"{cac:.4g}",

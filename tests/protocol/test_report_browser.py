@@ -407,6 +407,11 @@ def test_sliders_reckon_from_the_record(browser: Browser, pages: dict[str, Path]
         " one.dispatchEvent(new Event('input')); }})"
     )
     known = browser.run("JSON.parse(document.getElementById('payback').dataset.curve)")
+    begun = browser.run("document.getElementById('payback-said').textContent")
+    facts = "[...document.querySelectorAll('.brief-facts .fact')]"
+    fact = f"{facts}.find(fact => fact.textContent.includes('Paid back'))"
+    when = browser.run(f"{fact}.querySelector('.value').textContent.trim()")
+    assert begun.startswith(f"Paid back {'by' if when == 'the first order' else 'after'} {when}.")
     for months in (12, 24):
         browser.run(f"{slide.format('months')}({months})")
         for share in (100, 50):
@@ -414,6 +419,8 @@ def test_sliders_reckon_from_the_record(browser: Browser, pages: dict[str, Path]
             brings = known["revenue"][months] * share / 100
             said = browser.run("document.getElementById('payback-said').textContent")
             assert f"{brings:,.2f}" in said or f"{brings:,.0f}" in said
+            worth = known["today"][months] * share / 100
+            assert f", worth ${worth:,.2f} today" in said or f", worth ${worth:,.0f} today" in said
     browser.run(f"{slide.format('cac')}(document.getElementById('cac').max)")
     assert "Paid back by the first order" not in browser.run(
         "document.getElementById('payback-said').textContent"

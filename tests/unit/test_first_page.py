@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from clvmodels import RfmTable, payback_period
+from clvmodels import RfmTable, acquisition_report, payback_period, plots
 from clvmodels.diagnostics import Brief, Report, diagnose
 from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.new_customers import after
@@ -31,7 +31,7 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def report(rows: pd.DataFrame) -> Report:
-    return diagnose(given(), rows, currency="£", margin=0.3, cac=3.0, draws=20)
+    return diagnose(given(), rows, currency="£", margin=0.3, cac=15.0, draws=20)
 
 
 def page_of(report: Report) -> Brief:
@@ -49,11 +49,34 @@ def test_it_has_the_verbs_figures(report: Report) -> None:
     assert found["brief_target_cac"].value == pytest.approx(value.mean / 3)
     plan = next(fact for fact in report.facts if fact.key == "value_to_plan_with")
     assert (found["brief_base"].value, found["brief_base"].lower) == (plan.value, plan.lower)
-    back = payback_period(posterior, 3.0, margin=0.3, discount_rate=0.1, within="36M", draws=20)
-    assert found["brief_payback"].value == after(math.ceil(back.days / 30.4375))
+    months = payback_period(posterior, 15.0, margin=0.3, draws=20).days / 30.4375
+    assert found["brief_payback"].value == after(months) == f"{months:.1f} months"
     curve = page_of(report).curve
-    assert 0.3 * curve["revenue"][12] == pytest.approx(value.mean, rel=1e-3)
+    assert 0.3 * curve["today"][12] == pytest.approx(value.mean, rel=1e-3)
     assert curve["revenue"] == sorted(curve["revenue"])
+    assert curve["revenue"][0] == curve["today"][0]
+    assert (np.array(curve["revenue"][1:]) > curve["today"][1:]).all()
+
+
+def test_all_verbs_agree_on_the_payback(report: Report, rows: pd.DataFrame) -> None:
+    """Page, table of costs, acquisition and plot: money as it comes, not discounted."""
+    posterior = given()
+    assert isinstance(posterior, CLVPosterior)
+    table = RfmTable.from_pandas(rows)
+
+    def acquired(**few: int) -> str:
+        found = acquisition_report(posterior, table, cac=15.0, margin=0.3, **few)  # type: ignore[arg-type]
+        return after(found["payback_months"].iloc[0])
+
+    drawn = plots.plot_payback(posterior, 15.0, margin=0.3, ax=Figure().subplots())
+    legend = drawn.get_legend()
+    assert legend is not None
+    assert f"paid back after {acquired()}" in [text.get_text() for text in legend.get_texts()]
+    assert "not discounted" in drawn.get_ylabel()
+    said = acquired(draws=20)
+    page = page_of(report)
+    assert {row[0]: row[1] for row in page.tables[0].rows}[15.0] == said
+    assert f"paid back after {said}." in page.answer
 
 
 @pytest.mark.parametrize(("cost", "said"), [(1.0, "Yes: one is worth"), (1e5, "No: one is")])
@@ -122,9 +145,9 @@ def test_purchases_alone_set_no_budget(rows: pd.DataFrame) -> None:
     assert not brief.curve
 
 
-@pytest.mark.parametrize(("text", "months"), [("the first order", 0), ("1 month", 1),
-                                            ("2 months", 2)])  # fmt: skip
-def test_times_are_said_in_months(text: str, months: int) -> None:
+@pytest.mark.parametrize(("text", "months"), [("the first order", 0), ("0.1 months", 1e-3),
+                                            ("2.0 months", 2)])  # fmt: skip
+def test_times_are_said_in_months(text: str, months: float) -> None:
     assert after(months) == text
 
 

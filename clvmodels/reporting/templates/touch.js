@@ -53,7 +53,10 @@
     function when(cost, share) {
       const at = known.revenue.findIndex((value) => value * share >= cost);
       if (at < 0) return `Not paid back within ${known.revenue.length - 1} months`;
-      return at === 0 ? "Paid back by the first order" : `Paid back within ${at} month${at > 1 ? "s" : ""}`;
+      if (at === 0) return "Paid back by the first order";
+      const [low, high] = [known.revenue[at - 1], known.revenue[at]];
+      const part = (cost / share - low) / (high - low);
+      return `Paid back after ${Math.max(at - 1 + part, 0.1).toFixed(1)} months`;
     }
 
     function draw() {
@@ -82,9 +85,11 @@
       get("cac-said").textContent = money(cost);
       get("margin-said").textContent = `${margin.value}\u00a0%`;
       get("months-said").textContent = months.value;
-      const ratio = cost > 0 ? `, ${(worth[last] / cost).toFixed(1)} times the cost` : "";
-      const brings = money(worth[last], worth[last] >= 10 ? 0 : 2);
-      const said = `${when(cost, share)}. In ${last} months a new customer brings ${brings}${ratio}, and may cost at most that.`;
+      const today = known.today.length ? share * known.today[last] : worth[last];
+      const ratio = cost > 0 ? `, ${(today / cost).toFixed(1)} times the cost` : "";
+      const spoken = (value) => money(value, value >= 10 ? 0 : 2);
+      const discounted = known.today.length ? `, worth ${spoken(today)} today` : "";
+      const said = `${when(cost, share)}. In ${last} month${last > 1 ? "s" : ""} a new customer brings ${spoken(worth[last])}${discounted}${ratio}, and may cost at most that.`;
       get("payback-said").textContent = said;
       svg.setAttribute("aria-label", said);
     }
