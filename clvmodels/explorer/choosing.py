@@ -103,7 +103,7 @@ def overview(
     tier, state = (np.empty(len(rfm), dtype=np.int8) for _ in range(2))
     worth, at = np.empty(len(rfm)), 0
     name = "value" if has_money(posterior) else "purchases"
-    for part in customer_parts(posterior, rfm, [], limits, **terms):
+    for part in customer_parts(posterior, rfm, [], limits, best_first=False, **terms):
         rows = slice(at, at + len(part))
         tier[rows] = pd.Categorical(part["tier"], categories=TIERS).codes
         state[rows] = pd.Categorical(part["state"], categories=STATES).codes

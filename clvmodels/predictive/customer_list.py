@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.display import Readable
-from clvmodels.economics.outlook import base_for, measure_of, prepared_and_valued
+from clvmodels.economics.outlook import base_for, measure_of, prepared_and_valued, ranking
 from clvmodels.economics.tiers import value_tiers
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.keywords import named
@@ -66,7 +66,7 @@ class CustomerList(Readable):
     Attributes
     ----------
     customers : DataFrame
-        One row per customer, in the table's order.
+        One row per customer, of whom most is expected first; ties by id.
     meanings : dict
         What each column says, in a sentence.
     """
@@ -152,11 +152,14 @@ def customer_parts(
     rfm: RfmTable,
     attributes: Sequence[str] | None,
     limits: Limits,
+    *,
+    best_first: bool = True,
     **terms: Unpack[ValueTerms],
 ) -> Iterator[pd.DataFrame]:
     """Check what is asked, value everybody, and yield the list block by block.
 
-    Tiers depend on all customers; of the rest nothing stays in memory beyond a block.
+    Tiers and the order depend on all customers; of the rest nothing stays in memory beyond a
+    block. Without ``best_first`` the order is the table's.
     """
     import pandas as pd
 
@@ -170,10 +173,14 @@ def customer_parts(
     valued = pd.concat([_scores(posterior, one, **terms)[names] for one in blocks])
     ranked = value_tiers(_ranked(valued, by))
     tiers = ranked["tier"].astype(object).to_numpy()
+    order = np.arange(len(rfm))
+    if best_first:
+        order = ranking(ranked[by], ranked[CUSTOMER_ID])
 
     def parts() -> Iterator[pd.DataFrame]:
-        for at, one in zip(_starts(len(rfm)), blocks, strict=True):
-            rows = slice(at, at + len(one))
+        for at in _starts(len(rfm)):
+            rows = order[at : at + _BLOCK]
+            one = replace(rfm, table=rfm.table.take(rows))
             worth = valued.iloc[rows, 1:].to_numpy()
             yield list_part(posterior, one, kept, limits, worth, tiers[rows], terms["draws"])
 

@@ -50,9 +50,22 @@ def rfm() -> clv.RfmTable:
 
 
 @pytest.fixture(scope="module")
-def found(rfm: clv.RfmTable) -> pd.DataFrame:
+def listed(rfm: clv.RfmTable) -> pd.DataFrame:
     table: pd.DataFrame = clv.customers(valued(), rfm).customers
     return table
+
+
+@pytest.fixture(scope="module")
+def found(listed: pd.DataFrame) -> pd.DataFrame:
+    """The list in the table's order, which is that of ids."""
+    return listed.sort_values("customer_id", ignore_index=True)
+
+
+def test_the_most_valuable_come_first(rfm: clv.RfmTable, listed: pd.DataFrame) -> None:
+    many = clv.customers(purchases(), rfm).customers
+    for name, table in (("value", listed), ("purchases", many)):
+        assert table[name].is_monotonic_decreasing
+        assert table["tier"].is_monotonic_increasing
 
 
 def test_figures_are_those_of_the_verbs(rfm: clv.RfmTable, found: pd.DataFrame) -> None:
@@ -97,10 +110,10 @@ def test_states_are_as_they_are_defined(rfm: clv.RfmTable, found: pd.DataFrame) 
 
 
 def test_blocks_are_the_whole(
-    rfm: clv.RfmTable, found: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    rfm: clv.RfmTable, listed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(customer_list, "_BLOCK", 500)
-    pd.testing.assert_frame_equal(clv.customers(valued(), rfm).customers, found)
+    pd.testing.assert_frame_equal(clv.customers(valued(), rfm).customers, listed)
 
 
 @pytest.mark.parametrize("key", ["bgnbd", "paretonbd"])
@@ -175,26 +188,26 @@ def files(folder: Path, rfm: clv.RfmTable) -> list[str]:
 
 
 def test_the_command_writes_what_python_lists(
-    rfm: clv.RfmTable, found: pd.DataFrame, tmp_path: Path,
+    rfm: clv.RfmTable, listed: pd.DataFrame, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(customer_list, "_BLOCK", 1_000)
     arguments = files(tmp_path, rfm)
     assert main([*arguments, "-o", str(tmp_path / "list.parquet")]) == 0
     assert "Customers by state" in capsys.readouterr().out
-    kept = pd.read_parquet(tmp_path / "list.parquet").astype(found.dtypes.to_dict())
-    pd.testing.assert_frame_equal(kept, found)
+    kept = pd.read_parquet(tmp_path / "list.parquet").astype(listed.dtypes.to_dict())
+    pd.testing.assert_frame_equal(kept, listed)
     assert main([*arguments, "-o", str(tmp_path / "list.csv"), "--quiet"]) == 0
     assert not capsys.readouterr().out
     again = pd.read_csv(tmp_path / "list.csv", parse_dates=["next_order"])
-    assert len(again) == len(found)
-    np.testing.assert_array_equal(again["value"], found["value"])
+    assert len(again) == len(listed)
+    np.testing.assert_array_equal(again["value"], listed["value"])
     assert set(again["channel"].dropna()) == {"shop", "'=HYPERLINK(1)", "'-web"}
     assert main([*arguments, "-o", str(tmp_path / "list.ods")]) == 2
 
 
 def test_a_workbook_has_formats_and_explains_itself(
-    rfm: clv.RfmTable, found: pd.DataFrame, tmp_path: Path
+    rfm: clv.RfmTable, listed: pd.DataFrame, tmp_path: Path
 ) -> None:
     pytest.importorskip("xlsxwriter")
     openpyxl = pytest.importorskip("openpyxl")
@@ -209,16 +222,16 @@ def test_a_workbook_has_formats_and_explains_itself(
     long = max(about.iter_rows(min_row=2), key=lambda row: len(row[1].value))
     assert about.row_dimensions[long[0].row].height >= 15 * len(long[1].value) / 90
     header = [cell.value for cell in sheet[1]]
-    assert header == [name.replace("_", " ") for name in found]
+    assert header == [name.replace("_", " ") for name in listed]
     assert [row[0].value for row in about.iter_rows(min_row=2)] == header
-    assert sheet.max_row == len(found) + 1
-    at = {name: i for i, name in enumerate(found)}
+    assert sheet.max_row == len(listed) + 1
+    at = {name: i for i, name in enumerate(listed)}
     first = sheet[2]
-    assert first[at["value"]].value == found["value"].iloc[0]
+    assert first[at["value"]].value == listed["value"].iloc[0]
     assert first[at["value"]].number_format == "#,##0.00"
     assert first[at["chance_90_days"]].number_format == '[>=0.995]">99%";0%'
     assert first[at["last_order"]].number_format == "yyyy-mm-dd"
-    assert first[at["last_order"]].value == found["last_order"].iloc[0].to_pydatetime()
+    assert first[at["last_order"]].value == listed["last_order"].iloc[0].to_pydatetime()
     kinds = {cell.data_type for row in sheet.iter_rows() for cell in row}
     assert "f" not in kinds
     assert "=HYPERLINK(1)" in {row[at["channel"]].value for row in sheet.iter_rows(min_row=2)}
