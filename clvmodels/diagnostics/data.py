@@ -23,6 +23,12 @@ from clvmodels.rfm.periods import ordinal_of, start_of
 from clvmodels.schema import FloatArray
 from clvmodels.verdict import Check, Use
 
+LEFT_OUT: Final = tuple(
+    f"share of the log's {what} that was left out" for what in ("rows", "amount")
+)
+FIRST_MONTH: Final = (
+    "purchase rate of the first month's customers, by that of the next three months'"
+)
 _MOST_BARS: Final = 15
 _MOST_COHORTS: Final = 48
 
@@ -74,16 +80,15 @@ def _checks(study: Study) -> Iterator[Check]:
 def _left_out(study: Study) -> Iterator[Check]:
     """Judge what was left out by rows and by amount: few rows may be much money."""
     limit = limits.MAX_LEFT_OUT
-    names = [f"share of the log's {what} that was left out" for what in ("rows", "amount")]
     how: dict[str, Any] = {"unit": "share", "bears_on": ("totals", "customers")}
     audit = study.rfm.audit
     if audit is None or not audit.rows_read:
         why_not = "The table does not come with the audit of a log."
-        for name in names[: 1 + study.rfm.has_money]:
+        for name in LEFT_OUT[: 1 + study.rfm.has_money]:
             yield limits.unavailable(name, why_not, limit, side="at most", **how)
         return
     sizes: tuple[Callable[[LeftOut], float], ...] = (_rows, _amount)
-    for name, share, size in zip(names, audit.share_lost(), sizes, strict=True):
+    for name, share, size in zip(LEFT_OUT, audit.share_lost(), sizes, strict=True):
         if share is None:
             continue
         most = max(audit.lost(), key=size, default=None)
@@ -124,7 +129,6 @@ def _zero_spend(study: Study) -> Check:
 
 
 def _first_month(study: Study) -> Check:
-    name = "purchase rate of the first month's customers, by that of the next three months'"
     limit = limits.MAX_FIRST_MONTH_RATE
     bears_on: tuple[Use, ...] = ("totals", "customers")
     found = first_month_of(study.columns.x, study.columns.T, study.scale)
@@ -133,9 +137,9 @@ def _first_month(study: Study) -> Check:
             "New customers came for less than half a year, or too few at first, to tell whether "
             "the log begins in the middle of business."
         )
-        return limits.unavailable(name, why_not, limit, side="at most", bears_on=bears_on)
+        return limits.unavailable(FIRST_MONTH, why_not, limit, side="at most", bears_on=bears_on)
     check = limits.judged(
-        name,
+        FIRST_MONTH,
         found.rate,
         limit,
         "The log seems to begin in the middle of business: its first month has "

@@ -8,9 +8,10 @@ from typing import Any, Final
 from clvmodels.diagnostics.base_totals import Totals
 from clvmodels.diagnostics.cohort_lines import cohort_lines
 from clvmodels.diagnostics.customers_listed import TIER
+from clvmodels.diagnostics.data import FIRST_MONTH, LEFT_OUT
 from clvmodels.diagnostics.new_customers import NewCustomers, new_customers
 from clvmodels.diagnostics.planned import Planned
-from clvmodels.diagnostics.record import Brief, Fact, Table
+from clvmodels.diagnostics.record import Brief, Fact, Section, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.tier_values import TierValues
 from clvmodels.diagnostics.values import tier_frame
@@ -24,6 +25,7 @@ from clvmodels.diagnostics.words import (
 )
 from clvmodels.evaluation.checks import relative_error
 from clvmodels.sentences import came_out
+from clvmodels.verdict import Check
 
 _HELD: Final = ("customers", "value_share", "clv_per_customer")
 
@@ -33,7 +35,7 @@ def brief(
     added: Totals,
     held: TierValues | None,
     plan: Planned,
-    tables: Sequence[Table],
+    sections: Sequence[Section],
     *,
     why_not: str,
     no_budget: str = "",
@@ -44,8 +46,8 @@ def brief(
     ----------
     study, added, held, plan
         What the report is about, and its sums.
-    tables : sequence of Table
-        Of the section of what the model says: whom to act on.
+    sections : sequence of Section
+        Of the report: the first is of the data, and one says whom to act on.
     why_not : str
         Why nothing of it can be used, in a sentence; "" where something can.
     no_budget : str
@@ -56,6 +58,7 @@ def brief(
         new = NewCustomers("No budget can be set from these figures.", facts=new.facts)
     no_total = bool(no_budget) and not why_not
     planned = None if no_total else _planned(study, plan)
+    tables = [table for section in sections for table in section.tables]
     return Brief(
         sentence=_sentence(study, planned, why_not, no_budget),
         answer=new.answer,
@@ -65,7 +68,20 @@ def brief(
         curve=new.curve,
         reliable=not why_not,
         cohorts=cohort_lines(study) if not why_not else {},
+        limits=() if why_not else tuple(_limits(study, sections[0].checks)),
     )
+
+
+def _limits(study: Study, of_data: Sequence[Check]) -> Iterator[str]:
+    """What is not as it should be about the data, for who sees no checks."""
+    audit = study.rfm.audit
+    if audit is not None and (said := audit.left_out_in_words()):
+        yield said
+    for check in of_data:
+        if check.status in ("pass", "unavailable") or check.name in LEFT_OUT:
+            continue
+        begun = "the log seems to begin in the middle of business"
+        yield f"{check.finding}{f': {begun}' if check.name == FIRST_MONTH else ''}."
 
 
 def _planned(study: Study, plan: Planned) -> dict[str, Any] | None:

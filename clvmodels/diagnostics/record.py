@@ -214,6 +214,8 @@ class Brief(Readable):
     cohorts : mapping
         What customers of some cohorts have brought by months since their first order, and will
         bring, with intervals; empty where it is not known.
+    limits : tuple of str
+        What the data lack that these figures rest on.
     """
 
     sentence: str
@@ -224,6 +226,7 @@ class Brief(Readable):
     curve: Mapping[str, Any]
     reliable: bool = True
     cohorts: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", plain(self.curve))
@@ -240,6 +243,7 @@ class Brief(Readable):
             "curve": dict(self.curve),
             "reliable": self.reliable,
             "cohorts": dict(self.cohorts),
+            "limits": list(self.limits),
         }
 
 

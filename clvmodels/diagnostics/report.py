@@ -163,7 +163,7 @@ def diagnose(
             added,
             held,
             plan,
-            sections[-2].tables,
+            sections,
             why_not=why_not,
             no_budget=_unsupported(said_first.uses, "totals"),
         ),

@@ -79,6 +79,7 @@ def _brief(data: Mapping[str, Any] | None) -> Brief | None:
     parts = {
         "facts": tuple(Fact(**fact) for fact in data["facts"]),
         "actions": tuple(data["actions"]),
+        "limits": tuple(data.get("limits", ())),
         "tables": tuple(_table(table) for table in data["tables"]),
     }
     return Brief(**{**data, **parts})

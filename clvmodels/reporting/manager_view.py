@@ -133,6 +133,7 @@ class ShownBrief:
     curve: Curve | None
     cohorts: CohortChart | None
     reliable: bool
+    limits: tuple[str, ...]
 
 
 def shown_brief(report: Report) -> ShownBrief | None:
@@ -161,6 +162,7 @@ def shown_brief(report: Report) -> ShownBrief | None:
         else None,
         cohorts=_cohorts(dict(brief.cohorts), report.currency) if brief.cohorts else None,
         reliable=brief.reliable,
+        limits=brief.limits,
     )
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from clvmodels import RfmTable, acquisition_report, payback_period, plots
+from clvmodels import RfmTable, acquisition_report, payback_period, plots, rfm_summary
+from clvmodels.datasets import load_cdnow
 from clvmodels.diagnostics import Brief, Report, diagnose
 from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.new_customers import after
@@ -125,6 +126,28 @@ def test_where_totals_must_not_be_used_no_budget_is_set(rows: pd.DataFrame) -> N
 def test_what_cannot_be_asked_is_said(rows: pd.DataFrame, question: Any, said: str) -> None:
     with pytest.raises(DomainError, match=said):
         diagnose(given(), rows, margin=0.3, **question)
+
+
+def test_the_managers_page_says_what_the_data_lack() -> None:
+    """Who sees no checks reads of them, and the page of a clean table has nothing to say."""
+    log = load_cdnow(sample=True)
+    log = log[log["customer_id"] % 5 == 1].astype({"customer_id": "Int64"})
+    columns = {
+        "customer_id_col": "customer_id",
+        "datetime_col": "date",
+        "monetary_value_col": "amount",
+    }
+    for lost, said in ((4, "25.0 % of the rows, and "), (10**6, "")):
+        log["customer_id"] = log["customer_id"].mask(np.arange(len(log)) % lost == 0)
+        log = log if said else log.dropna()
+        found = diagnose(given(), rfm_summary(log, **columns), draws=20)
+        limits = page_of(found).limits
+        assert len(limits) == (1 if said else 0)
+        assert said in " ".join(limits)
+        page = render_page(found, reader="manager")
+        assert ("What to keep in mind about the data" in page) == bool(said)
+        assert all(one.partition(",")[0].replace(" %", "\u00a0%") in page for one in limits)
+        assert page_of(from_json(to_json(found))).limits == limits
 
 
 def test_revenue_is_no_budget(rows: pd.DataFrame) -> None:
