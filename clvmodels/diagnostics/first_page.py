@@ -9,6 +9,7 @@ from clvmodels.diagnostics.base_totals import Totals
 from clvmodels.diagnostics.cohort_lines import cohort_lines
 from clvmodels.diagnostics.customers_listed import TIER
 from clvmodels.diagnostics.data import FIRST_MONTH, LEFT_OUT
+from clvmodels.diagnostics.fit_checks import OTHER_LOG
 from clvmodels.diagnostics.new_customers import NewCustomers, new_customers
 from clvmodels.diagnostics.planned import Planned
 from clvmodels.diagnostics.record import Brief, Fact, Section, Table
@@ -25,7 +26,6 @@ from clvmodels.diagnostics.words import (
 )
 from clvmodels.evaluation.checks import relative_error
 from clvmodels.sentences import came_out
-from clvmodels.verdict import Check
 
 _HELD: Final = ("customers", "value_share", "clv_per_customer")
 
@@ -68,16 +68,18 @@ def brief(
         curve=new.curve,
         reliable=not why_not,
         cohorts=cohort_lines(study) if not why_not else {},
-        limits=() if why_not else tuple(_limits(study, sections[0].checks)),
+        limits=() if why_not else tuple(_limits(study, sections)),
     )
 
 
-def _limits(study: Study, of_data: Sequence[Check]) -> Iterator[str]:
+def _limits(study: Study, sections: Sequence[Section]) -> Iterator[str]:
     """What is not as it should be about the data, for who sees no checks."""
+    of_fit = (note for section in sections for note in section.notes)
+    yield from (note for note in of_fit if note.startswith(OTHER_LOG))
     audit = study.rfm.audit
     if audit is not None and (said := audit.left_out_in_words()):
         yield said
-    for check in of_data:
+    for check in sections[0].checks:
         if check.status in ("pass", "unavailable") or check.name in LEFT_OUT:
             continue
         begun = "the log seems to begin in the middle of business"

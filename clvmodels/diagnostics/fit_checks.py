@@ -34,6 +34,8 @@ _AHEAD: Final = (
     "also allows for the calendar: nobody new is in it."
 )
 
+OTHER_LOG: Final = "The log is not the one that the table was made of"
+
 
 def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
     """Posterior predictive checks, tracking, spend, and what the parameters imply.
@@ -251,9 +253,10 @@ def _conditional_figure(study: Study) -> Iterator[Figure]:
 def _notes(study: Study, tracked: Tracked | None, why_not: str) -> Iterator[str]:
     if why_not:
         yield why_not
-    if tracked is not None and not tracked.agrees:
+    if tracked is not None and tracked.other:
         yield (
-            "The log has a different number of repeat purchases from the table: is it the same log?"
+            f"{OTHER_LOG} ({tracked.other}), so its weeks and orders are not those that were "
+            "fitted: pass that log, or summarise this one again."
         )
     if (share := _without_end(study)) > 0:
         where = study.purchases.facts.endless_where

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.diagnostics.study import FEW_DRAWS, Study
+from clvmodels.errors import SchemaError
 from clvmodels.evaluation.simulated_weeks import Histories, simulate_counts
 from clvmodels.evaluation.tracking import (
     STEP,
@@ -19,6 +20,7 @@ from clvmodels.evaluation.tracking import (
 )
 from clvmodels.log.purchases import collect_purchases
 from clvmodels.rfm.periods import ordinal_of, start_of
+from clvmodels.rfm.purchases_again import shared_customers
 from clvmodels.schema import FREQUENCY, FloatArray, T
 
 Numbers = npt.NDArray[Any]
@@ -40,8 +42,8 @@ class Tracked:
         Predictive; empty where nothing is uncertain.
     days : float
         Length of a period.
-    agrees : bool
-        Whether the log has as many repeat purchases as the table.
+    other : str
+        How the log differs from that of the table; "" where it has as many repeat purchases.
     """
 
     dates: list[str]
@@ -49,7 +51,7 @@ class Tracked:
     expected: FloatArray
     bands: Bands
     days: float
-    agrees: bool
+    other: str
 
 
 def why_not_tracked(study: Study) -> str:
@@ -68,7 +70,13 @@ def why_not_tracked(study: Study) -> str:
 
 
 def track(study: Study) -> Tracked:
-    """Count the log's repeat purchases by week, and what the model expects of new customers."""
+    """Count the log's repeat purchases by week, and what the model expects of new customers.
+
+    Raises
+    ------
+    SchemaError
+        None of the log's customers is in the table.
+    """
     scaler = study.scale.time_scaler
     end = ordinal_of(study.rfm.observation_end, study.scale)
     first = end - np.rint(study.rfm.table[T].to_numpy() * scaler).astype(np.int64)
@@ -76,7 +84,7 @@ def track(study: Study) -> Tracked:
     span = max(end - int(first.min()), 1)
     step *= -(-span // (step * _MOST_WEEKS))
     edges = end - step * np.arange(-(-span // step), -1, -1)
-    periods = _periods(study, end)
+    periods, other = _periods(study, end)
     draws = study.purchases.draws(FEW_DRAWS)
     time_of = study.purchases.metadata.time_of
     own = time_of(first), time_of(edges), study.columns.born
@@ -90,16 +98,24 @@ def track(study: Study) -> Tracked:
         expected=expected.mean(axis=0),
         bands=band,
         days=step * study.scale.days / scaler,
-        agrees=len(periods) - len(first) == int(study.rfm.table[FREQUENCY].to_numpy().sum()),
+        other=other,
     )
 
 
-def _periods(study: Study, end: int) -> Numbers:
-    """When the customers of the log bought: once for each and period."""
+def _periods(study: Study, end: int) -> tuple[Numbers, str]:
+    """When the customers of the log bought, once for each and period; and whether it is another."""
     assert study.rfm.options is not None
     options = replace(study.rfm.options, end=end, segment_cols=())
-    found = collect_purchases(study.log, options, study.id_map)
-    return np.asarray(found.table["period"].to_numpy())
+    found = collect_purchases(study.log, options, study.id_map).table
+    known, whose = shared_customers(study.rfm, found["customer"])
+    if not known:
+        raise SchemaError(
+            f"The log is of other customers than the table ({whose}): pass the log that the table "
+            "was made of."
+        )
+    repeats = int(study.rfm.table[FREQUENCY].to_numpy().sum())
+    alike = len(found) - len(study.rfm) == repeats
+    return np.asarray(found["period"].to_numpy()), "" if alike else whose
 
 
 def _outcomes(

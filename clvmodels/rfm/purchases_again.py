@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.log import WHOLE_ID
 from clvmodels.log.purchases import collect_purchases
@@ -80,14 +81,27 @@ def purchases_again(
     repeats = np.asarray(rfm.table[FREQUENCY].to_numpy(), dtype=np.int64)
     seen = who[period <= end]
     if not np.array_equal(np.bincount(seen, minlength=len(rfm)), repeats + 1):
+        _, whose = shared_customers(rfm, found["customer"])
         raise SchemaError(
-            "The log has other purchases than the table: pass the log that the table was made of, "
-            "or summarise this one again."
+            f"The log has other purchases than the table ({whose}): pass the log that the table "
+            "was made of, or summarise this one again."
         )
     first = end - np.rint(rfm.table[T].to_numpy() * rfm.time_scaler).astype(np.int64)
     age = (period - first[who]) / rfm.time_scaler
     total = found["total"].to_numpy()[mine] if "total" in found.column_names else None
     return PurchasesAgain(who, age, total)
+
+
+def shared_customers(rfm: RfmTable, customers: pa.ChunkedArray) -> tuple[int, str]:
+    """How many customers of a log are in a table, and the same in words."""
+    there = pa.chunked_array([customers.unique()])
+    known = int((positions_of(rfm.table[CUSTOMER_ID].to_pandas(), there) >= 0).sum())
+    said = f"{known:,}" if known else "none"
+    be = "is" if known < 2 else "are"
+    return known, (
+        f"{said} of the log's {many(len(there), 'customer')} {be} in the table, which has "
+        f"{len(rfm):,}"
+    )
 
 
 def positions_of(ids: pd.Series[Any], keys: pa.ChunkedArray) -> IntArray:

@@ -150,6 +150,21 @@ def test_the_managers_page_says_what_the_data_lack() -> None:
         assert page_of(from_json(to_json(found))).limits == limits
 
 
+def test_a_log_of_other_customers_is_not_taken_for_the_tables() -> None:
+    """None of them is refused; some are told of, on the manager's page too."""
+    log = load_cdnow(sample=True)
+    log = log[log["customer_id"] % 40 == 1]
+    rfm = rfm_summary(log, customer_id_col="customer_id", datetime_col="date")
+    purchases = given().purchases
+    strangers = log.assign(customer_id=log["customer_id"] + 10**6)
+    with pytest.raises(SchemaError, match=rf"none of the log's {len(rfm)} customers is in the"):
+        diagnose(purchases, rfm, log=strangers, draws=20)
+    some = pd.concat([log[log["date"] < "1997-06-01"], strangers])
+    said = page_of(diagnose(purchases, rfm, log=some, draws=20)).limits[0]
+    assert said.startswith(f"The log is not the one that the table was made of ({len(rfm)} of ")
+    assert f"{2 * len(rfm)} customers are in the table, which has {len(rfm)})" in said
+
+
 def test_revenue_is_no_budget(rows: pd.DataFrame) -> None:
     brief = page_of(diagnose(given(), rows, draws=20))
     assert "This is revenue" in brief.answer
