@@ -30,7 +30,7 @@ _DO: Final = {
     "one-time": "bring back",
     "active": "keep",
     "slipping": "win back",
-    "lost": "let go",
+    "probably lost": "let go",
 }
 
 

@@ -15,8 +15,10 @@ from clvmodels.economics.actions import STATES
 
 _LISTED: Final = 10
 _STATES: Final = (
-    "Repeat customers are active, slipping or lost by how much of their P(alive) the silence since "
-    "their last purchase has cost (25 %, 90 %). Those who bought once are new for 90 days."
+    "Repeat customers are active, slipping or probably lost by how much of their P(alive) the "
+    "silence since their last purchase has cost (25 %, 90 %). Those who bought once are new for "
+    "90 days. The explorer and the list of customers go by how long the wait for an order is, and "
+    "tell the slowing from the overdue: a long wait need not mean that somebody has left."
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clvmodels.display import Readable
-from clvmodels.economics.labels import WHOLE
+from clvmodels.economics.labels import ACTIVE, LOST, NEW, ONE_TIME, SLIPPING, WHOLE
 from clvmodels.economics.outlook import (
     PURCHASES,
     base_for,
@@ -39,11 +39,6 @@ from clvmodels.schema import (
     check_number,
 )
 
-NEW: Final = "new"
-ONE_TIME: Final = "one-time"
-ACTIVE: Final = "active"
-SLIPPING: Final = "slipping"
-LOST: Final = "lost"
 STATES: Final = (NEW, ONE_TIME, ACTIVE, SLIPPING, LOST)
 # Draws x rows held at once
 _BLOCK_CELLS: Final = 2_000_000
@@ -108,11 +103,13 @@ def action_lists(
     p_alive_drop = 1 - p_alive / p_alive_at_last, where p_alive_at_last is what it was
     right after that purchase, at T = recency. Silence that is usual for a customer costs
     little of it, and the same silence costs a frequent buyer much. They are "active",
-    from ``slipping_from`` on "slipping", and from ``lost_from`` on "lost".
+    from ``slipping_from`` on "slipping", and from ``lost_from`` on "probably lost".
 
     Customers who bought once are "new" if that was within ``new_within``, else
     "one-time": separate, since BG/NBD's P(alive) is 1 for them forever, and cannot fall.
     Rank them by p_purchase, the chance that they buy again within the horizon.
+    :func:`~clvmodels.customers` goes by how long the wait for an order is instead, and calls
+    customers slowing or overdue who need not have left.
 
     What is at stake is clv_as_usual = clv x p_alive_at_last / p_alive, what the customer
     would be worth today had P(alive) not fallen, and clv_lost, the part that is gone.

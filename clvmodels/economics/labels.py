@@ -22,6 +22,16 @@ NO_VALUE: Final = "(no value)"
 WHOLE: Final = "(whole)"
 SEGMENT: Final = "segment"
 
+# States of customers. Lists to act on go by what silence has taken off P(alive); the list of
+# customers and the explorer by how long the wait for an order is. Each word means one thing.
+NEW: Final = "new"
+ACTIVE: Final = "active"
+ONE_TIME: Final = "one-time"
+SLIPPING: Final = "slipping"
+SLOWING: Final = "slowing"
+OVERDUE: Final = "overdue"
+LOST: Final = "probably lost"
+
 By = str | Sequence[str] | Mapping[Any, Any] | pd.Series
 """Segment columns, or the segment of every customer by id."""
 Every = Literal["M", "Q", "Y"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvmodels.economics.labels import NO_VALUE, WHOLE, segments_of
+from clvmodels.economics.labels import NO_VALUE, OVERDUE, SLOWING, WHOLE, segments_of
 from clvmodels.economics.outlook import (
     GroupValues,
     customer_ids,
@@ -25,8 +25,6 @@ from clvmodels.posterior.scorable import Scorable, has_money, prepared_for
 from clvmodels.posterior.terms import ValueTerms
 from clvmodels.predictive.base import row_keys
 from clvmodels.predictive.customer_list import (
-    OVERDUE,
-    SLOWING,
     STATES,
     Limits,
     customer_parts,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.display import Readable
+from clvmodels.economics.labels import ACTIVE, LOST, NEW, OVERDUE, SLOWING
 from clvmodels.economics.outlook import base_for, measure_of, prepared_and_valued, ranking
 from clvmodels.economics.tiers import value_tiers
 from clvmodels.errors import DomainError, SchemaError
@@ -24,11 +25,6 @@ from clvmodels.schema import CUSTOMER_ID, FloatArray, Horizon, check_list, check
 if TYPE_CHECKING:
     import pandas as pd
 
-NEW: Final = "new"
-ACTIVE: Final = "active"
-SLOWING: Final = "slowing"
-OVERDUE: Final = "overdue"
-LOST: Final = "probably lost"
 STATES: Final = (NEW, ACTIVE, SLOWING, OVERDUE, LOST)
 TOP: Final = "tier 1"
 # What to do about customers of the top tier, and about the others

@@ -66,14 +66,25 @@ def test_the_states_of_customers(posterior: CLVPosterior) -> None:
         person(2, 200, 300),  # the same silence, of a slow buyer
     )
     found = action_lists(posterior, rfm, **OPTIONS).customers
-    assert found["state"].tolist() == ["new", "one-time", "active", "slipping", "lost", "active"]
+    assert found["state"].tolist() == [
+        "new",
+        "one-time",
+        "active",
+        "slipping",
+        "probably lost",
+        "active",
+    ]
     drop = found["p_alive_drop"]
     assert drop[0] == drop[1] == 0
     assert drop[2] < drop[5] < drop[3] < drop[4]
     # The limits may be moved
     limits = {"slipping_from": (drop[2] + drop[5]) / 2, "lost_from": (drop[5] + drop[3]) / 2}
     strict = action_lists(posterior, rfm, new_within="10D", **limits, **OPTIONS).customers
-    assert strict["state"].tolist() == ["one-time"] * 2 + ["active", "lost", "lost", "slipping"]
+    assert strict["state"].tolist() == ["one-time"] * 2 + [
+        "active",
+        *["probably lost"] * 2,
+        "slipping",
+    ]
 
 
 def test_p_alive_then_is_that_of_the_day_of_the_last_purchase(
@@ -114,7 +125,7 @@ def test_lists_and_counts_come_from_the_rows(posterior: CLVPosterior, rfm: RfmTa
     for name in ("clv", "clv_lost", "valuable"):
         parts = counts[name].iloc[:-1].sum()
         assert parts == pytest.approx(counts.loc["(whole)", name], rel=1e-9)
-    assert counts.loc["lost", "p_purchase"] < counts.loc["active", "p_purchase"]
+    assert counts.loc["probably lost", "p_purchase"] < counts.loc["active", "p_purchase"]
 
 
 def test_one_time_buyers_are_apart_in_every_model(rfm: RfmTable) -> None:
@@ -135,7 +146,7 @@ def test_new_is_within_the_time_in_days(posterior: CLVPosterior, rfm: RfmTable) 
 def test_those_gone_beyond_all_digits(posterior: CLVPosterior) -> None:
     found = action_lists(posterior, people(person(900, 1000, 9900)), **OPTIONS)
     row = found.customers.iloc[0]
-    assert (row["state"], row["p_alive_drop"]) == ("lost", 1.0)
+    assert (row["state"], row["p_alive_drop"]) == ("probably lost", 1.0)
     assert np.isfinite(row[["clv", "clv_as_usual", "clv_lost"]].astype(float)).all()
     assert len(found.slipping) == 0
 
