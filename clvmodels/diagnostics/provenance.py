@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from clvmodels import __version__
-from clvmodels.diagnostics.chains import OnePosterior, kind_of
+from clvmodels.diagnostics.chains import kind_of
 from clvmodels.diagnostics.densities import prior_text
 from clvmodels.diagnostics.record import Section, Table
 from clvmodels.diagnostics.study import Question, Study, model_name
 from clvmodels.diagnostics.words import number, percent
+from clvmodels.posterior import Metadata
 
 _VERSIONED: Final = ("numpy", "scipy", "pandas", "xarray", "arviz-stats", "numba", "matplotlib")
 _SOURCES: Final[Mapping[str, str]] = {
@@ -60,7 +61,10 @@ def provenance_of(study: Study, date: str | None) -> dict[str, Any]:
             "time_unit": study.scale.time_unit,
             "time_scaler": study.scale.time_scaler,
         },
-        "models": {kind_of(one): _model(one) for one in study.models},
+        "models": {
+            kind_of(one): _model(one.metadata, one.tree["posterior"], one.fingerprint())
+            for one in study.models
+        },
         "report_versions": report_versions(),
         "log": study.log is not None,
         "backtest": None
@@ -71,8 +75,7 @@ def provenance_of(study: Study, date: str | None) -> dict[str, Any]:
     }
 
 
-def _model(posterior: OnePosterior) -> dict[str, Any]:
-    known, group = posterior.metadata, posterior.tree["posterior"]
+def _model(known: Metadata, group: Any, fingerprint: str) -> dict[str, Any]:
     return {
         "model": known.model,
         "method": known.method,
@@ -84,7 +87,7 @@ def _model(posterior: OnePosterior) -> dict[str, Any]:
         "prior_scales": dict(known.prior_scales),
         "fitted_customers": known.base.get("customers"),
         "data_fingerprint": known.fingerprint,
-        "draws_fingerprint": posterior.fingerprint(),
+        "draws_fingerprint": fingerprint,
         "versions": dict(known.versions),
         "notes": list(known.notes),
     }
@@ -152,7 +155,10 @@ def provenance_section(study: Study, provenance: Mapping[str, Any]) -> Section:
         intro="The same files, versions and seeds give the same numbers.",
         tables=(
             _facts_table(study, provenance),
-            *(_model_table(one, provenance["models"][kind_of(one)]) for one in study.models),
+            *(
+                _model_table(kind_of(one), model_name(one), provenance["models"][kind_of(one)])
+                for one in study.models
+            ),
             _lines("reproduce", "How to reproduce it", "line", provenance["reproduce"]),
             _lines("cite", "What to cite", "source", provenance["cite"]),
         ),
@@ -185,7 +191,7 @@ def _facts_table(study: Study, provenance: Mapping[str, Any]) -> Table:
     return Table("facts", "This report", ("what", "value"), tuple(rows))
 
 
-def _model_table(posterior: OnePosterior, known: Mapping[str, Any]) -> Table:
+def _model_table(kind: str, name: str, known: Mapping[str, Any]) -> Table:
     rows: list[tuple[str, str]] = [
         ("method", known["method"]),
         ("chains x draws", f"{known['chains']:,} x {known['draws']:,}"),
@@ -193,17 +199,14 @@ def _model_table(posterior: OnePosterior, known: Mapping[str, Any]) -> Table:
     ]
     if known["sampling_seconds"] is not None:
         rows.append(("time to fit, seconds", number(float(known["sampling_seconds"]))))
-    rows += [(f"prior of {name}", text) for name, text in known["priors"].items()]
-    rows += [(name, number(float(value), 6)) for name, value in known["prior_scales"].items()]
+    rows += [(f"prior of {one}", text) for one, text in known["priors"].items()]
+    rows += [(one, number(float(value), 6)) for one, value in known["prior_scales"].items()]
     rows += [
         ("fingerprint of the data", known["data_fingerprint"] or "unknown"),
         ("fingerprint of the draws", known["draws_fingerprint"]),
     ]
-    rows += [(f"version of {name}, at the fit", text) for name, text in known["versions"].items()]
-    kind = kind_of(posterior)
-    return Table(
-        f"fit-{kind}", f"The fit of {model_name(posterior)}", ("what", "value"), tuple(rows)
-    )
+    rows += [(f"version of {one}, at the fit", text) for one, text in known["versions"].items()]
+    return Table(f"fit-{kind}", f"The fit of {name}", ("what", "value"), tuple(rows))
 
 
 def _lines(key: str, title: str, column: str, lines: list[str]) -> Table:
