@@ -60,7 +60,8 @@ def brief(
     planned = None if no_total else _planned(study, plan)
     tables = [table for section in sections for table in section.tables]
     return Brief(
-        sentence=_sentence(study, planned, why_not, no_budget),
+        sentence=(not (why_not or no_budget or planned) and plan.why_not)
+        or _sentence(study, planned, why_not, no_budget),
         answer=new.answer,
         facts=() if no_total else (*_base(study, plan, planned), *new.facts),
         actions=() if why_not else tuple(_actions(study, added, planned, tables, new.advice))[:3],

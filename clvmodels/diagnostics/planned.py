@@ -17,10 +17,11 @@ from clvmodels.forecast import tail_probabilities
 from clvmodels.forecast.calendar import Calendar
 from clvmodels.predictive import TotalForecast, forecast_total
 from clvmodels.predictive.planning import SOURCES
-from clvmodels.schema import DAYS_PER_MONTH, FloatArray, check_choice
+from clvmodels.schema import DAYS_PER_MONTH, DAYS_PER_YEAR, FloatArray, check_choice
 
 _MOST_CUSTOMERS: Final = 20_000  # that are followed one by one
 _MOST_MONTHS: Final = 36
+_MOST_YEARS: Final = 10
 _INNER: Final = 0.5
 _FEW_DAYS: Final = 3.0
 _CALLED: Final = {
@@ -71,6 +72,11 @@ def planned(study: Study) -> Planned:
         return Planned(
             why_not="There are no totals to plan with of a whole lifetime: choose a horizon that "
             "ends, such as 365D."
+        )
+    if days > _MOST_YEARS * DAYS_PER_YEAR:  # each purchase of each customer is followed
+        return Planned(
+            why_not=f"There are no totals to plan with beyond {_MOST_YEARS} years, of which nobody "
+            "knows the calendar: choose a shorter horizon, such as 365D."
         )
     by_month = study.rfm.observation_end is not None and days <= _MOST_MONTHS * DAYS_PER_MONTH
     who, of = study.rfm, min(len(study.rfm), _MOST_CUSTOMERS)

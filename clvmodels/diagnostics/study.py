@@ -32,6 +32,7 @@ from clvmodels.rfm.histories import (
 )
 from clvmodels.rfm.periods import check_said, check_scale
 from clvmodels.schema import (
+    DAYS_PER_YEAR,
     Discounting,
     FloatArray,
     Horizon,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 # Draws for what is summed over all customers in each draw
 FEW_DRAWS: Final = 200
 _MOST_AGES: Final = 512
+_MOST_YEARS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +301,13 @@ def _check(question: Question, purchases: PurchasePosterior) -> None:
     refuse_own(question.margin)
     if question.cac is not None:
         check_cost(question.cac, known=True)
-    if purchases.scale.horizon(question.horizon) == 0:
+    days = purchases.scale.horizon(question.horizon) * purchases.scale.days
+    if _MOST_YEARS * DAYS_PER_YEAR < days < math.inf:
+        raise DomainError(
+            f"horizon={question.horizon!r} is longer than {_MOST_YEARS} years: choose a shorter "
+            "one, such as '5Y', or None (--horizon none) for the remaining lifetime."
+        )
+    if days == 0:
         raise DomainError(
             f"horizon={question.horizon!r} looks no time ahead: give a longer one, such as '365D'."
         )

@@ -121,6 +121,7 @@ def test_where_totals_must_not_be_used_no_budget_is_set(rows: pd.DataFrame) -> N
     [
         ({"cac": float("nan")}, "cac=nan must be an amount of money"),
         ({"horizon": "0D"}, "horizon='0D' looks no time ahead"),
+        ({"horizon": "200Y"}, "horizon='200Y' is longer than 50 years"),
     ],
 )
 def test_what_cannot_be_asked_is_said(rows: pd.DataFrame, question: Any, said: str) -> None:
@@ -163,6 +164,17 @@ def test_a_log_of_other_customers_is_not_taken_for_the_tables() -> None:
     said = page_of(diagnose(purchases, rfm, log=some, draws=20)).limits[0]
     assert said.startswith(f"The log is not the one that the table was made of ({len(rfm)} of ")
     assert f"{2 * len(rfm)} customers are in the table, which has {len(rfm)})" in said
+
+
+@pytest.mark.parametrize(("horizon", "said"), [("20Y", "beyond 10 years"), (None, "lifetime")])
+def test_horizons_without_a_total_say_why_at_once(
+    rows: pd.DataFrame, horizon: str | None, said: str
+) -> None:
+    """Purchases are followed one by one for a total: those of decades took minutes."""
+    brief = page_of(diagnose(given(), rows, horizon=horizon, margin=0.3, draws=20))
+    assert brief.sentence.startswith("There are no totals to plan with")
+    assert said in brief.sentence
+    assert "brief_base" not in {fact.key for fact in brief.facts}
 
 
 def test_revenue_is_no_budget(rows: pd.DataFrame) -> None:
