@@ -9,6 +9,7 @@ standardised, so that units make no difference.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -16,9 +17,10 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from clvmodels import schema
-from clvmodels.errors import DomainError, SchemaError
+from clvmodels.errors import OURS, DomainError, SchemaError
 from clvmodels.purchases.design import (
     FIRST_PURCHASE,
+    MISSING,
     SIDES,
     Design,
     Effect,
@@ -48,6 +50,7 @@ SPREAD_SD: Final = 0.5
 OLDER_SD: Final = 0.5
 """Of the rate of customers who came before the log began, in logarithms."""
 _BINS: Final = 20
+_MOST_VALUES: Final = 2000  # each has draws of its own
 _TAKEN: Final = (
     *(schema.CUSTOMER_ID, schema.RECENCY, schema.T, schema.MONETARY_VALUE),
     schema.LOG_GAPS,
@@ -64,9 +67,10 @@ class Covariate:
     ----------
     column : str
         Of the table: categories, or numbers, whose logarithmic effect is a straight line.
-    bins : int
+    bins : int or None
         Into how many bins of as many customers a number is cut that has more values, so that
-        customers share histories; its effect is that of the bin's mean.
+        customers share histories; its effect is that of the bin's mean. None keeps up to 2,000
+        values as they are; others count as the nearest of them.
     log : bool
         Whether the logarithm of a number counts, as is usual for amounts; it must be positive.
     categories : bool
@@ -84,14 +88,15 @@ class Covariate:
     """
 
     column: str
-    bins: int = _BINS
+    bins: int | None = _BINS
     log: bool = False
     categories: bool = False
     sd: float = EFFECT_SD
 
     def __post_init__(self) -> None:
         _check_column(self.column)
-        check_whole("bins", self.bins, least=2)
+        if self.bins is not None:
+            check_whole("bins", self.bins, least=2)
         _check_sd("sd", self.sd)
 
 
@@ -307,7 +312,30 @@ def _factor(columns: RfmColumns, one: Covariate | Pooled) -> Factor:
     if isinstance(one, Covariate) and is_number(column) and not one.categories:
         return _bins(one, numbers_of(column))
     counts = level_counts(texts_of(column))
+    if isinstance(one, Covariate) and not one.categories:
+        _warn_of_numbers(one.column, [level for level in counts if level != MISSING])
     return Factor(one.column, tuple(counts), tuple(counts.values()))
+
+
+def _warn_of_numbers(name: str, levels: Sequence[str]) -> None:
+    """Warn of many numbers that are written as text, as all of a CSV file is."""
+    if len(levels) <= _BINS or not all(map(_is_number, levels)):
+        return
+    warnings.warn(
+        f"The column {shown(name)} holds numbers as text, as CSV files do, and each of its "
+        f"{len(levels):,} values is a level of its own: convert it to numbers, take "
+        f"Pooled({name!r}), or say that these are names by Covariate({name!r}, categories=True).",
+        UserWarning,
+        stacklevel=2,
+        skip_file_prefixes=OURS,
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def _bins(one: Covariate, values: FloatArray) -> Factor:
@@ -322,12 +350,15 @@ def _bins(one: Covariate, values: FloatArray) -> Factor:
         # Orders that were free, or came back, stand with the least that was paid
         known = np.maximum(known, known[known > 0.0].min(initial=np.inf))
     distinct = np.unique(known)
-    if len(distinct) > one.bins:
-        quantiles = np.quantile(known, np.arange(1, one.bins) / one.bins)
-        distinct = np.unique(quantiles)
-        edges = distinct
+    if one.bins is None and len(distinct) > _MOST_VALUES:
+        raise DomainError(
+            f"bins=None keeps every value of {shown(one.column)}, of which there are "
+            f"{len(distinct):,}: give bins, such as {_BINS}."
+        )
+    if one.bins is not None and len(distinct) > one.bins:
+        edges = np.unique(np.quantile(known, np.arange(1, one.bins) / one.bins))
     else:
-        edges = distinct[1:]
+        edges = (distinct[1:] + distinct[:-1]) / 2.0
     bins = np.searchsorted(edges, known, side="right")
     used = np.unique(bins)
     edges = edges[used[1:] - 1] if len(used) else edges

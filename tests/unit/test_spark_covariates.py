@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvmodels import CLVPosterior, SchemaError
+from clvmodels import CLVPosterior, RfmTable, SchemaError, rfm_summary
+from tests.unit.test_covariate_columns import ASKED, HOW, design, log_of_shops
 from tests.unit.test_covariates import FRAME, both, something
 from tests.unit.test_spend_covariates import moved
 
@@ -35,3 +36,14 @@ def test_the_column_must_be_there(spark) -> None:
     df = spark.createDataFrame(FRAME.drop(columns="channel"))
     with pytest.raises(SchemaError, match="lacks channel, of which the model's covariates"):
         score(df, posterior, horizon="90D", time_unit="D")
+
+
+def test_customers_are_told_apart_as_on_one_machine(spark) -> None:
+    from clvmodels.spark import rfm_summary as on_spark
+
+    log = log_of_shops()
+    found = on_spark(spark.createDataFrame(log), **HOW)
+    end = found.observation_end
+    table = RfmTable.from_pandas(found.table.toArrow().to_pandas(), observation_end=end)
+    assert design(table, *ASKED) == design(rfm_summary(log, **HOW), *ASKED)
+    found.unpersist()
