@@ -27,7 +27,7 @@ class PurchaseModel(ModelFacts):
         What computes; as "module:name" it is imported when it is first asked for, so that
         facts cost nothing.
     leaves : str
-        When a customer may leave, in words that follow "leaves": `AT_ANY_TIME`, `NEVER`, or
+        When a customer may leave, in words that follow "leaves": "at any time", "never", or
         such as "after each purchase".
     once_says_nothing : bool
         Whether P(alive) of customers who bought once is 1 forever, whatever they do.
@@ -69,7 +69,7 @@ class PurchaseModel(ModelFacts):
         return f"a customer can leave only {self.leaves}"
 
     def silent_of(self, once: str) -> str:
-        """Of whom P(alive) says nothing where `once_says_nothing`: of all if nobody leaves."""
+        """Whom P(alive) says nothing of: those who bought once, or all where nobody leaves."""
         return "any customer" if self.leaves == NEVER else once
 
     @property
