@@ -140,7 +140,8 @@ def log_prior_and_likelihood(
     """Log prior and log-likelihood of every draw, each up to a constant.
 
     The sampler's log density is that of prior, likelihood and the Jacobian of the
-    transform together, so that the likelihood is what remains: no pass over the base.
+    transform together, so that the likelihood is what remains: no pass over the base. Priors
+    of the effects of covariates remain with it, and are not judged.
 
     Returns
     -------
