@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 from clvmodels.diagnostics.customers_listed import FIRST_CUSTOMERS
 from clvmodels.diagnostics.record import Figure, Report, Section
 from clvmodels.keywords import named
+from clvmodels.progress import telling_part
 from clvmodels.reporting.images import Draw, Picture, limit_each, make_pictures
 from clvmodels.reporting.manager_view import shown_brief
 from clvmodels.reporting.self_contained import asset, dressed, environment
@@ -77,7 +78,7 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
     """
     from clvmodels.plots.inks import dark_style
 
-    draw = draw or _own_drawing()
+    draw = _told(draw or _own_drawing(), len(report.figures))
     check_choice("reader", reader, READERS)
     page = dressed(
         "".join(asset(one) for one in ("style.css", "list.css", "card.css")),
@@ -108,6 +109,18 @@ def render_page(report: Report, draw: Draw | None = None, *, reader: Reader = "b
             **page,
         )
     )
+
+
+def _told(draw: Draw, figures: int) -> Draw:
+    """The same, telling how many figures are drawn: most of the time goes there."""
+    told, seen = telling_part(), set[str]()
+
+    def drawn(figure: Figure) -> Any:
+        told(len(seen - {figure.key}) / figures, "the page")  # which may have panels of its own
+        seen.add(figure.key)
+        return draw(figure)
+
+    return drawn
 
 
 def _section(section: Section, report: Report, draw: Draw, *, listed: bool) -> ShownSection:

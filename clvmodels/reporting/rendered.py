@@ -15,7 +15,7 @@ from clvmodels.errors import SchemaError, named_where_full
 from clvmodels.keywords import named
 from clvmodels.outputs import folder_beside, followed, make_room, refuse_inputs
 from clvmodels.path_checks import named_paths, path_of
-from clvmodels.progress import telling
+from clvmodels.progress import part, telling
 from clvmodels.reporting.json import to_json
 from clvmodels.reporting.page import READERS, Reader, render_page
 from clvmodels.reporting.text import render_text
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clvmodels.predictive.calendars import CalendarChoice
     from clvmodels.rfm import RfmTable
 
+_PAGE: Final = (0.65, 1.0)  # of the time that a report takes
 FRAME: Final = (
     '<iframe srcdoc="{page}" title="{title}" sandbox="allow-scripts" '
     'width="100%" height="800" style="border: 1px solid #b9c1c9"></iframe>'
@@ -209,8 +210,9 @@ def report(
         time_unit=time_unit,
         time_scaler=time_scaler,
     )
-    telling()(0.8, "the page")
-    rendered = render(record, reader=reader)
+    telling()(_PAGE[0], "the page")
+    with part(*_PAGE):
+        rendered = render(record, reader=reader)
     write_report(rendered, output, json)
     return rendered
 

@@ -19,6 +19,7 @@ from clvmodels import (
     ModifiedBetaGeoPosterior,
     RfmTable,
     load_posterior,
+    progress,
     rfm_summary,
 )
 from clvmodels.cli import main
@@ -143,7 +144,13 @@ def test_what_a_posterior_does_not_know_is_said(
 def test_the_terminal_answers_what_a_customer_may_cost(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    told: list[float] = []
+    watching = progress._shown.set(lambda share, doing="": told.append(share))
     assert main(arguments(files, "--cac", "30", "--margin", "0.3", "--json", "report.json")) == 0
+    progress._shown.reset(watching)
+    assert told == sorted(told)  # what is shown of it moves, and never back
+    assert len(set(told)) > 20
+    assert max(np.diff(told)) < 0.3
     brief = from_json(Path("report.json").read_text()).brief
     assert brief is not None
     assert brief.answer.startswith("May a new customer cost 30.00? ")
