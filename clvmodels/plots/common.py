@@ -142,6 +142,14 @@ def written(unit: str) -> str:
     return unit.replace("\\$", "$").replace("$", "\\$")
 
 
+def legend_above(axes: Axes) -> None:
+    """A legend above the drawing, where data fill it to its corners."""
+    entries = len(axes.get_legend_handles_labels()[0])
+    where: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    close: Any = {"columnspacing": 1.0, "handlelength": 1.5, "handletextpad": 0.5}
+    axes.legend(frameon=False, ncols=3 if entries == 3 else 2, **where, **close)
+
+
 def thousands(value: float, _: Any) -> str:
     """Format a tick that is a number."""
     return f"{value:,.10g}"
@@ -155,6 +163,25 @@ def as_percent(value: float, _: Any) -> str:
 def floats(values: Sequence[float | None]) -> FloatArray:
     """Numbers of a record, in which what is not there is None."""
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def check_axes(plot: str, found: Any, *, several: bool = False) -> None:
+    """Check that what a plot was given to draw on is one axes, or ``several``.
+
+    Raises
+    ------
+    SchemaError
+        It is something else.
+    """
+    from matplotlib.axes import Axes as Drawn
+
+    each = list(found) if several and isinstance(found, Iterable) else [found]
+    if not all(isinstance(one, Drawn) for one in each):
+        what = "a sequence of matplotlib Axes" if several else "one matplotlib Axes"
+        raise SchemaError(
+            f"ax={shown(found)} is not what {plot} draws on: pass {what}, as plt.subplots() makes "
+            "them, or leave it out for a new figure."
+        )
 
 
 def shown_axes(axes: Axes | None) -> Axes:

@@ -17,6 +17,7 @@ from clvmodels.economics.inputs import SimpleInputs
 from clvmodels.plots.common import (
     as_percent,
     error_bars,
+    legend_above,
     one_axes,
     shown_axes,
     table_with,
@@ -184,7 +185,7 @@ def draw_tiers(report: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("tier of customers")
     axes.set_ylabel("share of the whole")
-    axes.legend(frameon=False)
+    legend_above(axes)
     return axes
 
 

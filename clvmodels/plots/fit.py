@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clvmodels.plots.common import as_percent, band, floats, one_axes, thousands, within_calendar
+from clvmodels.plots.common import (
+    as_percent,
+    band,
+    floats,
+    legend_above,
+    one_axes,
+    thousands,
+    within_calendar,
+)
 from clvmodels.plots.inks import ACTUAL, EXPECTED, OTHER, PALE
 from clvmodels.schema import FloatArray
 
@@ -169,7 +177,10 @@ def draw_purchases_over_time(
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(thousands)
     axes.tick_params(axis="x", labelrotation=30)
-    axes.legend(frameon=False, loc="upper left" if sums else "best")
+    if sums:  # which rise from the lower left
+        axes.legend(frameon=False, loc="upper left")
+    else:
+        legend_above(axes)
     return axes
 
 
@@ -302,7 +313,7 @@ def draw_spend_density(
     axes.set_xlabel("mean spend per repeat purchase" + (f" ({currency})" if currency else ""))
     axes.set_ylabel("density per unit of ln(spend)")
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
+    legend_above(axes)
     return axes
 
 

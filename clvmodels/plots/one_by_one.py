@@ -11,6 +11,7 @@ from clvmodels.plots.common import (
     as_percent,
     band,
     floats,
+    legend_above,
     one_axes,
     panels,
     thousands,
@@ -111,8 +112,7 @@ def draw_timelines(
     for row, chance in zip(rows, floats(p_alive), strict=False):
         place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
         axes.text(1.01, float(row), f"P(alive) {100 * chance:.0f} %", fontsize="small", **place)
-    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0.2}
-    axes.legend(frameon=False, **above)
+    legend_above(axes)
     return axes
 
 
@@ -228,14 +228,17 @@ def draw_customer_value(
     width, zero = at[1] - at[0], -(at[1] - at[0]) * 1.5
     axes.bar([zero], [nothing], width, color=OTHER, label=f"nothing, {100 * nothing:.0f} %")
     axes.stairs(floats(chances), at, fill=True, facecolor=PALE, edgecolor=EXPECTED, linewidth=1)
-    axes.axvline(mean, color=EXPECTED, linewidth=1.8, label=f"mean, {sign}{mean:,.4g}")
     top = axes.get_ylim()[1]
-    said = f"{100 * interval:.0f} % of the cases, {sign}{lower:,.4g} to {sign}{upper:,.4g}"
+    label = f"mean, {sign}{_amount(mean)}"
+    axes.plot([mean, mean], [0, top], color=EXPECTED, linewidth=1.8, label=label)
+    ends = f"{sign}{_amount(lower)} to {sign}{_amount(upper)}"
+    said = f"{100 * interval:.0f} % of the cases, {ends}"
     axes.plot([lower, upper], [top, top], "|-", color=ACTUAL, linewidth=2.5, label=said)
     axes.set_xlabel("value within the horizon" + (f" ({sign})" if unit else ""))
     axes.set_ylabel("chance")
     axes.yaxis.set_major_formatter(as_percent)
     axes.xaxis.set_major_formatter(lambda value, _: thousands(value, _) if value >= 0 else "")
+    axes.locator_params(axis="x", nbins=6)
     axes.set_ylim(0, 1.45 * top)  # with room for the legend
     if name:
         axes.set_title(f"Customer {name}")
@@ -350,7 +353,7 @@ def draw_payback(
         band(axes, months, floats(lower), floats(upper), label=f"{100 * interval:.0f} % interval")
     axes.plot(months, floats(value), color=EXPECTED, linewidth=1.8, label="expected")
     if cac is not None:
-        label = f"CAC {written(unit)}{cac:,.4g}"
+        label = f"CAC {written(unit)}{_amount(cac)}"
         axes.axhline(cac, color=ACTUAL, linewidth=1.5, linestyle="--", label=label)
     if cac is not None and paid_back is not None:
         at_once = paid_back == 0.0
@@ -373,6 +376,10 @@ def draw_payback(
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False, loc="upper left" if cac is None or cac < top / 2 else "lower right")
     return axes
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
 
 
 def _days(dates: Sequence[str]) -> Any:

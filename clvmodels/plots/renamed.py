@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial, wraps
+from inspect import signature
 from typing import Any, Final, cast
 
 from clvmodels.errors import OURS
 from clvmodels.keywords import named
+from clvmodels.plots.common import check_axes
 
 OLD: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "plot_concentration": ("plot_lorenz", {"first": "most valuable"}),
@@ -20,15 +22,21 @@ OLD: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 
 def picture[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Let a plot name its options as `named` does, and take ``axes`` for ``ax`` with a warning."""
+    """Let a plot name its options as `named` does, and take ``axes`` for ``ax`` with a warning.
+
+    Another thing than axes is refused before anything is computed.
+    """
     call = named(function)
+    name = function.__name__
+    several = "Sequence" in str(signature(function).parameters["ax"].annotation)
 
     @wraps(call)
     def draw(*args: Any, **options: Any) -> R:
         if "axes" in options and "ax" not in options:
-            name = function.__name__
             _warn(f"{name}(axes=...) is now {name}(ax=...), as elsewhere")
             options["ax"] = options.pop("axes")
+        if options.get("ax") is not None:
+            check_axes(name, options["ax"], several=several)
         return cast("Callable[..., R]", call)(*args, **options)
 
     return cast("Callable[P, R]", draw)

@@ -59,8 +59,13 @@ def purchases_again(
     Raises
     ------
     SchemaError
-        The table does not know how its log was read, or this is another log.
+        No log was given, the table does not know how it was read, or this is another one.
     """
+    if log is None:
+        raise SchemaError(
+            "A table holds counts and not the purchases themselves: pass log=, what the table was "
+            "made of."
+        )
     if rfm.options is None or rfm.observation_end is None:
         raise SchemaError(
             "The table does not know how its log was read: make it with rfm_summary, and save it "

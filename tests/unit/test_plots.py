@@ -219,6 +219,12 @@ def test_reports_leave_nothing_open(given: dict[str, Any], tmp_path: Any) -> Non
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize("name", ["plot_timelines", "plot_times_between"])
+def test_purchases_are_drawn_from_a_log(name: str, given: dict[str, Any]) -> None:
+    with pytest.raises(SchemaError, match=r"counts and not the purchases themselves: pass log="):
+        getattr(plots, name)(given["rfm"])
+
+
 @pytest.mark.parametrize("name", sorted(CALLS | PANELS))
 def test_what_fails_leaves_nothing_open(name: str) -> None:
     """And the message says what the plot takes, whatever it was given."""
@@ -232,6 +238,9 @@ def test_what_fails_leaves_nothing_open(name: str) -> None:
     for wrong in (1.5, None, object(), {"a": "b"}, pd.DataFrame({"no": [1]})):
         with pytest.raises(SchemaError, match=rf"^{name} takes .+, found "):
             draw(wrong, *extra, **options)
+    said = rf"^ax='x' is not what {name} draws on: pass .+ matplotlib Axes"
+    with pytest.raises(SchemaError, match=said):
+        draw(1.5, *extra, ax="x", **options)
     assert not plt.get_fignums()
 
 
