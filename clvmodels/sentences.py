@@ -67,7 +67,8 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
     ),
     "share of divergent transitions": (
         "The sampler could follow the posterior everywhere",
-        "The sampler lost its way in {figure} of its steps (divergent transitions)",
+        "The sampler could not follow the posterior in {figure} of its steps (divergent "
+        "transitions)",
     ),
     "largest Monte Carlo error of a mean, in posterior sd": (
         "More draws would hardly change the means (Monte Carlo error {figure} sd at most)",
@@ -179,13 +180,15 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
         "{figure} times that without)",
     ),
     r"failed checks of the backtest's own fit of (?P<model>.+)": (
-        "The test's own fit of {model} converged",
-        "The test's own fit of {model} did not converge: {figure} of its checks failed",
+        f"{TEST}, the fit of {{model}} converged",
+        f"{TEST}, the fit of {{model}} did not converge: {{figure}} of its checks failed",
     ),
 }
 _PATTERNS: Final = [
     (re.compile(f"(?:(?P<whose>.+): )?{name}"), said) for name, said in _SAID.items()
 ]
+
+_COUNTED: Final = re.compile("(Only )?(None|[0-9,]+) of ")  # customers, not shares or sizes
 
 
 def sentence_of(name: str, figure: str, value: float, *, passed: bool, bound: str = "") -> str:
@@ -236,7 +239,8 @@ def sentence_of(name: str, figure: str, value: float, *, passed: bool, bound: st
 def _limited(text: str, bound: str) -> str:
     if not bound:
         return text
-    return f"{text.removesuffix(')')}{'; ' if text.endswith(')') else ' ('}it should be {bound})"
+    should = "there should be" if _COUNTED.match(text) else "it should be"
+    return f"{text.removesuffix(')')}{'; ' if text.endswith(')') else ' ('}{should} {bound})"
 
 
 def _directions(value: float) -> dict[str, str]:

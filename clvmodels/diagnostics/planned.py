@@ -25,10 +25,11 @@ _MOST_YEARS: Final = 10
 _INNER: Final = 0.5
 _FEW_DAYS: Final = 3.0
 _CALLED: Final = {
-    "parameters": "the parameters'",
-    "chance": "chance's",
-    "calendar": "the calendar's",
+    "parameters": "the parameters",
+    "chance": "chance",
+    "calendar": "the calendar",
 }
+_MANY: Final = ("the parameters",)
 _WHY: Final = {
     "none": "The calendar is left out, as asked: seasons, campaigns and the state of the trade "
     "move all customers at once, and are not allowed for.",
@@ -157,16 +158,17 @@ def in_words(row: dict[str, Any]) -> str:
     shares = sorted(((row[f"share_{name}"], name) for name in SOURCES), reverse=True)
     if not np.isfinite(shares[0][0]):
         return "Nothing of it is in doubt."
-    told = [f"{percent(share)} is {_CALLED[name]}" for share, name in shares if share >= 0.005]
-    text = "Of the doubt, " + (
-        told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
-    )
-    most = {
-        "parameters": "more data would narrow it",
-        "chance": "a larger base would have less of it",
-        "calendar": "more data of the same kind would not narrow it",
+    told = [(_CALLED[name], percent(share)) for share, name in shares if share >= 0.005]
+    (first, most), *others = told
+    parts = [f"{first} {'make' if first in _MANY else 'makes'} {most} of the doubt"]
+    parts += [f"{which} {share}" for which, share in others]
+    text = f"{', '.join(parts[:-1])} and {parts[-1]}" if others else parts[0]
+    narrowed = {
+        "parameters": "More data would narrow it",
+        "chance": "A larger base would have less of it",
+        "calendar": "More data of the same kind would narrow the parameters' part alone",
     }
-    return f"{text}: {most[shares[0][1]]}."
+    return f"{text[:1].upper()}{text[1:]}. {narrowed[shares[0][1]]}."
 
 
 def calendar_said(calendar: Calendar) -> str:

@@ -56,12 +56,12 @@ def test_the_report_plans_with_what_forecast_total_says(calendar: Any) -> None:
 def test_doubt_is_told_in_words_the_most_of_it_first() -> None:
     row = {"share_parameters": 0.13, "share_chance": 0.121, "share_calendar": 0.749}
     assert planned.in_words(row) == (
-        "Of the doubt, 75 % is the calendar's, 13 % is the parameters' and 12 % is chance's: more "
-        "data of the same kind would not narrow it."
+        "The calendar makes 75 % of the doubt, the parameters 13 % and chance 12 %. More data of "
+        "the same kind would narrow the parameters' part alone."
     )
     row = {"share_parameters": 0.0, "share_chance": 1.0, "share_calendar": 0.0}
     assert planned.in_words(row) == (
-        "Of the doubt, 100 % is chance's: a larger base would have less of it."
+        "Chance makes 100 % of the doubt. A larger base would have less of it."
     )
     row = dict.fromkeys(row, float("nan"))
     assert planned.in_words(row) == "Nothing of it is in doubt."

@@ -107,7 +107,13 @@ def test_the_limit_has_its_direction_and_stands_where_it_is_broken() -> None:
     kept = at_most("largest R-hat", 1.0, 1.01, "")
     assert kept.sentence == "The chains agree (largest R-hat 1)."
     none = Check("share of divergent transitions", 0.2, 0.0, "fail", "", "at most", "share")
-    assert none.sentence == "The sampler lost its way in 20 % of its steps (divergent transitions)."
+    assert none.sentence == (
+        "The sampler could not follow the posterior in 20 % of its steps (divergent transitions)."
+    )
+    gone = Check("repeat customers", 0.0, 100.0, "fail", "", "at least")
+    assert gone.sentence == "None of the customers came back (there should be at least 100)."
+    few = Check("repeat customers", 35.0, 100.0, "warn", "", "at least")
+    assert few.sentence == "Only 35 of the customers came back (there should be at least 100)."
     assert Check("figure", None, None, "unavailable", "").sentence == "Figure: not available."
 
 

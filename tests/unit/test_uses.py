@@ -312,7 +312,7 @@ def test_a_backtest_whose_own_fit_failed_supports_nothing(good: Backtest) -> Non
     failed = replace(good, fits={"bgnbd": laplace_verdict(1.3, 900.0)})
     assert judged(failed) == dict.fromkeys(USES, "not supported")
     assert (
-        "The test's own fit of bgnbd did not converge: 1 of its checks failed"
+        "In a test on the past, the fit of bgnbd did not converge: 1 of its checks failed"
         in failed.uses[0].reason
     )
 
