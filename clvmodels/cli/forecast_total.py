@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clvmodels.cli.files import check_results, finish, opened, read_by, write_results
 from clvmodels.cli.score import read_horizon
-from clvmodels.cli.terminal import Terminal, between, number, percent, table
+from clvmodels.cli.terminal import Terminal, between, number, percent, share_text, table
 from clvmodels.display import many
 from clvmodels.errors import SchemaError
 
@@ -149,7 +149,7 @@ def _show_table(terminal: Terminal, rows: pd.DataFrame) -> None:
             number(row["mean"]),
             between(row["lower"], row["upper"]),
             *(
-                percent(row[f"share_{source}"], 2)
+                share_text(row[f"share_{source}"])
                 for source in ("parameters", "chance", "calendar")
             ),
         )
