@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from clvmodels.errors import OURS
+from clvmodels.errors import OURS, SchemaError
 from clvmodels.fit.covariates import SPREAD_SD
 from clvmodels.fit.density import STANDARD, Density
 from clvmodels.fit.marginal import Marginal
@@ -177,6 +177,7 @@ def fit_with(
 ) -> Result:
     """Fit a model with covariates; draws of effects are then there under their names."""
     names = [one.name for one in model.free_RVs]
+    _check_few_columns(design, settings.method)
     if settings.method == "map":
         learnt = {one.factor for one in design.effects if one.learnt}
         many = _most(design)
@@ -188,6 +189,30 @@ def fit_with(
     tree = result.tree.copy()
     tree["posterior"] = xr.DataTree(with_others(tree["posterior"].to_dataset(), design))
     return replace(result, tree=tree)
+
+
+def _check_few_columns(design: Design, method: str) -> None:
+    """Refuse several columns of many pooled groups, of which one alone is integrated out.
+
+    Of two of 40 groups each the Laplace approximation has no k-hat, and chains take hours.
+    """
+    pooled = {one.factor: len(one.levels) for one in design.effects if one.kind == "pooled"}
+    many = [f"{name!r} ({n:,} groups)" for name, n in pooled.items() if n > _MANY_LEVELS]
+    if len(many) < 2 or method == "map":
+        return
+    said = f"More than one column of over {_MANY_LEVELS} groups is pooled, {', '.join(many)}"
+    cure = "Pool the one that tells more, and make fewer groups of the others"
+    if method != "nuts":
+        raise SchemaError(
+            f"{said}: the effects of one such column can be integrated out, not those of several. "
+            f"{cure}; method='nuts' samples all of them, which may take hours."
+        )
+    warnings.warn(
+        f"{said}: Markov chains may take hours. {cure}.",
+        UserWarning,
+        stacklevel=2,
+        skip_file_prefixes=OURS,
+    )
 
 
 def _warn_of_mode(columns: Sequence[str]) -> None:

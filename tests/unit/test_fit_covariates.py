@@ -24,7 +24,7 @@ from clvmodels import (
     stack,
 )
 from clvmodels.datasets import load_online_retail
-from clvmodels.fit.effect_variables import KNOWN, with_others
+from clvmodels.fit.effect_variables import KNOWN, _check_few_columns, with_others
 from clvmodels.purchases.design import Design, Effect, Factor
 from clvmodels.rfm.attributes import attribute, texts_of
 from clvmodels.rfm.histories import rfm_columns
@@ -348,3 +348,17 @@ def test_a_new_level_s_orders_are_no_larger_for_being_more() -> None:
 
 def test_a_mode_has_no_doubt_about_new_levels() -> None:
     assert told(np.array([-0.4, 0.1, 0.3]), 0.0, 1)[0] == 0.0
+
+
+def test_two_columns_of_many_groups_are_refused() -> None:
+    """Before anything is compiled; who asks for chains is told that they are slow."""
+    groups = np.arange(len(FRAME)) % 31
+    table = table_of(FRAME.assign(city=groups.astype(str), shop=groups[::-1].astype(str)))
+    model = BetaGeoModel(purchase_covariates=[Pooled("city"), Pooled("shop")])
+    with pytest.raises(
+        SchemaError, match=r"'city' \(31 groups\), 'shop' \(31 groups\): the effects"
+    ):
+        model.fit(table, method="laplace", random_seed=1, progressbar=False)
+    design = Design((), tuple(Effect("purchases", c, "pooled", 1.0, ("",) * 31) for c in "ab"))
+    with pytest.warns(UserWarning, match="Markov chains may take hours. Pool the one"):
+        _check_few_columns(design, "nuts")
