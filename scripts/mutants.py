@@ -50,6 +50,7 @@ SECOND = [
     "tests/unit/test_predict_kernel.py",
     "tests/unit/test_base_sums.py",
     "tests/unit/test_calendar.py",
+    "tests/unit/test_phases.py",
 ]
 
 

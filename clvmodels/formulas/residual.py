@@ -184,7 +184,7 @@ def residual_block(
     alpha: npt.ArrayLike,
     a: npt.ArrayLike,
     b: npt.ArrayLike,
-    extra_stays: int = 0,
+    extra_stays: int,
     month: float | None = None,
 ) -> ResidualPurchases:
     """Both values for every draw and every (x, T): the kernel of scoring.

@@ -275,7 +275,7 @@ def test_a_block_equals_its_cells(
         x[order], T[order], horizon, delta, month=month, extra_stays=stays, **draws
     )
     near(permuted.discounted, block.discounted[:, order], 1e-12)
-    one = residual_block(3, 40.0, horizon, delta, r=1, alpha=2, a=1, b=2)
+    one = residual_block(3, 40.0, horizon, delta, extra_stays=stays, r=1, alpha=2, a=1, b=2)
     assert one.purchases.shape == (1, 1)
 
 

@@ -253,7 +253,7 @@ def test_parameters_outside_the_domain(model: Any, name: str, value: float) -> N
         lambda: bgnbd.discounted_purchases(2, 5, 9, 10, 0.1, month=0.0, **PLAIN),
         lambda: bgnbd.pmf_new(-1, 10, **PLAIN),
         lambda: bgnbd.pmf_new(1.5, 10, **PLAIN),
-        lambda: residual_block([1], [-1], 10, 0.1, **PLAIN),
+        lambda: residual_block([1], [-1], 10, 0.1, extra_stays=0, **PLAIN),
         lambda: purchases_if_alive(1, 1, 0, 1, 10),
         lambda: flow_value(-1.0, 10, 0.1),
         lambda: gamma_gamma.log_likelihood(0, 10, **SPEND),
