@@ -172,11 +172,8 @@ def _metrics(backtest: Backtest, target: str) -> Table:
     )
 
 
-def _finite(value: Any, metric: str) -> float | str | None:
-    """A figure: deviances are infinite where somebody bought against a forecast of 0."""
+def _finite(value: Any, metric: str) -> float | None:
     number_ = float(value) * (100.0 if metric in SHARES else 1.0)
-    if np.isposinf(number_):
-        return "infinite"
     return number_ if np.isfinite(number_) else None
 
 
