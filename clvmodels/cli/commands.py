@@ -302,7 +302,7 @@ def score(
     block_rows: Annotated[
         int | None,
         typer.Option(
-            help="Rows scored at once; memory grows with it. By default 500,000, or 1,500,000 of "
+            help="Rows scored at once; memory grows with it. By default 500,000, or 2,500,000 of "
             "ten strata or more."
         ),
     ] = None,

@@ -21,7 +21,7 @@ from clvmodels.scoring.target import Target
 from clvmodels.scoring.workspace import Workspace
 
 _MANY_STRATA: Final = 10
-_BLOCK_ROWS_OF_STRATA: Final = 1_500_000
+_BLOCK_ROWS_OF_STRATA: Final = 2_500_000
 
 
 @named
@@ -91,7 +91,7 @@ def score(
     threads : int, optional
         Cores to use; by default all.
     block_rows : int, optional
-        Rows that are scored at once: memory grows with it. By default 500,000, or 1,500,000
+        Rows that are scored at once: memory grows with it. By default 500,000, or 2,500,000
         where the posterior has covariates of ten strata or more.
     restart : bool
         Remove what a run that was stopped has left, and begin at the start. A run that cannot

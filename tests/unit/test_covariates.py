@@ -260,5 +260,5 @@ def test_of_many_strata_more_customers_are_scored_at_a_time_on_one_machine(tmp_p
     RFM.to_parquet(tmp_path / "b.parquet")
     report = clv.score(tmp_path / "b.parquet", posterior=other, output=tmp_path / "s", draws=S)
     assert report.record["options"]["block_rows"] == 500_000
-    assert local._Here().block_rows(50) == 1_500_000
+    assert local._Here().block_rows(50) == 2_500_000
     assert files.BLOCK_ROWS == 500_000
