@@ -227,12 +227,13 @@ def _known(field: str, value: Any, words: tuple[Any, ...]) -> Any:
 _FITS: Final[dict[Method, str]] = {"given": "fit", "stack": "fit of a member of the stack"}
 
 
-def explain_failure(verdict: Verdict) -> str:
-    """One line for an error message."""
+def explain_failure(verdict: Verdict, of: str = "") -> str:
+    """One line for an error message, which names the model where it is not said beside it."""
     found = " ".join(check.sentence for check in verdict.failures)
     advice = " ".join(dict.fromkeys(check.advice for check in verdict.failures))
     fit = _FITS.get(verdict.method, f"{verdict.method} fit")
-    return f"The {fit} did not converge. {found} {advice}"
+    whose = f"{fit} of {of}" if of else fit
+    return f"The {whose} did not converge. {found} {advice}"
 
 
 def at_most(name: str, value: float, limit: float, advice: str) -> Check:

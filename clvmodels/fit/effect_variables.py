@@ -173,7 +173,7 @@ def _spreads(effect: Effect, known: FloatArray, rng: np.random.Generator) -> Flo
 
 
 def fit_with(
-    design: Design, model: pm.Model, settings: Settings, *, customers: int, key: Hashable
+    design: Design, model: pm.Model, settings: Settings, *, customers: int, of: str, key: Hashable
 ) -> Result:
     """Fit a model with covariates; draws of effects are then there under their names."""
     names = [one.name for one in model.free_RVs]
@@ -185,7 +185,7 @@ def fit_with(
         settle = partial(_apart, names=names, many=many) if learnt else None
     else:
         settle = partial(settled, names=names, many=_most(design, beyond=_MANY_LEVELS))
-    result = infer(model, settings, customers=customers, key=key, settle=settle)
+    result = infer(model, settings, customers=customers, of=of, key=key, settle=settle)
     tree = result.tree.copy()
     tree["posterior"] = xr.DataTree(with_others(tree["posterior"].to_dataset(), design))
     return replace(result, tree=tree)

@@ -161,6 +161,7 @@ def infer(
     settings: Settings,
     *,
     customers: int,
+    of: str = "",
     key: Hashable | None = None,
     start: Mapping[str, FloatArray] | None = None,
     settle: Callable[[Density], Density] | None = None,
@@ -175,6 +176,8 @@ def infer(
         How to fit.
     customers : int
         Size of the base, which "auto" goes by.
+    of : str
+        The model's name, for what is said of a failure.
     key : hashable, optional
         Equal for models that differ in their data only; these share a compilation.
     start : mapping of str to ndarray, optional
@@ -199,14 +202,16 @@ def infer(
         first = automatic if settings.method == "auto" else settings.method
         density = begun_at(compile_density(model, key=key), model, start)
         density = settle(density) if settle else density
-        result = _sample(density, settings, seed, laplace_first=first == "laplace")
+        result = _sample(density, settings, seed, laplace_first=first == "laplace", of=of)
     result.tree["posterior"].attrs["sampling_time"] = time.perf_counter() - started
     if not result.verdict.ok:
-        _fail(result.verdict, settings.on_failure)
+        _fail(explain_failure(result.verdict, of), settings.on_failure)
     return result
 
 
-def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: bool) -> Result:
+def _sample(
+    density: Density, settings: Settings, seed: int, *, laplace_first: bool, of: str
+) -> Result:
     target = Marginal(density) if density.groups else density
     mode = find_mode(target)
     notes: tuple[str, ...] = ()
@@ -218,7 +223,7 @@ def _sample(density: Density, settings: Settings, seed: int, *, laplace_first: b
             return result
         if settings.method == "laplace" and settings.on_failure != "nuts":
             return result
-        notes = (f"{explain_failure(result.verdict)} Went on to NUTS.",)
+        notes = (f"{explain_failure(result.verdict, of)} Went on to NUTS.",)
         if settings.method == "laplace":
             warnings.warn(notes[0], UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     if density.groups and laplace_verdict(found.khat, found.importance_ess).ok:
@@ -350,8 +355,7 @@ def _seed(random_seed: int | None) -> int:
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
-def _fail(verdict: Verdict, on_failure: OnFailure) -> None:
-    message = explain_failure(verdict)
+def _fail(message: str, on_failure: OnFailure) -> None:
     if on_failure == "warn":
         warnings.warn(message, UserWarning, stacklevel=2, skip_file_prefixes=OURS)
         return

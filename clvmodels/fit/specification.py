@@ -175,11 +175,11 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         base, priors = self._facts(columns, observed), as_dict(self._priors(scale))
         model, key = self._build(statistics, scale, design), self._key(design)
         customers = int(base["customers"])
+        how: Any = {"customers": customers, "of": self.facts.name, "key": key}
         if design is None:
-            start = self._begin(settings.start)
-            result = infer(model, settings, customers=customers, key=key, start=start)
+            result = infer(model, settings, **how, start=self._begin(settings.start))
         else:
-            result = fit_with(design, model, settings, customers=customers, key=key)
+            result = fit_with(design, model, settings, **how)
         metadata = Metadata(
             model=self.name,
             method=result.method,

@@ -769,13 +769,13 @@ def test_a_fit_that_does_not_converge_is_4_unless_a_warning_is_enough(
     assert main([*arguments, "raise"]) == 4
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("Error: The nuts fit did not converge")
+    assert err.startswith("Error: The nuts fit of BG/NBD did not converge")
     assert err.count("\n") == 1
     assert "--on-failure warn" in err
     assert names_in(Path()) == []
     assert main([*arguments, "warn"]) == 0
     out, err = capsys.readouterr()
-    assert err.startswith("Warning: The nuts fit did not converge")
+    assert err.startswith("Warning: The nuts fit of BG/NBD did not converge")
     assert "Verdict: fail" in out
     assert names_in(Path()) == ["posterior.nc"]
 
