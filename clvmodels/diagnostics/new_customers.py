@@ -209,7 +209,7 @@ def _costs(asked: _Asked) -> Table:
         (
             cost,
             after(asked.payback(cost)),
-            float(f"{ltv_to_cac(asked.value, cost).mean:.2g}") if cost else None,
+            round(ltv_to_cac(asked.value, cost).mean, 2) if cost else None,
         )
         for cost in sorted(levels)
     ]

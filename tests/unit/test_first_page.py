@@ -247,7 +247,7 @@ def test_nothing_is_advised_where_nothing_can_be_used(rows: pd.DataFrame) -> Non
     once = rows.head(60).assign(frequency=0.0, recency=0.0, monetary_value=0.0)
     found = page_of(diagnose(given(), once, draws=20))
     assert found.sentence == (
-        "Nothing can be said about these 60 customers yet. None of the customers came back (it "
+        "Nothing can be said about these 60 customers yet. None of the customers came back (there "
         "should be at least 100)."
     )
     assert found.answer == "No budget can be set from these figures."
