@@ -159,12 +159,13 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **what, **code)
 
     def click(self, selector: str) -> None:
-        """Click on the middle of an element, where a mouse would."""
+        """Click on the middle of an element, where a mouse would, once it has been scrolled to."""
         x, y = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            f"new Promise((done) => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center', behavior: 'instant'});"
-            " const r = e.getBoundingClientRect();"
-            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            " const there = () => { const r = e.getBoundingClientRect();"
+            " done([r.x + r.width / 2, r.y + r.height / 2]); };"
+            " requestAnimationFrame(() => requestAnimationFrame(there)); })"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)

@@ -197,7 +197,7 @@ def test_every_verb_values_alike(tmp_path: Path) -> None:
     each = clv.acquired_customer_value(POSTERIOR, OWN, **TERMS)
     assert each.mean == pytest.approx((past.sum() + total.mean) / len(OWN))
     listed = clv.customers(POSTERIOR, OWN, **TERMS).customers
-    np.testing.assert_allclose(listed["value"], scores["clv"], atol=0.00501)
+    assert_values_listed(listed, scores)
     lists = clv.action_lists(POSTERIOR, OWN, **TERMS).customers
     np.testing.assert_allclose(lists["clv"], scores["clv"])
     usual = (lists["clv_as_usual"] + 1.5 * years()) / (lists["clv"] + 1.5 * years())
@@ -211,6 +211,13 @@ def test_every_verb_values_alike(tmp_path: Path) -> None:
     assert report.clv is not None
     assert report.clv.mean == pytest.approx(total.mean)
     assert report.record["input"]["contribution_margin"]["cost_per_order"] == 2.0
+
+
+def assert_values_listed(listed: pd.DataFrame, scores: pd.DataFrame) -> None:
+    """The most valuable first, in cents."""
+    value = scores.set_index("customer_id")["clv"].loc[listed["customer_id"]]
+    np.testing.assert_allclose(listed["value"], value, atol=0.00501)
+    assert listed["value"].is_monotonic_decreasing
 
 
 def years() -> float:
@@ -327,7 +334,7 @@ def test_command_line(
     np.testing.assert_allclose(pd.read_csv("s.csv")["clv"], wanted["clv"], rtol=1e-9)
     base = ["--rfm", "own.parquet", "--posterior", "p.nc", *costs]
     assert main(["customers", *base, "-o", "list.csv"]) == 0
-    np.testing.assert_allclose(pd.read_csv("list.csv")["value"], wanted["clv"], atol=0.00501)
+    assert_values_listed(pd.read_csv("list.csv"), wanted)
     for verb in (["tiers"], ["actions"], ["segments", "--by", "cohort"], ["acquisition"]):
         assert main([*verb, *base, "--quiet"]) == 0, verb
     capsys.readouterr()
