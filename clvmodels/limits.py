@@ -141,6 +141,17 @@ def judged_least(
     return Check(name, float(value), limit, status, said, "at least", unit, bears_on)
 
 
+def enough_returned(customers: float) -> Check:
+    """Judge a base by how many of its customers came back."""
+    return judged_least(
+        "repeat customers",
+        float(customers),
+        FEW_REPEAT_CUSTOMERS,
+        "So few customers came back that the priors decide much of what follows: use a longer log.",
+        fail_below=TOO_FEW_REPEAT_CUSTOMERS,
+    )
+
+
 def unavailable(
     name: str,
     advice: str,

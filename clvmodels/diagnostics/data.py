@@ -54,13 +54,7 @@ def data_section(study: Study) -> Section:
 
 def _checks(study: Study) -> Iterator[Check]:
     histories = study.histories
-    yield limits.judged_least(
-        "repeat customers",
-        float(histories.count[histories.x > 0].sum()),
-        limits.FEW_REPEAT_CUSTOMERS,
-        "So few customers came back that the priors decide much of what follows: use a longer log.",
-        fail_below=limits.TOO_FEW_REPEAT_CUSTOMERS,
-    )
+    yield limits.enough_returned(histories.count[histories.x > 0].sum())
     yield from _left_out(study)
     yield limits.judged(
         "share of customers observed for no time",

@@ -106,7 +106,7 @@ def _rendered(
         .render(
             title=asked.title or words.title(asked),
             status=asked.status,
-            headline=words.HEADLINES[asked.status],
+            headline=words.headline(asked),
             sentences=list(words.sentences(asked)),
             facts=list(words.facts(asked)),
             total=_total(asked, seen),

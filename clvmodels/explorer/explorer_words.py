@@ -13,12 +13,13 @@ from clvmodels.diagnostics.words import horizon_of, percent, profit_or_revenue
 from clvmodels.display import many
 from clvmodels.explorer.cells import Column
 from clvmodels.explorer.choosing import ALL, ASKED, AT_RISK, SAMPLE, VALUABLE
+from clvmodels.limits import enough_returned
 from clvmodels.posterior.scorable import Scorable, fits_of, has_money, purchases_of
 from clvmodels.predictive.customer_list import Limits, meanings_of
 from clvmodels.predictive.timelines import periods_ahead, reading
 from clvmodels.rfm import RfmTable
 from clvmodels.rfm.periods import last_day_of, ordinal_of
-from clvmodels.verdict import Status
+from clvmodels.verdict import Check, Status
 
 _KINDS: Final = {
     VALUABLE: "the {:,} of whom most is expected",
@@ -37,7 +38,9 @@ _FIGURES: Final = (
     "next_order",
     "next_order_in",
 )
-HEADLINES: Final[Mapping[Status, str]] = {
+_ORDER: Final[tuple[Status, ...]] = ("pass", "unavailable", "warn", "fail")
+_TOO_FEW: Final = "Too few customers came back: no figure on this page may be used."
+_HEADLINES: Final[Mapping[Status, str]] = {
     "pass": "The fit passed its checks.",
     "warn": "The fit passed its checks, with a warning.",
     "unavailable": "Nothing is known of how the draws were made.",
@@ -63,10 +66,21 @@ class Asked:
         return self.rfm.scale.horizon(self.terms["horizon"])
 
     @property
-    def status(self) -> Status:
+    def returned(self) -> Check | None:
+        """Whether enough customers of the base that was fitted came back, where it is known."""
+        customers = purchases_of(self.posterior).metadata.base.get("repeat_customers")
+        return None if customers is None else enough_returned(customers)
+
+    @property
+    def fitted(self) -> Status:
         """The worst verdict of its fits."""
-        order = ("pass", "unavailable", "warn", "fail")
-        return max((one.verdict.status for one in fits_of(self.posterior)), key=order.index)
+        return max((one.verdict.status for one in fits_of(self.posterior)), key=_ORDER.index)
+
+    @property
+    def status(self) -> Status:
+        """That, or the base's where it is worse."""
+        base = "pass" if self.returned is None else self.returned.status
+        return max(self.fitted, base, key=_ORDER.index)
 
     @property
     def observed(self) -> str:
@@ -85,6 +99,12 @@ class Asked:
         return percent(self.terms["interval"])
 
 
+def headline(asked: Asked) -> str:
+    """What the numbers may be used for."""
+    base_alone = asked.status == "fail" and asked.fitted != "fail"
+    return _TOO_FEW if base_alone else _HEADLINES[asked.status]
+
+
 def title(asked: Asked) -> str:
     """Of a page that was given none."""
     until = f", observed until {asked.observed}" if asked.observed else ""
@@ -101,6 +121,8 @@ def sentences(asked: Asked) -> Iterator[str]:
             if check.status in ("fail", "warn"):
                 own = replace(check, name=f"{fit.facts.name}: {check.name}")
                 yield f"{own.sentence} {check.advice}"
+    if asked.returned is not None and asked.returned.status != "pass":
+        yield f"{asked.returned.sentence} {asked.returned.advice}"
     yield (
         "That says whether the numbers are what the model says, not whether the model is right: "
         "for that see the report and its test on the past."

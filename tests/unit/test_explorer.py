@@ -309,6 +309,27 @@ def test_a_failed_fit_stands_above_all() -> None:
     assert 'class="explorer"' in passed
 
 
+@pytest.mark.parametrize(
+    ("returned", "kind", "said"),
+    [
+        (0, "fail", "Too few customers came back: no figure on this page may be used."),
+        (60, "warn", "The fit passed its checks, with a warning."),
+        (100, "pass", "The fit passed its checks."),
+    ],
+)
+def test_a_fit_of_a_base_in_which_too_few_came_back_is_not_praised(
+    returned: int, kind: str, said: str
+) -> None:
+    passed = Check("largest R-hat", 1.0, 1.01, "pass", "", "at most")
+    pair = fitted_pair(verdict=Verdict("nuts", (passed,)))
+    metadata = replace(pair.purchases.metadata, base={"repeat_customers": returned})
+    own = clv.CLVPosterior(type(pair.purchases)(pair.purchases.tree, metadata), pair.spend)
+    page = clv.explore(own, clv.RfmTable.from_frame(base(60), time_unit="D"), draws=10).html
+    assert f'class="verdict {kind}"' in page
+    assert said in Page(page).text
+    assert ("(there should be at least 100)" in Page(page).text) == (kind != "pass")
+
+
 def test_without_amounts_there_is_no_money(log: pd.DataFrame) -> None:
     rfm = clv.rfm_summary(log, **COLUMNS, observation_period_end=END)
     found = clv.explore(purchases("mbgnbd"), rfm, log=log, **FEW)
