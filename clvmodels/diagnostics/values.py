@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from clvmodels.diagnostics.customers_listed import TIER, heading_of
 from clvmodels.diagnostics.lists import (
@@ -28,9 +25,12 @@ from clvmodels.economics import (
     lorenz_curve,
     segment_report,
 )
+from clvmodels.economics.labels import By
 from clvmodels.economics.outlook import past_revenue, ratio
 from clvmodels.errors import ClvError
+from clvmodels.frames import to_pandas
 from clvmodels.rfm import RfmTable
+from clvmodels.schema import CUSTOMER_ID
 
 _BINS: Final = 40
 _LORENZ_POINTS: Final = 101
@@ -302,8 +302,8 @@ def _segments(study: Study) -> Iterator[Table | Figure | str]:
     assert study.clv is not None
     names = [*study.rfm.segment_cols]
     for place, name in enumerate(names):
-        rfm, gathered = _gathered(study.rfm, name)
-        report = segment_report(study.clv, rfm, by=name, **study.question.terms())
+        by, gathered = _gathered(study.rfm, name)
+        report = segment_report(study.clv, study.rfm, by=by, **study.question.terms())
         whole = report.iloc[-1:]
         rows = report.iloc[:-1].sort_values("clv", ascending=False, kind="stable")
         yield table_of(
@@ -331,19 +331,16 @@ def _segments(study: Study) -> Iterator[Table | Figure | str]:
         yield f"Segments: {listed(names)}."
 
 
-def _gathered(rfm: RfmTable, name: str) -> tuple[RfmTable, int]:
-    """The table with all but the largest segments of a column as one."""
-    column = rfm.table[name]
-    counts = column.value_counts()
+def _gathered(rfm: RfmTable, name: str) -> tuple[By, int]:
+    """What to divide customers by: a column, with all but its largest segments as one.
+
+    The table stays as it is, since the column may be a covariate.
+    """
+    column = to_pandas(rfm.table, [CUSTOMER_ID, name]).set_index(CUSTOMER_ID)[name].astype(object)
+    counts = column.map(str, na_action="ignore").value_counts()
     if len(counts) <= _SEGMENTS + 1:
-        return rfm, 0
-    text = pc.cast(column, pa.string())
-    order = sorted(
-        zip(counts.field("counts").to_pylist(), counts.field("values").to_pylist(), strict=True),
-        key=lambda pair: (-pair[0], str(pair[1])),
-    )
-    large = [str(value) for _, value in order[:_SEGMENTS] if value is not None]
-    kept = pc.or_kleene(pc.is_in(text, value_set=pa.array(large)), pc.is_null(text))
-    place = rfm.table.schema.get_field_index(name)
-    table = rfm.table.set_column(place, name, pc.if_else(kept, text, _OTHERS))
-    return replace(rfm, table=table), len(counts) - len(large)
+        return name, 0
+    order = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    large = [value for value, _ in order[:_SEGMENTS]]
+    kept = column.isna() | column.map(str).isin(large)
+    return column.where(kept, _OTHERS), len(counts) - len(large)

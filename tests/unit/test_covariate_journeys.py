@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import clvmodels as clv
+from clvmodels.diagnostics.data import _same_base
+from clvmodels.diagnostics.record import Table
+from clvmodels.diagnostics.study import Question, prepare
+from clvmodels.diagnostics.values import _segments
 from clvmodels.evaluation.tracking import expected_of_new
 from clvmodels.formulas.strata import coded
+from clvmodels.purchases.design import Design, Effect, Factor, mix_of
+from clvmodels.rfm.histories import purchase_histories
 from clvmodels.simulate import simulate_log
 from tests.covariates import (
     LEVELS,
@@ -113,3 +121,32 @@ def test_a_backtest_judges_a_model_with_covariates() -> None:
     check = next(one for one in found.checks if "without covariates" in one.name)
     assert check.advice.startswith("The covariates make forecasts better.")
     assert not [one for one in plain.checks if "without covariates" in one.name]
+
+
+def test_small_segments_of_a_report_keep_their_levels(frame: pd.DataFrame) -> None:
+    """Segments are gathered under one name, and the customers are valued by their own levels."""
+    base = table_of(frame.assign(shop=[f"s{i % 40:02d}" for i in range(len(frame))]))
+    shops = sorted(set(base.to_pandas()["shop"]))
+    codes = Factor("shop", tuple(shops), tuple(6 for _ in shops))
+    effect = Effect("purchases", "shop", "pooled", 1.0, codes.levels)
+    mix = mix_of(np.arange(1, 41).repeat(6))
+    purchases = with_effects(plain_posterior(), Design((codes,), (effect,), mix), something)
+    posterior = clv.CLVPosterior(purchases, 25.0)
+    study = prepare(posterior, base, Question())
+    (table,) = (
+        one for one in _segments(study) if isinstance(one, Table) and one.key == "segment-1"
+    )
+    values = {row[0]: row[4] for row in table.rows}
+    assert len(values) == 22  # twenty, the others, and the whole
+    whole = values.pop("(whole)")
+    assert sum(values.values()) == pytest.approx(whole, rel=1e-9)
+    assert whole == pytest.approx(study.scores["clv"].sum(), rel=1e-9)
+
+
+def test_a_base_with_covariates_is_known_again(frame: pd.DataFrame) -> None:
+    posterior = with_effects(plain_posterior(), design_of_channels(frame), something)
+    known = purchase_histories(table_of(frame)).fingerprint()
+    posterior = replace(posterior, metadata=replace(posterior.metadata, fingerprint=known))
+    for rows, same in ((frame, True), (frame.iloc[1:], False)):
+        check = _same_base(prepare(posterior, table_of(rows), Question()))
+        assert (check.status == "pass") is same
