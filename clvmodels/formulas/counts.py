@@ -33,6 +33,9 @@ from clvmodels.formulas.special import (
 from clvmodels.schema import FloatArray
 
 _LEAST_LOG = -650.0  # of a probability that is worth its place in double precision
+# Chances that are added up, and -log of the first one: an incomplete beta costs 100 times one
+_FEW = 8.0
+_SURE = 0.03  # of which 1e-14 is what rounding leaves of 1 less the others
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -107,15 +110,40 @@ def _pmf_parts(
             )
 
 
+@compiled
+def _some_at_least(least: FloatArray, R: FloatArray, ratio: FloatArray, out: FloatArray) -> None:
+    """1 less the chances of fewer, where that loses no digits; NaN elsewhere."""
+    for i in range(least.size):
+        out[i], n = 1.0, 0.0
+        none = R[i] * math.log1p(ratio[i])
+        if least[i] > 0.0 and (least[i] > _FEW or not none < _FEW):
+            out[i] = math.nan
+            continue
+        one = exp_negative(-none)
+        share = ratio[i] / (1.0 + ratio[i])
+        while n < least[i]:
+            out[i] -= one
+            one *= (R[i] + n) / (n + 1.0) * share
+            n += 1.0
+        if out[i] < _SURE and least[i] > 0.0:
+            out[i] = math.nan
+
+
 def at_least(count: npt.ArrayLike, R: npt.ArrayLike, ratio: npt.ArrayLike) -> FloatArray:
     """P(N >= count) of a negative binomial N, stages or purchases; ratio is horizon / A."""
-    least, w = np.asarray(count, dtype=np.float64), np.asarray(ratio, dtype=np.float64)
-    stages = np.maximum(least, 1.0)
-    with np.errstate(divide="ignore", over="ignore"):  # of a ratio that is next to 0
-        some = 1.0 / (1.0 + 1.0 / w)
-    # 1 - some would be rounded where it is next to 0
-    chance = np.where(w > 1.0, betaincc(R, stages, 1.0 / (1.0 + w)), betainc(stages, R, some))
-    return np.asarray(np.where(least > 0, chance, 1.0))
+    columns = (np.asarray(column, dtype=np.float64) for column in (count, R, ratio))
+    (least, shape, w), form = flat(*columns)
+    chance = np.empty(least.size)
+    _some_at_least(least, shape, w, chance)
+    left = np.isnan(chance)
+    for which, tail in ((left & (w > 1.0), betaincc), (left & ~(w > 1.0), betainc)):
+        n, of, by = least[which], shape[which], w[which]
+        if tail is betaincc:  # 1 less the other would be rounded where it is next to 0
+            chance[which] = tail(of, n, 1.0 / (1.0 + by))
+        else:
+            with np.errstate(divide="ignore", over="ignore"):  # of a ratio that is next to 0
+                chance[which] = tail(n, of, 1.0 / (1.0 + 1.0 / by))
+    return np.asarray(chance.reshape(form))
 
 
 def count_pmf_if_alive(
