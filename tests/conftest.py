@@ -22,6 +22,8 @@ import hypothesis
 import numpy as np
 import pytest
 
+from tests.parts import part_of
+
 ROOT = Path(__file__).parents[1]
 IN_CI = bool(os.environ.get("CI"))
 
@@ -96,17 +98,18 @@ _PASSED = [ROOT / name for name in os.environ.get("CLVMODELS_PASSED", "").split(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has passed, and begin with the files that take longest.
+    """Leave out what has passed or another machine runs, and begin with what takes longest.
 
     A worker has a file to itself, and one that got a long one last would go on alone.
     """
-    passed = [item for item in items if _is_passed(item)]
-    if passed:
-        config.hook.pytest_deselected(items=passed)
-        items[:] = [item for item in items if not _is_passed(item)]
     weights: Counter[Path] = Counter()
     for item in items:
         weights[item.path] += _SLOW if item.get_closest_marker("slow") else 1
+    own = part_of(weights, os.environ.get("CLVMODELS_PART") or "1/1")
+    left_out = [item for item in items if item.path not in own or _is_passed(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.path in own and not _is_passed(item)]
     items.sort(key=lambda item: -weights[item.path])  # which keeps the order within a file
 
 

@@ -9,7 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import clvmodels
+from tests.parts import part_of
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -56,3 +59,19 @@ def test_the_image_is_made_of_files_that_are_there() -> None:
 
 def test_the_image_is_warmed_up_by_scoring() -> None:
     script("warm_up.py")["main"]()
+
+
+def test_parts_of_the_tests_leave_nothing_out_and_weigh_alike() -> None:
+    weights = {file: 1 + file.stat().st_size for file in (ROOT / "tests").rglob("test_*.py")}
+    parts = [part_of(weights, f"{number}/3") for number in (1, 2, 3)]
+    assert set.union(*parts) == set(weights)
+    assert sum(map(len, parts)) == len(weights)
+    loads = [sum(weights[file] for file in part) for part in parts]
+    assert max(loads) - min(loads) < max(weights.values())
+    assert part_of(weights, "1/1") == set(weights)
+
+
+@pytest.mark.parametrize("part", ["", "2", "0/2", "3/2", "1/2/3", "a/b"])
+def test_what_is_no_part_is_refused(part: str) -> None:
+    with pytest.raises(ValueError, match="is not a part of the tests"):
+        part_of({"a": 1}, part)
