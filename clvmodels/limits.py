@@ -17,6 +17,7 @@ FEW_REPEAT_CUSTOMERS: Final = 100
 TOO_FEW_REPEAT_CUSTOMERS: Final = 10
 MAX_UNOBSERVED: Final = 0.05
 MAX_ZERO_SPEND: Final = 0.05
+MAX_UNKNOWN: Final = 0.01
 # Customers known at a date who come back later, against some weeks before and after: of four
 # real and 240 simulated logs, seasonal ones and campaigns among them, the lowest was 0.83. Where
 # 80 % of the ids were given anew at a date it was 0.26 to 0.66, where all were, 0.

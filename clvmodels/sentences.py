@@ -40,6 +40,10 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
         "{figure} of the customers were observed for no time at all",
         "{figure} of the customers were observed for no time at all",
     ),
+    "share of customers with levels of covariates that the fit did not know": (
+        "The fit knows the levels of all customers but {figure}",
+        "{figure} of the customers have levels of covariates that the fit did not know",
+    ),
     "share of repeat customers with a mean spend of 0": (
         "{figure} of the repeat customers spend nothing",
         "{figure} of the repeat customers spend nothing",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clvmodels.cli.cohorts import read_costs
+from clvmodels.cli.cohorts import name_of, read_costs
 from clvmodels.cli.files import check_results, opened, read_by, write_results
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
@@ -79,7 +79,7 @@ def show(
     ends = f"{percent(options['interval'])}\ninterval"
     rows = [
         (
-            _name(row, names),
+            name_of([row[name] for name in names]),
             number(row["customers"]),
             number(row["value"], digits),
             between(row["value_lower"], row["value_upper"], digits),
@@ -103,7 +103,7 @@ def _show_costs(terminal: Terminal, found: pd.DataFrame, names: Sequence[str], e
     terminal.heading("What winning them costs today")
     rows = [
         (
-            _name(row, names),
+            name_of([row[name] for name in names]),
             number(row["cac"], 2),
             number(row["ltv_to_cac"], 2),
             between(row["ltv_to_cac_lower"], row["ltv_to_cac_upper"], 2),
@@ -120,7 +120,7 @@ def _show_budget(terminal: Terminal, found: pd.DataFrame, names: Sequence[str], 
     terminal.heading("The most that winning so many may cost together")
     rows = [
         (
-            _name(row, names),
+            name_of([row[name] for name in names]),
             number(row["acquired"]),
             number(row["budget"]),
             between(row["budget_lower"], row["budget_upper"]),
@@ -163,10 +163,6 @@ def _few(found: pd.DataFrame) -> str:
 
 def _words(base: RfmTable, horizon: Horizon) -> str:
     return "a lifetime" if horizon is None else base.scale.horizon_words(horizon)
-
-
-def _name(row: Mapping[Any, Any], names: Sequence[str]) -> str:
-    return " ".join(dict.fromkeys(str(row[name]) for name in names))
 
 
 def _month(month: float) -> str:

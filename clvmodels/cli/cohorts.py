@@ -105,7 +105,7 @@ def show(terminal: Terminal, found: CohortCurves) -> None:
     terminal.heading(f"{total.capitalize()} per customer so far, by months since the first order")
     digits = 0 if groups[-1][1][total].iloc[-1] >= _LARGE else 1
     rows = [
-        (_name(key), number(one["customers"].iloc[0]), *_cells(one, total, months, digits))
+        (name_of(key), number(one["customers"].iloc[0]), *_cells(one, total, months, digits))
         for key, one in groups[-_SHOWN:]
     ]
     headings = ("cohort", "customers", *(f"month {month}" for month in months))
@@ -137,7 +137,7 @@ def _show_payback(terminal: Terminal, payback: pd.DataFrame, found: CohortCurves
     terminal.heading("Month by whose end the cost of acquisition is paid back")
     rows = [
         (
-            _name([row[name] for name in found.by]),
+            name_of([row[name] for name in found.by]),
             number(row["cac"], 2),
             _month(row["month"]),
             f"{_month(row['month_lower'])} to {_month(row['month_upper'])}",
@@ -152,7 +152,7 @@ def _show_payback(terminal: Terminal, payback: pd.DataFrame, found: CohortCurves
     terminal.say()
 
 
-def _name(parts: Sequence[object]) -> str:
+def name_of(parts: Sequence[object]) -> str:
     """The cohort of a row; the whole is one, however many columns say so."""
     return " ".join(dict.fromkeys(map(str, parts)))
 

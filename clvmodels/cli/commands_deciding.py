@@ -89,6 +89,14 @@ def segments(
             metavar="SEGMENT=NUMBER",
         ),
     ] = [],  # noqa: B006
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="A segment that the others are held against: by how much their customers will "
+            "bring more.",
+            metavar="SEGMENT",
+        ),
+    ] = None,
     money: Money,
     own: OwnMargins,
     ahead: Ahead,

@@ -20,7 +20,13 @@ from clvmodels.outputs import POSTERIOR_SUFFIXES
 from clvmodels.purchases import AUTO, ModelChoice
 from clvmodels.schema import TimeScale, TimeUnit, check_margin, scale_said
 
-POOLED: Final = "pooled:"
+_KINDS: Final[Mapping[str, tuple[str, Mapping[str, bool]]]] = {
+    "pooled": ("Pooled", {}),
+    "ordered": ("Pooled", {"ordered": True}),
+    "numeric": ("Covariate", {"numeric": True}),
+    "log": ("Covariate", {"numeric": True, "log": True}),
+    "categories": ("Covariate", {"categories": True}),
+}
 COVARIATES: Final = ("purchase_covariates", "dropout_covariates", "spend_covariates")
 
 if TYPE_CHECKING:
@@ -235,16 +241,21 @@ def clock_of_options(*, clock: bool, age_curve: bool) -> Clock | None:
 
 
 def columns_of(covariates: Sequence[str]) -> list[str]:
-    """Columns that covariates are made of: of their names, and of pooled ones'."""
-    return [one.removeprefix(POOLED) for one in covariates]
+    """Columns that covariates are made of, whatever is said of their kind."""
+    return [_kind_and_column(one)[1] for one in covariates]
+
+
+def _kind_and_column(said: str) -> tuple[str, str]:
+    kind, colon, column = said.partition(":")
+    return (kind, column) if colon and kind in _KINDS else ("", said)
 
 
 def with_covariates(
     model: CLVModel, purchases: Sequence[str], dropout: Sequence[str], spend: Sequence[str]
 ) -> CLVModel:
-    """The same model, with covariates: names of columns, or pooled:NAME for groups."""
+    """The same model, with covariates: names of columns, or KIND:NAME, such as pooled:country."""
+    from clvmodels.fit import covariates
     from clvmodels.fit.automatic import AutomaticModel
-    from clvmodels.fit.covariates import Pooled
 
     if not (purchases or dropout or spend):
         return model
@@ -253,10 +264,16 @@ def with_covariates(
             f"Models are compared without covariates by --model {AUTO}: name one, such as --model "
             "mbgnbd, or leave the covariates out."
         )
-    asked = [
-        [Pooled(one.removeprefix(POOLED)) if one.startswith(POOLED) else one for one in names]
-        for names in (purchases, dropout, spend)
-    ]
+
+    def made(said: str) -> str | covariates.Covariate | covariates.Pooled:
+        kind, column = _kind_and_column(said)
+        if not kind:
+            return said
+        name, how = _KINDS[kind]
+        one: covariates.Covariate | covariates.Pooled = getattr(covariates, name)(column, **how)
+        return one
+
+    asked = [[made(one) for one in names] for names in (purchases, dropout, spend)]
     names = ("purchases__purchase_covariates", "purchases__dropout_covariates", "spend__covariates")
     return model.replace(**dict(zip(names, asked, strict=True)))
 

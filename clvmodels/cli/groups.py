@@ -56,7 +56,9 @@ class Covariates(TypedDict):
         typer.Option(
             "--purchase-covariate",
             help="Column that moves how often customers buy, such as channel; pooled:NAME for "
-            "groups of which many are small. May be repeated.",
+            "groups of which many are small, ordered:NAME where each is near the one before it, "
+            "numeric:NAME and log:NAME for numbers in a CSV file, categories:NAME for numbers that "
+            "are names. May be repeated.",
         ),
     ]
     dropout_covariates: Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvmodels.cli.cohorts import read_costs
+from clvmodels.cli.cohorts import name_of, read_costs
 from clvmodels.cli.files import check_results, finish, opened, read_by, write_results
 from clvmodels.cli.groups import with_costs
 from clvmodels.cli.score import read_horizon
@@ -26,6 +26,7 @@ def run(
     segments: Path | None,
     cac: Sequence[str],
     spent: Sequence[str],
+    against: str | None,
     horizon: str,
     csv: Mapping[str, str | None],
     basket_value: float | None,
@@ -47,13 +48,16 @@ def run(
             raise SchemaError("Name what divides the customers: --by COLUMN, or --segments FILE.")
     options = with_costs(options)
     options |= {"horizon": read_horizon(horizon), "cac": costs, "acquisition_spend": total}
+    options["against"] = against
     with terminal.step(f"Valuing {many(len(given.base), 'customer')}", loops=True):
         found = segment_report(value_posterior(given.posterior), given.base, by=divided, **options)
     write_results(results, found, {"interval": options["interval"], "rows": plain_rows(found)})
-    finish(terminal, given, lambda: show(terminal, found, options["interval"]), results)
+    finish(terminal, given, lambda: show(terminal, found, options["interval"], against), results)
 
 
-def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
+def show(
+    terminal: Terminal, found: pd.DataFrame, interval: float, against: str | None = None
+) -> None:
     """Print who the customers of each segment are, and what they are worth."""
     names = [*found.columns[: list(found.columns).index("customers")]]
     wanted = {
@@ -65,7 +69,7 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
     terminal.heading("What the customers of each segment are worth")
     rows = [
         (
-            " ".join(dict.fromkeys(str(row[name]) for name in names)),
+            name_of([row[name] for name in names]),
             number(row["customers"]),
             *(() if len(more) > 1 else (percent(row["one_time_share"], 2),)),
             number(row["clv"]),
@@ -79,7 +83,33 @@ def show(terminal: Terminal, found: pd.DataFrame, interval: float) -> None:
     ends = f"{percent(interval)}\ninterval"
     terminal.show(table((*heads, ends, *(head for head, _ in more.values())), rows))
     terminal.say()
+    if "more" in found:
+        _show_difference(terminal, found, names, against, interval)
     notes = dict.fromkeys(note for note in found["note"] if note)
     if notes:
         terminal.say(f"{'; '.join(notes).capitalize()}.")
         terminal.say()
+
+
+def _show_difference(
+    terminal: Terminal,
+    found: pd.DataFrame,
+    names: Sequence[str],
+    against: str | None,
+    interval: float,
+) -> None:
+    """Print by how much customers of each segment are worth more than those of one."""
+    terminal.heading(f"How much more a customer will bring than one of {against}")
+    rows = [
+        (
+            name_of([row[name] for name in names]),
+            number(row["more"], 2),
+            between(row["more_lower"], row["more_upper"], 2),
+            percent(row["chance_of_more"]),
+        )
+        for row in found.to_dict("records")
+        if row["chance_of_more"] == row["chance_of_more"]
+    ]
+    heads = ("segment", "more", f"{percent(interval)} interval", "chance that it is more")
+    terminal.show(table(heads, rows))
+    terminal.say()

@@ -78,6 +78,7 @@ _OPTIONS: Final = {
     "attributes": "--attribute",
     "ids": "--ids",
     "by": "--by",
+    "against": "--against",
     "quantiles": "--quantile",
     "thresholds": "--threshold",
     "labels": "--label",
@@ -102,7 +103,7 @@ _FLAGS: Final = {
     "Give q a prior with its mass above 1, or fit": "Fit",  # which no option does
     "Give q a prior with its mass above 1, fit": "Fit",
     "use a prior of q above 1, or a longer log": "use a longer log",
-    "covariates=[Pooled('frequency', ordered=True)]": "--spend-covariate pooled:frequency",
+    "covariates=[Pooled('frequency', ordered=True)]": "--spend-covariate ordered:frequency",
     "raise tune and draws": "raise --tune and --draws",
     "raise tune,": "raise --tune,",
     "with Backtest.save": "by 'clvmodels backtest'",
@@ -120,6 +121,10 @@ _LISTED: Final = re.compile(
 )
 # pass log=, or leave it out: an argument alone
 _ALONE: Final = re.compile(rf"\b({_NAMES}|log)=(?=[,.;:]( |$))")
+# Covariate('age', numeric=True): numeric:age
+_KIND: Final = re.compile(
+    r"(?:Covariate|Pooled)\('([^']+)'(?:, (numeric|ordered|categories)=True)?\)"
+)
 _SUMMARY: Final = re.compile(r"rfm = rfm_summary\([^()]*\)")
 _ALONE_FITTED: Final = re.compile(r", found (?!GammaGamma)\w+Posterior(?=: fit amounts)")
 _BASKET: Final = re.compile(r"CLVPosterior\(purchases, ([\d.]+?)(?:\.0)?\)")
@@ -146,6 +151,7 @@ def in_options(message: str) -> str:
     """
     for said, flag in _FLAGS.items():
         message = message.replace(said, flag)
+    message = _KIND.sub(lambda found: f"{found[2] or 'pooled'}:{found[1]}", message)
     message = _SUMMARY.sub("'clvmodels summarize LOG --customer-id ... --timestamp ...'", message)
     message = message.replace("rfm_summary", "'clvmodels summarize'")
     message = _ALONE_FITTED.sub(", and the posterior is of purchases alone", message)

@@ -13,7 +13,7 @@ import pandas as pd
 from clvmodels import limits
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.words import number, percent, short, unit_of
+from clvmodels.diagnostics.words import listed, number, percent, short, unit_of
 from clvmodels.evaluation.checks import continuity_check
 from clvmodels.evaluation.repeats import actual_repeats, bin_labels
 from clvmodels.log.audit import LeftOut
@@ -66,6 +66,7 @@ def _checks(study: Study) -> Iterator[Check]:
         unit="share",
         bears_on=("ranking", "customers"),
     )
+    yield from _unknown(study)
     yield _zero_spend(study)
     yield _same_customers(study)
     yield _first_month(study)
@@ -149,6 +150,24 @@ def _first_month(study: Study) -> Check:
             check, status="pass", advice="With so few customers the difference may be chance."
         )
     return check
+
+
+def _unknown(study: Study) -> Iterator[Check]:
+    """Customers of whom the covariates say nothing, where there are covariates."""
+    design, stratum = study.purchases.metadata.design, study.columns.stratum
+    if design is None or stratum is None or not design.moving:
+        return
+    new = design.unknown(stratum)
+    who = listed([f"{name} ({count:,})" for name, count in design.unknown_by(stratum).items()])
+    yield limits.judged(
+        "share of customers with levels of covariates that the fit did not know",
+        new / len(stratum),
+        limits.MAX_UNKNOWN,
+        f"They count in all totals, as customers of the population that the levels come from, by "
+        f"column: {who}. Fit again to learn of them.",
+        fine=f"They count in all totals, by column: {who}." if new else "",
+        unit="share",
+    )
 
 
 def _same_customers(study: Study) -> Check:

@@ -10,16 +10,17 @@ import numpy as np
 from clvmodels.diagnostics.record import Figure, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
-from clvmodels.display import listed
+from clvmodels.display import listed, many
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.effects import effects_of
 from clvmodels.purchases.design import OTHER, SIDES
 from clvmodels.purchases.model import AT_ANY_TIME
+from clvmodels.rfm.attributes import number_or_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST: Final = 24  # levels of one covariate that are shown: those that differ most
+_MOST: Final = 12  # levels of one covariate that are shown: those that differ most
 _SIDES: Final = {
     "purchases": "how often they buy",
     "dropout": "how readily they leave",
@@ -30,7 +31,7 @@ _SIDES: Final = {
 def effect_data(fits: Sequence[Posterior], interval: float) -> dict[str, Any]:
     """Data of the figure: multiples of the average customer, by level and side."""
     table = shown_effects(fits, interval)
-    keys = list(dict.fromkeys(zip(table["covariate"], table["level"], strict=True)))
+    keys = _in_order(fits, table)
     place = {key: i for i, key in enumerate(keys)}
     series = []
     for side in SIDES:
@@ -47,7 +48,30 @@ def effect_data(fits: Sequence[Posterior], interval: float) -> dict[str, Any]:
         "levels": [level for _, level in keys],
         "covariates": [covariate for covariate, _ in keys],
         "series": series,
+        "left": _left_out(fits, table),
     }
+
+
+def _left_out(fits: Sequence[Posterior], table: pd.DataFrame) -> int:
+    """How many levels differ less than those of the table."""
+    designs = [one.metadata.design for one in fits if one.metadata.design]
+    every = {(e.factor, level) for one in designs for e in one.effects for level in e.levels}
+    return len(every - {*zip(table["covariate"], table["level"], strict=True)})
+
+
+def _in_order(fits: Sequence[Posterior], table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Levels as they are drawn: by what they do, where they have no order of their own."""
+    designs = [one.metadata.design for one in fits if one.metadata.design]
+    named = {e.factor for one in designs for e in one.effects if e.kind in ("level", "pooled")}
+    keys = list(dict.fromkeys(zip(table["covariate"], table["level"], strict=True)))
+    first = table.drop_duplicates(["covariate", "level"]).set_index(["covariate", "level"])["times"]
+    places = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in keys))}
+    unordered = {
+        name
+        for name in named & places.keys()
+        if any(number_or_text(level)[0] for covariate, level in keys if covariate == name)
+    }
+    return sorted(keys, key=lambda key: (places[key[0]], -first[key] if key[0] in unordered else 0))
 
 
 def shown_effects(fits: Sequence[Posterior], interval: float) -> pd.DataFrame:
@@ -86,6 +110,7 @@ def effect_tables(study: Study) -> Iterator[Table]:
     if not any(one.metadata.drawn for one in study.models):
         return
     table = shown_effects(study.models, study.question.interval)
+    left = _left_out(study.models, table)
     columns = {
         name: name for name in ("covariate", "level", "customers", "times", "what", "figure")
     }
@@ -101,6 +126,7 @@ def effect_tables(study: Study) -> Iterator[Table]:
             "The average customer has 1 times. That an effect is there does not mean that it "
             "helps to forecast those who have been watched for long, whose purchases tell it "
             "already: compare backtests with and without."
+            + (f" {many(left, 'level')} that differ less are not shown." if left else "")
         ),
         formats={
             "customers": "integer",

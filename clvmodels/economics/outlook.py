@@ -37,6 +37,8 @@ IntArray = npt.NDArray[np.int64]
 
 CLV: Final = "clv"
 PURCHASES: Final = "expected_purchases"
+UNKNOWN: Final = "unknown_levels"
+"""Column of how many customers have levels of covariates that the base did not have."""
 
 
 def measure_of(posterior: Scorable) -> str:
@@ -83,6 +85,8 @@ class GroupValues:
         Whether the posterior is a single point, which has no intervals.
     interval : float
         Probability of the equal-tailed intervals.
+    unknown : ndarray of int, shape (G,)
+        How many of each group have levels of covariates that the base that was fitted did not have.
     """
 
     customers: IntArray
@@ -91,6 +95,7 @@ class GroupValues:
     by_draw: FloatArray
     certain: bool
     interval: float
+    unknown: IntArray
 
     @property
     def valued(self) -> IntArray:
@@ -98,8 +103,9 @@ class GroupValues:
         return self.customers - self.without
 
     def left_out(self) -> dict[str, IntArray]:
-        """Column ``without_value`` of a table of these groups; none if nobody is left out."""
-        return {"without_value": self.without} if self.without.any() else {}
+        """Columns of a table of these groups of whom the model knows less, if there are any."""
+        counts = {"without_value": self.without, UNKNOWN: self.unknown}
+        return {name: each for name, each in counts.items() if each.any()}
 
     def whole(self) -> GroupValues:
         """All groups as one: means and draws added up, draw by draw."""
@@ -110,6 +116,7 @@ class GroupValues:
             np.nansum(self.by_draw, axis=0, keepdims=True),
             self.certain,
             self.interval,
+            self.unknown.sum(keepdims=True),
         )
 
     def with_whole(self) -> GroupValues:
@@ -122,6 +129,7 @@ class GroupValues:
             np.concatenate([self.by_draw, whole.by_draw]),
             self.certain,
             self.interval,
+            np.concatenate([self.unknown, whole.unknown]),
         )
 
     def bounds(self, by_draw: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
@@ -191,7 +199,21 @@ def grouped_values(
             by_draw[i], mean[i] = found.by_draw, found.columns[measure].sum()
         elif without[i]:
             by_draw[i], mean[i] = np.nan, np.nan
-    return GroupValues(customers, without, mean, by_draw, given.certain, given.future.interval)
+    return GroupValues(
+        customers,
+        without,
+        mean,
+        by_draw,
+        given.certain,
+        given.future.interval,
+        unknown_by(given, group, count),
+    )
+
+
+def unknown_by(given: Prepared, group: IntArray, count: int) -> IntArray:
+    """How many customers of each group have levels that the base that was fitted did not have."""
+    some = group[:0] if given.unknown is None else group[given.unknown]
+    return np.bincount(some, minlength=count).astype(np.int64)
 
 
 def check_base(rfm: RfmTable, *, money: bool = True) -> RfmTable:

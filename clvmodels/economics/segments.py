@@ -45,6 +45,7 @@ def segment_report(
     by: By,
     acquisition_spend: Money | None = None,
     cac: Money | float | None = None,
+    against: Any = None,
     **terms: Unpack[ValueTerms],
 ) -> pd.DataFrame:
     """Report customers, value and acquisition cost of every segment, and of the whole.
@@ -69,6 +70,8 @@ def segment_report(
         values where ``by`` has several names, None for "(none)").
     cac : mapping, Series or float, optional
         Instead, the cost per customer acquired; one number is everybody's.
+    against : object, optional
+        A segment, as in the mappings above, that the others are held against.
     horizon, discount_rate, discounting, interval, draws, margin
         As in :meth:`CLVPosterior.predict`.
 
@@ -83,7 +86,12 @@ def segment_report(
         a figure is not available or infinite. Counts and money add up to the whole; its
         intervals come from the sum in each draw, and do not. Customers without a finite
         expected value are counted in a column without_value, if there are any: clv, means
-        per customer and ltv are of the others.
+        per customer and ltv are of the others. Customers with levels of covariates that the
+        base which was fitted did not have are in all figures, and counted in a column
+        unknown_levels, if there are any. With ``against`` there are
+        more, by how much clv_per_customer is more than that segment's, with ``_lower`` and
+        ``_upper``, and chance_of_more, the share of draws in which it is: from both in the same
+        draw, as segments share parameters, so that their own intervals do not tell.
 
     Raises
     ------
@@ -105,6 +113,7 @@ def segment_report(
     columns = {
         **_who(rfm, segments, scores["p_purchase"].to_numpy()),
         **_residual(values.with_whole()),
+        **({} if against is None else _against(segments, values.with_whole(), against)),
         **_acquired(rfm, segments, values.with_whole(), spend, has, earned),
     }
     names = dict(zip(segments.by, zip(*segments.labels, strict=True), strict=True))
@@ -138,6 +147,31 @@ def _residual(values: GroupValues) -> dict[str, Any]:
         "clv_per_customer_lower": ratio(lower, values.valued),
         "clv_per_customer_upper": ratio(upper, values.valued),
     }
+
+
+def _against(segments: Segments, values: GroupValues, against: Any) -> dict[str, Any]:
+    """By how much customers are worth more than those of one segment."""
+    place = _place_of(segments, against, "against")
+    each = ratio(values.by_draw, values.valued[:, None])
+    mean = ratio(values.mean, values.valued)
+    more = each - each[place]
+    lower, upper = values.bounds(more)
+    chance = np.full(len(mean), np.nan) if values.certain else (more > 0.0).mean(axis=1)
+    chance[place] = np.nan  # it is no more than itself
+    return {
+        "more": mean - mean[place],
+        "more_lower": lower,
+        "more_upper": upper,
+        "chance_of_more": chance,
+    }
+
+
+def _place_of(segments: Segments, key: Any, name: str) -> int:
+    place = segments.find(key)
+    if place is None:
+        there = ", ".join(" / ".join(texts) for texts in segments.labels[:10])
+        raise SchemaError(f"{name} names {key!r}, which is not a segment; there are {there}.")
+    return place
 
 
 def _acquired(
@@ -223,11 +257,7 @@ def _by_segment(segments: Segments, given: Money, name: str) -> FloatArray:
     if not isinstance(given, Mapping | pd.Series):
         raise SchemaError(f"{name} must be a mapping from segment to money, found {shown(given)}.")
     for key, value in given.items():
-        place = segments.find(key)
-        if place is None:
-            there = ", ".join(" / ".join(texts) for texts in segments.labels[:10])
-            raise SchemaError(f"{name} names {key!r}, which is not a segment; there are {there}.")
-        values[place] = _checked(name, key, value)
+        values[_place_of(segments, key, name)] = _checked(name, key, value)
     return values
 
 

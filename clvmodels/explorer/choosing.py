@@ -161,7 +161,8 @@ def _added(one: GroupValues, other: GroupValues) -> GroupValues:
     mean = np.where(nobody, np.nan, np.nan_to_num(one.mean) + np.nan_to_num(other.mean))
     by_draw = np.nan_to_num(one.by_draw) + np.nan_to_num(other.by_draw)
     by_draw[nobody] = np.nan
-    return GroupValues(customers, without, mean, by_draw, one.certain, one.interval)
+    unknown = one.unknown + other.unknown
+    return GroupValues(customers, without, mean, by_draw, one.certain, one.interval, unknown)
 
 
 def _totals(groups: Sequence[Grouping], sums: Sequence[GroupValues], name: str) -> pd.DataFrame:

@@ -35,7 +35,8 @@ from clvmodels.rfm.attributes import (
     first_days,
     is_number,
     level_counts,
-    numbers_of,
+    number_or_text,
+    numbers_in,
     strata_of,
     texts_of,
 )
@@ -75,6 +76,8 @@ class Covariate:
         Whether the logarithm of a number counts, as is usual for amounts; it must be positive.
     categories : bool
         Whether numbers are names, such as those of shops.
+    numeric : bool
+        Whether texts are numbers, as those of a CSV file may be.
     sd : float
         Prior standard deviation of an effect, in logarithms; for a number, of that of one
         standard deviation. 1 says: most likely between a seventh and seven times.
@@ -91,12 +94,15 @@ class Covariate:
     bins: int | None = _BINS
     log: bool = False
     categories: bool = False
+    numeric: bool = False
     sd: float = EFFECT_SD
 
     def __post_init__(self) -> None:
         _check_column(self.column)
         if self.bins is not None:
             check_whole("bins", self.bins, least=2)
+        if self.categories and self.numeric:
+            raise SchemaError("categories=True and numeric=True: leave one of them out.")
         _check_sd("sd", self.sd)
 
 
@@ -240,7 +246,7 @@ def design_of(
     effects = []
     for side in SIDES:
         for one in asked.get(side, ()):
-            cut = (one.bins, one.log, one.categories) if isinstance(one, Covariate) else "names"
+            cut = replace(one, sd=EFFECT_SD) if isinstance(one, Covariate) else "names"
             known = factors.get(one.column)
             if known is None:
                 factors[one.column] = known = cut, _factor(columns, one)
@@ -309,8 +315,8 @@ def _kind(one: Covariate | Pooled, factor: Factor) -> Kind:
 
 def _factor(columns: RfmColumns, one: Covariate | Pooled) -> Factor:
     column = attribute(columns, one.column)
-    if isinstance(one, Covariate) and is_number(column) and not one.categories:
-        return _bins(one, numbers_of(column))
+    if isinstance(one, Covariate) and (one.numeric or (is_number(column) and not one.categories)):
+        return _bins(one, numbers_in(column, one.column))
     counts = level_counts(texts_of(column))
     if isinstance(one, Covariate) and not one.categories:
         _warn_of_numbers(one.column, [level for level in counts if level != MISSING])
@@ -318,24 +324,18 @@ def _factor(columns: RfmColumns, one: Covariate | Pooled) -> Factor:
 
 
 def _warn_of_numbers(name: str, levels: Sequence[str]) -> None:
-    """Warn of many numbers that are written as text, as all of a CSV file is."""
-    if len(levels) <= _BINS or not all(map(_is_number, levels)):
+    """Warn of numbers that are written as text, as all of a CSV file is; of two it is the same."""
+    if len(levels) <= 2 or any(number_or_text(one)[0] for one in levels):
         return
     warnings.warn(
         f"The column {shown(name)} holds numbers as text, as CSV files do, and each of its "
-        f"{len(levels):,} values is a level of its own: convert it to numbers, take "
-        f"Pooled({name!r}), or say that these are names by Covariate({name!r}, categories=True).",
+        f"{len(levels):,} values is a level of its own: Covariate({name!r}, numeric=True) takes "
+        f"them as numbers, Pooled({name!r}, ordered=True) draws each to its neighbours, and "
+        f"Covariate({name!r}, categories=True) says that they are names.",
         UserWarning,
         stacklevel=2,
         skip_file_prefixes=OURS,
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
 
 
 def _bins(one: Covariate, values: FloatArray) -> Factor:

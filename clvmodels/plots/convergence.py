@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clvmodels.display import many
 from clvmodels.plots.common import floats, one_axes, panels
 from clvmodels.plots.inks import ACTUAL, CHAINS, EXPECTED, OTHER, PALE
 
@@ -205,6 +206,7 @@ def draw_effects(
     levels: Sequence[str],
     covariates: Sequence[str],
     series: Sequence[Mapping[str, Any]],
+    left: int = 0,
     *,
     axes: Axes | None = None,
 ) -> Axes:
@@ -217,27 +219,41 @@ def draw_effects(
     series : sequence of mapping
         Purchases, leaving and spend, as far as there are effects: name, places among the
         levels, times, lower and upper.
+    left : int
+        How many levels, which differ less, are not among them.
     axes : matplotlib Axes, optional
-        Where to draw; by default a figure of its own.
+        Where to draw; by default a figure of its own, as high as there are rows.
     """
-    axes = one_axes(axes)
+    if axes is None:
+        axes = one_axes(None)
+        as_high_as_rows(axes, len(levels), len(series))
     for i, one in enumerate(series):
-        at = np.array(one["places"]) + 0.3 * (i - (len(series) - 1) / 2)
+        at = np.array(one["places"]) + 0.5 * (i - (len(series) - 1) / 2) / max(len(series) - 1, 1)
         ends = [floats(one[name]) for name in ("times", "lower", "upper")]
         color = (EXPECTED, ACTUAL, CHAINS[2])[i]
         axes.hlines(at, ends[1], ends[2], color=color, linewidth=1.6)
-        axes.plot(ends[0], at, "os^"[i], color=color, markersize=5, label=one["name"])
+        axes.plot(ends[0], at, "os^"[i], color=color, markersize=4, label=one["name"])
     axes.axvline(1.0, color="black", linewidth=0.9, linestyle="--")
     axes.set_xscale("log")
     axes.set_yticks(np.arange(len(levels)), [_wrapped(name) for name in levels])
+    axes.set_yticks(np.arange(1, len(levels)) - 0.5, minor=True)
+    axes.tick_params(axis="y", which="minor", length=0)
+    axes.grid(axis="y", which="minor", color=PALE, linewidth=0.8)
     axes.set_ylim(len(levels) - 0.4, -0.6)
-    axes.set_xlabel("times the average customer")
+    less = f"\n{many(left, 'level')} that differ less are not shown" if left else ""
+    axes.set_xlabel(f"times the average customer{less}")
     axes.set_ylabel(" / ".join(dict.fromkeys(covariates)))
     _few_ticks(axes.xaxis, *axes.get_xlim())
     # Above the intervals, which may reach anywhere
     above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2, "borderaxespad": 0.2}
     axes.legend(frameon=False, **above)
     return axes
+
+
+def as_high_as_rows(axes: Axes, levels: int, series: int) -> None:
+    """Make the figure as high as every level's lines need, and no label another's."""
+    figure: Any = axes.figure
+    figure.set_figheight(max(1.4 + levels * (0.1 + 0.11 * series), 3.0))
 
 
 def _with_unit(name: str, unit: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clvmodels.diagnostics import single
 from clvmodels.diagnostics.effect_parts import effect_data
 from clvmodels.plots.common import takes
+from clvmodels.plots.convergence import as_high_as_rows
 from clvmodels.plots.diagnostics import drawn, drawn_panels
 from clvmodels.plots.renamed import picture
 from clvmodels.posterior import CLVPosterior, GammaGammaPosterior, PurchasePosterior
@@ -173,4 +174,8 @@ def plot_effects(
     if not isinstance(posterior, CLVPosterior | PurchasePosterior | GammaGammaPosterior):
         raise takes("plot_effects", posterior)
     fits = posterior.fits if isinstance(posterior, CLVPosterior) else (posterior,)
-    return drawn("effects", effect_data(fits, interval), ax)
+    data = effect_data(fits, interval)
+    found = drawn("effects", data, ax)
+    if ax is None:
+        as_high_as_rows(found, len(data["levels"]), len(data["series"]))
+    return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from clvmodels import frames, schema
 from clvmodels.errors import SchemaError
@@ -226,6 +227,8 @@ class Prepared:
         What the posterior's clock tells of the future; what is asked has its average.
     share : ndarray or None, shape (N,)
         Customers' own margins, where values are made of them.
+    unknown : ndarray of bool or None, shape (N,)
+        Who has levels that the base which was fitted did not have; None if there are none to have.
     """
 
     columns: RfmColumns
@@ -236,6 +239,7 @@ class Prepared:
     certain: bool
     calendar: Calendar = field(default_factory=Calendar)
     share: FloatArray | None = None
+    unknown: npt.NDArray[np.bool_] | None = None
 
     @property
     def who(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -289,7 +293,9 @@ def prepared(
     certain = purchases.certain or draws.count == 1 or (spend is not None and spend.certain)
     calendar = Calendar.by(purchases.metadata.clock, columns.last_day)
     asked = until(purchases, draws, future, terms["horizon"], calendar)
-    return Prepared(columns, m_bar, asked, draws, used, certain, calendar, share)
+    design, stratum = purchases.metadata.design, columns.stratum
+    unknown = None if design is None or stratum is None else design.is_new(stratum)
+    return Prepared(columns, m_bar, asked, draws, used, certain, calendar, share, unknown)
 
 
 @named

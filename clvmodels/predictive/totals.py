@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clvmodels import frames
 from clvmodels.economics.labels import WHOLE, By, segments_of
+from clvmodels.economics.outlook import UNKNOWN, unknown_by
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Predictor, tail_probabilities
 from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
@@ -67,7 +68,9 @@ class Portfolio:
         Of the kind of frame that was passed, pandas for an RfmTable. The last column is the
         margin that is in value. A posterior of purchases alone has neither value nor margin.
         Where expected spend of some customers is infinite in some
-        draws, value is of the others, and a column without_value counts those left out.
+        draws, value is of the others, and a column without_value counts those left out. Customers
+        with levels of covariates that the base which was fitted did not have are counted in a
+        column unknown_levels, if there are any.
     interval : float
         Probability of the equal-tailed intervals.
     samples : ndarray, shape (rows of the table, 4, paths)
@@ -195,7 +198,10 @@ def portfolio(
     counts, samples = _with_whole(np.bincount(group, minlength=len(labels))), _with_whole(samples)
     texts = {name: [*(label[i] for label in labels), WHOLE] for i, name in enumerate(names)}
     table = _table(texts, counts, means, samples, terms["interval"])
-    clash = {*names} & {*table.columns[len(names) :], "without_value", "margin"}
+    new = unknown_by(given, group, len(labels))
+    if new.any():
+        table[UNKNOWN] = _with_whole(new)
+    clash = {*names} & {*table.columns[len(names) :], "without_value", UNKNOWN, "margin"}
     if clash:
         raise SchemaError(f"{min(clash)!r} is a column of the report: rename the segment column.")
     if given.margin is not None:

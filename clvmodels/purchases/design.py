@@ -205,7 +205,12 @@ class Design:
 
     def unknown(self, strata: IntArray) -> int:
         """How many of these customers have a level that the base did not have."""
-        return int(np.logical_or.reduce([*self._new(strata).values()]).sum())
+        return int(self.is_new(strata).sum())
+
+    def is_new(self, strata: IntArray) -> npt.NDArray[np.bool_]:
+        """Who has a level that the base did not have, or no number."""
+        found: npt.NDArray[np.bool_] = np.logical_or.reduce([*self._new(strata).values()])
+        return found
 
     def unknown_by(self, strata: IntArray) -> dict[str, int]:
         """The same by factor, of those where there are some."""

@@ -89,6 +89,30 @@ def numbers_of(column: Column) -> FloatArray:
     return np.where(np.isfinite(found), found, np.nan)
 
 
+def numbers_in(column: Column, name: str) -> FloatArray:
+    """The same of a column that may hold them as text, where blanks are none.
+
+    Raises
+    ------
+    SchemaError
+        It holds something else.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return numbers_in(column.cast(kind.value_type), name)
+    if not (is_number(column) or pa.types.is_null(kind) or is_text(kind)):
+        raise SchemaError(
+            f"The column {shown(name)} holds {kind}, and the model takes numbers there: convert it."
+        )
+    try:
+        return numbers_of(pa.array(texts_of(column), pa.string()) if is_text(kind) else column)
+    except pa.ArrowInvalid as error:
+        raise SchemaError(
+            f"The column {shown(name)} holds text that is not a number, and the model takes "
+            f"numbers there: correct it ({one_line(error, 80)})."
+        ) from error
+
+
 def codes_of(factor: Factor, column: Column) -> IntArray:
     """Level of each customer's value.
 
@@ -99,19 +123,7 @@ def codes_of(factor: Factor, column: Column) -> IntArray:
     """
     if not factor.numeric:
         return _codes_of_texts(factor, column)
-    kind = column.type
-    if not (is_number(column) or pa.types.is_null(kind) or is_text(kind)):
-        raise SchemaError(
-            f"The column {shown(factor.name)} holds {kind}, and the model was fitted to numbers "
-            "there: convert it."
-        )
-    try:
-        return factor.codes(numbers_of(column))
-    except pa.ArrowInvalid as error:
-        raise SchemaError(
-            f"The column {shown(factor.name)} holds text that is not a number, and the model was "
-            f"fitted to numbers there: correct it ({one_line(error, 80)})."
-        ) from error
+    return factor.codes(numbers_in(column, factor.name))
 
 
 def _codes_of_texts(factor: Factor, column: Column) -> IntArray:
@@ -174,13 +186,13 @@ def level_counts(texts: Iterable[Any]) -> dict[str, int]:
 
     series = pd.Series(list(texts), dtype=object)
     counts = series.value_counts(dropna=True)
-    found = {str(level): int(counts[level]) for level in sorted(counts.index, key=_order)}
+    found = {str(level): int(counts[level]) for level in sorted(counts.index, key=number_or_text)}
     missing = int(series.isna().sum())
     return {**found, **({MISSING: missing} if missing else {})}
 
 
-def _order(level: str) -> tuple[int, float, str]:
-    """Numbers by their size, before texts."""
+def number_or_text(level: str) -> tuple[int, float, str]:
+    """What orders levels: numbers by their size (0, number), before texts (1, 0)."""
     try:
         return 0, float(level), level
     except ValueError:

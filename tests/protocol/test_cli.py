@@ -466,7 +466,7 @@ def test_a_full_disk_has_an_exit_code(
         ("Sample longer: raise tune and draws.", "Sample longer: raise --tune and --draws."),
         (
             "let spend go by frequency, covariates=[Pooled('frequency', ordered=True)].",
-            "let spend go by frequency, --spend-covariate pooled:frequency.",
+            "let spend go by frequency, --spend-covariate ordered:frequency.",
         ),
         (
             "use a longer log, or fit the purchase model alone.",

@@ -8,6 +8,8 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.cli.entry import main
+from clvmodels.cli.fit import columns_of, with_covariates
+from clvmodels.cli.wording import in_options
 from tests.readable import too_long
 
 START = pd.Timestamp("2023-01-01")
@@ -67,6 +69,23 @@ def test_fit_shows_effects_and_scores_by_them(folder, monkeypatch, capsys) -> No
     # straight from the log, of which the model says what columns it needs
     assert main(["score", "log.parquet", "--posterior", "p.nc", "-o", "l.parquet", *LOG]) == 0
     pd.testing.assert_frame_equal(pd.read_parquet("l.parquet"), found)
+
+
+def test_kinds_are_the_same_words_as_in_python() -> None:
+    said = ["a", "pooled:b", "ordered:c", "numeric:d", "log:e", "categories:f", "g:h"]
+    model = with_covariates(clv.CLVModel(), said, [], [])
+    assert list(model.purchases.purchase_covariates) == [
+        "a",
+        clv.Pooled("b"),
+        clv.Pooled("c", ordered=True),
+        clv.Covariate("d", numeric=True),
+        clv.Covariate("e", numeric=True, log=True),
+        clv.Covariate("f", categories=True),
+        "g:h",
+    ]
+    assert columns_of(said) == ["a", "b", "c", "d", "e", "f", "g:h"]
+    advice = "Covariate('age', numeric=True), Pooled('age', ordered=True) or Pooled('age')"
+    assert in_options(advice) == "numeric:age, ordered:age or pooled:age"
 
 
 @pytest.mark.slow

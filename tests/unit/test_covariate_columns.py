@@ -12,11 +12,14 @@ from clvmodels import (
     DomainError,
     Pooled,
     RfmTable,
+    SchemaError,
     rfm_summary,
     rfm_summary_to_parquet,
 )
 from clvmodels.datasets import load_cdnow
 from clvmodels.fit.specification import base_of
+from clvmodels.rfm.attributes import codes_of
+from tests.covariates import base_of as few_customers
 from tests.covariates import table_of
 from tests.unit.test_fit_covariates import FRAME
 from tests.unit.test_transactions_sources import in_ibis
@@ -85,6 +88,22 @@ def test_every_source_tells_customers_apart_alike(log, source, tmp_path) -> None
     assert [len(one.levels) for one in wanted.factors] == [4, 7, 3]
 
 
+def test_few_numbers_as_text_are_said_too() -> None:
+    """Codes of bands are categories where nothing is said, and may be numbers or in order."""
+    frame = few_customers(60).assign(band=[str(1 + i % 5) for i in range(60)])
+    with pytest.warns(UserWarning, match=r"'band' .* each of its 5 values.*numeric=True\)"):
+        assert not design(table_of(frame), "band").factors[0].numeric
+    (factor,) = design(table_of(frame), Covariate("band", numeric=True)).factors
+    assert factor.levels == ("1", "2", "3", "4", "5")
+    np.testing.assert_allclose(np.diff(factor.numbers), 1 / np.sqrt(2))
+    values = pa.array(["2", " 5 ", "", None])
+    assert codes_of(factor, values).tolist() == [1, 4, 5, 5]
+    with pytest.raises(SchemaError, match="text that is not a number"):
+        codes_of(factor, pa.array(["young"]))
+    with pytest.raises(SchemaError, match="leave one of them out"):
+        Covariate("band", numeric=True, categories=True)
+
+
 def test_numbers_of_csv_files_are_text_which_is_said(log, tmp_path) -> None:
     log.to_csv(tmp_path / "log.csv", index=False)
     table = rfm_summary(tmp_path / "log.csv", **HOW)
@@ -93,4 +112,6 @@ def test_numbers_of_csv_files_are_text_which_is_said(log, tmp_path) -> None:
     assert len(read.factors[0].levels) == 61
     design(table, Covariate("age", categories=True))  # warnings are errors here
     design(table, Pooled("age"))
+    numbers = design(table, Covariate("age", numeric=True))
+    assert numbers == design(rfm_summary(log, **HOW), "age")
     assert design(table, "shop") == design(rfm_summary(log, **HOW), "shop")

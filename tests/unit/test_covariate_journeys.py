@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import clvmodels as clv
-from clvmodels.diagnostics.data import _same_base
+from clvmodels.diagnostics.data import _same_base, _unknown
+from clvmodels.diagnostics.effect_parts import effect_data
 from clvmodels.diagnostics.record import Table
 from clvmodels.diagnostics.study import Question, prepare
 from clvmodels.diagnostics.values import _segments
@@ -72,7 +74,11 @@ def test_a_report_shows_what_kind_of_customer_buys_more(frame: pd.DataFrame, mod
     report = clv.report(posterior, table_of(frame))
     section = next(one for one in report.record.sections if one.key == "fit")
     figure = next(one for one in section.figures if one.key == "effects")
-    assert figure.data["levels"] == list(LEVELS)
+    bought = posterior.effects().query("on == 'purchases' and level != '(other)'")
+    wanted = bought.sort_values("times", ascending=False)["level"].tolist()
+    assert sorted(wanted) == list(LEVELS)
+    assert figure.data["levels"] == wanted
+    assert figure.data["left"] == 0
     assert [one["name"] for one in figure.data["series"]] == [
         "how often they buy",
         "how readily they leave",
@@ -138,6 +144,7 @@ def test_small_segments_of_a_report_keep_their_levels(frame: pd.DataFrame) -> No
     )
     values = {row[0]: row[4] for row in table.rows}
     assert len(values) == 22  # twenty, the others, and the whole
+    assert effect_data([purchases], 0.9)["left"] == 28
     whole = values.pop("(whole)")
     assert sum(values.values()) == pytest.approx(whole, rel=1e-9)
     assert whole == pytest.approx(study.scores["clv"].sum(), rel=1e-9)
@@ -150,3 +157,52 @@ def test_a_base_with_covariates_is_known_again(frame: pd.DataFrame) -> None:
     for rows, same in ((frame, True), (frame.iloc[1:], False)):
         check = _same_base(prepare(posterior, table_of(rows), Question()))
         assert (check.status == "pass") is same
+
+
+def test_totals_count_customers_of_unknown_levels(frame: pd.DataFrame) -> None:
+    """Everywhere, by segment and in the whole; nowhere where there are none."""
+    purchases = with_effects(plain_posterior(), design_of_channels(frame), something)
+    posterior = clv.CLVPosterior(purchases, 25.0)
+    moved = frame.assign(
+        channel=frame["channel"].where(np.arange(len(frame)) % 6 > 0, "radio"),
+        half=["a", "b"] * (len(frame) // 2),
+    )
+
+    def everywhere() -> tuple[Any, ...]:
+        base = table_of(moved)
+        return (
+            clv.segment_report(posterior, base, by="half"),
+            clv.portfolio(posterior, base, by="half", paths=30, draws=10),
+            clv.tier_report(posterior, base),
+            next(_unknown(prepare(posterior, base, Question()))),
+        )
+
+    with pytest.warns(UserWarning, match="40 of 240 customers have values of 'channel'"):
+        segments, totals, tiers, check = everywhere()
+    assert segments["unknown_levels"].tolist() == [40, 0, 40]
+    assert totals.table["unknown_levels"].tolist() == [40, 0, 40]
+    assert tiers["unknown_levels"].iloc[-1] == 40
+    assert check.status == "warn"
+    assert check.sentence.startswith("16.7 % of the customers have levels of covariates that")
+    known = table_of(frame.assign(half=moved["half"]))
+    assert "unknown_levels" not in clv.segment_report(posterior, known, by="half")
+    assert next(_unknown(prepare(posterior, known, Question()))).status == "pass"
+
+
+def test_segments_are_held_against_one_draw_by_draw(frame: pd.DataFrame) -> None:
+    purchases = with_effects(plain_posterior(), design_of_channels(frame), something)
+    posterior = clv.CLVPosterior(purchases, 25.0)
+    found = clv.segment_report(posterior, table_of(frame), by="channel", against="shop")
+    found = found.set_index("channel")
+    assert found.loc["shop", ["more", "more_lower", "more_upper"]].tolist() == [0.0, 0.0, 0.0]
+    each = found["clv_per_customer"]
+    np.testing.assert_allclose(found["more"], each - each["shop"])
+    assert (found["more_lower"] <= found["more_upper"]).all()
+    clear = found["more_lower"] > 0
+    assert (found["chance_of_more"][clear] > 0.94).all()
+    # both move with r and alpha: the difference is known better than its parts seem to say
+    parts = found["clv_per_customer_upper"] - found["clv_per_customer_lower"]
+    width = (found["more_upper"] - found["more_lower"])["web"]
+    assert width < parts["web"] + parts["shop"]
+    with pytest.raises(clv.SchemaError, match="against names 'radio', which is not a segment"):
+        clv.segment_report(posterior, table_of(frame), by="channel", against="radio")
