@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from clvmodels.diagnostics.new_customers import TARGET
 from clvmodels.diagnostics.record import Figure, Table
 from clvmodels.diagnostics.study import Study
-from clvmodels.diagnostics.words import number, percent, short
+from clvmodels.diagnostics.words import number, percent, profit_or_revenue, short
 from clvmodels.display import listed, many
+from clvmodels.errors import ClvError
+from clvmodels.posterior import CLVPosterior
 from clvmodels.posterior.core import Posterior
 from clvmodels.posterior.effects import effects_of
-from clvmodels.purchases.design import OTHER, SIDES
+from clvmodels.purchases.design import OTHER, SIDES, Factor
 from clvmodels.purchases.model import AT_ANY_TIME
 from clvmodels.rfm.attributes import number_or_text
 
@@ -133,6 +137,58 @@ def effect_tables(study: Study) -> Iterator[Table]:
             **dict.fromkeys(("times", "figure", "lower", "upper"), "number"),
         },
         intervals={"figure": ("lower", "upper")},
+    )
+
+
+def new_customer_tables(study: Study) -> Iterator[Table]:
+    """What a new customer of each level is worth, of each covariate that has categories."""
+    design = study.purchases.metadata.design
+    if study.clv is None or design is None:
+        return
+    for place, factor in enumerate(design.factors):
+        if not factor.numeric and len(factor.levels) > 1:
+            with suppress(ClvError):  # no finite value, which the first page says
+                yield _new_customers_by(study, study.clv, factor, place)
+
+
+def _new_customers_by(study: Study, clv: CLVPosterior, factor: Factor, place: int) -> Table:
+    """The same of one covariate: its largest levels, the most valuable first."""
+    sizes = sorted(
+        zip(factor.levels, factor.customers, strict=True), key=lambda one: (-one[1], one[0])
+    )
+    terms: dict[str, Any] = {**study.question.terms(), "margin": study.rfm.margin}
+    shown = sizes[:_MOST]
+    worth = {level: clv.of({factor.name: level}).new_customer_value(**terms) for level, _ in shown}
+    rows = [
+        (level, count, one.mean, one.lower, one.upper, one.mean / TARGET)
+        for level, count in shown
+        for one in (worth[level],)
+    ]
+    ends = percent(study.question.interval)
+    less = (
+        f" {many(len(sizes) - _MOST, 'smaller level', 'are')} not shown." if sizes[_MOST:] else ""
+    )
+    effects = [
+        one for fit in study.models if fit.metadata.design for one in fit.metadata.design.effects
+    ]
+    pooled = any(one.factor == factor.name and one.learnt for one in effects)
+    drawn = " Levels of few customers are drawn to the average." if pooled else ""
+    first = next(iter(worth.values()))
+    return Table(
+        key=f"new-customers-{place}",
+        title=f"What a new customer of each {factor.name} is worth, and may cost at most",
+        columns=(factor.name, "customers", "worth", "lower", "upper", "three for one"),
+        rows=tuple(sorted(rows, key=lambda row: -row[2])),
+        caption=(
+            f"{profit_or_revenue(first.margin).capitalize()} in {first.horizon}, first order "
+            f"included, with {ends} intervals of the expectation; the last column is the cost that "
+            f"brings back three for one.{drawn}{less}"
+        ),
+        formats={
+            "customers": "integer",
+            **dict.fromkeys(("worth", "lower", "upper", "three for one"), "money"),
+        },
+        intervals={"worth": ("lower", "upper")},
     )
 
 

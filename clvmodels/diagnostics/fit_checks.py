@@ -10,7 +10,7 @@ import numpy as np
 
 from clvmodels import limits
 from clvmodels.diagnostics.clock_parts import clock_figures, clock_tables
-from clvmodels.diagnostics.effect_parts import effect_figures, effect_tables
+from clvmodels.diagnostics.effect_parts import effect_figures, effect_tables, new_customer_tables
 from clvmodels.diagnostics.fitted_weeks import Tracked, track, why_not_tracked
 from clvmodels.diagnostics.planned import goes_on
 from clvmodels.diagnostics.record import Figure, Section
@@ -58,7 +58,12 @@ def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
             "like these is compared with what they did."
         ),
         checks=tuple(_checks(study, expected)),
-        tables=(repeat_table(study, expected), *clock_tables(study), *effect_tables(study)),
+        tables=(
+            repeat_table(study, expected),
+            *clock_tables(study),
+            *effect_tables(study),
+            *new_customer_tables(study),
+        ),
         figures=tuple(figures),
         notes=tuple(_notes(study, tracked, why_not)),
     )

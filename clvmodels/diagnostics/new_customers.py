@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clvmodels.diagnostics.record import Fact, Table
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import percent, profit_or_revenue, round_money
-from clvmodels.economics import highest_cac, ltv_to_cac, payback_period
+from clvmodels.economics import highest_cac, ltv_to_cac
 from clvmodels.errors import ClvError
 from clvmodels.posterior.new_customer import NewCustomerValue
 from clvmodels.schema import DAYS_PER_MONTH
@@ -40,20 +40,28 @@ class _Asked:
 
     study: Study
     value: NewCustomerValue
+    months: tuple[NewCustomerValue, ...]
 
     def money(self, amount: float) -> str:
         return round_money(amount, self.study.question.currency)
 
     def payback(self, cost: float) -> float:
-        """Months after which a cost is paid back: 0 by the first order, infinite if never."""
-        assert self.study.clv is not None
-        terms: dict[str, Any] = self.study.question.terms() | {
-            "within": f"{MONTHS}M",
-            "discount_rate": 0.0,
-            "margin": self.study.rfm.margin,
-        }
-        del terms["horizon"]
-        return payback_period(self.study.clv, cost, **terms).days / DAYS_PER_MONTH
+        """Months after which a cost is paid back: 0 by the first order, infinite if never.
+
+        As `payback_period` has it, from the months that are known: what is brought is nearly a
+        straight line within one, and the place on that line is looked at once more.
+        """
+        revenue = cost / self.study.rfm.margin if self.study.rfm.margin else math.inf
+        brought = [one.mean for one in self.months]
+        if cost == 0.0 or brought[0] >= revenue:
+            return 0.0
+        end = next((i for i, mean in enumerate(brought) if mean >= revenue), None)
+        if end is None:
+            return math.inf
+        a_month = brought[end] - brought[end - 1]
+        found = end - 1 + (revenue - brought[end - 1]) / a_month
+        (there,) = _revenue_after(self.study, 0.0, [found])
+        return found + (revenue - there.mean) / a_month
 
 
 def new_customers(study: Study) -> NewCustomers:
@@ -65,7 +73,7 @@ def new_customers(study: Study) -> NewCustomers:
         return NewCustomers(f"What a new customer may cost is not known. {why}")
     try:
         value = study.clv.new_customer_value(**study.question.terms(), margin=study.rfm.margin)
-        asked = _Asked(study, value)
+        asked = _Asked(study, value, _months(study, 0.0))
         if not math.isfinite(value.mean):
             return NewCustomers("A new customer has no finite value: choose a horizon that ends.")
         return NewCustomers(
@@ -81,11 +89,17 @@ def new_customers(study: Study) -> NewCustomers:
 
 def _months(study: Study, rate: float) -> tuple[NewCustomerValue, ...]:
     """Revenue of a new customer by the first order, and until the end of each month."""
+    return _revenue_after(study, rate, range(MONTHS + 1))
+
+
+def _revenue_after(
+    study: Study, rate: float, months: Iterable[float]
+) -> tuple[NewCustomerValue, ...]:
     assert study.clv is not None
     terms: dict[str, Any] = study.question.terms() | {"margin": 1.0, "discount_rate": rate}
+    month = DAYS_PER_MONTH / study.scale.days
     return tuple(
-        study.clv.new_customer_value(**{**terms, "horizon": f"{month}M" if month else "0D"})
-        for month in range(MONTHS + 1)
+        study.clv.new_customer_value(**{**terms, "horizon": count * month}) for count in months
     )
 
 
@@ -234,7 +248,7 @@ def _curve(asked: _Asked) -> dict[str, Any]:
 
     ``today`` is what it is worth discounted, where there is a rate: what a cost is held against.
     """
-    found, rate = _months(asked.study, 0.0), asked.study.question.discount_rate
+    found, rate = asked.months, asked.study.question.discount_rate
     days = asked.study.scale.horizon(asked.study.question.horizon) * asked.study.scale.days
     cost = asked.study.question.cac
     return {

@@ -189,7 +189,12 @@ class Specification[Fitted: Posterior](Parameters, ABC):
             priors=priors,
             prior_scales={self._scale_name(): scale},
             seed=result.seed,
-            notes=(*result.notes, *self._assumed(columns), *(clock.notes if clock else ())),
+            notes=(
+                *result.notes,
+                *self._assumed(columns),
+                *(clock.notes if clock else ()),
+                *(design.notes if design else ()),
+            ),
             margin=columns.margin,
             base=base,
             fingerprint=observed.fingerprint(),

@@ -227,6 +227,15 @@ class Design:
         own = {one.factor for one in self.effects}
         return tuple(name for name in self.columns if name in own)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of columns that tell nobody apart."""
+        return tuple(
+            f"All customers have one value of {one.name} ({one.levels[0]}), which moves nothing."
+            for one in self.factors
+            if len(one.levels) == 1
+        )
+
     def narrowed(self) -> Design | None:
         """The same effects by their own factors alone; None where there are no effects."""
         kept = tuple(one for one in self.factors if one.name in self.moving)

@@ -11,7 +11,7 @@ import pytest
 
 import clvmodels as clv
 from clvmodels.diagnostics.data import _same_base, _unknown
-from clvmodels.diagnostics.effect_parts import effect_data
+from clvmodels.diagnostics.effect_parts import effect_data, new_customer_tables
 from clvmodels.diagnostics.record import Table
 from clvmodels.diagnostics.study import Question, prepare
 from clvmodels.diagnostics.values import _segments
@@ -206,3 +206,16 @@ def test_segments_are_held_against_one_draw_by_draw(frame: pd.DataFrame) -> None
     assert width < parts["web"] + parts["shop"]
     with pytest.raises(clv.SchemaError, match="against names 'radio', which is not a segment"):
         clv.segment_report(posterior, table_of(frame), by="channel", against="radio")
+
+
+def test_a_report_values_new_customers_of_each_level(frame: pd.DataFrame) -> None:
+    purchases = with_effects(plain_posterior(), design_of_channels(frame), something)
+    posterior = clv.CLVPosterior(purchases, 25.0)
+    study = prepare(posterior, table_of(frame), Question(margin=0.4))
+    (table,) = new_customer_tables(study)
+    by = clv.acquisition_report(posterior, table_of(frame), by="channel", margin=0.4)
+    wanted = by.set_index("channel").drop("(whole)").sort_values("value", ascending=False)
+    assert [row[0] for row in table.rows] == list(wanted.index)
+    figures = wanted[["customers", "value", "value_lower", "value_upper"]].to_numpy()
+    np.testing.assert_allclose([row[1:5] for row in table.rows], figures, rtol=1e-12)
+    assert table.caption.startswith("Profit, at a margin of 40 % in 365 days")
