@@ -15,6 +15,7 @@ from clvmodels.diagnostics.effect_parts import effect_data, new_customer_tables
 from clvmodels.diagnostics.record import Table
 from clvmodels.diagnostics.study import Question, prepare
 from clvmodels.diagnostics.values import _segments
+from clvmodels.evaluation.checks import covariates_check
 from clvmodels.evaluation.tracking import expected_of_new
 from clvmodels.formulas.strata import coded
 from clvmodels.purchases.design import Design, Effect, Factor, mix_of
@@ -103,13 +104,35 @@ def test_a_report_judges_the_chains_of_the_effects(frame: pd.DataFrame) -> None:
     assert effect_chains_of(plain_posterior()) == {}
 
 
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [("crps", "The covariates add nothing"), ("mae", "The covariates make forecasts better.")],
+)
+def test_a_point_is_not_compared_with_a_distribution(metric: str, said: str) -> None:
+    """The model without covariates has no spread, by which it would always lose."""
+    rows = [
+        {
+            "target": "purchases",
+            "metric": name,
+            "forecast": "without_covariates",
+            "model_is": "unclear",
+        }
+        for name in ("mae", "rmse", "crps", "spearman")
+    ]
+    metrics = pd.DataFrame(rows)
+    metrics.loc[metrics["metric"] == metric, "model_is"] = "better"
+    (check,) = covariates_check(metrics)
+    assert check.advice.startswith(said)
+    assert "Of 3 comparisons" in check.advice
+
+
 @pytest.mark.slow
 def test_a_backtest_judges_a_model_with_covariates() -> None:
     parts = []
     truth = {"r": 0.8, "alpha": 30.0, "a": 0.5, "b": 2.0, "p": 6.0, "q": 4.0, "v": 15.0}
     for i, (level, faster) in enumerate({"ads": 0.5, "shop": 2.0}.items()):
         own = truth | {"alpha": truth["alpha"] / faster}
-        one = simulate_log(400, **own, T=(20.0, 500.0), seed=i, observation_end="2024-12-31")
+        one = simulate_log(1000, **own, T=(20.0, 250.0), seed=i, observation_end="2024-12-31")
         parts.append(one.assign(channel=level, customer_id=level + one["customer_id"].astype(str)))
     log = pd.concat(parts, ignore_index=True)
     model = clv.CLVModel(clv.BetaGeoModel(purchase_covariates=["channel"]))
