@@ -7,51 +7,50 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
-import xarray as xr
 
 from clvmodels import limits
-from clvmodels.diagnostics.chains import chains_of, kind_of, unit_of_parameter
+from clvmodels.diagnostics.chains import kind_of, unit_of_parameter
 from clvmodels.diagnostics.convergence import interval_columns
 from clvmodels.diagnostics.densities import (
     OnePosterior,
     PriorDensity,
-    log_prior_and_likelihood,
-    prior_draws,
     prior_text,
+)
+from clvmodels.diagnostics.power_scaling import (
+    Sensitivity,
     priors_of,
+    sensitivity,
+    sensitivity_check,
+    sensitivity_figures,
+    sensitivity_tables,
+    why_not,
 )
 from clvmodels.diagnostics.record import Figure, Section, Table
 from clvmodels.diagnostics.study import Study, model_name
-from clvmodels.diagnostics.words import listed, number, percent, short
+from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.repeats import actual_repeats, bin_labels, mean_repeats, repeats_by_draw
-from clvmodels.formulas import gamma_gamma
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.schema import FloatArray
-from clvmodels.verdict import USES, Check
-
-Sensitivity = Mapping[str, tuple[float, float]]
+from clvmodels.verdict import Check
 
 _PRIOR_DRAWS: Final = 400
 _PRIOR_AGES: Final = 64
 _GRID: Final = 120
 _POSTERIOR_BINS: Final = 30
 _TAILS: Final = (0.01, 0.99)
-_NEW_PURCHASES: Final = "repeats of a new customer in a year"
-_NEW_SPEND: Final = "mean spend per purchase"
-_LEAST_DRAWS: Final = 100
 
 
 def prior_section(study: Study) -> Section:
     """Prior and posterior of each parameter, prior predictive, power-scaling sensitivity."""
     known = [(one, priors_of(one)) for one in study.models]
     found = [(one, priors, sensitivity(one, priors, study)) for one, priors in known]
-    checks = [_sensitivity_check(*item) for item in found]
+    checks = [sensitivity_check(*item) for item in found]
     predictive = _prior_repeats(study, known[0][1])
     checks.append(_predictive_check(predictive))
     figures: list[Figure] = []
     for one, priors, sensed in found:
         figures += _densities(one, priors, study)
-        figures += _sensitivity_figure(one, sensed)
+        figures += sensitivity_figures(one, sensed)
     figures += _predictive_figure(study, predictive)
     return Section(
         key="priors",
@@ -68,112 +67,6 @@ def prior_section(study: Study) -> Section:
     )
 
 
-# --- sensitivity ------------------------------------------------------------------------
-
-
-def sensitivity(
-    posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None, study: Study
-) -> Sensitivity | None:
-    """Power-scaling sensitivity of each parameter to prior and likelihood, as ArviZ has it.
-
-    Kallioinen, Paananen, Buerkner & Vehtari (2024), "Detecting and diagnosing prior and
-    likelihood sensitivity with power-scaling", Statistics and Computing 34, 57.
-
-    Returns
-    -------
-    mapping of str to (float, float), or None
-        Sensitivity to the prior and to the likelihood, of each parameter and, last, of
-        what they mean for a new customer; None where densities of the draws are not known.
-    """
-    few = posterior.certain or posterior.draws_total < _LEAST_DRAWS
-    if priors is None or few or posterior.metadata.drawn:
-        return None
-    terms = log_prior_and_likelihood(posterior, priors)
-    if terms is None or not all(np.isfinite(term).all() for term in terms):
-        return None
-    draws = chains_of(posterior) | new_customer(posterior, study)
-    tree = _tree_of(draws, *terms)
-    by_group = [_psense(tree, group) for group in ("prior", "likelihood")]
-    return {name: (float(by_group[0][name]), float(by_group[1][name])) for name in draws}
-
-
-def new_customer(posterior: OnePosterior, study: Study) -> dict[str, FloatArray]:
-    """What the parameters mean for a new customer, in every draw, shape (chains, draws).
-
-    Parameters on a ridge may follow the prior where this does not.
-    """
-    chains = chains_of(posterior)
-    if isinstance(posterior, PurchasePosterior):
-        year = study.scale.horizon("365D")
-        return {_NEW_PURCHASES: posterior.formulas.expected_purchases(0, 0, 0, year, **chains)}
-    mean = gamma_gamma.population_mean(**chains)
-    return {_NEW_SPEND: mean} if np.isfinite(mean).all() else {}
-
-
-def _tree_of(
-    draws: Mapping[str, FloatArray], log_prior: FloatArray, log_likelihood: FloatArray
-) -> xr.DataTree:
-    dims = ("chain", "draw")
-    chains, length = log_prior.shape
-    coords = {"chain": np.arange(chains), "draw": np.arange(length)}
-    group = xr.Dataset({name: (dims, values) for name, values in draws.items()}, coords=coords)
-    return xr.DataTree.from_dict(
-        {
-            "posterior": group,
-            "log_prior": xr.Dataset({"all": (dims, log_prior)}, coords=group.coords),
-            "log_likelihood": xr.Dataset({"all": (dims, log_likelihood)}, coords=group.coords),
-        }
-    )
-
-
-def _psense(tree: xr.DataTree, group: str) -> xr.Dataset:
-    from arviz_stats import psense
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: xr.Dataset = psense(tree, group=group)
-    return found
-
-
-def _sensitivity_check(
-    posterior: OnePosterior,
-    priors: Mapping[str, PriorDensity] | None,
-    sensed: Sensitivity | None,
-) -> Check:
-    name = f"{model_name(posterior)}: largest sensitivity to the prior"
-    limit = limits.MAX_PRIOR_SENSITIVITY
-    if sensed is None:
-        return limits.unavailable(name, _why_not(posterior, priors), limit, side="at most")
-    worst = max(sensed, key=lambda parameter: sensed[parameter][0])
-    moved = [parameter for parameter, (prior, _) in sensed.items() if prior > limit]
-    told = [pair[0] for what, pair in sensed.items() if what in (_NEW_PURCHASES, _NEW_SPEND)]
-    harmless = bool(told) and max(told) <= limit
-    return limits.judged(
-        name,
-        sensed[worst][0],
-        limit,
-        f"The prior influences {listed(moved)}"
-        + (
-            ", on a ridge of the posterior: predictions hardly move, but such a parameter should "
-            "not be read on its own."
-            if harmless
-            else ": compare prior and posterior, and check that you mean that prior."
-        ),
-        bears_on=() if harmless else USES,
-    )
-
-
-def _why_not(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None) -> str:
-    if posterior.metadata.members:
-        return "A stack has no priors of its own: look at those of its members."
-    if not posterior.metadata.priors:
-        return "The draws came without their priors, so their influence is not known."
-    if posterior.metadata.drawn:
-        return "It is not computed of a model with covariates: effects have priors too."
-    if priors is None:
-        return "A prior is of a kind whose density is not known here."
-    return "There are too few draws with known densities to reweight."
-
-
 # --- prior and posterior ----------------------------------------------------------------
 
 
@@ -182,6 +75,14 @@ def _tables(
     priors: Mapping[str, PriorDensity] | None,
     sensed: Sensitivity | None,
     study: Study,
+) -> Iterator[Table]:
+    yield from _priors_table(posterior, priors, study)
+    if posterior.metadata.priors:
+        yield from sensitivity_tables(posterior, sensed)
+
+
+def _priors_table(
+    posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None, study: Study
 ) -> Iterator[Table]:
     saved = posterior.metadata.priors
     if not saved:
@@ -212,27 +113,6 @@ def _tables(
         formats=dict.fromkeys(columns[2:], "number"),
         intervals=pairs,
     )
-    if sensed is not None:
-        yield Table(
-            key=f"sensitivity-{kind}",
-            title=f"Power-scaling sensitivity of {model_name(posterior)}",
-            columns=("quantity", "to the prior", "to the data", "what it means"),
-            rows=tuple((name, *pair, _meaning(*pair)) for name, pair in sensed.items()),
-            caption=(
-                "How much the posterior moves when the prior, or the likelihood, counts a little "
-                f"more or less; above {limits.MAX_PRIOR_SENSITIVITY:g} it is noticeable."
-            ),
-            formats={"to the prior": "number", "to the data": "number"},
-        )
-
-
-def _meaning(prior: float, likelihood: float) -> str:
-    limit = limits.MAX_PRIOR_SENSITIVITY
-    if prior > limit and likelihood > limit:
-        return "prior and data both matter; they may disagree"
-    if prior > limit:
-        return "the prior speaks, the data say little"
-    return "the data speak"
 
 
 def _densities(
@@ -298,41 +178,33 @@ def _panel(prior: PriorDensity, values: FloatArray) -> dict[str, object]:
     }
 
 
-def _sensitivity_figure(posterior: OnePosterior, sensed: Sensitivity | None) -> Iterator[Figure]:
-    if sensed is None:
-        return
-    limit = limits.MAX_PRIOR_SENSITIVITY
-    moved = [name for name, (prior, _) in sensed.items() if prior > limit]
-    said = ", ".join(f"{n} {number(p, 2)} and {number(d, 2)}" for n, (p, d) in sensed.items())
-    yield Figure(
-        key=f"prior-sensitivity-{kind_of(posterior)}",
-        kind="prior_sensitivity",
-        title=f"{model_name(posterior)}: "
-        + (f"the prior influences {listed(moved)}" if moved else "the data speak, not the prior"),
-        caption=(
-            "How far each parameter's posterior moves when prior or data count a little more. "
-            "Look at bars of the prior beyond the dashed line."
-        ),
-        alt=f"Sensitivity to prior and data of each parameter: {said}; limit {limit:g}.",
-        data={
-            "parameters": list(sensed),
-            "prior": short(np.array([pair[0] for pair in sensed.values()])),
-            "likelihood": short(np.array([pair[1] for pair in sensed.values()])),
-            "limit": limit,
-        },
-    )
-
-
 # --- prior predictive -------------------------------------------------------------------
 
 Predictive = tuple[FloatArray, FloatArray, float]
+
+
+def _prior_draws(
+    posterior: OnePosterior, priors: Mapping[str, PriorDensity], count: int, seed: int
+) -> dict[str, FloatArray]:
+    """Draw the model's own parameters from their priors, each shape (count,)."""
+    rng = np.random.default_rng(seed)
+    drawn = {
+        name: np.asarray(prior.dist.rvs(count, random_state=rng), dtype=np.float64)
+        for name, prior in priors.items()
+    }
+    joint = posterior.facts.joint if isinstance(posterior, PurchasePosterior) else None
+    if joint is not None and set(joint.sampled) <= set(drawn):
+        both = joint.make(*(drawn.pop(name) for name in joint.sampled))
+        drawn |= dict(zip(joint.made, both, strict=True))
+    tiny = np.finfo(np.float64).tiny
+    return {name: np.clip(drawn[name], tiny, 1e300) for name in posterior.parameters}
 
 
 def _prior_repeats(study: Study, priors: Mapping[str, PriorDensity] | None) -> Predictive | None:
     """Shares of customers by repeats under prior draws, their means, and the real mean."""
     if priors is None:
         return None
-    drawn = prior_draws(study.purchases, priors, _PRIOR_DRAWS, study.question.random_seed)
+    drawn = _prior_draws(study.purchases, priors, _PRIOR_DRAWS, study.question.random_seed)
     columns = {name: one[:, None] for name, one in drawn.items()}
     of_average = (study.of_average(1)[0], columns, *study.ages(_PRIOR_AGES)[:2])
     shares, means = repeats_by_draw(*of_average)[0], mean_repeats(*of_average)
@@ -396,4 +268,4 @@ def _predictive_figure(study: Study, found: Predictive | None) -> Iterator[Figur
 def _notes(posterior: OnePosterior, priors: Mapping[str, PriorDensity] | None) -> list[str]:
     if priors is not None:
         return []
-    return [f"{model_name(posterior)}: {_why_not(posterior, priors)}"]
+    return [f"{model_name(posterior)}: {why_not(posterior, priors)}"]

@@ -13,16 +13,16 @@ from clvmodels import frames
 from clvmodels.diagnostics.active import _alive_figure, _matrices
 from clvmodels.diagnostics.chains import OnePosterior
 from clvmodels.diagnostics.data import _cohorts, _figures
-from clvmodels.diagnostics.densities import priors_of
 from clvmodels.diagnostics.draw_figures import figures_of_draws
 from clvmodels.diagnostics.fit_checks import tracking_figures
 from clvmodels.diagnostics.fitted_weeks import track, why_not_tracked
-from clvmodels.diagnostics.prior_checks import (
-    _densities,
-    _sensitivity_figure,
-    _why_not,
+from clvmodels.diagnostics.power_scaling import (
+    priors_of,
     sensitivity,
+    sensitivity_figures,
+    why_not,
 )
+from clvmodels.diagnostics.prior_checks import _densities
 from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.repeat_fit import expected_repeats, repeat_figure
 from clvmodels.diagnostics.spend_fit import spend_figures
@@ -159,7 +159,7 @@ def _nothing_to_draw(kind: str, posterior: OnePosterior) -> str:
     if posterior.certain:
         return _WHY_NOT["certain"]
     if kind.startswith("prior"):
-        return _why_not(posterior, priors_of(posterior))
+        return why_not(posterior, priors_of(posterior))
     chains = posterior.metadata.method in ("nuts", "given")
     return _WHY_NOT["few" if chains or kind not in _OF_CHAINS else "no chains"]
 
@@ -167,7 +167,7 @@ def _nothing_to_draw(kind: str, posterior: OnePosterior) -> str:
 def _of_priors(posterior: OnePosterior, study: Study) -> Iterator[Figure]:
     priors = priors_of(posterior)
     yield from _densities(posterior, priors, study)
-    yield from _sensitivity_figure(posterior, sensitivity(posterior, priors, study))
+    yield from sensitivity_figures(posterior, sensitivity(posterior, priors, study))
 
 
 # --- of a table -------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Covariate:
     bins : int or None
         Into how many bins of as many customers a number is cut that has more values, so that
         customers share histories; its effect is that of the bin's mean. None keeps up to 2,000
-        values as they are; others count as the nearest of them.
+        values, each with parameters of its own in every draw; others count as the nearest.
     log : bool
         Whether the logarithm of a number counts, as is usual for amounts; it must be positive.
     categories : bool
@@ -352,8 +352,9 @@ def _bins(one: Covariate, values: FloatArray) -> Factor:
     distinct = np.unique(known)
     if one.bins is None and len(distinct) > _MOST_VALUES:
         raise DomainError(
-            f"bins=None keeps every value of {shown(one.column)}, of which there are "
-            f"{len(distinct):,}: give bins, such as {_BINS}."
+            f"{shown(one.column)} has {len(distinct):,} values, and bins=None keeps at most "
+            f"{_MOST_VALUES:,}, since each has parameters of its own in every draw: give bins, "
+            f"such as {_BINS * 10}, or round the values."
         )
     if one.bins is not None and len(distinct) > one.bins:
         edges = np.unique(np.quantile(known, np.arange(1, one.bins) / one.bins))

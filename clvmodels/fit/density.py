@@ -23,6 +23,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
+from scipy import sparse
 
 from clvmodels.formulas._jit import sound_caches
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 FloatArray = npt.NDArray[np.float64]
-Whitened = Callable[[FloatArray, FloatArray, FloatArray], tuple[float, FloatArray]]
+Whitened = Callable[[FloatArray], tuple[float, FloatArray]]
 
 _KEPT: Final = 16
 _ENOUGH: Final = 10  # draws for each dimension, for their covariance
@@ -116,21 +117,23 @@ class Density:
         call, data = self.compiled.value_call, self._arguments(self.compiled.value)
         return lambda theta: float(call(theta, *data))
 
-    def whitened_function(self) -> Whitened:
-        """Return a function (z, loc, scale) -> value and gradient by z at loc + scale z.
+    def whitened_function(self, loc: FloatArray, scale: FloatArray) -> Whitened:
+        """Return a function z -> value and gradient by z at loc + scale z.
 
-        On a base of some size it holds no interpreter lock, so that chains run side by
-        side; on a small one an evaluation takes so little that compiling this would
-        take longer than what it saves.
+        On a base of some size it holds no interpreter lock, so that chains run side
+        by side; on a small one an evaluation takes so little that compiling this would
+        take longer than what it saves. Of a scale of many groups, which is all but empty, the
+        entries that are not zero count.
         """
         if max(map(np.size, self.data.values()), default=0) < _WORTH_COMPILING:
-            return self._whitened
+            matrix: Any = sparse.csr_array(scale) if self.groups else scale
+            return lambda z: self._whitened(z, loc, matrix)
         call, data = self.compiled.whitened_call, self._arguments(self.compiled.gradient)
-        return lambda z, loc, scale: call(z, loc, scale, *data)
+        rows, columns = np.nonzero(scale)
+        values = scale[rows, columns]
+        return lambda z: call(z, loc, values, rows, columns, *data)
 
-    def _whitened(
-        self, z: FloatArray, loc: FloatArray, scale: FloatArray
-    ) -> tuple[float, FloatArray]:
+    def _whitened(self, z: FloatArray, loc: FloatArray, scale: Any) -> tuple[float, FloatArray]:
         value, gradient = self(loc + scale @ z)
         return value, scale.T @ gradient
 
@@ -180,9 +183,14 @@ class _Compiled:
         inner = self.gradient.jit
 
         @numba.njit(nogil=True)
-        def evaluate(z, loc, scale, *data):  # type: ignore[no-untyped-def]
-            value, gradient = inner(loc + scale @ z, *data)
-            return value.item(), scale.T @ gradient
+        def evaluate(z, loc, values, rows, columns, *data):  # type: ignore[no-untyped-def]
+            theta, slope = loc.copy(), np.zeros_like(z)
+            for i in range(len(values)):
+                theta[rows[i]] += values[i] * z[columns[i]]
+            value, gradient = inner(theta, *data)
+            for i in range(len(values)):
+                slope[columns[i]] += values[i] * gradient[rows[i]]
+            return value.item(), slope
 
         call: Callable[..., tuple[float, FloatArray]] = evaluate
         return call

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from clvmodels.errors import OURS, ConvergenceError, DomainError, SchemaError
-from clvmodels.fit.density import Density, begun_at, compile_density
+from clvmodels.fit.density import STANDARD, Density, begun_at, compile_density
 from clvmodels.fit.laplace import LaplaceDraws, sample_laplace
 from clvmodels.fit.marginal import Marginal
 from clvmodels.fit.mode import MODE_TOLERANCE, Mode, find_mode
@@ -193,9 +193,7 @@ def infer(
     started = time.perf_counter()
     seed = _seed(settings.random_seed)
     if settings.method == "map":
-        # A spread of groups may be nothing, where only its logarithm has a density with a mode
-        density = compile_density(model, jacobian=settle is not None, key=key)
-        density = begun_at(density, model, start)
+        density = begun_at(compile_density(model, jacobian=False, key=key), model, start)
         result = _map(settle(density) if settle else density, seed)
     else:
         automatic = "nuts" if customers < AUTO_CUSTOMERS else "laplace"
@@ -227,7 +225,7 @@ def _sample(
         if settings.method == "laplace":
             warnings.warn(notes[0], UserWarning, stacklevel=2, skip_file_prefixes=OURS)
     if density.groups and laplace_verdict(found.khat, found.importance_ess).ok:
-        mode = as_wide_as(mode, found.theta)
+        mode = as_wide_as(mode, found.theta, density.groups)
     elif density.pooled:
         mode = _tried(density, find_mode(density) if density.groups else mode, settings, seed + 1)
     return _nuts(density, mode, settings, seed, notes)
@@ -237,7 +235,7 @@ def _tried(density: Density, mode: Mode, settings: Settings, seed: int) -> Mode:
     draws = pilot(
         density, mode, chains=settings.chains, seed=seed, progressbar=settings.progressbar
     )
-    return as_wide_as(mode, draws)
+    return as_wide_as(mode, draws, density.groups)
 
 
 def _weighed(
@@ -290,6 +288,7 @@ def _nuts(
     draws = {
         f"{name}{place}": one
         for name, values in group.data_vars.items()
+        if not str(name).startswith(STANDARD)
         for place, one in _columns(values.to_numpy())
     }
     verdict = nuts_verdict(draws, found.stats.get("diverging"))

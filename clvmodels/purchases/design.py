@@ -28,6 +28,10 @@ FIRST_PURCHASE: Final = "first purchase"
 """A factor that needs no column: the day of the first purchase, since 1970-01-01."""
 OTHER: Final = "(other)"
 MISSING: Final = "(missing)"
+EFFECTS_PRIOR: Final = "log_prior_of_effects"
+"""Of each draw, in ``sample_stats``: of effects and of groups' spreads, as they are sampled."""
+GROUPS_DENSITY: Final = "log_density_of_groups"
+"""The same of pooled effects given their spread, unless ``lp`` is integrated over them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def test_numbers_of_many_values_are_kept_if_that_is_asked() -> None:
     (kept,) = design(table_of(FRAME.head(500)), Covariate("income", bins=None)).factors
     values = np.sort(FRAME["income"].head(500).to_numpy())
     np.testing.assert_allclose(kept.numbers, (values - values.mean()) / values.std(), rtol=1e-9)
-    with pytest.raises(DomainError, match="keeps every value of 'income', of which there are 6,00"):
+    with pytest.raises(DomainError, match=r"'income' has 6,00\d values, and bins=None keeps"):
         design(table_of(FRAME), Covariate("income", bins=None))
 
 

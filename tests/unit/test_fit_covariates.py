@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,12 +22,14 @@ from clvmodels import (
     RfmTable,
     SchemaError,
     compare,
+    report,
     rfm_summary,
     stack,
 )
 from clvmodels.datasets import load_online_retail
+from clvmodels.diagnostics.power_scaling import log_prior_and_likelihood, priors_of
 from clvmodels.fit.effect_variables import KNOWN, _check_few_columns, with_others
-from clvmodels.purchases.design import Design, Effect, Factor
+from clvmodels.purchases.design import EFFECTS_PRIOR, Design, Effect, Factor
 from clvmodels.rfm.attributes import attribute, texts_of
 from clvmodels.rfm.histories import rfm_columns
 from tests.covariates import base_of, table_of
@@ -362,3 +366,45 @@ def test_two_columns_of_many_groups_are_refused() -> None:
     design = Design((), tuple(Effect("purchases", c, "pooled", 1.0, ("",) * 31) for c in "ab"))
     with pytest.warns(UserWarning, match="Markov chains may take hours. Pool the one"):
         _check_few_columns(design, "nuts")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The nuts fit of BG/NBD did not converge")  # of 50 draws
+@pytest.mark.parametrize(
+    ("covariates", "how"),
+    [
+        ([Covariate("channel"), Covariate("income", bins=5)], {}),
+        ([Pooled("country", ordered=True)], {}),
+        ([Pooled("country")], {"method": "nuts", "draws": 50, "tune": 50, "chains": 1}),
+    ],
+    ids=["levels and a number", "ordered", "pooled"],
+)
+def test_priors_of_effects_are_told_from_the_likelihood(covariates, how) -> None:
+    """What remains of the sampler's density is the likelihood of each draw, up to a constant."""
+    frame = FRAME[FRAME["country"] < "g005"].head(300)
+    model = BetaGeoModel(purchase_covariates=covariates)
+    posterior = model.fit(table_of(frame), **QUICK | how | {"on_failure": "warn"})
+    prior, likelihood = log_prior_and_likelihood(posterior, priors_of(posterior))
+    wanted = posterior.log_likelihood(table_of(frame)).sum("customer_id").to_numpy()
+    gap = likelihood - wanted
+    np.testing.assert_allclose(gap, gap.mean(), atol=1e-6)
+    assert wanted.std() > 0.3
+    own = posterior.tree["sample_stats"][EFFECTS_PRIOR].to_numpy()
+    assert own.std() > 0.1
+    rest = replace(posterior, metadata=replace(posterior.metadata, design=None))
+    np.testing.assert_allclose(
+        prior - log_prior_and_likelihood(rest, priors_of(rest))[0], own, atol=1e-9
+    )
+
+
+@pytest.mark.slow
+def test_a_report_says_how_priors_of_effects_move_answers(fitted) -> None:
+    """Spreads of groups are among what the prior may move, their effects are not."""
+    names = {name for name in fitted.draws() if "country=" in name}
+    section = next(one for one in report(fitted, table_of(FRAME)).sections if one.key == "priors")
+    (table,) = (one for one in section.tables if one.key.startswith("sensitivity"))
+    found = {row[0]: row[1:3] for row in table.rows}
+    assert {"purchases[sd of country]", "purchases[channel=ads]"} < set(found)
+    assert not names & set(found)
+    assert found["purchases[sd of country]"][0] > 3 * found["purchases[channel=ads]"][0]
+    assert all(0.0 <= one < np.inf for pair in found.values() for one in pair)
