@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.covariate_fits import PATH, recovered
+from benchmarks.covariate_fits import COLUMNS, PATH, apparel, coefficients, ours, recovered
+from benchmarks.covariate_fits import standardised as by_sd
 from clvmodels import BetaGeoPosterior, ParetoNBDPosterior
+from clvmodels.diagnostics.power_scaling import log_prior_and_likelihood, priors_of
 from tests.covariates import base_of, design_of_channels, with_effects
 
 peer = pytest.importorskip("pymc_marketing").clv
@@ -51,8 +53,11 @@ def test_likelihood_at_points(name, kind, leaving) -> None:
         effects[design.drawn.index("dropout[channel=ads]")] = leaves
         ours = with_effects(kind.from_draws(**at), design, lambda _, s, e=effects: e[None])
         found.append(float(ours.log_likelihood(FRAME).sum()))
-        wanted.append(float(theirs(unconstrained(model, at, buys, leaves))))
+        wanted.append(float(theirs(unconstrained(model, at, [buys], [leaves]))))
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+NAMES = {"bgnbd": "BetaGeoModel", "paretonbd": "ParetoNBDModel"}
 
 
 def unconstrained(model, at, buys, leaves):
@@ -61,16 +66,45 @@ def unconstrained(model, at, buys, leaves):
     values["alpha_scale_log__"] = np.log(at["alpha"])
     if "beta" in at:
         values["beta_scale_log__"] = np.log(at["beta"])
-        values["purchase_coefficient"] = np.array([buys])
-        values["dropout_coefficient"] = np.array([leaves])
+        values["purchase_coefficient"] = np.array(buys)
+        values["dropout_coefficient"] = np.array(leaves)
     else:
         phi, kappa = at["a"] / (at["a"] + at["b"]), at["a"] + at["b"]
         values["phi_dropout_interval__"] = np.log(phi / (1.0 - phi))
         values["kappa_dropout_interval__"] = np.log(kappa - 1.0)
-        values["purchase_coefficient_alpha"] = np.array([buys])
+        values["purchase_coefficient_alpha"] = np.array(buys)
     start = model.model.initial_point()
     assert set(values) == set(start)
     return {name: np.asarray(values[name], dtype=start[name].dtype) for name in start}
+
+
+@pytest.mark.parametrize("kind", ["bgnbd", "paretonbd"])
+def test_posteriors_are_one(kind: str) -> None:
+    """At draws of a fit, both logarithmic posteriors differ by a constant: so would the fits.
+
+    Weights that make draws of one posterior into draws of the other are then all equal, which
+    two samplers could only show up to their Monte Carlo errors. With two columns, one of whose
+    effects is a slope in standard deviations, and on both sides of Pareto/NBD.
+    """
+    frame = apparel(200)
+    fitted = ours(kind, frame, priors="pymc-marketing", method="laplace", draws=10, chains=1)
+    prior, likelihood = log_prior_and_likelihood(fitted, priors_of(fitted))
+    both = ["purchase", "dropout"] if kind == "paretonbd" else ["purchase"]
+    config = {f"{side}_covariate_cols": list(COLUMNS) for side in both}
+    model = getattr(peer, NAMES[kind])(model_config=config)
+    model.build_model(by_sd(fitted, frame))
+    theirs, draws = model.model.compile_logp(jacobian=False), coefficients(fitted, kind)
+    gaps = []
+    for i in range(10):
+        at = {name: draws[name][0, i] for name in fitted.parameters}
+        moved = [
+            [draws[f"{s} {c}"][0, i] for c in COLUMNS]
+            for s in ("purchases", "dropout")[: len(both)]
+        ]
+        wanted = float(theirs(unconstrained(model, at, *moved, *[None] * (2 - len(both)))))
+        gaps.append(float(prior[0, i] + likelihood[0, i]) - wanted)
+    assert np.std(likelihood) > 0.5
+    np.testing.assert_allclose(gaps, gaps[0], atol=1e-6)
 
 
 def test_fits_kept_on_file_agree() -> None:
