@@ -4,7 +4,8 @@ Parameters are drawn from a prior, a base is simulated from them, and the model 
 with that same prior. Over many bases the rank of the true parameter among the posterior's
 draws must then be uniform (Talts, Betancourt, Simpson, Vehtari & Gelman 2018), whatever
 the prior; an informative one, with its scale fixed, keeps to plausible bases. Models with a
-covariate have customers of three channels, whose effects are drawn from their prior too.
+covariate have customers of three channels, whose effects are drawn from their prior too, or of
+pooled groups of unlike sizes: their spread, their effects and that of a group without customers.
 
 ``python -m benchmarks.sbc`` writes ``benchmarks/sbc_ranks.csv``, which the tests judge and
 of which they make some data sets again.
@@ -23,12 +24,14 @@ import pandas as pd
 
 from clvmodels.model_facts import GAMMA_GAMMA
 from clvmodels.purchases import MODELS
-from clvmodels.purchases.design import Effect, Factor, Side
+from clvmodels.purchases.design import Effect, Factor, IntArray, Kind, Side
 
 RANKS: Final = Path(__file__).with_name("sbc_ranks.csv")
 DATA_SETS: Final = 200
 NUTS_DATA_SETS: Final = 50
 BY_CHANNEL_DATA_SETS: Final = 60
+POOLED_DATA_SETS: Final = 32
+POOLED_CHAINS: Final[Mapping[str, Mapping[str, int]]] = {"bgnbd by country": {"nuts": 10}}
 CUSTOMERS: Final = 500
 # Ranks run from 0 to this, so ten bins of ten are even.
 DRAWS: Final = 99
@@ -55,35 +58,88 @@ BETA: Final = {"phi_dropout": (4.0, 12.0)}
 LATER: Final = {"s": (0.8, 0.4), "beta": (60.0, 0.4)}
 # One piece of code computes regular timing, with and without a question at the first purchase.
 _REGULAR: Final = ("bgcnbd2", "mbgcnbd3")
-_BY: Final = " by channel"
 LEVELS: Final = ("ads", "shop", "web")
 EFFECT_SD: Final = 0.5
 _PLAIN: Final = {
     **{key: one for key, one in MODELS.items() if one.regularity == 1 or key in _REGULAR},
     GAMMA_GAMMA.key: GAMMA_GAMMA,
 }
-_FACTS: Final = {
-    **_PLAIN,
-    **{f"{key}{_BY}": _PLAIN[key] for key in ("bgnbd", "paretonbd", GAMMA_GAMMA.key)},
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A column that moves a model: its levels, how they are asked for, and their customers."""
+
+    column: str
+    levels: tuple[str, ...]
+    kind: Kind
+    judged: tuple[int, ...]  # of levels and, where they are pooled, one that nobody is of
+
+    def parts(self) -> list[IntArray]:
+        """Customers of each level: as many of channels, and of groups the fewer the later."""
+        everybody = np.arange(CUSTOMERS)
+        if self.kind == "level":
+            return [everybody[i :: len(self.levels)] for i in range(len(self.levels))]
+        shares = np.cumsum(1.0 / np.arange(1, len(self.levels) + 1))
+        ends = (CUSTOMERS * shares / shares[-1]).round().astype(int)
+        return np.split(everybody, ends[:-1])
+
+    def asked(self) -> Any:
+        """It, as a model takes it."""
+        from clvmodels import Covariate, Pooled
+
+        how = Covariate if self.kind == "level" else Pooled
+        return how(self.column, sd=EFFECT_SD)
+
+
+# Of 40 stores the effects are integrated out before the Laplace approximation, of 12 countries not
+_BY: Final[Mapping[str, Grouping]] = {
+    " by channel": Grouping("channel", LEVELS, "level", (0, 1, 2)),
+    " by country": Grouping(
+        "country", tuple(f"c{i:02d}" for i in range(12)), "pooled", (0, 11, 12)
+    ),
+    " by store": Grouping("store", tuple(f"s{i:02d}" for i in range(40)), "pooled", (0, 39, 40)),
 }
+_GROUPED: Final = (
+    *(f"{key} by channel" for key in ("bgnbd", "paretonbd", GAMMA_GAMMA.key)),
+    *(f"{key} by country" for key in ("bgnbd", GAMMA_GAMMA.key)),
+    "bgnbd by store",
+)
+_FACTS: Final = {**_PLAIN, **{key: _PLAIN[key.partition(" ")[0]] for key in _GROUPED}}
 PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     key: tuple(facts.defaults) for key, facts in _FACTS.items()
 }
 
 
+def grouping_of(model: str) -> Grouping | None:
+    """The column that moves a model, of those that one does."""
+    return next((one for by, one in _BY.items() if model.endswith(by)), None)
+
+
 # The parameters of the formulas are judged too: they are what predictions use.
 def effects_of(model: str) -> tuple[Effect, ...]:
-    """What the channel moves: how often customers buy and when they leave, or what they spend."""
-    if not model.endswith(_BY):
+    """What the column moves: how often customers buy and when they leave, or what they spend."""
+    by = grouping_of(model)
+    if by is None:
         return ()
     sides: tuple[Side, ...] = ("spend",) if GAMMA_GAMMA.key in model else ("purchases", "dropout")
-    return tuple(Effect(side, "channel", "level", EFFECT_SD, LEVELS) for side in sides)
+    return tuple(Effect(side, by.column, by.kind, EFFECT_SD, by.levels) for side in sides)
+
+
+def _judged(effect: Effect, by: Grouping) -> tuple[str, ...]:
+    spread = (effect.spread,) if effect.learnt else ()
+    return (*(effect.names[i] for i in by.judged), *spread)
 
 
 JUDGED: Final[Mapping[str, tuple[str, ...]]] = {
     key: (
         *facts.parameter_names,
-        *(name for effect in effects_of(key) for name in effect.names[:-1]),
+        *(
+            name
+            for effect in effects_of(key)
+            if (by := grouping_of(key))
+            for name in _judged(effect, by)
+        ),
     )
     for key, facts in _FACTS.items()
 }
@@ -91,7 +147,12 @@ JUDGED: Final[Mapping[str, tuple[str, ...]]] = {
 
 def methods_of(model: str) -> Mapping[str, int]:
     """What a model is fitted by, and how often; chains of covariates are as those of others."""
-    return {"laplace": BY_CHANNEL_DATA_SETS} if effects_of(model) else METHODS
+    by = grouping_of(model)
+    if by is None:
+        return METHODS
+    if by.kind == "level":
+        return {"laplace": BY_CHANNEL_DATA_SETS}
+    return {"laplace": POOLED_DATA_SETS} | POOLED_CHAINS.get(model, {})
 
 
 @dataclass(frozen=True)
@@ -128,49 +189,50 @@ def data_set(model: str, number: int) -> DataSet:
     drawn["alpha"] /= _stages(model)
     drawn["a"] = drawn["phi_dropout"] * drawn["kappa_dropout"]
     drawn["b"] = (1.0 - drawn["phi_dropout"]) * drawn["kappa_dropout"]
-    plain = model.removesuffix(_BY)
+    plain, by = model.partition(" ")[0], grouping_of(model)
     bought = plain if plain in MODELS else "bgnbd"
     T, seed = rng.uniform(100.0, 700.0, CUSTOMERS), int(rng.integers(2**31))
     drawn |= _effects(model, np.random.default_rng([SEED, number, 2]))
-    kinds = range(len(LEVELS)) if effects_of(model) else [0]
     parts = []
-    for kind in kinds:
-        own = _of_level(drawn, bought, LEVELS[kind]) if effects_of(model) else drawn
-        who = T[kind :: len(kinds)]
+    for kind, who in enumerate(by.parts() if by else [np.arange(CUSTOMERS)]):
+        own = _of_level(drawn, bought, by.column, by.levels[kind]) if by else drawn
         rfm = simulate_rfm(
             len(who),
             parameters={name: own[name] for name in MODELS[bought].parameter_names},
             **{name: own[name] for name in GAMMA_GAMMA.parameter_names},
-            T=who,
+            T=T[who],
             seed=seed + kind,
             period=None,  # the models' own process: continuous time
             model=bought,
         )
-        if len(kinds) > 1:
-            ids = [f"{LEVELS[kind]}{one}" for one in rfm["customer_id"]]
-            rfm = rfm.assign(channel=LEVELS[kind], customer_id=ids)
+        if by:
+            ids = [f"{by.levels[kind]}{one}" for one in rfm["customer_id"]]
+            rfm = rfm.assign(**{by.column: by.levels[kind]}, customer_id=ids)
         parts.append(rfm)
     base = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     return DataSet({name: drawn[name] for name in JUDGED[model]}, base)
 
 
 def _effects(model: str, rng: np.random.Generator) -> dict[str, float]:
-    """Effects of all levels, drawn from their prior."""
+    """Effects of all levels, drawn from their prior; where they are pooled, their spread first."""
     from clvmodels.fit.effect_variables import basis
 
     found: dict[str, float] = {}
     for effect in effects_of(model):
-        matrix = basis(effect, Factor("channel", LEVELS, (1, 1, 1)))
-        assert matrix is not None
-        values = effect.sd * (matrix @ rng.standard_normal(matrix.shape[1]))
+        spread, levels = effect.sd, len(effect.levels)
+        if effect.learnt:
+            spread = found[effect.spread] = effect.sd * abs(float(rng.standard_normal()))
+        matrix = basis(effect, Factor(effect.factor, effect.levels, (1,) * levels))
+        matrix = np.eye(levels + 1) if matrix is None else matrix
+        values = spread * (matrix @ rng.standard_normal(matrix.shape[1]))
         found |= dict(zip(effect.names, values.tolist(), strict=False))
     return found
 
 
-def _of_level(drawn: Mapping[str, float], bought: str, level: str) -> dict[str, float]:
-    """Parameters of the customers of one channel."""
+def _of_level(drawn: Mapping[str, float], bought: str, column: str, level: str) -> dict[str, float]:
+    """Parameters of the customers of one level."""
     times = {
-        side: float(np.exp(drawn.get(f"{side}[channel={level}]", 0.0)))
+        side: float(np.exp(drawn.get(f"{side}[{column}={level}]", 0.0)))
         for side in ("purchases", "dropout", "spend")
     }
     moved = MODELS[bought].moved
@@ -181,13 +243,13 @@ def _of_level(drawn: Mapping[str, float], bought: str, level: str) -> dict[str, 
 
 def ranks_of(model: str, method: str, number: int) -> dict[str, Any]:
     """Fit one data set and rank the truth among the draws, by parameter."""
-    from clvmodels import Covariate, GammaGammaModel
+    from clvmodels import GammaGammaModel
     from clvmodels.fit.purchases import purchase_specification
 
-    key = model.removesuffix(_BY)
+    key, by = model.partition(" ")[0], grouping_of(model)
     plain: Any = purchase_specification(key) if key in MODELS else GammaGammaModel()
-    made, channel = data_set(model, number), [Covariate("channel", sd=EFFECT_SD)]
-    asked = {_ASKED[effect.side]: channel for effect in effects_of(model)}
+    made = data_set(model, number)
+    asked = {_ASKED[effect.side]: [by.asked()] for effect in effects_of(model) if by}
     posterior = plain.replace(priors=priors(model), **asked).fit(
         made.rfm, method=method, random_seed=number, progressbar=False
     )
