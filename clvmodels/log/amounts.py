@@ -1,7 +1,8 @@
 """Ways in which amounts are written, expressions that read them, and their sums.
 
 Currency signs, spaces and separators between thousands go, and a minus may stand before
-or behind, or be a pair of parentheses. What stays open is the decimal sign.
+or behind, or be a pair of parentheses; a dash behind the decimal sign ("10,-") is no minus but
+stands for no cents. What stays open is the decimal sign.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Any, Final
 from clvmodels.errors import SchemaError
 from clvmodels.schema import shown
 
-# Spaces that are set between thousands: no-break, narrow no-break, thin
-_SPACES: Final = ("\u00a0", "\u202f", "\u2009")
-_MINUS: Final = "\u2212"
+# Spaces that are set between thousands: no-break, narrow no-break, thin; and dashes set as a
+# minus: the sign itself, and what word processors make of a hyphen
+_ODD: Final = "\u00a0\u202f\u2009\u2212\u2013\u2014"
+_PLAINER: Final = "   ---"
 _CURRENCY: Final = r"([A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei|Fr\.?|Rs\.?)?"
 # For each decimal sign what separates thousands
 _THOUSANDS: Final[Mapping[str, str]] = {".": ",", ",": "."}
 _ANY_GROUP: Final = " '\u2019"
+_NO_CENTS: Final = "--?"
 _BITS_ASIDE: Final = 64  # room for sums of more amounts than there can be
 _PLAIN: Final = r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
 # Words for a missing amount, which is not an unreadable one
@@ -65,11 +68,11 @@ def read_amounts(column: Any, decimal: str | None) -> AmountText:
     missing = column.isnull() | text.lower().isin(list(MISSING))
     pattern = pattern_of(decimal or ".")
     body = text.re_extract(pattern, _BODY)
-    bare = body.re_replace(f"[{_THOUSANDS[decimal or '.']}{_ANY_GROUP}]", "")
+    bare = body.re_replace(f"[{_THOUSANDS[decimal or '.']}{_ANY_GROUP}-]", "")
     size = bare.replace(",", ".").try_cast("float64")
-    opened = text.startswith("(")
-    signed = ibis.ifelse(text.contains("-") | opened, -size, size)
-    one_sign = ~text.re_search(r"-.*-|\(.*-") & (opened == text.endswith(")"))
+    signs, opened = text.re_replace(rf"\d\{decimal or '.'}{_NO_CENTS}", ""), text.contains("(")
+    signed = ibis.ifelse(signs.contains("-") | opened, -size, size)
+    one_sign = ~signs.re_search(r"[-(].*[-(]") & (opened == text.endswith(")"))
     parsed = ibis.ifelse(text.re_search(pattern) & one_sign, signed, ibis.null("float64"))
     if (decimal or ".") == ".":
         plain = ibis.ifelse(text.re_search(_PLAIN), text, ibis.null("string"))
@@ -88,19 +91,17 @@ def pattern_of(decimal: str) -> str:
     """Regular expression of an amount; parentheses come in pairs."""
     point = "\\" + decimal
     group = f"[{_THOUSANDS[decimal]}{_ANY_GROUP}]"
+    cents = rf"(?:{point}(?:{_NO_CENTS}|\d*))?"
     body = (
-        rf"(\d+(?:{point}\d*)?|{point}\d+|"
-        rf"[1-9]\d{{0,2}}(?:{group}\d{{2,3}})*{group}\d{{3}}(?:{point}\d*)?)"
+        rf"(\d+{cents}|{point}\d+|"
+        rf"[1-9]\d{{0,2}}(?:{group}\d{{2,3}})*{group}\d{{3}}{cents})"
     )
-    inner = rf"([-+])? ?{_CURRENCY} ?([-+])? ?{body} ?{_CURRENCY} ?"
+    inner = rf"([-+])? ?{_CURRENCY} ?\(?([-+])? ?{body} ?{_CURRENCY} ?"
     return rf"^(\()?{inner}(?:-|\))?$"
 
 
 def _tidy(column: Any) -> Any:
-    text = column
-    for space in _SPACES:
-        text = text.replace(space, " ")
-    return text.replace(_MINUS, "-").strip()
+    return column.translate(_ODD, _PLAINER).strip()
 
 
 def sum_of_amounts(amounts: Iterable[float]) -> float:

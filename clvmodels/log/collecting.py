@@ -40,7 +40,7 @@ from clvmodels.log.expressions import (
 from clvmodels.log.ids import doubtful_ids, read_id_map
 from clvmodels.log.options import LogOptions
 from clvmodels.log.orders import order_notes
-from clvmodels.log.row_expressions import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE
+from clvmodels.log.row_expressions import FRACTIONAL_ID, NO_EARLIER, TOO_LARGE, whole_bits
 from clvmodels.log.sources import OpenLog, open_log
 from clvmodels.log.successive import ages_from, day_pairs_expr
 from clvmodels.log.unread import with_texts
@@ -202,18 +202,10 @@ def reading() -> Iterator[None]:
 def empty_result(audit: Audit) -> SchemaError:
     """Make the error for a log that leaves no purchase, with what became of its rows."""
     left = ", ".join(f"{item.rows:,} {item.reason}" for item in audit.left_out if item.rows)
-    unreadable = audit.rows_left_out(Reason.UNREADABLE_DATE)
-    shown = "; ".join(note for note in audit.notes if "such as" in note) or "No date is readable"
     return SchemaError(
         f"No purchase remains in the log: {audit.rows_read:,} rows read"
         + (f", of which {left}." if left else ".")
-        + (
-            f" {one_line(shown)}. Dates as text are ISO 8601 (2011-12-09, 20111209, "
-            "2011-12-09T08:26) or written in one other way throughout: say which with "
-            "date_format='%d.%m.%Y'."
-            if unreadable
-            else " Check the column names and the observation end."
-        )
+        + " Check the column names and the observation end."
     )
 
 
@@ -269,11 +261,16 @@ def read_audit(
                 line["rows"] = rows_read - left_out
     fractional = [line["rows"] for line in lines if line["reason"] == FRACTIONAL_ID]
     if fractional:
+        kind = log.table[options.customer_id_col].type()
+        said = (
+            f" holds floats, and {int(fractional[0]):,} rows have ids that are not whole numbers "
+            f"below 2**{whole_bits(kind)}, beyond which these floats skip integers"
+            if kind.is_floating()
+            else f" holds {kind}, and {int(fractional[0]):,} rows have ids beyond 2**63"
+        )
         raise SchemaError(
-            f"customer_id_col={options.customer_id_col!r} holds floats, and "
-            f"{int(fractional[0]):,} rows have ids that are not whole numbers below 2**53: "
-            "convert the column to integers or text where it is made (beyond 2**53 floats skip "
-            "integers)."
+            f"customer_id_col={options.customer_id_col!r}{said}: convert the column to integers "
+            "or text where it is made."
         )
     notes: tuple[str, ...] = (
         (f"customer ids in {options.customer_id_col!r} were whole floats, read as integers",)

@@ -23,7 +23,13 @@ from clvmodels.schema import shown
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _UTF8: Final = ("utf-8", "utf8", "utf-8-sig", "utf_8", "ascii")
-_MARKS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# The longer ones first: one of UTF-32 begins as one of UTF-16 does
+_MARKS: Final = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _LOOK: Final = 1 << 16
 _BLOCK: Final = 1 << 22
 
@@ -126,6 +132,10 @@ def open_csv_file(
             f"{path} cannot be unpacked ({one_line(error)}): copy it again, or name it without "
             ".gz if it is not compressed."
         ) from error
+    if re.fullmatch(r"sep=.", line.strip(), re.IGNORECASE):
+        raise SchemaError(
+            f"{path} begins with {line.strip()!r}, which is for spreadsheets: remove this line."
+        )
     sign = check_delimiter(delimiter) or delimiter_of(line, wanted)
     columns = tuple(_fields(line, sign))
     folded = [name.lower() for name in columns]  # as the engine reads them
@@ -139,7 +149,7 @@ def open_csv_file(
 
 
 def encoding_of(path: str) -> str:
-    """UTF-8, or UTF-16 where a file begins with its mark.
+    """UTF-8, or UTF-16 and UTF-32 where a file begins with their mark.
 
     Raises
     ------
@@ -148,15 +158,30 @@ def encoding_of(path: str) -> str:
     """
     with _opened(path) as stream:
         look = stream.read(_LOOK)
-    if look[:2] in _MARKS:
-        return _MARKS[look[:2]]
+    if look.startswith((b"PAR1", b"PK\x03\x04")):
+        what = "a Parquet file" if look.startswith(b"PAR1") else "a zip archive or a spreadsheet"
+        raise SchemaError(f"{path} is {what}, whatever its name says: name or write it as it is.")
+    for mark, name in _MARKS.items():
+        if look.startswith(mark):
+            return name
+    if b"\x00" in look:
+        raise _with_zeros(path, look)
     try:
         codecs.getincrementaldecoder("utf-8")().decode(look)
     except UnicodeDecodeError as error:
         raise not_utf8(path) from error
-    if b"\x00" in look:
-        raise not_utf8(path)
     return "utf-8"
+
+
+def _with_zeros(path: str, look: bytes) -> SchemaError:
+    """Make the error for a file with zero bytes, which text has in UTF-16 only."""
+    even, odd = look[::2].count(0), look[1::2].count(0)
+    if max(even, odd) < len(look) // 8:  # of text mostly in Latin letters nearly all of one side
+        return SchemaError(
+            f"{path} has a zero byte and so is no text: write the file as CSV again, in UTF-8."
+        )
+    name = "utf-16-le" if odd > even else "utf-16-be"
+    return SchemaError(f"{path} looks like UTF-16 without its mark: pass encoding={name!r}.")
 
 
 def not_utf8(path: str) -> SchemaError:
@@ -239,7 +264,14 @@ def said_of(error: Exception) -> str | None:
         return f"{where}{of} has a quotation mark that is not closed: correct the line."
     if "unicode" in text.lower() or "utf" in text.lower():
         return f"{where}{of} is not in UTF-8: pass its encoding, such as encoding='latin-1'."
-    return f"{where}{of} cannot be read as CSV ({one_line(error)}): correct it."
+    if "invalid state" in text:
+        return (
+            f"{where}{of} cannot be read as CSV: its lines end in different ways, or a quotation "
+            "mark is out of place. Write the file as CSV again."
+        )
+    # after that come settings of the engine's, which nobody can reach
+    said = one_line(text.partition("Possible")[0].partition("\n\n")[0])
+    return f"{where}{of} cannot be read as CSV ({said}): correct it."
 
 
 def _in_utf8(path: str, encoding: str, scratch: Scratch) -> str:

@@ -137,6 +137,8 @@ def words_of(date_format: str) -> str:
     """Say how dates are read, as in notes."""
     if date_format in EPOCHS:
         return f"{EPOCHS[date_format][0]} since 1970, in UTC"
+    if date_format == "iso":
+        return "ISO 8601"
     return READINGS[date_format].words if date_format in READINGS else date_format
 
 

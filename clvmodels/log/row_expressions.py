@@ -242,7 +242,7 @@ def _cases(rows: ibis.Table, options: LogOptions) -> list[tuple[Any, int]]:
 
 
 def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, Any]:
-    """Read the id column: customer (int64 or text), no_customer, and for floats fractional.
+    """Read the id column: customer (int64 or text), no_customer, and fractional where ids may be.
 
     Ids that are ``missing``, spaces around them aside, are not customers.
 
@@ -254,7 +254,7 @@ def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, An
     kind = column.type()
     if kind.is_floating():
         absent = _or_one_of(column.isnull() | column.isnan(), column, _numbers(missing))
-        exact = column.abs() < 2.0**53  # there the next integer is the same float
+        exact = column.abs() < 2.0 ** whole_bits(kind)
         number = ibis.ifelse(exact, column, 0.0)  # floor overflows on what is larger
         whole = exact & (number == number.floor())
         key = ibis.ifelse(whole & ~absent, number, None).cast("int64")
@@ -264,8 +264,17 @@ def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, An
         absent = key.isnull() | (key == "")
         texts = [str(one).strip() for one in missing]
         return {"customer": key, "no_customer": _or_one_of(absent, key.strip(), texts)}
+    if kind.is_decimal():
+        key, absent = column.try_cast("int64"), column.isnull()
+        no_customer = _or_one_of(absent, key, _numbers(missing))
+        return {"customer": key, "no_customer": no_customer, "fractional": ~absent & key.isnull()}
     key = column if str(kind.copy(nullable=True)) == "uint64" else column.cast("int64")
     return {"customer": key, "no_customer": _or_one_of(column.isnull(), key, _numbers(missing))}
+
+
+def whole_bits(kind: Any) -> int:
+    """Bits of the integers that a type of floats tells apart; from 2**bits on it skips some."""
+    return 53 if str(kind.copy(nullable=True)) == "float64" else 24
 
 
 def _numbers(ids: Sequence[str | int]) -> list[int]:

@@ -124,6 +124,12 @@ def _dates_of_text(column: Any, fetch: Fetch) -> str | None:
     if not counts[best[0]]:
         return None
     rivals = next((group for group in _GROUPS if best[0] in group), ())
+    if not set(best[1:]) <= set(rivals):  # which no row has in common
+        raise SchemaError(
+            f"Dates in {name!r}, such as {quoted_texts(fetch(first)[name].to_pylist())}, are "
+            f"written in more than one way ({', '.join(map(words_of, best))}), each in as many "
+            "rows: write all alike, such as 2011-12-09."
+        )
     mixed = sum(counts[f"any {one}"] for one in rivals[:1]) > counts[best[0]]
     if len(best) > 1 or mixed:
         readings = best if len(best) > 1 else rivals[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ import pyarrow as pa
 from clvmodels.errors import SchemaError
 from clvmodels.log.amounts import read_amounts
 from clvmodels.log.audit import Audit, Reason
-from clvmodels.log.date_texts import RIVALS, read_dates
+from clvmodels.log.date_texts import READINGS, RIVALS, read_dates
 from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.log.sniff import (
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 _LOOK = 1_000
 
 
-def unreadable_texts(table: ibis.Table, options: LogOptions, fetch: Fetch) -> dict[str, str]:
-    """Some texts of dates and amounts that cannot be read, by column, as they are shown."""
-    return {
-        name: quoted_texts(fetch(rows.limit(_LOOK))[name].to_pylist())
-        for name, rows in _unread(table, options)
+def unreadable_texts(table: ibis.Table, options: LogOptions, fetch: Fetch) -> dict[str, list[str]]:
+    """Some texts of dates and amounts that cannot be read, by column."""
+    found = {
+        name: fetch(rows.limit(_LOOK))[name].to_pylist() for name, rows in _unread(table, options)
     }
+    return {name: texts for name, texts in found.items() if texts}
 
 
 def refuse_contradicted(
@@ -84,6 +85,22 @@ def other_decimal(table: ibis.Table, options: LogOptions, fetch: Fetch) -> str |
     return None
 
 
+def other_dates(table: ibis.Table, options: LogOptions, fetch: Fetch) -> list[str]:
+    """Return the other ways of writing dates with which unreadable ones can all be read."""
+    name = options.datetime_col
+    for column, rows in _unread(table, options):
+        if column == name:
+            look = rows.limit(_LOOK)
+            others = [one for one in ("iso", *READINGS) if one != (options.date_format or "iso")]
+            read = {
+                f"n{i}": read_dates(look[name], one).isnull().cast("int64").sum()
+                for i, one in enumerate(others)
+            }
+            [line] = fetch(look.aggregate(**read)).to_pylist()
+            return [one for i, one in enumerate(others) if line[f"n{i}"] == 0]
+    return []
+
+
 def _unread(table: ibis.Table, options: LogOptions) -> Iterable[tuple[str, Any]]:
     """Columns of text, each with its rows that are not read."""
     for name in (options.datetime_col, options.monetary_value_col):
@@ -120,8 +137,9 @@ def _other(decimal: str | None) -> str:
     return "," if decimal in (None, ".") else "."
 
 
-# Beyond this share of unreadable amounts the column is another, or written otherwise.
-MAX_UNREADABLE_AMOUNTS: Final = 0.1
+# Beyond this share of unreadable dates or amounts the column is another, or written otherwise.
+MAX_UNREADABLE: Final = 0.1
+_SPREADSHEET: Final = re.compile(r"^[1-9]\d{4}([.,]\d+)?$")
 
 
 def with_texts(audit: Audit, log: OpenLog) -> Audit:
@@ -130,7 +148,7 @@ def with_texts(audit: Audit, log: OpenLog) -> Audit:
     Raises
     ------
     SchemaError
-        It is much of the amounts, or another reading than the one guessed fits it.
+        It is much of the dates or amounts, or another reading than the one guessed fits it.
     """
     amounts = audit.rows_left_out(Reason.UNREADABLE_AMOUNT)
     dates = audit.rows_left_out(Reason.UNREADABLE_DATE)
@@ -140,21 +158,49 @@ def with_texts(audit: Audit, log: OpenLog) -> Audit:
     run = functools.partial(fetch, log.table.get_backend())
     refuse_contradicted(log.table, options, log.guessed, run)
     texts = unreadable_texts(log.table, options, run)
-    if amounts > MAX_UNREADABLE_AMOUNTS * audit.rows_read:
-        sign = other_decimal(log.table, options, run)
-        cure = "Check the column." if sign is None else f"Pass decimal={sign!r}, which fits them."
-        raise SchemaError(
-            f"{amounts:,} of {audit.rows_read:,} rows have text in {options.monetary_value_col!r} "
-            f"that cannot be read as an amount, such as {texts[str(options.monetary_value_col)]}. "
-            f"{cure}"
-        )
     told = (
-        ("dates", dates, options.datetime_col),
-        ("amounts", amounts, options.monetary_value_col),
+        ("a date", dates, options.datetime_col),
+        ("an amount", amounts, options.monetary_value_col),
     )
-    notes = [
-        f"unreadable {what} in {name!r}, such as {texts[name]}"
-        for what, rows, name in told
-        if rows and name is not None and texts.get(name)
-    ]
+    notes = []
+    for what, rows, name in told:
+        if not rows or name is None or name not in texts:
+            continue
+        shown = quoted_texts(texts[name])
+        if rows > MAX_UNREADABLE * audit.rows_read:
+            most = 2 * rows > audit.rows_read
+            cure = (
+                _date_cure(texts[name], log.table, options, run, most=most)
+                if what == "a date"
+                else _amount_cure(log.table, options, run)
+            )
+            raise SchemaError(
+                f"{rows:,} of {audit.rows_read:,} rows have text in {name!r} that cannot be read "
+                f"as {what}, such as {shown}. {cure}"
+            )
+        notes.append(f"unreadable {what.split()[-1]}s in {name!r}, such as {shown}")
     return replace(audit, notes=(*audit.notes, *notes))
+
+
+def _amount_cure(table: ibis.Table, options: LogOptions, fetch: Fetch) -> str:
+    sign = other_decimal(table, options, fetch)
+    return "Check the column." if sign is None else f"Pass decimal={sign!r}, which fits them."
+
+
+def _date_cure(
+    texts: Sequence[str], table: ibis.Table, options: LogOptions, fetch: Fetch, *, most: bool
+) -> str:
+    fits = other_dates(table, options, fetch)
+    if fits and not most:
+        return "Other rows are written otherwise: write all dates alike, such as 2011-12-09."
+    if len(fits) == 1:
+        return f"Pass date_format={fits[0]!r}, which fits them."
+    if all(_SPREADSHEET.match(text.strip()) for text in texts):
+        return (
+            "They look like the days that a spreadsheet counts: let it write the column as dates, "
+            "such as 2011-12-09."
+        )
+    return (
+        "Dates as text are ISO 8601 (2011-12-09, 20111209, 2011-12-09T08:26) or written in one "
+        "other way throughout: say which with date_format='%d.%m.%Y'."
+    )

@@ -309,7 +309,8 @@ moments = st.one_of(
     ),
 )
 dates = st.dates(dt.date(1969, 12, 20), dt.date(1970, 1, 20)).map(str)
-texts = st.one_of(dates, st.sampled_from(["", "soon", "1970-02-30", "1970-01-03"]))
+# mostly dates: where more than a tenth is none, the log is refused
+texts = st.one_of(*[dates] * 8, st.sampled_from(["", "soon", "1970-02-30", "1970-01-03"]))
 people = st.sampled_from(["ann", "bob", "cy", "dee", "", None])
 cents = st.integers(-3000, 9000).map(lambda c: c / 100)
 amounts = st.one_of(cents, st.sampled_from([0.0, 0.1, 0.2, -0.3, math.nan, math.inf, 1e6]))
@@ -412,6 +413,10 @@ def test_refunds_are_taken_off_the_latest_purchases(log: list[Row]) -> None:
 @given(log=logs(when=texts), policy=policies)
 def test_dates_as_text_equal_the_reference(log: list[Row], policy: dict[str, Any]) -> None:
     expected = reference(log, **policy)
+    if 10 * len(expected.reasons["unreadable date"]) > len(log):
+        with pytest.raises(SchemaError, match="have text in 'when' that cannot be read as a date"):
+            summarise(log, **policy)
+        return
     table = summarise(log, **policy)
     if table is None:
         assert not expected.rows

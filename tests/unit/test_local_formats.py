@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ NAMES: dict[str, Any] = {
     "datetime_col": "day",
     "monetary_value_col": "paid",
 }
+
+
+LOG = "id;day;paid\na;2014-01-03;2\na;2014-02-13;3\n"
 
 
 def csv(folder: Path, text: str, written: str = "utf-8", **options: Any) -> RfmTable:
@@ -76,18 +80,32 @@ def test_dates_are_read_where_one_reading_fits(
         ("1.234,5", 1234.5),
         ("CHF 1'234.50", 1234.5),
         ("1e2", 100.0),
+        ("10,-", 10.0),
+        ("CHF 1'234.--", 1234.0),
+        ("10,\u2013 Kč", 10.0),
     ],
 )
-@pytest.mark.parametrize("minus", ["{}", "-{}", "{}-", "({})", "\u2212{}"])
+@pytest.mark.parametrize("minus", ["{}", "-{}", "{}-", "({})", "\u2212{}", "\u2013{}"])
 def test_amounts_are_read_where_one_reading_fits(text: str, amount: float, minus: str) -> None:
     paid = minus.format(text)
     log = {"id": [1, 1], "day": ["2014-01-03", "2014-02-13"], "paid": [text, paid]}
-    if "e" in text and minus in ("{}-", "({})"):
+    if ("e" in text and minus in ("{}-", "({})")) or (text.endswith("-") and minus == "{}-"):
         return
     table = rfm_summary(log, **NAMES)
     assert table.audit is not None
     assert table.to_pandas()["first_value"].tolist() == [amount]
     assert table.audit.amount_read == pytest.approx(2 * amount if minus == "{}" else 0)
+
+
+@pytest.mark.parametrize("paid", ["$(5.00)", "$ (5.00)", "$-5", "-$5.-", "US$ (5)"])
+def test_a_currency_may_stand_outside(paid: str) -> None:
+    sign = "US$" if "US" in paid else "$"
+    log = {"id": [1, 1], "day": ["2014-01-03", "2014-02-13"], "paid": [f"{sign}7", paid]}
+    table = rfm_summary(log, **NAMES)
+    assert table.audit is not None
+    assert table.audit.amount_read == 2.0
+    with pytest.raises(SchemaError, match="several currencies"):
+        rfm_summary(log | {"paid": ["€7", paid]}, **NAMES)
 
 
 def test_what_fits_two_readings_is_refused_and_can_be_said(tmp_path: Path) -> None:
@@ -132,6 +150,30 @@ def test_unreadable_amounts_are_counted_shown_or_refused(tmp_path: Path) -> None
     assert "unreadable amounts in 'paid', such as 'many'" in notes(table)
     with pytest.raises(SchemaError, match=r"2 of 3 rows have text.*'many', 'few'. Check the col"):
         csv(tmp_path, "id,day,paid\n1,2014-01-03,many\n1,2014-01-04,few\n1,2014-01-04,5\n")
+
+
+@pytest.mark.parametrize(
+    ("days", "options", "said"),
+    [
+        (["3 janv. 2014", "13 févr. 2014"], {}, r"1 of 2 rows.*'13 févr. 2014'.*ISO 8601.*%d"),
+        (["31/12/2013", "30/12/2013"], {"date_format": "mdy"}, "2 of 2 .*Pass date_format='dmy'"),
+        (["2013-12-31"], {"date_format": "dmy"}, "Pass date_format='iso', which fits them"),
+        (
+            ["41642", "41683.25"],
+            {},
+            r"'41642', '41683.25'\. They look like .* a spreadsheet counts",
+        ),
+        (["2014-01-03"] * 2 + ["01/13/2014"], {}, "1 of 3 .*Other rows are written otherwise"),
+        (["2014-01-03", "01/13/2014"], {}, r"more than one way \(ISO 8601, month/day/year\)"),
+        (["2014-01-03", "1388710800"], {}, "'2014-01-03', '1388710800', are written in more than"),
+    ],
+)
+def test_unreadable_dates_are_refused_with_a_way_out(
+    days: list[str], options: dict[str, Any], said: str
+) -> None:
+    log = {"id": [1] * len(days), "day": days, "paid": [5.0] * len(days)}
+    with pytest.raises(SchemaError, match=said):
+        rfm_summary(log, **NAMES, **options)
 
 
 def test_a_decimal_sign_is_proposed_where_it_is_the_cause(tmp_path: Path) -> None:
@@ -232,7 +274,8 @@ def test_counts_since_1970_have_one_unit(tmp_path: Path) -> None:
 def test_encodings_and_ragged_files(tmp_path: Path) -> None:
     log = "id;day;paid\nJosé;2014-01-03;2\nJosé;2014-02-13;3\n"
     assert csv(tmp_path, log).to_pandas()["customer_id"].tolist() == ["José"]
-    assert csv(tmp_path, log, "utf-16").to_pandas()["customer_id"].tolist() == ["José"]
+    for marked in ("utf-16", "utf-32"):
+        assert csv(tmp_path, log, marked).to_pandas()["customer_id"].tolist() == ["José"]
     with pytest.raises(SchemaError, match=r"log.csv is not in UTF-8.*encoding='latin-1'"):
         csv(tmp_path, log, "latin-1")
     found = csv(tmp_path, log, "cp1252", encoding="cp1252", delimiter=";")
@@ -246,11 +289,42 @@ def test_encodings_and_ragged_files(tmp_path: Path) -> None:
         rfm_summary({"id": [1, 1], "day": [5, 2], "paid": [1, 2]}, **NAMES)
 
 
-@pytest.mark.parametrize("ids", [2.0**53, -(2.0**53)])
-def test_ids_that_floats_cannot_tell_apart_are_refused(ids: float) -> None:
-    log = {"id": [ids, 7.0], "day": ["2014-01-03", "2014-02-13"], "paid": [1, 2]}
-    with pytest.raises(SchemaError, match=r"not whole numbers below 2\*\*53"):
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (LOG.encode("utf-16-le"), "looks like UTF-16 without its mark.*encoding='utf-16-le'"),
+        (LOG.encode("utf-16-be"), "encoding='utf-16-be'"),
+        (LOG.replace("a;", "a\0;").encode(), "has a zero byte"),
+        (b"PAR1\0\0", "is a Parquet file, whatever its name says"),
+        (b"PK\x03\x04\0", "a zip archive or a spreadsheet"),
+        (b"sep=;\n" + LOG.encode(), "begins with 'sep=;'.*remove this line"),
+        (LOG.replace("\n", "\r\n", 2).encode(), "its lines end in different ways"),
+    ],
+    ids=["little", "big", "zero byte", "Parquet", "zip", "sep", "line ends"],
+)
+def test_odd_files_are_named_for_what_they_are(tmp_path: Path, written: bytes, said: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(written)
+    with pytest.raises(SchemaError, match=said) as found:
+        rfm_summary(path, **NAMES)
+    assert "strict_mode" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (pa.array([2.0**53, 7.0]), r"not whole numbers below 2\*\*53"),
+        (pa.array([-(2.0**53), 7.0]), r"not whole numbers below 2\*\*53"),
+        (pa.array([2.0**24, 7.0], pa.float32()), r"not whole numbers below 2\*\*24"),
+        (pa.array([Decimal(10**20), Decimal(7)]), r"decimal.*1 rows have ids beyond 2\*\*63"),
+    ],
+)
+def test_ids_that_would_become_others_are_refused(ids: pa.Array, said: str) -> None:
+    log = pa.table({"id": ids, "day": ["2014-01-03", "2014-02-13"], "paid": [1, 2]})
+    with pytest.raises(SchemaError, match=said):
         rfm_summary(log, **NAMES)
+    known = rfm_summary(log.slice(1), **NAMES).to_pandas()["customer_id"]
+    assert known.tolist() == [7]
 
 
 # --- where ---
