@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,33 +160,58 @@ def _open_files(paths: list[str], options: LogOptions, backend: Any) -> OpenLog:
         )
     if kinds == {"csv"}:
         return _open_csv(files, options, backend)
-    _check_alike(files, options)
-    table = backend.read_parquet(paths, table_name=_LOG)
+    # else the engine casts what later files hold to the types of the first, and rounds
+    widened = {} if _check_alike(files, options) else {"union_by_name": True}
+    table = backend.read_parquet(paths, table_name=_LOG, **widened)
     options = replace(options, time_zone=_parquet_zone(paths[0], table, options))
     return OpenLog(table, options, patterns=tuple(paths))
 
 
-def _check_alike(files: Sequence[str], options: LogOptions) -> None:
-    """Refuse a file that lacks a column which others have, by its name."""
+def _check_alike(files: Sequence[str], options: LogOptions) -> bool:
+    """Refuse a file that lacks a column which others have, by its name.
+
+    Returns
+    -------
+    bool
+        Whether columns have the same type in all files.
+    """
     files = [name for name in files if Path(name).is_file()]  # a pattern may find folders
     if len(files) == 1:
-        return
-    columns = {name: _columns_in(name) for name in files}
-    anywhere: set[str] = set().union(*columns.values())
-    for name, found in columns.items():
+        return True
+    schemas = {name: _schema_of(name) for name in files}
+    anywhere: set[str] = set().union(*(found.names for found in schemas.values()))
+    for name, schema in schemas.items():
         keys = {part.split("=")[0] for part in Path(name).parts if "=" in part}
-        lacking = [one for one in options.columns if one in anywhere and one not in found | keys]
+        found = {*schema.names, *keys}
+        lacking = [one for one in options.columns if one in anywhere and one not in found]
         if lacking:
             raise SchemaError(
                 f"{name} lacks {', '.join(map(repr, lacking))}, which other files of the log have "
-                f"(its columns: {', '.join(map(repr, sorted(found)))}): write the files alike, or "
-                "leave this one out."
+                f"(its columns: {', '.join(map(repr, sorted(schema.names)))}): write the files "
+                "alike, or leave this one out."
             )
+    _check_zones(schemas, options)
+    kinds = [{field.name: field.type for field in schema} for schema in schemas.values()]
+    return all(one == kinds[0] for one in kinds)
 
 
-def _columns_in(name: str) -> set[str]:
+def _check_zones(schemas: Mapping[str, pa.Schema], options: LogOptions) -> None:
+    """Refuse files whose dates have time zones of their own: local days would be mixed up."""
+    zones: dict[str, str] = {}
+    for name, schema in schemas.items():
+        if (at := schema.get_field_index(options.datetime_col)) >= 0:
+            zones.setdefault(_zone(schema.field(at).type) or "no time zone", name)
+    if len(zones) > 1:
+        listed = ", ".join(f"{zone} in {name}" for zone, name in sorted(zones.items()))
+        raise SchemaError(
+            f"Files of the log differ in the time zone of {options.datetime_col!r} ({listed}): "
+            "write them alike."
+        )
+
+
+def _schema_of(name: str) -> pa.Schema:
     try:
-        return set(pq.read_schema(name).names)
+        return pq.read_schema(name)
     except (pa.ArrowInvalid, OSError) as error:
         raise SchemaError(
             f"{name} cannot be read as Parquet: {one_line(error)}. Write it again, or leave it out."

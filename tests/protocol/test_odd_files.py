@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -129,6 +132,42 @@ def test_a_column_that_folders_are_named_after_is_not_lacking(
         rows.to_parquet(f"log/shop={shop}/a.parquet", index=False)
     found = rfm_summary("log", **COLUMNS, segment_cols=["shop"]).to_pandas()
     assert (found["shop"].astype(int) == found["customer_id"] % 2).all()
+
+
+DAY = dt.datetime(2014, 1, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second", "kept"),
+    [
+        ("amount", pa.array([1]), pa.array([0.75]), [1.0, 0.75]),
+        ("amount", pa.array([1.5], pa.float32()), pa.array([0.1]), [1.5, 0.1]),
+        ("amount", pa.array([Decimal("0.1")]), pa.array([Decimal("8.1234")]), [0.1, 8.1234]),
+        ("amount", pa.array([2]), pa.array([2**63], pa.uint64()), [2.0, 2.0**63]),
+        ("customer_id", pa.array([1]), pa.array(["01"]), ["1", "01"]),
+        ("customer_id", pa.array([1], pa.int8()), pa.array([2**40]), [1, 2**40]),
+        ("customer_id", pa.array(["a"]).dictionary_encode(), pa.array(["b"]), ["a", "b"]),
+        ("date", pa.array([DAY.date()]), pa.array([DAY]), [0.0, 5.0]),
+        ("date", pa.array([DAY], pa.timestamp("us", "UTC")), pa.array([DAY]), "the time zone of"),
+        ("date", pa.array(["2014-01-03"]), pa.array([DAY], pa.timestamp("s", "UTC")), "zone of"),
+    ],
+)
+def test_files_of_other_types_are_read_without_loss_or_refused(
+    tmp_path: Path, column: str, first: pa.Array, second: pa.Array, kept: list[object] | str
+) -> None:
+    for name, values in (("a", first), ("b", second)):
+        row = {"customer_id": [name], "date": [DAY], "amount": [5.0]} | {column: values}
+        pq.write_table(pa.table(row), tmp_path / f"{name}.parquet")
+    if isinstance(kept, str):
+        with pytest.raises(SchemaError, match=kept):
+            rfm_summary(tmp_path, **COLUMNS)
+        return
+    found = rfm_summary(tmp_path, **COLUMNS, time_unit="h").to_pandas()
+    if column == "date":
+        assert (5 - found["T"]).tolist() == kept
+    else:
+        asked = "first_value" if column == "amount" else column
+        assert sorted(found[asked], key=kept.index) == kept
 
 
 def test_a_damaged_file_of_a_folder_is_named(files: Path) -> None:
