@@ -18,6 +18,7 @@ from clvmodels.forecast.draws import Draws
 from clvmodels.formulas.discounting import Due, calendar_time
 from clvmodels.limits import CALENDAR_SD
 from clvmodels.purchases import MODELS
+from clvmodels.purchases.family import LeavesAtPurchases
 from clvmodels.purchases.mixed_draws import MEMBER
 from clvmodels.purchases.mixture import StackedFamily
 from clvmodels.purchases.walks import Walks
@@ -67,6 +68,10 @@ def test_each_draw_has_the_horizon_of_its_own_time(key: str) -> None:
     buys, idle = np.empty(shape), np.empty(shape)
     living.buys(0, buys)
     living.idle(0, idle)
+    assert min(buys.min(), idle.min()) >= 0.0
+    np.testing.assert_array_less(buys + idle, 1.0 + 1e-12)
+    if isinstance(family, LeavesAtPurchases):  # whoever does not buy stays
+        np.testing.assert_allclose(buys + idle, 1.0, rtol=1e-12)
     table, start = living.survival(0, 1e-9, 50_000)
     bought, worth = by_parts(draws, X, T, due)
     np.testing.assert_array_equal(bought, worth)
