@@ -337,6 +337,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
         summarize_by_hand,
         run_whole_way,
         learn_clock,
+        fit_strata,
         score_ours,
         score_on_spark,
         count_on_spark,

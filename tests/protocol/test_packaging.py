@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 import tomllib
@@ -75,3 +76,14 @@ def test_parts_of_the_tests_leave_nothing_out_and_weigh_alike() -> None:
 def test_what_is_no_part_is_refused(part: str) -> None:
     with pytest.raises(ValueError, match="is not a part of the tests"):
         part_of({"a": 1}, part)
+
+
+def test_every_job_of_a_benchmark_can_be_run_by_its_name() -> None:
+    from benchmarks import jobs
+
+    written = {
+        name
+        for name, one in vars(jobs).items()
+        if inspect.isfunction(one) and one.__module__ == jobs.__name__ and name[0] != "_"
+    }
+    assert written == set(jobs.JOBS)
