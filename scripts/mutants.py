@@ -45,7 +45,7 @@ TESTS = {
     "forecast/spending.py": [*PREDICTIONS, "tests/unit/test_spend_covariates.py"],
     "forecast/tails.py": PREDICTIONS,
     "forecast/values.py": PREDICTIONS,
-    "forecast/worth.py": PREDICTIONS,
+    "forecast/worth.py": COSTS,
 }
 # what takes a minute and asks no more of these modules than the others do
 SKIP = "-k 'not report and not backtest'"

@@ -335,6 +335,7 @@ def test_changed_statistics_and_attributes_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf's own
+@pytest.mark.timeout(1800)  # of 1,000 flips, on a machine that does other things
 def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path: Path) -> None:
     saved = CLVPosterior(fitted(), spend())
     path = saved.save(tmp_path / "p.nc")
