@@ -175,7 +175,7 @@ def test_spend_that_goes_by_frequency_has_a_cure() -> None:
 
     plain = GammaGammaModel().fit(base, **QUICK)
     cured = GammaGammaModel(covariates=[Pooled("frequency", ordered=True)]).fit(
-        base, **QUICK | {"method": "nuts", "tune": 300, "draws": 500, "chains": 2}
+        base, **QUICK | {"method": "nuts", "tune": 500, "draws": 1_500, "chains": 2}
     )
     assert correlation(part(plain, base))[0] > 0.25
     assert abs(correlation(part(cured, base))[0]) < 0.05

@@ -215,6 +215,7 @@ TEXTS = [
 @pytest.mark.parametrize("unit", ["h", "D"])
 def test_dates_as_text(spark: Any, unit: str) -> None:
     rows = [(f"c{i:02}", text, 1.0) for i, text in enumerate([*TEXTS, None])]
+    rows += [("c00", "2020-01-01", 1.0)] * 100  # more than a tenth without a date is an error
     frame = pd.DataFrame(rows, columns=list(NAMES.values()))
     options = {**NAMES, "time_unit": unit, "observation_period_end": "2021-01-01"}
     options["implausible_dates"] = "keep"
