@@ -135,14 +135,13 @@ def at_least(count: npt.ArrayLike, R: npt.ArrayLike, ratio: npt.ArrayLike) -> Fl
     (least, shape, w), form = flat(*columns)
     chance = np.empty(least.size)
     _some_at_least(least, shape, w, chance)
-    left = np.isnan(chance)
-    for which, tail in ((left & (w > 1.0), betaincc), (left & ~(w > 1.0), betainc)):
-        n, of, by = least[which], shape[which], w[which]
-        if tail is betaincc:  # 1 less the other would be rounded where it is next to 0
-            chance[which] = tail(of, n, 1.0 / (1.0 + by))
-        else:
-            with np.errstate(divide="ignore", over="ignore"):  # of a ratio that is next to 0
-                chance[which] = tail(n, of, 1.0 / (1.0 + 1.0 / by))
+    left, late = np.isnan(chance), w > 1.0
+    early, late = left & ~late, left & late
+    with np.errstate(divide="ignore", over="ignore"):  # of a ratio that is next to 0
+        some = 1.0 / (1.0 + 1.0 / w[early])
+    chance[early] = betainc(least[early], shape[early], some)
+    # 1 - some would be rounded where it is next to 0
+    chance[late] = betaincc(shape[late], least[late], 1.0 / (1.0 + w[late]))
     return np.asarray(chance.reshape(form))
 
 
