@@ -13,16 +13,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pytensor
 import pytensor.tensor as pt
+from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
+from pytensor.link.numba.linker import NumbaLinker
 from scipy import sparse
 
 from clvmodels.formulas._jit import sound_caches
@@ -35,8 +36,6 @@ Whitened = Callable[[FloatArray], tuple[float, FloatArray]]
 
 _KEPT: Final = 16
 _ENOUGH: Final = 10  # draws for each dimension, for their covariance
-# Rows of data from which a lock-free function pays for its compilation of a second.
-_WORTH_COMPILING: Final = 20_000
 _LOOP: Final = "pytensor.link.c.cvm"
 STANDARD: Final = "standard_"
 """How variables are called of which others are made, and which nobody wants to see."""
@@ -114,28 +113,22 @@ class Density:
 
     def value_function(self) -> Callable[[FloatArray], float]:
         """Return a function theta -> value that holds no interpreter lock."""
-        call, data = self.compiled.value_call, self._arguments(self.compiled.value)
-        return lambda theta: float(call(theta, *data))
+        call, data = self.compiled.value.jit, self._arguments(self.compiled.value)
+        return lambda theta: float(call(theta, *data)[0])
 
     def whitened_function(self, loc: FloatArray, scale: FloatArray) -> Whitened:
         """Return a function z -> value and gradient by z at loc + scale z.
 
-        On a base of some size it holds no interpreter lock, so that chains run side
-        by side; on a small one an evaluation takes so little that compiling this would
-        take longer than what it saves. Of a scale of many groups, which is all but empty, the
-        entries that are not zero count.
+        It holds no interpreter lock, so that chains run side by side. Of a scale of many groups,
+        which is all but empty, the entries that are not zero count.
         """
-        if max(map(np.size, self.data.values()), default=0) < _WORTH_COMPILING:
-            matrix: Any = sparse.csr_array(scale) if self.groups else scale
-            return lambda z: self._whitened(z, loc, matrix)
-        call, data = self.compiled.whitened_call, self._arguments(self.compiled.gradient)
-        rows, columns = np.nonzero(scale)
-        values = scale[rows, columns]
-        return lambda z: call(z, loc, values, rows, columns, *data)
+        matrix: Any = sparse.csr_array(scale) if self.groups else scale
 
-    def _whitened(self, z: FloatArray, loc: FloatArray, scale: Any) -> tuple[float, FloatArray]:
-        value, gradient = self(loc + scale @ z)
-        return value, scale.T @ gradient
+        def whitened(z: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self(loc + matrix @ z)
+            return value, matrix.T @ gradient
+
+        return whitened
 
     def _arguments(self, function: _Function) -> list[npt.NDArray[Any]]:
         return [self.data[name] for name in function.arguments]
@@ -166,34 +159,6 @@ class _Compiled:
     @cached_property
     def value(self) -> _Function:
         return _compile(self.joined, [_without_gradient(self.logp)])
-
-    @cached_property
-    def value_call(self) -> Callable[..., float]:
-        inner = self.value.jit
-
-        @numba.njit(nogil=True)
-        def evaluate(theta, *data):  # type: ignore[no-untyped-def]
-            return inner(theta, *data)[0].item()
-
-        call: Callable[..., float] = evaluate
-        return call
-
-    @cached_property
-    def whitened_call(self) -> Callable[..., tuple[float, FloatArray]]:
-        inner = self.gradient.jit
-
-        @numba.njit(nogil=True)
-        def evaluate(z, loc, values, rows, columns, *data):  # type: ignore[no-untyped-def]
-            theta, slope = loc.copy(), np.zeros_like(z)
-            for i in range(len(values)):
-                theta[rows[i]] += values[i] * z[columns[i]]
-            value, gradient = inner(theta, *data)
-            for i in range(len(values)):
-                slope[columns[i]] += values[i] * gradient[rows[i]]
-            return value.item(), slope
-
-        call: Callable[..., tuple[float, FloatArray]] = evaluate
-        return call
 
 
 def compile_density(
@@ -307,8 +272,26 @@ def _describe(
 
 def _compile(joined: Any, outputs: list[Any]) -> _Function:
     with _compiling():
-        function = pytensor.function([joined], outputs, mode="NUMBA")
+        function = pytensor.function([joined], outputs, mode=_unlocked())
     return _Function(function.vm.jit_fn, tuple(one.name for one in function.get_shared()))
+
+
+@cache
+def _unlocked() -> Mode:
+    """PyTensor's mode for numba, of functions that hold no interpreter lock while they run.
+
+    A function of our own around PyTensor's would do the same, but would be compiled anew in every
+    process, where PyTensor's are kept on disk.
+    """
+    from pytensor.link.numba.dispatch.basic import numba_njit
+
+    class Unlocked(NumbaLinker):  # type: ignore[misc]
+        def jit_compile(self, fn_and_cache: Any) -> Any:
+            function, key = fn_and_cache
+            how = {"final_function": True, "cache": key is not None, "nogil": True}
+            return numba_njit(function.py_func, **how)
+
+    return Mode(Unlocked(), get_mode("NUMBA").provided_optimizer)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numba
 import pytensor
@@ -17,6 +17,9 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from clvmodels.formulas.fused import Fused
+
+# Functions of the same kernels on disk that hold the interpreter's lock are of an earlier one.
+_EDITION: Final = 1
 
 
 class FusedLogLikelihood(Op):  # type: ignore[misc]
@@ -126,4 +129,4 @@ def _numba(op: FusedLogLikelihood, **kwargs: Any) -> Any:
     def fused(*inputs):  # type: ignore[no-untyped-def]
         return kernel(inputs[:count], inputs[count:], gradient)
 
-    return fused, op.digest
+    return fused, op.digest + _EDITION
