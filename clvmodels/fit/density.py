@@ -24,6 +24,8 @@ from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.link.numba.linker import NumbaLinker
+from pytensor.scalar.loop import ScalarLoop
+from pytensor.scan.op import Scan
 from scipy import sparse
 
 from clvmodels.formulas._jit import sound_caches
@@ -99,7 +101,7 @@ class Density:
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at one point; -inf and zeros where it is not finite."""
         function, data = self.compiled.gradient, self._arguments(self.compiled.gradient)
-        value, gradient = function.jit(np.ascontiguousarray(theta, dtype=np.float64), *data)
+        value, gradient = function.call(np.ascontiguousarray(theta, dtype=np.float64), *data)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return -np.inf, np.zeros(self.dim)
         return float(value), gradient
@@ -113,7 +115,7 @@ class Density:
 
     def value_function(self) -> Callable[[FloatArray], float]:
         """Return a function theta -> value that holds no interpreter lock."""
-        call, data = self.compiled.value.jit, self._arguments(self.compiled.value)
+        call, data = self.compiled.value.call, self._arguments(self.compiled.value)
         return lambda theta: float(call(theta, *data)[0])
 
     def whitened_function(self, loc: FloatArray, scale: FloatArray) -> Whitened:
@@ -136,9 +138,9 @@ class Density:
 
 @dataclass(frozen=True)
 class _Function:
-    """A compiled function and the names of the data that follow its first argument."""
+    """A function and the names of the data that follow its first argument."""
 
-    jit: Any
+    call: Any
     arguments: tuple[str, ...]
 
 
@@ -151,18 +153,28 @@ class _Compiled:
     places: tuple[int | slice, ...]
     names: tuple[str, ...]
     constrain: Any
+    often: bool
 
     @cached_property
     def gradient(self) -> _Function:
-        return _compile(self.joined, [self.logp, pytensor.grad(self.logp, self.joined)])
+        return self._made([self.logp, pytensor.grad(self.logp, self.joined)])
 
     @cached_property
     def value(self) -> _Function:
-        return _compile(self.joined, [_without_gradient(self.logp)])
+        return self._made([_without_gradient(self.logp)])
+
+    def _made(self, outputs: list[Any]) -> _Function:
+        jit = self.often or _loops(outputs)
+        with _compiling():
+            mode = _unlocked() if jit else "FAST_COMPILE"
+            function: Any = pytensor.function([self.joined], outputs, mode=mode)
+        names = tuple(one.name for one in function.get_shared())
+        assert jit or not names  # as values of these are arguments of compiled functions
+        return _Function(function.vm.jit_fn if jit else function, names)
 
 
 def compile_density(
-    model: pm.Model, *, jacobian: bool = True, key: Hashable | None = None
+    model: pm.Model, *, jacobian: bool = True, key: Hashable | None = None, often: bool = True
 ) -> Density:
     """Compile a model's log density with its gradient.
 
@@ -176,6 +188,9 @@ def compile_density(
     key : hashable, optional
         Equal for models that differ in the values of their data only; these are
         compiled once in a process.
+    often : bool
+        Whether it is asked so often that it pays to compile it, which takes some ten seconds for
+        a model of PyMC's own functions. Otherwise its data have to be constants.
     """
     values = [model.rvs_to_values[variable] for variable in model.free_RVs]
     with _compiling():
@@ -184,6 +199,8 @@ def compile_density(
     start = np.concatenate([one.ravel() for one in points])
     data = {shared.name: shared.get_value(borrow=True) for shared in model.data_vars}
     places = _places([one.shape for one in points])
+    if not often:
+        return Density(_describe(model, values, places, jacobian, often=False), data, start)
     return Density(_lookup(model, values, places, jacobian, key), data, start)
 
 
@@ -257,7 +274,12 @@ def _lookup(
 
 
 def _describe(
-    model: pm.Model, values: list[Any], places: tuple[int | slice, ...], jacobian: bool
+    model: pm.Model,
+    values: list[Any],
+    places: tuple[int | slice, ...],
+    jacobian: bool,
+    *,
+    often: bool = True,
 ) -> _Compiled:
     dim = sum(1 if isinstance(one, int) else one.stop - one.start for one in places)
     joined = pt.vector("theta", shape=(dim,), dtype="float64")
@@ -267,13 +289,7 @@ def _describe(
     }
     (logp,) = graph_replace([model.logp(jacobian=jacobian)], parts)
     names, constrain = _constrain(model, values)
-    return _Compiled(joined, logp, places, names, constrain)
-
-
-def _compile(joined: Any, outputs: list[Any]) -> _Function:
-    with _compiling():
-        function = pytensor.function([joined], outputs, mode=_unlocked())
-    return _Function(function.vm.jit_fn, tuple(one.name for one in function.get_shared()))
+    return _Compiled(joined, logp, places, names, constrain, often)
 
 
 @cache
@@ -311,6 +327,12 @@ def _compiling() -> Iterator[None]:
     finally:
         if unloaded:
             sys.modules.pop(_LOOP, None)
+
+
+def _loops(outputs: list[Any]) -> bool:
+    """Whether something goes step by step, which takes minutes where it is not compiled."""
+    ops = [one.owner.op for one in ancestors(outputs) if one.owner is not None]
+    return any(isinstance(getattr(one, "scalar_op", one), Scan | ScalarLoop) for one in ops)
 
 
 def _without_gradient(graph: Any) -> Any:

@@ -78,7 +78,7 @@ def _mode(draws: Mapping[str, FloatArray], model: pm.Model | None) -> Verdict:
         return Verdict("map", (_unavailable(known.checks[0].name),))
     frozen = _frozen(model)
     (theta,) = unconstrain(frozen, _rows(draws))
-    distance = distance_to_mode(compile_density(frozen, jacobian=False), theta)
+    distance = distance_to_mode(compile_density(frozen, jacobian=False, often=False), theta)
     (near,) = map_verdict(distance, MODE_TOLERANCE).checks
     advice = "The optimiser stopped early: fit with method='mcmc'."
     return Verdict("map", (replace(near, advice=advice),))
@@ -107,7 +107,7 @@ def _importance(theta: FloatArray, model: pm.Model) -> tuple[float, float]:
     from arviz_stats.base import array_stats
 
     theta = theta[:: max(len(theta) // _WEIGHED, 1)]
-    evaluate = compile_density(model).value_function()
+    evaluate = compile_density(model, often=False).value_function()
     target = np.array([evaluate(np.ascontiguousarray(point)) for point in theta])
     proposal = multivariate_normal(theta.mean(axis=0), np.cov(theta.T)).logpdf(theta)
     log_ratio = np.where(np.isnan(target), -np.inf, target) - proposal

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
+import pytensor
 import pytest
 import xarray as xr
 from pymc_extras.prior import Prior
@@ -758,7 +759,10 @@ def modes() -> dict[str, Any]:
     models["gamma_gamma"] = clv.GammaGammaModel()
     for name, model in models.items():
         data = REPEAT if name == "gamma_gamma" else FRAME
-        model.fit(data, method="map", progressbar=False)
+        # A few hundred evaluations are not worth compiling, unless they go step by step
+        mode = "NUMBA" if name == "paretonbd" else "FAST_COMPILE"
+        with pytensor.config.change_flags(mode=mode):
+            model.fit(data, method="map", progressbar=False)
     return models
 
 
