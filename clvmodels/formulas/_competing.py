@@ -44,9 +44,16 @@ def _fill(a: float, b: float, reach: float, rule: FloatArray) -> int:
         slope = a if side < 0 else b
         t = mode if side < 0 else mode + step
         while n < MOST_NODES:
-            log_p, log_q, log_w, closing, last = beta_node(a, b, t, side, top, log_reach, log_size)
-            rule[SHARE, n], rule[REST, n] = math.exp(log_p), math.exp(log_q)
-            rule[WEIGHT, n], rule[BY_NEAR, n], rule[BY_FAR, n] = math.exp(log_w), log_p, log_q
+            (
+                rule[BY_NEAR, n],
+                rule[BY_FAR, n],
+                rule[SHARE, n],
+                rule[REST, n],
+                log_w,
+                closing,
+                last,
+            ) = beta_node(a, b, t, side, top, log_reach, log_size)
+            rule[WEIGHT, n] = math.exp(log_w)
             if closing:
                 rule[WEIGHT, n] /= -math.expm1(-slope * step)
                 rule[BY_NEAR if side < 0 else BY_FAR, n] -= step / math.expm1(slope * step)

@@ -36,9 +36,13 @@ def trapezoid_step(precision: float) -> float:
 
 
 @compiled
-def log_logistic(t: float) -> float:
-    """Logarithm of the logistic function."""
-    return -math.log1p(math.exp(-t)) if t > -30.0 else t
+def logistic(t: float) -> tuple[float, float, float, float]:
+    """Logarithms of p and 1 - p, and both themselves, where logit(p) = t: of one e^-|t|."""
+    less = math.exp(-abs(t))
+    greater, log_greater = 1.0 / (1.0 + less), -math.log1p(less)
+    lesser = less * greater
+    p, q = (greater, lesser) if t > 0.0 else (lesser, greater)
+    return log_greater + min(t, 0.0), log_greater - max(t, 0.0), p, q
 
 
 @compiled
@@ -57,24 +61,25 @@ def beta_start(a: float, B: float, reach: float) -> tuple[float, float, float, f
     """Step and first node of the rule for Beta(a, B), and what :func:`beta_node` asks for."""
     step = trapezoid_step(1.0 / (1.0 / a + 1.0 / B))
     mode = math.log(a / B)
-    top = a * log_logistic(mode) + B * log_logistic(-mode)
+    log_p, log_q, _, _ = logistic(mode)
+    top = a * log_p + B * log_q
     return step, mode, top, math.log(max(reach, 1.0)), math.log(max(a + B, 1.0))
 
 
 @compiled
 def beta_node(
     a: float, B: float, t: float, side: float, top: float, log_reach: float, log_size: float
-) -> tuple[float, float, float, bool, bool]:
-    """Logarithms of p, 1 - p and the weight at logit(p) = t, and whether it ends its side.
+) -> tuple[float, float, float, float, float, bool, bool]:
+    """What `logistic` has of t, the weight's logarithm there, and whether its side ends there.
 
     Of the two truth values the first says that it stands for the rest of its tail besides.
     """
-    log_p, log_q = log_logistic(t), log_logistic(-t)
+    log_p, log_q, p, q = logistic(t)
     log_w = a * log_p + B * log_q - top
     share = log_w + (min(-log_p, log_reach) if side < 0 else 0.0)
     bend = log_p + max(log_reach, log_size) if side < 0 else log_q + log_size
     closing = share + bend < NEGLIGIBLE and bend < 0.0
-    return log_p, log_q, log_w, closing, closing or share < NEGLIGIBLE
+    return log_p, log_q, p, q, log_w, closing, closing or share < NEGLIGIBLE
 
 
 @compiled
@@ -91,8 +96,8 @@ def beta_rule(a: float, B: float, reach: float, p: FloatArray, weight: FloatArra
         slope = a if side < 0 else B
         t = mode if side < 0 else mode + step
         while n < weight.size:
-            log_p, _, log_w, closing, last = beta_node(a, B, t, side, top, log_reach, log_size)
-            p[n], weight[n] = math.exp(log_p), math.exp(log_w)
+            _, _, p[n], _, log_w, closing, last = beta_node(a, B, t, side, top, log_reach, log_size)
+            weight[n] = math.exp(log_w)
             if closing:
                 weight[n] /= -math.expm1(-slope * step)
             n += 1
