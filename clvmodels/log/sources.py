@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clvmodels.display import many
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.log.arrow import plain, replayable, to_arrow
 from clvmodels.log.column_checks import check_columns, check_types, is_fine_instant
@@ -32,6 +34,7 @@ _SUFFIXES = {
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
 }
 _LOG = "log"
+_IN_FOLDERS = "**/*.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +141,33 @@ def _file_kind(path: str) -> str:
 def expanded(path: str) -> str:
     """Check that a local path exists; a folder stands for its Parquet files."""
     if path_of("The log", path).is_dir():
-        path = str(Path(path) / "**" / "*.parquet")
-    if not Path(path).exists() and not glob.glob(path, recursive=True):
+        _check_folder(Path(path))
+        path = str(Path(path) / _IN_FOLDERS)
+    if not Path(path).exists() and not any(map(os.path.isfile, glob.glob(path, recursive=True))):
         raise SchemaError(f"No file is found at {path!r}: check the path or the pattern.")
     return path
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with files of a log that would be passed over: CSV, or Parquet's short names.
+
+    What is hidden, such as a checksum, or is plain text, such as a README, is no part of a log.
+    """
+    suffixes = [one for kind in _SUFFIXES.values() for one in kind if not one.startswith(".txt")]
+    passed_over = sorted(
+        str(file.relative_to(folder))
+        for file in folder.rglob("*")
+        if file.name.lower().endswith(tuple(suffixes))
+        and not file.name.endswith(".parquet")
+        and not file.name.startswith((".", "_"))
+        and file.is_file()
+    )
+    if passed_over:
+        raise SchemaError(
+            f"In {folder} {many(len(passed_over), 'file')} such as {passed_over[0]!r} would not be "
+            "read: of a folder only those are that end in .parquet. Pass a pattern that says which "
+            f"files are the log, such as '{folder / _IN_FOLDERS}' or '{folder / '*.csv'}'."
+        )
 
 
 def matches(path: str) -> list[str]:
@@ -176,8 +202,6 @@ def _check_alike(files: Sequence[str], options: LogOptions) -> bool:
         Whether columns have the same type in all files.
     """
     files = [name for name in files if Path(name).is_file()]  # a pattern may find folders
-    if len(files) == 1:
-        return True
     schemas = {name: _schema_of(name) for name in files}
     anywhere: set[str] = set().union(*(found.names for found in schemas.values()))
     for name, schema in schemas.items():
@@ -192,7 +216,7 @@ def _check_alike(files: Sequence[str], options: LogOptions) -> bool:
             )
     _check_zones(schemas, options)
     kinds = [{field.name: field.type for field in schema} for schema in schemas.values()]
-    return all(one == kinds[0] for one in kinds)
+    return all(one == kinds[0] for one in kinds[1:])
 
 
 def _check_zones(schemas: Mapping[str, pa.Schema], options: LogOptions) -> None:
@@ -214,7 +238,8 @@ def _schema_of(name: str) -> pa.Schema:
         return pq.read_schema(name)
     except (pa.ArrowInvalid, OSError) as error:
         raise SchemaError(
-            f"{name} cannot be read as Parquet: {one_line(error)}. Write it again, or leave it out."
+            f"{name} cannot be read as Parquet: {one_line(error).rstrip('.')}. Write it again, or "
+            "leave it out."
         ) from error
 
 

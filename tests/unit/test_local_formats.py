@@ -289,6 +289,36 @@ def test_encodings_and_ragged_files(tmp_path: Path) -> None:
         rfm_summary({"id": [1, 1], "day": [5, 2], "paid": [1, 2]}, **NAMES)
 
 
+def test_of_a_folder_nothing_is_passed_over(tmp_path: Path) -> None:
+    """Files that a folder's name would not read are named, and a pattern says what the log is."""
+    rows = pa.table({"id": ["a", "b"], "day": ["2014-01-03", "2014-02-13"], "paid": [2.0, 3.0]})
+    (tmp_path / "year=2014").mkdir()
+    pq.write_table(rows, tmp_path / "year=2014" / "log.parquet")
+    (tmp_path / "_checks.csv").write_text("id;day;paid\n")
+    (tmp_path / "README.txt").write_text("All orders.")
+    (tmp_path / ".hidden.csv").write_text("")
+    assert len(rfm_summary(tmp_path, **NAMES)) == 2
+    for name in ("more.csv", "more.csv.gz", "more.pq", "more.PARQUET"):
+        other = tmp_path / name
+        other.write_text(LOG)
+        with pytest.raises(
+            SchemaError, match=rf"1 file such as '{name}' would not be read.*attern"
+        ):
+            rfm_summary(tmp_path, **NAMES)
+        assert len(rfm_summary(str(tmp_path / "**" / "*.parquet"), **NAMES)) == 2
+        other.unlink()
+
+
+def test_a_name_that_lies_is_refused(tmp_path: Path) -> None:
+    """A CSV file called Parquet, and a pattern that finds folders alone."""
+    (tmp_path / "log.parquet").write_text(LOG)
+    with pytest.raises(SchemaError, match=r"log.parquet cannot be read as Parquet"):
+        rfm_summary(tmp_path / "log.parquet", **NAMES)
+    (tmp_path / "more.parquet").mkdir()
+    with pytest.raises(SchemaError, match="No file is found at"):
+        rfm_summary(str(tmp_path / "more*"), **NAMES)
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [
