@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ class Messages(Directive):
         return [nodes.bullet_list("", *items)]
 
 
+@cache
 def messages() -> dict[str, list[str]]:
     """Messages by class, without those of which nothing is written where they are raised."""
     files = sorted(Path(errors.__file__).parent.rglob("*.py"))
