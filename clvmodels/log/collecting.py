@@ -27,7 +27,7 @@ from clvmodels.log.audit import (
     make_audit,
 )
 from clvmodels.log.csv_files import said_of
-from clvmodels.log.embedded import attach, engine, fetch, refuse_full_disk
+from clvmodels.log.embedded import attach, engine, fetch, open_engine, refuse_full_disk
 from clvmodels.log.ends import cut_note, last_period_note, narrowed
 from clvmodels.log.expressions import (
     audit_of,
@@ -83,8 +83,8 @@ class Ledger:
     day_pairs: pa.Table | None = None
 
 
-def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
-    """Read a log once.
+def collect(source: Any, options: LogOptions, id_map: Any = None, embedded: Any = None) -> Ledger:
+    """Read a log once, with an engine of its own or one that is ``embedded`` already.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def collect(source: Any, options: LogOptions, id_map: Any = None) -> Ledger:
     persons = read_id_map(id_map)
     if options.implausible_dates == "drop" or options.day_pairs:
         source = replayable(source)  # what is to be dropped is known after one reading
-    with reading(), engine() as backend:
+    with reading(), open_engine(embedded) as backend:
         log = open_log(source, options, backend)
         id_table = _attach_map(persons, log.table, backend)
         result = _read(log, log.options, id_table, backend)
@@ -164,7 +164,9 @@ def gap_quantile_of_log(
     return None if value is None else float(value)
 
 
-def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table:
+def to_rfm(
+    parts: Iterable[pa.Table], options: LogOptions, end: int, embedded: Any = None
+) -> pa.Table:
     """Turn customers of ledgers of separate periods into RFM columns, sorted by customer_id.
 
     Parameters
@@ -175,9 +177,11 @@ def to_rfm(parts: Iterable[pa.Table], options: LogOptions, end: int) -> pa.Table
         How the logs were read.
     end : int
         Ordinal of the last period observed.
+    embedded : ibis backend, optional
+        An engine that is open already.
     """
     tables = list(parts)
-    with engine() as backend:
+    with open_engine(embedded) as backend:
         customers = attach(backend, pa.concat_tables(tables), "customers")
         if len(tables) > 1:
             customers = merge_customers(customers, options)

@@ -62,6 +62,8 @@ class Resources:
         return {name: str(value) for name, value in found.items() if value is not None}
 
 
+# Names under which data are attached, of which the engine would keep hold.
+_SHOWN: Final = ("log", "id_map", "ledger", "customers")
 _WRONG_OR_SLOW: Final = {"statistics_propagation", "partial_aggregate_pushdown"}
 
 
@@ -76,6 +78,23 @@ def engine(resources: Resources | None = None) -> Iterator[Any]:
         yield backend
     finally:
         backend.disconnect()
+
+
+@contextmanager
+def open_engine(embedded: Any = None) -> Iterator[Any]:
+    """Yield an engine that is open already, and leave no data in it; else one of its own.
+
+    Opening one takes an eighth of what the summary of a small log does.
+    """
+    if embedded is None:
+        with engine() as backend:
+            yield backend
+        return
+    try:
+        yield embedded
+    finally:
+        for name in _SHOWN:
+            embedded.con.unregister(name)
 
 
 def set_up(connection: Any, resources: Resources | None = None) -> None:

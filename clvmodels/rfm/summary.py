@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from clvmodels.errors import SchemaError
 from clvmodels.keywords import named
 from clvmodels.log import Ledger, LogOptions, collect, empty_result, to_rfm
+from clvmodels.log.embedded import engine
 from clvmodels.log.options import SummaryTerms
 from clvmodels.margin import said_margin
 from clvmodels.rejects import warn_unreadable
@@ -157,7 +158,9 @@ def rfm_summary(source: Any, *, id_map: Any = None, **terms: Unpack[SummaryTerms
         The margin is not a share of revenue.
     """
     options = log_options(**terms)
-    rfm = _to_table(collect(source, options, id_map), options, id_map is not None)
+    with engine() as backend:
+        ledger = collect(source, options, id_map, backend)
+        rfm = _to_table(ledger, options, id_map is not None, backend)
     if rfm.audit is not None:
         warn_unreadable(rfm.audit)
     return rfm
@@ -173,11 +176,11 @@ def log_options(**terms: Unpack[SummaryTerms]) -> LogOptions:
     return LogOptions(scale=scale, **end, segment_cols=segments, **known)
 
 
-def _to_table(ledger: Ledger, options: LogOptions, mapped: bool) -> RfmTable:
+def _to_table(ledger: Ledger, options: LogOptions, mapped: bool, embedded: Any) -> RfmTable:
     end = ledger.last if options.end is None else options.end
     if end is None or not ledger.customers.num_rows:
         raise empty_result(ledger.audit)
-    table = to_rfm([ledger.customers], options, end)
+    table = to_rfm([ledger.customers], options, end, embedded)
     return RfmTable(
         table=table,
         scale=options.scale,
