@@ -20,7 +20,12 @@ from clvmodels.diagnostics.repeat_fit import (
     repeat_figure,
     repeat_table,
 )
-from clvmodels.diagnostics.spend_fit import spend_checks, spend_figures
+from clvmodels.diagnostics.spend_fit import (
+    SpendHistogram,
+    spend_checks,
+    spend_figures,
+    spend_histogram,
+)
 from clvmodels.diagnostics.study import Study
 from clvmodels.diagnostics.words import number, percent, short
 from clvmodels.evaluation.checks import relative_error
@@ -49,7 +54,8 @@ def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
     figures += [] if tracked is None else tracking_figures(study, tracked, months)
     figures += _conditional_figure(study)
     figures += [*clock_figures(study), *effect_figures(study)]
-    figures += spend_figures(study)
+    spend = spend_histogram(study)
+    figures += spend_figures(study, spend)
     return Section(
         key="fit",
         title="Does the model fit?",
@@ -57,7 +63,7 @@ def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
             "A model that fits would produce data like these. So what it expects of customers "
             "like these is compared with what they did."
         ),
-        checks=tuple(_checks(study, expected)),
+        checks=tuple(_checks(study, expected, spend)),
         tables=(
             repeat_table(study, expected),
             *clock_tables(study),
@@ -69,10 +75,10 @@ def fit_section(study: Study, months: TotalForecast | None = None) -> Section:
     )
 
 
-def _checks(study: Study, expected: FloatArray) -> Iterator[Check]:
+def _checks(study: Study, expected: FloatArray, spend: SpendHistogram | None) -> Iterator[Check]:
     yield from repeat_checks(study, expected)
     yield _total_check(study)
-    yield from spend_checks(study)
+    yield from spend_checks(study, spend)
     yield from _life_check(study)
     yield from _dropout_check(study)
 

@@ -25,7 +25,7 @@ from clvmodels.diagnostics.power_scaling import (
 from clvmodels.diagnostics.prior_checks import _densities
 from clvmodels.diagnostics.record import Figure
 from clvmodels.diagnostics.repeat_fit import expected_repeats, repeat_figure
-from clvmodels.diagnostics.spend_fit import spend_figures
+from clvmodels.diagnostics.spend_fit import spend_figures, spend_histogram
 from clvmodels.diagnostics.study import Question, Study, _table, model_name, prepare
 from clvmodels.diagnostics.values import _distribution
 from clvmodels.errors import DomainError, SchemaError
@@ -216,7 +216,7 @@ def spend(
         Too few customers have a repeat purchase of positive value, or all spend the same.
     """
     study = part(posterior, rfm, said, question=Question(currency=currency))
-    for figure in spend_figures(study):
+    for figure in spend_figures(study, spend_histogram(study)):
         if figure.kind == kind:
             return dict(figure.data)
     raise DomainError(

@@ -25,11 +25,14 @@ _LEAST: Final = 2
 _GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 15), (16, 2**53))
 
 
-def spend_checks(study: Study) -> Iterator[Check]:
+SpendHistogram = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def spend_checks(study: Study, histogram: SpendHistogram | None) -> Iterator[Check]:
     """Histogram of mean spend, correlation with frequency, draws without a mean."""
     if study.spend is None:
         return
-    yield _histogram_check(study)
+    yield _histogram_check(study, histogram)
     yield _correlation_check(study)
     share = float(np.mean(study.spend.draws()["q"] <= 1.0))
     yield limits.judged(
@@ -44,12 +47,11 @@ def spend_checks(study: Study) -> Iterator[Check]:
     )
 
 
-def _histogram_check(study: Study) -> Check:
+def _histogram_check(study: Study, found: SpendHistogram | None) -> Check:
     name = "share of repeat customers whom the model expects to spend a different mean amount"
     limit = limits.MAX_SPEND_MISPLACED
     # The spread of amounts is not their mean: totals and order hold where it is off.
     how: dict[str, Any] = {"unit": "share", "bears_on": ("customers",)}
-    found = spend_histogram(study)
     if found is None:
         why_not = "There is no repeat spend to look at."
         return limits.unavailable(name, why_not, limit, side="at most", **how)
@@ -76,7 +78,7 @@ def _by_chance(study: Study, expected: FloatArray) -> float:
     return float(np.quantile(0.5 * np.abs(drawn - shares).sum(axis=1), 0.99))
 
 
-def spend_histogram(study: Study) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+def spend_histogram(study: Study) -> SpendHistogram | None:
     """Shares of repeat customers by mean spend: what there are, what the model expects.
 
     The mean m of x purchases is below some amount with the probability that a
@@ -191,11 +193,10 @@ def _correlation_check(study: Study) -> Check:
 # --- figures ----------------------------------------------------------------------------
 
 
-def spend_figures(study: Study) -> Iterator[Figure]:
+def spend_figures(study: Study, histogram: SpendHistogram | None) -> Iterator[Figure]:
     """Density of mean spend, and spend by frequency."""
-    found = spend_histogram(study)
-    if found is not None:
-        yield _density_figure(study, *found)
+    if histogram is not None:
+        yield _density_figure(study, *histogram)
     if correlation(study) is not None:
         yield _by_frequency(study)
 
