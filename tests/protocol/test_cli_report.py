@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +27,7 @@ from clvmodels import (
 )
 from clvmodels.cli import main
 from clvmodels.datasets import load_cdnow
-from clvmodels.diagnostics import Report, diagnose
+from clvmodels.diagnostics import diagnose
 from clvmodels.reporting import from_json, render_page, render_text
 from tests.readable import WIDTH, too_long
 
@@ -63,6 +66,24 @@ def arguments(files: Path, *more: str) -> list[str]:
     return ["report", *named, "-o", "report.html", "--draws", "60", *more]
 
 
+class Quiet(NamedTuple):
+    """What the command made of the base, asked to be quiet, and what it said."""
+
+    page: Path
+    record: Path
+    code: int
+    said: str
+
+
+@pytest.fixture(scope="module")
+def quiet(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
+    folder, said = tmp_path_factory.mktemp("quiet"), io.StringIO()
+    page, record = folder / "report.html", folder / "report.json"
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(arguments(files, "-o", str(page), "--json", str(record), "--quiet"))
+    return Quiet(page, record, code, said.getvalue())
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--help"]) == 0
     assert "clvmodels report" in capsys.readouterr().out
@@ -99,8 +120,7 @@ def test_page_record_and_terminal_say_the_same(
 
 
 @pytest.mark.slow
-def test_the_librarys_report_is_the_commands(files: Path) -> None:
-    assert main(arguments(files, "--quiet")) == 0
+def test_the_librarys_report_is_the_commands(files: Path, quiet: Quiet) -> None:
     rendered = clvmodels.report(
         load_posterior(files / "posterior.nc"),
         RfmTable.from_parquet(files / "rfm.parquet"),
@@ -109,22 +129,19 @@ def test_the_librarys_report_is_the_commands(files: Path) -> None:
         output="own/report.html",
         json="own/report.json",
     )
-    assert Path("own/report.html").read_bytes() == Path("report.html").read_bytes()
+    assert Path("own/report.html").read_bytes() == quiet.page.read_bytes()
     assert Path("own/report.json").read_text() == rendered.json
-    assert Path("report.html").read_text(encoding="utf-8") == rendered.html
+    assert quiet.page.read_text(encoding="utf-8") == rendered.html
 
 
 @pytest.mark.slow
-def test_full_prints_the_sections_too(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_prints_the_sections_too(
+    files: Path, quiet: Quiet, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments(files, "--full")) == 0
     out = capsys.readouterr().out
-    for section in record_of(files).sections:
+    for section in from_json(quiet.record.read_text()).sections:
         assert section.title in out
-
-
-def record_of(files: Path) -> Report:
-    assert main(arguments(files, "--quiet", "--json", "again.json")) == 0
-    return from_json(Path("again.json").read_text())
 
 
 @pytest.mark.slow
@@ -174,9 +191,8 @@ def test_a_plain_csv_says_what_is_assumed(files: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.slow
-def test_quiet_prints_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments(files, "--quiet")) == 0
-    assert capsys.readouterr() == ("", "")
+def test_quiet_prints_nothing(quiet: Quiet) -> None:
+    assert (quiet.code, quiet.said) == (0, "")
 
 
 def hard_base(name: str) -> tuple[object, RfmTable]:
