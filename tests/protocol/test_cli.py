@@ -809,7 +809,7 @@ def test_a_fit_that_is_stopped_says_so_and_leaves_no_file(
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "sampling\n"
-        time.sleep(2)
+        time.sleep(1)
         assert child.poll() is None
         child.send_signal(number)
         out, err = child.communicate(timeout=60)

@@ -361,9 +361,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, Site]:
+    return {page: Site(page.read_text(encoding="utf-8")) for page in site.rglob("*.html")}
+
+
 @pytest.mark.slow
-def test_links_lead_somewhere(site: Path) -> None:
-    pages = {p: Site(p.read_text(encoding="utf-8")) for p in site.rglob("*.html")}
+def test_links_lead_somewhere(site: Path, pages: dict[Path, Site]) -> None:
     assert len(pages) > 100
     broken = []
     for page, content in pages.items():
@@ -383,12 +387,12 @@ def test_links_lead_somewhere(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+def test_pages_load_nothing_from_elsewhere(pages: dict[Path, Site]) -> None:
     """The pages of our own: a notebook may hold the output of a library that does."""
-    for page in site.rglob("*.html"):
+    for page, content in pages.items():
         if page.parent.name == "notebooks":
             continue
-        for source in Site(page.read_text(encoding="utf-8")).loaded:
+        for source in content.loaded:
             assert not urllib.parse.urlsplit(source).netloc, f"{page.name} loads {source}"
 
 

@@ -42,14 +42,21 @@ def log() -> pd.DataFrame:
     return load_cdnow(sample=True)[["customer_id", "date", "amount"]]
 
 
-@pytest.fixture
-def files(tmp_path: Path, log: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    log.to_parquet("log.parquet", index=False)
-    rfm_summary(log, **COLUMNS).to_parquet("rfm.parquet")
+@pytest.fixture(scope="module")
+def made(log: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    log.to_parquet(folder / "log.parquet", index=False)
+    rfm_summary(log, **COLUMNS).to_parquet(folder / "rfm.parquet")
     purchases = BetaGeoPosterior.from_draws(r=0.243, alpha=30.9, a=0.793, b=2.43)
     spend = GammaGammaPosterior.from_draws(p=6.25, q=3.74, v=15.4)
-    CLVPosterior(purchases, spend).save("p.nc")
+    CLVPosterior(purchases, spend).save(folder / "p.nc")
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -285,11 +292,16 @@ def test_a_link_that_leads_back_to_itself_is_refused(
 
 
 @pytest.mark.slow
-def test_without_docstrings_a_command_works_or_says_so(files: Path) -> None:
+def test_without_docstrings_a_command_works_or_says_so(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Under -OO ArviZ cannot be imported, which scoring does without."""
     said = [["score", "rfm.parquet", "--posterior", "p.nc", "-o", "scores.parquet"]]
     said += [["fit", "rfm.parquet", "--method", "laplace", "-o", "q.nc"]]
     python = [sys.executable, "-OO", "-m", "clvmodels.cli"]
+    # No library is there compiled so: the second command takes what the first has compiled.
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(files / "compiled"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     scored, fitted = (
         subprocess.run([*python, *one, "-q"], capture_output=True, text=True, check=False)
         for one in said
