@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -206,7 +207,7 @@ def _whitened_model(density: Density, mode: Mode, made: _Made) -> Any:
     def log_density() -> Any:
         def evaluate(z: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = call(np.ascontiguousarray(z))
-            if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            if not (math.isfinite(value) and np.isfinite(gradient).all()):
                 return -np.inf, np.zeros_like(gradient)
             return value, gradient
 
