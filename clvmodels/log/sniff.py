@@ -41,6 +41,8 @@ _COMPACT_FROM, _COMPACT_TO = 19_000_101, 21_001_231
 _DIGITS: Final[Mapping[str, str]] = {"s": r"^\d{9,10}$", "ms": r"^\d{12,13}$"}
 # Readings of which one log can have but one
 _GROUPS: Final = (RIVALS, tuple(_DIGITS))
+# Amounts that a decimal point alone fits, and those that either sign fits alike
+_PLAIN: Final = re.compile(r"-?[0-9]+(\.[0-9]{1,2})?")
 _READABLE: Final = ("iso", *READINGS, *_DIGITS)
 
 Fetch = Callable[[Any], Any]
@@ -219,9 +221,10 @@ def _dates_of_numbers(column: Any, options: LogOptions, fetch: Fetch) -> str | N
 def _decimal(column: Any, options: LogOptions, fetch: Fetch) -> tuple[str, str, bool]:
     """Decimal sign of amounts as text, what is to be said of it, and whether currencies are."""
     name, present = column.get_name(), present_rows(column)
-    line = _readings(present.limit(_FIRST_ROWS), name, fetch)
+    first = present.limit(_FIRST_ROWS)
+    line = _plain_readings(present, first, name, fetch) or _readings(first, name, fetch)
     if options.decimal is None and (line["point"] == 0) == (line["comma"] == 0):
-        line = _readings(present, name, fetch)
+        line = _readings(present, name, fetch) if line["rest"] else line
     marked = bool(line["currencies"])
     if options.decimal is not None:
         return options.decimal, "", marked
@@ -243,8 +246,25 @@ def two_decimals(name: str, sample: str, *, mixed: bool) -> SchemaError:
     )
 
 
+def _plain_readings(present: Any, first: Any, name: str, fetch: Fetch) -> dict[str, Any] | None:
+    """`_readings` of the first rows where these are plain, such as 12 and 9.50: most logs' are.
+
+    The engine would need longer to understand the question than to answer it.
+    """
+    texts = [text.strip(" ") for text in fetch(first)[name].to_pylist()]
+    if not all(map(_PLAIN.fullmatch, texts)):
+        return None
+    point = sum("." in text for text in texts)
+    whole = present[name].strip().re_search("^-?[0-9]+$")
+    rest = not point and fetch(present.filter(~whole).limit(1)).num_rows > 0
+    return {"point": point, "comma": 0, "differ": 0, "currencies": 0, "rest": rest}
+
+
 def _readings(table: Any, name: str, fetch: Fetch) -> dict[str, Any]:
-    """Rows that only one decimal sign fits, and those that both fit with other values."""
+    """Rows that only one decimal sign fits, and those that both fit with other values.
+
+    "rest" says that rows beyond them may tell more.
+    """
     column = table[name]
     point, comma = (read_amounts(column, sign).number for sign in (".", ","))
     counts = {
@@ -255,7 +275,7 @@ def _readings(table: Any, name: str, fetch: Fetch) -> dict[str, Any]:
     }
     sums = {key: one.cast("int64").sum() for key, one in counts.items()}
     [line] = fetch(table.aggregate(**sums)).to_pylist()
-    return dict(line)
+    return {**line, "rest": True}
 
 
 def _one_currency(table: Any, options: LogOptions, fetch: Fetch) -> None:

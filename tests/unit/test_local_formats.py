@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clvmodels.errors import SchemaError
+from clvmodels.log import sniff
 from clvmodels.log.audit import Reason
 from clvmodels.rfm import RfmTable, rfm_summary, rfm_summary_to_parquet, rfm_train_test_split
 
@@ -28,6 +30,7 @@ NAMES: dict[str, Any] = {
 }
 
 
+ENGINE = ibis.duckdb.connect()
 LOG = "id;day;paid\na;2014-01-03;2\na;2014-02-13;3\n"
 
 
@@ -139,6 +142,19 @@ def test_a_table_remembers_how_its_log_was_written(tmp_path: Path) -> None:
 
 
 # --- what cannot be read ---
+
+
+@settings(max_examples=25)
+@given(st.lists(st.from_regex(sniff._PLAIN, fullmatch=True), min_size=1, max_size=5))
+def test_plain_amounts_are_read_as_the_engine_reads_them(texts: list[str]) -> None:
+    """The short way to a log's decimal sign finds what the long one does."""
+    table = ibis.memtable(pa.table({"paid": texts}))
+    present = sniff.present_rows(sniff.alone(table, "paid"))
+    short = sniff._plain_readings(present, present, "paid", ENGINE.to_pyarrow)
+    long = sniff._readings(present, "paid", ENGINE.to_pyarrow)
+    assert short is not None
+    assert [short[key] for key in list(short)[:4]] == [int(long[key]) for key in list(short)[:4]]
+    assert not short["rest"]
 
 
 def test_unreadable_amounts_are_counted_shown_or_refused(tmp_path: Path) -> None:

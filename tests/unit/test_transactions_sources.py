@@ -153,12 +153,12 @@ def test_segments_that_do_not_vary_are_not_refused() -> None:
 def test_files(tmp_path: Path) -> None:
     pq.write_table(ARROW.slice(0, 2), tmp_path / "a.parquet")
     pq.write_table(ARROW.slice(2), tmp_path / "b.parquet")
+    check(tmp_path)
     LOG[:4].to_csv(tmp_path / "a.csv", index=False)
     LOG[4:].to_csv(tmp_path / "b.csv", index=False)
     LOG.to_csv(tmp_path / "all.csv.gz", index=False)
     check(str(tmp_path / "*.parquet"))
     check(tmp_path / "?.parquet", duplicates="drop", segment_cols=["shop"])
-    check(tmp_path)
     check([tmp_path / "a.parquet", str(tmp_path / "b.parquet")])
     check(tmp_path / "?.csv", segment_cols=["shop"])
     check(tmp_path / "all.csv.gz", duplicates="drop")
