@@ -121,8 +121,9 @@ class Density:
     def whitened_function(self, loc: FloatArray, scale: FloatArray) -> Whitened:
         """Return a function z -> value and gradient by z at loc + scale z.
 
-        It holds no interpreter lock, so that chains run side by side. Of a scale of many groups,
-        which is all but empty, the entries that are not zero count.
+        It holds no interpreter lock, so that chains run side by side. Where one of both is not
+        finite, they are -inf and zeros. Of a scale of many groups, which is all but empty, the
+        entries that are not zero count.
         """
         matrix: Any = sparse.csr_array(scale) if self.groups else scale
         back, data = matrix.T, self._arguments(self.compiled.gradient)

@@ -385,7 +385,7 @@ def test_bases_of_any_scale_share_a_compilation(
     other = RFM.assign(**later, monetary_value=3.0 * RFM["monetary_value"])
     first = specification.fit(RFM, method="map", **QUIET)
     compiled: list[object] = []
-    monkeypatch.setattr(density, "_describe", lambda *args: compiled.append(args))
+    monkeypatch.setattr(density._Compiled, "_made", lambda *args: compiled.append(args))
     second = specification.fit(other, method="map", **QUIET)
     assert not compiled
     # Default priors know no units: what is a time or an amount goes with the scale.
