@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from clvmodels.log.audit import MAX_LEFT_OUT as MAX_LEFT_OUT  # the audit itself says so too
 from clvmodels.verdict import USES, Check, Side, Status, Unit, Use
 
+# Share of a log's rows, or of its amount, that may be left out without a question.
+MAX_LEFT_OUT: Final = 0.10
 # Below this many repeat customers the priors speak louder than the base, or alone.
 FEW_REPEAT_CUSTOMERS: Final = 100
 TOO_FEW_REPEAT_CUSTOMERS: Final = 10

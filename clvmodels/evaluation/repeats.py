@@ -14,7 +14,7 @@ from clvmodels.forecast import tail_probabilities
 from clvmodels.posterior import PurchasePosterior
 from clvmodels.posterior.predicting import columns_of
 from clvmodels.posterior.scorable import purchases_of
-from clvmodels.purchases import Family
+from clvmodels.purchases.family import Family
 from clvmodels.rfm.histories import PurchaseHistories
 from clvmodels.schema import FloatArray
 

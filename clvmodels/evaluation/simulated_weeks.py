@@ -18,7 +18,7 @@ from clvmodels.forecast.paths import Outcomes
 from clvmodels.formulas._jit import compiled
 from clvmodels.formulas.discounting import Due
 from clvmodels.machine import available_cores
-from clvmodels.purchases import Family
+from clvmodels.purchases.family import Family
 from clvmodels.purchases.walks import Int32Array
 from clvmodels.schema import FloatArray
 

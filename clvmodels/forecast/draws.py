@@ -18,8 +18,8 @@ from clvmodels.forecast.spending import (
 )
 from clvmodels.formulas.discounting import Due
 from clvmodels.formulas.strata import plain, stratum_of
-from clvmodels.purchases import Family
 from clvmodels.purchases.design import Design
+from clvmodels.purchases.family import Family
 from clvmodels.purchases.stratified import births_of
 from clvmodels.schema import FloatArray
 

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, IntEnum
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.keywords import named
+from clvmodels.limits import MAX_LEFT_OUT
 from clvmodels.log.amounts import sum_of_amounts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Share of a log's rows, or of its amount, that may be left out without a question.
-MAX_LEFT_OUT: Final = 0.10
 
 
 class Reason(IntEnum):

@@ -17,7 +17,7 @@ from clvmodels.rfm.gaps import gaps_of, without_gaps
 from clvmodels.schema import FloatArray, check_whole
 
 if TYPE_CHECKING:
-    from clvmodels.purchases import Family
+    from clvmodels.purchases.family import Family
     from clvmodels.rfm.histories import RfmColumns
 
 # Cells of the formula that are in memory at once, besides the result.

@@ -17,12 +17,10 @@ from clvmodels.posterior.effects import effects_table, of_kind
 from clvmodels.posterior.pointwise import LikelihoodTerms, purchase_terms
 from clvmodels.posterior.predicting import columns_of, own_horizon, predicted_frame
 from clvmodels.posterior.terms import PurchaseTerms
-from clvmodels.purchases import (
-    Family,
-    PurchaseModel,
-)
+from clvmodels.purchases import PurchaseModel
 from clvmodels.purchases.aged import AgedFamily
 from clvmodels.purchases.design import SIDES, Side
+from clvmodels.purchases.family import Family
 from clvmodels.purchases.model import Described
 from clvmodels.purchases.stratified import StratifiedFamily
 from clvmodels.rfm.distinct import distinct_rows

@@ -33,7 +33,7 @@ from clvmodels.predictive.base import (
     purchase_draws,
 )
 from clvmodels.predictive.calendars import CalendarChoice, Scenario, calendar_of, enough
-from clvmodels.purchases import Family
+from clvmodels.purchases.family import Family
 from clvmodels.schema import FloatArray, Horizon, TimeUnit, scale_said
 
 if TYPE_CHECKING:

@@ -11,13 +11,11 @@ from clvmodels.purchases.catalogue import (
     sent,
     with_regularity,
 )
-from clvmodels.purchases.family import Family
 from clvmodels.purchases.model import PurchaseModel
 
 __all__ = [
     "AUTO",
     "MODELS",
-    "Family",
     "ModelChoice",
     "ModelKey",
     "PurchaseModel",

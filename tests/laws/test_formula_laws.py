@@ -14,7 +14,8 @@ from clvmodels.formulas import bgnbd, gamma_gamma, mbgnbd
 from clvmodels.formulas.discounting import flow_value
 from clvmodels.formulas.residual import discounted_if_alive, purchases_if_alive, residual_block
 from clvmodels.model_facts import BetaDefault
-from clvmodels.purchases import MODELS, Family, PurchaseModel
+from clvmodels.purchases import MODELS, PurchaseModel
+from clvmodels.purchases.family import Family
 from tests.toy_family import TOY
 
 SLACK = 1e-10

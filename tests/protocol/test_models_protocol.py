@@ -35,8 +35,8 @@ from clvmodels.fit.purchases import purchase_specification
 from clvmodels.fit.run import FitTerms
 from clvmodels.fit.specification import Specification
 from clvmodels.posterior.by_model import purchase_posterior
-from clvmodels.purchases import MODELS, Family, PurchaseModel
-from clvmodels.purchases.family import LeavesAtPurchases, Living, NoCalendar, OnePhase
+from clvmodels.purchases import MODELS, PurchaseModel
+from clvmodels.purchases.family import Family, LeavesAtPurchases, Living, NoCalendar, OnePhase
 from clvmodels.simulate import simulate_rfm
 from tests.kinds import KINDS
 from tests.toy_family import TOY
