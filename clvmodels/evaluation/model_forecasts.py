@@ -122,12 +122,13 @@ def value_target(
         draws=asked.draws,
         random_seed=asked.seed,
     )
-    lower, upper = _ends(values.quantile(_tails(asked))[:, who], asked)
+    quantiles, crps = values.quantile_and_crps(_tails(asked), spent)
+    lower, upper = _ends(quantiles[:, who], asked)
     return Target(
         "value",
         spent[who],
         {name: value[who] for name, value in by_name.items()},
-        crps=values.crps(spent)[who],
+        crps=crps[who],
         lower=lower,
         upper=upper,
         who=who if not who.all() else None,

@@ -41,10 +41,10 @@ class Order:
     level: IntArray
 
     @classmethod
-    def of(cls, values: npt.ArrayLike) -> Order:
-        """Order customers by values, shape (N,)."""
+    def of(cls, values: npt.ArrayLike, *, within: IntArray | None = None) -> Order:
+        """Order customers by values, shape (N,), and those of one value by ``within``."""
         values = np.asarray(values, dtype=np.float64)
-        rows = np.argsort(values, kind="stable")
+        rows = np.lexsort((values,) if within is None else (within, values))
         return cls(rows, np.append(0, np.cumsum(np.diff(values[rows]) > 0)))
 
     @property
@@ -88,7 +88,7 @@ class Ranking:
         What happened.
     forecasts : sequence of ndarray, shape (N,)
     groups : sequence of ndarray of int, shape (N,)
-        For each forecast, which group each customer is in.
+        For each forecast, which group each customer is in; groups ascend with it.
     share : float
         Of the customers who are the top.
     """
@@ -101,7 +101,7 @@ class Ranking:
         share: float,
     ) -> None:
         self._actual, self._truth, self._share = actual, Order.of(actual), share
-        orders = [Order.of(forecast) for forecast in forecasts]
+        orders = [Order.of(f, within=group) for f, group in zip(forecasts, groups, strict=True)]
         self._rows = np.stack([order.rows for order in orders])
         self._level = np.stack([order.level for order in orders])
         self._group = np.stack([g[o.rows] for g, o in zip(groups, orders, strict=True)])
@@ -180,28 +180,32 @@ def _compare(
     total, true_spread, perfect = truth
     middle, above = (total + 1.0) / 2.0, (1.0 - share) * total
     up_to, spread, together, concentrated, found = 0.0, 0.0, 0.0, 0.0, 0.0
-    members, group_means[:] = np.zeros(group_means.size), 0.0
+    group_means[:] = np.nan
     own, by_rank, by_actual, by_top = 0.0, 0.0, 0.0, 0.0  # of the customers of one level
+    members, happened = 0.0, 0.0  # of a group, which has its customers side by side
     for n in range(rows.size):
         term = terms[rows[n]]
         own += term[0]
         by_rank += term[1]
         by_actual += term[2]
         by_top += term[3]
-        members[group[n]] += term[0]
-        group_means[group[n]] += term[2]
+        members += term[0]
+        happened += term[2]
+        if n + 1 == rows.size or group[n + 1] != group[n]:
+            group_means[group[n]] = happened / members if members > 0.0 else np.nan
+            members, happened = 0.0, 0.0
         if n + 1 < rows.size and level[n + 1] == level[n]:
             continue
-        if own > 0.0:
-            rank = up_to + (own + 1.0) / 2.0 - middle
-            up_to += own
-            spread += own * rank * rank
-            together += by_rank * rank
-            concentrated += by_actual * rank
-            found += by_top * min(max((up_to - above) / own, 0.0), 1.0)
+        # A level of which a sample has nobody adds zeros: asking for it takes longer.
+        rank = up_to + (own + 1.0) / 2.0 - middle
+        up_to += own
+        spread += own * rank * rank
+        together += by_rank * rank
+        concentrated += by_actual * rank
+        if up_to > above:  # dividing for all takes as long as the rest
+            found += by_top * min((up_to - above) / own, 1.0)
         own, by_rank, by_actual, by_top = 0.0, 0.0, 0.0, 0.0
     spread = np.sqrt(spread * true_spread)
     metrics[0] = together / spread if spread > 0.0 else np.nan
     metrics[1] = concentrated / perfect if perfect > 0.0 else np.nan
     metrics[2] = found / (share * total)
-    group_means /= members

@@ -201,8 +201,26 @@ def _score(
 
 
 @compiled
+def _quantile_in_order(
+    value: FloatArray, weight: FloatArray, order: IntArray, tail: float
+) -> float:
+    """`upper_quantile` of what is in order already."""
+    above = 0.0
+    for i in order[::-1]:
+        above += weight[i]
+        if above > tail:
+            return float(value[i])
+    return float(value[order[0]])
+
+
+@compiled
 def _scores(
-    customers: Customers, paths: Paths, outcomes: Outcomes, y: FloatArray, out: FloatArray
+    customers: Customers,
+    paths: Paths,
+    outcomes: Outcomes,
+    y: FloatArray,
+    tails: FloatArray,
+    out: FloatArray,
 ) -> None:
     size = paths.units[0].size
     weight, value, order = np.empty(size), np.empty(size), np.empty(size, dtype=np.int64)
@@ -218,10 +236,16 @@ def _scores(
                 _fill_values(v, x * customers.m_bar[i], paths.units[key], value)
                 order = np.argsort(value)
             out[0, i], out[1, i], out[2, i] = _score(value, weight, order, some, y[i])
+            for q in range(tails.size):
+                none = some <= tails[q]
+                found = 0.0 if none else _quantile_in_order(value, weight, order, tails[q])
+                out[3 + q, i] = found
 
 
-def value_scores(chunk: Chunk, outcomes: Outcomes, y: FloatArray, out: FloatArray) -> None:
-    """How what happened lies in every customer's distribution.
+def value_scores(
+    chunk: Chunk, outcomes: Outcomes, y: FloatArray, tails: FloatArray, out: FloatArray
+) -> None:
+    """How what happened lies in every customer's distribution, and quantiles of that.
 
     Parameters
     ----------
@@ -229,8 +253,11 @@ def value_scores(chunk: Chunk, outcomes: Outcomes, y: FloatArray, out: FloatArra
         Who, and what is simulated.
     y : ndarray, shape (N,)
         Values that came about, without margin.
-    out : ndarray, shape (3, N)
-        CRPS, P(value < y) and P(value = y) are filled in the rows of these histories.
+    tails : ndarray, shape (Q,)
+        As in `value_quantiles`, which is quicker where no scores are wanted.
+    out : ndarray, shape (3 + Q, N)
+        CRPS, P(value < y) and P(value = y), then the quantiles, are filled in the rows of
+        these histories.
     """
     for paths in paths_of(chunk, outcomes):
-        _scores(chunk.customers, paths, outcomes, y, out)
+        _scores(chunk.customers, paths, outcomes, y, tails, out)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from clvmodels.errors import DomainError, SchemaError
 from clvmodels.forecast import Draws, Future, Predictor
-from clvmodels.forecast.chunks import Chunk, chunk_of, chunks
+from clvmodels.forecast.chunks import chunk_of, chunks
 from clvmodels.forecast.grouping import Groups, group_rows
 from clvmodels.forecast.outcomes import PATHS, check_finite, outcomes_of
 from clvmodels.forecast.paths import Outcomes
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clvmodels.frames import Frame
     from clvmodels.rfm import RfmTable
 
-Loop = Callable[[Chunk, Outcomes, FloatArray, FloatArray], None]
+_NO_TAILS: Final = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -132,7 +132,31 @@ class ValueDistribution:
         y : array_like, shape (N,)
             Realised discounted value x margin, >= 0.
         """
-        scores = np.asarray(self._future.margin * self._scores(y)[0])
+        return self._where_finite(self._scores(y)[0])
+
+    def quantile_and_crps(
+        self, probability: npt.ArrayLike, y: npt.ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """Both at once: the paths are made, and put in order, once instead of twice.
+
+        Parameters
+        ----------
+        probability, y
+            As in `quantile` and in `crps`.
+
+        Returns
+        -------
+        quantiles : ndarray, shape (N,) or (K, N)
+        crps : ndarray, shape (N,)
+        """
+        wanted = check_probabilities(probability)
+        scores, _, _, *quantiles = self._scores(y, 1.0 - np.atleast_1d(wanted))
+        found = self._future.margin * np.asarray(quantiles)
+        return found[0] if wanted.ndim == 0 else found, self._where_finite(scores)
+
+    def _where_finite(self, scores: FloatArray) -> FloatArray:
+        """Scores in units of value, of those who have a mean."""
+        scores = self._future.margin * scores
         if self.reason is None:
             return scores
         return np.where([why is None for why in self.reason], scores, np.nan)
@@ -160,7 +184,7 @@ class ValueDistribution:
         # sums of the paths' weights may exceed 1 in the last digit
         return np.asarray(np.minimum(below + u * equal, 1.0))
 
-    def _scores(self, y: npt.ArrayLike) -> FloatArray:
+    def _scores(self, y: npt.ArrayLike, tails: FloatArray = _NO_TAILS) -> FloatArray:
         values = np.asarray(y, dtype=np.float64)
         if values.shape != (len(self),):
             raise SchemaError(
@@ -169,15 +193,17 @@ class ValueDistribution:
             )
         if not (np.isfinite(values) & (values >= 0)).all():
             raise DomainError("Realised values must be finite and >= 0.")
-        out = np.empty((3, len(self)))
+        out = np.empty((3 + len(tails), len(self)))
         plain = values / self._future.margin
-        self._run(value_scores, plain, out)
+        self._run(value_scores, plain, tails, out)
         return out
 
-    def _run(self, loop: Loop, given: FloatArray, out: FloatArray) -> None:
+    def _run(self, loop: Callable[..., None], *arrays: FloatArray) -> None:
+        """Fill the last of the arrays, which the loop takes after chunk and outcomes."""
+
         def one(begin: int) -> None:
             chunk = chunk_of(self._groups, begin, self._draws, self._future.due, self._m_bar)
-            loop(chunk, self._outcomes, given, out)
+            loop(chunk, self._outcomes, *arrays)
 
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(one, chunks(self._groups)):

@@ -231,6 +231,21 @@ def test_blocks_and_threads_do_not_matter(size: int, monkeypatch: pytest.MonkeyP
     )
 
 
+@pytest.mark.parametrize("margin", [1.0, 0.3])
+def test_quantiles_and_scores_at_once_are_those_one_by_one(margin: float) -> None:
+    rfm = crowd(60)
+    values = value_distribution(POSTERIOR, rfm, draws=40, horizon="180D", margin=margin)
+    y = np.where(np.arange(60) % 3 == 0, 0.0, values.quantile(0.8))
+    levels = [0.01, 0.25, 0.5, 0.9, 0.999]
+    quantiles, scores = values.quantile_and_crps(levels, y)
+    assert (quantiles == 0.0).any()
+    assert (quantiles[-1] > quantiles[2]).any()
+    np.testing.assert_array_equal(quantiles, values.quantile(levels))
+    np.testing.assert_array_equal(scores, values.crps(y))
+    median, _ = values.quantile_and_crps(0.5, y)
+    np.testing.assert_array_equal(median, quantiles[2])
+
+
 def test_a_scorer_has_the_same_columns() -> None:
     rfm = crowd(50)
     batch = pa.RecordBatch.from_pandas(rfm, preserve_index=False)
