@@ -36,7 +36,7 @@ FORMULAS = ["tests/oracle/test_formula_references.py", *PREDICTIONS]
 TESTS = {
     "formulas/beta_geometric.py": FORMULAS,
     "formulas/discounting.py": FORMULAS,
-    "formulas/gamma_gamma.py": FORMULAS,
+    "formulas/gamma_gamma.py": [*FORMULAS, "tests/unit/test_first_orders.py"],
     "formulas/residual.py": FORMULAS,
     "formulas/special.py": [*FORMULAS, "tests/unit/test_special_functions.py"],
     "purchases/beta_geometric.py": PREDICTIONS,

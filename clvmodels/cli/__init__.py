@@ -1,4 +1,4 @@
-"""The command line: clvmodels summarize, fit, score, demo."""
+"""The command line, which `clvmodels --help` describes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from clvmodels.cli.signals import whole_process
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, as `clvmodels.cli.entry.main` does.
 
-    It is imported here, since what it needs takes half a second, in which a process must
-    already answer to signals.
+    It is imported here, since what it needs takes a third of a second, in which a process
+    must already answer to signals.
     """
     from clvmodels.machine import reserve_little
 

@@ -140,6 +140,9 @@ def _quantiles(
 ) -> None:
     size = paths.units[0].size
     weight, value, work = np.empty(size), np.empty(size), np.empty(size)
+    least = 1.0
+    for tail in tails:
+        least = min(least, tail)
     for j in range(paths.weights.shape[1]):
         h = paths.begin + j
         x, key = customers.x[h] + customers.counted, customers.key_of[h] - paths.first
@@ -148,11 +151,11 @@ def _quantiles(
         first = customers.rows[customers.start[h]]
         for r in range(customers.start[h], customers.start[h + 1]):
             i = customers.rows[r]
-            if i != first and (x == 0.0 or some <= tails.min()):
+            if i != first and (x == 0.0 or some <= least):
                 for column in range(len(out)):
                     out[column, i] = out[column, first]
                 continue
-            if some > tails.min():
+            if some > least:
                 _fill_values(v, x * customers.m_bar[i], paths.units[key], value)
                 for n in range(size):
                     work[n] = weight[n]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvmodels.formulas._jit import compiled, compiled_sum
-from clvmodels.formulas.fused import Fused, Table, by_stratum, sums
+from clvmodels.formulas.fused import Fused, Table, add_stratum, by_stratum, sums
 from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, log_rising
 from clvmodels.schema import FloatArray
 
@@ -180,6 +180,5 @@ def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
             x[i:j], stays[i:j], x_count[i:j], time[k:m], T_count[k:m], T_purchases[k:m],
             x_index[h:n], tx_index[h:n], T_index[h:n], count[h:n],
         )  # fmt: skip
-        out[0] += own[0]
-        out[1 + g :: strata] = own[1:]
+        add_stratum(out, own, g)
     return out

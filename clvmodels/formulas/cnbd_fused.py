@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from clvmodels.formulas._jit import compiled, compiled_sum
 from clvmodels.formulas.beta_geometric_fused import gamma_terms, survival_terms
-from clvmodels.formulas.fused import Fused, Table, by_stratum, sums
+from clvmodels.formulas.fused import Fused, Table, add_stratum, by_stratum, sums
 from clvmodels.formulas.special import exp_negative, log1p_unit, log_from_one
 from clvmodels.schema import FloatArray
 
@@ -140,7 +140,10 @@ def _stratum(  # type: ignore[no-untyped-def]
     survival_terms(r, alpha, time, log_time, inv_time, T_count, T_stages, out)
     out[0] -= np.dot(x_count, stages) / k * math.lgamma(float(k))
     stay = b + np.maximum(stays - 1.0, 0.0)  # in this order: b may be tiny
-    log_odds = np.where(stays > 0.0, math.log(a) - np.log(stay), _NEVER)
+    log_odds = np.full(stays.size, _NEVER)
+    for n in range(stays.size):
+        if stays[n] > 0.0:
+            log_odds[n] = math.log(a) - math.log(stay[n])
     odds, odds_by_r = _phase_coefficients(r, k, stages)
     value, by_r, by_alpha, by_log_a, by_b = _history_terms(
         r, stages, log_odds, 1.0 / stay, odds, odds_by_r, time, log_time, inv_time,
@@ -174,6 +177,5 @@ def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
             stages[i:j], stays[i:j], x_count[i:j], time[k:m], T_count[k:m], T_stages[k:m],
             x_index[h:n], tx_index[h:n], T_index[h:n], count[h:n],
         )  # fmt: skip
-        out[0] += own[0]
-        out[1 + g :: strata] = own[1:]
+        add_stratum(out, own, g)
     return out

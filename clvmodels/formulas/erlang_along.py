@@ -152,8 +152,10 @@ def _along(
     for d in range(R.size):
         scale, reach = min(2.0 / R[d], 0.5), 0.0
         if A.shape[0] >= _WORTH and horizon > 0.0:
-            reach = math.log1p(horizon / A[:, d].min() / scale)
-            least[0] = when.end / A[:, d].max()
+            low, high = A[0, d], A[0, d]
+            for i in range(A.shape[0]):
+                low, high = min(low, A[i, d]), max(high, A[i, d])
+            reach, least[0] = math.log1p(horizon / low / scale), when.end / high
             curves = _settled(k, R[d], a[d], B[d], scale, reach, least, tables, begin, room, side)
         for i in range(A.shape[0]):
             w[0], weight[0] = horizon / A[i, d], 0.0
@@ -165,7 +167,8 @@ def _along(
             for phase in range(k):
                 if curves.shape[1] > 0:
                     _read(curves[phase], w[:count], side)
-                    means[phase, :count] = side[1, :count]
+                    for n in range(count):
+                        means[phase, n] = side[1, n]
                 value = 0.0
                 for n in range(1, count):
                     value += weight[n] * means[phase, n]

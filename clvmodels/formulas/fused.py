@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clvmodels.formulas._jit import compiled
 from clvmodels.schema import FloatArray
 
 Table = npt.NDArray[Any]
@@ -43,6 +44,18 @@ class Fused:
         """Value and derivatives at one point; a number is a parameter of a single stratum."""
         theta = tuple(np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in parameters)
         return self.kernel(theta, tuple(self.tables.values()), gradient)
+
+
+@compiled
+def add_stratum(out: FloatArray, own: FloatArray, stratum: int) -> None:
+    """Put a stratum's value and derivatives, shape (1 + P,), into those of all, (1 + P G,).
+
+    One by one: assigning a slice compiles numba's message about shapes too, for a second.
+    """
+    strata = (out.size - 1) // (own.size - 1)
+    out[0] += own[0]
+    for p in range(own.size - 1):
+        out[1 + p * strata + stratum] = own[1 + p]
 
 
 def sums(index: npt.NDArray[np.intp], weights: FloatArray, size: int) -> FloatArray:

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from clvmodels.formulas._domain import check_amounts, check_counts, check_positive
 from clvmodels.formulas._jit import compiled
-from clvmodels.formulas.fused import Fused, Table, by_stratum, sums
+from clvmodels.formulas.fused import Fused, Table, add_stratum, by_stratum, sums
 from clvmodels.formulas.special import digamma
 from clvmodels.schema import FloatArray
 
@@ -277,6 +277,5 @@ def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
             p[g], q[g], v[g], x[i:j], x_count[i:j], total[k:m], total_count[k:m],
             total_purchases[k:m], constants[2 * g : 2 * g + 2],
         )  # fmt: skip
-        out[0] += own[0]
-        out[1 + g :: strata] = own[1:]
+        add_stratum(out, own, g)
     return out

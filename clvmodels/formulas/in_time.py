@@ -143,12 +143,16 @@ def _loop(  # type: ignore[no-untyped-def]
         out = np.zeros(5)
         gamma_terms(r, alpha, a, b, stages, stays, x_count[g], out)
         value += out[0] - np.dot(x_count[g], stages) / k * math.lgamma(float(k))
-        by_parameter[:, g] += out[1:]
+        for p in range(4):
+            by_parameter[p, g] += out[1 + p]
         for n in range(size):
             stay = b + max(stays[n] - 1.0, 0.0)  # in this order: b may be tiny
             inv_stay[g, n] = 1.0 / stay
             log_odds[g, n] = math.log(a) - math.log(stay) if stays[n] > 0.0 else _NEVER
-        odds[g], by_r[g] = _phase_coefficients(r, k, stages)
+        of_stratum, slopes = _phase_coefficients(r, k, stages)
+        for p in range(3):
+            for n in range(size):
+                odds[g, p, n], by_r[g, p, n] = of_stratum[p, n], slopes[p, n]
     for i in range(count.size):
         g, n = stratum[i], x_index[i]
         r, alpha, a = theta[0, g], theta[1, g], theta[2, g]

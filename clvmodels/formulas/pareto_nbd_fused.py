@@ -27,7 +27,7 @@ from clvmodels.formulas._competing import (
     log_chance_gradient,
 )
 from clvmodels.formulas._jit import compiled, compiled_sum
-from clvmodels.formulas.fused import Fused, Table, by_stratum, sums
+from clvmodels.formulas.fused import Fused, Table, add_stratum, by_stratum, sums
 from clvmodels.formulas.special import digamma, exp_negative, log1p_unit, log_rising
 from clvmodels.schema import FloatArray
 
@@ -192,6 +192,5 @@ def _kernel(theta, tables, gradient):  # type: ignore[no-untyped-def]
             x[i:j], x_count[i:j], T_of[k:m], T[k:m], t_x_of[p:q], t_x[p:q],
             T_index[h:n], t_x_index[h:n], count[h:n],
         )  # fmt: skip
-        out[0] += own[0]
-        out[1 + g :: strata] = own[1:]
+        add_stratum(out, own, g)
     return out
