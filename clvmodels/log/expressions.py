@@ -74,7 +74,8 @@ def summary_expr(
         log_gaps, then the segment columns; unordered.
     """
     options = _ended(table, options)
-    ledger = ledger_expr(table, options, id_map)
+    periods = _with_gaps(_customer_periods(table, options, id_map), ["customer", "reason"])
+    ledger = _to_ledger(periods, options)
     end = _seen(ledger).max().as_scalar() if options.end is None else options.end
     return rfm_of(customers_of(ledger, options), options, end)
 
@@ -107,7 +108,9 @@ def _ended(table: ibis.Table, options: LogOptions) -> LogOptions:
 def ledger_expr(
     table: ibis.Table, options: LogOptions, id_map: ibis.Table | None = None
 ) -> ibis.Table:
-    """Log -> ledger: one row per customer, and one per reason without customer.
+    """Log -> ledger: one row per customer, and one per reason and period without customer.
+
+    By its last period alone a reason could not tell a stray date from one among many.
 
     Returns
     -------
@@ -117,12 +120,11 @@ def ledger_expr(
         next; null of one purchase), rows; with amounts total, first_value, and negative
         (netting) or extra_amount (duplicates); extra (duplicates); earlier_rows and earlier
         (netting against earlier purchases); seen (orders: last period of any row), stray_rows,
-        stray,
-        beyond_rows and beyond (orders: refunds that their order does not cover); segment_0, ...,
-        and varies_0, ... (1 where the customer has several values)
+        stray, beyond_rows and beyond (orders: refunds that their order does not cover);
+        segment_0, ..., and varies_0, ... (1 where the customer has several values)
     """
     periods = _with_gaps(_customer_periods(table, options, id_map), ["customer", "reason"])
-    return _to_ledger(periods, options)
+    return _apart(periods, options)
 
 
 def used_expr(
@@ -171,7 +173,7 @@ def left_out_expr(table: ibis.Table, options: LogOptions) -> ibis.Table:
     """Log -> the rows of the ledger that stand for reasons; see `used_expr`."""
     rows = classify(table, options)
     rows = rows.filter(rows["reason"] != int(Reason.USED))
-    return _to_ledger(_to_periods(rows, options), options)
+    return _apart(_to_periods(rows, options), options)
 
 
 def purchases_expr(
@@ -385,6 +387,15 @@ def _to_ledger(
     names = ("rows", "total", *_COUNTED, "seen")
     sums = resum(p, [name for name in names if name in p.columns]) | _last_day(p)
     return p.group_by(list(keys)).agg(**aggregates, **sums, **kept_values(p, "period", options))
+
+
+def _apart(periods: ibis.Table, options: LogOptions) -> ibis.Table:
+    """The ledger, with a row for each period of what is left out."""
+    import ibis
+
+    left_out = periods["reason"] != int(Reason.USED)
+    periods = periods.mutate(apart=ibis.ifelse(left_out, periods["period"], None))
+    return _to_ledger(periods, options, keys=("customer", "reason", "apart")).drop("apart")
 
 
 def _last_day(table: ibis.Table) -> dict[str, Any]:

@@ -171,13 +171,17 @@ def without_implausible(ledger: Any, options: LogOptions, backend: Any) -> LogOp
 
 
 def _events(ledger: Any, options: LogOptions) -> Any:
-    """Firsts and lasts of customers, and the last of every reason that may set the end."""
+    """Firsts and lasts of customers, and the periods of rows left out that may set the end.
+
+    What lies before all customers sets nothing.
+    """
     used = ledger.filter(ledger["reason"] == int(Reason.USED))
     ends = used.select(period=used["first"]).union(used.select(period=used["last"]))
     if options.end is None:
         known = [int(Reason.USED), int(Reason.IMPLAUSIBLE_DATE)]
         others = ledger.filter(~ledger["reason"].isin(known))
         seen = "seen" if "seen" in ledger.columns else "last"  # refunds dated back to orders
+        others = others.filter(others[seen] >= used["first"].min().as_scalar())
         ends = ends.union(others.select(period=others[seen]))
         if seen == "seen":
             ends = ends.union(used.select(period=used[seen]))

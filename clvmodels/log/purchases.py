@@ -77,7 +77,11 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
 
 def _ends_of(purchases: Any) -> Any:
     """Reduce purchases to the columns of a ledger by which dates are judged."""
+    import ibis
+
+    left_out = purchases["reason"] != int(Reason.USED)
+    purchases = purchases.mutate(apart=ibis.ifelse(left_out, purchases["period"], None))
     ends = {"first": purchases["period"].min(), "last": purchases["period"].max()}
     if "seen" in purchases.columns:
         ends["seen"] = purchases["seen"].max()
-    return purchases.group_by("customer", "reason").agg(**ends)
+    return purchases.group_by("customer", "reason", "apart").agg(**ends)

@@ -78,8 +78,26 @@ def _with_reasons(table: ibis.Table, options: LogOptions) -> ibis.Table:
 
     rows = _read(table, options)
     reason = ibis.cases(*_cases(rows, options), else_=int(Reason.USED)).cast("int8")
-    rows = rows.mutate(reason=reason)
+    rows = _without_stray_dates(rows.mutate(reason=reason), options)
     return _to_orders(rows, options) if options.by_order else rows
+
+
+def _without_stray_dates(rows: ibis.Table, options: LogOptions) -> ibis.Table:
+    """Take dates that cannot be right from rows that are left out for an earlier reason.
+
+    They keep that reason, but say nothing of how long customers were observed.
+    """
+    import ibis
+
+    low, high = options.plausible
+    outside = [] if low is None else [rows["period"] < low]
+    outside += [] if high is None else [rows["period"] > high]
+    if not outside:
+        return rows
+    known = [int(Reason.USED), int(Reason.IMPLAUSIBLE_DATE)]
+    stray = ibis.or_(*outside) & ~rows["reason"].isin(known)
+    names = ["period", *(["day"] if "day" in rows.columns else [])]
+    return rows.mutate(**{name: ibis.ifelse(stray, None, rows[name]) for name in names})
 
 
 def _to_orders(rows: ibis.Table, options: LogOptions) -> ibis.Table:

@@ -162,6 +162,72 @@ def test_commands_do_alike(
 
 
 @pytest.mark.slow
+def of_two_shops(cdnow: pd.DataFrame) -> pd.DataFrame:
+    """One shop closed half a year in; rows of the other go on for a year."""
+    closed = (cdnow["date"] < "1997-07-01") & (cdnow["customer_id"] % 2 == 0)
+    return cdnow.assign(shop=np.where(closed, "closed", "open"))
+
+
+def without_ids(log: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    return log.assign(customer_id=log["customer_id"].astype("Int64").mask(rows))
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("how", ["error", "drop"])
+def test_rows_left_out_in_numbers_are_no_stray_dates(
+    cdnow: pd.DataFrame, tmp_path: Path, kind: str, how: Any
+) -> None:
+    """By their last day alone they were: a year behind all that was used."""
+    shops = of_two_shops(cdnow)
+    guests = without_ids(shops, shops["shop"] == "open")
+    options: Any = {**LOG, "implausible_dates": how}
+    ends = []
+    for log, where in ((shops, "shop = 'closed'"), (guests, None)):
+        found = rfm_summary(SOURCES[kind](log, tmp_path), **options, where=where)
+        assert len(found) == shops.loc[shops["shop"] == "closed", "customer_id"].nunique()
+        assert found.audit is not None
+        assert sum(one.rows for one in found.audit.left_out) == (shops["shop"] == "open").sum()
+        ends.append(found.observation_end)
+        target = tmp_path / "on_disk.parquet"
+        rfm_summary_to_parquet(SOURCES[kind](log, tmp_path), target, **options, where=where)
+        same(RfmTable.from_parquet(target), found)
+    assert ends == [pd.Timestamp("1998-06-30")] * 2
+
+
+@pytest.mark.parametrize("unit", ["D", "W", "M"])
+@pytest.mark.parametrize("date", ["2003-01-14", "1970-01-01"])
+@pytest.mark.parametrize("reason", ["not chosen by where", "no customer"])
+def test_a_stray_date_of_a_row_left_out_for_another_reason_moves_no_end(
+    cdnow: pd.DataFrame, tmp_path: Path, unit: Any, date: str, reason: str
+) -> None:
+    log = with_dates(cdnow, date, date).assign(paid="yes")
+    stray = log.index >= len(cdnow)
+    where = "paid = 'yes'" if reason == "not chosen by where" else None
+    log = log.assign(paid=np.where(stray, "no", "yes")) if where else without_ids(log, stray)
+    options: Any = {**LOG, "time_unit": unit, "where": where}
+    clean = rfm_summary(cdnow, **LOG, time_unit=unit)
+    if date > "1998":
+        with pytest.raises(SchemaError, match="2003-01"):
+            rfm_summary(log, **options)
+    else:  # what lies before all customers changes nothing
+        same(rfm_summary(log, **options), clean)
+    found = rfm_summary(log, **options, implausible_dates="drop")
+    same(found, clean)
+    assert (found.observation_end, found.audit.last_period) == (
+        clean.observation_end,
+        clean.audit.last_period,
+    )
+    assert {one.reason: one.rows for one in found.audit.left_out}[reason] == 2
+    target = tmp_path / "on_disk.parquet"
+    log.to_parquet(tmp_path / "log.parquet")
+    source = str(tmp_path / "log.parquet")
+    rfm_summary_to_parquet(source, target, **options, implausible_dates="drop")
+    same(RfmTable.from_parquet(target), clean)
+    asked = log_options(**options, implausible_dates="drop")
+    plain = log_options(**LOG, time_unit=unit)
+    assert collect_purchases(log, asked).last == collect_purchases(cdnow, plain).last
+
+
 def test_spark_does_alike(cdnow: pd.DataFrame, spark: Any) -> None:
     from clvmodels.spark import rfm_summary as on_spark
 
