@@ -78,13 +78,13 @@ def _check_margins(margin_col: str | None, options: Mapping[str, Any]) -> None:
 def _join_margins(log: str, output: Path, margin_col: str, options: Mapping[str, Any]) -> None:
     """Add everybody's margin to the table that was written."""
     from clvmodels.cli.contributions import margins_of
-    from clvmodels.log.sources import expanded, matches
+    from clvmodels.log.local_files import files_of
     from clvmodels.rfm import RfmTable
 
     names = ("customer_id_col", "datetime_col", "monetary_value_col")
     columns = {name: options[name] for name in names} | {"margin_col": margin_col}
     csv = {name: options[name] for name in ("decimal", "delimiter", "encoding")}
-    files = [Path(one) for one in matches(expanded(log))]
+    files = [Path(one) for one in files_of(log)]
     margins = margins_of(files, columns, csv, options["date_format"])
     margins.join(RfmTable.from_parquet(output)).to_parquet(output)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError, one_line
+from clvmodels.log.embedded import literal_files, quoted
 from clvmodels.schema import shown
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -238,9 +239,9 @@ def scan(headers: Sequence[CsvHeader]) -> str:
     for header in headers:
         groups.setdefault((header.delimiter, header.columns), []).append(header.path)
     return " UNION ALL BY NAME ".join(
-        f"SELECT * FROM read_csv({_list(paths)}, auto_detect = false, header = true, "
-        f"delim = {_quoted(sign)}, quote = '\"', escape = '\"', "
-        f"columns = {{{', '.join(f'{_quoted(name)}: {_quoted("VARCHAR")}' for name in columns)}}})"
+        f"SELECT * FROM read_csv({literal_files(paths)}, auto_detect = false, header = true, "
+        f"hive_partitioning = false, delim = {quoted(sign)}, quote = '\"', escape = '\"', "
+        f"columns = {{{', '.join(f'{quoted(name)}: {quoted("VARCHAR")}' for name in columns)}}})"
         for (sign, columns), paths in groups.items()
     )
 
@@ -296,11 +297,3 @@ def _in_utf8(path: str, encoding: str, scratch: Scratch) -> str:
 
 def _opened(path: str) -> Any:
     return gzip.open(path, "rb") if path.lower().endswith(".gz") else Path(path).open("rb")
-
-
-def _list(paths: Sequence[str]) -> str:
-    return "[" + ", ".join(map(_quoted, paths)) + "]"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -164,10 +164,19 @@ def _line(error: Exception) -> str:
     return one_line(str(error).split("\n\n")[0])
 
 
-def parquet_scan(paths: Iterable[Path]) -> str:
-    """Table of Parquet files in SQL; names are taken as they are, not as patterns."""
-    listed = ", ".join(quoted(escape(str(path))) for path in paths)
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+def parquet_scan(paths: Iterable[Path], *, by_name: bool = True, by_folder: bool = False) -> str:
+    """Table of Parquet files in SQL; names are taken as they are, not as patterns.
+
+    ``by_name`` says that columns of files may differ in order and type, ``by_folder`` that
+    folders such as region=eu add columns.
+    """
+    how = f"union_by_name = {by_name}, hive_partitioning = {by_folder}"
+    return f"read_parquet({literal_files(paths)}, {how})"
+
+
+def literal_files(paths: Iterable[object]) -> str:
+    """List of files in SQL, whose names are no patterns."""
+    return "[" + ", ".join(quoted(escape(str(path))) for path in paths) + "]"
 
 
 def identifier(name: str) -> str:

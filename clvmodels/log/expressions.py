@@ -374,14 +374,10 @@ def _to_ledger(
     periods: ibis.Table, options: LogOptions, keys: Sequence[str] = ("customer", "reason")
 ) -> ibis.Table:
     """Customer-periods -> one row per customer, one per reason without customer."""
-    p = periods
-    aggregates = {
-        "purchases": p.count(),
-        "first": p["period"].min(),
-        "last": p["period"].max(),
-    }
+    p, when = periods, periods["period"]
+    aggregates = {"purchases": p.count(), "first": when.min(), "last": when.max()}
     if options.has_money:
-        aggregates["first_value"] = earliest(p["total"], p["period"])
+        aggregates["first_value"] = earliest(p["total"], when)
     if "gap" in p.columns:
         aggregates[LOG_GAPS] = total_of(p["gap"].cast("float64").ln())
     names = ("rows", "total", *_COUNTED, "seen")
