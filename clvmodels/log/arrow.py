@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import pandas as pd
@@ -73,7 +74,30 @@ def _arrow_column(series: pd.Series[Any]) -> Any:
             f"Column {series.name!r} holds pandas Periods, which are not single dates: convert "
             "it, for instance with .dt.to_timestamp()."
         )
-    return frames.arrow_column(series)
+    return frames.arrow_column(_at_local_time(series))
+
+
+def _at_local_time(series: pd.Series[Any]) -> pd.Series[Any]:
+    """Datetimes of several offsets, as databases give them, by the clock of each.
+
+    Arrow would count all of them by the zone of the first, so that days went by row order.
+    """
+    present = series.dropna() if series.dtype == object else series[:0]
+    if present.empty or not isinstance(present.iloc[0], datetime):
+        return series
+    aware = [isinstance(one, datetime) and one.tzinfo is not None for one in present]
+    if not all(aware):
+        if any(aware):
+            raise SchemaError(
+                f"Column {series.name!r} holds datetimes with a time zone beside dates without "
+                "one: convert them alike, for instance with pandas.to_datetime(..., utc=True)."
+            )
+        return series
+    if len({str(one.tzinfo) for one in present}) == 1:
+        return series
+    return pd.Series([one.replace(tzinfo=None) for one in present], present.index).reindex(
+        series.index
+    )
 
 
 def plain(data: pa.Table, options: LogOptions) -> pa.Table:

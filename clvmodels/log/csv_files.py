@@ -45,11 +45,14 @@ class CsvHeader:
         The file to read, in UTF-8.
     delimiter : str
     columns : tuple of str
+    blank : int
+        Blank lines before that of the columns.
     """
 
     path: str
     delimiter: str
     columns: tuple[str, ...]
+    blank: int = 0
 
 
 class Scratch:
@@ -127,7 +130,7 @@ def open_csv_file(
     try:
         found = encoding or encoding_of(path)
         text = path if found.lower() in _UTF8 else _in_utf8(path, found, scratch)
-        line = first_line(text, path)
+        line, blank = first_line(text, path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise SchemaError(
             f"{path} cannot be unpacked ({one_line(error)}): copy it again, or name it without "
@@ -146,7 +149,7 @@ def open_csv_file(
                 f"{path} has several columns named {name!r}, or one without a name: give each "
                 "a name of its own in the first line."
             )
-    return CsvHeader(text, sign, columns)
+    return CsvHeader(text, sign, columns, blank)
 
 
 def encoding_of(path: str) -> str:
@@ -216,8 +219,8 @@ def _fields(line: str, sign: str) -> list[str]:
         ) from error
 
 
-def first_line(path: str, name: str) -> str:
-    """First line of a file in UTF-8 that is not blank.
+def first_line(path: str, name: str) -> tuple[str, int]:
+    """First line of a file in UTF-8 that is not blank, and how many blank ones it follows.
 
     Raises
     ------
@@ -227,22 +230,24 @@ def first_line(path: str, name: str) -> str:
     with _opened(path) as stream:
         pieces = iter(lambda: stream.readline(_BLOCK), b"")
         lines = (piece.decode("utf-8-sig", errors="replace").strip("\r\n") for piece in pieces)
-        line = next((line for line in lines if line.strip()), "")
-    if not line:
+        numbered = ((line, i) for i, line in enumerate(lines) if line.strip())
+        found = next(numbered, None)
+    if found is None:
         raise SchemaError(f"{name} is empty: it must have a first line with names of columns.")
-    return line
+    return found
 
 
 def scan(headers: Sequence[CsvHeader]) -> str:
     """SQL of the rows of files, all of it text, columns matched by their names."""
-    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for header in headers:
-        groups.setdefault((header.delimiter, header.columns), []).append(header.path)
+    groups: dict[tuple[str, tuple[str, ...], int], list[str]] = {}
+    for one in headers:
+        groups.setdefault((one.delimiter, one.columns, one.blank), []).append(one.path)
     return " UNION ALL BY NAME ".join(
         f"SELECT * FROM read_csv({literal_files(paths)}, auto_detect = false, header = true, "
-        f"hive_partitioning = false, delim = {quoted(sign)}, quote = '\"', escape = '\"', "
+        f"hive_partitioning = false, skip = {blank}, delim = {quoted(sign)}, "
+        "quote = '\"', escape = '\"', "
         f"columns = {{{', '.join(f'{quoted(name)}: {quoted("VARCHAR")}' for name in columns)}}})"
-        for (sign, columns), paths in groups.items()
+        for (sign, columns, blank), paths in groups.items()
     )
 
 

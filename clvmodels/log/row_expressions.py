@@ -271,7 +271,8 @@ def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, An
 
     kind = column.type()
     if kind.is_floating():
-        absent = _or_one_of(column.isnull() | column.isnan(), column, _numbers(missing))
+        absent = column.isnull() | column.isnan()
+        absent = _or_one_of(absent, column, _numbers(missing, kind))
         exact = column.abs() < 2.0 ** whole_bits(kind)
         number = ibis.ifelse(exact, column, 0.0)  # floor overflows on what is larger
         whole = exact & (number == number.floor())
@@ -284,10 +285,11 @@ def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, An
         return {"customer": key, "no_customer": _or_one_of(absent, key.strip(), texts)}
     if kind.is_decimal():
         key, absent = column.try_cast("int64"), column.isnull()
-        no_customer = _or_one_of(absent, key, _numbers(missing))
+        no_customer = _or_one_of(absent, key, _numbers(missing, kind))
         return {"customer": key, "no_customer": no_customer, "fractional": ~absent & key.isnull()}
     key = column if str(kind.copy(nullable=True)) == "uint64" else column.cast("int64")
-    return {"customer": key, "no_customer": _or_one_of(column.isnull(), key, _numbers(missing))}
+    absent = _or_one_of(column.isnull(), key, _numbers(missing, kind))
+    return {"customer": key, "no_customer": absent}
 
 
 def whole_bits(kind: Any) -> int:
@@ -295,10 +297,15 @@ def whole_bits(kind: Any) -> int:
     return 53 if str(kind.copy(nullable=True)) == "float64" else 24
 
 
-def _numbers(ids: Sequence[str | int]) -> list[int]:
+def _numbers(ids: Sequence[str | int], kind: Any) -> list[Any]:
     """Those of the ids that a column of numbers can hold."""
-    texts = [str(one) for one in ids]
-    return [int(text) for text in texts if re.fullmatch(r"-?\d{1,18}", text)]
+    import ibis
+
+    found = [re.fullmatch(r"\s*(-?\d+)(\.0*)?\s*", str(one)) for one in ids]
+    whole = [int(one[1]) for one in found if one is not None]
+    least, most = (0, 2**64) if str(kind.copy(nullable=True)) == "uint64" else (-(2**63), 2**63)
+    held = [one for one in whole if least <= one < most]
+    return [ibis.literal(one, type="uint64") if one >= 2**63 else one for one in held]
 
 
 def _or_one_of(absent: Any, column: Any, values: Sequence[Any]) -> Any:

@@ -41,6 +41,8 @@ _COMPACT_FROM, _COMPACT_TO = 19_000_101, 21_001_231
 _DIGITS: Final[Mapping[str, str]] = {"s": r"^\d{9,10}$", "ms": r"^\d{12,13}$"}
 # Readings of which one log can have but one
 _GROUPS: Final = (RIVALS, tuple(_DIGITS))
+# What numbers are not made of, such as a currency
+_SIGN: Final = r"[^-+0-9.,'()\s_eE]"
 # Amounts that a decimal point alone fits, and those that either sign fits alike
 _PLAIN: Final = re.compile(r"-?[0-9]+(\.[0-9]{1,2})?")
 _READABLE: Final = ("iso", *READINGS, *_DIGITS)
@@ -104,7 +106,7 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
         found, note, marked = _decimal(column, options, fetch)
         notes += [note] if note else []
         options = replace(options, decimal=found)
-        if marked:
+        if marked and options.currency_col is None:
             _one_currency(table, options, fetch)
     if options.currency_col is not None:
         notes += _converted(table, options, fetch)
@@ -222,7 +224,10 @@ def _decimal(column: Any, options: LogOptions, fetch: Fetch) -> tuple[str, str, 
     """Decimal sign of amounts as text, what is to be said of it, and whether currencies are."""
     name, present = column.get_name(), present_rows(column)
     first = present.limit(_FIRST_ROWS)
-    line = _plain_readings(present, first, name, fetch) or _readings(first, name, fetch)
+    texts = fetch(first)[name].to_pylist()
+    line = _plain_readings(present, texts, name, fetch) or _readings(first, name, fetch)
+    if len(texts) == _FIRST_ROWS and not line["currencies"]:
+        line["currencies"] = fetch(present.filter(present[name].re_search(_SIGN)).limit(1)).num_rows
     if options.decimal is None and (line["point"] == 0) == (line["comma"] == 0):
         line = _readings(present, name, fetch) if line["rest"] else line
     marked = bool(line["currencies"])
@@ -246,12 +251,14 @@ def two_decimals(name: str, sample: str, *, mixed: bool) -> SchemaError:
     )
 
 
-def _plain_readings(present: Any, first: Any, name: str, fetch: Fetch) -> dict[str, Any] | None:
+def _plain_readings(
+    present: Any, first: Sequence[str], name: str, fetch: Fetch
+) -> dict[str, Any] | None:
     """`_readings` of the first rows where these are plain, such as 12 and 9.50: most logs' are.
 
     The engine would need longer to understand the question than to answer it.
     """
-    texts = [text.strip(" ") for text in fetch(first)[name].to_pylist()]
+    texts = [text.strip(" ") for text in first]
     if not all(map(_PLAIN.fullmatch, texts)):
         return None
     point = sum("." in text for text in texts)

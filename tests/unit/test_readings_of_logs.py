@@ -1,0 +1,107 @@
+"""How values of a log are read does not depend on which rows come first."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvmodels import rfm_summary
+from clvmodels.errors import SchemaError
+
+LOG: Any = {"customer_id_col": "id", "datetime_col": "date", "monetary_value_col": "amount"}
+MANY = 12_000  # more than the rows by which a column is read
+
+
+def log_of(amounts: list[str]) -> pd.DataFrame:
+    n = np.arange(len(amounts))
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(n % 300, unit="D")
+    return pd.DataFrame({"id": n % 500, "date": days, "amount": amounts})
+
+
+@pytest.mark.parametrize("late", [["$5.50", "€5.50"], ["5.50 USD", "5.50 EUR"]])
+@pytest.mark.parametrize("plain", ["12.50", "12"])
+def test_several_currencies_are_found_wherever_they_begin(
+    tmp_path: Path, late: list[str], plain: str
+) -> None:
+    frame = log_of([plain] * (MANY - 2_000) + late * 1_000)
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    for source in (frame, frame[::-1], tmp_path / "log.csv"):
+        with pytest.raises(SchemaError, match="are in several currencies"):
+            rfm_summary(source, **LOG)
+    one = log_of([plain] * (MANY - 2_000) + ["$5.50"] * 2_000)
+    found = rfm_summary(one, **LOG).audit
+    assert found is not None
+    assert found.amount_used == float(plain) * (MANY - 2_000) + 11_000.0
+
+
+def test_a_column_of_currencies_says_what_signs_mean() -> None:
+    frame = log_of(["$5.50", "€5.50"] * 50).assign(currency=["USD", "EUR"] * 50)
+    found = rfm_summary(frame, **LOG, currency_col="currency", rates={"USD": 0.5, "EUR": 1.0})
+    assert found.audit is not None
+    assert found.audit.amount_used == 50 * 5.5 * 1.5
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+LOCAL = [
+    dt.datetime(2024, 1, 10, 0, 30),
+    dt.datetime(2024, 7, 1, 0, 30),
+    dt.datetime(2024, 7, 1, 23),
+]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_offsets_of_winter_and_summer_count_by_the_clock_of_each_row(order: list[int]) -> None:
+    """As drivers of databases give them; in Berlin there are two days with purchases."""
+    named = [one.replace(tzinfo=BERLIN) for one in LOCAL]
+    offsets = [one.replace(tzinfo=dt.timezone(one.utcoffset() or dt.timedelta())) for one in named]
+    for dates in (named, offsets, [str(one) for one in offsets]):
+        log = {"id": [1, 1, 1], "date": [dates[i] for i in order], "amount": [1.0, 2.0, 3.0]}
+        [row] = rfm_summary(log, **LOG).to_pandas().to_dict("records")
+        assert (row["frequency"], row["recency"]) == (1, 173.0)
+    missing = pd.DataFrame({"id": 1, "date": [None, *offsets], "amount": 1.0})
+    with pytest.warns(UserWarning, match="1 no date"):
+        assert rfm_summary(missing, **LOG).to_pandas()["recency"].to_list() == [173.0]
+
+
+def test_dates_with_and_without_a_zone_are_refused() -> None:
+    dates = [LOCAL[0].replace(tzinfo=BERLIN), LOCAL[1]]
+    with pytest.raises(SchemaError, match="with a time zone beside dates without one"):
+        rfm_summary({"id": [1, 1], "date": dates, "amount": [1.0, 2.0]}, **LOG)
+
+
+@pytest.mark.parametrize(
+    ("ids", "missing"),
+    [
+        (np.array([2**63 - 1, 5, 5, 6]), 2**63 - 1),
+        (np.array([2**63 - 1, 5, 5, 6]), str(2**63 - 1)),
+        (np.array([-(2**63), 5, 5, 6]), -(2**63)),
+        (np.array([2**64 - 1, 5, 5, 6], dtype=np.uint64), 2**64 - 1),
+        (np.array([9, 5, 5, 6]), " 9 "),
+        (np.array([9.0, 5, 5, 6]), "9.0"),
+        (np.array([9.0, 5, 5, 6]), "9"),
+    ],
+)
+def test_numbers_that_mean_no_customer_are_known_in_every_spelling(ids: Any, missing: Any) -> None:
+    dates = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-02-02", "2024-03-01"])
+    log = pd.DataFrame({"id": ids, "date": dates, "amount": 1.0})
+    found = rfm_summary(log, **LOG, missing_ids=[missing])
+    assert found.audit is not None
+    assert found.audit.rows_used == 3
+    assert found.to_pandas()["customer_id"].to_list() == [5, 6]
+    assert len(rfm_summary(log, **LOG, missing_ids=[2**70])) == 3
+
+
+@pytest.mark.parametrize("before", ["", "\n", " \n\n", "\ufeff\n", "\r\n\r\n"])
+def test_blank_lines_before_the_header_are_no_rows(tmp_path: Path, before: str) -> None:
+    body = "id,date,amount\n1,2024-01-01,5\n1,2024-02-01,6\n2,2024-01-05,7\n"
+    body = body.replace("\n", "\r\n") if "\r" in before else body
+    (tmp_path / "log.csv").write_bytes((before + body).encode())
+    found = rfm_summary(tmp_path / "log.csv", **LOG)
+    assert found.audit is not None
+    assert (found.audit.rows_read, found.audit.rows_used, len(found)) == (3, 3, 2)
