@@ -146,12 +146,23 @@ def read_dates(column: Any, date_format: str | None) -> Any:
     """Text or numbers -> local timestamp, null where it is written otherwise."""
     kind = column.type()
     if date_format is not None and date_format in EPOCHS:
-        number = column.strip().try_cast("int64") if kind.is_string() else column.cast("int64")
-        return _from_epoch(number, date_format)
+        return _from_epoch(_counted(column), date_format)
     text = column.strip() if kind.is_string() else column.cast("int64").cast("string")
     if date_format in (None, "iso"):
         return _iso(text)
     return _read(text, READINGS.get(date_format) or _of_format(date_format))
+
+
+def _counted(column: Any) -> Any:
+    """Counts as whole numbers, without what a cast would round up to the next day."""
+    import ibis
+
+    kind = column.type()
+    if not kind.is_string():
+        return (column.floor() if kind.is_floating() else column).cast("int64")
+    text = column.strip().re_replace(r"\.0*$", "")
+    broken = text.try_cast("float64").floor().try_cast("int64")
+    return ibis.ifelse(text.contains("."), broken, text.try_cast("int64"))
 
 
 def _from_epoch(number: Any, unit: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
+from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.log.arrow import to_arrow
 from clvmodels.log.audit import Reason
@@ -30,7 +31,7 @@ MIN_PURCHASES: Final = 10
 
 
 def doubtful_ids(ledger: Any, options: LogOptions, backend: Any) -> tuple[str, ...]:
-    """Say which customers of a ledger are probably none.
+    """Say which customers of a ledger are probably none, or one customer under two ids.
 
     Returns
     -------
@@ -39,13 +40,15 @@ def doubtful_ids(ledger: Any, options: LogOptions, backend: Any) -> tuple[str, .
     """
     used = ledger.filter(ledger["reason"] == int(Reason.USED))
     customer = used["customer"]
+    twice: tuple[str, ...] = ()
     if customer.type().is_string():
         found = used.filter(customer.re_search(_PATTERN))
+        twice = _written_twice(used, options, backend)
     else:
         found = used.filter(customer.isin([n for n in NUMBERS if n >= 0 or _signed(customer)]))
     rows = fetch(backend, found.select("customer", "purchases")).to_pylist()
     if not rows:
-        return ()
+        return twice
     numbers = [row for row in rows if str(row["customer"]).strip() in map(str, NUMBERS)]
     words = [row for row in rows if row not in numbers]
     if numbers:
@@ -54,7 +57,24 @@ def doubtful_ids(ledger: Any, options: LogOptions, backend: Any) -> tuple[str, .
         least = max(MIN_PURCHASES, MANY_TIMES * (most or 0))
         words += [row for row in numbers if row["purchases"] >= least]
     ordered = sorted(words, key=lambda row: (-row["purchases"], str(row["customer"])))
-    return tuple(_said(row["customer"], row["purchases"], options) for row in ordered)
+    return (*twice, *(_said(row["customer"], row["purchases"], options) for row in ordered))
+
+
+def _written_twice(used: Any, options: LogOptions, backend: Any) -> tuple[str, ...]:
+    """Say that numbers stand with and without a decimal point, as pandas writes them."""
+    pointed = used.filter(used["customer"].endswith(".0")).select(pointed="customer")
+    pointed = pointed.mutate(whole=pointed["pointed"].re_replace(r"\.0$", ""))
+    pointed = pointed.filter(pointed["whole"].re_search(r"^-?[0-9]+$"))
+    both = pointed.semi_join(used, pointed["whole"] == used["customer"])
+    found = fetch(backend, both.aggregate(n=both.count(), first=both["whole"].min())).to_pylist()[0]
+    if not found["n"]:
+        return ()
+    return (
+        f"{many(found['n'], 'customer')} in {options.customer_id_col!r} bought under two ids, such "
+        f"as {found['first']!r} and {found['first'] + '.0'!r}, and count as two: write ids as whole "
+        "numbers throughout. (pandas adds the .0 where an id is missing; .astype('Int64') does "
+        "not.)",
+    )
 
 
 def _signed(customer: Any) -> bool:

@@ -294,7 +294,7 @@ def check_rates(rates: object, currency_col: str | None) -> tuple[tuple[str, flo
             "The rates need currency_col: name the column that says each amount's currency."
         )
     pairs: Any = rates.items() if isinstance(rates, Mapping) else check_list("rates", rates)
-    found = {}
+    found: dict[str, float] = {}
     for pair in pairs:
         currency, rate = pair.rpartition("=")[::2] if isinstance(pair, str) else pair
         try:
@@ -306,5 +306,10 @@ def check_rates(rates: object, currency_col: str | None) -> tuple[tuple[str, flo
                 f"The rates have {shown(pair)}: say what one unit of a currency is worth in that "
                 "of all sums, as in rates={'EUR': 1.0, 'USD': 0.92}."
             )
-        found[str(currency).strip()] = number
+        name = str(currency).strip()
+        if found.setdefault(name, number) != number:
+            raise SchemaError(
+                f"The rates have {name!r} twice, with {found[name]:g} and {number:g}: give each "
+                "currency one rate."
+            )
     return tuple(sorted(found.items()))

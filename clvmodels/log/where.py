@@ -11,6 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError, one_line
@@ -129,10 +130,16 @@ def _compared(node: Any, column: Callable[[str], Any], said: _Said, only_names: 
         return None if only_names else this.isnull()
     if kind == "In" and node.expressions:
         values = [_constant(one, said) for one in node.expressions]
-        return None if only_names else _typed(this, values[0], left.name, said).isin(values)
+        if only_names:
+            return None
+        typed = [_typed(this, one, left.name, said) for one in values]
+        return typed[0].isin(values)
     if kind == "Between":
         low, high = (_constant(node.args[name], said) for name in ("low", "high"))
-        return None if only_names else _typed(this, low, left.name, said, True).between(low, high)
+        if only_names:
+            return None
+        _typed(this, high, left.name, said, True)
+        return _typed(this, low, left.name, said, True).between(low, high)
     if kind == "Like":
         pattern = _constant(right, said)
         return None if only_names else _typed(this, str(pattern), left.name, said).like(pattern)
@@ -154,9 +161,21 @@ def _constant(node: Any, said: _Said) -> Any:
     raise _refused(said.where, "a column is compared with something that is not a constant")
 
 
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _typed(column: Any, value: Any, name: str, said: _Said, ordered: bool = False) -> Any:
     """Make a column comparable with a constant: text of a CSV file may hold numbers."""
     kind = column.type()
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _refused(said.where, f"{value} is more than the engine's whole numbers can hold")
+    if isinstance(value, str) and kind.is_temporal() and not _is_date(value):
+        raise _refused(said.where, f"{name} holds {kind}, and {shown(value)} is not a date")
     if isinstance(value, bool):
         if kind.is_string():
             return column.strip().lower() == "true"

@@ -150,7 +150,7 @@ def test_plain_amounts_are_read_as_the_engine_reads_them(texts: list[str]) -> No
     """The short way to a log's decimal sign finds what the long one does."""
     table = ibis.memtable(pa.table({"paid": texts}))
     present = sniff.present_rows(sniff.alone(table, "paid"))
-    short = sniff._plain_readings(present, present, "paid", ENGINE.to_pyarrow)
+    short = sniff._plain_readings(present, texts, "paid", ENGINE.to_pyarrow)
     long = sniff._readings(present, "paid", ENGINE.to_pyarrow)
     assert short is not None
     assert [short[key] for key in list(short)[:4]] == [int(long[key]) for key in list(short)[:4]]

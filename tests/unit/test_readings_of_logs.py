@@ -105,3 +105,45 @@ def test_blank_lines_before_the_header_are_no_rows(tmp_path: Path, before: str) 
     found = rfm_summary(tmp_path / "log.csv", **LOG)
     assert found.audit is not None
     assert (found.audit.rows_read, found.audit.rows_used, len(found)) == (3, 3, 2)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_counts_with_fractions_belong_to_the_day_they_are_of(unit: str) -> None:
+    scale = {"s": 1.0, "ms": 1e3, "us": 1e6}[unit]
+    counts = [scale * one for one in (1_704_067_200.0, 1_704_067_200.0 + 63 * 86_400 - 0.4)]
+    for dates in (counts, [repr(one) for one in counts], [str(int(one)) for one in counts]):
+        log = {"id": [1, 1], "date": dates, "amount": [1.0, 2.0]}
+        found = rfm_summary(log, **LOG, date_format=unit).to_pandas()
+        assert found["recency"].to_list() == [62.0]
+
+
+def test_a_currency_has_one_rate() -> None:
+    frame = log_of(["5.50"] * 20).assign(currency="USD")
+    with pytest.raises(SchemaError, match=r"The rates have 'USD' twice, with 0\.5 and 0\.6"):
+        rfm_summary(frame, **LOG, currency_col="currency", rates=["USD=0.5", "USD = 0.6"])
+    rfm_summary(frame, **LOG, currency_col="currency", rates=["USD=0.5", "USD=0.50"])
+
+
+def test_ids_with_and_without_a_decimal_point_are_named(tmp_path: Path) -> None:
+    frame = log_of(["5.50"] * 40)
+    frame[:20].to_csv(tmp_path / "a.csv", index=False)
+    frame[20:].assign(id=frame["id"] % 10 + 0.0).to_csv(tmp_path / "b.csv", index=False)
+    with pytest.warns(UserWarning, match=r"10 customers .* under two ids, such as '0' and '0\.0'"):
+        found = rfm_summary([tmp_path / "a.csv", tmp_path / "b.csv"], **LOG)
+    assert found.audit is not None
+    assert any("under two ids" in note for note in found.audit.notes)
+    assert len(rfm_summary(tmp_path / "b.csv", **LOG)) == 10
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("date BETWEEN '2024-01-01' AND '2024-02-30'", "'2024-02-30' is not a date"),
+        ("date = 'x'", "'x' is not a date"),
+        ("date IN ('2024-01-01', 'y')", "'y' is not a date"),
+        ("id = 99999999999999999999", "more than the engine's whole numbers can hold"),
+    ],
+)
+def test_a_condition_that_cannot_be_compared_says_why(where: str, why: str) -> None:
+    with pytest.raises(SchemaError, match=why):
+        rfm_summary(log_of(["5.50"] * 20), **LOG, where=where)
