@@ -71,9 +71,9 @@ def _written_twice(used: Any, options: LogOptions, backend: Any) -> tuple[str, .
         return ()
     return (
         f"{many(found['n'], 'customer')} in {options.customer_id_col!r} bought under two ids, such "
-        f"as {found['first']!r} and {found['first'] + '.0'!r}, and count as two: write ids as whole "
-        "numbers throughout. (pandas adds the .0 where an id is missing; .astype('Int64') does "
-        "not.)",
+        f"as {found['first']!r} and {found['first'] + '.0'!r}, and count as two: write ids as "
+        "whole numbers throughout. (pandas adds the .0 where an id is missing; "
+        ".astype('Int64') does not.)",
     )
 
 
