@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clvmodels import frames
-from clvmodels.errors import SchemaError
+from clvmodels.errors import SchemaError, one_line
 from clvmodels.log.column_checks import check_columns
 from clvmodels.log.options import LogOptions
 
@@ -46,15 +46,26 @@ def to_arrow(source: Any, options: LogOptions | None = None) -> Any:
     if type(source).__module__.startswith("pyarrow._dataset"):
         return source
     if isinstance(source, Mapping):
-        return _from_pandas(pd.DataFrame(source))
+        return _from_pandas(_of_mapping(source))
     raise SchemaError(f"A log cannot be of type {type(source).__name__}: pass {_SOURCES}.")
+
+
+def _of_mapping(source: Mapping[str, Any]) -> pd.DataFrame:
+    try:
+        return pd.DataFrame(source)
+    except ValueError as error:
+        raise SchemaError(
+            f"The columns of the log do not go together ({one_line(error)}): give each as many "
+            "values as there are rows."
+        ) from error
 
 
 def _narrow_pandas(frame: pd.DataFrame, options: LogOptions | None) -> pd.DataFrame:
     """Drop columns that are not asked for; all are needed to tell duplicates."""
     if options is None:
         return frame
-    check_columns([str(name) for name in frame.columns], options)
+    frame = frame.rename(columns=str)  # a column may be called by a number
+    check_columns(list(frame.columns), options)
     if frame.columns.has_duplicates:
         twice = str(frame.columns[frame.columns.duplicated()][0])
         raise SchemaError(f"The log has two columns named {twice!r}: rename one of them.")

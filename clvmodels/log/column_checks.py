@@ -38,6 +38,13 @@ def check_columns(found: Sequence[str], options: LogOptions) -> None:
         )
 
 
+def check_distinct(found: Sequence[str], options: LogOptions) -> None:
+    """Raise SchemaError for a needed column that is there twice."""
+    twice = [name for name in options.columns if found.count(name) > 1]
+    if twice:
+        raise SchemaError(f"The log has two columns named {twice[0]!r}: rename one of them.")
+
+
 def _refuse_whole_lines(found: Sequence[str], options: LogOptions) -> None:
     """Say so where lines were not taken apart: no name is like one of a whole line."""
     names = [str(name) for name in options.columns]

@@ -182,6 +182,7 @@ def check_alike(files: Sequence[str], options: LogOptions) -> Alike:
             )
     _check_spelling(schemas, options)
     _check_zones(schemas, options)
+    _check_kinds(schemas, options)
     kinds = [{field.name: field.type for field in schema} for schema in schemas.values()]
     both = sorted(held.intersection(*keys.values()))
     by_folder = not both and len({tuple(one) for one in keys.values()}) == 1
@@ -226,6 +227,32 @@ def _check_zones(schemas: Mapping[str, pa.Schema], options: LogOptions) -> None:
             f"Files of the log differ in the time zone of {options.datetime_col!r} ({listed}): "
             "write them alike."
         )
+
+
+def _check_kinds(schemas: Mapping[str, pa.Schema], options: LogOptions) -> None:
+    """Refuse types that the engine would make one of with other values, or not at all."""
+    for column in options.columns:
+        held: dict[str, tuple[pa.DataType, str]] = {}
+        for name, schema in schemas.items():
+            if (at := schema.get_field_index(column)) >= 0:
+                kind = schema.field(at).type
+                held.setdefault(_family(kind), (kind, name))
+        held.pop("", None)
+        if len(held) > 1:
+            listed = ", ".join(f"{kind} in {name}" for kind, name in held.values())
+            raise SchemaError(
+                f"Files of the log differ in the type of {column!r} ({listed}): write them alike."
+            )
+
+
+def _family(kind: pa.DataType) -> str:
+    """Types that stand beside each other without loss; "" goes with all."""
+    if pa.types.is_boolean(kind):
+        return "truth"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "date"
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return "number" if is_number else ""
 
 
 def zone_of(kind: pa.DataType) -> str | None:

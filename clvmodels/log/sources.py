@@ -16,7 +16,12 @@ import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
 from clvmodels.log.arrow import plain, replayable, to_arrow
-from clvmodels.log.column_checks import check_columns, check_types, is_fine_instant
+from clvmodels.log.column_checks import (
+    check_columns,
+    check_distinct,
+    check_types,
+    is_fine_instant,
+)
 from clvmodels.log.csv_files import Scratch, open_csv_file, scan
 from clvmodels.log.embedded import attach, fetch, parquet_scan
 from clvmodels.log.local_files import all_files, check_alike, files_of, kind_of, zone_of
@@ -166,21 +171,42 @@ def _parquet_zone(path: str, table: ibis.Table, options: LogOptions) -> str | No
 def _open_arrow(data: Any, options: LogOptions, backend: Any) -> OpenLog:
     schema = data.schema
     check_columns(schema.names, options)
+    check_distinct(schema.names, options)
+    zone = zone_of(schema.field(options.datetime_col).type)
+    data = _in_memory(data, options)
     if isinstance(data, pa.Table):
         data = plain(data, options)
-    zone = zone_of(schema.field(options.datetime_col).type)
-    if isinstance(data, pa.RecordBatchReader) and _is_read_twice(schema, options):
-        data = data.read_all()
     table = attach(backend, data, _LOG)
     return OpenLog(table, replace(options, time_zone=zone))
 
 
+def _in_memory(data: Any, options: LogOptions) -> Any:
+    """Read a stream that is looked at twice, and types that the engine does not know."""
+    kinds = [data.schema.field(name).type for name in options.columns]
+    if isinstance(data, pa.RecordBatchReader):
+        twice = _is_read_twice(data.schema, options)
+        return data.read_all() if twice or any(map(_is_odd, kinds)) else data
+    if isinstance(data, pa.Table) or not any(map(_is_odd, kinds)):
+        return data
+    return data.to_table(
+        None if options.duplicates == "drop" else [*dict.fromkeys(options.columns)]
+    )
+
+
+def _is_odd(kind: pa.DataType) -> bool:
+    """Whether `plain` has to change a type before the engine takes it."""
+    found = (pa.types.is_dictionary, pa.types.is_null, pa.types.is_float16, pa.types.is_decimal256)
+    return any(is_kind(kind) for is_kind in found)
+
+
 def _is_read_twice(schema: pa.Schema, options: LogOptions) -> bool:
-    """Whether rows must be looked at to know how they are written."""
+    """Whether rows must be looked at to know how they are written, or what they are worth."""
     kind = schema.field(options.datetime_col).type
     amounts = options.monetary_value_col
-    return not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)) or (
-        amounts is not None and _is_text(schema.field(amounts).type)
+    return (
+        not (pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+        or options.currency_col is not None
+        or (amounts is not None and _is_text(schema.field(amounts).type))
     )
 
 

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 
 from clvmodels import rfm_summary
@@ -147,3 +149,67 @@ def test_ids_with_and_without_a_decimal_point_are_named(tmp_path: Path) -> None:
 def test_a_condition_that_cannot_be_compared_says_why(where: str, why: str) -> None:
     with pytest.raises(SchemaError, match=why):
         rfm_summary(log_of(["5.50"] * 20), **LOG, where=where)
+
+
+ODD: dict[str, Any] = {
+    "dictionary": lambda amounts: pa.array(amounts, pa.string()).dictionary_encode(),
+    "float16": lambda amounts: pa.array(np.asarray(amounts, dtype=np.float16)),
+    "decimal256": lambda amounts: pa.array(amounts, pa.string()).cast(pa.decimal256(50, 2)),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("form", ["Table", "stream", "dataset"])
+def test_types_of_arrow_mean_the_same_in_every_form(kind: str, form: str) -> None:
+    frame = log_of(["5.50", "6.25"] * 20)
+    table = pa.table({"id": frame["id"], "date": frame["date"]})
+    table = table.append_column("amount", ODD[kind](list(frame["amount"])))
+    forms: dict[str, Any] = {
+        "Table": table,
+        "stream": table.to_reader(),
+        "dataset": ds.InMemoryDataset(table),
+    }
+    expected = rfm_summary(frame.astype({"amount": float}), **LOG).to_pandas()
+    found = rfm_summary(forms[form], **LOG).to_pandas()
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_a_stream_with_currencies_is_read() -> None:
+    frame = log_of(["5.50", "6.25"] * 20).assign(currency=["USD", "EUR"] * 20)
+    options: Any = {**LOG, "currency_col": "currency", "rates": {"USD": 0.5, "EUR": 1.0}}
+    frame = frame.astype({"amount": float})
+    stream = pa.Table.from_pandas(frame).to_reader()
+    expected = rfm_summary(frame, **options).to_pandas()
+    pd.testing.assert_frame_equal(rfm_summary(stream, **options).to_pandas(), expected)
+
+
+@pytest.mark.parametrize(
+    ("then", "column"),
+    [
+        ({"amount": [True, False]}, "amount"),
+        ({"id": [True, False]}, "id"),
+        ({"date": [1_704_067_200, 1_704_067_201]}, "date"),
+    ],
+)
+def test_files_of_types_that_do_not_mix_are_refused(tmp_path: Path, then: Any, column: str) -> None:
+    plain = log_of(["5.50", "6.25"]).astype({"amount": float})
+    plain.to_parquet(tmp_path / "a.parquet")
+    plain.assign(**then).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(SchemaError, match=f"differ in the type of '{column}' "):
+        rfm_summary(tmp_path, **LOG)
+
+
+def test_columns_that_cannot_be_told_apart_or_go_together_are_refused() -> None:
+    table = pa.table([[1], [1], ["2024-01-01"], [1.0]], names=["id", "id", "date", "amount"])
+    for one in (table, table.to_reader()):
+        with pytest.raises(SchemaError, match="two columns named 'id'"):
+            rfm_summary(one, **LOG)
+    uneven = {"id": [1, 2], "date": ["2024-01-01"], "amount": [1.0]}
+    with pytest.raises(SchemaError, match="do not go together"):
+        rfm_summary(uneven, **LOG)
+
+
+def test_columns_called_by_numbers_are_read() -> None:
+    frame = log_of(["5.50", "6.25"] * 20).set_axis([0, 1, 2], axis=1)
+    names: Any = {"customer_id_col": "0", "datetime_col": "1", "monetary_value_col": "2"}
+    assert len(rfm_summary(frame, **names)) == 40
