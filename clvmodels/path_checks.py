@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,3 +52,27 @@ def named_paths(source: Any) -> list[Path]:
     if isinstance(source, Sequence) and all(isinstance(item, str | os.PathLike) for item in source):
         return [path_of("The input", item) for item in source]
     return []
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Yield files of a folder and of those in it that are not hidden, links followed.
+
+    Raises
+    ------
+    SchemaError
+        It is a Delta table, of which a part of the files counts.
+    """
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if "_delta_log" in folders:
+            raise SchemaError(
+                f"{place} is a Delta table, whose folder keeps files that are no longer part of "
+                "it: read it with the package deltalake, and pass the Arrow table."
+            )
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        yield from (os.path.join(place, name) for name in names if not name.startswith((".", "_")))

@@ -23,6 +23,7 @@ from clvmodels.cli.mistaken import refuse_mistaken
 from clvmodels.cli.speech import speech
 from clvmodels.cli.terminal import Terminal
 from clvmodels.errors import ResumeError, SchemaError
+from clvmodels.log.local_files import files_of
 from clvmodels.outputs import make_room, refuse_inputs
 from clvmodels.path_checks import named_paths
 from clvmodels.rfm.attributes import segments_for
@@ -102,7 +103,7 @@ def run(
 
     with _locked(output):
         record = _Record(output, Terminal(quiet=quiet), restart=restart)
-        record.make("summarize", rfm, _files(log), said["summarize"], summarized)
+        record.make("summarize", rfm, files_of(log), said["summarize"], summarized)
         record.make("fit", posterior, [rfm], said["fit"], fitted)
         code = record.make("score", scored, [rfm, posterior], said["score"], all_scored)
     files = f"--rfm {quote(str(rfm))} --posterior {quote(str(posterior))} --log {quote(log)}"
@@ -110,13 +111,6 @@ def run(
     terminal.say(_NOT_JUDGED)
     terminal.follow(f"clvmodels report {files} -o report.html")
     return code
-
-
-def _files(log: str) -> list[str]:
-    """The files of a log, or of the pattern that it is."""
-    from glob import glob
-
-    return [log] if Path(log).exists() else sorted(glob(log, recursive=True))
 
 
 def _names(scores: str) -> tuple[str, str, str]:

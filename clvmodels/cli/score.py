@@ -231,7 +231,8 @@ def _scan(report: ScoreReport, table_name: str) -> str:
     if kind == "duckdb":
         return f'"{table_name}"'
     if kind == "csv":
-        return f"read_csv({quoted(escape(str(path)))}, types = {{'customer_id': 'VARCHAR'}})"
+        text = "types = {'customer_id': 'VARCHAR'}, hive_partitioning = false"
+        return f"read_csv({quoted(escape(str(path)))}, {text})"
     files = f"{escape(str(path))}/*.parquet" if kind == "folder" else escape(str(path))
     return f"read_parquet({quoted(files)}, hive_partitioning = false)"
 

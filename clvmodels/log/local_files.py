@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from clvmodels.display import many
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.log.options import LogOptions
-from clvmodels.path_checks import path_of
+from clvmodels.path_checks import path_of, visible_files
 
 _SUFFIXES: Final = {
     "parquet": (".parquet", ".pq", ".parq"),
@@ -105,7 +105,7 @@ def _in_folder(folder: Path) -> list[str]:
 
     What is hidden, such as a checksum, or is plain text, such as a README, is no part of a log.
     """
-    files = list(_visible(folder))
+    files = list(visible_files(folder))
     found = [name for name in files if name.endswith(".parquet")]
     others = tuple(s for kind in _SUFFIXES.values() for s in kind if not s.startswith(".txt"))
     passed_over = sorted(
@@ -120,24 +120,6 @@ def _in_folder(folder: Path) -> list[str]:
             f"files are the log, such as '{folder / '**/*.parquet'}' or '{folder / '*.csv'}'."
         )
     return found
-
-
-def _visible(folder: Path) -> Iterator[str]:
-    """Files of a folder and of those in it that are not hidden; each folder once."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        if "_delta_log" in folders:
-            raise SchemaError(
-                f"{place} is a Delta table, whose folder keeps files that are no longer part of "
-                "it: read it with the package deltalake, and pass the Arrow table."
-            )
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-        yield from (os.path.join(place, name) for name in names if not name.startswith((".", "_")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
-from clvmodels.path_checks import path_of
+from clvmodels.path_checks import path_of, visible_files
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")
@@ -165,7 +165,8 @@ def _list_one(text: str) -> Listing:
     if path.is_file():
         return Listing(text, (path.absolute(),))
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if _is_data(p, path))
+        names = (name for name in visible_files(path) if name.lower().endswith(PARQUET))
+        files = sorted(map(Path, names))
         if not files:
             raise SchemaError(
                 f"The folder {text!r} holds no Parquet files: name files, or a pattern such as "
@@ -177,9 +178,3 @@ def _list_one(text: str) -> Listing:
     if not files:
         raise SchemaError(f"There is no file {text}: check the path or the pattern.")
     return Listing(text, tuple(files))
-
-
-def _is_data(path: Path, folder: Path) -> bool:
-    inside = path.relative_to(folder).parts
-    hidden = any(part.startswith((".", "_")) for part in inside)
-    return not hidden and path.name.lower().endswith(PARQUET) and path.is_file()

@@ -104,6 +104,27 @@ def test_all_is_done_again_where_its_beginning_has_changed(done: list[str], chan
     assert pq.read_metadata("night/scores.parquet").num_rows == customers
 
 
+def test_a_change_behind_a_link_is_seen(done: list[str]) -> None:
+    Path("shop/year").mkdir(parents=True)
+    Path("elsewhere").mkdir()
+    Path("shop/more").symlink_to(Path("elsewhere").absolute())
+    log = load_cdnow()
+    log[:3000].to_parquet("shop/year/a.parquet")
+    log[3000:3200].to_parquet("elsewhere/b.parquet")
+    asked = ["run", "shop", "-o", "night", *NAMED, "--quiet"]
+    assert main(asked) == 0
+    assert done == ALL
+    done.clear()
+    Path("shop/.hidden.parquet").touch()  # which is no part of the log
+    assert main(asked) == 0
+    assert done == []
+    log[3000:3500].to_parquet("elsewhere/b.parquet")
+    assert main(asked) == 0
+    assert done == ALL
+    customers = log[:3500]["customer_id"].nunique()
+    assert pq.read_metadata("night/scores.parquet").num_rows == customers
+
+
 def test_a_run_that_was_stopped_goes_on(done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
 

@@ -96,6 +96,7 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
     "file": lambda folder: folder / "rfm.parquet",
     "text": lambda folder: str(folder / "rfm.parquet"),
     "folder": lambda folder: folder / "pieces",
+    "folder with a link": lambda folder: folder / "linked",
     "pattern": lambda folder: str(folder / "pieces" / "*" / "part*.parquet"),
     "list": lambda folder: sorted((folder / "pieces").glob("year*/*.parquet")),
     "csv": lambda folder: folder / "rfm.csv",
@@ -113,6 +114,8 @@ def test_a_table_may_be_given_in_many_ways(
     rfm.to_parquet(tmp_path / "rfm.parquet")
     rfm.to_parquet(tmp_path / "odd [1] *?'.parquet")
     in_pieces(rfm, tmp_path / "pieces")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "pieces").symlink_to(tmp_path / "pieces")
     (tmp_path / "pieces" / "_SUCCESS").touch()
     (tmp_path / "pieces" / "_temporary").mkdir()
     rfm.to_parquet(tmp_path / "pieces" / "_temporary" / "half.parquet")
