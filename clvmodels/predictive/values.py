@@ -141,13 +141,17 @@ class ValueDistribution:
 
         Parameters
         ----------
-        probability, y
-            As in `quantile` and in `crps`.
+        probability : float or array_like, shape (K,)
+            As in `quantile`.
+        y : array_like, shape (N,)
+            As in `crps`.
 
         Returns
         -------
         quantiles : ndarray, shape (N,) or (K, N)
+            Those of `quantile`.
         crps : ndarray, shape (N,)
+            Those of `crps`.
         """
         wanted = check_probabilities(probability)
         scores, _, _, *quantiles = self._scores(y, 1.0 - np.atleast_1d(wanted))
