@@ -77,8 +77,9 @@ def said(folder: Path, code: str, master: str) -> list[str]:
         | {"SPARK_LOCAL_IP": "127.0.0.1"},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     return run.stderr.splitlines()
 
