@@ -104,6 +104,11 @@ def is_fine_instant(kind: Any) -> bool:
     return bool(kind.is_unknown()) and "TIMESTAMPTZ_NS" in str(kind)
 
 
+def is_uint64(kind: Any) -> bool:
+    """Whether an Ibis type goes beyond the integers of 64 bits that have a sign."""
+    return str(kind.copy(nullable=True)) == "uint64"
+
+
 def is_written(kind: Any) -> bool:
     """Whether dates of an Ibis type are text or numbers, which can be read in several ways."""
     return not (kind.is_timestamp() or kind.is_date() or is_fine_instant(kind))

@@ -23,6 +23,7 @@ from clvmodels.log.audit import Reason
 from clvmodels.log.engines import earliest, total_of
 from clvmodels.log.netting import net, resum
 from clvmodels.log.options import LogOptions
+from clvmodels.log.plausible import left_out_apart
 from clvmodels.log.row_expressions import classify, last_whole, to_persons, used_rows
 from clvmodels.log.varying import SEGMENT, VARIES, customers_by_column, kept_values, of_moments
 from clvmodels.schema import (
@@ -387,11 +388,8 @@ def _to_ledger(
 
 def _apart(periods: ibis.Table, options: LogOptions) -> ibis.Table:
     """The ledger, with a row for each period of what is left out."""
-    import ibis
-
-    left_out = periods["reason"] != int(Reason.USED)
-    periods = periods.mutate(apart=ibis.ifelse(left_out, periods["period"], None))
-    return _to_ledger(periods, options, keys=("customer", "reason", "apart")).drop("apart")
+    keys = ("customer", "reason", "apart")
+    return _to_ledger(left_out_apart(periods), options, keys=keys).drop("apart")
 
 
 def _last_day(table: ibis.Table) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from clvmodels.display import many
 from clvmodels.errors import SchemaError
 from clvmodels.log.arrow import to_arrow
 from clvmodels.log.audit import Reason
+from clvmodels.log.column_checks import is_uint64
 from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.schema import shown
@@ -45,7 +46,8 @@ def doubtful_ids(ledger: Any, options: LogOptions, backend: Any) -> tuple[str, .
         found = used.filter(customer.re_search(_PATTERN))
         twice = _written_twice(used, options, backend)
     else:
-        found = used.filter(customer.isin([n for n in NUMBERS if n >= 0 or _signed(customer)]))
+        signed = not is_uint64(customer.type())
+        found = used.filter(customer.isin([n for n in NUMBERS if n >= 0 or signed]))
     rows = fetch(backend, found.select("customer", "purchases")).to_pylist()
     if not rows:
         return twice
@@ -75,10 +77,6 @@ def _written_twice(used: Any, options: LogOptions, backend: Any) -> tuple[str, .
         "whole numbers throughout. (pandas adds the .0 where an id is missing; "
         ".astype('Int64') does not.)",
     )
-
-
-def _signed(customer: Any) -> bool:
-    return str(customer.type().copy(nullable=True)) != "uint64"
 
 
 def _said(customer: str | int, purchases: int, options: LogOptions) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -199,32 +199,37 @@ def _check_spelling(schemas: Mapping[str, pa.Schema], options: LogOptions) -> No
 
 def _check_zones(schemas: Mapping[str, pa.Schema], options: LogOptions) -> None:
     """Refuse files whose dates have time zones of their own: local days would be mixed up."""
-    zones: dict[str, str] = {}
-    for name, schema in schemas.items():
-        if (at := schema.get_field_index(options.datetime_col)) >= 0:
-            zones.setdefault(zone_of(schema.field(at).type) or "no time zone", name)
+    name = options.datetime_col
+    zones = _first_of_each(schemas, name, lambda kind: zone_of(kind) or "no time zone")
     if len(zones) > 1:
-        listed = ", ".join(f"{zone} in {name}" for zone, name in sorted(zones.items()))
+        listed = ", ".join(f"{zone} in {file}" for zone, (_, file) in sorted(zones.items()))
         raise SchemaError(
-            f"Files of the log differ in the time zone of {options.datetime_col!r} ({listed}): "
-            "write them alike."
+            f"Files of the log differ in the time zone of {name!r} ({listed}): write them alike."
         )
 
 
 def _check_kinds(schemas: Mapping[str, pa.Schema], options: LogOptions) -> None:
     """Refuse types that the engine would make one of with other values, or not at all."""
-    for column in options.columns:
-        held: dict[str, tuple[pa.DataType, str]] = {}
-        for name, schema in schemas.items():
-            if (at := schema.get_field_index(column)) >= 0:
-                kind = schema.field(at).type
-                held.setdefault(_family(kind), (kind, name))
+    for name in options.columns:
+        held = _first_of_each(schemas, name, _family)
         held.pop("", None)
         if len(held) > 1:
-            listed = ", ".join(f"{kind} in {name}" for kind, name in held.values())
+            listed = ", ".join(f"{kind} in {file}" for kind, file in held.values())
             raise SchemaError(
-                f"Files of the log differ in the type of {column!r} ({listed}): write them alike."
+                f"Files of the log differ in the type of {name!r} ({listed}): write them alike."
             )
+
+
+def _first_of_each(
+    schemas: Mapping[str, pa.Schema], column: str, sort: Callable[[pa.DataType], str]
+) -> dict[str, tuple[pa.DataType, str]]:
+    """A column's type and file, of the first of each sort that it has in the files."""
+    found: dict[str, tuple[pa.DataType, str]] = {}
+    for file, schema in schemas.items():
+        if (at := schema.get_field_index(column)) >= 0:
+            kind = schema.field(at).type
+            found.setdefault(sort(kind), (kind, file))
+    return found
 
 
 def _family(kind: pa.DataType) -> str:

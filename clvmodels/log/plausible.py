@@ -170,6 +170,14 @@ def without_implausible(ledger: Any, options: LogOptions, backend: Any) -> LogOp
     return replace(options, plausible=(low, high))
 
 
+def left_out_apart(periods: Any) -> Any:
+    """Add the period of what is left out, to group by: its last alone may seem to be stray."""
+    import ibis
+
+    left_out = periods["reason"] != int(Reason.USED)
+    return periods.mutate(apart=ibis.ifelse(left_out, periods["period"], None))
+
+
 def _events(ledger: Any, options: LogOptions) -> Any:
     """Firsts and lasts of customers, and the periods of rows left out that may set the end.
 

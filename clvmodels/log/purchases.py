@@ -15,7 +15,7 @@ from clvmodels.log.embedded import attach, engine, fetch
 from clvmodels.log.expressions import _customer_periods
 from clvmodels.log.ids import read_id_map
 from clvmodels.log.options import LogOptions
-from clvmodels.log.plausible import without_implausible
+from clvmodels.log.plausible import left_out_apart, without_implausible
 from clvmodels.log.sources import open_log
 
 
@@ -77,10 +77,7 @@ def collect_purchases(source: Any, options: LogOptions, id_map: Any = None) -> P
 
 def _ends_of(purchases: Any) -> Any:
     """Reduce purchases to the columns of a ledger by which dates are judged."""
-    import ibis
-
-    left_out = purchases["reason"] != int(Reason.USED)
-    purchases = purchases.mutate(apart=ibis.ifelse(left_out, purchases["period"], None))
+    purchases = left_out_apart(purchases)
     ends = {"first": purchases["period"].min(), "last": purchases["period"].max()}
     if "seen" in purchases.columns:
         ends["seen"] = purchases["seen"].max()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.log.amounts import read_amounts
 from clvmodels.log.audit import Reason
-from clvmodels.log.column_checks import is_fine_instant
+from clvmodels.log.column_checks import is_fine_instant, is_uint64
 from clvmodels.log.date_texts import read_dates
 from clvmodels.log.engines import is_finite, local_time
 from clvmodels.log.options import LogOptions
@@ -287,7 +287,7 @@ def customer_key(column: Any, missing: Sequence[str | int] = ()) -> dict[str, An
         key, absent = column.try_cast("int64"), column.isnull()
         no_customer = _or_one_of(absent, key, _numbers(missing, kind))
         return {"customer": key, "no_customer": no_customer, "fractional": ~absent & key.isnull()}
-    key = column if str(kind.copy(nullable=True)) == "uint64" else column.cast("int64")
+    key = column if is_uint64(kind) else column.cast("int64")
     absent = _or_one_of(column.isnull(), key, _numbers(missing, kind))
     return {"customer": key, "no_customer": absent}
 
@@ -303,7 +303,7 @@ def _numbers(ids: Sequence[str | int], kind: Any) -> list[Any]:
 
     found = [re.fullmatch(r"\s*(-?\d+)(\.0*)?\s*", str(one)) for one in ids]
     whole = [int(one[1]) for one in found if one is not None]
-    least, most = (0, 2**64) if str(kind.copy(nullable=True)) == "uint64" else (-(2**63), 2**63)
+    least, most = (0, 2**64) if is_uint64(kind) else (-(2**63), 2**63)
     held = [one for one in whole if least <= one < most]
     return [ibis.literal(one, type="uint64") if one >= 2**63 else one for one in held]
 
