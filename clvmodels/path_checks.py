@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from clvmodels.errors import SchemaError
 from clvmodels.schema import shown
 
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
+_OTHERS: Final = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
 
 
 def path_of(what: str, value: object) -> Path:
@@ -76,3 +78,32 @@ def visible_files(folder: Path) -> Iterator[str]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         yield from (os.path.join(place, name) for name in names if not name.startswith((".", "_")))
+
+
+def regular_files(paths: Iterable[str]) -> list[str]:
+    """Paths without the folders among them, if the others are files.
+
+    An engine waits forever at a pipe, and rows behind a link that is broken would be lost.
+
+    Raises
+    ------
+    SchemaError
+        One is a pipe, a socket, a device, or a link to nothing.
+    """
+    found = []
+    for path in paths:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            what = "a link to nothing" if os.path.islink(path) else "not there any more"
+            raise SchemaError(f"{path} is {what}: remove it, or mend it.") from error
+        if stat.S_ISDIR(mode):
+            continue
+        if not stat.S_ISREG(mode):
+            what = next((name for tells, name in _OTHERS if tells(mode)), "a device")
+            raise SchemaError(
+                f"{path} is {what}, not a file: its rows cannot be read twice, as they have to "
+                "be. Write them to a file and name that, or take it out of the folder."
+            )
+        found.append(path)
+    return found

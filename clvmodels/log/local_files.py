@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from clvmodels.display import many
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.log.options import LogOptions
-from clvmodels.path_checks import path_of, visible_files
+from clvmodels.path_checks import path_of, regular_files, visible_files
 
 _SUFFIXES: Final = {
     "parquet": (".parquet", ".pq", ".parq"),
@@ -39,15 +39,14 @@ def files_of(path: str) -> list[str]:
     Raises
     ------
     SchemaError
-        There is none, or the folder has files of a log that would be passed over.
+        There is none, one is a pipe or a link to nothing, or the folder has files of a log that
+        would be passed over.
     """
     named = path_of("The log", path)
     if named.is_dir():
         found = _in_folder(named)
-    elif named.exists():
-        found = [path]
     else:
-        found = [name for name in glob.glob(path, recursive=True) if Path(name).is_file()]
+        found = regular_files([path] if named.exists() else glob.glob(path, recursive=True))
     if not found:
         raise SchemaError(f"No file is found at {path!r}: check the path or the pattern.")
     return sorted(str(path_of("A file of the log", name)) for name in found)
@@ -119,7 +118,7 @@ def _in_folder(folder: Path) -> list[str]:
             "read: of a folder only those are that end in .parquet. Pass a pattern that says which "
             f"files are the log, such as '{folder / '**/*.parquet'}' or '{folder / '*.csv'}'."
         )
-    return found
+    return regular_files(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
-from clvmodels.path_checks import path_of, visible_files
+from clvmodels.path_checks import path_of, regular_files, visible_files
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")
@@ -77,7 +77,7 @@ def list_files(source: str | Path | Sequence[str | Path]) -> Listing:
     Raises
     ------
     SchemaError
-        There is no such file, or it is not on this machine.
+        There is no such file, it is a pipe or a link to nothing, or not on this machine.
     """
     listing = _listed(source)
     for path in listing.files:
@@ -162,19 +162,16 @@ def kinds_of(files: Iterable[Path], suffixes: Mapping[str, tuple[str, ...]]) -> 
 
 def _list_one(text: str) -> Listing:
     path = path_of("The input", text)
-    if path.is_file():
-        return Listing(text, (path.absolute(),))
     if path.is_dir():
         names = (name for name in visible_files(path) if name.lower().endswith(PARQUET))
-        files = sorted(map(Path, names))
+        files = sorted(map(Path, regular_files(names)))
         if not files:
             raise SchemaError(
                 f"The folder {text!r} holds no Parquet files: name files, or a pattern such as "
                 "'folder/*.csv'."
             )
         return Listing(text, tuple(p.absolute() for p in files), path)
-    found = sorted(Path(p).absolute() for p in glob.glob(text, recursive=True))
-    files = [p for p in found if p.is_file()]
-    if not files:
+    found = regular_files([text] if path.exists() else glob.glob(text, recursive=True))
+    if not found:
         raise SchemaError(f"There is no file {text}: check the path or the pattern.")
-    return Listing(text, tuple(files))
+    return Listing(text, tuple(sorted(Path(p).absolute() for p in found)))

@@ -327,11 +327,11 @@ PLACES: Final[dict[str, tuple[Make, Any]]] = {
 }
 # The others must be refused.
 SCORED: Final = {
-    "such a folder in a folder", "a broken link in a folder", "a link to its folder",
-    "no permission", "a pipe in a folder", "zero rows", "zero rows in one", "a note twice",
-    "another case in the other file", "a name of the engine", "columns of ours",
-    "names with quotes", "names with brackets", "names with brackets in a folder",
-    "Hive folders", "null ids in one", "nothing but null", "a note of two types",
+    "such a folder in a folder", "a link to its folder", "no permission", "zero rows",
+    "zero rows in one", "a note twice", "another case in the other file", "a name of the engine",
+    "columns of ours", "names with quotes", "names with brackets",
+    "names with brackets in a folder", "Hive folders", "null ids in one", "nothing but null",
+    "a note of two types",
 }  # fmt: skip
 
 

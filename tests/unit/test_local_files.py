@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,31 @@ def test_links_are_followed_and_not_in_circles(tmp_path: Path) -> None:
     (tmp_path / "log" / "sub").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "log")
     same_both_ways(tmp_path / "log", tmp_path, log)
+
+
+@pytest.mark.parametrize("way", ["itself", "folder", "pattern"])
+@pytest.mark.parametrize("what", ["a pipe", "a link to nothing", "a socket"])
+def test_what_is_no_file_is_refused(tmp_path: Path, what: str, way: str) -> None:
+    folder = tmp_path / "log"
+    write(orders(), folder / "a.parquet")
+    odd = folder / "b.parquet"
+    if what == "a pipe":
+        os.mkfifo(odd)
+    elif what == "a socket":
+        with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(folder):
+            server.bind(odd.name)  # a longer name is not allowed
+    else:
+        odd.symlink_to("c.parquet")
+    named = {"itself": odd, "folder": folder, "pattern": str(folder / "*.parquet")}[way]
+    with pytest.raises(SchemaError, match=f"b.parquet is {what}"):
+        rfm_summary(named, **LOG)
+
+
+def test_folders_that_a_pattern_finds_are_no_files(tmp_path: Path) -> None:
+    log = orders()
+    write(log, tmp_path / "log" / "a.parquet")
+    (tmp_path / "log" / "b.parquet").mkdir()
+    same_both_ways(str(tmp_path / "log" / "*"), tmp_path, log)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
