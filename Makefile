@@ -6,7 +6,8 @@ WORKERS ?= 2
 OUT ?= demo-output
 REPORTS ?= report-output
 # The order of files is that of tests/conftest.py: the slowest first, so that no worker is left alone
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+    --max-worker-restart 0
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo report test test-quick lint format docs notebooks bench faults mutants wheel sbom constraints clean distclean
