@@ -16,7 +16,7 @@ from clvmodels.schema import PERIOD_FREQUENCY, TimeScale, shown
 OFFSET: Final = r" ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
 # Whole, since backends differ in what they make of the rest (PM, 24:00, a named zone)
 CLOCK: Final = r"([01]?\d|2[0-3])(:\d{1,2}){1,2}(\.\d*)?"
-DIGITS: Final = r"^\d{8}$"
+DIGITS: Final = r"^\d{8}(\.0)?$"
 DAY: Final = r"^\d{4}-\d{1,2}-\d{1,2}$"
 MOMENT: Final = rf"^\d{{4}}-\d{{1,2}}-\d{{1,2}}[T ]{CLOCK}({OFFSET})?$"
 

@@ -116,9 +116,15 @@ def unreadable(audit: Audit) -> dict[str, int]:
 
 
 def unreadable_rows(audit: Audit | None) -> list[str]:
-    """Say that too many rows of a log could not be read; nothing where they are few."""
+    """Say that too many rows of a log could not be read; nothing where they are few.
+
+    Amounts that are written but not read are never few: they may be the largest.
+    """
     counts = {} if audit is None else unreadable(audit)
-    if audit is None or sum(counts.values()) <= MAX_UNREADABLE_SHARE * audit.rows_read:
+    if audit is None or (
+        sum(counts.values()) <= MAX_UNREADABLE_SHARE * audit.rows_read
+        and Reason.UNREADABLE_AMOUNT.text not in counts
+    ):
         return []
     return [
         f"{_lost(counts, audit.rows_read)}: they are left out. Look at these rows: their dates "
@@ -136,4 +142,5 @@ def _lost(counts: Mapping[str, int], rows: int) -> str:
     rejected = sum(counts.values())
     reasons = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
     share = 100 * rejected / max(rows, 1)
-    return f"{rejected:,} of {rows:,} rows ({share:.1f} %) cannot be used ({reasons})"
+    text = f"{share:.1f}" if share >= 0.1 else f"{share:.1g}"
+    return f"{rejected:,} of {rows:,} rows ({text} %) cannot be used ({reasons})"

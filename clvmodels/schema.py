@@ -28,6 +28,9 @@ LOG_GAPS: Final = "log_gaps"
 MARGIN: Final = "margin"
 REASON: Final = "reason"
 
+# What programs write where there is no value, in lower case
+MISSING_WORDS: Final = ("nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", r"\n")
+
 DAYS_PER_WEEK: Final = 7.0
 DAYS_PER_MONTH: Final = 30.4375
 DAYS_PER_YEAR: Final = 365.25

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clvmodels.errors import SchemaError
-from clvmodels.schema import shown
+from clvmodels.schema import MISSING_WORDS, shown
 
 # Spaces that are set between thousands: no-break, narrow no-break, thin; and dashes set as a
 # minus: the sign itself, and what word processors make of a hyphen
@@ -27,7 +27,7 @@ _NO_CENTS: Final = "--?"
 _BITS_ASIDE: Final = 64  # room for sums of more amounts than there can be
 _PLAIN: Final = r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
 # Words for a missing amount, which is not an unreadable one
-MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "-infinity")
+MISSING: Final = ("", *MISSING_WORDS, "inf", "-inf", "infinity", "-infinity")
 _BEFORE, _SIGN, _CURRENCY_BEFORE, _SIGN_INSIDE, _BODY = 1, 2, 3, 4, 5
 
 

@@ -6,6 +6,7 @@ embedded engine, with the same expressions.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -312,6 +313,11 @@ def _audit(lines: list[dict[str, Any]], options: LogOptions, notes: tuple[str, .
         reason = Reason.REFUND if line["reason"] in _SHORT else Reason(line["reason"])
         rows, before = per_reason.get(reason, (0, 0.0))
         amount = None if amount is None else _stated(amount + (before or 0.0))
+        if amount is not None and not math.isfinite(amount):
+            raise SchemaError(
+                "The amounts add up to more than a number can hold (1.8e308): leave out those that "
+                "cannot be right, as by where='amount < 1e9'."
+            )
         per_reason[reason] = (int(line["rows"]) + rows, amount)
     if options.duplicates == "drop":
         extra = int(sum(line["extra"] for line in lines))

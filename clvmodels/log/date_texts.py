@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from clvmodels.dates import DAY, DIGITS, MOMENT, OFFSET
 from clvmodels.errors import SchemaError
-from clvmodels.schema import shown
+from clvmodels.schema import MISSING_WORDS, shown
 
 # An offset is dropped: the wall-clock time counts, as for time-zone-aware columns.
 _OFFSET: Final = r" ?(?:Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)"
@@ -26,7 +26,16 @@ _CLOCK_FIELDS: Final = "HMSfp"
 _YEAR, _ONE_OR_TWO, _NAME = r"(\d{4}|\d{2})", r"(\d{1,2})", r"([A-Za-z]{3,9})\.?"
 # Two digits of a year, as POSIX reads them
 PIVOT: Final = 69
-_MONTHS: Final = "janfebmaraprmayjunjulaugsepoctnovdec"
+_NAMES: Final = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
+# Whole names and their beginnings: "marras" is no March, but November in Finnish
+MONTHS: Final[Mapping[str, str]] = {
+    **{name: f"{i:02}" for i, name in enumerate(_NAMES, 1)},
+    **{name[:3]: f"{i:02}" for i, name in enumerate(_NAMES, 1)},
+    "sept": "09",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ READINGS: Final[Mapping[str, DateReading]] = {
     ),
     "d month y": DateReading(
         "day, name of the month, year",
-        rf"^{_ONE_OR_TWO}[ /.-]?{_NAME},?[ /.-]?{_YEAR}{_CLOCK}$",
+        rf"^{_ONE_OR_TWO}\.?[ /.-]?{_NAME},?[ /.-]?{_YEAR}{_CLOCK}$",
         "dbY" + _CLOCK_FIELDS,
     ),
     "month d y": DateReading(
@@ -140,6 +149,15 @@ def words_of(date_format: str) -> str:
     if date_format == "iso":
         return "ISO 8601"
     return READINGS[date_format].words if date_format in READINGS else date_format
+
+
+def is_no_date(column: Any) -> Any:
+    """Whether there is no date, rather than one that cannot be read."""
+    kind = column.type()
+    absent = column.isnull()
+    if kind.is_string():
+        return absent | column.strip().lower().isin(["", *MISSING_WORDS])
+    return absent | column.isnan() if kind.is_floating() else absent
 
 
 def read_dates(column: Any, date_format: str | None) -> Any:
@@ -247,9 +265,7 @@ def _month(part: Mapping[str, Any]) -> Any:
 
     if "m" in part:
         return _two_digits(part["m"])
-    short = part["b"].lower().substr(0, 3)
-    numbers = [(_MONTHS[3 * i : 3 * i + 3], f"{i + 1:02}") for i in range(12)]
-    return short.cases(*numbers, else_=ibis.null("string"))
+    return part["b"].lower().cases(*MONTHS.items(), else_=ibis.null("string"))
 
 
 def _hour(part: Mapping[str, Any]) -> Any:

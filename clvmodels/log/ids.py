@@ -15,12 +15,12 @@ from clvmodels.log.audit import Reason
 from clvmodels.log.column_checks import is_uint64
 from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
-from clvmodels.schema import shown
+from clvmodels.schema import MISSING_WORDS, shown
 
 # What programs write for a missing value, in lower case; of numbers, 0 and -1.
 WORDS: Final = (
-    *("nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat", "nil", "missing", "unknown"),
-    *("undefined", "guest", "anonymous", "(null)", "(none)", "-", "?"),
+    *MISSING_WORDS,
+    *("nil", "missing", "unknown", "undefined", "guest", "anonymous", "(null)", "(none)", "-", "?"),
 )
 NUMBERS: Final = (0, -1)
 # As one expression, spaces around it aside: trimming every id took four times as long, and a

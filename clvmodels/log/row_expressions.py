@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clvmodels.log.amounts import read_amounts
 from clvmodels.log.audit import Reason
 from clvmodels.log.column_checks import is_fine_instant, is_uint64
-from clvmodels.log.date_texts import read_dates
+from clvmodels.log.date_texts import is_no_date, read_dates
 from clvmodels.log.engines import is_finite, local_time
 from clvmodels.log.options import LogOptions
 from clvmodels.log.varying import SEGMENT
@@ -162,11 +162,7 @@ def _read(table: ibis.Table, options: LogOptions) -> ibis.Table:
     columns |= customer_key(table[options.customer_id_col], options.missing_ids)
     raw = table[options.datetime_col]
     stamp = _to_stamp(raw, options)
-    columns["no_date"] = raw.isnull()
-    if raw.type().is_string():
-        columns["no_date"] |= raw.strip() == ""
-    elif raw.type().is_floating():
-        columns["no_date"] |= raw.isnan()
+    columns["no_date"] = is_no_date(raw)
     columns["period"] = period_ordinal(stamp, options.scale)
     if options.counts_days:
         columns["day"] = period_ordinal(stamp, _DAYS)

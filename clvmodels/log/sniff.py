@@ -35,10 +35,16 @@ if TYPE_CHECKING:
     import ibis
 
 _FIRST_ROWS: Final = 10_000
-# Counts since 1970 from 1990 to 2100, and dates as numbers (20111209): no two overlap
+_OUR_TIME: Final = (1990, 2100)
+# Days that a spreadsheet counts, of 1954 to 2064
+_SHEET_FROM, _SHEET_TO = 20_000, 60_000
+# Counts since 1970 in these years, and dates as numbers (20111209): no two overlap
 _FROM, _TO = 631_152_000, 4_102_444_800
 _COMPACT_FROM, _COMPACT_TO = 19_000_101, 21_001_231
-_DIGITS: Final[Mapping[str, str]] = {"s": r"^\d{9,10}$", "ms": r"^\d{12,13}$"}
+_DIGITS: Final[Mapping[str, str]] = {
+    "s": r"^\d{9,10}(\.0)?$",
+    "ms": r"^\d{12,13}(\.0)?$",
+}
 # Readings of which one log can have but one
 _GROUPS: Final = (RIVALS, tuple(_DIGITS))
 # What numbers are not made of, such as a currency
@@ -46,6 +52,11 @@ _SIGN: Final = r"[^-+0-9.,'()\s_eE]"
 # Amounts that a decimal point alone fits, and those that either sign fits alike
 _PLAIN: Final = re.compile(r"-?[0-9]+(\.[0-9]{1,2})?")
 _READABLE: Final = ("iso", *READINGS, *_DIGITS)
+
+SPREADSHEET_CURE: Final = (
+    "They look like the days that a spreadsheet counts: let it write the column as dates, such as "
+    "2011-12-09."
+)
 
 Fetch = Callable[[Any], Any]
 
@@ -97,6 +108,8 @@ def sniff(table: ibis.Table, options: LogOptions, fetch: Fetch) -> Sniffed:
         if found is not None and options.date_format is None:
             notes.append(f"dates read as {words_of(found)}, the only reading that fits")
             guessed.append(options.datetime_col)
+        elif found is not None and found in EPOCHS and options.implausible_dates != "keep":
+            _check_unit(column, found, fetch)
         options = replace(options, date_format=found)
     if options.monetary_value_col is None:
         return Sniffed(options, tuple(notes), tuple(guessed))
@@ -210,11 +223,39 @@ def _dates_of_numbers(column: Any, options: LogOptions, fetch: Fetch) -> str | N
         scale = 1_000_000 // times * over
         if _FROM * scale <= low and high <= _TO * scale:
             return unit
+    if low >= _SHEET_FROM and high <= _SHEET_TO:
+        raise SchemaError(
+            f"datetime_col={options.datetime_col!r} holds {kind}, numbers from {low:,} to "
+            f"{high:,}. {SPREADSHEET_CURE}"
+        )
     raise SchemaError(
         f"datetime_col={options.datetime_col!r} holds {kind}, numbers from {low:,} to {high:,}, "
         "which are not recognised as dates. If they count from 1970, pass their unit, "
         "date_format='s', 'ms', 'us' or 'ns'; else name the column of dates, or convert this one."
     )
+
+
+def _check_unit(column: Any, unit: str, fetch: Fetch) -> None:
+    """Refuse a unit with which all dates lie before 1990, if they are of our time with another."""
+    table, name = _table_of(column), column.get_name()
+    ends = {
+        f"{end}_{one}": getattr(read_dates(table[name], one), end)()
+        for one in EPOCHS
+        for end in ("min", "max")
+    }
+    [line] = fetch(table.aggregate(**ends)).to_pylist()
+    first, last = line[f"min_{unit}"], line[f"max_{unit}"]
+    if last is None or last.year >= _OUR_TIME[0]:
+        return
+    for one, (words, *_) in EPOCHS.items():
+        low, high = line[f"min_{one}"], line[f"max_{one}"]
+        if high is not None and _OUR_TIME[0] <= low.year and high.year < _OUR_TIME[1]:
+            raise SchemaError(
+                f"Read as {EPOCHS[unit][0]} since 1970, all dates in {name!r} lie between "
+                f"{first:%Y-%m-%d} and {last:%Y-%m-%d}; as {words}, between {low:%Y-%m-%d} and "
+                f"{high:%Y-%m-%d}. Pass date_format={one!r}, or use them as they are with "
+                "implausible_dates='keep'."
+            )
 
 
 # --- amounts ---------------------------------------------------------------------------

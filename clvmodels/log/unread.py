@@ -13,10 +13,11 @@ import pyarrow as pa
 from clvmodels.errors import SchemaError
 from clvmodels.log.amounts import read_amounts
 from clvmodels.log.audit import Audit, Reason
-from clvmodels.log.date_texts import READINGS, RIVALS, read_dates
+from clvmodels.log.date_texts import MONTHS, READINGS, RIVALS, is_no_date, read_dates
 from clvmodels.log.embedded import fetch
 from clvmodels.log.options import LogOptions
 from clvmodels.log.sniff import (
+    SPREADSHEET_CURE,
     Fetch,
     alone,
     present_rows,
@@ -108,7 +109,7 @@ def _unread(table: ibis.Table, options: LogOptions) -> Iterable[tuple[str, Any]]
             continue
         rows = present_rows(column)
         if name == options.datetime_col:
-            wrong = read_dates(rows[name], options.date_format).isnull()
+            wrong = read_dates(rows[name], options.date_format).isnull() & ~is_no_date(rows[name])
         else:
             read = read_amounts(rows[name], options.decimal)
             wrong = read.number.isnull() & ~read.missing
@@ -139,6 +140,7 @@ def _other(decimal: str | None) -> str:
 
 # Beyond this share of unreadable dates or amounts the column is another, or written otherwise.
 MAX_UNREADABLE: Final = 0.1
+_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _SPREADSHEET: Final = re.compile(r"^[1-9]\d{4}([.,]\d+)?$")
 
 
@@ -196,11 +198,10 @@ def _date_cure(
     if len(fits) == 1:
         return f"Pass date_format={fits[0]!r}, which fits them."
     if all(_SPREADSHEET.match(text.strip()) for text in texts):
-        return (
-            "They look like the days that a spreadsheet counts: let it write the column as dates, "
-            "such as 2011-12-09."
-        )
+        return SPREADSHEET_CURE
+    words = {word for text in texts for word in _WORD.findall(text.lower())}
     return (
         "Dates as text are ISO 8601 (2011-12-09, 20111209, 2011-12-09T08:26) or written in one "
         "other way throughout: say which with date_format='%d.%m.%Y'."
+        + (" Names of months are read in English only." if words - MONTHS.keys() else "")
     )

@@ -159,7 +159,8 @@ def test_plain_amounts_are_read_as_the_engine_reads_them(texts: list[str]) -> No
 
 def test_unreadable_amounts_are_counted_shown_or_refused(tmp_path: Path) -> None:
     rows = "".join(f"{i},2014-01-03,5.5\n" for i in range(500))
-    table = csv(tmp_path, f"id,day,paid\n{rows}7,2014-01-04,many\n8,2014-01-04,\n")
+    with pytest.warns(UserWarning, match="1 unreadable amount"):  # which may be the largest
+        table = csv(tmp_path, f"id,day,paid\n{rows}7,2014-01-04,many\n8,2014-01-04,\n")
     assert table.audit is not None
     assert table.audit.rows_left_out(Reason.UNREADABLE_AMOUNT) == 1
     assert table.audit.rows_left_out(Reason.NON_FINITE_AMOUNT) == 1
@@ -171,7 +172,7 @@ def test_unreadable_amounts_are_counted_shown_or_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("days", "options", "said"),
     [
-        (["3 janv. 2014", "13 févr. 2014"], {}, r"1 of 2 rows.*'13 févr. 2014'.*ISO 8601.*%d"),
+        (["3 janv. 2014", "13 févr. 2014"], {}, r"2 of 2 rows.*'13 févr. 2014'.*ISO.*in English"),
         (["31/12/2013", "30/12/2013"], {"date_format": "mdy"}, "2 of 2 .*Pass date_format='dmy'"),
         (["2013-12-31"], {"date_format": "dmy"}, "Pass date_format='iso', which fits them"),
         (
@@ -261,7 +262,11 @@ def test_rows_beyond_the_first_may_contradict_them(
     with pytest.raises(SchemaError, match=f"such as {shown}, can be .*some rows, but not"):
         audit_of()
     # who says which it is has the others counted and shown
-    audit = audit_of(**{"date_format" if said == "dmy" else "decimal": said})
+    if said == "dmy":
+        audit = audit_of(date_format=said)
+    else:
+        with pytest.warns(UserWarning, match=r"1 of 10,001 rows \(0.01 %\)"):
+            audit = audit_of(decimal=said)
     assert audit.rows_used == FIRST
     assert any(f"such as {shown}" in note for note in audit.notes)
 

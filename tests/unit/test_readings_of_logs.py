@@ -213,3 +213,74 @@ def test_columns_called_by_numbers_are_read() -> None:
     frame = log_of(["5.50", "6.25"] * 20).set_axis([0, 1, 2], axis=1)
     names: Any = {"customer_id_col": "0", "datetime_col": "1", "monetary_value_col": "2"}
     assert len(rfm_summary(frame, **names)) == 40
+
+
+@pytest.mark.parametrize("word", ["NULL", "NaT", "nan", r"\N", "#N/A", "None", " n/a "])
+def test_words_for_no_date_are_not_unreadable(tmp_path: Path, word: str) -> None:
+    frame = log_of(["5.00"] * 300)
+    frame["date"] = frame["date"].dt.strftime("%d/%m/%Y")
+    frame.loc[::5, "date"] = word
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    for source in (frame, tmp_path / "log.csv"):
+        with pytest.warns(UserWarning, match=r"60 of 300 rows .* \(60 no date\)"):
+            found = rfm_summary(source, **LOG).audit
+        assert found is not None
+        assert found.rows_used == 240
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize(("unit", "other"), [("s", "ms"), ("ms", "us"), ("s", "us")])
+def test_a_unit_with_which_all_dates_are_of_1970_is_refused(
+    unit: str, other: str, text: bool
+) -> None:
+    frame = log_of(["5.00"] * 300)
+    right = rfm_summary(frame, **LOG).to_pandas()
+    counts = frame["date"].astype(f"datetime64[{unit}]").astype("int64")
+    frame["date"] = counts.astype(str) if text else counts
+    with pytest.raises(SchemaError, match=rf"1970-01-.*between 2024-.*Pass date_format='{unit}'"):
+        rfm_summary(frame, **LOG, date_format=other)
+    pd.testing.assert_frame_equal(
+        rfm_summary(frame, **LOG, date_format=unit).to_pandas(), right, check_like=True
+    )
+    kept = rfm_summary(frame, **LOG, date_format=other, implausible_dates="keep").to_pandas()
+    assert kept["T"].max() <= 1.0
+
+
+@pytest.mark.parametrize("form", ["%d. %B %Y", "%d.%b.%Y", "%B %d, %Y", "%d%b%Y"])
+def test_names_of_months_are_whole_or_short(form: str) -> None:
+    frame = log_of(["5.00"] * 330)
+    right = rfm_summary(frame, **LOG).to_pandas()
+    frame["date"] = frame["date"].dt.strftime(form)
+    pd.testing.assert_frame_equal(rfm_summary(frame, **LOG).to_pandas(), right)
+
+
+def test_a_month_in_another_language_is_not_taken_for_one_in_english() -> None:
+    frame = log_of(["5.00"] * 60)
+    frame["date"] = frame["date"].dt.strftime("%d marras %Y")  # November in Finnish
+    with pytest.raises(SchemaError, match="Names of months are read in English only"):
+        rfm_summary(frame, **LOG)
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+def test_days_of_a_spreadsheet_are_named(kind: str) -> None:
+    frame = log_of(["5.00"] * 60)
+    frame["date"] = (frame["date"] - pd.Timestamp("1899-12-30")).dt.days.astype(kind)
+    with pytest.raises(SchemaError, match=r"numbers from 45,292.*a spreadsheet counts"):
+        rfm_summary(frame, **LOG)
+
+
+@pytest.mark.parametrize("form", ["epoch", "%Y%m%d"])
+def test_numbers_that_became_floats_before_they_became_text_are_dates(form: str) -> None:
+    frame = log_of(["5.00"] * 300)
+    right = rfm_summary(frame, **LOG).to_pandas()
+    days = frame["date"]
+    count = days.astype("datetime64[s]").astype("int64") if form == "epoch" else None
+    count = days.dt.strftime(form).astype("int64") if count is None else count
+    frame["date"] = count.astype(float).astype(str)
+    assert frame["date"].str.endswith(".0").all()
+    pd.testing.assert_frame_equal(rfm_summary(frame, **LOG).to_pandas(), right)
+
+
+def test_amounts_that_add_up_to_no_number_are_refused() -> None:
+    with pytest.raises(SchemaError, match="add up to more than a number can hold"):
+        rfm_summary(log_of(["1e308"] * 20), **LOG)

@@ -147,9 +147,12 @@ def test_options_say_how_they_are_written(spark: Any, way: str, options: dict[st
 
 def test_text_that_cannot_be_read_is_counted_alike(spark: Any) -> None:
     more = (("31.02.1999", "5,00 €"), ("some day", "5,00 €"), ("01.02.1999", "many"), ("", ""))
+    more += (("NULL", "5,00 €"), ("NaT", "5,00 €"), (r"\N", "5,00 €"))
     frame = _frame(WAYS["german"], *more)
-    _both(spark, frame)
-    found = on_spark.rfm_summary(spark.createDataFrame(frame), **NAMES)
+    with pytest.warns(UserWarning, match="4 no date; 2 unreadable date; 1 unreadable amount"):
+        _both(spark, frame)
+    with pytest.warns(UserWarning, match="1 unreadable amount"):
+        found = on_spark.rfm_summary(spark.createDataFrame(frame), **NAMES)
     notes = " ".join(found.audit.notes)
     assert "unreadable dates in 'when', such as" in notes
     assert "'31.02.1999'" in notes
@@ -165,6 +168,8 @@ def test_text_that_cannot_be_read_is_counted_alike(spark: Any) -> None:
         ([("2014-01-13", "$1"), ("2014-01-14", "€2")], "several currencies"),
         ([("2014-01-13", "many"), ("2014-01-14", "few")], "cannot be read as an amount"),
         ([(5, 2.0), (7, 2.0)], "numbers from 5 to 7"),
+        ([(45292, 2.0), (45293, 2.0)], "a spreadsheet counts"),
+        ([("3 marras 2014", "2"), ("4 May 2014", "3")], "in English only"),
     ],
 )
 def test_what_is_open_is_refused_alike(spark: Any, rows: list[tuple[Any, Any]], said: str) -> None:

@@ -76,14 +76,13 @@ FROM (
             ) AS `no_customer`,
             (
               `t0`.`moment` IS NULL
-            ) OR (
-              TRIM(`t0`.`moment`, ' \t\n\r\v\f') = ''
-            ) AS `no_date`,
+            )
+            OR LOWER(TRIM(`t0`.`moment`, ' \t\n\r\v\f')) IN ('', 'nan', 'na', 'n/a', '#n/a', '<na>', 'nat', 'null', 'none', '\\n') AS `no_date`,
             (
               (
                 (
                   EXTRACT(year FROM SAFE_CAST(CASE
-                    WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}$')
+                    WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}(\\.0)?$')
                     THEN CONCAT(
                       CONCAT(
                         CONCAT(
@@ -126,7 +125,7 @@ FROM (
                   END AS DATETIME)) - 1970
                 ) * 12
               ) + EXTRACT(month FROM SAFE_CAST(CASE
-                WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}$')
+                WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}(\\.0)?$')
                 THEN CONCAT(
                   CONCAT(
                     CONCAT(
@@ -170,7 +169,7 @@ FROM (
             ) - 1 AS `period`,
             DATE_DIFF(
               CAST(SAFE_CAST(CASE
-                WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}$')
+                WHEN REGEXP_CONTAINS(TRIM(`t0`.`moment`, ' \t\n\r\v\f'), '^\\d{8}(\\.0)?$')
                 THEN CONCAT(
                   CONCAT(
                     CONCAT(

@@ -80,16 +80,14 @@ FROM (
             (
               "t0"."moment" IS NULL
             )
-            OR (
-              TRIM(' \t
-\r\x0b\x0c' FROM "t0"."moment") = ''
-            ) AS "no_date",
+            OR LOWER(TRIM(' \t
+\r\x0b\x0c' FROM "t0"."moment")) IN ('', 'nan', 'na', 'n/a', '#n/a', '<na>', 'nat', 'null', 'none', '\n') AS "no_date",
             (
               (
                 (
                   EXTRACT(year FROM CAST(CASE
                     WHEN TRIM(' \t
-\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}$'
+\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}(\.0)?$'
                     THEN SUBSTRING(TRIM(' \t
 \r\x0b\x0c' FROM "t0"."moment") FROM CASE
                       WHEN (
@@ -133,7 +131,7 @@ FROM (
                 ) * 12
               ) + EXTRACT(month FROM CAST(CASE
                 WHEN TRIM(' \t
-\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}$'
+\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}(\.0)?$'
                 THEN SUBSTRING(TRIM(' \t
 \r\x0b\x0c' FROM "t0"."moment") FROM CASE
                   WHEN (
@@ -177,7 +175,7 @@ FROM (
             ) - 1 AS "period",
             CAST(EXTRACT(epoch FROM CAST(CAST(CAST(CASE
               WHEN TRIM(' \t
-\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}$'
+\r\x0b\x0c' FROM "t0"."moment") ~ '^\d{8}(\.0)?$'
               THEN SUBSTRING(TRIM(' \t
 \r\x0b\x0c' FROM "t0"."moment") FROM CASE
                 WHEN (

@@ -76,16 +76,15 @@ FROM (
             ) AS "no_customer",
             (
               "t0"."moment" IS NULL
-            ) OR (
-              TRIM("t0"."moment", ' \t\n\r\x0b\f') = ''
-            ) AS "no_date",
+            )
+            OR LOWER(TRIM("t0"."moment", ' \t\n\r\x0b\f')) IN ('', 'nan', 'na', 'n/a', '#n/a', '<na>', 'nat', 'null', 'none', '\\n') AS "no_date",
             (
               (
                 (
                   DATE_PART(
                     year,
                     TRY_CAST(CASE
-                      WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}$', '.*'), 'cs')
+                      WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}(\\.0)?$', '.*'), 'cs')
                       THEN CONCAT(
                         CONCAT(
                           CONCAT(
@@ -140,7 +139,7 @@ FROM (
               ) + DATE_PART(
                 month,
                 TRY_CAST(CASE
-                  WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}$', '.*'), 'cs')
+                  WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}(\\.0)?$', '.*'), 'cs')
                   THEN CONCAT(
                     CONCAT(
                       CONCAT(
@@ -196,7 +195,7 @@ FROM (
               DAY,
               DATE_FROM_PARTS(1970, 1, 1),
               CAST(TRY_CAST(CASE
-                WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}$', '.*'), 'cs')
+                WHEN REGEXP_LIKE(TRIM("t0"."moment", ' \t\n\r\x0b\f'), CONCAT('.*', '^\\d{8}(\\.0)?$', '.*'), 'cs')
                 THEN CONCAT(
                   CONCAT(
                     CONCAT(
