@@ -160,18 +160,18 @@ def spark_errors(doing: str) -> Iterator[None]:
     SchemaError
         Spark cannot make sense of the data.
     """
-    from py4j.protocol import Py4JJavaError, Py4JNetworkError
+    from py4j.protocol import Py4JError
     from pyspark.errors import AnalysisException, PySparkException
 
     try:
         yield
-    except (Py4JNetworkError, ConnectionError) as error:
-        raise OSError(
-            errno.EIO,
-            "Spark's Java process ended before the work was done: it was killed, perhaps for want "
-            "of memory. Run the command again, or raise memory_limit",
-        ) from error
-    except (PySparkException, Py4JJavaError) as error:
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        if _java_ended(error):
+            raise OSError(
+                errno.EIO,
+                "Spark's Java process ended before the work was done: it was killed, perhaps for "
+                "want of memory. Run the command again, or raise memory_limit",
+            ) from error
         found = _OURS.search(str(error))
         if found is not None:
             kind = getattr(errors, found[1], ClvError)
@@ -186,6 +186,16 @@ def spark_errors(doing: str) -> Iterator[None]:
                 "(MASTER='local[2,4]', spark.task.maxFailures)",
             ) from error
         raise
+
+
+def _java_ended(error: BaseException) -> bool:
+    """Whether a broken connection is behind an error: PySpark makes others of it in places."""
+    from py4j.protocol import Py4JNetworkError
+
+    behind = error.__cause__ or error.__context__
+    if isinstance(error, Py4JNetworkError | ConnectionError):
+        return True
+    return behind is not None and _java_ended(behind)
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import clvmodels as clv
+from clvmodels.spark.session import spark_errors
 from tests.unit.test_spark_files import POSTERIOR, assert_same, read_folder
 
 pytestmark = [
@@ -107,6 +108,29 @@ def test_a_killed_process_is_one_line_and_the_next_run_ends(folder: Path) -> Non
     lines = said(folder, f"{JAVA}{RUN}{again}", "local[2]")
     assert [lines[1], lines[2]] == ["6", "0"]
     assert lines[0].startswith("Error: Spark's Java process ended")
+
+
+@pytest.mark.parametrize("kind", ["itself", "as the schema says it", "on the way out"])
+def test_a_broken_connection_is_known_behind_what_pyspark_makes_of_it(kind: str) -> None:
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkValueError
+
+    def broken() -> None:
+        refused = ConnectionRefusedError(111, "Connection refused")
+        if kind == "itself":
+            raise refused
+        try:
+            raise refused
+        except ConnectionRefusedError as error:
+            if kind == "on the way out":
+                raise Py4JError("An error occurred while calling o1.conf") from error
+            told = {"msg": str(error)}
+            raise PySparkValueError(errorClass="CANNOT_PARSE_DATATYPE", messageParameters=told)  # noqa: B904 - as PySpark does
+
+    with pytest.raises(OSError, match="Spark's Java process ended"), spark_errors("read"):
+        broken()
+    with pytest.raises(Py4JError, match="another"), spark_errors("read"):
+        raise Py4JError("another")
 
 
 def test_a_killed_worker_is_one_line_where_spark_tries_once(folder: Path) -> None:
