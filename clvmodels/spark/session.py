@@ -31,6 +31,13 @@ _JAVA: Final = (
     "Spark needs Java 17 or newer: install it, or set JAVA_HOME; or use the local engine."
 )
 
+_KILLED: Final = (
+    "Spark's Java process ended before the work was done: it was killed, perhaps for want of "
+    "memory. Run the command again, or raise memory_limit"
+)
+# What the Java process says of itself at every start
+_USUAL: Final = ("WARNING: ", "Setting Spark log level", "Using Spark's default log4j")
+
 
 @contextmanager
 def spark_session(threads: int | None, memory_limit: str | None) -> Iterator[SparkSession]:
@@ -47,6 +54,8 @@ def spark_session(threads: int | None, memory_limit: str | None) -> Iterator[Spa
     ------
     SchemaError
         PySpark or Java is missing.
+    OSError
+        The Java process was ended while it started.
     """
     memory = None if memory_limit is None else check_memory_limit(memory_limit)
     try:
@@ -111,7 +120,9 @@ def _started(kind: Any, threads: int | None, memory: str | None) -> SparkSession
             _launch(settings, log)
             session: SparkSession = kind.builder.config(map=settings).getOrCreate()
         except Exception as error:
-            said = _last_line(log) or _first_line(error)
+            if _java_ended(error):
+                raise OSError(errno.EIO, _KILLED) from error
+            said = _last_line(log) or _first_line(error).rstrip(".")
             raise SchemaError(f"Spark did not start ({said}). {_JAVA}") from error
     server = getattr(session.sparkContext, "_accumulatorServer", None)
     if server is not None:  # which would print the traceback of a broken connection
@@ -134,7 +145,8 @@ def _launch(settings: dict[str, str], log: IO[bytes]) -> None:
 
 def _last_line(log: IO[bytes]) -> str:
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
+    said = log.read().decode(errors="replace").strip().splitlines()
+    lines = [line for line in said if not line.startswith(_USUAL)]
     return one_line(lines[-1]) if lines else ""
 
 
@@ -167,11 +179,7 @@ def spark_errors(doing: str) -> Iterator[None]:
         yield
     except (PySparkException, Py4JError, ConnectionError) as error:
         if _java_ended(error):
-            raise OSError(
-                errno.EIO,
-                "Spark's Java process ended before the work was done: it was killed, perhaps for "
-                "want of memory. Run the command again, or raise memory_limit",
-            ) from error
+            raise OSError(errno.EIO, _KILLED) from error
         found = _OURS.search(str(error))
         if found is not None:
             kind = getattr(errors, found[1], ClvError)
@@ -190,12 +198,26 @@ def spark_errors(doing: str) -> Iterator[None]:
 
 def _java_ended(error: BaseException) -> bool:
     """Whether a broken connection is behind an error: PySpark makes others of it in places."""
-    from py4j.protocol import Py4JNetworkError
+    from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 
-    behind = error.__cause__ or error.__context__
     if isinstance(error, Py4JNetworkError | ConnectionError):
         return True
+    if isinstance(error, Py4JError) and not isinstance(error, Py4JJavaError):
+        return not _java_answers()  # py4j does not say why it had no answer
+    behind = error.__cause__ or error.__context__
     return behind is not None and _java_ended(behind)
+
+
+def _java_answers() -> bool:
+    from py4j.protocol import Py4JError
+    from pyspark import SparkContext
+
+    try:
+        if SparkContext._jvm is not None:
+            SparkContext._jvm.java.lang.System.nanoTime()
+    except (Py4JError, OSError):
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -110,25 +110,34 @@ def test_a_killed_process_is_one_line_and_the_next_run_ends(folder: Path) -> Non
     assert lines[0].startswith("Error: Spark's Java process ended")
 
 
-@pytest.mark.parametrize("kind", ["itself", "as the schema says it", "on the way out"])
-def test_a_broken_connection_is_known_behind_what_pyspark_makes_of_it(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["itself", "as the schema says it", "without a reason"])
+def test_a_broken_connection_is_known_behind_what_pyspark_makes_of_it(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from py4j.protocol import Py4JError
+    from pyspark import SparkContext
     from pyspark.errors import PySparkValueError
 
+    class Dead:
+        @property
+        def java(self) -> None:
+            raise ConnectionRefusedError(111, "Connection refused")
+
     def broken() -> None:
-        refused = ConnectionRefusedError(111, "Connection refused")
-        if kind == "itself":
-            raise refused
+        if kind == "without a reason":
+            raise Py4JError("An error occurred while calling None.java.util.HashMap")
         try:
-            raise refused
+            Dead().java  # noqa: B018
         except ConnectionRefusedError as error:
-            if kind == "on the way out":
-                raise Py4JError("An error occurred while calling o1.conf") from error
+            if kind == "itself":
+                raise
             told = {"msg": str(error)}
             raise PySparkValueError(errorClass="CANNOT_PARSE_DATATYPE", messageParameters=told)  # noqa: B904 - as PySpark does
 
-    with pytest.raises(OSError, match="Spark's Java process ended"), spark_errors("read"):
-        broken()
+    with monkeypatch.context() as patch:
+        patch.setattr(SparkContext, "_jvm", Dead())
+        with pytest.raises(OSError, match="Spark's Java process ended"), spark_errors("read"):
+            broken()
     with pytest.raises(Py4JError, match="another"), spark_errors("read"):
         raise Py4JError("another")
 
