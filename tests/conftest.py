@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -111,6 +112,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item.path in own and not _is_passed(item)]
     items.sort(key=lambda item: -weights[item.path])  # which keeps the order within a file
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what is imported by then: up to a seventh of the CPU."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_passed(item: pytest.Item) -> bool:
