@@ -82,8 +82,8 @@ def fit_log(name: str, until: str) -> dict[str, Any]:
     return {"customers": len(rfm)}
 
 
-def backtest_log(name: str, until: str) -> dict[str, Any]:
-    """Backtest a log that was cut at a day."""
+def backtest_log(name: str, until: str | None = None) -> dict[str, Any]:
+    """Backtest a log that was cut at a day; without one, at the days that are the default."""
     from benchmarks.logs import small_log
     from clvmodels import backtest
 

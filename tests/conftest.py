@@ -120,6 +120,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let what was passed over go as ever when the process ends."""
+    gc.unfreeze()
+
+
 def _is_passed(item: pytest.Item) -> bool:
     if item.get_closest_marker("slow"):
         return False

@@ -157,7 +157,7 @@ def in_options(message: str) -> str:
     message = _ALONE_FITTED.sub(", and the posterior is of purchases alone", message)
     message = _BASKET.sub(r"--basket-value \1", message)
     message = _LISTED.sub(_repeated, message)
-    message = _ASSIGNED.sub(lambda found: f"{_OPTIONS[found[1]]} {found[3] or found[4]}", message)
+    message = _ASSIGNED.sub(_assigned, message)
     message = _ALONE.sub(lambda found: _OPTIONS.get(found[1], f"--{found[1]}"), message)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], message)
 
@@ -175,6 +175,11 @@ def spoken(record: Any, *, said: bool = False) -> Any:
         return record
     names = [one.name for one in fields(record) if one.init]
     return replace(record, **{n: spoken(getattr(record, n), said=n in _TEXTS) for n in names})
+
+
+def _assigned(found: re.Match[str]) -> str:
+    value = shlex.quote(found[3]) if found[2] else found[4]
+    return f"{_OPTIONS[found[1]]} {value}"
 
 
 def _repeated(found: re.Match[str]) -> str:

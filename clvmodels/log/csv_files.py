@@ -152,6 +152,19 @@ def open_csv_file(
     return CsvHeader(text, sign, columns, blank)
 
 
+# How files begin that are no text, whatever they are called
+_NO_TEXT: Final = {
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    bytes.fromhex("d0cf11e0a1b11ae1"): "an old Excel workbook (.xls)",
+    b"\x1f\x8b": "compressed by gzip (.gz)",
+    b"\x28\xb5\x2f\xfd": "compressed by Zstandard (.zst)",
+    b"BZh": "compressed by bzip2 (.bz2)",
+    b"\xfd7zXZ\x00": "compressed by xz (.xz)",
+    b"SQLite format 3\x00": "a SQLite database",
+}
+
+
 def encoding_of(path: str) -> str:
     """UTF-8, or UTF-16 and UTF-32 where a file begins with their mark.
 
@@ -162,8 +175,9 @@ def encoding_of(path: str) -> str:
     """
     with _opened(path) as stream:
         look = stream.read(_LOOK)
-    if look.startswith((b"PAR1", b"PK\x03\x04")):
-        what = "a Parquet file" if look.startswith(b"PAR1") else "a zip archive or a spreadsheet"
+    for magic, what in _NO_TEXT.items():
+        if not look.startswith(magic):
+            continue
         raise SchemaError(f"{path} is {what}, whatever its name says: name or write it as it is.")
     for mark, name in _MARKS.items():
         if look.startswith(mark):

@@ -30,6 +30,7 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "GT": operator.gt,
     "GTE": operator.ge,
 }
+_EXACT: Final = 2**53  # beyond, floats skip whole numbers
 _SWAPPED: Final = {"LT": "GT", "LTE": "GTE", "GT": "LT", "GTE": "LTE"}
 
 
@@ -182,6 +183,12 @@ def _typed(column: Any, value: Any, name: str, said: _Said, ordered: bool = Fals
         return column
     if isinstance(value, int | float):
         if kind.is_string():
+            if isinstance(value, int) and abs(value) > _EXACT:  # text is read as floats
+                raise _refused(
+                    said.where,
+                    f"{name} holds text, and {value} has too many digits to be compared with it as "
+                    f"a number: write '{value}'",
+                )
             return read_amounts(column, said.decimal).number
         if kind.is_numeric():
             return column

@@ -160,6 +160,8 @@ def test_a_place_that_cannot_be_written_to_is_said_with_what_to_do(
     ("said", "shown"),
     [
         ("by='channel' is not a segment column.", "--by channel is not a segment column."),
+        ("max_rejects='' must be a share.", "--max-rejects '' must be a share."),
+        ("as by where='amount < 1e9'.", "as by --where 'amount < 1e9'."),
         ("quantiles=[2.0] must lie between 0 and 1.", "--quantile 2.0 must lie between 0 and 1."),
         (
             "summarise it first, rfm = rfm_summary(log, customer_id_col=..., datetime_col=...).",

@@ -348,10 +348,12 @@ def test_a_name_that_lies_is_refused(tmp_path: Path) -> None:
         (LOG.replace("a;", "a\0;").encode(), "has a zero byte"),
         (b"PAR1\0\0", "is a Parquet file, whatever its name says"),
         (b"PK\x03\x04\0", "a zip archive or a spreadsheet"),
+        (b"\x1f\x8b\x08\0", r"compressed by gzip \(.gz\)"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(500), "an old Excel workbook"),
         (b"sep=;\n" + LOG.encode(), "begins with 'sep=;'.*remove this line"),
         (LOG.replace("\n", "\r\n", 2).encode(), "its lines end in different ways"),
     ],
-    ids=["little", "big", "zero byte", "Parquet", "zip", "sep", "line ends"],
+    ids=["little", "big", "zero byte", "Parquet", "zip", "gzip", "Excel", "sep", "line ends"],
 )
 def test_odd_files_are_named_for_what_they_are(tmp_path: Path, written: bytes, said: str) -> None:
     path = tmp_path / "log.csv"

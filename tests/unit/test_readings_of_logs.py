@@ -144,6 +144,7 @@ def test_ids_with_and_without_a_decimal_point_are_named(tmp_path: Path) -> None:
         ("date = 'x'", "'x' is not a date"),
         ("date IN ('2024-01-01', 'y')", "'y' is not a date"),
         ("id = 99999999999999999999", "more than the engine's whole numbers can hold"),
+        ("amount = 9007199254740993", "too many digits.*write '9007199254740993'"),
     ],
 )
 def test_a_condition_that_cannot_be_compared_says_why(where: str, why: str) -> None:
