@@ -28,3 +28,6 @@ def rows(*, large: bool = True) -> Iterator[Row]:
         met = whole.median_cpu <= most
         yield Row(f"fit {name}", fit, "", True)
         yield Row(f"backtest {name}", whole, f"CPU <= 2 x its fit's + 10 = {most:.1f} s", met)
+        # which fits four times, and for which there is no bound
+        several = run("backtest_log", repeats=3, name=name)
+        yield Row(f"backtest {name}, default dates", several, "", True)
