@@ -95,8 +95,9 @@ def regular_files(paths: Iterable[str]) -> list[str]:
         try:
             mode = os.stat(path).st_mode
         except OSError as error:
-            what = "a link to nothing" if os.path.islink(path) else "not there any more"
-            raise SchemaError(f"{path} is {what}: remove it, or mend it.") from error
+            nowhere = os.path.islink(path) and isinstance(error, FileNotFoundError)
+            what = "is a link to nothing" if nowhere else f"cannot be opened ({error.strerror})"
+            raise SchemaError(f"{path} {what}: mend it, or take it out of the input.") from error
         if stat.S_ISDIR(mode):
             continue
         if not stat.S_ISREG(mode):
