@@ -316,4 +316,4 @@ def test_rates_in_percent_and_horizons_of_every_kind(files: Path, capsys: Any) -
         assert f"over the next {said}," in " ".join(capsys.readouterr().out.split())
     assert main([*line, "--horizon", "12 moons"]) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert "--horizon 12 moons is not one length of time" in error
+    assert "--horizon '12 moons' is not one length of time" in error

@@ -357,7 +357,7 @@ DAYS: Final = (
     "2019-01-01", "2019-03-01", "2019-07-01", None, "", "soon", "2019-02-30", "01/02/2019",
     "2019-13-01", "20190405", "2019-06-01T12:30:00", "1066-10-14", "9999-12-31", "0", "NaT",
 )  # fmt: skip
-AMOUNTS: Final = (1.5, 20.0, 300.25, None, math.nan, math.inf, -math.inf, -5.0, 0.0, 1e99, 1e308)
+AMOUNTS: Final = (1.5, 20.0, 300.25, None, math.nan, math.inf, -math.inf, -5.0, 0.0, 1e99, 1e306)
 LOG_TEXTS: Final = {
     "empty": "",
     "a header": "customer,day,amount\n",
