@@ -126,9 +126,10 @@ def unreadable_rows(audit: Audit | None) -> list[str]:
         and Reason.UNREADABLE_AMOUNT.text not in counts
     ):
         return []
+    verb = "is" if sum(counts.values()) == 1 else "are"
     return [
-        f"{_lost(counts, audit.rows_read)}: they are left out. Look at these rows: their dates "
-        "and amounts may be written in another way, to be given by date_format and decimal."
+        f"{_lost(counts, audit.rows_read)} and {verb} left out. Look at such rows: dates and "
+        "amounts may be written in another way, to be given by date_format and decimal."
     ]
 
 

@@ -244,6 +244,8 @@ def _family(kind: pa.DataType) -> str:
 def zone_of(kind: pa.DataType) -> str | None:
     """Time zone of an Arrow type; None without one."""
     zone = kind.tz if pa.types.is_timestamp(kind) else None
+    if zone in ("Z", "z"):  # as in ISO 8601, which the engine has no zone of
+        return "UTC"
     return None if zone is None else str(zone)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from clvmodels import rfm_summary
@@ -285,3 +286,14 @@ def test_numbers_that_became_floats_before_they_became_text_are_dates(form: str)
 def test_amounts_that_add_up_to_no_number_are_refused() -> None:
     with pytest.raises(SchemaError, match="add up to more than a number can hold"):
         rfm_summary(log_of(["1e308"] * 20), **LOG)
+
+
+@pytest.mark.parametrize("form", ["table", "file"])
+def test_the_zone_z_is_that_of_utc(tmp_path: Path, form: str) -> None:
+    frame = log_of(["5.00"] * 300)
+    right = rfm_summary(frame, **LOG).to_pandas()
+    at = pa.array(frame["date"].astype("datetime64[us]")).cast(pa.timestamp("us", tz="Z"))
+    table = pa.Table.from_pandas(frame).set_column(1, "date", at)
+    pq.write_table(table, tmp_path / "log.parquet")
+    source = table if form == "table" else tmp_path / "log.parquet"
+    pd.testing.assert_frame_equal(rfm_summary(source, **LOG).to_pandas(), right)
