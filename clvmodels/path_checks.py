@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -78,6 +79,14 @@ def visible_files(folder: Path) -> Iterator[str]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         yield from (os.path.join(place, name) for name in names if not name.startswith((".", "_")))
+
+
+def named_files(text: str) -> list[str]:
+    """The file that a name is, or those that it finds as a pattern; see `regular_files`.
+
+    A name that exists is no pattern, whatever signs are in it.
+    """
+    return regular_files([text] if os.path.exists(text) else glob.glob(text, recursive=True))
 
 
 def regular_files(paths: Iterable[str]) -> list[str]:

@@ -6,7 +6,6 @@ files, do not follow links to folders, and take a name with brackets for a patte
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from clvmodels.display import many
 from clvmodels.errors import SchemaError, one_line
 from clvmodels.log.options import LogOptions
-from clvmodels.path_checks import path_of, regular_files, visible_files
+from clvmodels.path_checks import named_files, path_of, regular_files, visible_files
 
 _SUFFIXES: Final = {
     "parquet": (".parquet", ".pq", ".parq"),
@@ -43,10 +42,7 @@ def files_of(path: str) -> list[str]:
         would be passed over.
     """
     named = path_of("The log", path)
-    if named.is_dir():
-        found = _in_folder(named)
-    else:
-        found = regular_files([path] if named.exists() else glob.glob(path, recursive=True))
+    found = _in_folder(named) if named.is_dir() else named_files(path)
     if not found:
         raise SchemaError(f"No file is found at {path!r}: check the path or the pattern.")
     return sorted(str(path_of("A file of the log", name)) for name in found)

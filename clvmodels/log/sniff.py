@@ -237,25 +237,25 @@ def _dates_of_numbers(column: Any, options: LogOptions, fetch: Fetch) -> str | N
 
 def _check_unit(column: Any, unit: str, fetch: Fetch) -> None:
     """Refuse a unit with which all dates lie before 1990, if they are of our time with another."""
-    table, name = _table_of(column), column.get_name()
-    ends = {
-        f"{end}_{one}": getattr(read_dates(table[name], one), end)()
-        for one in EPOCHS
-        for end in ("min", "max")
-    }
-    [line] = fetch(table.aggregate(**ends)).to_pylist()
-    first, last = line[f"min_{unit}"], line[f"max_{unit}"]
+    first, last = _ends(column, unit, fetch)
     if last is None or last.year >= _OUR_TIME[0]:
         return
     for one, (words, *_) in EPOCHS.items():
-        low, high = line[f"min_{one}"], line[f"max_{one}"]
+        low, high = _ends(column, one, fetch)
         if high is not None and _OUR_TIME[0] <= low.year and high.year < _OUR_TIME[1]:
             raise SchemaError(
-                f"Read as {EPOCHS[unit][0]} since 1970, all dates in {name!r} lie between "
-                f"{first:%Y-%m-%d} and {last:%Y-%m-%d}; as {words}, between {low:%Y-%m-%d} and "
-                f"{high:%Y-%m-%d}. Pass date_format={one!r}, or use them as they are with "
-                "implausible_dates='keep'."
+                f"Read as {EPOCHS[unit][0]} since 1970, all dates in {column.get_name()!r} lie "
+                f"between {first:%Y-%m-%d} and {last:%Y-%m-%d}; as {words}, between "
+                f"{low:%Y-%m-%d} and {high:%Y-%m-%d}. Pass date_format={one!r}, or use them as "
+                "they are with implausible_dates='keep'."
             )
+
+
+def _ends(column: Any, date_format: str, fetch: Fetch) -> tuple[Any, Any]:
+    """First and last date of a column, None where nothing is read."""
+    read = read_dates(column, date_format)
+    [line] = fetch(_table_of(column).aggregate(low=read.min(), high=read.max())).to_pylist()
+    return line["low"], line["high"]
 
 
 # --- amounts ---------------------------------------------------------------------------

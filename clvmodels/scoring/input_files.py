@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clvmodels.errors import SchemaError
-from clvmodels.path_checks import path_of, regular_files, visible_files
+from clvmodels.path_checks import named_files, path_of, regular_files, visible_files
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 CSV: Final = (".csv", ".csv.gz")
@@ -171,7 +170,7 @@ def _list_one(text: str) -> Listing:
                 "'folder/*.csv'."
             )
         return Listing(text, tuple(p.absolute() for p in files), path)
-    found = regular_files([text] if path.exists() else glob.glob(text, recursive=True))
+    found = named_files(text)
     if not found:
         raise SchemaError(f"There is no file {text}: check the path or the pattern.")
     return Listing(text, tuple(sorted(Path(p).absolute() for p in found)))
