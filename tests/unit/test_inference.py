@@ -1,6 +1,10 @@
 """Modes, Laplace weights and NUTS on densities whose answers are known."""
 
+import ctypes
+import threading
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -10,7 +14,7 @@ from scipy import stats
 import clvmodels as clv
 from clvmodels.datasets import load_online_retail
 from clvmodels.errors import ConvergenceError, DomainError
-from clvmodels.fit.density import compile_density
+from clvmodels.fit.density import Density, compile_density
 from clvmodels.fit.laplace import sample_laplace
 from clvmodels.fit.mode import find_mode
 from clvmodels.fit.run import Settings, infer
@@ -124,6 +128,46 @@ def test_same_seed_same_draws(method: str) -> None:
     settings = Settings(method=method, random_seed=5, draws=600, chains=2, progressbar=False)  # type: ignore[arg-type]
     one, two = (infer(gamma_model(30.0), settings, customers=10) for _ in range(2))
     np.testing.assert_array_equal(one.tree["posterior"]["x"], two.tree["posterior"]["x"])
+
+
+def thread_states() -> int:
+    """How many threads the interpreter keeps a state of."""
+    interpreter = ctypes.pythonapi.PyInterpreterState_Get
+    first, following = (
+        ctypes.pythonapi.PyInterpreterState_ThreadHead,
+        ctypes.pythonapi.PyThreadState_Next,
+    )
+    interpreter.restype = first.restype = following.restype = ctypes.c_void_p
+    count, state = 0, first(ctypes.c_void_p(interpreter()))
+    while state:
+        count, state = count + 1, following(ctypes.c_void_p(state))
+    return count
+
+
+def test_a_chain_is_one_thread_to_python_which_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a new one at each step, which took longer than the step."""
+    mine, steps, threads = threading.local(), [0], [0]
+    whitened = Density.whitened_function
+
+    def watched(*args: Any) -> Callable[..., Any]:
+        call = whitened(*args)
+
+        def counted(z: np.ndarray) -> tuple[float, np.ndarray]:
+            steps[0] += 1
+            if not hasattr(mine, "known"):
+                mine.known = True
+                threads[0] += 1
+            return call(z)
+
+        return counted
+
+    monkeypatch.setattr(Density, "whitened_function", watched)
+    before = thread_states()
+    settings = Settings(method="nuts", random_seed=1, draws=500, chains=4, progressbar=False)
+    infer(gamma_model(9.0), settings, customers=1)
+    assert steps[0] > 4000
+    assert threads[0] < 80  # until the first draw of a chain there is a new one at each step
+    assert thread_states() <= before
 
 
 def test_a_failed_laplace_fit_goes_on_to_nuts_and_says_so() -> None:
