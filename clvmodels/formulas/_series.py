@@ -6,7 +6,13 @@ In u = ln(1 + s/A) the purchase rate of a living customer is m(s) ds = R e^u F d
 
 c = a + B, d = c - R - 1 (Pfaff). For BG/NBD d = a + b - r - 1 does not depend on x, so
 the coefficients are small, mostly of one sign, and serve every T of one x and draw.
-What the rule cannot do to full accuracy it marks NaN, for _robust.py to fill.
+Where d is far below 0, as of customers who come regularly, they alternate and cancel, and
+Euler's form of the same function is taken, whose terms are all positive:
+
+    F = e^(-(R+1) u) 2F1(R+1, B; c; v)
+
+What the rule cannot do to full accuracy, or not more quickly, it marks NaN, for _robust.py
+to fill.
 """
 
 from __future__ import annotations
@@ -30,12 +36,16 @@ _TERMS = 2048
 _MAX_PANELS = 32
 # Rows of the one array that the loops work in, since each array that is handed on costs the time
 # of a panel (numba counts who holds it): of the nodes of all panels, and the coefficients by x.
-_V, _RATE, _DISCOUNT, _FIRST_X = 0, 1, 2, 3
+_U, _V, _RATE, _DISCOUNT, _FIRST_X = 0, 1, 2, 3, 4
 _PANEL = 2.0  # length in u of one panel, where a and |d| are at most _SMOOTH
 _SMOOTH = 12.0
 _MONTHLY_PANEL = 1.0
 _MONTHLY_SMOOTH = 4.0
-_MAX_SIZE = 40.0  # of a and |d|
+_USUAL_SIZE = 40.0  # of a and |d|: above it what a case costs is looked at
+_MAX_EXPONENT = 600.0  # of Euler's form, short of what a number can hold
+# Terms of all panels that cost as much as _robust.py, with a discount and without
+_MOST_TERMS = 8192
+_MOST_UNDISCOUNTED = 512
 _MAX_DISCOUNT = 10.0  # of delta times horizon
 _MAX_MONTHS = 4096.0
 _TOLERANCE = 1e-14
@@ -56,7 +66,7 @@ def _fill_coefficients(
 
 @compiled
 def _count_terms(
-    a: float, d: float, c: float, v: float, room: FloatArray, row: int, filled: int
+    a: float, d: float, c: float, v: float, room: FloatArray, row: int, filled: int, most: int
 ) -> tuple[int, int]:
     """Terms of 2F1(a, d; c; v) until the rest is negligible; -1 where there is no end.
 
@@ -65,7 +75,7 @@ def _count_terms(
     """
     v2 = v * v
     v4, power, value, largest = v2 * v2, 1.0, 0.0, 0.0
-    for k in range(0, _TERMS, 8):
+    for k in range(0, most, 8):
         if k >= filled:
             _fill_coefficients(a, d, c, room, row, k)
             filled = k + 8
@@ -120,16 +130,12 @@ def _monthly_weights(
 
 
 @compiled
-def _count_panels(
-    R: float, A: float, a: float, c: float, horizon: float, delta: float, month: float
-) -> int:
+def _count_panels(size: float, A: float, horizon: float, delta: float, month: float) -> int:
     """Panels that make the rule good to 1e-11; 0 where it is not for this case.
 
     The limits were found in a scan against _robust.py, which a test repeats.
     """
-    d = abs(c - R - 1.0)
-    size = max(a, d)
-    if math.isinf(horizon) or d > c or size > _MAX_SIZE or delta * horizon > _MAX_DISCOUNT:
+    if math.isinf(horizon) or delta * horizon > _MAX_DISCOUNT:
         return 0
     end = math.log1p(horizon / A)
     if month == 0.0:
@@ -151,13 +157,14 @@ def _place_nodes(
     panels: int,
     room: FloatArray,
 ) -> None:
-    """Fill v, weight times e^((1-a) u), and discounts at the nodes in u = ln(1 + s/A)."""
+    """Fill u = ln(1 + s/A), v, weight times e^((1-a) u), and discounts at the nodes."""
     end = math.log1p(horizon / A)
     for k in range(panels):
         lo, hi, n = end * k / panels, end * (k + 1) / panels, 16 * k
         half = 0.5 * (hi - lo)
         for i in range(16):
             u = lo + half * (1.0 + _X16[i])
+            room[_U, n + i] = u
             less = exp_negative(-u)
             room[_V, n + i] = one_less_exp(-u)
             room[_RATE, n + i] = half * _W16[i] * exp_negative(-a * u) / less
@@ -196,6 +203,48 @@ def _evaluate(room: FloatArray, row: int, terms: int, lo: int, out: FloatArray) 
 
 
 @compiled
+def _large_pair(
+    R: float,
+    A: float,
+    a: float,
+    B: float,
+    horizon: float,
+    delta: float,
+    month: float,
+    room: FloatArray,
+    row: int,
+    filled: int,
+    out: FloatArray,
+    placed: int,
+) -> tuple[float, float, int, int]:
+    """As `_pair`, where a or d is large, so that it may take more than _robust.py does."""
+    c = a + B
+    d = c - R - 1.0
+    euler = -d > min(c, _USUAL_SIZE)  # signs alternate for so long that the terms cancel
+    first, second = (R + 1.0, B) if euler else (a, d)
+    end = math.log1p(horizon / A)
+    size = max(first, abs(d)) + delta * horizon / end
+    panels = _count_panels(size, A, horizon, delta, month)
+    if panels == 0 or (euler and size * end > _MAX_EXPONENT):
+        return math.nan, math.nan, filled, placed
+    most = min((_MOST_TERMS if delta > 0.0 else _MOST_UNDISCOUNTED) // panels, _TERMS)
+    if panels != placed:
+        _place_nodes(A, a, horizon, delta, month, panels, room)
+    total, discounted = 0.0, 0.0
+    for lo in range(16 * panels - 16, -1, -16):  # the last has the most terms: if too many, stop
+        v = room[_V, lo + 15]
+        terms, filled = _count_terms(first, second, c, v, room, row, filled, most)
+        if terms < 0:
+            return math.nan, math.nan, filled, panels
+        _evaluate(room, row, terms, lo, out)
+        for i in range(16):
+            value = room[_RATE, lo + i] * exp_negative((a - first) * room[_U, lo + i]) * out[i]
+            total += value
+            discounted += value * room[_DISCOUNT, lo + i]
+    return R * total, R * discounted, filled, panels
+
+
+@compiled
 def _pair(
     R: float,
     A: float,
@@ -215,14 +264,17 @@ def _pair(
         return 0.0, 0.0, filled, placed
     c = a + B
     d = c - R - 1.0
-    panels = _count_panels(R, A, a, c, horizon, delta, month)
+    size = max(a, abs(d))
+    if size > _USUAL_SIZE or -d > c:
+        return _large_pair(R, A, a, B, horizon, delta, month, room, row, filled, out, placed)
+    panels = _count_panels(size, A, horizon, delta, month)
     if panels == 0:
         return math.nan, math.nan, filled, placed
     if panels != placed:
         _place_nodes(A, a, horizon, delta, month, panels, room)
     total, discounted = 0.0, 0.0
     for lo in range(0, 16 * panels, 16):
-        terms, filled = _count_terms(a, d, c, room[_V, lo + 15], room, row, filled)
+        terms, filled = _count_terms(a, d, c, room[_V, lo + 15], room, row, filled, _TERMS)
         if terms < 0:
             return math.nan, math.nan, filled, panels
         _evaluate(room, row, terms, lo, out)

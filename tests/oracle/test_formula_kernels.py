@@ -24,13 +24,23 @@ REGIMES = {  # r and x, alpha and T, a, b, horizon: lowest and highest
     "common": ((0.05, 5), (0, 60), (5, 500), (0.05, 5), (0.2, 10), (30, 4000)),
     "moderate": ((0.01, 10), (0, 5000), (1, 1000), (0.01, 12), (0.01, 12), (1e-3, 1e4)),
     "tiny": ((1e-3, 10), (0, 500), (1e-3, 1), (1e-3, 12), (1e-3, 12), (1e-3, 1)),
+    "regular": ((8, 400), (0, 60), (5000, 1e5), (1e-3, 5), (0.2, 200), (10, 4000)),
+    "loyal": ((0.3, 20), (0, 200), (50, 5000), (1e-3, 300), (20, 5000), (10, 1000)),
     "domain": ((1e-3, 1e4), (0, 5000), (1e-3, 1e4), (1e-3, 1e4), (1e-3, 1e4), (1e-3, 1e4)),
 }
 
 
 @pytest.mark.parametrize("month", [0.0, 30.4375])
 @pytest.mark.parametrize(
-    ("regime", "least"), [("common", 0.9), ("moderate", 0.7), ("tiny", 0.7), ("domain", 0.1)]
+    ("regime", "least"),
+    [
+        ("common", 0.9),
+        ("moderate", 0.7),
+        ("tiny", 0.7),
+        ("regular", 0.9),
+        ("loyal", 0.6),
+        ("domain", 0.4),
+    ],
 )
 def test_the_fast_rule_is_right_wherever_it_answers(
     regime: str, least: float, month: float, rng: np.random.Generator
