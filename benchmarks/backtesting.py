@@ -12,7 +12,8 @@ from benchmarks.table import Row
 def rows(*, large: bool = True) -> Iterator[Row]:
     """Measure whole processes: a log read and fitted, and the same log backtested.
 
-    It is CPU time that has a bound, since other processes double wall time as they please.
+    With one date it is CPU time that has a bound, since other processes double wall time as they
+    please; with the default four dates, each of which is a fit, it is what a user waits for.
 
     Parameters
     ----------
@@ -28,6 +29,6 @@ def rows(*, large: bool = True) -> Iterator[Row]:
         met = whole.median_cpu <= most
         yield Row(f"fit {name}", fit, "", True)
         yield Row(f"backtest {name}", whole, f"CPU <= 2 x its fit's + 10 = {most:.1f} s", met)
-        # which fits four times, and for which there is no bound
-        several = run("backtest_log", repeats=3, name=name)
-        yield Row(f"backtest {name}, default dates", several, "", True)
+        several, longest = run("backtest_log", repeats=3, name=name), 2 * fit.median + 10
+        said = f"<= 2 x its fit + 10 = {longest:.1f} s"
+        yield Row(f"backtest {name}, default dates", several, said, several.median <= longest)
