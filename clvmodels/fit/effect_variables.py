@@ -18,6 +18,7 @@ from clvmodels.fit.covariates import SPREAD_SD
 from clvmodels.fit.density import STANDARD, Density
 from clvmodels.fit.marginal import Marginal
 from clvmodels.fit.mode import MODE_TOLERANCE, climb, find_mode
+from clvmodels.fit.products import product
 from clvmodels.fit.run import Result, Settings, infer
 from clvmodels.purchases.design import (
     EFFECTS_PRIOR,
@@ -89,7 +90,9 @@ def _place_of(spread: float, sd: float) -> float:
     return float(np.sqrt(2.0) * special.erfcinv(2.0 * beyond))
 
 
-def times_variables(design: Design, stratum: npt.NDArray[np.int64]) -> dict[Side, Any]:
+def times_variables(
+    design: Design, stratum: npt.NDArray[np.int64], nothing: Any
+) -> dict[Side, Any]:
     """By how much each side of each stratum is moved, in the PyMC model that is open.
 
     Parameters
@@ -97,6 +100,8 @@ def times_variables(design: Design, stratum: npt.NDArray[np.int64]) -> dict[Side
     design : Design
     stratum : ndarray of int, shape (G,)
         Those of the base, in order.
+    nothing : variable, shape (G,)
+        Zeros, which are data: made in the graph they take seconds to compile.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def times_variables(design: Design, stratum: npt.NDArray[np.int64]) -> dict[Side
         name: pm.Data(f"level_{i}", levels[name].astype(np.int64))
         for i, name in enumerate(design.columns)
     }
-    eta: dict[Side, Any] = {side: pt.zeros(rows[design.columns[0]].shape) for side in SIDES}
+    eta: dict[Side, Any] = dict.fromkeys(SIDES, nothing)
     for i, effect in enumerate(design.effects):
         matrix, size = basis(effect, factors[effect.factor]), len(effect.levels)
         spread: Any = effect.sd
@@ -124,13 +129,13 @@ def times_variables(design: Design, stratum: npt.NDArray[np.int64]) -> dict[Side
             numbers = pm.Normal(f"{STANDARD}{i}", 0.0, spread**known, shape=size)
             densities += [pm.logp(place, place), pm.logp(numbers, numbers).sum()]
             numbers = spread ** (1.0 - known) * numbers
-            effects = numbers if matrix is None else pt.dot(pt.constant(matrix), numbers)
+            effects = numbers if matrix is None else product(matrix, numbers)
         else:
             assert matrix is not None
             numbers = pm.Normal(f"{STANDARD}{i}", 0.0, 1.0, shape=matrix.shape[1])
-            effects = spread * pt.dot(pt.constant(matrix), numbers)
+            effects = spread * product(matrix, numbers)
             densities += [pm.logp(numbers, numbers).sum(), pt.zeros(())]
-        eta[effect.side] += effects[rows[effect.factor]]
+        eta[effect.side] = eta[effect.side] + effects[rows[effect.factor]]
         drawn += [effects, *((pt.atleast_1d(spread),) if effect.learnt else ())]
     if drawn:
         pm.Deterministic(KNOWN, pt.concatenate(drawn))

@@ -271,11 +271,11 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         with pm.Model() as model:
             found = self._variables(scale)
             if design is not None:
-                times = times_variables(design, statistics.strata)
-                found = self._moved(found, times)
+                nothing = pm.Data("nothing", np.zeros(len(statistics.strata)))
+                found = self._moved(found, times_variables(design, statistics.strata, nothing))
             parameters = [found[name] for name in self.facts.parameter_names]
             if design is not None:  # each of as many numbers as there are strata
-                parameters = [one + 0.0 * times["purchases"] for one in parameters]
+                parameters = [one + nothing for one in parameters]
             data = [pm.Data(f"data_{name}", table) for name, table in fused.tables.items()]
             pm.Potential("log_likelihood", log_likelihood(fused, parameters, data))
         return model
