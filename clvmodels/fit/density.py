@@ -101,7 +101,12 @@ class Density:
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at one point; -inf and zeros where it is not finite."""
         function, data = self.compiled.gradient, self._arguments(self.compiled.gradient)
-        value, gradient = function.call(np.ascontiguousarray(theta, dtype=np.float64), *data)
+        try:
+            value, gradient = function.call(np.ascontiguousarray(theta, dtype=np.float64), *data)
+        except SystemError as error:  # numba's, where a signal comes as it makes the arrays
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
+            raise
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return -np.inf, np.zeros(self.dim)
         return float(value), gradient
@@ -177,6 +182,13 @@ class _Compiled:
         names = tuple(one.name for one in function.get_shared())
         assert jit or not names  # as values of these are arguments of compiled functions
         return _Function(function.vm.jit_fn if jit else function, names)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether a KeyboardInterrupt is what an error comes from."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def compile_density(

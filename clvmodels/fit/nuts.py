@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -75,14 +76,16 @@ class _Made:
         every call from there made one and dropped it, which was more than half of the time on two
         cores (2.4 s of a fit where .9 are left).
         """
-        left = [self.each]
+        made, thread = 0, 0
 
         def one_more() -> None:
-            if left[0] == self.each:
+            nonlocal made, thread
+            if not made:
                 ctypes.pythonapi.PyGILState_Ensure()
+                thread = threading.get_ident()
+            made += 1
             self.draws += 1
-            left[0] -= 1
-            if not left[0]:
+            if made == self.each and thread == threading.get_ident():  # let go but what is held
                 ctypes.pythonapi.PyGILState_Release(_HELD)
 
         return one_more

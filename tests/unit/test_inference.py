@@ -4,6 +4,7 @@ import ctypes
 import threading
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,22 @@ def test_a_chain_is_one_thread_to_python_which_is_let_go(monkeypatch: pytest.Mon
     assert steps[0] > 4000
     assert threads[0] < 80  # until the first draw of a chain there is a new one at each step
     assert thread_states() <= before
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_an_interrupt_within_numba_is_one(interrupted: bool) -> None:
+    """Numba makes a SystemError of what a signal raises while it boxes an array."""
+
+    def call(*_: np.ndarray) -> None:
+        try:
+            raise KeyboardInterrupt if interrupted else ValueError
+        except BaseException as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    density = compile_density(gamma_model(9.0))
+    density.compiled.__dict__["gradient"] = SimpleNamespace(call=call, arguments=())
+    with pytest.raises(KeyboardInterrupt if interrupted else SystemError):
+        density(np.zeros(1))
 
 
 def test_a_failed_laplace_fit_goes_on_to_nuts_and_says_so() -> None:
