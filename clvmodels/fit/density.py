@@ -1,7 +1,7 @@
 """A PyMC model as a compiled density in unconstrained space.
 
 One compiled function, value and gradient together, serves the mode and NUTS; importance
-weights need the value alone, which costs half. Data are arguments of the compiled
+weights need the value alone, which costs half, of a large base. Data are arguments of the compiled
 functions, so models that differ in their data only share one compilation.
 """
 
@@ -37,6 +37,9 @@ FloatArray = npt.NDArray[np.float64]
 Whitened = Callable[[FloatArray], tuple[float, FloatArray]]
 
 _KEPT: Final = 16
+# Numbers in a base's tables up to which a function of the value alone, which takes half the time,
+# does not repay the two to three seconds that it takes to compile: some 5,000 histories.
+_SMALL: Final = 50_000
 _ENOUGH: Final = 10  # draws for each dimension, for their covariance
 _LOOP: Final = "pytensor.link.c.cvm"
 STANDARD: Final = "standard_"
@@ -119,8 +122,13 @@ class Density:
         return dict(zip(self.compiled.names, self.compiled.constrain(*columns), strict=True))
 
     def value_function(self) -> Callable[[FloatArray], float]:
-        """Return a function theta -> value that holds no interpreter lock."""
-        call, data = self.compiled.value.call, self._arguments(self.compiled.value)
+        """Return a function theta -> value that holds no interpreter lock.
+
+        Of a small base it is that of value and gradient, which has been compiled anyway.
+        """
+        small = self.compiled.often and sum(map(np.size, self.data.values())) < _SMALL
+        made = self.compiled.gradient if small else self.compiled.value
+        call, data = made.call, self._arguments(made)
         return lambda theta: float(call(theta, *data)[0])
 
     def whitened_function(self, loc: FloatArray, scale: FloatArray) -> Whitened:

@@ -18,7 +18,7 @@ from clvmodels.fit.covariates import SPREAD_SD
 from clvmodels.fit.density import STANDARD, Density
 from clvmodels.fit.marginal import Marginal
 from clvmodels.fit.mode import MODE_TOLERANCE, climb, find_mode
-from clvmodels.fit.products import product
+from clvmodels.fit.ops import product
 from clvmodels.fit.run import Result, Settings, infer
 from clvmodels.purchases.design import (
     EFFECTS_PRIOR,

@@ -265,7 +265,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
     def _build(self, statistics: Any, scale: float, design: Design | None = None) -> pm.Model:
         import pymc as pm
 
-        from clvmodels.fit.loglikelihood import log_likelihood
+        from clvmodels.fit.ops import log_likelihood
 
         fused = self._fused(statistics)
         with pm.Model() as model:

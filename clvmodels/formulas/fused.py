@@ -1,7 +1,7 @@
 """Fused log-likelihoods: value and gradient of a whole base from one compiled loop.
 
 A model says what its loop needs of a base, in tables, and what the loop does with them;
-`clvmodels.fit.loglikelihood` puts the two into PyMC, whatever the model is.
+`clvmodels.fit.ops` puts the two into PyMC, whatever the model is.
 
 A base may consist of strata, each with parameters of its own: every parameter is then a
 vector, and the histories say which stratum they are of. Without covariates there is one.

@@ -18,7 +18,7 @@ import pytensor.tensor as pt
 import pytest
 
 from clvmodels.fit import BetaGeoModel, GammaGammaModel
-from clvmodels.fit.loglikelihood import FusedLogLikelihood, digest_of, log_likelihood
+from clvmodels.fit.ops import FusedLogLikelihood, digest_of, log_likelihood
 from clvmodels.formulas import bgnbd, gamma_gamma
 from clvmodels.formulas.beta_geometric import BetaGeometric
 from clvmodels.formulas.fused import Fused

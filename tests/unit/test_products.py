@@ -21,7 +21,7 @@ from clvmodels import (
     Pooled,
 )
 from clvmodels.fit.density import _unlocked, compile_density
-from clvmodels.fit.products import product
+from clvmodels.fit.ops import product
 from tests.covariates import base_of, table_of
 
 
