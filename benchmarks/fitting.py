@@ -72,12 +72,10 @@ def _million_pareto() -> Iterator[Row]:
 def _million() -> Iterator[Row]:
     base = str(base_parquet("1000000"))
     nuts = run("fit_ours", base=base, method="nuts", draws=DRAWS, chains=CHAINS)
-    yield Row(
-        "fit 1,000,000, nuts 4 x 1,000", nuts, "<= 150 s", _within(nuts, 150, _converged(nuts))
-    )
+    yield Row("fit 1,000,000, nuts 4 x 1,000", nuts, "<= 65 s", _within(nuts, 65, _converged(nuts)))
     laplace = run("fit_ours", repeats=3, base=base, method="laplace")
     good = _largest(laplace, "k-hat") < 0.7
-    yield Row("fit 1,000,000, laplace", laplace, "<= 15 s, k-hat < 0.7", _within(laplace, 15, good))
+    yield Row("fit 1,000,000, laplace", laplace, "<= 8 s, k-hat < 0.7", _within(laplace, 8, good))
     reference = run("fit_ours", base=base, method="nuts", draws=2500, chains=CHAINS)
     mean, sd = _differences(laplace, reference)
     met = mean <= 0.1 and sd <= 0.05 and _smallest(reference, "bulk ESS") >= 10_000
