@@ -20,6 +20,7 @@ from clvmodels.purchases.clock import clock_of
 from clvmodels.rfm.gaps import gaps_of, total
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import TimeUnit, scale_said
+from clvmodels.threads import one_at_a_time
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -103,6 +104,7 @@ def log_evidence(
     return evidence_of(specification, columns, draws, random_seed)
 
 
+@one_at_a_time("pytensor")
 def evidence_of(
     specification: PurchaseSpecification[Any],
     columns: RfmColumns,

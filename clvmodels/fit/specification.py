@@ -35,6 +35,7 @@ from clvmodels.rfm.continuity import continuity_of, warn_of_other_ids
 from clvmodels.rfm.counted import CountedHistories
 from clvmodels.rfm.histories import RfmColumns, rfm_columns
 from clvmodels.schema import FloatArray, TimeScale, TimeUnit, check_choice, scale_said
+from clvmodels.threads import one_at_a_time
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -163,6 +164,7 @@ class Specification[Fitted: Posterior](Parameters, ABC):
         return self._fit_columns(columns, settings, observation_end=end)
 
     @named
+    @one_at_a_time("pytensor")
     def _fit_columns(
         self, columns: RfmColumns, settings: Settings, *, observation_end: str | None
     ) -> Fitted:

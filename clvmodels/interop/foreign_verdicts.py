@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal
 from clvmodels.fit.density import compile_density, unconstrain
 from clvmodels.fit.mode import MODE_TOLERANCE, distance_to_mode
 from clvmodels.schema import FloatArray
+from clvmodels.threads import one_at_a_time
 from clvmodels.verdict import (
     MAX_KHAT,
     MIN_IMPORTANCE_ESS,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _WEIGHED: Final = 1000
 
 
+@one_at_a_time("pytensor")
 def judge(
     draws: Mapping[str, FloatArray],
     stats: Mapping[str, npt.NDArray[Any]],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clvmodels.diagnostics.record import Figure
 from clvmodels.reporting.values import clean
+from clvmodels.threads import one_at_a_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -63,6 +64,7 @@ class Picture:
     height: int
 
 
+@one_at_a_time("matplotlib")
 def make_picture(figure: Figure, draw: Draw, *, max_bytes: int = MAX_SVG_BYTES) -> Picture:
     """Draw a figure as an image, in inks that follow the reader's choice of light or dark.
 
