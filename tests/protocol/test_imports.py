@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"progress"},
     {"schema", "keywords", "display", "model_facts"},
-    {"machine", "path_checks", "sentences"},
+    {"machine", "path_checks", "sentences", "threads"},
     {
         "formulas",
         "dates",
