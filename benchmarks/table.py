@@ -55,7 +55,7 @@ def _table(rows: list[Row]) -> Table:
         table.add_row(
             row.work,
             _seconds(row.ours.median),
-            _seconds(row.ours.median_cpu),
+            _seconds(row.ours.median_cpu) if row.ours.cpu else "",  # of a part of a process alone
             f"{row.ours.peak_mb:,.0f}",
             "" if peer is None else _seconds(peer),
             "" if peer is None else f"{peer / row.ours.median:.3g}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import runpy
 import tomllib
@@ -87,3 +88,16 @@ def test_every_job_of_a_benchmark_can_be_run_by_its_name() -> None:
         if inspect.isfunction(one) and one.__module__ == jobs.__name__ and name[0] != "_"
     }
     assert written == set(jobs.JOBS)
+
+
+def test_a_benchmark_that_timed_a_part_of_its_process_is_shown(tmp_path: Path) -> None:
+    """Such rows have no CPU time, and ended a run of minutes before its table was there."""
+    from benchmarks.measure import Measured
+    from benchmarks.table import Row, report
+
+    part = Measured([1.0], 10.0, {})
+    whole = Measured([2.0], 20.0, {}, cpu=[3.0])
+    rows = [Row("part", part, "<= 2 s", True, whole), Row("whole", whole, "<= 1 s", False)]
+    assert not report(rows, tmp_path / "rows.json")
+    kept = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["cpu_seconds"] for row in kept] == [[], [3.0]]
