@@ -22,7 +22,7 @@ from clvmodels.schema import FloatArray
 
 # Functions of the same kernels on disk that hold the interpreter's lock are of an earlier one.
 _EDITION: Final = 1
-_PRODUCTS_EDITION: Final = 1  # to be counted up where their loops change
+_PRODUCTS_EDITION: Final = 2  # to be counted up where their loops change
 
 
 class FusedLogLikelihood(Op):  # type: ignore[misc]
@@ -188,20 +188,17 @@ def product(matrix: FloatArray, vector: Any) -> Variable:
 
 @register_funcify_default_op_cache_key(Product)  # type: ignore[untyped-decorator]
 def _numba_product(op: Product, **kwargs: Any) -> Any:
-    @numba.njit
-    def forth(matrix, vector):  # type: ignore[no-untyped-def]
-        out = np.zeros(matrix.shape[0])
-        for n in range(matrix.shape[0]):
-            for k in range(matrix.shape[1]):
-                out[n] += matrix[n, k] * vector[k]
-        return out
+    transposed = op.transposed
 
     @numba.njit
-    def back(matrix, vector):  # type: ignore[no-untyped-def]
-        out = np.zeros(matrix.shape[1])
+    def multiplied(matrix, vector):  # type: ignore[no-untyped-def]
+        out = np.zeros(matrix.shape[1 if transposed else 0])
         for n in range(matrix.shape[0]):
             for k in range(matrix.shape[1]):
-                out[k] += matrix[n, k] * vector[n]
+                if transposed:  # known when compiled
+                    out[k] += matrix[n, k] * vector[n]
+                else:
+                    out[n] += matrix[n, k] * vector[k]
         return out
 
-    return (back if op.transposed else forth), _PRODUCTS_EDITION
+    return multiplied, _PRODUCTS_EDITION
